@@ -1,0 +1,105 @@
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// FieldError names one field of a request and what is wrong with it. It never
+// holds the value, which may be a patient's. errors.Is(err, ErrInvalid) is true.
+type FieldError struct {
+	// Field is the field's path as the caller spells it: "Start", "Attendees[2].Email".
+	Field string
+	// Problem reads on after the field: "is required", "is in the past".
+	Problem string
+}
+
+func (e *FieldError) Error() string { return e.Field + " " + e.Problem }
+
+// Is ties every field error to ErrInvalid.
+func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
+
+// Problems collects what is wrong with a value, so that a caller hears all of
+// it at once. The zero value is ready to use.
+type Problems struct{ errs []error }
+
+// Add notes that field has a problem, formatted as by fmt.Sprintf. Do not
+// format the field's value into it.
+func (p *Problems) Add(field, format string, args ...any) {
+	p.errs = append(p.errs, &FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
+}
+
+// Check adds the problem unless ok.
+func (p *Problems) Check(ok bool, field, format string, args ...any) {
+	if !ok {
+		p.Add(field, format, args...)
+	}
+}
+
+// Required adds "is required" if value is empty.
+func (p *Problems) Required(field, value string) { p.Check(value != "", field, "is required") }
+
+// Err returns nil if nothing was added, else one error that starts with prefix
+// and matches ErrInvalid and every *FieldError in it.
+func (p *Problems) Err(prefix string) error {
+	if len(p.errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", prefix, &joined{p.errs})
+}
+
+// joined prints its errors on one line: an error ends up in a log, where a line
+// is an event.
+type joined struct{ errs []error }
+
+func (j *joined) Error() string {
+	text := j.errs[0].Error()
+	for _, err := range j.errs[1:] {
+		text += "; " + err.Error()
+	}
+	return text
+}
+
+func (j *joined) Unwrap() []error { return j.errs }
+
+// Fields returns every *FieldError in err, in order. A handler turns them into
+// a 4xx answer.
+func Fields(err error) []*FieldError {
+	if err == nil {
+		return nil
+	}
+	if field, ok := err.(*FieldError); ok {
+		return []*FieldError{field}
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		return Fields(wrapper.Unwrap())
+	case interface{ Unwrap() []error }:
+		var fields []*FieldError
+		for _, inner := range wrapper.Unwrap() {
+			fields = append(fields, Fields(inner)...)
+		}
+		return fields
+	}
+	return nil
+}
+
+// Invalid returns a single field error with a prefix.
+func Invalid(prefix, field, format string, args ...any) error {
+	var p Problems
+	p.Add(field, format, args...)
+	return p.Err(prefix)
+}
+
+// Tagged returns err so that errors.Is also finds tag, without a change to its text.
+func Tagged(tag, err error) error {
+	if err == nil || errors.Is(err, tag) {
+		return err
+	}
+	return &tagged{tag: tag, err: err}
+}
+
+type tagged struct{ tag, err error }
+
+func (t *tagged) Error() string   { return t.err.Error() }
+func (t *tagged) Unwrap() []error { return []error{t.err, t.tag} }
