@@ -32,6 +32,8 @@ var (
 	ErrAmbiguous = errors.New("outcome unknown")
 	// ErrSignature means that a signature does not fit: the message is forged, damaged or signed with another secret.
 	ErrSignature = errors.New("signature mismatch")
+	// ErrRecipient means that the addressee cannot be reached over this channel, ever or for now.
+	ErrRecipient = errors.New("recipient cannot be reached")
 	// ErrClosed means that the receiver was closed before the call.
 	ErrClosed = errors.New("closed")
 )

@@ -1,0 +1,150 @@
+// Package notify says what a notification is; its leaves deliver one.
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/secret"
+)
+
+// Notifier delivers one message to one recipient over one channel.
+//
+// An implementation is safe for concurrent use, honours ctx on every byte and
+// keeps nothing of msg after it returns. A nil error means that the provider
+// accepted the message, which is not yet delivered. ErrAmbiguous means that it
+// may have been accepted; every other error means that it was not.
+type Notifier interface {
+	Notify(ctx context.Context, msg Message) (*Receipt, error)
+}
+
+// NotifierFunc makes a function a Notifier.
+type NotifierFunc func(ctx context.Context, msg Message) (*Receipt, error)
+
+// Notify calls f.
+func (f NotifierFunc) Notify(ctx context.Context, msg Message) (*Receipt, error) { return f(ctx, msg) }
+
+// Secret hides a password or token from logs and encodings; see NewSecret.
+type Secret = secret.String
+
+// NewSecret returns a Secret that holds text.
+func NewSecret(text string) Secret { return secret.New(text) }
+
+// Channel is the way a message takes.
+type Channel string
+
+// The channels of this module.
+const (
+	Email    Channel = "email"
+	WhatsApp Channel = "whatsapp"
+)
+
+// Message is what a recipient is to be told. Either Template and Data say it,
+// and the leaf's Renderer makes the words, or Content holds the words already.
+type Message struct {
+	// Key identifies the notification for the host, for instance "appt-42/confirmed". Required.
+	// Message ids that providers see are derived from it, never the key itself.
+	Key string
+	// To is who is told. Required.
+	To Recipient
+	// Template is the name of a template of the Renderer, for instance "appointment_confirmed".
+	Template string
+	// Data is what the template shows; its type is the template's.
+	Data any
+	// Content is used as it is, and Template and Data are not looked at, if it is not nil.
+	Content *Content
+}
+
+// LogValue leaves out everything personal.
+func (m Message) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key", m.Key), slog.String("template", m.Template))
+}
+
+// Recipient is a patient or a doctor. A channel needs its own address only.
+type Recipient struct {
+	// Name is shown in salutations and in the To header.
+	Name string
+	// Email is a bare address, "asha@example.org".
+	Email string
+	// Phone is an E.164 number with its plus sign, "+919876543210".
+	Phone string
+	// Locale is a BCP 47 tag, "en", "hi-IN". Empty: the Renderer's default.
+	Locale string
+	// Zone is where times are shown in. Nil: the zone of the time itself.
+	Zone *time.Location
+}
+
+// LogValue leaves out everything personal.
+func (r Recipient) LogValue() slog.Value {
+	return slog.GroupValue(slog.Bool("email", r.Email != ""), slog.Bool("phone", r.Phone != ""), slog.String("locale", r.Locale))
+}
+
+// Content is a message in words, for every channel that it may take.
+type Content struct {
+	// Subject, Text and HTML make an e-mail. Text is required for it; HTML may be empty.
+	Subject, Text, HTML string
+	// Files are attached to an e-mail.
+	Files []File
+	// WhatsApp is the approved template that carries it on WhatsApp; nil if there is none.
+	WhatsApp *WhatsAppTemplate
+}
+
+// File is an attachment.
+type File struct {
+	// Name is the file name that the recipient sees.
+	Name string
+	// ContentType is a MIME type, "text/calendar; method=REQUEST".
+	ContentType string
+	// Data is the whole file.
+	Data []byte
+}
+
+// WhatsAppTemplate names a template that Meta approved, and its body parameters.
+type WhatsAppTemplate struct {
+	// Name is the template's name at Meta: lower case, digits and underscores.
+	Name string
+	// Language is Meta's code of the translation: "en", "en_US", "hi".
+	Language string
+	// Body holds the body's text parameters {{1}}, {{2}}, … in order.
+	Body []string
+}
+
+// Renderer makes the words of a message in the recipient's language and time zone.
+// It is safe for concurrent use.
+type Renderer interface {
+	Render(msg Message) (*Content, error)
+}
+
+// Receipt says that a provider accepted a message.
+type Receipt struct {
+	// Channel is the way the message took.
+	Channel Channel
+	// ID is the provider's id: a queue id or Message-ID, or Meta's wamid.
+	ID string
+	// At is when it was accepted.
+	At time.Time
+}
+
+// The errors that a caller acts on. See package fault's documentation in their
+// text; those that other packages share are the same values there.
+var (
+	// ErrInvalid means that the message itself is wrong; a *FieldError names the field.
+	ErrInvalid = fault.ErrInvalid
+	// ErrUnauthorized means that the channel's credentials were refused: alert a person, no message will get through.
+	ErrUnauthorized = fault.ErrUnauthorized
+	// ErrForbidden means that the account may not send this: spam block, payment due, template paused.
+	ErrForbidden = fault.ErrForbidden
+	// ErrRateLimited means that it was not sent because there are too many; wait, then repeat.
+	ErrRateLimited = fault.ErrRateLimited
+	// ErrUnavailable means that it was not sent because the provider failed; repeat later.
+	ErrUnavailable = fault.ErrUnavailable
+	// ErrAmbiguous means that it may have been sent: the answer was lost.
+	ErrAmbiguous = fault.ErrAmbiguous
+	// ErrRecipient means that this recipient cannot be reached over this channel; try another one.
+	ErrRecipient = fault.ErrRecipient
+)
+
+// FieldError names the field of a request that is wrong, and how.
+type FieldError = fault.FieldError
