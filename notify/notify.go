@@ -1,4 +1,3 @@
-// Package notify says what a notification is; its leaves deliver one.
 package notify
 
 import (
@@ -12,10 +11,18 @@ import (
 
 // Notifier delivers one message to one recipient over one channel.
 //
-// An implementation is safe for concurrent use, honours ctx on every byte and
-// keeps nothing of msg after it returns. A nil error means that the provider
-// accepted the message, which is not yet delivered. ErrAmbiguous means that it
-// may have been accepted; every other error means that it was not.
+// An implementation is safe for concurrent use, honours ctx on every byte,
+// changes nothing in msg and keeps nothing of it after it returns.
+//
+// A nil error means that the provider accepted the message, which is not yet
+// delivered; the receipt then is not nil and has a Channel, an ID and a time.
+// ErrAmbiguous means that it may have been accepted; every other error means
+// that it was not. A message that is wrong gives ErrInvalid, with a *FieldError
+// that names each wrong field, before any network. A ctx that has ended gives
+// an error that matches it. No error holds an address, a phone number, a name,
+// a word of the message or a credential.
+//
+// An error that knows when to come back has the method RetryDelay; see [RetryAfter].
 type Notifier interface {
 	Notify(ctx context.Context, msg Message) (*Receipt, error)
 }
@@ -127,8 +134,8 @@ type Receipt struct {
 	At time.Time
 }
 
-// The errors that a caller acts on. See package fault's documentation in their
-// text; those that other packages share are the same values there.
+// The errors that a caller acts on. Those that other packages of the module
+// share are the same values there: notify.ErrRateLimited == meet.ErrRateLimited.
 var (
 	// ErrInvalid means that the message itself is wrong; a *FieldError names the field.
 	ErrInvalid = fault.ErrInvalid
@@ -144,6 +151,8 @@ var (
 	ErrAmbiguous = fault.ErrAmbiguous
 	// ErrRecipient means that this recipient cannot be reached over this channel; try another one.
 	ErrRecipient = fault.ErrRecipient
+	// ErrClosed means that the notifier was closed before the call.
+	ErrClosed = fault.ErrClosed
 )
 
 // FieldError names the field of a request that is wrong, and how.

@@ -1,0 +1,158 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Fallback returns a Notifier that tries each of ns in turn until one accepts.
+//
+// It goes on to the next channel only after an error that says this channel
+// cannot take the message: ErrRecipient, ErrForbidden, ErrUnauthorized, or
+// ErrInvalid (a recipient without a phone number, for instance). It stops at
+// ErrAmbiguous, since the message may have gone out; at ErrRateLimited and
+// ErrUnavailable, since waiting is better (put a [Retry] inside); and when ctx
+// ends. The error then holds those of every channel that was tried.
+func Fallback(ns ...Notifier) Notifier {
+	return NotifierFunc(func(ctx context.Context, msg Message) (*Receipt, error) {
+		if len(ns) == 0 {
+			return nil, errNoNotifier
+		}
+		var errs []error
+		for _, n := range ns {
+			receipt, err := n.Notify(ctx, msg)
+			if err == nil {
+				return receipt, nil
+			}
+			errs = append(errs, err)
+			if !elsewhere(err) || ctx.Err() != nil {
+				break
+			}
+		}
+		return nil, errors.Join(errs...)
+	})
+}
+
+var errNoNotifier = errors.New("notify: there is no notifier to send with")
+
+func elsewhere(err error) bool {
+	if errors.Is(err, ErrAmbiguous) {
+		return false
+	}
+	for _, kind := range []error{ErrRecipient, ErrForbidden, ErrUnauthorized, ErrInvalid} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// Fanout sends msg over all of ns at once and waits for every one. It returns a
+// receipt for each that accepted, in the order of ns, and the joined errors of
+// the others: both may be there. Use it where a patient is to be told on every
+// channel; [Fallback] tells them on one.
+func Fanout(ctx context.Context, msg Message, ns ...Notifier) ([]*Receipt, error) {
+	receipts := make([]*Receipt, len(ns))
+	errs := make([]error, len(ns))
+	var wg sync.WaitGroup
+	for i, n := range ns {
+		wg.Go(func() { receipts[i], errs[i] = n.Notify(ctx, msg) })
+	}
+	wg.Wait()
+	accepted := receipts[:0]
+	for i, receipt := range receipts {
+		if errs[i] == nil {
+			accepted = append(accepted, receipt)
+		}
+	}
+	return accepted, errors.Join(errs...)
+}
+
+// RetryPolicy says how often and how patiently [Retry] repeats. The zero value
+// is three attempts, about one and two seconds apart.
+type RetryPolicy struct {
+	// Attempts is how often a message is tried in all. If 0, 3.
+	Attempts int
+	// Base is the wait before the second attempt; it doubles from there, and a
+	// random part of up to a half is taken off. If 0, 1 second.
+	Base time.Duration
+	// Max bounds one wait. An answer that asks to come back later than this ends
+	// the attempts: keep the message for a queue. If 0, 30 seconds.
+	Max time.Duration
+}
+
+// Retry returns a Notifier that repeats what n surely did not send: after
+// ErrRateLimited and ErrUnavailable, while ctx lives, waiting as long as the
+// provider asked for. It never repeats after ErrAmbiguous or any other error.
+// The error is that of the last attempt.
+func Retry(n Notifier, policy RetryPolicy) Notifier {
+	if policy.Attempts <= 0 {
+		policy.Attempts = 3
+	}
+	if policy.Base <= 0 {
+		policy.Base = time.Second
+	}
+	if policy.Max <= 0 {
+		policy.Max = 30 * time.Second
+	}
+	return NotifierFunc(func(ctx context.Context, msg Message) (*Receipt, error) {
+		for attempt := 1; ; attempt++ {
+			receipt, err := n.Notify(ctx, msg)
+			if err == nil || attempt == policy.Attempts || !unsent(err) {
+				return receipt, err
+			}
+			wait, ok := policy.wait(attempt, err)
+			if !ok || !sleep(ctx, wait) {
+				return nil, err
+			}
+		}
+	})
+}
+
+func unsent(err error) bool {
+	return (errors.Is(err, ErrRateLimited) || errors.Is(err, ErrUnavailable)) && !errors.Is(err, ErrAmbiguous)
+}
+
+func (p RetryPolicy) wait(attempt int, err error) (time.Duration, bool) {
+	if asked := RetryAfter(err); asked > 0 {
+		return asked, asked <= p.Max
+	}
+	wait := p.Base
+	for range attempt - 1 {
+		wait = min(2*wait, p.Max)
+	}
+	wait = min(wait, p.Max)
+	return wait - rand.N(wait/2+1), true
+}
+
+// sleep reports whether d went by; if ctx would end first it does not begin.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// RetryAfter returns how long the provider asked to wait before the message is
+// repeated, or 0 if err does not say. It asks the first error in err's tree that
+// has the method RetryDelay() time.Duration.
+func RetryAfter(err error) time.Duration {
+	var delayed interface {
+		error
+		RetryDelay() time.Duration
+	}
+	if errors.As(err, &delayed) {
+		return max(0, delayed.RetryDelay())
+	}
+	return 0
+}
