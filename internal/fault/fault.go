@@ -20,6 +20,8 @@ var (
 	ErrUnauthorized = errors.New("credentials refused")
 	// ErrForbidden means that the credentials are good but do not allow this.
 	ErrForbidden = errors.New("not permitted")
+	// ErrNotConnected means that the account holder (the doctor) has not connected an account yet, or has disconnected it.
+	ErrNotConnected = errors.New("account is not connected")
 	// ErrReconnect means that the account holder (the doctor) must connect the account again.
 	ErrReconnect = errors.New("account must be connected again")
 	// ErrMissingScope means that the account is connected without a permission that the call needs. It comes with ErrReconnect.
@@ -32,6 +34,10 @@ var (
 	ErrAmbiguous = errors.New("outcome unknown")
 	// ErrSignature means that a signature does not fit: the message is forged, damaged or signed with another secret.
 	ErrSignature = errors.New("signature mismatch")
+	// ErrRejected means that the provider says that a grant is dead.
+	ErrRejected = errors.New("grant was rejected")
+	// ErrDecrypt means that stored bytes cannot be opened with the keys at hand.
+	ErrDecrypt = errors.New("record cannot be decrypted")
 	// ErrRecipient means that the addressee cannot be reached over this channel, ever or for now.
 	ErrRecipient = errors.New("recipient cannot be reached")
 	// ErrClosed means that the receiver was closed before the call.

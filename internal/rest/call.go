@@ -171,7 +171,7 @@ func (c *Client) Do(ctx context.Context, call Request, out any) (*Response, erro
 	}
 	answer, err := c.HTTP.Do(req)
 	if err != nil {
-		return nil, &Error{Unsent: Unsent(err), Err: withoutURL(err)}
+		return nil, &Error{Unsent: Unsent(err), Err: WithoutURL(err)}
 	}
 	resp, err := c.read(answer)
 	if err != nil {
@@ -248,7 +248,7 @@ func (c *Client) read(answer *http.Response) (*Response, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, limit+1))
 	if err != nil {
-		return resp, fmt.Errorf("answer was cut off: %w", withoutURL(err))
+		return resp, fmt.Errorf("answer was cut off: %w", WithoutURL(err))
 	}
 	if int64(len(body)) > limit {
 		return resp, fmt.Errorf("answer is longer than %d bytes", limit)
@@ -272,8 +272,8 @@ func decode(resp *Response, out any) error {
 	return nil
 }
 
-// withoutURL strips *url.Error, whose text has the whole address in it.
-func withoutURL(err error) error {
+// WithoutURL returns err without *url.Error, whose text has the whole address in it.
+func WithoutURL(err error) error {
 	var withURL *url.Error
 	if errors.As(err, &withURL) {
 		return withURL.Err

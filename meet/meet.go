@@ -1,0 +1,150 @@
+// Package meet says what a video consultation is; its leaves make one.
+//
+// A host asks a [MeetingProvider] for a meeting under a key of its own, the
+// appointment's id, and keeps the [Meeting]'s ID beside the appointment:
+//
+//	m, err := provider.Create(ctx, doctorID, meet.Request{
+//		Key:      "appt-42",
+//		Start:    time.Date(2026, 3, 1, 10, 30, 0, 0, kolkata),
+//		Duration: 30 * time.Minute,
+//	})
+//
+// meet/googlemeet and zoom are providers; meet/connect lets a doctor connect an
+// account; meet/meettest fakes a provider in memory and checks any other one.
+//
+// # Errors
+//
+// Every provider returns errors that match the values below with errors.Is,
+// whatever else they carry. ErrAmbiguous means that nobody knows whether it
+// happened: call again with the same Key, and it is done once.
+//
+// # Security
+//
+// A topic is shown in calendars, mails, dashboards and webhooks of the provider.
+// It is neutral unless the host sets it; a patient's name does not belong there.
+// A join link lets whoever holds it in: a Meeting prints without it.
+package meet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/secret"
+)
+
+// MeetingProvider makes and keeps meetings in a doctor's account.
+//
+// hostID is the doctor's id at the host; the provider finds the connected
+// account by it. Implementations are safe for concurrent use, validate before any
+// network call, honour ctx, and never change what they are given.
+//
+//   - Create makes a meeting. The same Key gives the same meeting, also after a
+//     lost reply or in another process; after Cancel it gives a new one. A Key
+//     whose meeting was moved since is ErrConflict or that meeting: use Update to move.
+//   - Get reads a meeting. One that does not exist is ErrNotFound; a cancelled one
+//     is ErrNotFound or has StatusCancelled.
+//   - Update moves or renames a meeting; its ID and join link stay. req is the
+//     whole new state; req.Key is the one given to Create. A cancelled meeting
+//     is ErrNotFound or ErrConflict.
+//   - Cancel ends it for good. One that is gone already is no error.
+//
+// A hostID without an account is ErrNotConnected; an account that lost its
+// permission is ErrReconnect.
+type MeetingProvider interface {
+	Create(ctx context.Context, hostID string, req Request) (*Meeting, error)
+	Get(ctx context.Context, hostID, meetingID string) (*Meeting, error)
+	Update(ctx context.Context, hostID, meetingID string, req Request) (*Meeting, error)
+	Cancel(ctx context.Context, hostID, meetingID string) error
+}
+
+// HostLinker is what providers implement whose host enters by a link of their own.
+type HostLinker interface {
+	// HostLink returns a link that makes whoever opens it the host. Fetch it when the
+	// doctor clicks, redirect to it, and do not store, mail or log it.
+	HostLink(ctx context.Context, hostID, meetingID string) (Secret, error)
+}
+
+// Secret hides a link or passcode from logs and encodings.
+type Secret = secret.String
+
+// Status is where a meeting stands.
+type Status string
+
+const (
+	// StatusScheduled means that the meeting has its join link.
+	StatusScheduled Status = "scheduled"
+	// StatusPending means that the meeting exists, but the provider is still making its room: Get it again in some seconds.
+	StatusPending Status = "pending"
+	// StatusCancelled means that the meeting will not take place.
+	StatusCancelled Status = "cancelled"
+)
+
+// DefaultTopic is the topic of a meeting whose Request has none.
+const DefaultTopic = "Video consultation"
+
+// Meeting is a meeting as the provider has it.
+type Meeting struct {
+	// ID is the provider's id, for Get, Update and Cancel. Opaque.
+	ID string
+	// Provider is the name of the provider: "google", "zoom".
+	Provider string
+	// JoinURL lets a patient in. Empty while Status is StatusPending.
+	JoinURL string
+	// Passcode is asked for where the link does not carry it. Empty if there is none.
+	Passcode string
+	// Status is where the meeting stands.
+	Status Status
+	// Topic is the title as the provider shows it.
+	Topic string
+	// Start is when it begins, in the zone of the request where the provider tells it.
+	Start time.Time
+	// Duration is how long it is planned to last.
+	Duration time.Duration
+}
+
+// String tells which meeting it is, without its join link and passcode.
+func (m Meeting) String() string {
+	return fmt.Sprintf("%s meeting %s (%s, %s)", m.Provider, m.ID, m.Status, m.Start.Format(time.RFC3339))
+}
+
+// GoString is String: %#v must not show the join link either.
+func (m Meeting) GoString() string { return m.String() }
+
+// LogValue leaves out the join link and the passcode.
+func (m Meeting) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("provider", m.Provider), slog.String("id", m.ID),
+		slog.String("status", string(m.Status)), slog.Time("start", m.Start))
+}
+
+// The errors that a caller acts on. Packages of this module share them: they are
+// the same values elsewhere.
+var (
+	// ErrInvalid means that the request is wrong; *FieldError names the field. Nothing was sent.
+	ErrInvalid = fault.ErrInvalid
+	// ErrNotFound means that there is no such meeting (any more).
+	ErrNotFound = fault.ErrNotFound
+	// ErrConflict means that the meeting is not in the state that the request assumes.
+	ErrConflict = fault.ErrConflict
+	// ErrNotConnected means that the doctor has no connected account.
+	ErrNotConnected = fault.ErrNotConnected
+	// ErrReconnect means that the doctor must connect the account again.
+	ErrReconnect = fault.ErrReconnect
+	// ErrMissingScope means that the account was connected without a permission that this needs. It comes with ErrReconnect.
+	ErrMissingScope = fault.ErrMissingScope
+	// ErrUnauthorized means that the application's credentials were refused: mend the configuration.
+	ErrUnauthorized = fault.ErrUnauthorized
+	// ErrForbidden means that the account may not do this: no licence, not the organizer.
+	ErrForbidden = fault.ErrForbidden
+	// ErrRateLimited means that it did not happen because there are too many requests.
+	ErrRateLimited = fault.ErrRateLimited
+	// ErrUnavailable means that it did not happen because the provider failed.
+	ErrUnavailable = fault.ErrUnavailable
+	// ErrAmbiguous means that the reply was lost: call again with the same Key.
+	ErrAmbiguous = fault.ErrAmbiguous
+)
+
+// FieldError names the field of a request that is wrong, and how. It never holds the value.
+type FieldError = fault.FieldError

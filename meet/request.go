@@ -1,0 +1,144 @@
+package meet
+
+import (
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// Limits that every provider can keep.
+const (
+	// MaxTopic is the length of a topic in characters at most.
+	MaxTopic = 200
+	// MaxKey is the length of a key in bytes at most.
+	MaxKey = 255
+	// MaxDuration is how long a meeting may be planned for.
+	MaxDuration = 24 * time.Hour
+	// MaxAttendees is how many people may be invited.
+	MaxAttendees = 100
+	// pastGrace lets "now" through although a moment has passed since.
+	pastGrace = time.Minute
+)
+
+// Request is what a host asks for.
+type Request struct {
+	// Key is the appointment's id at the host, 1 to 255 bytes. It makes Create
+	// repeatable. Providers see a hash of it at most. Required.
+	Key string
+	// Start is when the meeting begins, not in the past; seconds are kept, fractions dropped.
+	// Its Location is the zone that calendars show, if that has an IANA name. Required.
+	Start time.Time
+	// Duration is 1 minute to 24 hours, rounded up to whole minutes. Required.
+	Duration time.Duration
+	// Topic is shown by the provider, to others than the patient too: leave
+	// names out. Up to 200 characters. If empty, DefaultTopic.
+	Topic string
+	// Attendees are invited by the provider, which then knows their addresses and mails
+	// them. If empty, nobody is: the host sends the link itself.
+	Attendees []Attendee
+}
+
+// Attendee is somebody whom the provider invites.
+type Attendee struct {
+	// Email is a bare address, "asha@example.org". Required.
+	Email string
+	// Name is shown to the other attendees. May be empty.
+	Name string
+}
+
+// LogValue leaves out everything personal.
+func (r Request) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key", r.Key), slog.Time("start", r.Start),
+		slog.Duration("duration", r.Duration), slog.Int("attendees", len(r.Attendees)))
+}
+
+// String tells which request it is, without topic and attendees.
+func (r Request) String() string {
+	return fmt.Sprintf("meeting request %s at %s for %s", r.Key, r.Start.Format(time.RFC3339), r.Duration)
+}
+
+// GoString is String.
+func (r Request) GoString() string { return r.String() }
+
+// Validate names everything that is wrong with r at the time now. Providers call it
+// first in Create and Update. The error matches ErrInvalid.
+func (r Request) Validate(now time.Time) error {
+	var p fault.Problems
+	p.Required("Key", r.Key)
+	p.Check(len(r.Key) <= MaxKey, "Key", "is longer than %d bytes", MaxKey)
+	p.Check(printable(r.Key), "Key", "has characters that cannot be printed")
+	switch {
+	case r.Start.IsZero():
+		p.Add("Start", "is required")
+	case r.Start.Before(now.Add(-pastGrace)):
+		p.Add("Start", "is in the past")
+	}
+	switch {
+	case r.Duration == 0:
+		p.Add("Duration", "is required")
+	case r.Duration < time.Minute || r.Duration > MaxDuration:
+		p.Add("Duration", "is not between 1 minute and 24 hours")
+	}
+	p.Check(utf8.RuneCountInString(r.Topic) <= MaxTopic, "Topic", "is longer than %d characters", MaxTopic)
+	p.Check(printable(r.Topic), "Topic", "has characters that cannot be printed")
+	p.Check(len(r.Attendees) <= MaxAttendees, "Attendees", "are more than %d", MaxAttendees)
+	for i, attendee := range r.Attendees {
+		field := fmt.Sprintf("Attendees[%d]", i)
+		p.Check(bareAddress(attendee.Email), field+".Email", "is not an e-mail address")
+		p.Check(printable(attendee.Name), field+".Name", "has characters that cannot be printed")
+	}
+	return p.Err("meet: request")
+}
+
+// Normal returns r as providers send it: whole seconds, whole minutes, a topic.
+func (r Request) Normal() Request {
+	r.Start = r.Start.Truncate(time.Second)
+	r.Duration = (r.Duration + time.Minute - 1).Truncate(time.Minute)
+	if r.Topic == "" {
+		r.Topic = DefaultTopic
+	}
+	return r
+}
+
+// ZoneName returns the IANA name of t's zone, "Asia/Kolkata". It is empty for
+// time.Local and for fixed offsets, whose names no provider understands.
+func ZoneName(t time.Time) string {
+	name := t.Location().String()
+	if name == "" || name == "Local" {
+		return ""
+	}
+	loaded, err := time.LoadLocation(name)
+	if err != nil || !sameOffset(loaded, t) {
+		return ""
+	}
+	return name
+}
+
+// sameOffset tells a true zone from a fixed one that borrows its name.
+func sameOffset(zone *time.Location, t time.Time) bool {
+	_, want := t.Zone()
+	_, got := t.In(zone).Zone()
+	return got == want
+}
+
+func printable(text string) bool {
+	if !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return true
+}
+
+func bareAddress(text string) bool {
+	address, err := mail.ParseAddress(text)
+	return err == nil && address.Address == text && address.Name == ""
+}

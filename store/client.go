@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"golang.org/x/oauth2"
+
+	"github.com/telemed-go/telemed/internal/rest"
+)
+
+// Client returns a client that adds the key's access token to each request, and
+// when the provider answers 401 renews it and sends the request once more, if its body
+// can be had again (GetBody). base sends the requests; nil means http.DefaultClient's
+// transport with a timeout of 30 seconds. Errors of Token come through, wrapped in *url.Error.
+func (s *Source) Client(key Key, base *http.Client) *http.Client {
+	client := &http.Client{Timeout: rest.DefaultTimeout}
+	if base != nil {
+		copied := *base
+		client = &copied
+	}
+	client.Transport = &bearer{source: s, key: key, base: client.Transport}
+	return client
+}
+
+// TokenSource returns the key's tokens for libraries that take an x/oauth2 source. Its
+// tokens have no refresh token: only the Source may spend that. ctx bounds each call.
+func (s *Source) TokenSource(ctx context.Context, key Key) oauth2.TokenSource {
+	return tokenSource{ctx, s, key}
+}
+
+type tokenSource struct {
+	ctx    context.Context // x/oauth2's interface takes none
+	source *Source
+	key    Key
+}
+
+// Token implements oauth2.TokenSource.
+func (t tokenSource) Token() (*oauth2.Token, error) {
+	token, err := t.source.Token(t.ctx, t.key)
+	if err != nil {
+		return nil, err
+	}
+	return token.OAuth2(), nil
+}
+
+// bearer is the http.RoundTripper of Client.
+type bearer struct {
+	source *Source
+	key    Key
+	base   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
+	token, err := b.source.Token(req.Context(), b.key)
+	if err != nil {
+		closeBody(req.Body)
+		return nil, err
+	}
+	resp, err := b.send(req, token)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	again, ok := rewind(req)
+	if !ok {
+		return resp, nil
+	}
+	renewed, err := b.source.Renew(req.Context(), b.key, token.Access)
+	if err != nil {
+		closeBody(again.Body)
+		drain(resp.Body)
+		return nil, err
+	}
+	drain(resp.Body)
+	return b.send(again, renewed)
+}
+
+func (b *bearer) send(req *http.Request, token Token) (*http.Response, error) {
+	authorized := req.Clone(req.Context())
+	authorized.Header.Set("Authorization", token.scheme()+" "+token.Access.Reveal())
+	base := b.base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return base.RoundTrip(authorized)
+}
+
+func rewind(req *http.Request) (*http.Request, bool) {
+	again := req.Clone(req.Context())
+	if req.Body == nil || req.Body == http.NoBody {
+		return again, true
+	}
+	if req.GetBody == nil {
+		return nil, false
+	}
+	body, err := req.GetBody()
+	again.Body = body
+	return again, err == nil
+}
+
+func drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 64<<10)
+	closeBody(body)
+}
+
+func closeBody(body io.Closer) {
+	if body != nil {
+		_ = body.Close()
+	}
+}
+
+// String tells whose client it is, without the subject.
+func (b *bearer) String() string { return fmt.Sprintf("bearer of %s", b.key) }

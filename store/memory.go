@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"iter"
+	"sync"
+)
+
+// Memory is a TokenStore in the memory of one process, for tests and examples: what
+// it holds is gone when the process ends, and every doctor must connect again. It
+// implements Lister and is safe for concurrent use.
+type Memory struct {
+	mu      sync.Mutex
+	records map[Key]Record
+}
+
+// NewMemory returns an empty store.
+func NewMemory() *Memory { return &Memory{records: map[Key]Record{}} }
+
+// Get implements TokenStore.
+func (m *Memory) Get(ctx context.Context, key Key) (Record, error) {
+	if err := check(ctx, key); err != nil {
+		return Record{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rec, ok := m.records[key]
+	if !ok {
+		return Record{}, ErrNotFound
+	}
+	rec.Token = rec.Token.clone()
+	return rec, nil
+}
+
+// Put implements TokenStore.
+func (m *Memory) Put(ctx context.Context, rec Record) (string, error) {
+	if err := check(ctx, rec.Key); err != nil {
+		return "", err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records[rec.Key].Revision != rec.Revision {
+		return "", ErrConflict
+	}
+	rec.Token = rec.Token.clone()
+	rec.Revision = rand.Text()
+	m.records[rec.Key] = rec
+	return rec.Revision, nil
+}
+
+// Delete implements TokenStore.
+func (m *Memory) Delete(ctx context.Context, key Key) error {
+	if err := check(ctx, key); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.records, key)
+	return nil
+}
+
+// List implements Lister over the records of the moment of the call.
+func (m *Memory) List(ctx context.Context, filter Filter) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for _, rec := range m.snapshot(filter) {
+			if err := ctx.Err(); err != nil {
+				yield(Record{}, err)
+				return
+			}
+			if !yield(rec, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Memory) snapshot(filter Filter) []Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []Record
+	for _, rec := range m.records {
+		if filter.Match(rec) {
+			rec.Token = rec.Token.clone()
+			found = append(found, rec)
+		}
+	}
+	return found
+}
+
+func check(ctx context.Context, key Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return key.Validate()
+}

@@ -1,0 +1,252 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/rest"
+)
+
+// Provider describes an OAuth 2.0 authorization server and this application at it.
+// The leaves build one (zoom.Client.OAuth, googlemeet.Client.OAuth); meet/connect
+// sends doctors through it, and a [Source] refreshes with it. A Provider is a value:
+// its fields must not change once it is in use; then it is safe for concurrent use.
+type Provider struct {
+	// Name is the Provider of the Keys: "google", "zoom". Required.
+	Name string
+	// ClientID, ClientSecret and RedirectURL are this application's. Required.
+	ClientID     string
+	ClientSecret Secret
+	RedirectURL  string
+	// AuthURL and TokenURL are the server's endpoints. Required.
+	AuthURL, TokenURL string
+	// AuthStyle is how the client authenticates: oauth2.AuthStyleInParams or
+	// oauth2.AuthStyleInHeader. Required: guessing it posts a refresh token twice, and
+	// one that can be spent once is lost by that.
+	AuthStyle oauth2.AuthStyle
+	// Scopes are asked for.
+	Scopes []string
+	// Required are the scopes without which a consent is not stored. If nil, Scopes. Empty, not nil: none.
+	Required []string
+	// AuthParams are added to the authorization URL, for instance access_type=offline.
+	AuthParams map[string]string
+	// Issuer is compared with the iss parameter of a callback, if there is one (RFC 9207).
+	Issuer string
+	// RequireIssuer refuses a callback without iss.
+	RequireIssuer bool
+	// ExtraFields are those of the token answer that are kept in Token.Extra.
+	ExtraFields []string
+	// Identify tells whose account a new token is. idToken is the answer's id_token,
+	// if any. If nil, accounts stay unknown.
+	Identify func(ctx context.Context, token Token, idToken string) (Account, error)
+	// Revoke withdraws the grant at the provider. A grant that is gone already is no error. If nil, nothing is withdrawn.
+	Revoke func(ctx context.Context, token Token) error
+	// HTTPClient sends token requests. If nil, one with a timeout of 30 seconds. Requests are never repeated by it.
+	HTTPClient *http.Client
+}
+
+// Validate names everything that is wrong with p. The error matches ErrInvalid.
+func (p Provider) Validate() error {
+	var problems fault.Problems
+	problems.Check(validProvider(p.Name), "Name", "is not 1 to 64 characters of a-z, 0-9, _ and -")
+	problems.Required("ClientID", p.ClientID)
+	problems.Check(!p.ClientSecret.IsZero(), "ClientSecret", "is required")
+	for field, address := range map[string]string{"RedirectURL": p.RedirectURL, "AuthURL": p.AuthURL, "TokenURL": p.TokenURL} {
+		problems.Check(secureURL(address), field, "is not an https address (http is for loopback only)")
+	}
+	problems.Check(p.AuthStyle == oauth2.AuthStyleInParams || p.AuthStyle == oauth2.AuthStyleInHeader,
+		"AuthStyle", "must be InParams or InHeader")
+	return problems.Err("store: provider")
+}
+
+// secureURL lets plain http through on loopback only: a code or a token sent in clear is everybody's.
+func secureURL(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Fragment != "" {
+		return false
+	}
+	host := u.Hostname()
+	loopback := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	return u.Scheme == "https" || u.Scheme == "http" && loopback
+}
+
+// RequiredScopes returns the scopes without which a consent is worth nothing.
+func (p Provider) RequiredScopes() []string {
+	if p.Required != nil {
+		return p.Required
+	}
+	return p.Scopes
+}
+
+// AuthCodeURL returns where to send the doctor's browser. verifier is the PKCE
+// verifier (RFC 7636), of which only the S256 challenge goes into the address.
+func (p Provider) AuthCodeURL(state, verifier string) string {
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier)}
+	for name, value := range p.AuthParams {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	return p.config().AuthCodeURL(state, options...)
+}
+
+// Exchange buys a token for the code of a callback. The code is sent once. Errors
+// are those of Refresh; ErrRejected means that the code is spent, expired or another flow's.
+func (p Provider) Exchange(ctx context.Context, code, verifier string) (Token, error) {
+	begin := time.Now()
+	answer, err := p.config().Exchange(p.context(ctx), code, oauth2.VerifierOption(verifier))
+	if err != nil {
+		return Token{}, p.failed("Exchange", err)
+	}
+	token := p.token(answer, begin)
+	if p.Identify == nil {
+		return token, nil
+	}
+	idToken, _ := answer.Extra("id_token").(string)
+	token.Account, err = p.Identify(ctx, token, idToken)
+	if err != nil {
+		return Token{}, fmt.Errorf("%s: Identify: %w", p.Name, err)
+	}
+	return token, nil
+}
+
+// Refresh buys the next token for old's refresh token, sending it once. What the
+// answer leaves out is kept from old. ErrRejected means that the refresh token is
+// dead, ErrUnauthorized that the application's credentials are refused,
+// ErrUnavailable and ErrRateLimited that surely nothing happened, and
+// ErrAmbiguous that the refresh token may be spent.
+func (p Provider) Refresh(ctx context.Context, old Token) (Token, error) {
+	if old.Refresh.IsZero() {
+		return Token{}, fmt.Errorf("%s: Refresh: there is no refresh token: %w", p.Name, ErrRejected)
+	}
+	begin := time.Now()
+	source := p.config().TokenSource(p.context(ctx), &oauth2.Token{RefreshToken: old.Refresh.Reveal()})
+	answer, err := source.Token()
+	if err != nil {
+		return Token{}, p.failed("Refresh", err)
+	}
+	return p.token(answer, begin).over(old), nil
+}
+
+func (p Provider) config() *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), RedirectURL: p.RedirectURL, Scopes: p.Scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: p.AuthURL, TokenURL: p.TokenURL, AuthStyle: p.AuthStyle},
+	}
+}
+
+func (p Provider) context(ctx context.Context) context.Context {
+	client := rest.HTTPClient(p.HTTPClient, rest.Transport{})
+	return context.WithValue(rest.Once(ctx), oauth2.HTTPClient, client)
+}
+
+// token reads an answer. The expiry counts from before the request: a slow answer
+// does not make a token live longer.
+func (p Provider) token(answer *oauth2.Token, begin time.Time) Token {
+	token := FromOAuth2(answer)
+	if answer.ExpiresIn > 0 {
+		token.Expiry = begin.Add(time.Duration(answer.ExpiresIn) * time.Second)
+	}
+	token.Expiry = millis(token.Expiry)
+	for _, name := range p.ExtraFields {
+		if value, ok := answer.Extra(name).(string); ok && value != "" {
+			if token.Extra == nil {
+				token.Extra = map[string]string{}
+			}
+			token.Extra[name] = value
+		}
+	}
+	return token
+}
+
+// configErrors are the codes of RFC 6749 §5.2 that say that the application is at fault, not the account.
+var configErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
+
+// failed sorts the errors of x/oauth2, whose text holds the whole answer.
+func (p Provider) failed(op string, err error) error {
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) {
+		return p.noAnswer(op, err)
+	}
+	status := 0
+	if answer.Response != nil {
+		status = answer.Response.StatusCode
+	}
+	kind := ErrAmbiguous
+	switch {
+	case slices.Contains(configErrors, answer.ErrorCode):
+		kind = ErrUnauthorized
+	case answer.ErrorCode == "invalid_grant":
+		kind = ErrRejected
+	case status == http.StatusTooManyRequests:
+		kind = ErrRateLimited
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		kind = ErrUnauthorized
+	case status >= 400 && status < 500 && status != http.StatusRequestTimeout:
+		kind = ErrInvalid
+	}
+	return &OAuthError{Provider: p.Name, Op: op, Status: status, Code: printableCode(answer.ErrorCode), kind: kind}
+}
+
+func (p Provider) noAnswer(op string, err error) error {
+	kind := ErrAmbiguous
+	if rest.Unsent(err) {
+		kind = ErrUnavailable
+	}
+	return &OAuthError{Provider: p.Name, Op: op, kind: kind, err: rest.WithoutURL(err)}
+}
+
+// printableCode keeps a code only if it looks like one: whatever else a server says is not ours to print.
+func printableCode(code string) string {
+	ok := len(code) <= 64 && strings.IndexFunc(code, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
+	}) < 0
+	if !ok {
+		return ""
+	}
+	return code
+}
+
+// OAuthError is a token request that failed. Its text has neither tokens nor the server's words.
+type OAuthError struct {
+	// Provider and Op say what was asked: "zoom", "Refresh".
+	Provider, Op string
+	// Status is the HTTP status, 0 if there was no answer.
+	Status int
+	// Code is the error code of RFC 6749 §5.2, "invalid_grant"; empty if there was none.
+	Code string
+
+	kind, err error
+}
+
+func (e *OAuthError) Error() string {
+	text := e.Provider + ": " + e.Op + ": "
+	if e.Status != 0 {
+		text += fmt.Sprintf("%d ", e.Status)
+	}
+	if e.Code != "" {
+		text += "(" + e.Code + ") "
+	}
+	text = strings.TrimSuffix(text, " ")
+	if !strings.HasSuffix(text, ":") {
+		text += ":"
+	}
+	text += " " + e.kind.Error()
+	if e.err != nil {
+		text += ": " + e.err.Error()
+	}
+	return text
+}
+
+// Is ties the error to one of ErrRejected, ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrAmbiguous and ErrInvalid.
+func (e *OAuthError) Is(target error) bool { return target == e.kind }
+
+// Unwrap returns why there was no answer: a context's error, for instance.
+func (e *OAuthError) Unwrap() error { return e.err }

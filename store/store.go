@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// TokenStore keeps one record for each connected account. A host's own store
+// (Redis, DynamoDB) needs these three methods; storetest.Run checks them.
+//
+// Implementations are safe for concurrent use by many processes, honour ctx,
+// and neither keep nor change what they are given.
+//
+//   - Get returns the record last put, from the primary copy: a replica that lags
+//     behind would hand out a refresh token that is spent. Absent: ErrNotFound.
+//   - Put writes rec if the stored revision is still rec.Revision; "" means that
+//     there must be no record yet. It returns the new revision, a random text never
+//     used before for any key. Otherwise nothing is written: ErrConflict. When Put
+//     returns another error, it may have been written all the same.
+//   - Delete removes the record, whatever its revision. Absent: nil.
+type TokenStore interface {
+	Get(ctx context.Context, key Key) (Record, error)
+	Put(ctx context.Context, rec Record) (revision string, err error)
+	Delete(ctx context.Context, key Key) error
+}
+
+// Lister is what stores implement that can walk through their records. It is
+// asked for by type assertion, and needed to reseal, to keep idle accounts
+// alive and to see who else shares an account.
+type Lister interface {
+	// List yields every record that fits, in no order, and at most one error, last.
+	// Records put or deleted meanwhile may be missing or not.
+	List(ctx context.Context, filter Filter) iter.Seq2[Record, error]
+}
+
+// Filter chooses records. The zero value chooses all.
+type Filter struct {
+	// Provider is the provider's name; empty: any.
+	Provider string
+	// Status is the status; empty: any.
+	Status Status
+}
+
+// Match reports whether rec fits.
+func (f Filter) Match(rec Record) bool {
+	return (f.Provider == "" || f.Provider == rec.Key.Provider) && (f.Status == "" || f.Status == rec.Status)
+}
+
+// Record is what a TokenStore keeps for one key.
+type Record struct {
+	// Key says whose account it is.
+	Key Key
+	// Token is the account's token. Stores that write it down use EncodeToken and DecodeToken.
+	Token Token
+	// Status tells whether the token is believed to work.
+	Status Status
+	// Reason says why Status is what it is, in words without secrets. May be empty.
+	Reason string
+	// Lease says who is refreshing the token. Stores keep it as it is.
+	Lease Lease
+	// UpdatedAt is when the token or the status last changed, in whole milliseconds.
+	UpdatedAt time.Time
+	// Revision is the store's; see TokenStore.
+	Revision string
+}
+
+// Status tells whether an account works.
+type Status string
+
+const (
+	// StatusActive is an account whose token works, as far as anybody knows.
+	StatusActive Status = "active"
+	// StatusReconnect is an account that its holder must connect again. Its token is kept.
+	StatusReconnect Status = "reconnect"
+)
+
+// Lease is the right to refresh a token, held for a short time. The zero value is nobody's.
+type Lease struct {
+	// Owner is the holder's random name; empty if there is none.
+	Owner string
+	// Until is when the holder means to be done, in whole milliseconds. It is for people to read:
+	// no clock is compared with another one.
+	Until time.Time
+	// Tainted is true if the refresh token may have been spent by an exchange whose answer was lost.
+	Tainted bool
+}
+
+// The errors of a store.
+var (
+	// ErrNotFound means that there is no record under the key.
+	ErrNotFound = fault.ErrNotFound
+	// ErrConflict means that the record is not at the revision that Put was given.
+	ErrConflict = fault.ErrConflict
+	// ErrDecrypt means that a record cannot be opened: another key sealed it, or it was moved or
+	// changed. It says nothing about the account and never counts as a reason to reconnect.
+	ErrDecrypt = fault.ErrDecrypt
+)
+
+// The errors of a [Source] and a [Provider], beside those of the store. Packages of
+// this module share them.
+var (
+	// ErrNotConnected means that nobody connected an account under the key.
+	ErrNotConnected = fault.ErrNotConnected
+	// ErrReconnect means that the account must be connected again.
+	ErrReconnect = fault.ErrReconnect
+	// ErrRejected is what a refresh function returns if the provider says that the refresh
+	// token is dead. A Source asks twice before it believes that.
+	ErrRejected = fault.ErrRejected
+	// ErrUnauthorized means that the application's own credentials were refused. No record is touched.
+	ErrUnauthorized = fault.ErrUnauthorized
+	// ErrRateLimited means that the provider refused because of too many requests.
+	ErrRateLimited = fault.ErrRateLimited
+	// ErrUnavailable means that store or provider failed, and surely nothing happened.
+	ErrUnavailable = fault.ErrUnavailable
+	// ErrAmbiguous means that the answer was lost.
+	ErrAmbiguous = fault.ErrAmbiguous
+	// ErrInvalid means that an argument is wrong; a *FieldError names it.
+	ErrInvalid = fault.ErrInvalid
+	// ErrClosed means that the Source is closed.
+	ErrClosed = fault.ErrClosed
+)
+
+// FieldError names the field that is wrong, and how.
+type FieldError = fault.FieldError

@@ -1,0 +1,173 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/telemed-go/telemed/internal/secret"
+)
+
+// Secret is a text that only its Reveal method returns: every verb of fmt,
+// slog, JSON and the other encodings print "[redacted]". The zero value is empty.
+type Secret = secret.String
+
+// NewSecret returns a Secret that holds text.
+func NewSecret(text string) Secret { return secret.New(text) }
+
+// Token is an OAuth 2.0 token and what came beside it.
+type Token struct {
+	// Access is sent to the provider's API.
+	Access Secret
+	// Refresh buys the next Access. With Zoom it can be spent once. Empty for tokens that are minted anew.
+	Refresh Secret
+	// Type is the scheme of the Authorization header; empty means "Bearer".
+	Type string
+	// Expiry is when Access stops working. Zero means that nobody knows: the token is refreshed before use.
+	Expiry time.Time
+	// Scopes are those that were granted.
+	Scopes []string
+	// Account is who granted them, as the provider names them.
+	Account Account
+	// Extra is what came beside the token and is needed with it, for instance Zoom's "api_url".
+	Extra map[string]string
+}
+
+// Account is the provider's account behind a token.
+type Account struct {
+	// ID is the provider's stable id of the account; empty if it was not asked for.
+	ID string
+	// Email is the account's address, for the settings page. May be empty.
+	Email string
+}
+
+// LogValue hides both.
+func (a Account) LogValue() slog.Value { return slog.BoolValue(a.ID != "") }
+
+// String hides both.
+func (a Account) String() string { return secret.Redacted }
+
+// GoString hides both.
+func (a Account) GoString() string { return secret.Redacted }
+
+// HasScope reports whether scope was granted. Scopes are compared whole.
+func (t Token) HasScope(scope string) bool { return slices.Contains(t.Scopes, scope) }
+
+// LogValue tells the expiry and whether there is a refresh token.
+func (t Token) LogValue() slog.Value {
+	return slog.GroupValue(slog.Time("expiry", t.Expiry), slog.Bool("refresh", !t.Refresh.IsZero()))
+}
+
+// OAuth2 returns t for libraries that take an x/oauth2 token. That one prints its
+// secrets: do not log it. The refresh token is left out, so that nobody else spends it.
+func (t Token) OAuth2() *oauth2.Token {
+	return &oauth2.Token{AccessToken: t.Access.Reveal(), TokenType: t.scheme(), Expiry: t.Expiry}
+}
+
+// FromOAuth2 returns the Token of an x/oauth2 token as the provider answered it,
+// with the granted scopes.
+func FromOAuth2(token *oauth2.Token) Token {
+	scope, _ := token.Extra("scope").(string)
+	return Token{
+		Access: NewSecret(token.AccessToken), Refresh: NewSecret(token.RefreshToken),
+		Type: token.TokenType, Expiry: token.Expiry, Scopes: strings.Fields(scope),
+	}
+}
+
+func (t Token) scheme() string {
+	if t.Type == "" || strings.EqualFold(t.Type, "bearer") {
+		return "Bearer"
+	}
+	return t.Type
+}
+
+// usable reports whether the access token works for at least margin, if it is not the stale one.
+func (t Token) usable(now time.Time, margin time.Duration, stale Secret) bool {
+	return !t.Access.IsZero() && t.Expiry.After(now.Add(margin)) && (stale.IsZero() || !t.Access.Equal(stale))
+}
+
+// over returns t, the answer to a refresh or a new consent, completed with what old
+// has and the answer left out.
+func (t Token) over(old Token) Token {
+	if t.Refresh.IsZero() {
+		t.Refresh = old.Refresh
+	}
+	if t.Scopes == nil {
+		t.Scopes = old.Scopes
+	}
+	if t.Account.ID == "" {
+		t.Account = old.Account
+	}
+	if len(old.Extra) > 0 {
+		extra := maps.Clone(old.Extra)
+		maps.Copy(extra, t.Extra)
+		t.Extra = extra
+	}
+	return t
+}
+
+// clone returns a copy that shares nothing that can be changed.
+func (t Token) clone() Token {
+	t.Scopes = slices.Clone(t.Scopes)
+	t.Extra = maps.Clone(t.Extra)
+	return t
+}
+
+// maxTokenBytes bounds an encoded token; the longest seen have some 4 kB.
+const maxTokenBytes = 64 << 10
+
+// wireToken is the form in which a token is written down. Fields may be added.
+type wireToken struct {
+	Version int               `json:"v"`
+	Access  string            `json:"access,omitempty"`
+	Refresh string            `json:"refresh,omitempty"`
+	Type    string            `json:"type,omitempty"`
+	Expiry  int64             `json:"expiry,omitempty"` // Unix milliseconds
+	Scopes  []string          `json:"scopes,omitempty"`
+	ID      string            `json:"account_id,omitempty"`
+	Email   string            `json:"account_email,omitempty"`
+	Extra   map[string]string `json:"extra,omitempty"`
+}
+
+// EncodeToken returns the bytes that a store writes down. They hold the secrets in
+// clear; Sealed encrypts them. The expiry is kept in milliseconds. An error means
+// that the token is too large.
+func EncodeToken(t Token) ([]byte, error) {
+	wire := wireToken{
+		Version: 1, Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Type: t.Type,
+		Scopes: t.Scopes, ID: t.Account.ID, Email: t.Account.Email, Extra: t.Extra,
+	}
+	if !t.Expiry.IsZero() {
+		wire.Expiry = t.Expiry.UnixMilli()
+	}
+	data, err := json.Marshal(wire)
+	if err != nil {
+		return nil, errors.New("store: token cannot be encoded")
+	}
+	if len(data) > maxTokenBytes {
+		return nil, errors.New("store: token is too large to keep")
+	}
+	return data, nil
+}
+
+// DecodeToken reverses EncodeToken. Its error never quotes data.
+func DecodeToken(data []byte) (Token, error) {
+	var wire wireToken
+	if len(data) > maxTokenBytes || json.Unmarshal(data, &wire) != nil || wire.Version != 1 {
+		return Token{}, errors.New("store: these bytes are not a token")
+	}
+	t := Token{
+		Access: NewSecret(wire.Access), Refresh: NewSecret(wire.Refresh), Type: wire.Type,
+		Scopes: wire.Scopes, Account: Account{ID: wire.ID, Email: wire.Email}, Extra: wire.Extra,
+	}
+	if wire.Expiry != 0 {
+		t.Expiry = time.UnixMilli(wire.Expiry).UTC()
+	}
+	return t, nil
+}
