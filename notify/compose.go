@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,15 +40,12 @@ func Fallback(ns ...Notifier) Notifier {
 var errNoNotifier = errors.New("notify: there is no notifier to send with")
 
 func elsewhere(err error) bool {
-	if errors.Is(err, ErrAmbiguous) {
-		return false
-	}
-	for _, kind := range []error{ErrRecipient, ErrForbidden, ErrUnauthorized, ErrInvalid} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
+	return !isAny(err, ErrAmbiguous, ErrRateLimited, ErrUnavailable) &&
+		isAny(err, ErrRecipient, ErrForbidden, ErrUnauthorized, ErrInvalid)
+}
+
+func isAny(err error, kinds ...error) bool {
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // Fanout sends msg over all of ns at once and waits for every one. It returns a
@@ -113,7 +111,7 @@ func Retry(n Notifier, policy RetryPolicy) Notifier {
 }
 
 func unsent(err error) bool {
-	return (errors.Is(err, ErrRateLimited) || errors.Is(err, ErrUnavailable)) && !errors.Is(err, ErrAmbiguous)
+	return isAny(err, ErrRateLimited, ErrUnavailable) && !errors.Is(err, ErrAmbiguous)
 }
 
 func (p RetryPolicy) wait(attempt int, err error) (time.Duration, bool) {

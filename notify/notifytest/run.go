@@ -1,0 +1,285 @@
+package notifytest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/notify"
+)
+
+// Fixture is a Notifier under test with the provider that it talks to.
+type Fixture struct {
+	// Notifier is what is tested. Required.
+	Notifier notify.Notifier
+	// Channel is its channel. Required.
+	Channel notify.Channel
+	// Content is words that the channel takes. Required.
+	Content *notify.Content
+	// Accepted returns how many messages the provider took since the fixture was made. Required.
+	Accepted func() int
+	// Fail makes the provider answer the next message so that the Notifier must
+	// give an error that matches kind, one of the sentinels of package notify. It
+	// returns false if this provider has no such answer. Nil: none can be made to fail.
+	Fail func(kind error) bool
+	// Hang makes the provider take the next message, or its connection, and never
+	// answer. Nil: it cannot.
+	Hang func()
+}
+
+// marks are what no error may hold.
+const (
+	markName  = "Zkmark Patient"
+	markEmail = "zkmark.patient@example.org"
+	markPhone = "+919876500042"
+)
+
+func (f Fixture) message(key string) notify.Message {
+	return notify.Message{
+		Key:     key,
+		To:      notify.Recipient{Name: markName, Email: markEmail, Phone: markPhone, Locale: "en"},
+		Content: f.Content,
+	}
+}
+
+// Run checks that a Notifier keeps every clause of the contract written at
+// notify.Notifier. open is called once for each subtest.
+func Run(t *testing.T, open func(t *testing.T) Fixture) {
+	t.Helper()
+	for name, check := range map[string]func(*testing.T, Fixture){
+		"accepted":     testAccepted,
+		"invalid":      testInvalid,
+		"unchanged":    testUnchanged,
+		"cancelled":    testCancelled,
+		"hanging":      testHanging,
+		"concurrent":   testConcurrent,
+		"failing":      testFailing,
+		"failing once": testRecovers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, open(t))
+		})
+	}
+}
+
+func testAccepted(t *testing.T, f Fixture) {
+	before := time.Now()
+	receipt, err := f.Notifier.Notify(t.Context(), f.message("conformance/accepted"))
+	if err != nil {
+		t.Fatalf("Notify: %v", err)
+	}
+	if receipt == nil {
+		t.Fatal("the receipt is nil although the error is")
+	}
+	if receipt.Channel != f.Channel || receipt.ID == "" {
+		t.Errorf("receipt has channel %q and id %q, want %q and some id", receipt.Channel, receipt.ID, f.Channel)
+	}
+	if receipt.At.Before(before.Add(-time.Second)) || receipt.At.After(time.Now().Add(time.Second)) {
+		t.Errorf("receipt is of %v, want between %v and now", receipt.At, before)
+	}
+	if got := f.Accepted(); got != 1 {
+		t.Errorf("the provider took %d messages, want 1", got)
+	}
+}
+
+func testInvalid(t *testing.T, f Fixture) {
+	address := "To.Email"
+	if f.Channel == notify.WhatsApp {
+		address = "To.Phone"
+	}
+	for name, c := range map[string]struct {
+		field string
+		spoil func(*notify.Message)
+	}{
+		"no key":          {"Key", func(m *notify.Message) { m.Key = "" }},
+		"no address":      {address, func(m *notify.Message) { m.To.Email, m.To.Phone = "", "" }},
+		"broken address":  {address, func(m *notify.Message) { m.To.Email, m.To.Phone = markEmail+"\r\nBcc: x@y.example", markPhone+"x" }},
+		"nothing to say":  {"Template", func(m *notify.Message) { m.Content = nil }},
+		"empty content":   {"Content", func(m *notify.Message) { m.Content = &notify.Content{} }},
+		"two-line name":   {"To.Name", func(m *notify.Message) { m.To.Name = markName + "\r\nX-Evil: 1" }},
+		"all at once":     {"Key", func(m *notify.Message) { *m = notify.Message{} }},
+		"all at once too": {address, func(m *notify.Message) { *m = notify.Message{} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			msg := f.message("conformance/invalid")
+			c.spoil(&msg)
+			receipt, err := f.Notifier.Notify(t.Context(), msg)
+			if !errors.Is(err, notify.ErrInvalid) || receipt != nil {
+				t.Fatalf("got receipt %v and error %v, want none and notify.ErrInvalid", receipt, err)
+			}
+			if !names(err, c.field) {
+				t.Errorf("no FieldError in %q names %s", err, c.field)
+			}
+			quiet(t, err)
+			if got := f.Accepted(); got != 0 {
+				t.Errorf("the provider took %d messages, want 0", got)
+			}
+		})
+	}
+}
+
+func names(err error, field string) bool {
+	for _, e := range fault.Fields(err) {
+		if e.Field == field || strings.HasPrefix(e.Field, field+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func testUnchanged(t *testing.T, f Fixture) {
+	msg, want := f.message("conformance/unchanged"), f.message("conformance/unchanged")
+	content := clone(f.Content)
+	if _, err := f.Notifier.Notify(t.Context(), msg); err != nil {
+		t.Fatalf("Notify: %v", err)
+	}
+	if !reflect.DeepEqual(msg, want) || !reflect.DeepEqual(f.Content, content) {
+		t.Error("Notify changed the message")
+	}
+}
+
+func clone(c *notify.Content) *notify.Content {
+	copied := *c
+	copied.Files = append([]notify.File(nil), c.Files...)
+	for i := range copied.Files {
+		copied.Files[i].Data = append([]byte(nil), c.Files[i].Data...)
+	}
+	if c.WhatsApp != nil {
+		inner := *c.WhatsApp
+		inner.Body = append([]string(nil), inner.Body...)
+		copied.WhatsApp = &inner
+	}
+	return &copied
+}
+
+func testCancelled(t *testing.T, f Fixture) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	receipt, err := f.Notifier.Notify(ctx, f.message("conformance/cancelled"))
+	if !errors.Is(err, context.Canceled) || receipt != nil {
+		t.Errorf("got receipt %v and error %v, want none and context.Canceled", receipt, err)
+	}
+	if got := f.Accepted(); got != 0 {
+		t.Errorf("the provider took %d messages, want 0", got)
+	}
+}
+
+// late is how much longer than its context a call may take; generous, for busy machines.
+const late = 3 * time.Second
+
+func testHanging(t *testing.T, f Fixture) {
+	if f.Hang == nil {
+		t.Skip("this fixture cannot hang")
+	}
+	f.Hang()
+	const patience = 200 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	began := time.Now()
+	receipt, err := f.Notifier.Notify(ctx, f.message("conformance/hanging"))
+	if took := time.Since(began); took > patience+late {
+		t.Errorf("Notify returned after %v, want %v", took, patience)
+	}
+	if err == nil || receipt != nil {
+		t.Fatalf("got receipt %v and error %v, want none and some error", receipt, err)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want an error that matches context.DeadlineExceeded", err)
+	}
+	quiet(t, err)
+}
+
+func testConcurrent(t *testing.T, f Fixture) {
+	const n = 16
+	var (
+		wg  sync.WaitGroup
+		mu  sync.Mutex
+		ids = map[string]bool{}
+	)
+	for i := range n {
+		wg.Go(func() {
+			receipt, err := f.Notifier.Notify(t.Context(), f.message("conformance/concurrent/"+strconv.Itoa(i)))
+			if err != nil {
+				t.Errorf("Notify: %v", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids[receipt.ID] = true
+		})
+	}
+	wg.Wait()
+	if len(ids) != n || f.Accepted() != n {
+		t.Errorf("%d different ids, %d messages taken; want %d of both", len(ids), f.Accepted(), n)
+	}
+}
+
+// kinds are the sentinels that a provider's answer may lead to.
+var kinds = map[string]error{
+	"unauthorized": notify.ErrUnauthorized,
+	"forbidden":    notify.ErrForbidden,
+	"rate limited": notify.ErrRateLimited,
+	"unavailable":  notify.ErrUnavailable,
+	"ambiguous":    notify.ErrAmbiguous,
+	"recipient":    notify.ErrRecipient,
+}
+
+func testFailing(t *testing.T, f Fixture) {
+	if f.Fail == nil {
+		t.Skip("this fixture cannot fail")
+	}
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			before := f.Accepted()
+			if !f.Fail(kind) {
+				t.Skipf("this provider has no answer that means %q", kind)
+			}
+			receipt, err := f.Notifier.Notify(t.Context(), f.message("conformance/failing/"+name))
+			if !errors.Is(err, kind) || receipt != nil {
+				t.Fatalf("got receipt %v and error %v, want none and %q", receipt, err, kind)
+			}
+			for other, sentinel := range kinds {
+				if other != name && errors.Is(err, sentinel) {
+					t.Errorf("%q matches %q too: a caller cannot tell what to do", err, sentinel)
+				}
+			}
+			quiet(t, err)
+			if got := f.Accepted() - before; got != 0 && !errors.Is(kind, notify.ErrAmbiguous) {
+				t.Errorf("the provider took %d messages, want 0", got)
+			}
+		})
+	}
+}
+
+func testRecovers(t *testing.T, f Fixture) {
+	if f.Fail == nil || !f.Fail(notify.ErrRecipient) {
+		t.Skip("this fixture cannot refuse a recipient")
+	}
+	if _, err := f.Notifier.Notify(t.Context(), f.message("conformance/refused")); !errors.Is(err, notify.ErrRecipient) {
+		t.Fatalf("got %v, want notify.ErrRecipient", err)
+	}
+	if _, err := f.Notifier.Notify(t.Context(), f.message("conformance/next")); err != nil {
+		t.Errorf("the message after a refused one fails: %v", err)
+	}
+	if got := f.Accepted(); got != 1 {
+		t.Errorf("the provider took %d messages, want 1", got)
+	}
+}
+
+// quiet checks that an error gives nothing of the patient away.
+func quiet(t *testing.T, err error) {
+	t.Helper()
+	text := strings.ToLower(err.Error())
+	for _, mark := range []string{"zkmark", markPhone, strings.TrimPrefix(markPhone, "+")} {
+		if strings.Contains(text, mark) {
+			t.Errorf("the error %q holds %q, which is the patient's", err, mark)
+		}
+	}
+}
