@@ -1,0 +1,163 @@
+package realtime
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// Conn is one connection of a hub, whatever carries it. It is what a transport
+// package works with; hosts need it only to write a transport of their own.
+// Its methods are safe for concurrent use.
+//
+// A transport for Server-Sent Events is an http.Handler that calls
+// [Hub.Authenticate] and [Hub.Connect], joins the rooms that the request names,
+// and then, inside [Conn.Do], writes what Queue yields until Context ends.
+type Conn struct {
+	hub     *Hub
+	client  Client
+	encoder Encoder
+	queue   chan []byte
+	ctx     context.Context // the connection's life, not a call's
+	cancel  context.CancelCauseFunc
+	rooms   map[string]struct{} // guarded by hub.mu
+}
+
+// Client returns who the connection belongs to.
+func (c *Conn) Client() Client { return c.client }
+
+// Context ends when the connection does; context.Cause tells why: what Close
+// was called with, ErrSlow, ErrClosed after Shutdown, ErrForbidden after Disconnect.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// Queue yields the messages to be sent, in order. It is never closed: select on Context, too.
+func (c *Conn) Queue() <-chan []byte { return c.queue }
+
+// Send queues a message of the transport's own, such as an answer, behind the
+// events that wait already. It does not block: if the queue is full, the
+// connection ends with ErrSlow. It reports whether the connection is still open.
+func (c *Conn) Send(message []byte) bool {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if _, open := c.hub.conns[c]; !open {
+		return false
+	}
+	return c.hub.queueLocked(c, message)
+}
+
+// Join puts the connection into room if the host's Authorize agrees. To be in
+// the room already is no error, and asks nobody. Errors match ErrInvalid,
+// ErrForbidden (and with it whatever Authorize returned), ErrFull or ErrClosed.
+func (c *Conn) Join(ctx context.Context, room string) error {
+	if err := CheckRoom(room); err != nil {
+		return err
+	}
+	if done, err := c.enter(room, false); done || err != nil {
+		return err
+	}
+	if err := c.authorize(ctx, room); err != nil {
+		c.hub.refuse("join refused")
+		return fault.Tagged(ErrForbidden, fmt.Errorf("realtime: Join: %w", err))
+	}
+	_, err := c.enter(room, true)
+	return err
+}
+
+func (c *Conn) authorize(ctx context.Context, room string) error {
+	if c.hub.cfg.Authorize == nil {
+		return ErrForbidden
+	}
+	return c.hub.cfg.Authorize(ctx, c.client, room)
+}
+
+// enter reports whether the connection is in room. It asks twice, before and
+// after the host's check, because limits and lives change meanwhile.
+func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
+	h := c.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, open := h.conns[c]; !open {
+		return false, fmt.Errorf("realtime: Join: %w", ErrClosed)
+	}
+	if _, in := c.rooms[room]; in {
+		return true, nil
+	}
+	if len(c.rooms) >= h.cfg.MaxRooms {
+		h.stats.Refused++
+		return false, fmt.Errorf("realtime: Join: %w", ErrFull)
+	}
+	if !authorized {
+		return false, nil
+	}
+	if h.rooms[room] == nil {
+		h.rooms[room] = make(map[*Conn]struct{})
+	}
+	h.rooms[room][c] = struct{}{}
+	c.rooms[room] = struct{}{}
+	return true, nil
+}
+
+// Leave takes the connection out of room. Not to be in it is no error.
+func (c *Conn) Leave(room string) {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if _, in := c.rooms[room]; in {
+		c.hub.leaveLocked(c, room)
+	}
+}
+
+// Close ends the connection with cause, or with ErrClosed if cause is nil. The
+// first call counts. Transports log cause: it must not hold
+// anything of a patient.
+func (c *Conn) Close(cause error) {
+	if cause == nil {
+		cause = ErrClosed
+	}
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.hub.endLocked(c, cause)
+}
+
+// Do runs f in the caller's goroutine; Shutdown waits for it. It reports false,
+// and does not run f, if the connection has ended.
+func (c *Conn) Do(f func()) bool {
+	if !c.begin() {
+		return false
+	}
+	defer c.done()
+	f()
+	return true
+}
+
+// Go runs f in a goroutine that Shutdown waits for. It reports false, and does
+// not run f, if the connection has ended.
+func (c *Conn) Go(f func()) bool {
+	if !c.begin() {
+		return false
+	}
+	go func() {
+		defer c.done()
+		f()
+	}()
+	return true
+}
+
+func (c *Conn) begin() bool {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if _, open := c.hub.conns[c]; !open {
+		return false
+	}
+	c.hub.work++
+	return true
+}
+
+func (c *Conn) done() {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.hub.work--
+	if c.hub.closed && c.hub.work == 0 {
+		close(c.hub.idle)
+	}
+}

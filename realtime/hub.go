@@ -1,0 +1,315 @@
+package realtime
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// Config says who may do what, and how much. Its zero value is a hub that
+// nobody can join a room of.
+type Config struct {
+	// Authorize decides whether client may join room; nil as its answer lets it in.
+	// Every error refuses; ErrUnavailable tells the client that it may ask again.
+	// ctx ends with the connection. Authorize is called from many goroutines.
+	// If Authorize is nil, every join is refused.
+	Authorize func(ctx context.Context, client Client, room string) error
+
+	// Authenticate returns who sent the request that opens a connection, as the
+	// host's own session knows it. An error refuses the connection. Transports
+	// that use several requests for a connection ask again for each. It is
+	// called from many goroutines. If nil, every client is anonymous (Subject "").
+	Authenticate func(r *http.Request) (subject string, err error)
+
+	// QueueSize is how many messages wait for one connection. One more, and the
+	// connection is ended with ErrSlow and counted in Stats; a client reconnects
+	// and reads the present state, which is better than a hole that nobody sees. If 0, 256.
+	QueueSize int
+
+	// MaxConnections is how many connections the hub accepts at once. If 0, 10000.
+	MaxConnections int
+	// MaxRooms is how many rooms one connection may be in. If 0, 64.
+	MaxRooms int
+	// MaxEventSize is how many bytes the JSON of one event's Data may have. If 0, 1000000.
+	MaxEventSize int
+
+	// Logger hears of refusals and slow connections, in numbers and never with
+	// data, subjects or room names. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// Client is who a connection belongs to.
+type Client struct {
+	// ID names the connection. It is random and no secret.
+	ID string
+	// Subject is what Config.Authenticate returned; empty for an anonymous client.
+	Subject string
+}
+
+// Stats is a snapshot of a hub. The counters only grow.
+type Stats struct {
+	Connections int // open now
+	Rooms       int // with at least one member now
+
+	Broadcasts uint64 // accepted
+	Queued     uint64 // messages put into a connection's queue, by broadcasts and by transports
+	Slow       uint64 // connections ended because their queue was full
+	Refused    uint64 // joins refused, and connections refused by a limit or by Authenticate
+}
+
+// Encoder turns an event into the bytes that one transport sends. The hub
+// encodes an event once per broadcast and Encoder, and hands the same bytes to
+// every connection: nobody may change them. Encoders are compared with ==.
+type Encoder interface {
+	Encode(name string, data []byte) []byte
+}
+
+// Hub keeps connections and rooms. It is safe for concurrent use and starts no
+// goroutine of its own.
+type Hub struct {
+	cfg Config
+
+	mu     sync.Mutex // held for a few map and channel operations, never across I/O or a call to the host
+	closed bool
+	conns  map[*Conn]struct{}
+	rooms  map[string]map[*Conn]struct{}
+	stats  Stats
+	work   int           // calls of Conn.Do and Conn.Go that have not returned
+	idle   chan struct{} // closed when closed && work == 0
+}
+
+var _ Broadcaster = (*Hub)(nil)
+
+// NewHub returns a hub, or an error that names every wrong field of cfg.
+func NewHub(cfg Config) (*Hub, error) {
+	var p fault.Problems
+	for _, limit := range []struct {
+		field string
+		value *int
+		zero  int
+	}{
+		{"QueueSize", &cfg.QueueSize, 256},
+		{"MaxConnections", &cfg.MaxConnections, 10_000},
+		{"MaxRooms", &cfg.MaxRooms, 64},
+		{"MaxEventSize", &cfg.MaxEventSize, 1_000_000},
+	} {
+		p.Check(*limit.value >= 0, limit.field, "is negative")
+		if *limit.value == 0 {
+			*limit.value = limit.zero
+		}
+	}
+	if err := p.Err("realtime: NewHub"); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Hub{
+		cfg:   cfg,
+		conns: make(map[*Conn]struct{}),
+		rooms: make(map[string]map[*Conn]struct{}),
+		idle:  make(chan struct{}),
+	}, nil
+}
+
+// Broadcast queues ev for everybody in room and returns; it never waits for a
+// connection. Broadcasts reach every connection in the same order. See
+// [Broadcaster] for errors; ErrInvalid is also what an event above MaxEventSize gets.
+func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("realtime: Broadcast: %w", err)
+	}
+	if err := CheckRoom(room); err != nil {
+		return err
+	}
+	data, err := ev.Encode()
+	if err != nil {
+		return fmt.Errorf("realtime: Broadcast: %w", err)
+	}
+	if len(data) > h.cfg.MaxEventSize {
+		return fault.Invalid("realtime: Broadcast: event", "Data", "is longer than %d bytes", h.cfg.MaxEventSize)
+	}
+
+	slow, err := h.fanOut(room, encodings{name: ev.Name, data: data})
+	if slow > 0 {
+		h.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "realtime: slow connections ended", slog.Int("connections", slow))
+	}
+	return err
+}
+
+func (h *Hub) fanOut(room string, encoded encodings) (slow int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return 0, fmt.Errorf("realtime: Broadcast: %w", ErrClosed)
+	}
+	h.stats.Broadcasts++
+	for conn := range h.rooms[room] {
+		if !h.queueLocked(conn, encoded.by(conn.encoder)) {
+			slow++
+		}
+	}
+	return slow, nil
+}
+
+// queueLocked never blocks: a full queue ends the connection, and it reports false.
+func (h *Hub) queueLocked(conn *Conn, message []byte) bool {
+	select {
+	case conn.queue <- message:
+		h.stats.Queued++
+		return true
+	default:
+		h.stats.Slow++
+		h.endLocked(conn, ErrSlow)
+		return false
+	}
+}
+
+// Authenticate asks Config.Authenticate who sent r. The error matches ErrForbidden.
+func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
+	if h.cfg.Authenticate == nil {
+		return "", nil
+	}
+	subject, err = h.cfg.Authenticate(r)
+	if err != nil {
+		h.refuse("authentication refused")
+		return "", fault.Tagged(ErrForbidden, fmt.Errorf("realtime: Authenticate: %w", err))
+	}
+	return subject, nil
+}
+
+// Connect registers a connection for subject, which the transport has from
+// Authenticate. The transport sends what [Conn.Queue] yields and must end the
+// connection with [Conn.Close]. The values of ctx stay with the connection, its
+// end does not touch it. The error matches ErrFull or ErrClosed.
+func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Conn, error) {
+	conn := &Conn{
+		hub:     h,
+		client:  Client{ID: rand.Text(), Subject: subject},
+		encoder: encoder,
+		queue:   make(chan []byte, h.cfg.QueueSize),
+		rooms:   make(map[string]struct{}),
+	}
+	conn.ctx, conn.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		conn.cancel(ErrClosed)
+		return nil, fmt.Errorf("realtime: Connect: %w", ErrClosed)
+	case len(h.conns) >= h.cfg.MaxConnections:
+		conn.cancel(ErrFull)
+		h.stats.Refused++
+		return nil, fmt.Errorf("realtime: Connect: %w", ErrFull)
+	}
+	h.conns[conn] = struct{}{}
+	return conn, nil
+}
+
+// Disconnect ends every connection of subject and returns how many there were.
+// Call it when a person logs out or loses a right: a client that connects again
+// is authenticated and authorised afresh.
+func (h *Hub) Disconnect(subject string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ended := 0
+	for conn := range h.conns {
+		if conn.client.Subject == subject {
+			h.endLocked(conn, ErrForbidden)
+			ended++
+		}
+	}
+	return ended
+}
+
+// Stats returns the present numbers.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	stats := h.stats
+	stats.Connections, stats.Rooms = len(h.conns), len(h.rooms)
+	return stats
+}
+
+// Shutdown ends every connection, refuses new ones, and waits until all that
+// transports do for connections has returned, or until ctx ends: then it
+// returns ctx's error, and what is left ends by its own deadlines. It may be
+// called again.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	if !h.closed {
+		h.closed = true
+		for conn := range h.conns {
+			h.endLocked(conn, ErrClosed)
+		}
+		if h.work == 0 {
+			close(h.idle)
+		}
+	}
+	h.mu.Unlock()
+
+	select {
+	case <-h.idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("realtime: Shutdown: %w", ctx.Err())
+	}
+}
+
+func (h *Hub) refuse(reason string) {
+	h.mu.Lock()
+	h.stats.Refused++
+	h.mu.Unlock()
+	h.cfg.Logger.Info("realtime: refused", "reason", reason)
+}
+
+func (h *Hub) endLocked(conn *Conn, cause error) {
+	if _, open := h.conns[conn]; !open {
+		return
+	}
+	delete(h.conns, conn)
+	for room := range conn.rooms {
+		h.leaveLocked(conn, room)
+	}
+	conn.cancel(cause)
+}
+
+func (h *Hub) leaveLocked(conn *Conn, room string) {
+	delete(conn.rooms, room)
+	delete(h.rooms[room], conn)
+	if len(h.rooms[room]) == 0 {
+		delete(h.rooms, room)
+	}
+}
+
+// encodings keeps what each Encoder made of one event.
+type encodings struct {
+	name string
+	data []byte
+	done []encoding
+	one  [1]encoding // a hub with one transport allocates no list
+}
+
+type encoding struct {
+	encoder Encoder
+	message []byte
+}
+
+func (e *encodings) by(encoder Encoder) []byte {
+	for _, known := range e.done {
+		if known.encoder == encoder {
+			return known.message
+		}
+	}
+	if e.done == nil {
+		e.done = e.one[:0]
+	}
+	e.done = append(e.done, encoding{encoder, encoder.Encode(e.name, e.data)})
+	return e.done[len(e.done)-1].message
+}

@@ -1,0 +1,146 @@
+// Package realtime tells browsers what has just happened: an appointment was
+// booked, a patient waits. Events go to rooms, and only a connection that the
+// host has authorised is in a room.
+//
+// The package knows rooms, rights and limits, and no wire. A leaf package
+// carries the events to browsers; realtime/socketio does so for Socket.IO.
+//
+//	hub, err := realtime.NewHub(realtime.Config{
+//		Authenticate: func(r *http.Request) (string, error) { return sessions.UserID(r) },
+//		Authorize: func(ctx context.Context, who realtime.Client, room string) error {
+//			return clinics.MayWatch(ctx, who.Subject, room)
+//		},
+//	})
+//	sio, err := socketio.New(socketio.Config{Hub: hub})
+//	mux.Handle("/socket.io/", sio)
+//
+//	err = hub.Broadcast(ctx, "clinic-"+id, realtime.Event{Name: "new-appointment", Data: appointment})
+//
+//	err = hub.Shutdown(ctx) // first the hub, then the http.Server: it waits for polls that the hub ends
+//
+// Code that only tells needs a [Broadcaster], not a Hub; realtimetest.Recorder is one for tests.
+//
+// An event is delivered at most once: a browser that is away misses it, and
+// reads the present state when it is back.
+//
+// # Errors
+//
+// [ErrInvalid] says that the call itself is wrong, [ErrForbidden] that the host
+// did not authorise, [ErrFull] that a limit is reached and [ErrClosed] that the
+// hub is shut down or the connection has ended. A connection that reads too
+// slowly ends with the cause [ErrSlow].
+//
+// # Security
+//
+// Without Config.Authorize nobody joins any room, and without
+// Config.Authenticate every client is anonymous: its Subject is empty. Rights
+// are asked for when a client joins; call [Hub.Disconnect] when a subject loses
+// them. Nothing that an event holds is logged, and an [Event] prints without its
+// data.
+//
+// # Testing
+//
+// realtime/realtimetest has a recording Broadcaster and a client that speaks
+// Socket.IO to a host's own server.
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// The errors that a caller acts on. The first four are the values that every
+// package of the SDK shares.
+var (
+	// ErrInvalid means that a room's name or an event is not usable; a *FieldError names the part.
+	ErrInvalid = fault.ErrInvalid
+	// ErrForbidden means that the host's Authenticate or Authorize refused.
+	ErrForbidden = fault.ErrForbidden
+	// ErrUnavailable is for a host's Authorize to return when it could not find out. The join is refused, and the client may ask again.
+	ErrUnavailable = fault.ErrUnavailable
+	// ErrClosed means that the hub is shut down, or that the connection has ended.
+	ErrClosed = fault.ErrClosed
+	// ErrFull means that the hub has as many connections, or the connection as many rooms, as Config allows.
+	ErrFull = errors.New("limit reached")
+	// ErrSlow is the cause with which a connection ends that does not take its events in time.
+	ErrSlow = errors.New("connection too slow")
+)
+
+// FieldError names one wrong field. It matches ErrInvalid.
+type FieldError = fault.FieldError
+
+// Broadcaster sends events to everybody in a room. Hub is one; a host that runs
+// several processes puts its own in front of several hubs.
+//
+// Implementations are safe for concurrent use. They do not keep or change
+// ev.Data after they return, do not wait for slow receivers, and return nil for
+// a room that nobody is in. A wrong event or room gives ErrInvalid, a closed
+// broadcaster ErrClosed, an ended ctx its error; in each of these cases nobody received anything.
+type Broadcaster interface {
+	Broadcast(ctx context.Context, room string, ev Event) error
+}
+
+// Event is what clients of a room receive.
+type Event struct {
+	// Name is what the client listens for: "new-appointment". Required, at most
+	// 128 bytes, without control characters. The names that Socket.IO clients
+	// keep for themselves (connect, connect_error, disconnect, disconnecting,
+	// newListener, removeListener) are refused.
+	Name string
+	// Data is encoded by encoding/json, once for all receivers. nil is sent as null.
+	Data any
+}
+
+// Encode checks the event and returns its data as JSON. It is for those who
+// implement Broadcaster. Errors match ErrInvalid and do not quote the data.
+func (e Event) Encode() (json.RawMessage, error) {
+	var p fault.Problems
+	p.Required("Name", e.Name)
+	p.Check(validName(e.Name), "Name", "is longer than %d bytes, or not plain text", maxName)
+	p.Check(!slices.Contains(reservedNames, e.Name), "Name", "is reserved by Socket.IO clients")
+	data, err := json.Marshal(e.Data)
+	p.Check(err == nil, "Data", "cannot be encoded as JSON")
+	if err := p.Err("event"); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// Format writes the event's name and never its data, whatever the verb.
+func (e Event) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "realtime.Event(%s)", e.Name) }
+
+// LogValue leaves the data out: it is about a patient.
+func (e Event) LogValue() slog.Value { return slog.GroupValue(slog.String("name", e.Name)) }
+
+const maxName = 128
+
+var reservedNames = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+
+// CheckRoom returns an error that matches ErrInvalid unless room is a usable
+// name: 1 to 128 bytes of UTF-8 without control characters.
+func CheckRoom(room string) error {
+	var p fault.Problems
+	p.Required("room", room)
+	p.Check(validName(room), "room", "is longer than %d bytes, or not plain text", maxName)
+	return p.Err("realtime")
+}
+
+func validName(name string) bool {
+	if len(name) > maxName || !utf8.ValidString(name) {
+		return false
+	}
+	for _, r := range name {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return true
+}

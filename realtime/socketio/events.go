@@ -1,0 +1,129 @@
+package socketio
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/telemed-go/telemed/realtime"
+)
+
+// reply is what an acknowledgement of ours holds.
+type reply struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+// message handles one Socket.IO packet of the client. After an error the session must end.
+func (s *session) message(text []byte) error {
+	p, err := parsePacket(text)
+	if err != nil {
+		return err
+	}
+	switch connected := s.connected.Load(); {
+	case p.kind == kindConnect && p.namespace != defaultNamespace:
+		s.conn.Send(connectErrorPacket(p.namespace))
+		return nil
+	case p.namespace != defaultNamespace, (p.kind == kindConnect) == connected:
+		return errGarbage
+	}
+	switch p.kind {
+	case kindConnect:
+		s.connected.Store(true)
+		s.conn.Send(connectedPacket(s.conn.Client().ID))
+	case kindDisconnect:
+		return errClientLeft
+	case kindEvent:
+		return s.event(p)
+	}
+	return nil // an acknowledgement: the server asks for none
+}
+
+func (s *session) event(p packet) error {
+	name, args, err := p.event()
+	if err != nil {
+		return err
+	}
+	answer := s.dispatch(s.conn.Context(), name, args)
+	if p.ack != "" {
+		s.conn.Send(ackPacket(p.ack, answer))
+	}
+	return nil
+}
+
+// dispatch lets the host or the hub handle an event and returns the reply as JSON.
+func (s *session) dispatch(ctx context.Context, name string, args []json.RawMessage) []byte {
+	for _, join := range s.server.cfg.Joins {
+		switch {
+		case name == join.Event:
+			return encodeReply(s.join(ctx, join.Prefix, args))
+		case name == join.Leave && join.Leave != "":
+			return encodeReply(s.leave(join.Prefix, args))
+		}
+	}
+	if s.server.cfg.OnEvent == nil {
+		return encodeReply(reply{Error: "unknown event"})
+	}
+	answer, err := s.server.cfg.OnEvent(ctx, s.conn.Client(), name, args)
+	if err != nil {
+		return encodeReply(replyTo(err))
+	}
+	if answer == nil {
+		return encodeReply(reply{OK: true})
+	}
+	return encodeReply(answer)
+}
+
+func (s *session) join(ctx context.Context, prefix string, args []json.RawMessage) reply {
+	id, ok := roomID(args)
+	if !ok {
+		return replyTo(realtime.ErrInvalid)
+	}
+	return replyTo(s.conn.Join(ctx, prefix+id))
+}
+
+func (s *session) leave(prefix string, args []json.RawMessage) reply {
+	id, ok := roomID(args)
+	if !ok {
+		return replyTo(realtime.ErrInvalid)
+	}
+	s.conn.Leave(prefix + id)
+	return reply{OK: true}
+}
+
+// roomID reads the first argument: a non-empty string, or a whole number as
+// databases count. The hub checks the rest.
+func roomID(args []json.RawMessage) (id string, ok bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	if len(bytes.Trim(args[0], "0123456789")) == 0 {
+		return string(args[0]), true
+	}
+	err := json.Unmarshal(args[0], &id)
+	return id, err == nil && id != ""
+}
+
+// replyTo speaks of err in fixed words: its own text may hold what the client must not know.
+func replyTo(err error) reply {
+	switch {
+	case err == nil:
+		return reply{OK: true}
+	case errors.Is(err, realtime.ErrUnavailable), errors.Is(err, realtime.ErrClosed):
+		return reply{Error: "unavailable"}
+	case errors.Is(err, realtime.ErrFull):
+		return reply{Error: "too many rooms"}
+	case errors.Is(err, realtime.ErrInvalid):
+		return reply{Error: "invalid request"}
+	}
+	return reply{Error: "not permitted"}
+}
+
+func encodeReply(answer any) []byte {
+	text, err := json.Marshal(answer)
+	if err != nil { // the host's value; our own replies can be encoded
+		return []byte(`{"ok":false,"error":"unavailable"}`)
+	}
+	return text
+}

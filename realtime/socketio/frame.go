@@ -1,0 +1,100 @@
+package socketio
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+var (
+	errTooBig  = errors.New("message is longer than the limit")
+	errNotUTF8 = errors.New("text message is not UTF-8")
+)
+
+// frameReader puts messages together from frames of a client, none of which it
+// trusts. Its zero value with r and limit is ready.
+type frameReader struct {
+	r      *bufio.Reader
+	limit  int
+	header [ws.MaxHeaderSize]byte
+	state  ws.State
+	text   bytes.Buffer // the message so far
+	err    error        // why nothing can follow; io.EOF after a close frame
+}
+
+// keepBuffer is how much room for a message is kept from one to the next.
+const keepBuffer = 16 << 10
+
+// next returns a whole text message, or a control frame. Bytes are good until the next call.
+func (f *frameReader) next() (ws.OpCode, []byte, error) {
+	for f.err == nil {
+		op, payload, err := f.step()
+		f.err = err
+		if err == nil && payload != nil {
+			if op == ws.OpClose {
+				f.err = io.EOF
+			}
+			return op, payload, nil
+		}
+	}
+	return 0, nil, f.err
+}
+
+// step reads one frame; payload is nil if it is not the last of its message.
+func (f *frameReader) step() (op ws.OpCode, payload []byte, err error) {
+	header, err := ws.ReadHeaderBuffer(f.r, f.header[:])
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := ws.CheckHeader(header, f.state.Set(ws.StateServerSide)); err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case header.OpCode == ws.OpBinary:
+		return 0, nil, errBinary
+	case header.OpCode.IsControl():
+		payload = make([]byte, header.Length) // 125 bytes at most
+		_, err := io.ReadFull(f.r, payload)
+		ws.Cipher(payload, header.Mask, 0)
+		return header.OpCode, payload, err
+	}
+	return f.data(header)
+}
+
+func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
+	if header.OpCode == ws.OpText {
+		f.begin()
+	}
+	start := f.text.Len()
+	if header.Length > int64(f.limit-start) {
+		return 0, nil, errTooBig
+	}
+	// CopyN grows with what arrives: a header alone reserves nothing.
+	if _, err := io.CopyN(&f.text, f.r, header.Length); err != nil {
+		return 0, nil, err
+	}
+	ws.Cipher(f.text.Bytes()[start:], header.Mask, 0)
+	if !header.Fin {
+		f.state = f.state.Set(ws.StateFragmented)
+		return ws.OpText, nil, nil
+	}
+	f.state = f.state.Clear(ws.StateFragmented)
+	if !utf8.Valid(f.text.Bytes()) {
+		return 0, nil, errNotUTF8
+	}
+	if f.text.Len() == 0 {
+		return ws.OpText, []byte{}, nil
+	}
+	return ws.OpText, f.text.Bytes(), nil
+}
+
+func (f *frameReader) begin() {
+	if f.text.Cap() > keepBuffer {
+		f.text = bytes.Buffer{}
+	}
+	f.text.Reset()
+}

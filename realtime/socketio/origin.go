@@ -1,0 +1,102 @@
+package socketio
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// caller is how a request's Origin stands to the server.
+type caller int
+
+const (
+	refused  caller = iota
+	foreign         // let in by AllowAnyOrigin: no credentials
+	sameSite        // own page, or no browser at all
+	listed          // another origin that may send credentials
+)
+
+func checkOrigins(p *fault.Problems, allowed []string) map[string]bool {
+	origins := make(map[string]bool)
+	for _, text := range allowed {
+		origin, ok := parseOrigin(text)
+		p.Check(ok, "AllowedOrigins", `holds what is not an origin such as "https://clinic.example" (a wildcard is spelled AllowAnyOrigin)`)
+		origins[origin.String()] = true
+	}
+	return origins
+}
+
+// parseOrigin accepts scheme://host[:port] alone and brings it to the form that browsers send.
+func parseOrigin(text string) (*url.URL, bool) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Hostname() == "" || strings.Contains(u.Host, "*") {
+		return &url.URL{}, false
+	}
+	scheme := strings.ToLower(u.Scheme)
+	rest := *u
+	rest.Scheme, rest.Host = "", ""
+	if (scheme != "http" && scheme != "https") || rest != (url.URL{}) {
+		return &url.URL{}, false
+	}
+	return &url.URL{Scheme: scheme, Host: canonicalHost(scheme, u.Host)}, true
+}
+
+func canonicalHost(scheme, host string) string {
+	host = strings.ToLower(host)
+	if scheme == "http" {
+		return strings.TrimSuffix(host, ":80")
+	}
+	return strings.TrimSuffix(host, ":443")
+}
+
+func (s *Server) caller(r *http.Request) caller {
+	values := r.Header.Values("Origin")
+	if len(values) == 0 {
+		return sameSite
+	}
+	origin, ok := parseOrigin(values[0])
+	switch {
+	case len(values) > 1:
+		return refused
+	case ok && s.origins[origin.String()]:
+		return listed
+	case ok && sameHost(origin, r):
+		return sameSite
+	case s.cfg.AllowAnyOrigin:
+		return foreign
+	}
+	return refused
+}
+
+// sameHost compares with the Host header. Whether the page came by TLS is known
+// only if TLS ends here and not at a proxy.
+func sameHost(origin *url.URL, r *http.Request) bool {
+	return origin.Host == canonicalHost(origin.Scheme, r.Host) && (r.TLS == nil || origin.Scheme == "https")
+}
+
+// allow writes the CORS headers that the caller's browser needs to read the answer.
+func allow(h http.Header, r *http.Request, from caller) {
+	h.Add("Vary", "Origin")
+	switch from {
+	case listed:
+		h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+		h.Set("Access-Control-Allow-Credentials", "true")
+	case foreign:
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
+}
+
+// preflight answers the question that a browser asks before a request with
+// headers of the page's own.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Access-Control-Request-Headers")
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	if headers := r.Header.Get("Access-Control-Request-Headers"); headers != "" {
+		h.Set("Access-Control-Allow-Headers", headers)
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}

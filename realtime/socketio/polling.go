@@ -1,0 +1,182 @@
+package socketio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// maxBatch is how many bytes of packets one poll carries before the rest waits for the next.
+const maxBatch = 1 << 20
+
+func (s *session) openPolling(w http.ResponseWriter) {
+	ok := s.conn.Do(func() {
+		if err := s.answer(w, s.server.openPacket(s.sid, webSocketTransport)); err != nil {
+			s.conn.Close(errPollLost)
+		}
+	})
+	if !ok {
+		unavailable.write(w)
+	}
+}
+
+// poll waits for packets and answers with them.
+func (s *session) poll(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.polls <- struct{}{}:
+	default:
+		s.conn.Close(errOverlap)
+		badRequest.write(w)
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the host's ReadTimeout is not about a poll's wait
+	payload, ok := s.payload(r.Context())
+	<-s.polls // before the answer: with it in hand the client polls again
+	if !ok {
+		badRequest.write(w)
+		return
+	}
+	if payload == nil {
+		return // nobody is there to read an answer, and nothing was taken from the queue
+	}
+	if err := s.answer(w, payload); err != nil {
+		s.conn.Close(errPollLost) // better a new connection than a hole that nobody sees
+	}
+}
+
+// payload returns what a poll is answered with, nil if the request ended, and
+// false if the session does not poll any more.
+func (s *session) payload(request context.Context) ([]byte, bool) {
+	giveWay, ok := s.polling()
+	if !ok {
+		return nil, false
+	}
+	life := s.conn.Context()
+	if life.Err() != nil {
+		return closePacket, true
+	}
+	select {
+	case first := <-s.conn.Queue():
+		return s.batch(first), true
+	default:
+	}
+	select {
+	case first := <-s.conn.Queue():
+		return s.batch(first), true
+	case <-giveWay:
+		return noopPacket, true
+	case <-life.Done():
+		return closePacket, true
+	case <-request.Done():
+		return nil, true
+	}
+}
+
+// batch puts packets that wait behind first.
+func (s *session) batch(first []byte) []byte {
+	payload := first
+	for packets := 1; len(payload) < maxBatch; packets++ {
+		select {
+		case next := <-s.conn.Queue():
+			if packets == 1 {
+				payload = bytes.Clone(first) // first is shared with other connections
+			}
+			payload = append(append(payload, separator), next...)
+		default:
+			return payload
+		}
+	}
+	return payload
+}
+
+func (s *session) answer(w http.ResponseWriter, payload []byte) error {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout)) // replaces the host's WriteTimeout, which the wait has used up
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Content-Length", strconv.Itoa(len(payload)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, err := w.Write(payload)
+	return errors.Join(err, flush(control))
+}
+
+// flush finds out whether the peer takes the answer. A ResponseWriter that
+// cannot flush is no reason to fail.
+func flush(control *http.ResponseController) error {
+	if err := control.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// post handles the packets of a request's body.
+func (s *session) post(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.posts <- struct{}{}:
+		defer func() { <-s.posts }()
+	default:
+		s.conn.Close(errOverlap)
+		badRequest.write(w)
+		return
+	}
+	if _, ok := s.polling(); !ok {
+		badRequest.write(w)
+		return
+	}
+	body, err := s.body(w, r)
+	if err != nil {
+		refusalForBody(err).write(w)
+		return
+	}
+	if err := s.packets(body); err != nil {
+		s.conn.Close(err)
+		if !errors.Is(err, errClientLeft) {
+			badRequest.write(w)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, "ok") // the packets are handled, read or not
+}
+
+func (s *session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/octet-stream" {
+		return nil, errBinary
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(s.server.cfg.PingInterval + s.server.cfg.PingTimeout)) // after that the session is dead anyway
+	stop := context.AfterFunc(s.conn.Context(), func() { _ = control.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.server.cfg.MaxPayload)))
+}
+
+func refusalForBody(err error) refusal {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge
+	}
+	return badRequest
+}
+
+// packets handles a polling payload: Engine.IO packets with separators between them.
+func (s *session) packets(payload []byte) error {
+	if !utf8.Valid(payload) {
+		return errGarbage
+	}
+	for text := range bytes.SplitSeq(payload, []byte{separator}) {
+		if s.conn.Context().Err() != nil {
+			return errClientLeft
+		}
+		if err := s.packet(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

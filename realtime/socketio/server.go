@@ -1,0 +1,164 @@
+package socketio
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+)
+
+// The transports, as the query parameter names them.
+const (
+	pollingTransport   = "polling"
+	webSocketTransport = "websocket"
+)
+
+// ServeHTTP speaks Engine.IO. It answers polls and POSTs, and keeps a WebSocket
+// until it ends.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from := s.caller(r)
+	allow(w.Header(), r, from)
+	switch {
+	case from == refused:
+		forbidden.write(w)
+		return
+	case r.Method == http.MethodOptions:
+		preflight(w, r)
+		return
+	}
+
+	query := r.URL.Query()
+	transport, sid := query.Get("transport"), query.Get("sid")
+	switch {
+	case transport != pollingTransport && transport != webSocketTransport:
+		unknownTransport.write(w)
+	case query.Get("EIO") != "4":
+		badVersion.write(w)
+	case sid == "":
+		s.open(w, r, from, transport)
+	default:
+		s.resume(w, r, from, transport, sid)
+	}
+}
+
+// open begins a session.
+func (s *Server) open(w http.ResponseWriter, r *http.Request, from caller, transport string) {
+	if r.Method != http.MethodGet {
+		badHandshake.write(w)
+		return
+	}
+	if transport == webSocketTransport && !isHandshake(r) {
+		badRequest.write(w)
+		return
+	}
+	session, err := s.connect(r, from)
+	if err != nil {
+		refusalFor(err).write(w)
+		return
+	}
+	if transport == webSocketTransport {
+		session.openWebSocket(w, r)
+		return
+	}
+	session.openPolling(w)
+}
+
+// resume hands a request to the session that it names, if it comes from whom
+// the session belongs to.
+func (s *Server) resume(w http.ResponseWriter, r *http.Request, from caller, transport, sid string) {
+	session := s.session(sid)
+	if session == nil {
+		unknownSession.write(w)
+		return
+	}
+	subject, err := s.subject(r, from)
+	if err != nil {
+		forbidden.write(w)
+		return
+	}
+	if subject != session.conn.Client().Subject {
+		unknownSession.write(w) // the same words as for a session that there is not
+		return
+	}
+
+	var handle func(http.ResponseWriter, *http.Request)
+	switch {
+	case transport == webSocketTransport && isHandshake(r):
+		handle = session.upgrade
+	case transport == pollingTransport && r.Method == http.MethodGet:
+		handle = session.poll
+	case transport == pollingTransport && r.Method == http.MethodPost:
+		handle = session.post
+	default:
+		badRequest.write(w)
+		return
+	}
+	if !session.conn.Do(func() { handle(w, r) }) {
+		unknownSession.write(w)
+	}
+}
+
+// subject is who sent r. A foreign page must not use its visitor's cookies, so
+// for it nobody is asked.
+func (s *Server) subject(r *http.Request, from caller) (string, error) {
+	if from == foreign {
+		return "", nil
+	}
+	return s.cfg.Hub.Authenticate(r)
+}
+
+func (s *Server) connect(r *http.Request, from caller) (*session, error) {
+	subject, err := s.subject(r, from)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.cfg.Hub.Connect(r.Context(), subject, encoder{})
+	if err != nil {
+		return nil, err
+	}
+	session := &session{
+		server:   s,
+		sid:      rand.Text(),
+		conn:     conn,
+		pong:     make(chan struct{}, 1),
+		upgraded: make(chan *webSocket, 1),
+		polls:    make(chan struct{}, 1),
+		posts:    make(chan struct{}, 1),
+	}
+	s.mu.Lock()
+	s.sessions[session.sid] = session
+	s.mu.Unlock()
+	if !conn.Go(session.run) {
+		s.forget(session)
+	}
+	return session, nil
+}
+
+func (s *Server) session(sid string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[sid]
+}
+
+func (s *Server) forget(session *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, session.sid)
+}
+
+// openPacket is the first packet of a session.
+func (s *Server) openPacket(sid string, upgrades ...string) []byte {
+	body, err := json.Marshal(struct {
+		SID          string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"` // milliseconds
+		PingTimeout  int64    `json:"pingTimeout"`  // milliseconds
+		MaxPayload   int      `json:"maxPayload"`   // bytes
+	}{
+		sid, append([]string{}, upgrades...),
+		s.cfg.PingInterval.Milliseconds(), s.cfg.PingTimeout.Milliseconds(), s.cfg.MaxPayload,
+	})
+	if err != nil {
+		panic(err) // strings and numbers can be encoded
+	}
+	return append([]byte{packetOpen}, body...)
+}

@@ -1,0 +1,164 @@
+// Package socketio lets browsers with the Socket.IO client, version 3 or 4,
+// listen to the events of a realtime.Hub.
+//
+//	hub, err := realtime.NewHub(realtime.Config{Authorize: mayWatch})
+//	sio, err := socketio.New(socketio.Config{Hub: hub, AllowedOrigins: []string{"https://clinic.example"}})
+//	mux.Handle("/socket.io/", sio)
+//
+// and in the browser
+//
+//	const socket = io("https://api.clinic.example", { withCredentials: true });
+//	socket.on("connect", () => socket.emit("join-clinic", clinicId, (answer) => { … })); // {ok: true} or {ok: false, error: "…"}
+//	socket.on("new-appointment", (appointment) => { … });
+//
+// Join rooms in the "connect" handler: a new connection starts in none. The
+// server speaks revision 4 of Engine.IO, over WebSocket and HTTP long-polling
+// with the upgrade between them, and revision 5 of Socket.IO, with the default
+// namespace and text packets only.
+//
+// Protocols: https://socket.io/docs/v4/engine-io-protocol/ and
+// https://socket.io/docs/v4/socket-io-protocol/.
+//
+// # Errors
+//
+// A request that breaks the protocol gets a 4xx and Engine.IO's JSON, such as
+// {"code":1,"message":"Session ID unknown"}; a WebSocket is closed with the
+// status that RFC 6455 has for the case. A refused join is answered with
+// {ok: false, error}, where error is one of "not permitted", "unavailable",
+// "invalid request", "too many rooms" and "unknown event", and never the text
+// of an error of the host.
+//
+// # Security
+//
+// A page of another origin is refused unless Config.AllowedOrigins names it, a
+// WebSocket as well as a poll: browsers send cookies with both. The hub's
+// Authenticate is asked on every HTTP request, so that a session id alone,
+// read in an access log, opens nothing. The id is in the URL, as the protocol
+// wants it. The client's `auth` option is not read: use cookies, or the
+// `extraHeaders` and `query` options.
+//
+// # Shutdown
+//
+// Hub.Shutdown ends every connection of this package and waits for its
+// goroutines. Call it before http.Server.Shutdown, which waits for long polls
+// and knows nothing of WebSockets.
+//
+// # Testing
+//
+// realtime/realtimetest has a client that speaks the protocol from Go.
+package socketio
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/realtime"
+)
+
+// Config is what New needs. Only Hub is required.
+type Config struct {
+	// Hub has the rooms and decides who may join. Required.
+	Hub *realtime.Hub
+
+	// AllowedOrigins lists the origins of the pages that may connect, besides
+	// the server's own: "https://clinic.example", "http://localhost:5173". No
+	// path, no wildcard. They may send credentials. If empty, only pages of the
+	// same host as the request's Host may connect, and clients that send no
+	// Origin, which browsers do not leave out across origins.
+	AllowedOrigins []string
+	// AllowAnyOrigin lets pages of every other origin connect too, anonymously:
+	// Authenticate is not asked for them, their Subject is empty, and the
+	// answer never allows credentials. It is for public rooms only.
+	AllowAnyOrigin bool
+
+	// Joins lists the events by which clients enter and leave rooms. If nil,
+	// "join-clinic" and "leave-clinic" with a clinic's id, for the room "clinic-<id>".
+	Joins []Join
+	// OnEvent answers the other events that clients emit. reply is encoded as
+	// JSON and sent if the client asked for an acknowledgement; an error is
+	// answered with {ok: false}. The events of one connection are handled one
+	// after the other, and ctx ends with the connection. args come from a
+	// stranger. If nil, such events do nothing and are acknowledged as unknown.
+	OnEvent func(ctx context.Context, client realtime.Client, name string, args []json.RawMessage) (reply any, err error)
+
+	// PingInterval is the time between heartbeats. If 0, 25 seconds.
+	PingInterval time.Duration
+	// PingTimeout is how long a client may take to answer a heartbeat. If 0, 20 seconds.
+	PingTimeout time.Duration
+	// UpgradeTimeout is how long the change from polling to WebSocket may take. If 0, 10 seconds.
+	UpgradeTimeout time.Duration
+	// WriteTimeout is how long a peer may take to accept a write before it counts as gone. If 0, 10 seconds.
+	WriteTimeout time.Duration
+	// MaxPayload is how many bytes one message or POST of a client may have. If 0, 1000000.
+	MaxPayload int
+
+	// Logger hears how connections end, with their ids and never with what they
+	// carried. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// Join maps a pair of events to rooms. The client sends an id, a non-empty
+// string or an integer, as the first argument; the room is Prefix + id.
+type Join struct {
+	Event  string // enters the room; required
+	Leave  string // leaves it; if empty, nothing does
+	Prefix string // keeps ids of different kinds apart; required
+}
+
+// Server is an http.Handler for the path /socket.io/. It is safe for concurrent use.
+type Server struct {
+	cfg     Config
+	origins map[string]bool
+
+	mu       sync.Mutex
+	sessions map[string]*session // by Engine.IO session id
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New returns a server, or an error that names every wrong field of cfg.
+func New(cfg Config) (*Server, error) {
+	var p fault.Problems
+	p.Check(cfg.Hub != nil, "Hub", "is required")
+	origins := checkOrigins(&p, cfg.AllowedOrigins)
+	checkJoins(&p, cfg.Joins)
+	if cfg.Joins == nil {
+		cfg.Joins = []Join{{Event: "join-clinic", Leave: "leave-clinic", Prefix: "clinic-"}}
+	}
+	setDefault(&p, "PingInterval", &cfg.PingInterval, 25*time.Second)
+	setDefault(&p, "PingTimeout", &cfg.PingTimeout, 20*time.Second)
+	setDefault(&p, "UpgradeTimeout", &cfg.UpgradeTimeout, 10*time.Second)
+	setDefault(&p, "WriteTimeout", &cfg.WriteTimeout, 10*time.Second)
+	setDefault(&p, "MaxPayload", &cfg.MaxPayload, 1_000_000)
+	if err := p.Err("socketio: New"); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Server{cfg: cfg, origins: origins, sessions: make(map[string]*session)}, nil
+}
+
+func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {
+	p.Check(*value >= 0, field, "is negative")
+	if *value == 0 {
+		*value = zero
+	}
+}
+
+func checkJoins(p *fault.Problems, joins []Join) {
+	seen := make(map[string]bool)
+	for _, join := range joins {
+		p.Required("Joins.Event", join.Event)
+		p.Required("Joins.Prefix", join.Prefix)
+		for _, event := range []string{join.Event, join.Leave} {
+			p.Check(event == "" || !seen[event], "Joins", "uses an event twice")
+			seen[event] = true
+		}
+	}
+}
