@@ -70,6 +70,9 @@ type HostLinker interface {
 // Secret hides a link or passcode from logs and encodings.
 type Secret = secret.String
 
+// NewSecret returns a Secret that holds text.
+func NewSecret(text string) Secret { return secret.New(text) }
+
 // Status is where a meeting stands.
 type Status string
 

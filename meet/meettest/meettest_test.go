@@ -1,0 +1,69 @@
+package meettest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/meet/meettest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+func TestProvider(t *testing.T) {
+	t.Parallel()
+	meettest.Run(t, func(*testing.T) meettest.Harness {
+		provider := meettest.New()
+		provider.Connect("dr-rao")
+		return meettest.Harness{Provider: provider, HostID: "dr-rao", Stranger: "dr-who"}
+	})
+}
+
+func TestFailNext(t *testing.T) {
+	t.Parallel()
+	provider := meettest.New()
+	provider.FailNext(meet.ErrRateLimited, meet.ErrAmbiguous)
+	req := meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour}
+	_, err := provider.Create(t.Context(), "dr-rao", req)
+	require.ErrorIs(t, err, meet.ErrRateLimited)
+	require.ErrorIs(t, provider.Cancel(t.Context(), "dr-rao", "x"), meet.ErrAmbiguous)
+	_, err = provider.Create(t.Context(), "dr-rao", req)
+	require.NoError(t, err)
+	require.Len(t, provider.Meetings(), 1)
+}
+
+func TestHostLinkIsHidden(t *testing.T) {
+	t.Parallel()
+	provider := meettest.New()
+	m, err := provider.Create(t.Context(), "dr-rao", meet.Request{
+		Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour, Attendees: []meet.Attendee{{Email: "asha@example.org"}},
+	})
+	require.NoError(t, err)
+	link, err := provider.HostLink(t.Context(), "dr-rao", m.ID)
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprintf("%+v", link), "meet.invalid")
+	require.Contains(t, link.Reveal(), "host=1")
+	require.Equal(t, "asha@example.org", provider.Attendees(m.ID)[0].Email)
+	require.Nil(t, provider.Attendees("other"))
+}
+
+func Example() {
+	provider := meettest.New()
+	provider.FailNext(meet.ErrUnavailable)
+
+	req := meet.Request{Key: "appt-42", Start: time.Now().Add(time.Hour), Duration: 30 * time.Minute}
+	_, err := provider.Create(context.Background(), "dr-rao", req)
+	fmt.Println(errors.Is(err, meet.ErrUnavailable))
+
+	m, err := provider.Create(context.Background(), "dr-rao", req)
+	fmt.Println(m.ID, m.JoinURL, err)
+	// Output:
+	// true
+	// meeting-1 https://meet.invalid/meeting-1 <nil>
+}

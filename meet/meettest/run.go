@@ -1,0 +1,280 @@
+package meettest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/telemed-go/telemed/meet"
+)
+
+// Harness is a provider under test and a doctor who is connected to it.
+type Harness struct {
+	// Provider is checked.
+	Provider meet.MeetingProvider
+	// HostID is a connected doctor.
+	HostID string
+	// Stranger is a doctor who is not connected; empty if the provider knows no such thing.
+	Stranger string
+}
+
+// Run checks that a provider keeps the contract of meet.MeetingProvider. open is called once for
+// each check and returns a fresh provider, best on a fake of its own.
+func Run(t *testing.T, open func(t *testing.T) Harness) {
+	checks := map[string]func(*testing.T, Harness){
+		"create and get":                       createAndGet,
+		"the same key is the same meeting":     sameKey,
+		"the same key at once is one meeting":  sameKeyAtOnce,
+		"another key is another meeting":       otherKey,
+		"a key can be used again after cancel": keyAfterCancel,
+		"update keeps id and link":             update,
+		"cancel twice":                         cancelTwice,
+		"what does not exist":                  missing,
+		"a cancelled meeting":                  cancelled,
+		"invalid requests":                     invalid,
+		"a cancelled context":                  cancelledContext,
+		"a doctor who is not connected":        stranger,
+		"zones and odd times":                  zones,
+	}
+	for name, check := range checks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, open(t))
+		})
+	}
+}
+
+// request is valid; its start is in a zone with a half-hour offset.
+func request(key string) meet.Request {
+	kolkata, err := time.LoadLocation("Asia/Kolkata")
+	if err != nil {
+		kolkata = time.UTC
+	}
+	start := time.Now().Add(48 * time.Hour).In(kolkata).Truncate(time.Minute)
+	return meet.Request{Key: key, Start: start, Duration: 30 * time.Minute}
+}
+
+func mustCreate(t *testing.T, h Harness, req meet.Request) *meet.Meeting {
+	t.Helper()
+	m, err := h.Provider.Create(t.Context(), h.HostID, req)
+	if err != nil {
+		t.Fatalf("Create: %v", err)
+	}
+	if m.ID == "" {
+		t.Fatal("Create: the meeting has no ID")
+	}
+	return m
+}
+
+func wantError(t *testing.T, what string, err error, targets ...error) {
+	t.Helper()
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return
+		}
+	}
+	t.Errorf("%s: error is %v, want one of %v", what, err, targets)
+}
+
+func createAndGet(t *testing.T, h Harness) {
+	req := request("appt-1")
+	created := mustCreate(t, h, req)
+	if created.Status != meet.StatusScheduled || created.JoinURL == "" {
+		t.Errorf("status is %q and the join link empty: %v", created.Status, created.JoinURL == "")
+	}
+	if created.Topic != meet.DefaultTopic {
+		t.Errorf("topic is %q, want the neutral one", created.Topic)
+	}
+	got, err := h.Provider.Get(t.Context(), h.HostID, created.ID)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	if got.ID != created.ID || got.JoinURL != created.JoinURL || got.Provider != created.Provider {
+		t.Errorf("Get returns another meeting than Create: %v, %v", got, created)
+	}
+	if !got.Start.Equal(req.Start) || got.Duration != req.Duration {
+		t.Errorf("Get: %v for %v, want %v for %v", got.Start, got.Duration, req.Start, req.Duration)
+	}
+}
+
+func sameKey(t *testing.T, h Harness) {
+	first := mustCreate(t, h, request("appt-1"))
+	second := mustCreate(t, h, request("appt-1"))
+	if first.ID != second.ID || first.JoinURL != second.JoinURL {
+		t.Errorf("a second Create with the same key made another meeting")
+	}
+}
+
+func sameKeyAtOnce(t *testing.T, h Harness) {
+	const callers = 8
+	req := request("appt-1")
+	ids := make([]string, callers)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			if m, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
+				t.Errorf("Create: %v", err)
+			} else {
+				ids[i] = m.ID
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Fatalf("callers with the same key got several meetings")
+		}
+	}
+}
+
+func otherKey(t *testing.T, h Harness) {
+	first := mustCreate(t, h, request("appt-1"))
+	second := mustCreate(t, h, request("appt-2"))
+	if first.ID == second.ID || first.JoinURL == second.JoinURL {
+		t.Error("two appointments share a meeting: one patient would walk in on the other")
+	}
+}
+
+func keyAfterCancel(t *testing.T, h Harness) {
+	first := mustCreate(t, h, request("appt-1"))
+	if err := h.Provider.Cancel(t.Context(), h.HostID, first.ID); err != nil {
+		t.Fatalf("Cancel: %v", err)
+	}
+	second := mustCreate(t, h, request("appt-1"))
+	if second.Status == meet.StatusCancelled || second.JoinURL == "" {
+		t.Error("Create after Cancel returns a meeting that does not take place")
+	}
+}
+
+func update(t *testing.T, h Harness) {
+	created := mustCreate(t, h, request("appt-1"))
+	moved := request("appt-1")
+	moved.Start, moved.Duration, moved.Topic = moved.Start.Add(3*time.Hour), 45*time.Minute, "Follow-up"
+	updated, err := h.Provider.Update(t.Context(), h.HostID, created.ID, moved)
+	if err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+	if updated.ID != created.ID || updated.JoinURL != created.JoinURL {
+		t.Error("Update changed the ID or the join link, which the patient has")
+	}
+	got, err := h.Provider.Get(t.Context(), h.HostID, created.ID)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	if !got.Start.Equal(moved.Start) || got.Duration != moved.Duration || got.Topic != moved.Topic {
+		t.Errorf("after Update: %v for %v, %q", got.Start, got.Duration, got.Topic)
+	}
+}
+
+func cancelTwice(t *testing.T, h Harness) {
+	created := mustCreate(t, h, request("appt-1"))
+	for range 2 {
+		if err := h.Provider.Cancel(t.Context(), h.HostID, created.ID); err != nil {
+			t.Fatalf("Cancel: %v", err)
+		}
+	}
+}
+
+// unknownID has the form of an id of both providers: digits are valid in either.
+const unknownID = "99999999999"
+
+func missing(t *testing.T, h Harness) {
+	_, err := h.Provider.Get(t.Context(), h.HostID, unknownID)
+	wantError(t, "Get", err, meet.ErrNotFound)
+	_, err = h.Provider.Update(t.Context(), h.HostID, unknownID, request("appt-9"))
+	wantError(t, "Update", err, meet.ErrNotFound)
+	if err := h.Provider.Cancel(t.Context(), h.HostID, unknownID); err != nil {
+		t.Errorf("Cancel of a meeting that is gone: %v, want nil", err)
+	}
+	_, err = h.Provider.Get(t.Context(), h.HostID, "")
+	wantError(t, "Get without an id", err, meet.ErrInvalid, meet.ErrNotFound)
+}
+
+func cancelled(t *testing.T, h Harness) {
+	created := mustCreate(t, h, request("appt-1"))
+	if err := h.Provider.Cancel(t.Context(), h.HostID, created.ID); err != nil {
+		t.Fatalf("Cancel: %v", err)
+	}
+	if got, err := h.Provider.Get(t.Context(), h.HostID, created.ID); err == nil {
+		if got.Status != meet.StatusCancelled {
+			t.Errorf("Get: status is %q", got.Status)
+		}
+	} else {
+		wantError(t, "Get", err, meet.ErrNotFound)
+	}
+	_, err := h.Provider.Update(t.Context(), h.HostID, created.ID, request("appt-1"))
+	wantError(t, "Update", err, meet.ErrNotFound, meet.ErrConflict)
+}
+
+func invalid(t *testing.T, h Harness) {
+	tests := map[string]func(*meet.Request){
+		"Key":                func(r *meet.Request) { r.Key = "" },
+		"Start":              func(r *meet.Request) { r.Start = time.Now().Add(-time.Hour) },
+		"Duration":           func(r *meet.Request) { r.Duration = 0 },
+		"Topic":              func(r *meet.Request) { r.Topic = "a\r\nb" },
+		"Attendees[0].Email": func(r *meet.Request) { r.Attendees = []meet.Attendee{{Email: "nobody"}} },
+	}
+	for field, spoil := range tests {
+		req := request("appt-1")
+		spoil(&req)
+		_, err := h.Provider.Create(t.Context(), h.HostID, req)
+		wantField(t, "Create", err, field)
+		_, err = h.Provider.Update(t.Context(), h.HostID, unknownID, req)
+		wantField(t, "Update", err, field)
+	}
+}
+
+func wantField(t *testing.T, op string, err error, field string) {
+	t.Helper()
+	wantError(t, op, err, meet.ErrInvalid)
+	if named, ok := errors.AsType[*meet.FieldError](err); !ok || named.Field != field {
+		t.Errorf("%s: error %v does not name %s", op, err, field)
+	}
+}
+
+func cancelledContext(t *testing.T, h Harness) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := h.Provider.Create(ctx, h.HostID, request("appt-1"))
+	wantError(t, "Create", err, context.Canceled)
+	_, err = h.Provider.Get(ctx, h.HostID, unknownID)
+	wantError(t, "Get", err, context.Canceled)
+}
+
+func stranger(t *testing.T, h Harness) {
+	if h.Stranger == "" {
+		t.Skip("this provider has no doctor who is not connected")
+	}
+	_, err := h.Provider.Create(t.Context(), h.Stranger, request("appt-1"))
+	wantError(t, "Create", err, meet.ErrNotConnected)
+	err = h.Provider.Cancel(t.Context(), h.Stranger, unknownID)
+	wantError(t, "Cancel", err, meet.ErrNotConnected)
+}
+
+func zones(t *testing.T, h Harness) {
+	base := time.Now().Add(72 * time.Hour).Truncate(time.Minute)
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		newYork = time.UTC
+	}
+	starts := map[string]time.Time{
+		"fixed offset without a name": base.In(time.FixedZone("", 5*3600+1800)),
+		"fixed offset, known letters": base.In(time.FixedZone("IST", 5*3600+1800)),
+		"local":                       base.Local(),
+		"new york":                    base.In(newYork),
+		"fractions":                   base.Add(123456789),
+	}
+	for name, start := range starts {
+		req := request("appt-" + name)
+		req.Start, req.Duration = start, 90*time.Second
+		m := mustCreate(t, h, req)
+		if !m.Start.Equal(start.Truncate(time.Second)) {
+			t.Errorf("%s: start is %v, want %v", name, m.Start, start)
+		}
+		if m.Duration != 2*time.Minute {
+			t.Errorf("%s: 90 seconds became %v, want 2 minutes", name, m.Duration)
+		}
+	}
+}
