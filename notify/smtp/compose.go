@@ -1,0 +1,213 @@
+package smtp
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"mime"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gopkg.in/gomail.v2"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/notify"
+)
+
+// letter is a composed e-mail: the envelope and the bytes that go between.
+type letter struct {
+	from, to string
+	id       string // with angle brackets
+	body     []byte
+}
+
+// beyondASCII reports whether the envelope needs SMTPUTF8 (RFC 6531).
+func (l *letter) beyondASCII() bool { return !isASCII(l.from) || !isASCII(l.to) }
+
+// compose makes the MIME message. gomail nests and encodes the parts; what it
+// trusts its caller with is settled before: every header value is ASCII without
+// control characters and short enough for a line (notify.Message.Validate and
+// the encoders below), file names are RFC 2231 parameters of our own, and it
+// writes to memory, which does not fail, so that it cannot send half a message.
+func compose(from, replyTo *mail.Address, msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
+	defer func() {
+		if cause := recover(); cause != nil { // its text could hold the message
+			l, err = nil, failed("compose", fault.ErrInvalid, "the message cannot be composed")
+		}
+	}()
+	l = &letter{from: from.Address, to: msg.To.Email, id: messageID(from.Address, msg)}
+	m := gomail.NewMessage()
+	m.SetAddressHeader("From", formatAddress(from.Name, from.Address), "")
+	m.SetAddressHeader("To", formatAddress(msg.To.Name, msg.To.Email), "")
+	if replyTo != nil {
+		m.SetAddressHeader("Reply-To", formatAddress(replyTo.Name, replyTo.Address), "")
+	}
+	m.SetHeader("Subject", encodeText(content.Subject))
+	m.SetHeader("Message-ID", l.id)
+	m.SetDateHeader("Date", now)
+	m.SetHeader("Auto-Submitted", "auto-generated") // no vacation notice in return: RFC 3834
+	addBodies(m, content)
+	for _, file := range content.Files {
+		attach(m, file)
+	}
+	var b bytes.Buffer
+	if _, err := m.WriteTo(&b); err != nil {
+		return nil, failed("compose", fault.ErrInvalid, "the message cannot be composed")
+	}
+	b.WriteString("\r\n")
+	l.body = b.Bytes()
+	return l, nil
+}
+
+// addBodies adds the same message as text, HTML and invitation: the last that a
+// mail program understands is what it shows, so the richest comes last.
+func addBodies(m *gomail.Message, content *notify.Content) {
+	text := lines(content.Text)
+	m.SetBody("text/plain", text, bodyEncoding(text))
+	if content.HTML != "" {
+		html := lines(content.HTML)
+		m.AddAlternative("text/html", html, bodyEncoding(html))
+	}
+	for _, file := range content.Files {
+		if kind, ok := calendarType(file); ok {
+			m.AddAlternative(kind, string(file.Data), gomail.SetPartEncoding(gomail.Base64))
+		}
+	}
+}
+
+// calendarType returns the content type of an invitation as gomail wants it,
+// which is without the charset: it adds UTF-8 itself. A file is also shown as
+// invitation only if it says a method, as mail programs ask for.
+func calendarType(file notify.File) (string, bool) {
+	media, params, err := mime.ParseMediaType(file.ContentType)
+	if err != nil || media != "text/calendar" || params["method"] == "" || !utf8.Valid(file.Data) {
+		return "", false
+	}
+	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
+		return "", false
+	}
+	delete(params, "charset")
+	return mime.FormatMediaType(media, params), true
+}
+
+func attach(m *gomail.Message, file notify.File) {
+	media, params, _ := mime.ParseMediaType(file.ContentType) // Validate has parsed it before
+	m.Attach("file", gomail.SetHeader(map[string][]string{
+		"Content-Type":              {mime.FormatMediaType(media, params)},
+		"Content-Disposition":       {mime.FormatMediaType("attachment", map[string]string{"filename": file.Name})},
+		"Content-Transfer-Encoding": {string(gomail.Base64)},
+	}), gomail.SetCopyFunc(func(w io.Writer) error {
+		_, err := w.Write(file.Data)
+		return err
+	}))
+}
+
+// lines gives text the line ends of a mail, CRLF, whatever it had.
+func lines(text string) string {
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	text = strings.ReplaceAll(text, "\r", "\n")
+	return strings.ReplaceAll(text, "\n", "\r\n")
+}
+
+// bodyEncoding keeps Latin text readable on the wire, and Hindi short: in
+// quoted-printable a Devanagari letter takes nine bytes, in base64 four.
+func bodyEncoding(text string) gomail.PartSetting {
+	beyond := 0
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			beyond++
+		}
+	}
+	if beyond > len(text)/6 {
+		return gomail.SetPartEncoding(gomail.Base64)
+	}
+	return gomail.SetPartEncoding(gomail.QuotedPrintable)
+}
+
+// formatAddress writes an address with its display name. The address is from
+// ValidEmail, so it needs no quoting.
+func formatAddress(name, address string) string {
+	switch {
+	case name == "":
+		return address
+	case plain(name):
+		return `"` + name + `" <` + address + ">"
+	}
+	return encodeWords(name) + " <" + address + ">"
+}
+
+// encodeText writes an unstructured header value.
+func encodeText(text string) string {
+	if plain(text) {
+		return text
+	}
+	return encodeWords(text)
+}
+
+// plain reports whether text can stand in a header, also between quotes, as it
+// is: it survives folding at its spaces, and nothing in it reads as an encoded word.
+func plain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	if strings.Contains(text, "=?") || strings.Contains(text, "  ") || strings.TrimSpace(text) != text {
+		return false
+	}
+	for word := range strings.SplitSeq(text, " ") {
+		if len(word) > 60 {
+			return false
+		}
+	}
+	return true
+}
+
+// encodeWords writes text as encoded words (RFC 2047) of whole runes, each at
+// most 75 octets long, with spaces to fold at between them.
+func encodeWords(text string) string {
+	const chunk = 45 // bytes, which are 60 in base64
+	var words []string
+	for len(text) > 0 {
+		end := min(chunk, len(text))
+		for end < len(text) && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		words = append(words, "=?UTF-8?B?"+base64.StdEncoding.EncodeToString([]byte(text[:end]))+"?=")
+		text = text[end:]
+	}
+	return strings.Join(words, " ")
+}
+
+// messageID is the same for the same notification to the same address, however
+// often it is sent: a mailbox that gets it twice can tell. The key itself does not show.
+func messageID(from string, msg notify.Message) string {
+	domain := from[strings.LastIndexByte(from, '@')+1:]
+	mac := hmac.New(sha256.New, []byte(strings.ToLower(domain)))
+	fmt.Fprintf(mac, "%d:%s%s", len(msg.Key), msg.Key, strings.ToLower(msg.To.Email))
+	digest := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)[:20])
+	return "<" + strings.ToLower(digest) + "@" + asciiDomain(domain) + ">"
+}
+
+// asciiDomain stands in for a domain beyond ASCII, which a Message-ID cannot hold.
+func asciiDomain(domain string) string {
+	if isASCII(domain) {
+		return domain
+	}
+	return "mail.invalid"
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

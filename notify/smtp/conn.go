@@ -1,0 +1,317 @@
+package smtp
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/notify"
+)
+
+// conn is one connection. One goroutine uses it at a time; kill may be called by any.
+type conn struct {
+	client *Client
+	raw    net.Conn // deadlines and closing act here, below TLS
+	r      *bufio.Reader
+	w      *bufio.Writer
+	tls    bool
+	ext    map[string]string // what EHLO offered, upper case, with parameters
+
+	broken bool // do not use again
+	used   int  // messages carried
+	reused bool // came from the pool's idle ones, so it may have died there
+
+	mu     sync.Mutex
+	ended  bool        // the context in charge has ended: no deadline may be set later than now
+	expiry *time.Timer // while idle
+}
+
+// dial makes a connection that is ready for MAIL.
+func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.DialTimeout, errDialTimeout)
+	defer cancel()
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.cfg.Addr)
+	if err != nil {
+		return nil, lost(ctx, "connect", fault.ErrUnavailable, err)
+	}
+	k := &conn{client: c, raw: raw}
+	defer func() {
+		if err != nil {
+			k.kill()
+		}
+	}()
+	stop := k.obey(ctx)
+	defer stop()
+	if err := k.open(ctx); err != nil {
+		return nil, err
+	}
+	c.log.LogAttrs(ctx, slog.LevelDebug, "connected", slog.Bool("tls", k.tls))
+	return k, nil
+}
+
+var errDialTimeout = errors.New("the server could not be reached in time")
+
+// open goes through greeting, EHLO, TLS and AUTH.
+func (k *conn) open(ctx context.Context) error {
+	c := k.client
+	if c.cfg.Security == ImplicitTLS {
+		if err := k.handshake(ctx, "connect"); err != nil {
+			return err
+		}
+	} else {
+		k.speak(k.raw)
+	}
+	if _, err := k.expect(ctx, "greeting", 220, c.cfg.CommandTimeout); err != nil {
+		return err
+	}
+	if err := k.hello(ctx); err != nil {
+		return err
+	}
+	if err := k.secure(ctx); err != nil {
+		return err
+	}
+	if c.cfg.Username == "" {
+		return nil
+	}
+	return k.authenticate(ctx)
+}
+
+// speak puts the SMTP dialogue on nc.
+func (k *conn) speak(nc net.Conn) {
+	k.r = bufio.NewReaderSize(nc, maxReplyLine)
+	k.w = bufio.NewWriterSize(nc, 32<<10)
+}
+
+func (k *conn) hello(ctx context.Context) error {
+	r, err := k.cmd(ctx, "ehlo", 250, "EHLO "+k.localName())
+	if err != nil {
+		return err
+	}
+	k.ext = map[string]string{}
+	for _, line := range r.lines[1:] {
+		name, params, _ := strings.Cut(line, " ")
+		k.ext[strings.ToUpper(name)] = strings.ToUpper(params)
+	}
+	return nil
+}
+
+// localName is the configured one or the address literal of RFC 5321, 4.1.3.
+func (k *conn) localName() string {
+	if k.client.cfg.LocalName != "" {
+		return k.client.cfg.LocalName
+	}
+	local, err := netip.ParseAddrPort(k.raw.LocalAddr().String())
+	if err != nil {
+		return "localhost"
+	}
+	ip := local.Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		return "[IPv6:" + ip.String() + "]"
+	}
+	return "[" + ip.String() + "]"
+}
+
+// secure upgrades the connection as Config.Security demands, and greets again:
+// what was offered before TLS could have been written by anyone (RFC 3207, 4.2).
+func (k *conn) secure(ctx context.Context) error {
+	security := k.client.cfg.Security
+	if k.tls || security == InsecurePlaintext {
+		return nil
+	}
+	if _, offered := k.ext["STARTTLS"]; !offered {
+		switch {
+		case security == StartTLS:
+			return failed("starttls", fault.ErrUnavailable, "the server does not offer STARTTLS, which is required")
+		case k.client.cfg.Username != "":
+			return failed("starttls", fault.ErrUnauthorized, "the server does not offer STARTTLS, and credentials are never sent without TLS")
+		}
+		return nil
+	}
+	if _, err := k.cmd(ctx, "starttls", 220, "STARTTLS"); err != nil {
+		return err
+	}
+	if k.r.Buffered() > 0 { // it would be read as if it had come through TLS
+		return failed("starttls", fault.ErrUnavailable, "somebody sent answers ahead of the TLS handshake")
+	}
+	if err := k.handshake(ctx, "starttls"); err != nil {
+		return err
+	}
+	return k.hello(ctx)
+}
+
+func (k *conn) handshake(ctx context.Context, op string) error {
+	secured := tls.Client(k.raw, k.client.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		e := lost(ctx, op, fault.ErrUnavailable, err)
+		if ctx.Err() == nil {
+			e.Reason = "the TLS handshake failed"
+			var untrusted *tls.CertificateVerificationError
+			if errors.As(err, &untrusted) {
+				e.Reason = "the server's certificate is not trusted"
+			}
+		}
+		return e
+	}
+	k.tls = true
+	k.speak(secured)
+	return nil
+}
+
+// authenticate sends the credentials, and only through TLS.
+func (k *conn) authenticate(ctx context.Context) error {
+	if !k.tls {
+		return failed("auth", fault.ErrUnauthorized, "credentials are never sent without TLS")
+	}
+	params, offered := k.ext["AUTH"]
+	if !offered {
+		return failed("auth", fault.ErrUnauthorized, "the server does not offer AUTH, and there are credentials")
+	}
+	user, password := k.client.cfg.Username, k.client.cfg.Password.Reveal()
+	mechanisms := strings.Fields(params)
+	for _, mechanism := range mechanisms {
+		if mechanism == "PLAIN" {
+			_, err := k.cmd(ctx, "auth", 235, "AUTH PLAIN "+encode("\x00"+user+"\x00"+password))
+			return err
+		}
+	}
+	for _, mechanism := range mechanisms {
+		if mechanism == "LOGIN" {
+			return k.login(ctx, user, password)
+		}
+	}
+	return failed("auth", fault.ErrUnauthorized, "the server offers neither AUTH PLAIN nor LOGIN")
+}
+
+func (k *conn) login(ctx context.Context, user, password string) error {
+	if _, err := k.cmd(ctx, "auth", 334, "AUTH LOGIN"); err != nil {
+		return err
+	}
+	if _, err := k.cmd(ctx, "auth", 334, encode(user)); err != nil {
+		return err
+	}
+	_, err := k.cmd(ctx, "auth", 235, encode(password))
+	return err
+}
+
+func encode(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+
+func validCredential(text string) bool {
+	return len(text) <= 4096 && !strings.ContainsAny(text, "\x00\r\n")
+}
+
+func validLocalName(name string) bool {
+	if inner, ok := strings.CutPrefix(name, "["); ok {
+		ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(inner, "]"), "IPv6:"))
+		return err == nil && ip.Zone() == "" && strings.HasSuffix(name, "]")
+	}
+	return name == "" || isASCII(name) && notify.ValidEmail("x@"+name)
+}
+
+// cmd sends one line and reads its answer, which must have the code want.
+func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply, error) {
+	if err := k.write(ctx, op, line+"\r\n"); err != nil {
+		return reply{}, err
+	}
+	return k.expect(ctx, op, want, k.client.cfg.CommandTimeout)
+}
+
+// write sends text whole.
+func (k *conn) write(ctx context.Context, op, text string) error {
+	k.allow(k.client.cfg.CommandTimeout)
+	_, err := k.w.WriteString(text)
+	if err == nil {
+		err = k.w.Flush()
+	}
+	if err != nil {
+		k.broken = true
+		return lost(ctx, op, fault.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// expect reads an answer and makes an error of any code but want.
+func (k *conn) expect(ctx context.Context, op string, want int, patience time.Duration) (reply, error) {
+	r, err := k.answer(ctx, op, fault.ErrUnavailable, patience)
+	if err != nil {
+		return reply{}, err
+	}
+	if r.code != want {
+		return r, refused(op, r)
+	}
+	return r, nil
+}
+
+// answer reads one reply. kind is what it means if none comes. After a lost
+// connection or a 421, which announces one, the connection is not used again.
+func (k *conn) answer(ctx context.Context, op string, kind error, patience time.Duration) (reply, error) {
+	k.allow(patience)
+	r, err := readReply(k.r)
+	if err != nil {
+		k.broken = true
+		return reply{}, lost(ctx, op, kind, err)
+	}
+	if r.code == 421 {
+		k.broken = true
+	}
+	return r, nil
+}
+
+// allow gives the next reads and writes d from now, unless the context has ended.
+func (k *conn) allow(d time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.ended {
+		_ = k.raw.SetDeadline(time.Now().Add(d))
+	}
+}
+
+// obey makes every read and write fail from the moment ctx ends, until stop is
+// called; stop makes the connection ready for the next context.
+func (k *conn) obey(ctx context.Context) (stop func()) {
+	end := context.AfterFunc(ctx, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.ended = true
+		_ = k.raw.SetDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !end() { // it has run or is running: the connection is in the middle of something
+			k.broken = true
+		}
+	}
+}
+
+// kill closes the connection at once, whatever it is doing.
+func (k *conn) kill() { _ = k.raw.Close() }
+
+// quit says goodbye without waiting for an answer, and closes.
+func (k *conn) quit() {
+	k.allow(time.Second)
+	_, _ = k.w.WriteString("QUIT\r\n")
+	_ = k.w.Flush()
+	k.kill()
+}
+
+// sizeLimit returns the largest message that the server takes in bytes, 0 if it does not say.
+func (k *conn) sizeLimit() int64 {
+	limit, err := strconv.ParseInt(strings.TrimSpace(k.ext["SIZE"]), 10, 64)
+	if err != nil || limit < 0 {
+		return 0
+	}
+	return limit
+}
+
+func (k *conn) offers(extension string) bool {
+	_, ok := k.ext[extension]
+	return ok
+}

@@ -1,0 +1,52 @@
+// Package smtp sends notifications as e-mail through any SMTP server.
+//
+//	mail, err := smtp.New(smtp.Config{
+//		Addr:     "smtp.example.org:587",
+//		Username: "care@clinic.example",
+//		Password: notify.NewSecret(password),
+//		From:     "Clinic <care@clinic.example>",
+//		Renderer: templates, // *template.Set, for instance
+//	})
+//	…
+//	defer mail.Close(ctx)
+//	receipt, err := mail.Notify(ctx, notify.Message{
+//		Key:      "appt-42/confirmed",
+//		To:       notify.Recipient{Name: "Asha Rao", Email: "asha@example.org"},
+//		Template: "appointment_confirmed",
+//		Data:     data,
+//	})
+//
+// A message has a text part, an HTML part if there is HTML, and its files. A
+// file of the type "text/calendar; method=REQUEST" is also shown as an
+// invitation. Connections are kept for further messages, a few at a time, and a
+// message takes two round trips on a server with PIPELINING (RFC 2920).
+//
+// The Message-ID comes from the message's Key, the recipient and the sender's
+// domain, so that what is sent again after notify.ErrAmbiguous is recognised as
+// the same mail by the mailboxes that look for it.
+//
+// # Errors
+//
+// Errors are those of package notify, as an [*Error] with the server's code:
+//
+//   - notify.ErrInvalid: a field of the message, or it is too large;
+//   - notify.ErrUnauthorized: 530, 534, 535, or no AUTH where there are credentials;
+//   - notify.ErrForbidden: the server's policy (5.7.x): relaying denied, spam block;
+//   - notify.ErrRecipient: the mailbox is refused for good;
+//   - notify.ErrRateLimited: greylisting, too many messages or connections;
+//   - notify.ErrUnavailable: every other temporary answer, and all that went wrong
+//     before the last byte of the message was out, the end of ctx included;
+//   - notify.ErrAmbiguous: the message was out whole and the answer was lost.
+//
+// # Security
+//
+// TLS is required unless Config says otherwise, and credentials never travel
+// without it. Everything that stands in a header is checked or encoded; nothing
+// of a message can add a header, a recipient or a command. A server's answers
+// are read to a limit and never quoted in errors.
+//
+// # Testing
+//
+// notify/smtp/smtptest is an SMTP server on loopback that keeps what it receives
+// and fails when told to.
+package smtp

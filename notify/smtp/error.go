@@ -1,0 +1,149 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// Error is a message that was not sent, or whose outcome is unknown. errors.Is
+// finds in it one of the sentinels of package notify, and the context's error or
+// the network's if there was one. It never holds an address, a word of the
+// message, a credential or the server's prose, which may echo any of them.
+type Error struct {
+	// Op is the step that failed: "connect", "greeting", "ehlo", "starttls",
+	// "auth", "mail", "rcpt", "data", "noop" or "compose".
+	Op string
+	// Code is the server's reply code (RFC 5321, 4.2), 0 if there was no reply.
+	Code int
+	// Enhanced is the enhanced status code (RFC 3463), "5.1.1", or empty.
+	Enhanced string
+	// Reason says what was wrong if the server did not say it by a code.
+	Reason string
+	// Err is the cause if there was no reply: the context's or the network's error.
+	Err error
+
+	kind error
+}
+
+// Error returns a text such as "smtp: rcpt: 550 5.1.1: recipient cannot be reached".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("smtp: " + e.Op)
+	if e.Code != 0 {
+		fmt.Fprintf(&b, ": %d", e.Code)
+	}
+	if e.Enhanced != "" {
+		b.WriteString(" " + e.Enhanced)
+	}
+	if e.Reason != "" {
+		b.WriteString(": " + e.Reason)
+	}
+	fmt.Fprintf(&b, ": %v", e.kind)
+	return b.String()
+}
+
+// Is reports whether target is the sentinel of package notify for this outcome.
+func (e *Error) Is(target error) bool { return target == e.kind }
+
+// Unwrap returns the cause, if there is one.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Temporary reports whether the message was not sent and may be repeated.
+func (e *Error) Temporary() bool {
+	return e.kind == fault.ErrUnavailable || e.kind == fault.ErrRateLimited
+}
+
+// failed is an error of our own making: something about the server or its
+// answer that makes going on wrong.
+func failed(op string, kind error, reason string) *Error {
+	return &Error{Op: op, Reason: reason, kind: kind}
+}
+
+// lost is an error of the network or the context. kind is ErrAmbiguous if the
+// whole message was out by then, else ErrUnavailable.
+func lost(ctx context.Context, op string, kind, err error) *Error {
+	cause := causeOf(ctx, err)
+	return &Error{Op: op, Reason: reasonOf(cause), Err: cause, kind: kind}
+}
+
+// causeOf returns the end of the context, the caller's or our DialTimeout, if
+// that is why the connection failed: it is imposed on the connection as a
+// deadline, whose error says less.
+func causeOf(ctx context.Context, err error) error {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		<-ctx.Done() // the dialer has a timer of its own, which may be the first by a hair
+	}
+	if ctx.Err() == nil {
+		return err
+	}
+	for _, own := range []error{errDialTimeout, errCut} {
+		if context.Cause(ctx) == own {
+			return own
+		}
+	}
+	return ctx.Err()
+}
+
+// reasonOf names a cause in our words. The texts of dial and TLS errors name
+// hosts only; others could quote the server.
+func reasonOf(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), err == errDialTimeout, err == errCut:
+		return err.Error()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "the server did not answer in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the server closed the connection"
+	case errors.Is(err, errReply):
+		return err.Error()
+	case errors.As(err, &op) && op.Op == "dial":
+		return op.Error()
+	}
+	return "the connection broke"
+}
+
+// refused is the server's own no.
+func refused(op string, r reply) *Error {
+	return &Error{Op: op, Code: r.code, Enhanced: r.enhanced, kind: kindOf(op, r)}
+}
+
+// kindOf reads a reply as https://www.rfc-editor.org/rfc/rfc3463 and common
+// practice have it. Temporary replies never are about the recipient alone: a
+// greylisted or full mailbox is tried again.
+func kindOf(op string, r reply) error {
+	if r.code/100 != 5 {
+		return temporary(r)
+	}
+	switch {
+	case r.code == 530, r.code == 534, r.code == 535, r.code == 538, op == "auth":
+		return fault.ErrUnauthorized
+	case op == "ehlo", op == "starttls", op == "noop":
+		return fault.ErrUnavailable
+	case r.code == 552 && !r.class("2"), r.is("3.4"), r.is("2.3"): // too large for the server or the mailbox
+		return fault.ErrInvalid
+	case r.class("7"): // policy: relaying denied, listed as spam
+		return fault.ErrForbidden
+	case op == "rcpt", r.class("1") && op == "data", r.class("2") && op == "data":
+		return fault.ErrRecipient
+	}
+	return fault.ErrForbidden
+}
+
+// temporary tells "too many" from "broken": 4.7.x is policy (greylisting, send
+// rate), 4.2.1 a mailbox that gets too much, 4.3.2 and 4.4.5 too many
+// connections, 4.5.3 too many recipients.
+func temporary(r reply) error {
+	if r.code/100 == 4 && r.code != 454 && (r.class("7") || r.is("2.1") || r.is("3.2") || r.is("4.5") || r.is("5.3")) {
+		return fault.ErrRateLimited
+	}
+	return fault.ErrUnavailable
+}

@@ -1,0 +1,174 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// pool keeps connections for the next message. It owns no goroutine: a timer
+// ends each idle connection, and close ends the timers.
+type pool struct {
+	dial  func(context.Context) (*conn, error)
+	slots chan struct{} // one taken for each connection in use
+	ttl   time.Duration
+
+	life context.Context // ends when close stops waiting: a connection that is being made then is given up
+	cut  context.CancelCauseFunc
+
+	mu     sync.Mutex
+	closed bool
+	done   chan struct{} // closed with closed
+	idle   []*conn       // the one used last is at the end
+	inUse  map[*conn]struct{}
+}
+
+func newPool(size int, ttl time.Duration, dial func(context.Context) (*conn, error)) *pool {
+	life, cut := context.WithCancelCause(context.Background())
+	return &pool{
+		dial: dial, ttl: ttl, life: life, cut: cut,
+		slots: make(chan struct{}, size),
+		done:  make(chan struct{}),
+		inUse: map[*conn]struct{}{},
+	}
+}
+
+// get waits for a slot and returns an idle or a new connection.
+func (p *pool) get(ctx context.Context) (*conn, error) {
+	if ctx.Err() != nil { // select picks at random
+		return nil, lost(ctx, "connect", fault.ErrUnavailable, ctx.Err())
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.done:
+		return nil, errClosed()
+	case <-ctx.Done():
+		return nil, lost(ctx, "connect", fault.ErrUnavailable, ctx.Err())
+	}
+	if k, closed := p.takeIdle(); k != nil || closed {
+		if closed {
+			<-p.slots
+			return nil, errClosed()
+		}
+		return k, nil
+	}
+	k, err := p.make(ctx)
+	if err != nil {
+		<-p.slots
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inUse[k] = struct{}{}
+	return k, nil
+}
+
+var errCut = errors.New("the client was closed")
+
+func (p *pool) make(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(p.life, func() { cancel(errCut) })
+	defer stop()
+	return p.dial(ctx)
+}
+
+func errClosed() error { return failed("connect", fault.ErrClosed, "the client") }
+
+func (p *pool) takeIdle() (_ *conn, closed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, true
+	}
+	for len(p.idle) > 0 {
+		k := p.idle[len(p.idle)-1]
+		p.idle = p.idle[:len(p.idle)-1]
+		k.expiry.Stop()
+		if k.r.Buffered() > 0 { // it said something unasked, a 421 most likely
+			k.kill()
+			continue
+		}
+		k.reused = true
+		p.inUse[k] = struct{}{}
+		return k, false
+	}
+	return nil, false
+}
+
+// put takes a connection back and frees its slot.
+func (p *pool) put(k *conn) {
+	defer func() { <-p.slots }()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.inUse, k)
+	switch {
+	case k.broken:
+		k.kill()
+	case p.closed || p.ttl < 0 || k.used >= k.client.cfg.MaxMessages:
+		k.quit()
+	default:
+		k.expiry = time.AfterFunc(p.ttl, func() { p.expire(k) })
+		p.idle = append(p.idle, k)
+	}
+}
+
+func (p *pool) expire(k *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, other := range p.idle {
+		if other == k {
+			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+			k.quit()
+			return
+		}
+	}
+}
+
+// close lets what is in use come to its end, until ctx ends, and closes the rest.
+func (p *pool) close(ctx context.Context) error {
+	p.shut()
+	for taken := range cap(p.slots) {
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			p.cutOff()
+			for range taken {
+				<-p.slots
+			}
+			return ctx.Err()
+		}
+	}
+	for range cap(p.slots) {
+		<-p.slots
+	}
+	p.cut(errCut)
+	return nil
+}
+
+func (p *pool) shut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.closed = true
+		close(p.done)
+	}
+	for _, k := range p.idle {
+		k.expiry.Stop()
+		k.quit()
+	}
+	p.idle = nil
+}
+
+// cutOff breaks what is in use and what is being made.
+func (p *pool) cutOff() {
+	p.cut(errCut)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := range p.inUse {
+		k.kill()
+	}
+}

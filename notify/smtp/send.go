@@ -1,0 +1,239 @@
+package smtp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net/textproto"
+	"strconv"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+var (
+	// errStale is a connection that died while it was idle. Nothing was sent over it.
+	errStale = errors.New("smtp: the idle connection was dead")
+	// errNoChunking is a server that offered BDAT and does not know it.
+	errNoChunking = errors.New("smtp: the server does not know BDAT")
+)
+
+// send hands l to the server. The envelope goes first, in one flight where the
+// server allows it, and the message follows when the recipient was accepted:
+// the answer proves that the connection lives, so that a failure before it is
+// surely harmless, and a refused recipient costs no upload. Everything is in
+// memory, and a message ends with a length or a dot that is only written when
+// all before it was, so the server never takes half of one.
+func (k *conn) send(ctx context.Context, l *letter) error {
+	stop := k.obey(ctx)
+	defer stop()
+	if err := k.fits(l); err != nil {
+		return err
+	}
+	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
+	if err := k.envelope(ctx, l, chunking); err != nil {
+		return err
+	}
+	k.used++
+	if chunking {
+		return k.chunk(ctx, l)
+	}
+	return k.data(ctx, l)
+}
+
+// fits refuses what the server said beforehand that it will not take.
+func (k *conn) fits(l *letter) error {
+	if l.beyondASCII() && !k.offers("SMTPUTF8") {
+		return failed("mail", fault.ErrRecipient, "the server does not take addresses beyond ASCII")
+	}
+	if limit := k.sizeLimit(); limit > 0 && int64(len(l.body)) > limit {
+		return tooLarge(failed("mail", fault.ErrInvalid, "the message is larger than the server takes"))
+	}
+	return nil
+}
+
+func tooLarge(e *Error) *Error {
+	e.Err = &fault.FieldError{Field: "Content", Problem: "is larger than the server takes"}
+	return e
+}
+
+// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT.
+func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) error {
+	steps := []step{
+		{"mail", 250, "MAIL FROM:<" + l.from + ">" + k.mailParams(l)},
+		{"rcpt", 250, "RCPT TO:<" + l.to + ">"},
+	}
+	if !chunking {
+		steps = append(steps, step{"data", 354, "DATA"})
+	}
+	flight := 1
+	if k.offers("PIPELINING") && !k.client.cfg.DisablePipelining {
+		flight = len(steps)
+	}
+	for ; len(steps) > 0; steps = steps[min(flight, len(steps)):] {
+		if err := k.flight(ctx, steps[:min(flight, len(steps))]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type step struct {
+	op   string
+	want int
+	line string
+}
+
+func (k *conn) mailParams(l *letter) string {
+	var params string
+	if k.offers("SIZE") {
+		params += " SIZE=" + strconv.Itoa(len(l.body))
+	}
+	if l.beyondASCII() {
+		params += " BODY=8BITMIME SMTPUTF8"
+	}
+	return params
+}
+
+// flight sends steps at once and reads an answer to each. The first that is not
+// as wanted decides; those behind it are read all the same, to stay in step.
+func (k *conn) flight(ctx context.Context, steps []step) error {
+	var lines string
+	for _, s := range steps {
+		lines += s.line + "\r\n"
+	}
+	if err := k.write(ctx, steps[0].op, lines); err != nil {
+		return k.stale(ctx, steps[0].op, err)
+	}
+	var first error
+	for _, s := range steps {
+		r, err := k.answer(ctx, s.op, fault.ErrUnavailable, k.client.cfg.CommandTimeout)
+		if err != nil {
+			if first == nil {
+				first = k.stale(ctx, s.op, err)
+			}
+			return first
+		}
+		switch {
+		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
+			return errStale
+		case first == nil && !accepted(r, s.want):
+			first = k.verdict(s.op, r)
+		case first != nil && r.code == 354:
+			k.broken = true // it waits for a message to nobody: leave it without a dot
+			return first
+		}
+	}
+	if first != nil {
+		k.reset(ctx)
+	}
+	return first
+}
+
+// accepted takes 251 and 252 for RCPT, "will forward" and "will try", for a yes.
+func accepted(r reply, want int) bool {
+	return r.code == want || want == 250 && (r.code == 251 || r.code == 252)
+}
+
+// stale turns the loss of an idle connection into errStale: the first step of an
+// envelope got no answer, so it is safe to begin anew. The caller's end is not a loss.
+func (k *conn) stale(ctx context.Context, op string, err error) error {
+	if !k.reused || ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || (op != "mail" && op != "noop") {
+		return err
+	}
+	return errStale
+}
+
+// verdict makes the error of a refusal.
+func (k *conn) verdict(op string, r reply) error {
+	e := refused(op, r)
+	if e.kind == fault.ErrInvalid {
+		return tooLarge(e)
+	}
+	return e
+}
+
+// reset ends a transaction that was refused. Without it the next message on this
+// connection would be answered "nested MAIL command".
+func (k *conn) reset(ctx context.Context) {
+	if k.broken {
+		return
+	}
+	if _, err := k.cmd(ctx, "rset", 250, "RSET"); err != nil {
+		k.broken = true
+	}
+}
+
+// chunk sends the message with its length ahead (RFC 3030): a connection that
+// breaks on the way leaves the server with too few bytes, which it throws away.
+func (k *conn) chunk(ctx context.Context, l *letter) error {
+	head := "BDAT " + strconv.Itoa(len(l.body)) + " LAST\r\n"
+	r, err := k.commit(ctx, []byte(head), l.body)
+	if err != nil {
+		return err
+	}
+	if r.code == 500 || r.code == 502 { // the message was read as commands: nothing can be said on this connection any more
+		k.broken = true
+		return errNoChunking
+	}
+	return k.conclude(ctx, r)
+}
+
+// data sends the message dot-stuffed, with the final dot.
+func (k *conn) data(ctx context.Context, l *letter) error {
+	var stuffed bytes.Buffer
+	stuffed.Grow(len(l.body) + len(l.body)/64 + 8)
+	w := bufio.NewWriter(&stuffed)
+	dot := textproto.NewWriter(w).DotWriter()
+	_, _ = dot.Write(l.body) // memory does not fail
+	_ = dot.Close()
+	r, err := k.commit(ctx, stuffed.Bytes())
+	if err != nil {
+		return err
+	}
+	return k.conclude(ctx, r)
+}
+
+// commit sends the message's bytes and reads the answer. Until the last byte is
+// out the server cannot have taken the message; from then on a lost answer is
+// ambiguous.
+func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
+	k.allow(k.client.cfg.DataTimeout)
+	for _, part := range parts {
+		if _, err := k.w.Write(part); err != nil {
+			k.broken = true
+			return reply{}, lost(ctx, "data", fault.ErrUnavailable, err)
+		}
+	}
+	if err := k.w.Flush(); err != nil {
+		k.broken = true
+		return reply{}, lost(ctx, "data", fault.ErrUnavailable, err)
+	}
+	return k.answer(ctx, "data", fault.ErrAmbiguous, k.client.cfg.DataTimeout)
+}
+
+// conclude reads the verdict on the message. After a refusal the transaction is
+// over for DATA by RFC 5321, and for BDAT by RFC 3030 only after RSET.
+func (k *conn) conclude(ctx context.Context, r reply) error {
+	if r.code/100 == 2 {
+		return nil
+	}
+	if r.code/100 == 3 { // not an answer to this
+		k.broken = true
+		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: fault.ErrAmbiguous}
+	}
+	k.reset(ctx)
+	return k.verdict("data", r)
+}
+
+// noop asks whether the server is there.
+func (k *conn) noop(ctx context.Context) error {
+	stop := k.obey(ctx)
+	defer stop()
+	r, err := k.cmd(ctx, "noop", 250, "NOOP")
+	if err != nil && (r.code == 0 || r.code == 421) {
+		k.broken = true
+		return k.stale(ctx, "noop", err)
+	}
+	return err
+}

@@ -1,0 +1,274 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/mail"
+	"sync/atomic"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/notify"
+)
+
+// Security says how the connection is kept private. The zero value is the safe one.
+type Security int
+
+const (
+	// StartTLS begins in the clear and upgrades before anything else is said; a
+	// server that does not offer it gets no mail. Ports 587 and 25.
+	StartTLS Security = iota
+	// ImplicitTLS speaks TLS from the first byte. Port 465.
+	ImplicitTLS
+	// Opportunistic upgrades if the server offers it, and otherwise sends the mail
+	// in the clear, where anyone between can read it or have stopped the upgrade.
+	// Credentials are never sent without TLS: with them, such a server is an error.
+	Opportunistic
+	// InsecurePlaintext never encrypts. For a relay on the same machine only; New
+	// refuses credentials with it.
+	InsecurePlaintext
+)
+
+// Config is what New needs. The server is Addr; who sends is From.
+type Config struct {
+	// Addr is the server, "host:port". Required. 587 is for StartTLS, 465 for ImplicitTLS.
+	Addr string
+	// From is who the mail comes from, "Clinic <care@clinic.example>", also in the envelope. Required.
+	From string
+
+	// Username and Password are for AUTH PLAIN or LOGIN. Both or neither. With
+	// them, a server that does not offer AUTH is an error.
+	Username string
+	Password notify.Secret
+	// ReplyTo is where answers go, like From. If empty, to From.
+	ReplyTo string
+	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
+	Renderer notify.Renderer
+
+	// Security is how the connection is encrypted. If 0, StartTLS, which is required to succeed.
+	Security Security
+	// TLS is copied. If nil, the system's roots and the host of Addr; TLS 1.2 is the least in any case.
+	TLS *tls.Config
+	// LocalName is what the client calls itself to the server. If empty, its IP address.
+	LocalName string
+
+	// DialTimeout bounds the way to a usable connection: TCP, TLS and AUTH together. If 0, 15 seconds.
+	DialTimeout time.Duration
+	// CommandTimeout bounds each answer. If 0, 30 seconds.
+	CommandTimeout time.Duration
+	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance. If 0, 2 minutes.
+	DataTimeout time.Duration
+
+	// MaxConns is how many connections may be open at once; further messages wait. If 0, 4.
+	MaxConns int
+	// MaxMessages is how many messages a connection carries before it is replaced. If 0, 100.
+	MaxMessages int
+	// IdleTimeout is how long an unused connection is kept. If 0, 30 seconds; if negative, none is kept.
+	IdleTimeout time.Duration
+	// DisableChunking sends with DATA to servers that offer CHUNKING (BDAT) but mishandle it.
+	DisableChunking bool
+	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle it.
+	DisablePipelining bool
+
+	// Logger gets a line for every connection and every message, with the message's
+	// key and without anything personal, at debug level. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// Client sends e-mail through one server. It is safe for concurrent use. Make
+// one with New and end it with Close.
+type Client struct {
+	cfg        Config
+	host       string
+	from       *mail.Address
+	replyTo    *mail.Address
+	tls        *tls.Config
+	log        *slog.Logger
+	pool       *pool
+	noChunking atomic.Bool // the server offered BDAT and then did not know it
+}
+
+var _ notify.Notifier = (*Client)(nil)
+
+// New checks cfg and returns a Client. It reports everything that is wrong at
+// once, in an error that matches notify.ErrInvalid, and does not connect; see
+// [Client.Verify].
+func New(cfg Config) (*Client, error) {
+	var p fault.Problems
+	c := &Client{cfg: cfg.withDefaults()}
+	c.host = checkAddr(&p, cfg.Addr)
+	c.from = checkSender(&p, "From", cfg.From)
+	p.Required("From", cfg.From)
+	c.replyTo = checkSender(&p, "ReplyTo", cfg.ReplyTo)
+	cfg.checkCredentials(&p)
+	p.Check(cfg.Security >= StartTLS && cfg.Security <= InsecurePlaintext, "Security", "is none of the constants")
+	p.Check(validLocalName(cfg.LocalName), "LocalName", "is not a host name or address literal")
+	for field, n := range map[string]int64{
+		"DialTimeout": int64(cfg.DialTimeout), "CommandTimeout": int64(cfg.CommandTimeout), "DataTimeout": int64(cfg.DataTimeout),
+		"MaxConns": int64(cfg.MaxConns), "MaxMessages": int64(cfg.MaxMessages),
+	} {
+		p.Check(n >= 0, field, "is negative")
+	}
+	if err := p.Err("smtp: New"); err != nil {
+		return nil, err
+	}
+	c.tls = clientTLS(cfg.TLS, c.host)
+	c.log = c.cfg.Logger
+	c.pool = newPool(c.cfg.MaxConns, c.cfg.IdleTimeout, c.dial)
+	return c, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	setDefault(&cfg.DialTimeout, 15*time.Second)
+	setDefault(&cfg.CommandTimeout, 30*time.Second)
+	setDefault(&cfg.DataTimeout, 2*time.Minute)
+	setDefault(&cfg.MaxConns, 4)
+	setDefault(&cfg.MaxMessages, 100)
+	setDefault(&cfg.IdleTimeout, 30*time.Second)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func clientTLS(base *tls.Config, host string) *tls.Config {
+	if base == nil {
+		base = &tls.Config{}
+	}
+	base = base.Clone()
+	if base.ServerName == "" {
+		base.ServerName = host
+	}
+	base.MinVersion = max(base.MinVersion, tls.VersionTLS12)
+	return base
+}
+
+func checkAddr(p *fault.Problems, addr string) string {
+	if addr == "" {
+		p.Required("Addr", addr)
+		return ""
+	}
+	host, port, err := net.SplitHostPort(addr)
+	p.Check(err == nil && host != "" && port != "", "Addr", `is not "host:port"`)
+	return host
+}
+
+func checkSender(p *fault.Problems, field, value string) *mail.Address {
+	if value == "" {
+		return nil
+	}
+	address, err := mail.ParseAddress(value)
+	if err != nil || !notify.ValidEmail(address.Address) || !validName(address.Name) {
+		p.Add(field, `is not an address such as "Clinic <care@clinic.example>"`)
+		return nil
+	}
+	return address
+}
+
+// validName asks the rules for a recipient's name about a sender's.
+func validName(name string) bool {
+	probe := notify.Message{Key: "k", Template: "t", To: notify.Recipient{Name: name}}
+	return probe.Validate("") == nil
+}
+
+func (cfg Config) checkCredentials(p *fault.Problems) {
+	password := cfg.Password.Reveal()
+	p.Check(cfg.Username == "" || password != "", "Password", "is required with a Username")
+	p.Check(cfg.Username != "" || password == "", "Username", "is required with a Password")
+	p.Check(cfg.Security != InsecurePlaintext || password == "", "Security", "is InsecurePlaintext, and credentials are never sent without TLS")
+	p.Check(validCredential(cfg.Username), "Username", "has a NUL or line break or is longer than 255 bytes")
+	p.Check(validCredential(password), "Password", "has a NUL or line break or is longer than 4096 bytes")
+}
+
+// Notify composes msg and hands it to the server. See notify.Notifier for the
+// contract; the receipt's ID is the Message-ID, which is the same whenever the
+// same Key is sent to the same address again.
+func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
+	l, err := c.letter(msg)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.deliver(ctx, l); err != nil {
+		c.log.LogAttrs(ctx, slog.LevelDebug, "message not sent", slog.Any("message", msg), slog.String("error", err.Error()))
+		return nil, err
+	}
+	c.log.LogAttrs(ctx, slog.LevelDebug, "message accepted", slog.Any("message", msg), slog.String("id", l.id))
+	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now()}, nil
+}
+
+func (c *Client) letter(msg notify.Message) (*letter, error) {
+	if err := msg.Validate(notify.Email); err != nil {
+		return nil, err
+	}
+	content := msg.Content
+	if content == nil {
+		if c.cfg.Renderer == nil {
+			return nil, fault.Invalid("smtp", "Content", "is required, as there is no Renderer")
+		}
+		rendered, err := c.cfg.Renderer.Render(msg)
+		if err != nil {
+			return nil, err
+		}
+		if rendered == nil {
+			return nil, fault.Invalid("smtp", "Template", "renders to nothing")
+		}
+		if err := rendered.Validate(notify.Email); err != nil {
+			return nil, err
+		}
+		content = rendered
+	}
+	return compose(c.from, c.replyTo, msg, content, time.Now())
+}
+
+// deliver sends l, again over another connection if the one it got from the
+// pool had died while idle, or if the server turns out not to know BDAT: in both
+// cases it surely was not sent.
+func (c *Client) deliver(ctx context.Context, l *letter) error {
+	for {
+		conn, err := c.pool.get(ctx)
+		if err != nil {
+			return err
+		}
+		err = conn.send(ctx, l)
+		c.pool.put(conn)
+		switch {
+		case errors.Is(err, errStale):
+		case errors.Is(err, errNoChunking):
+			c.noChunking.Store(true)
+		default:
+			return err
+		}
+	}
+}
+
+// Verify connects, or uses an idle connection, and asks the server whether it is
+// there. It proves address, TLS and credentials, and sends no mail. Call it at
+// start-up or from a health check.
+func (c *Client) Verify(ctx context.Context) error {
+	for {
+		conn, err := c.pool.get(ctx)
+		if err != nil {
+			return err
+		}
+		err = conn.noop(ctx)
+		c.pool.put(conn)
+		if !errors.Is(err, errStale) {
+			return err
+		}
+	}
+}
+
+// Close waits until the messages under way are through, or until ctx ends, then
+// closes every connection. Calls that come later fail with notify.ErrClosed. It
+// returns ctx's error if it had to cut messages off. Calling it again is allowed.
+func (c *Client) Close(ctx context.Context) error { return c.pool.close(ctx) }
