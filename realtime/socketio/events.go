@@ -116,14 +116,16 @@ func replyTo(err error) reply {
 		return reply{Error: "too many rooms"}
 	case errors.Is(err, realtime.ErrInvalid):
 		return reply{Error: "invalid request"}
+	case errors.Is(err, realtime.ErrForbidden):
+		return reply{Error: "not permitted"}
 	}
-	return reply{Error: "not permitted"}
+	return reply{Error: "failed"}
 }
 
 func encodeReply(answer any) []byte {
 	text, err := json.Marshal(answer)
 	if err != nil { // the host's value; our own replies can be encoded
-		return []byte(`{"ok":false,"error":"unavailable"}`)
+		return []byte(`{"ok":false,"error":"failed"}`)
 	}
 	return text
 }

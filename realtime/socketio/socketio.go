@@ -25,8 +25,9 @@
 // {"code":1,"message":"Session ID unknown"}; a WebSocket is closed with the
 // status that RFC 6455 has for the case. A refused join is answered with
 // {ok: false, error}, where error is one of "not permitted", "unavailable",
-// "invalid request", "too many rooms" and "unknown event", and never the text
-// of an error of the host.
+// "invalid request", "too many rooms", "unknown event" and, for an event of
+// the host's own, "failed". It is never the text
+// of a host's error.
 //
 // # Security
 //
@@ -80,8 +81,8 @@ type Config struct {
 	// "join-clinic" and "leave-clinic" with a clinic's id, for the room "clinic-<id>".
 	Joins []Join
 	// OnEvent answers the other events that clients emit. reply is encoded as
-	// JSON and sent if the client asked for an acknowledgement; an error is
-	// answered with {ok: false}. The events of one connection are handled one
+	// JSON and sent if the client asked for an acknowledgement, nil as {ok: true};
+	// an error is answered with {ok: false}. The events of one connection are handled one
 	// after the other, and ctx ends with the connection. args come from a
 	// stranger. If nil, such events do nothing and are acknowledged as unknown.
 	OnEvent func(ctx context.Context, client realtime.Client, name string, args []json.RawMessage) (reply any, err error)

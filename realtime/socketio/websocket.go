@@ -228,7 +228,7 @@ func (c *webSocket) read() ([]byte, error) {
 			return payload, nil
 		case op == ws.OpPing:
 			if err := c.pong(payload); err != nil {
-				return nil, err
+				return nil, errSocketLost
 			}
 		case op == ws.OpClose:
 			return nil, closedByPeer(payload)

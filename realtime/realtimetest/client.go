@@ -1,0 +1,319 @@
+package realtimetest
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/telemed-go/telemed/realtime"
+)
+
+// Transport is how a Client talks to its server.
+type Transport string
+
+const (
+	// WebSocket connects at once with a WebSocket.
+	WebSocket Transport = "websocket"
+	// Polling uses HTTP long-polling, and does not upgrade.
+	Polling Transport = "polling"
+)
+
+// Options says how to connect. The zero value is a WebSocket with no extra headers.
+type Options struct {
+	// Header is sent with every request: a session's Cookie, an Origin.
+	Header http.Header
+	// Transport is WebSocket if empty.
+	Transport Transport
+	// TLS is for https URLs. If nil, the system's certificates are trusted.
+	TLS *tls.Config
+}
+
+// Event is what a server sent.
+type Event struct {
+	Name string
+	Data json.RawMessage // the first argument; nil if there is none
+}
+
+// HandshakeError is a server's refusal of an HTTP request, be it the first or a later poll.
+type HandshakeError struct {
+	Status int    // HTTP
+	Code   int    // Engine.IO's, 0 to 5; -1 if the answer has none
+	Reason string // Engine.IO's message, if there is one
+}
+
+func (e *HandshakeError) Error() string {
+	return fmt.Sprintf("refused with %d (code %d): %s", e.Status, e.Code, e.Reason)
+}
+
+// Client is a Socket.IO client in the default namespace. It answers heartbeats
+// by itself and does not reconnect. Its methods are safe for concurrent use.
+type Client struct {
+	wire   wire
+	id     string
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the reader has returned
+
+	mu     sync.Mutex
+	events []Event
+	more   chan struct{} // has room for one; full when events is not empty or the reader has returned
+	acks   map[string]chan json.RawMessage
+	lastID int
+	err    error
+}
+
+// wire carries Engine.IO packets. read is called by one goroutine.
+type wire interface {
+	read(ctx context.Context) (packets []string, err error)
+	write(ctx context.Context, packet string) error
+	close()
+}
+
+// Dial connects to the server at rawURL, such as "http://127.0.0.1:3001". If
+// the URL has no path it is /socket.io/. It returns when the server has
+// accepted the client. ctx bounds the dialling only.
+func Dial(ctx context.Context, rawURL string, options Options) (*Client, error) {
+	endpoint, err := url.Parse(rawURL)
+	if err != nil || endpoint.Host == "" {
+		return nil, errors.New("realtimetest: Dial: the URL is not absolute")
+	}
+	if endpoint.Path == "" || endpoint.Path == "/" {
+		endpoint.Path = "/socket.io/"
+	}
+	var w wire
+	switch options.Transport {
+	case "", WebSocket:
+		w, err = dialWebSocket(ctx, endpoint, options)
+	case Polling:
+		w, err = dialPolling(ctx, endpoint, options)
+	default:
+		err = fmt.Errorf("unknown transport %q", options.Transport)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("realtimetest: Dial: %w", err)
+	}
+	client := &Client{wire: w, ended: make(chan struct{}), more: make(chan struct{}, 1), acks: make(map[string]chan json.RawMessage)}
+	if err := client.connect(ctx); err != nil {
+		w.close()
+		return nil, fmt.Errorf("realtimetest: Dial: %w", err)
+	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	client.cancel = cancel
+	go client.run(life)
+	return client, nil
+}
+
+// connect enters the default namespace.
+func (c *Client) connect(ctx context.Context) error {
+	if err := c.wire.write(ctx, "40"); err != nil {
+		return err
+	}
+	packets, err := c.wire.read(ctx)
+	if err != nil {
+		return err
+	}
+	for i, packet := range packets {
+		body, ok := strings.CutPrefix(packet, "40")
+		var welcome struct{ SID string }
+		if i > 0 || !ok || json.Unmarshal([]byte(body), &welcome) != nil || welcome.SID == "" {
+			return fmt.Errorf("unexpected packet of type %.2q", packet)
+		}
+		c.id = welcome.SID
+	}
+	return nil
+}
+
+// ID returns the connection's id, which is the server's realtime.Client.ID.
+func (c *Client) ID() string { return c.id }
+
+// Emit sends an event. It returns when the packet is written, not when it is handled.
+func (c *Client) Emit(ctx context.Context, name string, args ...any) error {
+	return c.emit(ctx, "", name, args)
+}
+
+// EmitAck sends an event and returns the first argument of the server's acknowledgement.
+func (c *Client) EmitAck(ctx context.Context, name string, args ...any) (json.RawMessage, error) {
+	id, answer := c.expectAck()
+	defer c.forgetAck(id)
+	if err := c.emit(ctx, id, name, args); err != nil {
+		return nil, err
+	}
+	select {
+	case data := <-answer:
+		return data, nil
+	case <-c.ended:
+		return nil, c.Err()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("realtimetest: EmitAck: %w", ctx.Err())
+	}
+}
+
+func (c *Client) emit(ctx context.Context, id, name string, args []any) error {
+	data, err := json.Marshal(append([]any{name}, args...))
+	if err != nil {
+		return fmt.Errorf("realtimetest: Emit: %w", err)
+	}
+	if err := c.wire.write(ctx, "42"+id+string(data)); err != nil {
+		return fmt.Errorf("realtimetest: Emit: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) expectAck() (id string, answer <-chan json.RawMessage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id = strconv.Itoa(c.lastID)
+	c.lastID++
+	c.acks[id] = make(chan json.RawMessage, 1)
+	return id, c.acks[id]
+}
+
+func (c *Client) forgetAck(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.acks, id)
+}
+
+// Next returns the oldest event that it has not returned yet, and waits for one
+// until ctx ends. Events that came before the connection ended are still returned.
+func (c *Client) Next(ctx context.Context) (Event, error) {
+	for {
+		select {
+		case <-c.more:
+			if event, ok := c.take(); ok {
+				return event, nil
+			}
+			return Event{}, c.Err()
+		case <-ctx.Done():
+			return Event{}, fmt.Errorf("realtimetest: Next: %w", ctx.Err())
+		}
+	}
+}
+
+// take holds the token of c.more, and puts it back if it is still true.
+func (c *Client) take() (Event, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.events) == 0 {
+		c.signal() // the connection has ended: for the next caller, too
+		return Event{}, false
+	}
+	event := c.events[0]
+	c.events = c.events[1:]
+	if len(c.events) > 0 || c.err != nil {
+		c.signal()
+	}
+	return event, true
+}
+
+func (c *Client) signal() {
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+}
+
+// Done is closed when the connection has ended, whoever ended it.
+func (c *Client) Done() <-chan struct{} { return c.ended }
+
+// Err returns nil while the connection is open, then why it ended. The error matches realtime.ErrClosed.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Close ends the connection as a browser does that leaves the page, and waits
+// until nothing of the client is left.
+func (c *Client) Close() error {
+	c.cancel()
+	c.wire.close()
+	<-c.ended
+	return nil
+}
+
+func (c *Client) run(ctx context.Context) {
+	defer close(c.ended)
+	defer c.cancel()
+	defer c.wire.close()
+	for {
+		packets, err := c.wire.read(ctx)
+		for _, packet := range packets {
+			if err == nil {
+				err = c.handle(ctx, packet)
+			}
+		}
+		if err != nil {
+			c.end(err)
+			return
+		}
+	}
+}
+
+func (c *Client) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = fmt.Errorf("realtimetest: connection ended: %w (%v)", realtime.ErrClosed, err)
+	c.signal()
+}
+
+func (c *Client) handle(ctx context.Context, packet string) error {
+	body, isMessage := strings.CutPrefix(packet, "4")
+	switch {
+	case packet == "2":
+		return c.wire.write(ctx, "3")
+	case packet == "1":
+		return errors.New("the server sent a close packet")
+	case packet == "6":
+		return nil
+	case isMessage && strings.HasPrefix(body, "2"):
+		return c.event(body[1:])
+	case isMessage && strings.HasPrefix(body, "3"):
+		return c.ack(body[1:])
+	}
+	return fmt.Errorf("unexpected packet of type %.2q", packet)
+}
+
+func (c *Client) event(body string) error {
+	var list []json.RawMessage
+	var event Event
+	if err := json.Unmarshal([]byte(body), &list); err != nil || len(list) == 0 {
+		return errors.New("unexpected form of an event")
+	}
+	if err := json.Unmarshal(list[0], &event.Name); err != nil {
+		return errors.New("unexpected form of an event's name")
+	}
+	if len(list) > 1 {
+		event.Data = list[1]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, event)
+	c.signal()
+	return nil
+}
+
+func (c *Client) ack(body string) error {
+	id, _, _ := strings.Cut(body, "[")
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(body[len(id):]), &list); err != nil {
+		return errors.New("unexpected form of an acknowledgement")
+	}
+	var first json.RawMessage
+	if len(list) > 0 {
+		first = list[0]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if answer := c.acks[id]; answer != nil {
+		answer <- first // has room: an id is answered once
+		delete(c.acks, id)
+	}
+	return nil
+}

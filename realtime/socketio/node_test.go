@@ -1,0 +1,167 @@
+package socketio_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+// The client of npm, as browsers and Node programs load it, against the server.
+
+func TestNodeVisit(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ transports, ends string }{
+		"websocket":              {"websocket", "websocket"},
+		"polling":                {"polling", "polling"},
+		"default":                {"", "websocket"},
+		"polling then websocket": {"polling,websocket", "websocket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := setup(t, echo, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 1000 })
+			appointment := map[string]any{"patientName": "आशा 👩‍⚕️ <&> \u2028", "note": repeat("à", 100_000)}
+			node := startNode(t, "visit", c.url, test.transports)
+
+			require.Equal(t, ok, node.step("joined")["answer"])
+			for n := range 300 { // while the transport changes
+				c.broadcast(t, "clinic-7", "number", n)
+			}
+			require.Equal(t, map[string]any{"step": "numbers", "ordered": true, "count": 300.0}, node.step("numbers"))
+			require.Equal(t, test.ends, node.step("transport")["name"])
+			require.JSONEq(t, refusedWith("not permitted"), node.step("refused")["answer"].(string))
+			left := node.step("left")
+			require.Equal(t, []any{ok, ok}, []any{left["answer"], left["again"]})
+
+			node.step("waiting")
+			c.broadcast(t, "clinic-9", "new-appointment", "not for us")
+			c.broadcast(t, "clinic-7", "new-appointment", appointment)
+			require.Equal(t, encode(t, appointment), node.step("appointment")["data"])
+			require.Equal(t, encode(t, appointment), node.step("echo")["data"])
+
+			node.step("connected")
+			require.Equal(t, 1, c.hub.Disconnect(""))
+			back := node.step("reconnected")
+			require.Equal(t, []any{ok, true}, []any{back["answer"], back["fresh"]})
+			require.Contains(t, []any{"transport close", "transport error"}, back["reason"])
+			c.broadcast(t, "clinic-7", "new-appointment", "second")
+			again := node.step("again")
+			require.Equal(t, []any{`"second"`, 300.0}, []any{again["data"], again["numbers"]})
+			node.step("bye")
+			node.end()
+			require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
+		})
+	}
+}
+
+func TestNodeRefusals(t *testing.T) {
+	t.Parallel()
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			c := setup(t)
+			node := startNode(t, "refusals", c.url, string(transport))
+			require.Equal(t, "Invalid namespace", node.step("namespace")["message"])
+			for _, step := range []string{"origin", "authentication"} {
+				refused := node.step(step)
+				require.Contains(t, []any{"xhr poll error", "websocket error"}, refused["message"])
+				if refused["code"] != nil {
+					require.Equal(t, 403.0, refused["code"])
+				}
+			}
+			require.Contains(t, []any{"transport close", "transport error"}, node.step("binary")["reason"])
+			node.end()
+		})
+	}
+}
+
+func TestNodeShutdown(t *testing.T) {
+	t.Parallel()
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			c := setup(t)
+			node := startNode(t, "shutdown", c.url, string(transport))
+			node.step("connected")
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			require.NoError(t, c.hub.Shutdown(ctx))
+			require.Contains(t, []any{"transport close", "transport error"}, node.step("gone")["reason"], "an error if the client is between two polls")
+			node.end()
+		})
+	}
+}
+
+// echo answers every event with its first argument.
+func echo(_ *realtime.Config, wire *socketio.Config) {
+	wire.OnEvent = func(_ context.Context, _ realtime.Client, _ string, args []json.RawMessage) (any, error) {
+		return args[0], nil
+	}
+}
+
+// node is a running script.
+type node struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines *bufio.Reader
+}
+
+func startNode(t *testing.T, scenario, url, transports string) *node {
+	t.Helper()
+	modules := os.Getenv("TELEMED_NODE_MODULES")
+	if modules == "" {
+		t.Skip("TELEMED_NODE_MODULES is not set: it names a node_modules folder that holds socket.io-client 4")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	cmd := exec.CommandContext(ctx, "node", filepath.Join("testdata", "client.cjs"), scenario, url, transports)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait() // killed, unless end has waited for it
+	})
+	return &node{t, cmd, bufio.NewReader(out)}
+}
+
+// step reads the next line and requires that it reports this step. Objects are given as JSON.
+func (n *node) step(want string) map[string]any {
+	n.t.Helper()
+	line, err := n.lines.ReadBytes('\n')
+	require.NoError(n.t, err, "before step %q", want)
+	var fields map[string]any
+	require.NoError(n.t, json.Unmarshal(line, &fields))
+	require.Equal(n.t, want, fields["step"], "%.300s", line)
+	for _, key := range []string{"answer", "again", "data"} {
+		if value, present := fields[key]; present {
+			fields[key] = encode(n.t, value)
+		}
+	}
+	return fields
+}
+
+func (n *node) end() {
+	n.t.Helper()
+	rest, err := io.ReadAll(n.lines)
+	require.NoError(n.t, err)
+	require.Empty(n.t, string(rest))
+	require.NoError(n.t, n.cmd.Wait())
+}
+
+func encode(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(text)
+}

@@ -1,0 +1,113 @@
+package socketio_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/realtimetest"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+// clinic is a server as a host builds it.
+type clinic struct {
+	hub *realtime.Hub
+	url string
+}
+
+// setup starts a server where everybody may join clinic-7 and nobody clinic-9;
+// the database is down for clinic-8. Who sends "Cookie: user=ada" is ada.
+func setup(t *testing.T, change ...func(*realtime.Config, *socketio.Config)) clinic {
+	t.Helper()
+	rooms := realtime.Config{
+		Authenticate: func(r *http.Request) (string, error) {
+			cookie, err := r.Cookie("user")
+			switch {
+			case err != nil:
+				return "", nil
+			case cookie.Value == "mallory":
+				return "", errors.New("mallory is not welcome")
+			}
+			return cookie.Value, nil
+		},
+		Authorize: func(_ context.Context, _ realtime.Client, room string) error {
+			switch {
+			case room == "clinic-8":
+				return realtime.ErrUnavailable
+			case room == "clinic-9":
+				return errors.New("patient Asha is in there")
+			}
+			return nil
+		},
+	}
+	var wire socketio.Config
+	for _, apply := range change {
+		apply(&rooms, &wire)
+	}
+	hub, err := realtime.NewHub(rooms)
+	require.NoError(t, err)
+	wire.Hub = hub
+	sio, err := socketio.New(wire)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", sio)
+	server := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		defer cancel()
+		require.NoError(t, hub.Shutdown(ctx))
+		server.Close()
+	})
+	return clinic{hub, server.URL}
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func (c clinic) dial(t *testing.T, options realtimetest.Options) *realtimetest.Client {
+	t.Helper()
+	client, err := realtimetest.Dial(within(t), c.url, options)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
+
+func (c clinic) broadcast(t *testing.T, room, name string, data any) {
+	t.Helper()
+	require.NoError(t, c.hub.Broadcast(within(t), room, realtime.Event{Name: name, Data: data}))
+}
+
+func ack(t *testing.T, client *realtimetest.Client, name string, args ...any) string {
+	t.Helper()
+	answer, err := client.EmitAck(within(t), name, args...)
+	require.NoError(t, err)
+	return string(answer)
+}
+
+func next(t *testing.T, client *realtimetest.Client) realtimetest.Event {
+	t.Helper()
+	event, err := client.Next(within(t))
+	require.NoError(t, err)
+	return event
+}
+
+var transports = []realtimetest.Transport{realtimetest.WebSocket, realtimetest.Polling}
+
+const ok = `{"ok":true}`
+
+func refusedWith(reason string) string { return `{"ok":false,"error":"` + reason + `"}` }
+
+func cookie(user string) http.Header { return http.Header{"Cookie": {"user=" + user}} }
+
+func repeat(text string, bytes int) string { return strings.Repeat(text, bytes/len(text)+1)[:bytes] }
