@@ -1,0 +1,47 @@
+// Package payments says what a payment is: exact money, orders, verified
+// payments, refunds and webhooks. Its leaves take the money; payments/razorpay
+// is one.
+//
+// The whole of a payment, with a gateway in hand:
+//
+//	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{
+//		Amount:  payments.INR(50000), // paise: 500 rupees
+//		Receipt: "bill_000123",       // the bill's own id: calling again makes no second order
+//	})
+//	// store order.ID and order.Amount with the bill; the patient pays on the page
+//	payment, err := gateway.VerifyPayment(ctx, payments.Confirmation{
+//		OrderID: bill.OrderID, Expected: bill.Amount, // from the database, not from the browser
+//		PaymentID: result.PaymentID, Signature: result.Signature,
+//	})
+//	refund, err := gateway.Refund(ctx, payments.RefundRequest{
+//		PaymentID: payment.ID, IdempotencyKey: "cancel_appointment_42",
+//	})
+//
+// The browser may never come back, so mount [NewWebhookHandler] too; both roads
+// end in the same code of the host, which keeps [Event.BusinessKey] or the order
+// id in a unique column and so books once.
+//
+// # Errors
+//
+// Every call that moves money carries a key of the host's and may be repeated
+// with it. [ErrAmbiguous] means that the answer was lost: repeat with the same
+// receipt or key, and do not tell the patient that it failed. [ErrSignature],
+// [ErrAmountMismatch] and [ErrOrderMismatch] mean that somebody is trying, or
+// that the host mixed up two bills. [ErrPaymentIncomplete] is the usual failure
+// of a payment; the order stays open for another attempt. [ErrInvalid] comes
+// with a [FieldError] for each wrong field.
+//
+// # Security
+//
+// A gateway's signature proves that a payment belongs to an order, not that it
+// is paid nor how much: only VerifyPayment does. Receipts, notes and
+// descriptions are stored by the gateway; put nothing about the patient in
+// them. Orders, payments, refunds and events print and log without notes and
+// without the payer's data, which is in their Raw field alone.
+//
+// # Testing
+//
+// paymentstest.Gateway is a gateway in memory for unit tests, paymentstest.Run
+// checks an implementation, and razorpay/razorpaytest is Razorpay on loopback:
+// orders, a checkout page, refunds, signed webhooks.
+package payments

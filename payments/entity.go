@@ -1,0 +1,168 @@
+package payments
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// OrderStatus is where an order stands. A gateway may send others than the
+// constants; they are kept as they came.
+type OrderStatus string
+
+// The order statuses.
+const (
+	OrderCreated   OrderStatus = "created"
+	OrderAttempted OrderStatus = "attempted" // a payment was begun
+	OrderPaid      OrderStatus = "paid"
+)
+
+// PaymentStatus is where a payment stands. A gateway may send others than the
+// constants; they are kept as they came.
+type PaymentStatus string
+
+// The payment statuses.
+const (
+	PaymentCreated    PaymentStatus = "created"
+	PaymentAuthorized PaymentStatus = "authorized" // the money is reserved
+	PaymentCaptured   PaymentStatus = "captured"   // the money is taken
+	PaymentRefunded   PaymentStatus = "refunded"   // all of it was given back
+	PaymentFailed     PaymentStatus = "failed"
+)
+
+// CanBecome reports whether a payment may move from s to next. Webhooks arrive
+// in any order: apply an event only if its status can follow the stored one. A
+// failed payment may still be authorized, days later, when a bank answers late.
+func (s PaymentStatus) CanBecome(next PaymentStatus) bool {
+	switch s {
+	case PaymentCreated, PaymentFailed:
+		return next == PaymentAuthorized || next == PaymentCaptured || s == PaymentCreated && next == PaymentFailed
+	case PaymentAuthorized:
+		return next == PaymentCaptured || next == PaymentRefunded || next == PaymentFailed
+	case PaymentCaptured:
+		return next == PaymentRefunded
+	}
+	return false
+}
+
+// RefundStatus is where a refund stands. A gateway may send others than the
+// constants; they are kept as they came.
+type RefundStatus string
+
+// The refund statuses.
+const (
+	RefundPending   RefundStatus = "pending"
+	RefundProcessed RefundStatus = "processed" // the money is on its way to the payer's bank
+	RefundFailed    RefundStatus = "failed"
+)
+
+// CanBecome reports whether a refund may move from s to next.
+func (s RefundStatus) CanBecome(next RefundStatus) bool {
+	return s == RefundPending && slices.Contains([]RefundStatus{RefundProcessed, RefundFailed}, next)
+}
+
+// Order is an amount to be paid, at the gateway. It prints without its notes
+// and raw document.
+type Order struct {
+	// ID is the gateway's id, "order_…". Store it with the bill.
+	ID string `json:"id"`
+	// Receipt is the host's id that the order was made with.
+	Receipt string `json:"receipt"`
+	// Amount is what is to be paid in all, Paid what was paid so far.
+	Amount Money       `json:"amount"`
+	Paid   Money       `json:"paid"`
+	Status OrderStatus `json:"status"`
+	// Attempts counts the payments that were begun.
+	Attempts  int               `json:"attempts"`
+	Notes     map[string]string `json:"notes,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	// Raw is the gateway's whole document, for fields that are not here.
+	Raw json.RawMessage `json:"-"`
+}
+
+// LogValue leaves out the notes and the raw document.
+func (o Order) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", o.ID), slog.String("status", string(o.Status)), slog.String("amount", o.Amount.String()))
+}
+
+// Format prints what LogValue shows, whatever the verb.
+func (o Order) Format(f fmt.State, _ rune) { writeValue(f, o.LogValue()) }
+
+// Payment is one attempt to pay an order. The payer's e-mail, phone, card and
+// account are only in Raw, so that a payment can be printed, logged and encoded.
+type Payment struct {
+	// ID is the gateway's id, "pay_…".
+	ID string `json:"id"`
+	// OrderID is the order that it pays; empty if it has none.
+	OrderID string `json:"order_id"`
+	// Amount is what was paid, Refunded how much of it was given back.
+	Amount   Money         `json:"amount"`
+	Refunded Money         `json:"refunded"`
+	Status   PaymentStatus `json:"status"`
+	// Method is "card", "upi", "netbanking", "wallet", …
+	Method string `json:"method,omitempty"`
+	// Failure says why a failed payment failed. Nil otherwise.
+	Failure   *Failure          `json:"failure,omitempty"`
+	Notes     map[string]string `json:"notes,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	// Raw is the gateway's whole document, the payer's data included. Never log it.
+	Raw json.RawMessage `json:"-"`
+}
+
+// LogValue leaves out everything personal.
+func (p Payment) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.String("id", p.ID), slog.String("order_id", p.OrderID), slog.String("status", string(p.Status)),
+		slog.String("amount", p.Amount.String()), slog.String("method", p.Method),
+	}
+	if p.Failure != nil {
+		attrs = append(attrs, slog.String("reason", p.Failure.Reason))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// Format prints what LogValue shows, whatever the verb.
+func (p Payment) Format(f fmt.State, _ rune) { writeValue(f, p.LogValue()) }
+
+// Failure is why a payment failed, in the gateway's words.
+type Failure struct {
+	// Code and Reason are the gateway's constants, "BAD_REQUEST_ERROR" and "payment_cancelled".
+	Code   string `json:"code,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Source is who caused it ("customer", "bank"), Step where ("payment_authentication").
+	Source string `json:"source,omitempty"`
+	Step   string `json:"step,omitempty"`
+	// Description is a sentence for the payer. Show it to the payer, do not log it.
+	Description string `json:"description,omitempty"`
+}
+
+// LogValue leaves out the description.
+func (x Failure) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("code", x.Code), slog.String("reason", x.Reason), slog.String("source", x.Source), slog.String("step", x.Step))
+}
+
+// Format prints what LogValue shows, whatever the verb.
+func (x Failure) Format(f fmt.State, _ rune) { writeValue(f, x.LogValue()) }
+
+// Refund is money given back. It prints without its notes and raw document.
+type Refund struct {
+	// ID is the gateway's id, "rfnd_…".
+	ID        string            `json:"id"`
+	PaymentID string            `json:"payment_id"`
+	Amount    Money             `json:"amount"`
+	Status    RefundStatus      `json:"status"`
+	Notes     map[string]string `json:"notes,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	// Raw is the gateway's whole document.
+	Raw json.RawMessage `json:"-"`
+}
+
+// LogValue leaves out the notes and the raw document.
+func (r Refund) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", r.ID), slog.String("payment_id", r.PaymentID), slog.String("status", string(r.Status)), slog.String("amount", r.Amount.String()))
+}
+
+// Format prints what LogValue shows, whatever the verb.
+func (r Refund) Format(f fmt.State, _ rune) { writeValue(f, r.LogValue()) }

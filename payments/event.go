@@ -1,0 +1,85 @@
+package payments
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// The event types that carry typed contents. Others reach the handler too, with Raw alone.
+const (
+	EventOrderPaid         = "order.paid"
+	EventPaymentAuthorized = "payment.authorized"
+	EventPaymentCaptured   = "payment.captured"
+	EventPaymentFailed     = "payment.failed"
+	EventRefundCreated     = "refund.created"
+	EventRefundProcessed   = "refund.processed"
+	EventRefundFailed      = "refund.failed"
+)
+
+// Event is a signed message from the gateway. It shows how things were when it
+// was made: events come more than once, late and out of order. Before acting,
+// compare with what is stored ([PaymentStatus.CanBecome]).
+type Event struct {
+	// ID is the gateway's id of the event. It is not covered by the signature; may be empty.
+	ID string
+	// Type is what happened, EventPaymentCaptured for instance.
+	Type string
+	// AccountID is the gateway account that it happened in.
+	AccountID string
+	// CreatedAt is when it happened; zero if the gateway did not say.
+	CreatedAt time.Time
+	// Payment, Order and Refund are what the event is about; nil where it is not.
+	Payment *Payment
+	Order   *Order
+	Refund  *Refund
+	// Raw is the body as it was received and signed, the payer's data included. Never log it.
+	Raw json.RawMessage
+}
+
+// BusinessKey names what happened, not the message that tells it: one payment
+// gives payment.captured and order.paid, each with an event id of its own, and
+// both have the key "order:order_…:paid". A host that books visits keeps it in a
+// unique column, so that a visit is booked once.
+func (e *Event) BusinessKey() string {
+	switch e.Type {
+	case EventOrderPaid, EventPaymentCaptured:
+		if id := e.orderID(); id != "" {
+			return "order:" + id + ":paid"
+		}
+		if e.Payment != nil {
+			return "payment:" + e.Payment.ID + ":captured"
+		}
+	case EventPaymentAuthorized, EventPaymentFailed:
+		if e.Payment != nil {
+			return "payment:" + e.Payment.ID + ":" + e.Type[len("payment."):]
+		}
+	case EventRefundCreated, EventRefundProcessed, EventRefundFailed:
+		if e.Refund != nil {
+			return "refund:" + e.Refund.ID + ":" + e.Type[len("refund."):]
+		}
+	}
+	if e.ID != "" {
+		return "event:" + e.ID
+	}
+	return "body:" + digest(e.Raw)
+}
+
+func (e *Event) orderID() string {
+	if e.Order != nil {
+		return e.Order.ID
+	}
+	if e.Payment != nil {
+		return e.Payment.OrderID
+	}
+	return ""
+}
+
+// LogValue leaves out everything personal.
+func (e Event) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", e.ID), slog.String("type", e.Type), slog.String("key", e.BusinessKey()))
+}
+
+// Format prints what LogValue shows, whatever the verb.
+func (e Event) Format(f fmt.State, _ rune) { writeValue(f, e.LogValue()) }

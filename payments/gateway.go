@@ -1,0 +1,79 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/telemed-go/telemed/internal/secret"
+)
+
+// PaymentGateway takes and returns money. razorpay.Client is one;
+// paymentstest.Gateway is one for unit tests; paymentstest.Run checks any.
+//
+// An implementation is safe for concurrent use, honours ctx on all I/O and
+// keeps nothing of a request after it returns. Every call that moves money can
+// be repeated with the same receipt or key, after a crash too, and happens
+// once. A lost answer is ErrAmbiguous, never a plain failure.
+type PaymentGateway interface {
+	// CreateOrder opens an order that the patient then pays. The same Receipt
+	// and Amount again gives the same order, which may be paid by now; the same
+	// Receipt with another Amount is ErrIdempotencyConflict.
+	CreateOrder(ctx context.Context, req OrderRequest) (*Order, error)
+
+	// Payment reads a payment. An unknown id is ErrNotFound.
+	Payment(ctx context.Context, paymentID string) (*Payment, error)
+
+	// VerifyPayment decides whether an order is paid. It checks the signature
+	// first (ErrSignature, before any request), then reads the payment from the
+	// gateway and checks that it is for this order (ErrOrderMismatch), of this
+	// amount and currency (ErrAmountMismatch), and captured. An authorized
+	// payment is returned without error and with that status: its money is only
+	// reserved until Capture. Created and failed are ErrPaymentIncomplete,
+	// wholly refunded is ErrAlreadyRefunded.
+	VerifyPayment(ctx context.Context, c Confirmation) (*Payment, error)
+
+	// Capture takes the money of an authorized payment, all of it. Capturing
+	// again with the same amount returns the captured payment; with another
+	// amount it is ErrAlreadyCaptured. An amount that was not authorized is
+	// ErrAmountMismatch; a failed payment is ErrPaymentIncomplete.
+	Capture(ctx context.Context, req CaptureRequest) (*Payment, error)
+
+	// Refund gives money back. The same IdempotencyKey gives the same refund;
+	// with another amount it is ErrIdempotencyConflict. Nothing left is
+	// ErrAlreadyRefunded. A pending refund is a success: money arrives later.
+	Refund(ctx context.Context, req RefundRequest) (*Refund, error)
+}
+
+// OrderFinder reads orders; ask a gateway for it by type assertion.
+type OrderFinder interface {
+	// Order reads an order by the gateway's id. An unknown id is ErrNotFound.
+	Order(ctx context.Context, orderID string) (*Order, error)
+	// OrderByReceipt finds the order of a receipt. None is ErrNotFound.
+	OrderByReceipt(ctx context.Context, receipt string) (*Order, error)
+	// OrderPayments lists the attempts to pay an order, failed ones too. It is
+	// how to find out about a payment when neither callback nor webhook came.
+	OrderPayments(ctx context.Context, orderID string) ([]*Payment, error)
+}
+
+// CheckoutProvider makes what the payment page needs; ask a gateway for it by type assertion.
+type CheckoutProvider interface {
+	// Checkout returns the options for the gateway's script as a JSON object,
+	// escaped so that it can stand inside a <script> element. It never holds a
+	// secret, but it does hold the patient's prefilled data.
+	Checkout(o *Order, ui CheckoutUI) (json.RawMessage, error)
+}
+
+// WebhookParser turns a webhook into an Event; see [NewWebhookHandler].
+type WebhookParser interface {
+	// ParseWebhook checks the signature over body, byte for byte as received,
+	// before it looks inside: ErrSignature. A body that is signed but cannot be
+	// read is ErrInvalid. An event of an unknown type is not an error.
+	ParseWebhook(h http.Header, body []byte) (*Event, error)
+}
+
+// Secret hides a key from logs and encodings; see NewSecret.
+type Secret = secret.String
+
+// NewSecret returns a Secret that holds text.
+func NewSecret(text string) Secret { return secret.New(text) }

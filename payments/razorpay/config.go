@@ -1,0 +1,164 @@
+package razorpay
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	razorpaygo "github.com/razorpay/razorpay-go"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/payments"
+)
+
+// DefaultBaseURL is Razorpay's API.
+const DefaultBaseURL = "https://api.razorpay.com"
+
+// idempotencyHeader makes a refund repeatable.
+// https://razorpay.com/docs/api/refunds/normal-refunds-idempotent
+const idempotencyHeader = "X-Refund-Idempotency"
+
+// Mode tells test money from real money.
+type Mode string
+
+// The modes, by the prefix of the key id.
+const (
+	Test Mode = "test" // rzp_test_…
+	Live Mode = "live" // rzp_live_…
+)
+
+// Config configures New.
+type Config struct {
+	// KeyID is the public half of the API key, "rzp_test_…" or "rzp_live_…". Required.
+	KeyID string
+	// KeySecret is the private half. It also signs the checkout's result. Required.
+	KeySecret payments.Secret
+
+	// WebhookSecrets are the secrets of the webhook, the present one and, while
+	// Razorpay still delivers what was signed before a change, the former ones.
+	// They are not the KeySecret. If empty, ParseWebhook refuses everything.
+	WebhookSecrets []payments.Secret
+	// BaseURL is where the API is. If empty, DefaultBaseURL. Plain http is for
+	// test keys on this machine only.
+	BaseURL string
+	// HTTPClient sends the requests; its transport may be a tracing one. If
+	// nil, one with a 30-second timeout. Redirects are never followed.
+	HTTPClient *http.Client
+	// Logger hears of each call at debug level: operation, status, time. If nil, nothing is logged.
+	Logger *slog.Logger
+	// UniqueReceipt has Razorpay itself see to it that a receipt makes one
+	// order, also among concurrent calls, and saves the look-up before each
+	// CreateOrder. The account must have the feature, else Razorpay refuses the order.
+	UniqueReceipt bool
+	// AutoCapture makes VerifyPayment capture a payment that is only
+	// authorized. Without it such a payment is returned as it is.
+	AutoCapture bool
+}
+
+// Client is a payments.PaymentGateway on Razorpay. It is safe for concurrent use.
+type Client struct {
+	api      *razorpaygo.Client // builds requests; never changed after New
+	http     *http.Client
+	logger   *slog.Logger
+	keyID    string
+	secret   payments.Secret
+	webhooks []payments.Secret
+	unique   bool
+	capture  bool
+}
+
+var (
+	_ payments.PaymentGateway   = (*Client)(nil)
+	_ payments.OrderFinder      = (*Client)(nil)
+	_ payments.CheckoutProvider = (*Client)(nil)
+	_ payments.WebhookParser    = (*Client)(nil)
+)
+
+// New returns a Client, or an ErrInvalid that names everything that is wrong
+// with cfg. It makes no request.
+func New(cfg Config) (*Client, error) {
+	if cfg.BaseURL == "" {
+		cfg.BaseURL = DefaultBaseURL
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	api := razorpaygo.NewClient(cfg.KeyID, cfg.KeySecret.Reveal())
+	api.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
+	api.SetUserAgent("telemed-go")
+	return &Client{
+		api:      api,
+		http:     rest.HTTPClient(cfg.HTTPClient, rest.Transport{IdempotencyHeaders: []string{idempotencyHeader}}),
+		logger:   cfg.Logger,
+		keyID:    cfg.KeyID,
+		secret:   cfg.KeySecret,
+		webhooks: append([]payments.Secret(nil), cfg.WebhookSecrets...),
+		unique:   cfg.UniqueReceipt,
+		capture:  cfg.AutoCapture,
+	}, nil
+}
+
+func (cfg Config) validate() error {
+	var p fault.Problems
+	_, known := modeOf(cfg.KeyID)
+	p.Check(known, "KeyID", "does not start with rzp_test_ or rzp_live_")
+	p.Check(clean(cfg.KeyID), "KeyID", "has a blank or control character in it")
+	p.Check(!cfg.KeySecret.IsZero(), "KeySecret", "is required")
+	p.Check(clean(cfg.KeySecret.Reveal()), "KeySecret", "has a blank or control character in it")
+	for i, s := range cfg.WebhookSecrets {
+		p.Check(strings.TrimSpace(s.Reveal()) != "", "WebhookSecrets["+itoa(i)+"]", "is empty: anybody could sign with it")
+		p.Check(s.IsZero() || !s.Equal(cfg.KeySecret), "WebhookSecrets["+itoa(i)+"]", "is the KeySecret; a webhook has a secret of its own")
+	}
+	if problem := baseProblem(cfg.BaseURL, strings.HasPrefix(cfg.KeyID, "rzp_live_")); problem != "" {
+		p.Add("BaseURL", "%s", problem)
+	}
+	return p.Err("razorpay")
+}
+
+func baseProblem(base string, live bool) string {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return "is not an http(s) address"
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.Trim(u.Path, "/") != "":
+		return "has more than scheme and host in it"
+	case u.Scheme == "http" && (live || !loopback(u.Hostname())):
+		return "must be https: the key would cross the network in the clear"
+	}
+	return ""
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func clean(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) < 0
+}
+
+func modeOf(keyID string) (Mode, bool) {
+	switch {
+	case strings.HasPrefix(keyID, "rzp_test_"):
+		return Test, true
+	case strings.HasPrefix(keyID, "rzp_live_"):
+		return Live, true
+	}
+	return "", false
+}
+
+// Mode says whether the client moves test money or real money.
+func (c *Client) Mode() Mode {
+	mode, _ := modeOf(c.keyID)
+	return mode
+}
+
+// KeyID returns the public half of the key, which the payment page needs.
+func (c *Client) KeyID() string { return c.keyID }

@@ -1,0 +1,41 @@
+// Package razorpay takes payments with Razorpay.
+//
+//	client, err := razorpay.New(razorpay.Config{
+//		KeyID:          "rzp_test_…",
+//		KeySecret:      payments.NewSecret(secret),
+//		WebhookSecrets: []payments.Secret{payments.NewSecret(webhookSecret)},
+//	})
+//	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_000123"})
+//	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic"}) // for checkout.js on the page
+//	…
+//	result, err := razorpay.ParseCheckout(r) // what the page or the browser posts back
+//	payment, err := client.VerifyPayment(ctx, payments.Confirmation{
+//		OrderID: bill.OrderID, Expected: bill.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
+//	})
+//	mux.Handle("POST /webhooks/razorpay", payments.NewWebhookHandler(payments.WebhookConfig{Parser: client, Handle: paid}))
+//
+// Requests are built by Razorpay's own razorpay-go; what comes back is read
+// here, for that library knows no context and loses cut answers, exact numbers
+// and the status of errors.
+//
+// # Errors
+//
+// Failed calls are *[Error] and match the sentinels of package payments. Reads,
+// refunds and captures are repeated, up to three times in all, when the gateway
+// fails or the answer is lost; an order is looked up by its receipt instead. Calls
+// without a deadline end after 30 seconds.
+//
+// # Security
+//
+// Three secrets are easily mixed up: the key secret (API and checkout
+// signature), and the webhook's secret, which New insists on being another.
+// Signatures are compared in constant time, over raw bytes, before anything is
+// parsed. The key id may be seen by everybody.
+//
+// Razorpay's webhooks come from published addresses; a firewall may check them
+// in addition: https://razorpay.com/docs/webhooks/faqs
+//
+// # Testing
+//
+// Package razorpaytest is Razorpay on loopback; set Config.BaseURL to its URL.
+package razorpay

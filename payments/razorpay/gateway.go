@@ -1,0 +1,248 @@
+package razorpay
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/payments"
+)
+
+// Payment reads a payment.
+//
+// https://razorpay.com/docs/api/payments/fetch-with-id
+func (c *Client) Payment(ctx context.Context, paymentID string) (*payments.Payment, error) {
+	if err := checkID("Payment", "PaymentID", paymentID, "pay"); err != nil {
+		return nil, err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return c.payment(ctx, "Payment", paymentID)
+}
+
+func (c *Client) payment(ctx context.Context, op, id string) (*payments.Payment, error) {
+	var got wirePayment
+	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "payments", id)}, &got); err != nil {
+		return nil, err
+	}
+	if string(got.ID) != id {
+		return nil, newError(op, &rest.Error{Status: http.StatusOK, Err: errors.New("answer is about another payment")}, false)
+	}
+	return got.payment(), nil
+}
+
+// CheckSignature checks what the checkout returned, without a request: whether
+// Razorpay signed that this payment belongs to this order. orderID must come
+// from the host's database. It says nothing about amount and capture; that
+// takes [Client.VerifyPayment].
+//
+// https://razorpay.com/docs/payments/payment-gateway/web-integration/standard/integration-steps/#15-verify-payment-signature
+func (c *Client) CheckSignature(orderID, paymentID, sig string) error {
+	const op = "CheckSignature"
+	var p fault.Problems
+	requireID(&p, "OrderID", orderID, "order")
+	requireID(&p, "PaymentID", paymentID, "pay")
+	if err := p.Err("razorpay: " + op); err != nil {
+		return err
+	}
+	if !signature.Valid(sig, []byte(orderID+"|"+paymentID), []byte(c.secret.Reveal())) {
+		return refuse(op, fault.ErrSignature)
+	}
+	return nil
+}
+
+// VerifyPayment decides whether an order is paid, as [payments.PaymentGateway]
+// says. With Config.AutoCapture an authorized payment is captured here.
+func (c *Client) VerifyPayment(ctx context.Context, conf payments.Confirmation) (*payments.Payment, error) {
+	const op = "VerifyPayment"
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	if err := c.CheckSignature(conf.OrderID, conf.PaymentID, conf.Signature); err != nil {
+		return nil, err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	payment, err := c.payment(ctx, op, conf.PaymentID)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case payment.OrderID != conf.OrderID:
+		return nil, refuse(op, payments.ErrOrderMismatch)
+	case payment.Amount != conf.Expected:
+		return nil, refuse(op, payments.ErrAmountMismatch)
+	}
+	switch payment.Status {
+	case payments.PaymentCaptured:
+		return payment, nil
+	case payments.PaymentAuthorized:
+		if c.capture {
+			return c.Capture(ctx, payments.CaptureRequest{PaymentID: payment.ID, Amount: payment.Amount})
+		}
+		return payment, nil
+	case payments.PaymentRefunded:
+		return nil, refuse(op, payments.ErrAlreadyRefunded)
+	}
+	return nil, refuse(op, payments.ErrPaymentIncomplete)
+}
+
+// Capture takes the money of an authorized payment. Razorpay captures a payment
+// at most once, so the request is repeated when its answer is lost, and what
+// happened is read from the payment.
+//
+// https://razorpay.com/docs/api/payments/capture
+func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*payments.Payment, error) {
+	const op = "Capture"
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkID(op, "PaymentID", req.PaymentID, "pay"); err != nil {
+		return nil, err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var got wirePayment
+	err := c.do(rest.Repeatable(ctx), call{
+		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"),
+		data: map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency)},
+	}, &got)
+	if err == nil {
+		return captured(op, got.payment(), req, nil)
+	}
+	if !errors.Is(err, fault.ErrAmbiguous) && !refused(err) {
+		return nil, err
+	}
+	payment, readErr := c.payment(ctx, op, req.PaymentID)
+	if readErr != nil {
+		return nil, err
+	}
+	return captured(op, payment, req, err)
+}
+
+// refused reports whether Razorpay looked at the request and said no.
+func refused(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusConflict) && !errors.Is(err, fault.ErrUnauthorized) && !errors.Is(err, fault.ErrNotFound)
+}
+
+// captured tells from the payment as it is now what came of a capture. err is
+// what the capture itself said, nil if it succeeded.
+func captured(op string, p *payments.Payment, req payments.CaptureRequest, err error) (*payments.Payment, error) {
+	switch p.Status {
+	case payments.PaymentCaptured:
+		if p.Amount == req.Amount {
+			return p, nil
+		}
+		return nil, refuse(op, payments.ErrAlreadyCaptured)
+	case payments.PaymentRefunded:
+		return nil, refuse(op, payments.ErrAlreadyRefunded)
+	case payments.PaymentFailed, payments.PaymentCreated:
+		return nil, refuse(op, payments.ErrPaymentIncomplete)
+	}
+	if err == nil { // "captured", but the payment says otherwise
+		err = refuse(op, fault.ErrAmbiguous)
+	}
+	return nil, err
+}
+
+// Refund gives money back. The key goes to Razorpay as X-Refund-Idempotency
+// (hashed, if it has characters that Razorpay does not take there), so the
+// request is repeated when its answer is lost. If an Amount is given, the
+// payment is read first: Razorpay takes a number without a currency.
+//
+// https://razorpay.com/docs/api/refunds/create-normal
+// https://razorpay.com/docs/api/refunds/create-instant
+func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payments.Refund, error) {
+	const op = "Refund"
+	if err := validateRefund(op, req); err != nil {
+		return nil, err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	data := map[string]any{"speed": "normal"}
+	if req.Speed == payments.RefundFast {
+		data["speed"] = "optimum"
+	}
+	if len(req.Notes) > 0 {
+		data["notes"] = req.Notes
+	}
+	if req.Amount != nil {
+		payment, err := c.payment(ctx, op, req.PaymentID)
+		if err != nil {
+			return nil, err
+		}
+		if payment.Amount.Currency != req.Amount.Currency {
+			return nil, refuse(op, payments.ErrAmountMismatch)
+		}
+		data["amount"] = req.Amount.Minor
+	}
+	refund, err := c.postRefund(ctx, op, req, data)
+	if err != nil {
+		return nil, err
+	}
+	if refund.PaymentID != req.PaymentID || req.Amount != nil && refund.Amount != *req.Amount {
+		return nil, refuse(op, payments.ErrIdempotencyConflict)
+	}
+	return refund, nil
+}
+
+// postRefund asks again for a while if Razorpay is still at work on the same request.
+func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
+	request := call{
+		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
+		data: data, header: map[string]string{idempotencyHeader: refundKey(req.IdempotencyKey)},
+	}
+	for n := 1; ; n++ {
+		var got wireRefund
+		err := c.do(ctx, request, &got)
+		if err == nil {
+			return got.refund(), nil
+		}
+		if !hasKind(err, errInProgress) || n == maxAttempted || !pause(ctx, time.Duration(n)*300*time.Millisecond) {
+			return nil, err
+		}
+	}
+}
+
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func validateRefund(op string, req payments.RefundRequest) error {
+	if err := req.Validate(); err != nil {
+		return err
+	}
+	var p fault.Problems
+	requireID(&p, "PaymentID", req.PaymentID, "pay")
+	checkNotes(&p, req.Notes)
+	return p.Err("razorpay: " + op)
+}
+
+// refundKey makes the host's key one that Razorpay takes: at least ten letters,
+// digits, hyphens and underscores. The same key gives the same result for ever.
+func refundKey(key string) string {
+	conforming := len(key) >= 10 && len(key) <= 64 && strings.IndexFunc(key, func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '-' || r == '_')
+	}) < 0
+	if conforming {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "h_" + hex.EncodeToString(sum[:])[:40]
+}

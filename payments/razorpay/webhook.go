@@ -1,0 +1,96 @@
+package razorpay
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/payments"
+)
+
+// The headers of a webhook.
+const (
+	signatureHeader = "X-Razorpay-Signature"
+	eventIDHeader   = "X-Razorpay-Event-Id"
+)
+
+// ParseWebhook checks body, as it came, against Config.WebhookSecrets and reads
+// the event in it. Without a configured secret everything is
+// payments.ErrSignature. Use it through [payments.NewWebhookHandler].
+//
+// https://razorpay.com/docs/webhooks/validate-test
+func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, error) {
+	const op = "ParseWebhook"
+	keys := make([][]byte, len(c.webhooks))
+	for i, s := range c.webhooks {
+		keys[i] = []byte(s.Reveal())
+	}
+	if !signature.Valid(h.Get(signatureHeader), body, keys...) {
+		return nil, refuse(op, fault.ErrSignature)
+	}
+	event, err := readEvent(body)
+	if err != nil {
+		return nil, fault.Invalid("razorpay: "+op, "Body", "is not an event")
+	}
+	if id := h.Get(eventIDHeader); plain(id, 128) { // unsigned, and a key in the host's database
+		event.ID = id
+	}
+	return event, nil
+}
+
+// readEvent reads the envelope. Payload may hold things other than entities
+// (a time, for one), and entities that are nothing to us.
+func readEvent(body []byte) (*payments.Event, error) {
+	var envelope struct {
+		Event     text                       `json:"event"`
+		AccountID text                       `json:"account_id"`
+		CreatedAt integer                    `json:"created_at"`
+		Payload   map[string]json.RawMessage `json:"payload"`
+	}
+	if err := json.Unmarshal(body, &envelope); err != nil {
+		return nil, err
+	}
+	if envelope.Event == "" {
+		return nil, fault.ErrInvalid
+	}
+	event := &payments.Event{
+		Type: string(envelope.Event), AccountID: string(envelope.AccountID),
+		CreatedAt: envelope.CreatedAt.time(), Raw: body,
+	}
+	payment, err := entity[wirePayment](envelope.Payload["payment"])
+	if err != nil {
+		return nil, err
+	}
+	order, err := entity[wireOrder](envelope.Payload["order"])
+	if err != nil {
+		return nil, err
+	}
+	refund, err := entity[wireRefund](envelope.Payload["refund"])
+	if err != nil {
+		return nil, err
+	}
+	if payment != nil && payment.whole() {
+		event.Payment = payment.payment()
+	}
+	if order != nil && order.whole() {
+		event.Order = order.order()
+	}
+	if refund != nil && refund.whole() {
+		event.Refund = refund.refund()
+	}
+	return event, nil
+}
+
+// entity reads {"entity":{…}}; nil if there is no such thing.
+func entity[T any](raw json.RawMessage) (*T, error) {
+	var wrapper struct{ Entity json.RawMessage }
+	if len(raw) == 0 || json.Unmarshal(raw, &wrapper) != nil || len(wrapper.Entity) == 0 || wrapper.Entity[0] != '{' {
+		return nil, nil
+	}
+	got := new(T)
+	if err := json.Unmarshal(wrapper.Entity, got); err != nil {
+		return nil, err
+	}
+	return got, nil
+}

@@ -1,0 +1,209 @@
+package payments
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// MaxWebhookBody is how many bytes of a webhook are read: 1 MiB. Longer ones are answered 413.
+const MaxWebhookBody = 1 << 20
+
+// The defaults of WebhookConfig.
+const (
+	// DefaultWebhookTimeout is a little less than the 5 seconds that Razorpay waits for an answer.
+	DefaultWebhookTimeout = 4500 * time.Millisecond
+	// DefaultRemember is a day more than Razorpay allows to replay an event by hand.
+	DefaultRemember = 16 * 24 * time.Hour
+	// claimLease outlives every handler that minds its deadline.
+	claimLease = time.Minute
+)
+
+// WebhookConfig configures NewWebhookHandler.
+type WebhookConfig struct {
+	// Parser checks and reads the webhook; a *razorpay.Client is one. Required.
+	Parser WebhookParser
+	// Handle acts on an event. Its ctx ends after Timeout. nil means done: the
+	// gateway will not send the event again. An error means not done, and the
+	// gateway sends it again for a day or so; if that cannot help, return
+	// [Permanent](err). It may run more than once for what is the same to the
+	// host: see [Event.BusinessKey]. Required.
+	Handle func(ctx context.Context, e *Event) error
+
+	// Deduper keeps an event from being handled twice. If nil, a MemoryDeduper
+	// of its own, which is enough for one process.
+	Deduper Deduper
+	// AccountID refuses events of other accounts, if not empty: they are
+	// answered 200 and dropped.
+	AccountID string
+	// Timeout is what Handle gets. If 0, DefaultWebhookTimeout.
+	Timeout time.Duration
+	// Remember is how long an event is known as done. If 0, DefaultRemember.
+	Remember time.Duration
+	// Logger hears of refused and failed webhooks. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// NewWebhookHandler returns the http.Handler for the gateway's webhooks. It
+// panics if Parser or Handle is missing, as http.Handle does: it is called at start.
+//
+// It reads the raw body, checks the signature, drops duplicates, calls Handle
+// and answers:
+//
+//   - 200 if the event was handled, was handled before, or can never be handled
+//     (unreadable, of another account, or Handle's [Permanent]). A gateway that
+//     sees errors for a day disables the endpoint, so nothing incurable is one.
+//   - 401 if the signature is missing or wrong, 405 if it is not a POST, 413 if
+//     it is too long, 400 if it was cut off;
+//   - 500 if Handle failed or panicked, 503 if the same event is being handled
+//     right now or the Deduper failed: the gateway sends it again.
+//
+// Duplicates are found by the event's id and by the digest of the body: the id
+// is not signed, so somebody who holds one signed body could send it under new
+// ids. No middleware may touch the body before it gets here.
+//
+// The handler is safe for concurrent use and starts no goroutine.
+func NewWebhookHandler(cfg WebhookConfig) http.Handler {
+	if cfg.Parser == nil || cfg.Handle == nil {
+		panic("payments: NewWebhookHandler needs a Parser and a Handle")
+	}
+	if cfg.Deduper == nil {
+		cfg.Deduper = NewMemoryDeduper(0)
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultWebhookTimeout
+	}
+	if cfg.Remember <= 0 {
+		cfg.Remember = DefaultRemember
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &webhookHandler{cfg}
+}
+
+// Permanent marks an error of a webhook's Handle as incurable: the event is
+// answered 200, logged, and never handled again. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanent{err}
+}
+
+type permanent struct{ err error }
+
+func (p *permanent) Error() string { return p.err.Error() }
+func (p *permanent) Unwrap() error { return p.err }
+
+type webhookHandler struct{ cfg WebhookConfig }
+
+// ServeHTTP implements http.Handler.
+func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		respond(w, http.StatusMethodNotAllowed, "method not allowed")
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhookBody))
+	if err != nil {
+		if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+			respond(w, http.StatusRequestEntityTooLarge, "too large")
+		} else {
+			respond(w, http.StatusBadRequest, "body was cut off")
+		}
+		return
+	}
+	event, err := h.cfg.Parser.ParseWebhook(r.Header, body)
+	switch {
+	case errors.Is(err, fault.ErrSignature):
+		h.log(r.Context(), slog.LevelWarn, "payment webhook refused: signature mismatch")
+		respond(w, http.StatusUnauthorized, "signature mismatch")
+	case err != nil || event == nil:
+		h.log(r.Context(), slog.LevelError, "payment webhook is signed but unreadable", slog.String("body_sha256", digest(body)))
+		respond(w, http.StatusOK, "ignored")
+	case h.cfg.AccountID != "" && event.AccountID != h.cfg.AccountID:
+		h.log(r.Context(), slog.LevelWarn, "payment webhook is of another account", slog.Any("event", event))
+		respond(w, http.StatusOK, "ignored")
+	default:
+		status, text := h.once(r.Context(), event, body)
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
+		respond(w, status, text)
+	}
+}
+
+// once handles event unless that was done before or is being done.
+func (h *webhookHandler) once(ctx context.Context, event *Event, body []byte) (int, string) {
+	keys := []string{"body:" + digest(body)}
+	if event.ID != "" {
+		keys = append(keys, "evt:"+event.ID)
+	}
+	claim, err := h.cfg.Deduper.Claim(ctx, keys, claimLease)
+	switch {
+	case err != nil:
+		h.log(ctx, slog.LevelError, "payment webhook could not be claimed", slog.Any("event", event), slog.Any("error", err))
+		return http.StatusServiceUnavailable, "try again"
+	case claim.State == ClaimDone:
+		return http.StatusOK, "duplicate"
+	case claim.State != ClaimNew:
+		return http.StatusServiceUnavailable, "in progress"
+	}
+	err = h.call(ctx, event)
+
+	// The gateway may have hung up by now; the books are kept all the same.
+	bookCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.cfg.Timeout)
+	defer cancel()
+	_, incurable := errors.AsType[*permanent](err)
+	if err != nil {
+		h.log(ctx, slog.LevelError, "payment webhook failed", slog.Any("event", event), slog.Any("error", err), slog.Bool("permanent", incurable))
+	}
+	if err != nil && !incurable {
+		if err := h.cfg.Deduper.Release(bookCtx, keys, claim.Token); err != nil {
+			h.log(ctx, slog.LevelError, "payment webhook could not be released", slog.Any("event", event), slog.Any("error", err))
+		}
+		return http.StatusInternalServerError, "failed"
+	}
+	if err := h.cfg.Deduper.Complete(bookCtx, keys, h.cfg.Remember); err != nil {
+		// Handled, but not remembered: 200 all the same, or it would be handled again for sure.
+		h.log(ctx, slog.LevelError, "payment webhook was handled but could not be marked as done", slog.Any("event", event), slog.Any("error", err))
+	}
+	return http.StatusOK, "ok"
+}
+
+// call runs Handle under its deadline and turns a panic into an error that
+// names its type alone: its text may hold anything.
+func (h *webhookHandler) call(ctx context.Context, event *Event) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("payments: webhook handler panicked with %T", v)
+		}
+	}()
+	return h.cfg.Handle(ctx, event)
+}
+
+func (h *webhookHandler) log(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
+	h.cfg.Logger.LogAttrs(ctx, level, msg, attrs...)
+}
+
+func respond(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n")
+}
+
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
