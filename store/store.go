@@ -12,7 +12,9 @@ import (
 // (Redis, DynamoDB) needs these three methods; storetest.Run checks them.
 //
 // Implementations are safe for concurrent use by many processes, honour ctx,
-// and neither keep nor change what they are given.
+// and neither keep nor change what they are given. A Key that does not validate is
+// refused with its Validate error. Times are kept in milliseconds; nil and empty slices
+// and maps are the same.
 //
 //   - Get returns the record last put, from the primary copy: a replica that lags
 //     behind would hand out a refresh token that is spent. Absent: ErrNotFound.
@@ -31,8 +33,9 @@ type TokenStore interface {
 // asked for by type assertion, and needed to reseal, to keep idle accounts
 // alive and to see who else shares an account.
 type Lister interface {
-	// List yields every record that fits, in no order, and at most one error, last.
-	// Records put or deleted meanwhile may be missing or not.
+	// List yields every record that fits once, in no order, and at most one error, last.
+	// Records put or deleted meanwhile may be missing or not. The body of the loop may use
+	// the store, so no lock and no connection is held while it runs.
 	List(ctx context.Context, filter Filter) iter.Seq2[Record, error]
 }
 

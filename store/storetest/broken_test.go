@@ -1,0 +1,181 @@
+package storetest_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/storetest"
+)
+
+// brokenEnv names the broken store that TestBroken runs the suite over.
+const brokenEnv = "STORETEST_BROKEN"
+
+// broken are stores with one fault each, and the clause that must find it.
+var broken = map[string]struct {
+	clause string
+	open   func() store.TokenStore
+}{
+	"counts revisions":    {"a revision never comes back", func() store.TokenStore { return newBroken(broke{counter: true}) }},
+	"overwrites":          {"conflicts write nothing", func() store.TokenStore { return newBroken(broke{overwrite: true}) }},
+	"compares, then sets": {"no increment is lost", func() store.TokenStore { return newBroken(broke{twoSteps: true}) }},
+	"folds case":          {"keys are exact", func() store.TokenStore { return newBroken(broke{fold: strings.ToLower}) }},
+	"pads": {"keys are exact", func() store.TokenStore {
+		return newBroken(broke{fold: func(s string) string { return strings.TrimRight(s, " ") }})
+	}},
+	"forgets the taint": {"every field", func() store.TokenStore {
+		return newBroken(broke{change: func(r *store.Record) { r.Lease.Tainted = false }})
+	}},
+	"keeps seconds": {"times", func() store.TokenStore {
+		return newBroken(broke{change: func(r *store.Record) { r.UpdatedAt = r.UpdatedAt.Truncate(1e9) }})
+	}},
+	"shares maps":              {"nothing is shared with the caller", func() store.TokenStore { return newBroken(broke{share: true}) }},
+	"ignores the context":      {"context", func() store.TokenStore { return newBroken(broke{noContext: true}) }},
+	"takes any key":            {"invalid keys", func() store.TokenStore { return newBroken(broke{anyKey: true}) }},
+	"brings back the deleted":  {"a refresh and a disconnect", func() store.TokenStore { return newBroken(broke{upsert: true}) }},
+	"cuts what is large":       {"large token", func() store.TokenStore { return newBroken(broke{change: cutAccess}) }},
+	"creates over what exists": {"one of many creates", func() store.TokenStore { return newBroken(broke{replaces: true}) }},
+}
+
+func cutAccess(r *store.Record) {
+	if text := r.Token.Access.Reveal(); len(text) > 4096 {
+		r.Token.Access = store.NewSecret(text[:4096])
+	}
+}
+
+// TestBroken is the child's side of TestFindsWhatIsBroken.
+func TestBroken(t *testing.T) {
+	name := os.Getenv(brokenEnv)
+	if name == "" {
+		t.Skip("runs only as a child of TestFindsWhatIsBroken")
+	}
+	storetest.Run(t, func(*testing.T) store.TokenStore { return broken[name].open() })
+}
+
+// TestFindsWhatIsBroken runs the suite over broken stores in other processes, where it may fail.
+func TestFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for name, store := range broken {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clause := strings.ReplaceAll(store.clause, " ", "_")
+			child := exec.CommandContext(t.Context(), self, "-test.run=^TestBroken$/^"+clause+"$", "-test.timeout=60s")
+			child.Env = append(os.Environ(), brokenEnv+"="+name)
+			out, err := child.CombinedOutput()
+			require.Error(t, err, "the suite passes")
+			require.Contains(t, string(out), "--- FAIL: TestBroken/"+clause)
+		})
+	}
+}
+
+type broke struct {
+	counter, overwrite, twoSteps, share, noContext, anyKey, upsert, replaces bool
+
+	fold   func(string) string
+	change func(*store.Record)
+}
+
+// brokenStore is a store of its own with the faults of broke.
+type brokenStore struct {
+	broke
+	mu      sync.Mutex
+	records map[store.Key]store.Record
+	last    atomic.Int64
+}
+
+func newBroken(b broke) *brokenStore {
+	if b.fold == nil {
+		b.fold = func(s string) string { return s }
+	}
+	if b.change == nil {
+		b.change = func(*store.Record) {}
+	}
+	return &brokenStore{broke: b, records: map[store.Key]store.Record{}}
+}
+
+func (b *brokenStore) check(ctx context.Context, key *store.Key) error {
+	if err := key.Validate(); err != nil && !b.anyKey {
+		return err
+	}
+	if !b.noContext && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	key.Subject = b.fold(key.Subject)
+	return nil
+}
+
+func (b *brokenStore) Get(ctx context.Context, key store.Key) (store.Record, error) {
+	asked := key
+	if err := b.check(ctx, &key); err != nil {
+		return store.Record{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rec, ok := b.records[key]
+	if !ok {
+		return store.Record{}, store.ErrNotFound
+	}
+	rec.Key = asked
+	return b.copied(rec), nil
+}
+
+func (b *brokenStore) Put(ctx context.Context, rec store.Record) (string, error) {
+	key := rec.Key
+	if err := b.check(ctx, &key); err != nil {
+		return "", err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old, ok := b.records[key]
+	fits := old.Revision == rec.Revision || b.overwrite || b.upsert && !ok || b.replaces && rec.Revision == ""
+	if !fits {
+		return "", store.ErrConflict
+	}
+	if b.twoSteps {
+		b.mu.Unlock()
+		runtime.Gosched()
+		b.mu.Lock()
+	}
+	rec = b.copied(rec)
+	b.change(&rec)
+	rec.Revision = strconv.FormatInt(b.last.Add(1), 10)
+	if b.counter && !ok {
+		rec.Revision = "1"
+	}
+	if b.counter && ok {
+		n, _ := strconv.Atoi(old.Revision)
+		rec.Revision = strconv.Itoa(n + 1)
+	}
+	b.records[key] = rec
+	return rec.Revision, nil
+}
+
+func (b *brokenStore) copied(rec store.Record) store.Record {
+	if b.share {
+		return rec
+	}
+	data, _ := store.EncodeToken(rec.Token)
+	rec.Token, _ = store.DecodeToken(data)
+	return rec
+}
+
+func (b *brokenStore) Delete(ctx context.Context, key store.Key) error {
+	if err := b.check(ctx, &key); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.records, key)
+	return nil
+}

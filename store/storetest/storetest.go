@@ -1,0 +1,173 @@
+// Package storetest checks a [store.TokenStore] against its contract.
+//
+// A host that keeps its tokens in a database of its own choice runs the suite that the
+// stores of this module pass:
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) store.TokenStore { return newRedisStore(t) })
+//	}
+//
+// What the contract forbids costs a doctor the connection in production: a write that
+// is lost when two processes meet, a revision that comes back, two ids that a
+// collation takes for one.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/telemed-go/telemed/store"
+)
+
+// Run checks the stores that open returns, clause by clause, each in a subtest of its own. open is
+// called once for each subtest, must return an empty store, and cleans up with
+// t.Cleanup. A store that implements [store.Lister] is checked for that too. The
+// subtests run one after the other; some use the store from many goroutines, so run
+// them with -race.
+func Run(t *testing.T, open func(t *testing.T) store.TokenStore) {
+	t.Helper()
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, st store.TokenStore)
+	}{
+		{"get what was put", getPut},
+		{"absent", absent},
+		{"delete", deletes},
+		{"every field", everyField},
+		{"times", times},
+		{"zero fields", zeroFields},
+		{"large token", largeToken},
+		{"conflicts write nothing", conflicts},
+		{"a revision never comes back", revisions},
+		{"keys are exact", exactKeys},
+		{"subjects of every kind", subjects},
+		{"invalid keys", invalidKeys},
+		{"nothing is shared with the caller", aliasing},
+		{"context", contexts},
+		{"one of many creates", createRace},
+		{"no increment is lost", incrementRace},
+		{"a refresh and a disconnect", deleteRace},
+		{"list", list},
+		{"list while writing", listWhileWriting},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+// key is the key of most tests.
+var key = store.Key{Provider: "zoom", Subject: "doctor-1"}
+
+// full returns a record with something in every field.
+func full(key store.Key) store.Record {
+	at := time.Date(2026, 11, 24, 9, 30, 15, int(123*time.Millisecond), time.UTC)
+	return store.Record{
+		Key: key,
+		Token: store.Token{
+			Access:  store.NewSecret("access <\"'&\\%_;--> é 日本 \U0001f600"),
+			Refresh: store.NewSecret("refresh." + strings.Repeat("Aa0-_", 100)),
+			Type:    "bearer",
+			Expiry:  at.Add(time.Hour),
+			Scopes:  []string{"meeting:write:meeting", "https://www.googleapis.com/auth/calendar.events"},
+			Account: store.Account{ID: "account-1", Email: "doctor@hospital.example"},
+			Extra:   map[string]string{"api_url": "https://api-in.zoom.us", "a.b$c": "dots and dollars", "empty": ""},
+		},
+		Status: store.StatusReconnect,
+		Reason: "why – in words, 'quoted'",
+		Lease: store.Lease{
+			Owner: strings.Repeat("o", 26), Until: at.Add(time.Minute + time.Millisecond), Tainted: true,
+		},
+		UpdatedAt: at,
+	}
+}
+
+// small returns a record with a token that carries text.
+func small(key store.Key, text string) store.Record {
+	return store.Record{
+		Key: key, Status: store.StatusActive, UpdatedAt: time.UnixMilli(1_700_000_000_000).UTC(),
+		Token: store.Token{Access: store.NewSecret(text), Refresh: store.NewSecret("r-" + text)},
+	}
+}
+
+func mustPut(t *testing.T, st store.TokenStore, rec store.Record) store.Record {
+	t.Helper()
+	revision, err := st.Put(t.Context(), rec)
+	if err != nil {
+		t.Fatalf("Put(%v): %v", rec.Key, err)
+	}
+	if revision == "" {
+		t.Fatalf("Put(%v) returned an empty revision", rec.Key)
+	}
+	rec.Revision = revision
+	return rec
+}
+
+func mustGet(t *testing.T, st store.TokenStore, key store.Key) store.Record {
+	t.Helper()
+	rec, err := st.Get(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Get(%v): %v", key, err)
+	}
+	return rec
+}
+
+func wantErr(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: error is %v, want one that matches %q", what, err, want)
+	}
+}
+
+func wantAbsent(t *testing.T, st store.TokenStore, key store.Key) {
+	t.Helper()
+	_, err := st.Get(t.Context(), key)
+	wantErr(t, "Get of what is not there", err, store.ErrNotFound)
+}
+
+// wantStored fails unless the store holds exactly want under its key.
+func wantStored(t *testing.T, st store.TokenStore, want store.Record) {
+	t.Helper()
+	wantEqual(t, mustGet(t, st, want.Key), want)
+}
+
+// wantEqual compares field by field. Nil and empty slices and maps are the same, and
+// so are two times that name the same moment.
+func wantEqual(t *testing.T, got, want store.Record) {
+	t.Helper()
+	for _, field := range []struct {
+		name string
+		same bool
+	}{
+		{"Key", got.Key == want.Key},
+		{"Token.Access", got.Token.Access.Equal(want.Token.Access)},
+		{"Token.Refresh", got.Token.Refresh.Equal(want.Token.Refresh)},
+		{"Token.Type", got.Token.Type == want.Token.Type},
+		{"Token.Expiry", sameTime(got.Token.Expiry, want.Token.Expiry)},
+		{"Token.Scopes", slices.Equal(got.Token.Scopes, want.Token.Scopes)},
+		{"Token.Account", got.Token.Account == want.Token.Account},
+		{"Token.Extra", maps.Equal(got.Token.Extra, want.Token.Extra)},
+		{"Status", got.Status == want.Status},
+		{"Reason", got.Reason == want.Reason},
+		{"Lease.Owner", got.Lease.Owner == want.Lease.Owner},
+		{"Lease.Until", sameTime(got.Lease.Until, want.Lease.Until)},
+		{"Lease.Tainted", got.Lease.Tainted == want.Lease.Tainted},
+		{"UpdatedAt", sameTime(got.UpdatedAt, want.UpdatedAt)},
+		{"Revision", got.Revision == want.Revision},
+	} {
+		if !field.same {
+			t.Errorf("%v: %s is not what was put", want.Key, field.name)
+		}
+	}
+}
+
+func sameTime(a, b time.Time) bool { return a.Equal(b) && a.IsZero() == b.IsZero() }
+
+func cancelled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}

@@ -1,0 +1,22 @@
+package storetest_test
+
+import (
+	"testing"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/storetest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(*testing.T) store.TokenStore { return store.NewMemory() })
+}
+
+// TestWithoutList runs the suite over a store with nothing but the three methods, which writes tokens down.
+func TestWithoutList(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(*testing.T) store.TokenStore { return newBroken(broke{}) })
+}
