@@ -1,0 +1,56 @@
+package connect
+
+import "errors"
+
+// Reason says why a flow did not end with a stored token. It is the value of "reason"
+// at the host's page, which says it to the doctor in words.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonDenied: the doctor said no on the consent page.
+	ReasonDenied Reason = "denied"
+	// ReasonScope: the doctor unticked a permission that is needed.
+	ReasonScope Reason = "scope_missing"
+	// ReasonExpired: the flow is older than ten minutes, was used already, or began in another browser.
+	ReasonExpired Reason = "expired"
+	// ReasonLogin: nobody is logged in.
+	ReasonLogin Reason = "login_required"
+	// ReasonOtherLogin: another doctor is logged in than when the flow began.
+	ReasonOtherLogin Reason = "other_login"
+	// ReasonInvalid: the callback is not one that the provider makes.
+	ReasonInvalid Reason = "invalid_callback"
+	// ReasonProvider: the provider answered with an error, or not at all. Trying again may help.
+	ReasonProvider Reason = "provider_error"
+	// ReasonConfig: the provider refused this application's credentials. A person must mend the configuration.
+	ReasonConfig Reason = "not_configured"
+	// ReasonNoRefresh: the provider gave no refresh token, so that the connection would end within the hour.
+	ReasonNoRefresh Reason = "no_refresh_token"
+	// ReasonStore: the token could not be stored. Trying again may help.
+	ReasonStore Reason = "not_stored"
+)
+
+// FlowError is a flow that did not end with a stored token. Nothing was stored.
+type FlowError struct {
+	// Reason is what to tell the doctor.
+	Reason Reason
+	// Err is the cause, without secrets; nil if Reason says it all.
+	Err error
+}
+
+func (e *FlowError) Error() string {
+	if e.Err == nil {
+		return "connect: " + string(e.Reason)
+	}
+	return "connect: " + string(e.Reason) + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *FlowError) Unwrap() error { return e.Err }
+
+func reasonOf(err error) Reason {
+	if flow, ok := errors.AsType[*FlowError](err); ok {
+		return flow.Reason
+	}
+	return ReasonProvider
+}
