@@ -64,6 +64,17 @@ func TestNodeVisit(t *testing.T) {
 	}
 }
 
+// No traffic helps the poll that waits when the upgrade begins: the server must end it by itself.
+func TestNodeQuietUpgrade(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	node := startNode(t, "quiet", c.url, "")
+	start := time.Now()
+	require.Equal(t, ok, node.step("joined")["answer"])
+	require.Less(t, time.Since(start), 15*time.Second, "sooner than the first heartbeat")
+	node.end()
+}
+
 func TestNodeRefusals(t *testing.T) {
 	t.Parallel()
 	for _, transport := range transports {

@@ -53,8 +53,8 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 // payload returns what a poll is answered with, nil if the request ended, and
 // false if the session does not poll any more.
 func (s *session) payload(request context.Context) ([]byte, bool) {
-	giveWay, ok := s.polling()
-	if !ok {
+	phase := s.currentPhase()
+	if phase == onWebSocket {
 		return nil, false
 	}
 	life := s.conn.Context()
@@ -66,10 +66,13 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 		return s.batch(first), true
 	default:
 	}
+	if phase == pausing {
+		return noopPacket, true
+	}
 	select {
 	case first := <-s.conn.Queue():
 		return s.batch(first), true
-	case <-giveWay:
+	case <-s.wake:
 		return noopPacket, true
 	case <-life.Done():
 		return closePacket, true
@@ -126,7 +129,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	if _, ok := s.polling(); !ok {
+	if s.currentPhase() == onWebSocket {
 		badRequest.write(w)
 		return
 	}

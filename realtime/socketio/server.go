@@ -121,6 +121,7 @@ func (s *Server) connect(r *http.Request, from caller) (*session, error) {
 		conn:     conn,
 		pong:     make(chan struct{}, 1),
 		upgraded: make(chan *webSocket, 1),
+		wake:     make(chan struct{}, 1),
 		polls:    make(chan struct{}, 1),
 		posts:    make(chan struct{}, 1),
 	}

@@ -41,10 +41,21 @@ type session struct {
 
 	connected atomic.Bool // the client has connected to the default namespace
 
-	mu      sync.Mutex
-	onWS    bool          // polling is over
-	probing chan struct{} // not nil while a WebSocket probes; closed when polls are to give way
+	wake chan struct{} // ends a poll that waits when pausing becomes true
+
+	mu    sync.Mutex
+	phase phase
 }
+
+// phase is how far a session is on its way from polling to a WebSocket.
+type phase int
+
+const (
+	polling phase = iota
+	probing       // a WebSocket asks; polls go on
+	pausing       // the client was told to upgrade as soon as its poll is answered: polls do not wait
+	onWebSocket
+)
 
 // run is the session's life.
 func (s *session) run() {
@@ -144,25 +155,32 @@ func (s *session) packet(text []byte) error {
 func (s *session) startProbe() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.onWS || s.probing != nil {
+	if s.phase != polling {
 		return false
 	}
-	s.probing = make(chan struct{})
+	s.phase = probing
 	return true
 }
 
-// abandonProbe lets polling go on.
-func (s *session) abandonProbe() {
+func (s *session) setPhase(next phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.probing = nil
+	s.phase = next
 }
 
-// giveWay tells polls to return: the client pauses polling before it upgrades.
-func (s *session) giveWay() {
+func (s *session) currentPhase() phase {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	close(s.probing)
+	return s.phase
+}
+
+// pausePolls tells polls to return: the client pauses polling before it upgrades.
+func (s *session) pausePolls() {
+	s.setPhase(pausing)
+	select {
+	case s.wake <- struct{}{}:
+	default: // left over from a probe that failed; it serves as well
+	}
 }
 
 // promote makes ws the transport once no poll waits and no POST is handled.
@@ -176,17 +194,7 @@ func (s *session) promote(ws *webSocket) bool {
 			return false
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.onWS = true
+	s.setPhase(onWebSocket)
 	s.upgraded <- ws // has room: promote succeeds once
 	return true
-}
-
-// polling returns the channel that makes polls give way; it blocks for ever
-// while no WebSocket probes. ok is false when polling is over.
-func (s *session) polling() (giveWay <-chan struct{}, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.probing, !s.onWS
 }

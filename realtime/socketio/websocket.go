@@ -71,11 +71,11 @@ func (s *session) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	ws, err := s.accept(w, r)
 	if err != nil {
-		s.abandonProbe()
+		s.setPhase(polling)
 		return
 	}
 	if err := s.probe(ws); err != nil {
-		s.abandonProbe()
+		s.setPhase(polling)
 		ws.close(statusOf(err))
 		_ = ws.conn.Close() // nobody waits for the peer's answer on a probe
 		return
@@ -95,7 +95,7 @@ func (s *session) probe(ws *webSocket) error {
 	if err := ws.send([]byte("3probe"), nil); err != nil {
 		return err
 	}
-	s.giveWay()
+	s.pausePolls()
 	if err := ws.expect(string(packetUpgrade)); err != nil {
 		return err
 	}

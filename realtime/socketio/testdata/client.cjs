@@ -58,6 +58,15 @@ const scenarios = {
     report("bye");
   },
 
+  // Nothing is said while the transport changes.
+  async quiet() {
+    const socket = io(url, options);
+    await once(socket, "connect");
+    if (socket.io.engine.transport.name === "polling") await once(socket.io.engine, "upgrade");
+    report("joined", { answer: await socket.emitWithAck("join-clinic", "7") });
+    socket.disconnect();
+  },
+
   // What the server must refuse, as this client sees it.
   async refusals() {
     const fail = async (name, socket) => {
