@@ -1,0 +1,263 @@
+package googlemeet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"time"
+
+	"google.golang.org/api/calendar/v3"
+
+	"github.com/telemed-go/telemed/meet"
+)
+
+var _ meet.MeetingProvider = (*Client)(nil)
+
+// Create implements meet.MeetingProvider. hostID is the doctor's id in the TokenStore. A room that takes longer than
+// ConferenceWait leaves the meeting with meet.StatusPending.
+// See https://developers.google.com/workspace/calendar/api/v3/reference/events/insert.
+func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+	var p problems
+	p.ids(hostID, nil)
+	p.request(req)
+	if err := p.Err("googlemeet: Create"); err != nil {
+		return nil, err
+	}
+	k, err := c.begin(ctx, "Create", hostID)
+	if err != nil {
+		return nil, err
+	}
+	event, err := k.create(ctx, req.Normal())
+	if err != nil {
+		return nil, err
+	}
+	return k.withRoom(ctx, event)
+}
+
+// create inserts the event, or finds the one that is there. The id of a cancelled event stays
+// taken, so its Key goes on to the next one.
+func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, error) {
+	for generation := range generations {
+		id := k.newEventID(req.Key, generation)
+		event, err := k.insert(ctx, k.newEvent(id, req))
+		if !hasStatus(err, http.StatusConflict) {
+			return event, err
+		}
+		event, err = k.get(ctx, id, fields)
+		switch {
+		case hasStatus(err, http.StatusGone):
+			continue
+		case hasStatus(err, http.StatusNotFound): // taken, yet not to be seen: another process is at it
+			return nil, &Error{Op: k.op, Status: http.StatusConflict, Reason: "duplicate", kind: meet.ErrAmbiguous}
+		case err != nil:
+			return nil, err
+		case event.Status == "cancelled":
+			continue
+		}
+		return event, k.fits(event, req)
+	}
+	return nil, &Error{Op: k.op, Reason: ReasonTooOften, kind: meet.ErrConflict}
+}
+
+// fits refuses an event that is not what Create was asked for.
+func (k *call) fits(event *calendar.Event, req meet.Request) error {
+	if markOf(event) != k.mark(req.Key) {
+		return &Error{Op: k.op, Reason: ReasonOtherKey, kind: meet.ErrConflict}
+	}
+	m, _ := k.meeting(event)
+	if !m.Start.Equal(req.Start) || m.Duration != req.Duration {
+		return &Error{Op: k.op, Reason: ReasonMoved, Meeting: m, kind: meet.ErrConflict}
+	}
+	return nil
+}
+
+// Get implements meet.MeetingProvider. A cancelled meeting has meet.StatusCancelled for some
+// time, and is ErrNotFound later on. One whose room failed or was removed is an *Error with the Meeting.
+func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeting, error) {
+	var p problems
+	p.ids(hostID, &meetingID)
+	if err := p.Err("googlemeet: Get"); err != nil {
+		return nil, err
+	}
+	k, err := c.begin(ctx, "Get", hostID)
+	if err != nil {
+		return nil, err
+	}
+	event, err := k.get(ctx, meetingID, fields)
+	if err != nil {
+		return nil, err
+	}
+	m, state := k.meeting(event)
+	if err := k.roomError(m, state); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Update implements meet.MeetingProvider. What the doctor changed by hand in the calendar stays, save time,
+// title and guests; guests who stay keep their answer. A room that is missing is asked for again.
+// See https://developers.google.com/workspace/calendar/api/v3/reference/events/patch.
+func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
+	var p problems
+	p.ids(hostID, &meetingID)
+	p.request(req)
+	if err := p.Err("googlemeet: Update"); err != nil {
+		return nil, err
+	}
+	k, err := c.begin(ctx, "Update", hostID)
+	if err != nil {
+		return nil, err
+	}
+	event, err := k.update(ctx, meetingID, req.Normal())
+	if err != nil {
+		return nil, err
+	}
+	return k.withRoom(ctx, event)
+}
+
+// updateTries is how often a change is made anew because somebody else was faster.
+const updateTries = 3
+
+// update brings the event to what req says, over the state that was read and no other.
+func (k *call) update(ctx context.Context, id string, req meet.Request) (*calendar.Event, error) {
+	for try := 1; ; try++ {
+		old, err := k.get(ctx, id, fieldsWithAttendees)
+		if err != nil {
+			return nil, err
+		}
+		if old.Status == "cancelled" {
+			return nil, &Error{Op: k.op, Reason: ReasonCancelled, kind: meet.ErrConflict}
+		}
+		if owner := markOf(old); owner != "" && owner != k.mark(req.Key) {
+			return nil, &Error{Op: k.op, Reason: ReasonOtherKey, kind: meet.ErrConflict}
+		}
+		change, sendUpdates := difference(old, req)
+		if change == nil {
+			return old, nil
+		}
+		event, err := k.patch(ctx, old, change, 0, sendUpdates)
+		if !hasStatus(err, http.StatusPreconditionFailed) || try == updateTries {
+			return event, err
+		}
+	}
+}
+
+// Cancel implements meet.MeetingProvider. Guests are told.
+// See https://developers.google.com/workspace/calendar/api/v3/reference/events/delete.
+func (c *Client) Cancel(ctx context.Context, hostID, meetingID string) error {
+	var p problems
+	p.ids(hostID, &meetingID)
+	if err := p.Err("googlemeet: Cancel"); err != nil {
+		return err
+	}
+	k, err := c.begin(ctx, "Cancel", hostID)
+	if err != nil {
+		return err
+	}
+	if err := k.delete(ctx, meetingID); err != nil && !isGone(err) {
+		return err
+	}
+	return nil
+}
+
+// firstPoll is the first pause in waiting for a room; each further one is twice as long.
+const firstPoll = 300 * time.Millisecond
+
+// withRoom waits for the event's room. One that Google failed to make, or that somebody
+// removed, is asked for once more, under a new id, because Google ignores the old one.
+func (k *call) withRoom(ctx context.Context, event *calendar.Event) (*meet.Meeting, error) {
+	end := time.Now().Add(k.cfg.ConferenceWait)
+	asked := false
+	for pause := firstPoll; ; {
+		m, state := k.meeting(event)
+		switch {
+		case state == roomPending:
+			if !k.patience(ctx, end) {
+				return m, nil
+			}
+			if err := sleep(ctx, min(pause, time.Until(end))); err != nil {
+				return nil, &Error{Op: k.op, Meeting: m, kind: meet.ErrAmbiguous, err: err}
+			}
+			pause *= 2
+			fresh, err := k.get(ctx, event.Id, fields)
+			switch {
+			case ctx.Err() == nil && (errors.Is(err, meet.ErrUnavailable) || errors.Is(err, meet.ErrRateLimited)):
+				return m, nil // the event is there; its room can be looked at later
+			case err != nil:
+				return nil, withMeeting(err, m)
+			}
+			event = fresh
+		case (state == roomFailed || state == roomMissing) && !asked:
+			asked = true
+			fresh, err := k.askAgain(ctx, event)
+			if err != nil {
+				return nil, withMeeting(err, m)
+			}
+			event = fresh
+		default:
+			if err := k.roomError(m, state); err != nil {
+				return nil, err
+			}
+			return k.alive(m)
+		}
+	}
+}
+
+// alive refuses a meeting that somebody cancelled while it was made.
+func (k *call) alive(m *meet.Meeting) (*meet.Meeting, error) {
+	if m.Status == meet.StatusCancelled {
+		return nil, &Error{Op: k.op, Reason: ReasonCancelled, kind: meet.ErrConflict}
+	}
+	return m, nil
+}
+
+// patience reports whether there is time for another look.
+func (k *call) patience(ctx context.Context, end time.Time) bool {
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(end) {
+		return time.Until(deadline) > 2*firstPoll
+	}
+	return time.Until(end) > 0
+}
+
+// askAgain asks for another room. If the event changed meanwhile, perhaps because another
+// process asks too, it is read instead.
+func (k *call) askAgain(ctx context.Context, event *calendar.Event) (*calendar.Event, error) {
+	change := &calendar.Event{ConferenceData: newRoom(rand.Text())}
+	fresh, err := k.patch(ctx, event, change, 1, notifyNone)
+	if hasStatus(err, http.StatusPreconditionFailed) {
+		return k.get(ctx, event.Id, fields)
+	}
+	return fresh, err
+}
+
+// roomError tells why a meeting without a link will not get one. It is nil for any other.
+func (k *call) roomError(m *meet.Meeting, state roomState) error {
+	switch state {
+	case roomFailed:
+		return &Error{Op: k.op, Reason: ReasonRoomFailed, Meeting: m, kind: meet.ErrUnavailable}
+	case roomMissing:
+		return &Error{Op: k.op, Reason: ReasonNoRoom, Meeting: m, kind: meet.ErrUnavailable}
+	case roomForeign:
+		return &Error{Op: k.op, Reason: ReasonForeignLink, Meeting: m, kind: meet.ErrConflict}
+	}
+	return nil
+}
+
+func withMeeting(err error, m *meet.Meeting) error {
+	if e, ok := err.(*Error); ok {
+		e.Meeting = m
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,225 @@
+package googlemeet
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/store"
+)
+
+// ProviderName is the Provider of the store.Keys and of the Meetings of this package.
+const ProviderName = "google"
+
+// The scopes that let an application write events, and those that tell whose account
+// it is. Google asks for a review of applications that use the first four.
+// See https://developers.google.com/workspace/calendar/api/auth.
+const (
+	// ScopeEvents allows events in every calendar that the doctor can write to.
+	ScopeEvents = "https://www.googleapis.com/auth/calendar.events"
+	// ScopeEventsOwned allows events in the doctor's own calendars. It is enough for "primary".
+	ScopeEventsOwned = "https://www.googleapis.com/auth/calendar.events.owned"
+	// ScopeAppCreated allows events in calendars that the application made: set Config.Calendar to one.
+	ScopeAppCreated = "https://www.googleapis.com/auth/calendar.app.created"
+	// ScopeCalendar allows everything. Nothing here needs it.
+	ScopeCalendar = "https://www.googleapis.com/auth/calendar"
+	// ScopeOpenID and ScopeEmail tell which account was connected.
+	ScopeOpenID = "openid"
+	ScopeEmail  = "email"
+)
+
+// writeScopes are those of which one is required.
+var writeScopes = []string{ScopeEventsOwned, ScopeEvents, ScopeAppCreated, ScopeCalendar}
+
+// Config configures a Client.
+type Config struct {
+	// ClientID and ClientSecret are those of the application's OAuth client, type
+	// "Web application". Required. See https://console.cloud.google.com/auth/clients.
+	ClientID     string
+	ClientSecret store.Secret
+	// RedirectURL is the callback as it is registered there, to the letter. Required.
+	RedirectURL string
+	// Tokens keeps the doctors' tokens. Required.
+	Tokens store.TokenStore
+
+	// Endpoints are Google's addresses. The zero value is production.
+	Endpoints Endpoints
+	// Scopes are asked of the doctor. One must allow writing events. If nil,
+	// ScopeEvents, ScopeOpenID and ScopeEmail. Without the last two, nobody knows which account it is.
+	Scopes []string
+	// Calendar is the id of the calendar that events go into. If empty, "primary", the doctor's own.
+	Calendar string
+	// Namespace separates the Keys of applications that may meet in one calendar: a doctor
+	// of two hospitals. If empty, ClientID. Set it, and keep it, to change the ClientID later on.
+	Namespace string
+	// ConferenceWait is how long Create and Update wait for Google to make the room. If 0, 8 seconds; if negative, not at all.
+	ConferenceWait time.Duration
+	// RetryWait is the pause before a call is repeated for the first time; each further
+	// one doubles, up to 10 seconds. If 0, 500 ms.
+	RetryWait time.Duration
+
+	// HTTPClient sends all requests. If nil, one with a timeout of 30 seconds a call.
+	HTTPClient *http.Client
+	// Logger gets what no error tells. If nil, nothing is logged.
+	Logger *slog.Logger
+	// OnReconnect is called after an account was found to need a new consent. It must not block. May be nil.
+	OnReconnect func(key store.Key, reason string)
+}
+
+// Endpoints are the addresses of Google. Each empty one is that of production. Others are
+// https too, or http on loopback; googlemeettest's Server.Endpoints returns its own.
+type Endpoints struct {
+	// Auth is the consent page.
+	Auth string
+	// Token is where codes and refresh tokens are exchanged.
+	Token string
+	// Revoke is where grants are withdrawn.
+	Revoke string
+	// Calendar is the base of the Calendar API, version included.
+	Calendar string
+	// Join is the scheme and host of join links. A meeting whose link leads elsewhere is not handed on.
+	Join string
+}
+
+func (e *Endpoints) setDefaults() {
+	for field, production := range map[*string]string{
+		&e.Auth:     "https://accounts.google.com/o/oauth2/v2/auth",
+		&e.Token:    "https://oauth2.googleapis.com/token",
+		&e.Revoke:   "https://oauth2.googleapis.com/revoke",
+		&e.Calendar: "https://www.googleapis.com/calendar/v3/",
+		&e.Join:     "https://meet.google.com",
+	} {
+		if *field == "" {
+			*field = production
+		}
+	}
+	if !strings.HasSuffix(e.Calendar, "/") {
+		e.Calendar += "/" // without it the library drops the last segment, silently
+	}
+}
+
+func (c *Config) setDefaults() {
+	c.Endpoints.setDefaults()
+	if c.Scopes == nil {
+		c.Scopes = []string{ScopeEvents, ScopeOpenID, ScopeEmail}
+	}
+	c.Scopes = slices.Clone(c.Scopes)
+	if c.Calendar == "" {
+		c.Calendar = "primary"
+	}
+	if c.Namespace == "" {
+		c.Namespace = c.ClientID
+	}
+	if c.ConferenceWait == 0 {
+		c.ConferenceWait = 8 * time.Second
+	}
+	if c.RetryWait <= 0 {
+		c.RetryWait = 500 * time.Millisecond
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func (c *Config) validate() error {
+	var p fault.Problems
+	p.Required("ClientID", c.ClientID)
+	p.Check(!c.ClientSecret.IsZero(), "ClientSecret", "is required")
+	p.Check(c.Tokens != nil, "Tokens", "is required")
+	for _, address := range []struct{ field, value string }{
+		{"RedirectURL", c.RedirectURL},
+		{"Endpoints.Auth", c.Endpoints.Auth},
+		{"Endpoints.Token", c.Endpoints.Token},
+		{"Endpoints.Revoke", c.Endpoints.Revoke},
+		{"Endpoints.Calendar", c.Endpoints.Calendar},
+		{"Endpoints.Join", c.Endpoints.Join},
+	} {
+		p.Check(secureURL(address.value), address.field, "is not an https address (http is for loopback only)")
+	}
+	p.Check(c.calendarScope() != "", "Scopes", "have none that allows writing events")
+	p.Check(calendarID(c.Calendar), "Calendar", "is not a calendar's id")
+	return p.Err("googlemeet: config")
+}
+
+// calendarScope returns the one of the scopes without which nothing works.
+func (c *Config) calendarScope() string {
+	for _, scope := range c.Scopes {
+		if slices.Contains(writeScopes, scope) {
+			return scope
+		}
+	}
+	return ""
+}
+
+func secureURL(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return false
+	}
+	host := u.Hostname()
+	loopback := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	return u.Scheme == "https" || u.Scheme == "http" && loopback
+}
+
+// calendarID refuses what would climb out of the path of the calendar.
+func calendarID(id string) bool {
+	return len(id) <= 254 && id != "." && id != ".." && strings.IndexFunc(id, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.IsSpace(r) || r == '/'
+	}) < 0
+}
+
+// Client makes meetings in the calendars of all doctors. It implements
+// meet.MeetingProvider and is safe for concurrent use. Close it at the end.
+type Client struct {
+	cfg    Config
+	oauth  store.Provider
+	tokens *store.Source
+	http   *http.Client
+	join   *url.URL
+}
+
+// New returns a Client. The error names everything that is wrong with cfg; nothing is sent.
+func New(cfg Config) (*Client, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, http: newHTTPClient(cfg)}
+	c.join, _ = url.Parse(cfg.Endpoints.Join) // validated
+	c.oauth = c.newProvider()
+	tokens, err := store.NewSource(store.SourceConfig{
+		Store: cfg.Tokens, Provider: ProviderName, Refresh: c.oauth.Refresh,
+		OnReconnect: cfg.OnReconnect, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.tokens = tokens
+	return c, nil
+}
+
+// newHTTPClient returns what API calls go through: retries around a transport that knows Google's answers.
+func newHTTPClient(cfg Config) *http.Client {
+	var base http.RoundTripper
+	if cfg.HTTPClient != nil {
+		base = cfg.HTTPClient.Transport
+	}
+	if base == nil {
+		base = &rest.Transport{Attempts: 1} // its shared connections, without its retries
+	}
+	return rest.HTTPClient(cfg.HTTPClient, rest.Transport{Base: &wire{base}, Attempts: 4, MinWait: cfg.RetryWait})
+}
+
+// Tokens returns the source of the doctors' access tokens, for calls of your own to
+// Google's APIs: Tokens().Client(key, nil).
+func (c *Client) Tokens() *store.Source { return c.tokens }
+
+// Close waits until tokens that are being refreshed are saved, or ctx ends. Meetings stay.
+func (c *Client) Close(ctx context.Context) error { return c.tokens.Close(ctx) }
