@@ -108,10 +108,9 @@ func TestNobodyIsLoggedIn(t *testing.T) {
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	type scene struct {
-		h        *host
-		b        *browser
-		query    url.Values
-		anything func(t *testing.T) url.Values
+		h     *host
+		b     *browser
+		query url.Values
 	}
 	tests := map[string]struct {
 		attack    func(t *testing.T, s *scene)
