@@ -1,0 +1,63 @@
+// Package template makes the words of notifications: named, translated templates
+// that become an e-mail (subject, HTML, text, calendar file) and a WhatsApp
+// template call, in the recipient's language and time zone.
+//
+//	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata})
+//	mail, err := smtp.New(smtp.Config{Renderer: words, …})
+//
+//	mail.Notify(ctx, notify.Message{
+//		Key:      "appt-42/confirmed",
+//		To:       notify.Recipient{Name: "Asha Rao", Email: "asha@example.org", Locale: "hi-IN"},
+//		Template: template.Confirmed,
+//		Data:     template.Appointment{Key: "appt-42", Patient: "Asha Rao", Doctor: "Dr Mehta", Start: start, JoinURL: link},
+//	})
+//
+// # Templates
+//
+// Built in, in English ("en") and Hindi ("hi"): [Confirmed], [Rescheduled] and
+// [Cancelled], whose data is an [Appointment], and [Receipt], whose data is a
+// [PaymentReceipt]. A locale falls back to the next shorter tag and then to the
+// default: hi-IN, hi, en.
+//
+// A host adds templates, translations and its own wording by [Config.FS], a tree
+// like that of the built-in ones, one folder for each locale:
+//
+//	en/lab_ready.subject    text/template, one line
+//	en/lab_ready.txt        text/template
+//	en/lab_ready.html       html/template: defines "preheader" and "content"
+//	en/lab_ready.whatsapp   "name language" of the template at Meta, then a line for each body parameter
+//	en/lab_ready.summary    the title of a calendar entry; its Data must be an Appointment
+//	en/layout.html          html/template: defines "footer"
+//	layout.html             html/template: defines "page", "row" and "button"
+//
+// The dot is a [*Page]: {{.Data}} is what the host passed, {{.When .Data.Start}}
+// a time in words. Every locale of a name has the same kinds of files.
+//
+// The built-in WhatsApp calls expect these bodies, which a host registers at
+// Meta under the same names, in the category "utility", in en and hi:
+//
+//	appointment_confirmed    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
+//	appointment_rescheduled  {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
+//	appointment_cancelled    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
+//	payment_receipt          {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} payment id, {{5}} time
+//
+// # Errors
+//
+// New renders every template with sample data, so that a broken one stops the
+// program at its start. Render gives notify.ErrInvalid with a
+// *notify.FieldError for each wrong field: "Template" for an unknown name,
+// "Data" for a wrong type, "Data.JoinURL" for a link that is not https.
+//
+// # Security
+//
+// What patients type is escaped in HTML and in the calendar file, and a name
+// with a line break is refused. Links are https, or http on loopback. Subjects,
+// WhatsApp texts and calendar titles hold no reason for the visit. A name is
+// still shown as it is: mail and chat programs make a link of a name that looks
+// like one, so check names where patients enter them.
+//
+// # Testing
+//
+// A Set needs no network. whatsapptest knows the built-in templates and shows
+// what a patient would read; smtptest keeps the mail.
+package template
