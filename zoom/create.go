@@ -1,0 +1,216 @@
+package zoom
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/meet"
+)
+
+// Create makes a meeting at the request's time, once for each Key: it returns the one that is
+// there, if there is one, also if another process made it. If that has another time than
+// the request, the error is meet.ErrConflict with its Error.MeetingID: use Update to move it.
+//
+// If Zoom makes the meeting at another time, or with a less safe setting, it is cancelled and the
+// error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. A doctor's calls
+// with the same Key wait for each other. If the error is meet.ErrAmbiguous, call again.
+//
+// Request.Attendees must be empty: Zoom invites nobody.
+// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
+func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+	if err := check("Create", req); err != nil {
+		return nil, err
+	}
+	s, err := c.open(ctx, "Create", hostID)
+	if err != nil {
+		return nil, err
+	}
+	mark := c.marker(hostID, req.Key)
+	unlock, err := c.creating.lock(ctx, mark)
+	if err != nil {
+		return nil, &Error{Op: "Create", kinds: []error{meet.ErrUnavailable}, err: err}
+	}
+	defer unlock()
+
+	req = req.Normal()
+	found, err := s.find(ctx, mark)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		found, err = s.create(ctx, mark, req)
+	default:
+		err = s.accept(found, req)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found.in(req.Start.Location()), nil
+}
+
+// create makes the meeting, and finds out what happened if Zoom's answer is lost.
+func (s *session) create(ctx context.Context, mark string, req meet.Request) (*meeting, error) {
+	passcode := newPasscode()
+	made, err := s.post(ctx, mark, passcode, req)
+	switch {
+	case errors.Is(err, meet.ErrAmbiguous):
+		if made = s.lookAfter(ctx, mark); made == nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	default:
+		made = s.oldest(ctx, mark, made)
+	}
+	if made.Password == nil || *made.Password != passcode { // another process was first, or the account sets its own
+		return made, s.accept(made, req)
+	}
+	fields := append(made.misplaced(req), s.overridden(made)...)
+	if fields == nil {
+		return made, nil
+	}
+	mismatch := s.mismatch(made, fields)
+	if s.withdraw(ctx, made.id()) == nil {
+		mismatch.MeetingID = ""
+	}
+	return nil, mismatch
+}
+
+// post sends the one request that makes a meeting. The transport repeats it only if it
+// surely was not taken. It must never carry an idempotency header: Zoom ignores those,
+// and the transport would believe them.
+func (s *session) post(ctx context.Context, mark, passcode string, req meet.Request) (*meeting, error) {
+	body := newMeeting{
+		schedule: newSchedule(req), Type: scheduled, Agenda: mark, Password: passcode, Settings: s.settings,
+	}
+	var made meeting
+	call := rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}
+	if err := s.write(ctx, call, &made); err != nil {
+		return nil, err
+	}
+	return &made, s.whole(&made, true)
+}
+
+// lookAfter looks, after a pause, for the meeting of a create whose answer was lost.
+func (s *session) lookAfter(ctx context.Context, mark string) *meeting {
+	timer := time.NewTimer(s.cfg.LookAfter)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil
+	}
+	found, err := s.find(ctx, mark)
+	if err != nil {
+		return nil
+	}
+	return found
+}
+
+// oldest returns what find does after a successful create, so that two processes that
+// created at the same time agree on one meeting. What was made counts if looking fails.
+func (s *session) oldest(ctx context.Context, mark string, made *meeting) *meeting {
+	found, err := s.find(ctx, mark)
+	if err != nil || found == nil {
+		return made
+	}
+	return found
+}
+
+// accept says whether an earlier meeting is what is asked for now.
+func (s *session) accept(found *meeting, req meet.Request) error {
+	if fields := found.misplaced(req); fields != nil {
+		return &Error{Op: s.op, Fields: fields, MeetingID: found.id(), kinds: []error{meet.ErrConflict}, err: errMoved}
+	}
+	if fields := s.overridden(found); fields != nil {
+		return s.mismatch(found, fields)
+	}
+	return nil
+}
+
+var errMoved = errors.New("the key's meeting is at another time")
+
+// find returns the meeting with the mark, nil if there is none. If there are several, the oldest
+// stays and the others are deleted: nobody was given them, or not for long.
+func (s *session) find(ctx context.Context, mark string) (*meeting, error) {
+	marked, err := s.marked(ctx, mark)
+	if err != nil || len(marked) == 0 {
+		return nil, err
+	}
+	slices.SortFunc(marked, func(a, b meeting) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	for _, extra := range marked[1:] {
+		if err := s.delete(ctx, extra.id()); err != nil {
+			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "zoom: duplicate meeting was not deleted",
+				slog.String("meeting_id", extra.id()), slog.Any("error", err))
+		}
+	}
+	found, err := s.get(ctx, marked[0].id())
+	if errors.Is(err, meet.ErrNotFound) {
+		return nil, nil // deleted since it was listed
+	}
+	return found, err
+}
+
+// The list is read in pages, as many as a doctor can fill by 100 meetings a day over months.
+const (
+	pageSize = "300"
+	maxPages = 100
+)
+
+// marked lists the meetings with the mark. It reads all that are not expired and asks for no
+// date: a meeting that was moved is still its key's.
+func (s *session) marked(ctx context.Context, mark string) ([]meeting, error) {
+	var all []meeting
+	query := url.Values{"type": {"scheduled"}, "page_size": {pageSize}}
+	for range maxPages {
+		var page struct {
+			Meetings []meeting `json:"meetings"`
+			Next     string    `json:"next_page_token"`
+		}
+		if err := s.read(ctx, rest.Request{Path: "/users/me/meetings", Query: query}, &page); err != nil {
+			return nil, err
+		}
+		for _, m := range page.Meetings {
+			if strings.HasPrefix(m.Agenda, mark) {
+				all = append(all, m)
+			}
+		}
+		if page.Next == "" {
+			return all, nil
+		}
+		query.Set("next_page_token", page.Next)
+	}
+	return nil, &Error{Op: s.op, kinds: []error{meet.ErrUnavailable}, err: errors.New("the list of meetings does not end")}
+}
+
+// withdraw deletes a meeting that must not stay, also if the caller has gone.
+func (s *session) withdraw(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	err := s.delete(ctx, id)
+	if err != nil {
+		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "zoom: meeting was not withdrawn",
+			slog.String("meeting_id", id), slog.Any("error", err))
+	}
+	return err
+}
+
+// marker is what a meeting's agenda begins with: 100 bits that say nothing to whoever does not have the key.
+func (c *Client) marker(hostID, key string) string {
+	mac := hmac.New(sha256.New, []byte(c.cfg.MarkerKey.Reveal()))
+	mac.Write([]byte(hostID + "\x00" + key))
+	return "ref:" + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:20]
+}

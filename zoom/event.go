@@ -1,0 +1,240 @@
+package zoom
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The events that a visit is made of, and those that concern the account. Zoom has many more:
+// https://developers.zoom.us/docs/api/meetings/events/.
+const (
+	EventMeetingStarted    = "meeting.started"
+	EventMeetingEnded      = "meeting.ended"
+	EventMeetingUpdated    = "meeting.updated"
+	EventMeetingDeleted    = "meeting.deleted"
+	EventWaitingRoomJoined = "meeting.participant_joined_waiting_room"
+	EventWaitingRoomLeft   = "meeting.participant_left_waiting_room"
+	EventParticipantJoined = "meeting.participant_joined"
+	EventParticipantLeft   = "meeting.participant_left"
+	EventAppDeauthorized   = "app_deauthorized"
+	eventValidation        = "endpoint.url_validation"
+)
+
+// Event is a verified notification. It prints without its content.
+type Event struct {
+	// Name is the kind, "meeting.started".
+	Name string
+	// Time is when it happened: the participant's time if there is one, else the event's.
+	Time time.Time
+	// AccountID is the Zoom account that it happened in.
+	AccountID string
+	// UserID is the Zoom user that it is about: the host of a meeting, or who deauthorized
+	// the app. It is the Account.ID of that doctor's token.
+	UserID string
+	// DedupeKey is the same for each delivery of the same event: 64 hexadecimal digits.
+	DedupeKey string
+	// Meeting is the meeting that it is about. Nil if there is none.
+	Meeting *EventMeeting
+	// Participant is who joined or left. Nil if nobody did.
+	Participant *Participant
+	// Raw is the whole notification, with names and addresses: do not log it.
+	Raw json.RawMessage `json:"-"`
+}
+
+// EventMeeting tells which meeting an event is about.
+type EventMeeting struct {
+	// ID is the ID of a meet.Meeting.
+	ID string
+	// UUID is Zoom's id of this one session of the meeting.
+	UUID string
+	// HostID is the doctor's Zoom user id.
+	HostID string
+	// Start and End are when the session began and ended. End is zero until it has.
+	Start, End time.Time
+}
+
+// Participant is somebody in a meeting, by ids that say nothing about the person.
+type Participant struct {
+	// UserID is new each time somebody joins.
+	UserID string
+	// UUID is the participant's in this session.
+	UUID string
+	// RegistrantID and CustomerKey are what the host gave a person on the way in. May be empty.
+	RegistrantID, CustomerKey string
+}
+
+// String tells the kind, the meeting and the time.
+func (e Event) String() string {
+	text := "zoom event " + e.Name
+	if e.Meeting != nil {
+		text += " of meeting " + e.Meeting.ID
+	}
+	return text + " at " + e.Time.Format(time.RFC3339)
+}
+
+// GoString is String.
+func (e Event) GoString() string { return e.String() }
+
+// LogValue tells the kind, the meeting and the time.
+func (e Event) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("name", e.Name), slog.Time("time", e.Time)}
+	if e.Meeting != nil {
+		attrs = append(attrs, slog.String("meeting_id", e.Meeting.ID))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// flexText reads what Zoom writes as a string here and as a number there. Anything else is empty.
+type flexText string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *flexText) UnmarshalJSON(data []byte) error {
+	*t = ""
+	var text string
+	var number json.Number
+	switch {
+	case json.Unmarshal(data, &text) == nil:
+		*t = flexText(text)
+	case json.Unmarshal(data, &number) == nil:
+		*t = flexText(number)
+	}
+	return nil
+}
+
+// flexObject reads an object, and takes anything else for an empty one.
+type flexObject[T any] struct{ value *T }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *flexObject[T]) UnmarshalJSON(data []byte) error {
+	var value *T
+	if json.Unmarshal(data, &value) == nil {
+		o.value = value
+	}
+	return nil
+}
+
+// notification is the envelope, as lenient as Zoom's own examples need.
+type notification struct {
+	Event   flexText `json:"event"`
+	EventTS flexText `json:"event_ts"`
+	Payload flexObject[struct {
+		AccountID    flexText                    `json:"account_id"`
+		UserID       flexText                    `json:"user_id"`
+		EventTS      flexText                    `json:"event_ts"`
+		Deauthorized flexText                    `json:"deauthorization_time"`
+		Object       flexObject[notifiedMeeting] `json:"object"`
+	}] `json:"payload"`
+}
+
+type notifiedMeeting struct {
+	ID          flexText                        `json:"id"`
+	UUID        flexText                        `json:"uuid"`
+	HostID      flexText                        `json:"host_id"`
+	StartTime   flexText                        `json:"start_time"`
+	EndTime     flexText                        `json:"end_time"`
+	Participant flexObject[notifiedParticipant] `json:"participant"`
+}
+
+type notifiedParticipant struct {
+	UserID       flexText `json:"user_id"`
+	UUID         flexText `json:"participant_uuid"`
+	RegistrantID flexText `json:"registrant_id"`
+	CustomerKey  flexText `json:"customer_key"`
+	JoinTime     flexText `json:"join_time"`
+	LeaveTime    flexText `json:"leave_time"`
+	DateTime     flexText `json:"date_time"`
+}
+
+var errNoEvent = errors.New("zoom: webhook: the body is not an event")
+
+// parseEvent reads a verified body. Kinds that it does not know have only a name, a time and Raw.
+func parseEvent(raw []byte) (Event, error) {
+	var n notification
+	if json.Unmarshal(raw, &n) != nil || n.Event == "" {
+		return Event{}, errNoEvent
+	}
+	e := Event{Name: string(n.Event), Time: moment(n.EventTS), Raw: raw}
+	identity := []string{e.Name, string(n.EventTS)}
+	if payload := n.Payload.value; payload != nil {
+		e.AccountID, e.UserID = string(payload.AccountID), string(payload.UserID)
+		if e.Time.IsZero() {
+			e.Time = cmpTime(moment(payload.Deauthorized), moment(payload.EventTS))
+		}
+		identity = append(identity, e.AccountID, e.UserID, string(payload.EventTS), string(payload.Deauthorized))
+		if object := payload.Object.value; object != nil {
+			identity = append(identity, e.readMeeting(object)...)
+		}
+	}
+	e.DedupeKey = digest(identity)
+	return e, nil
+}
+
+// readMeeting fills in what the event is about, and returns what tells it from another one.
+func (e *Event) readMeeting(object *notifiedMeeting) []string {
+	if !strings.HasPrefix(e.Name, "meeting.") && !strings.HasPrefix(e.Name, "recording.") {
+		return []string{string(object.ID), string(object.UUID)}
+	}
+	e.Meeting = &EventMeeting{
+		ID: string(object.ID), UUID: string(object.UUID), HostID: string(object.HostID),
+		Start: moment(object.StartTime), End: moment(object.EndTime),
+	}
+	if e.UserID == "" {
+		e.UserID = e.Meeting.HostID
+	}
+	identity := []string{e.Meeting.ID, e.Meeting.UUID}
+	who := object.Participant.value
+	if who == nil {
+		return identity
+	}
+	e.Participant = &Participant{
+		UserID: string(who.UserID), UUID: string(who.UUID),
+		RegistrantID: string(who.RegistrantID), CustomerKey: string(who.CustomerKey),
+	}
+	times := []flexText{who.DateTime, who.JoinTime, who.LeaveTime}
+	for _, at := range times {
+		if t := moment(at); !t.IsZero() {
+			e.Time = t
+		}
+		identity = append(identity, string(at))
+	}
+	return append(identity, e.Participant.UserID, e.Participant.UUID)
+}
+
+// digest hashes the parts so that none can run into the next.
+func digest(parts []string) string {
+	sum := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(sum, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// moment reads Zoom's times: milliseconds, seconds, RFC 3339 or "2006-01-02 15:04:05" in UTC. Zero if it is none.
+func moment(text flexText) time.Time {
+	if number, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+		if number > 1e11 {
+			return time.UnixMilli(number).UTC()
+		}
+		return time.Unix(number, 0).UTC()
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime} {
+		if at, err := time.Parse(layout, string(text)); err == nil {
+			return at.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+func cmpTime(first, second time.Time) time.Time {
+	if first.IsZero() {
+		return second
+	}
+	return first
+}

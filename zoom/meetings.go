@@ -1,0 +1,210 @@
+package zoom
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/store"
+)
+
+// session is one operation on one doctor's account.
+type session struct {
+	*Client
+	op   string
+	rest rest.Client
+}
+
+// open finds the account's API. No token, no session: an error says that nothing was sent.
+func (c *Client) open(ctx context.Context, op, hostID string) (*session, error) {
+	key := store.Key{Provider: Name, Subject: hostID}
+	token, err := c.source.Token(ctx, key)
+	if err != nil {
+		return nil, sourceError(op, err)
+	}
+	return &session{Client: c, op: op, rest: c.api(token, c.source.Client(key, c.http))}, nil
+}
+
+// read makes a call that changes nothing.
+func (s *session) read(ctx context.Context, call rest.Request, out any) error {
+	if _, err := s.rest.Do(ctx, call, out); err != nil {
+		return newError(s.op, err, false)
+	}
+	return nil
+}
+
+// write makes a call that changes something.
+func (s *session) write(ctx context.Context, call rest.Request, out any) error {
+	if _, err := s.rest.Do(ctx, call, out); err != nil {
+		return newError(s.op, err, true)
+	}
+	return nil
+}
+
+func (s *session) get(ctx context.Context, id string) (*meeting, error) {
+	var found meeting
+	if err := s.read(ctx, rest.Request{Path: rest.Path("meetings", id)}, &found); err != nil {
+		return nil, err
+	}
+	return &found, s.whole(&found, false)
+}
+
+// whole checks that an answer with a good status is a meeting: Zoom answers some errors with 200.
+func (s *session) whole(m *meeting, write bool) error {
+	if m.ID != 0 {
+		return nil
+	}
+	answer := &rest.Error{Status: http.StatusOK, Err: errIncomplete}
+	e := &Error{Op: s.op, Status: answer.Status, Code: int(m.Code), err: errIncomplete}
+	e.kinds = kinds(answer, failure{Code: m.Code}, write)
+	return e
+}
+
+func (s *session) delete(ctx context.Context, id string) error {
+	err := s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id)}, nil)
+	if failed, ok := errors.AsType[*Error](err); ok && failed.Code == 3001 {
+		return nil // gone already
+	}
+	return err
+}
+
+// Get reads a meeting. One that was cancelled, or whose start is 30 days past, is meet.ErrNotFound.
+// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/GET/meetings/{meetingId}.
+func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeting, error) {
+	if err := checkID("Get", meetingID); err != nil {
+		return nil, err
+	}
+	s, err := c.open(ctx, "Get", hostID)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.get(ctx, meetingID)
+	if err != nil {
+		return nil, err
+	}
+	return found.in(nil), nil
+}
+
+// Update moves or renames a meeting; its ID, join link, passcode and settings stay. It reads
+// the meeting back and returns ErrMismatch, with Error.MeetingID, if Zoom has another time than the
+// request. Each call counts towards the doctor's 100 of the day.
+// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
+func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
+	if err := check("Update", req); err != nil {
+		return nil, err
+	}
+	if err := checkID("Update", meetingID); err != nil {
+		return nil, err
+	}
+	s, err := c.open(ctx, "Update", hostID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.Normal()
+	patch := rest.Request{Method: http.MethodPatch, Path: rest.Path("meetings", meetingID), JSON: newSchedule(req)}
+	changed := s.write(rest.Repeatable(ctx), patch, nil) // the whole new state: twice is once
+	if changed != nil && !errors.Is(changed, meet.ErrAmbiguous) {
+		return nil, changed
+	}
+	found, err := s.get(ctx, meetingID)
+	switch {
+	case err != nil && errors.Is(err, meet.ErrNotFound):
+		return nil, err
+	case err != nil: // changed or not, nobody has seen it
+		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{meet.ErrAmbiguous}, err: hidden(ctx, err)}
+	case changed != nil && (found.misplaced(req) != nil || found.Topic != req.Topic):
+		return nil, changed
+	}
+	if fields := found.misplaced(req); fields != nil {
+		return nil, s.mismatch(found, fields)
+	}
+	return found.in(req.Start.Location()), nil
+}
+
+// Cancel deletes a meeting. One that is gone already is no error; one that is going on
+// may be meet.ErrConflict. Zoom mails nobody about it.
+// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/DELETE/meetings/{meetingId}.
+func (c *Client) Cancel(ctx context.Context, hostID, meetingID string) error {
+	if err := checkID("Cancel", meetingID); err != nil {
+		return err
+	}
+	s, err := c.open(ctx, "Cancel", hostID)
+	if err != nil {
+		return err
+	}
+	return s.delete(ctx, meetingID)
+}
+
+// HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It
+// works for two hours. Fetch it when the doctor clicks, redirect to it, and keep it nowhere.
+func (c *Client) HostLink(ctx context.Context, hostID, meetingID string) (meet.Secret, error) {
+	if err := checkID("HostLink", meetingID); err != nil {
+		return meet.Secret{}, err
+	}
+	s, err := c.open(ctx, "HostLink", hostID)
+	if err != nil {
+		return meet.Secret{}, err
+	}
+	found, err := s.get(ctx, meetingID)
+	if err != nil {
+		return meet.Secret{}, err
+	}
+	if found.StartURL == "" {
+		return meet.Secret{}, &Error{Op: "HostLink", kinds: []error{meet.ErrForbidden}, err: errors.New("Zoom gives this account no host link")}
+	}
+	return store.NewSecret(found.StartURL), nil
+}
+
+// check names everything that is wrong with a request.
+func check(op string, req meet.Request) error {
+	var p fault.Problems
+	for _, field := range fault.Fields(req.Validate(time.Now())) {
+		p.Add(field.Field, "%s", field.Problem)
+	}
+	if len(req.Attendees) > 0 {
+		p.Add("Attendees", "are not invited by Zoom: leave them out and send the join link")
+	}
+	return p.Err("zoom: " + op)
+}
+
+// checkID refuses what Zoom cannot have made, an id of another provider for instance.
+func checkID(op, id string) error {
+	switch {
+	case id == "":
+		return fault.Invalid("zoom: "+op, "meetingID", "is required")
+	case len(id) > 19 || strings.Trim(id, "0123456789") != "":
+		return fault.Invalid("zoom: "+op, "meetingID", "is not a Zoom meeting's: those are digits")
+	}
+	return nil
+}
+
+// misplaced names the fields of the schedule in which m differs from req, which must be normal.
+func (m *meeting) misplaced(req meet.Request) []string {
+	var fields []string
+	if !m.start().Equal(req.Start) {
+		fields = append(fields, "start_time")
+	}
+	if time.Duration(m.Duration)*time.Minute != req.Duration {
+		fields = append(fields, "duration")
+	}
+	return fields
+}
+
+// mismatch is the error about a meeting that exists, but otherwise than asked for.
+func (s *session) mismatch(m *meeting, fields []string) *Error {
+	return &Error{Op: s.op, Fields: fields, MeetingID: m.id(), kinds: []error{ErrMismatch, meet.ErrConflict}}
+}
+
+// hidden keeps the text of a cause whose kind would contradict the one above it. That
+// the caller's context ended stays to be found.
+func hidden(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return errors.New(err.Error())
+}

@@ -1,0 +1,109 @@
+package zoom
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/telemed-go/telemed/meet"
+)
+
+// timeFormat is the one form of start_time that Zoom surely reads. Of any other it silently makes "now".
+const timeFormat = "2006-01-02T15:04:05Z"
+
+// scheduled is Zoom's type of a meeting at a set time.
+const scheduled = 2
+
+// schedule is the part of a meeting that Create sets and Update changes.
+type schedule struct {
+	Topic     string `json:"topic"`
+	StartTime string `json:"start_time"`
+	TimeZone  string `json:"timezone,omitempty"`
+	Duration  int    `json:"duration"` // minutes
+}
+
+// newMeeting is the body of a create.
+type newMeeting struct {
+	schedule
+	Type     int            `json:"type"`
+	Agenda   string         `json:"agenda"`
+	Password string         `json:"password"`
+	Settings map[string]any `json:"settings"`
+}
+
+// newSchedule returns what Zoom is told of req, which must be normal.
+func newSchedule(req meet.Request) schedule {
+	return schedule{
+		Topic:     req.Topic,
+		StartTime: req.Start.UTC().Format(timeFormat),
+		TimeZone:  meet.ZoneName(req.Start),
+		Duration:  int(req.Duration / time.Minute),
+	}
+}
+
+// meeting is Zoom's answer. It is never printed: start_url makes its holder the host.
+type meeting struct {
+	ID        flexInt        `json:"id"`
+	Topic     string         `json:"topic"`
+	Agenda    string         `json:"agenda"`
+	StartTime string         `json:"start_time"`
+	TimeZone  string         `json:"timezone"`
+	Duration  int            `json:"duration"`
+	CreatedAt string         `json:"created_at"`
+	JoinURL   string         `json:"join_url"`
+	StartURL  string         `json:"start_url"`
+	Password  *string        `json:"password"`
+	Settings  map[string]any `json:"settings"`
+	Code      flexInt        `json:"code"` // of an error with a good status
+}
+
+func (m *meeting) id() string { return strconv.FormatInt(int64(m.ID), 10) }
+
+// start is when the meeting begins; zero if Zoom did not say.
+func (m *meeting) start() time.Time {
+	at, err := time.Parse(time.RFC3339, m.StartTime)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// in returns the meeting with its start in zone, or if that is nil in the zone that Zoom tells.
+func (m *meeting) in(zone *time.Location) *meet.Meeting {
+	if zone == nil {
+		zone = time.UTC
+		if loaded, err := time.LoadLocation(m.TimeZone); err == nil {
+			zone = loaded
+		}
+	}
+	found := &meet.Meeting{
+		ID: m.id(), Provider: Name, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
+		Start: m.start().In(zone), Duration: time.Duration(m.Duration) * time.Minute,
+	}
+	if m.Password != nil {
+		found.Passcode = *m.Password
+	}
+	return found
+}
+
+// flexInt reads a number that Zoom writes as a number or as a string. Anything else is 0.
+type flexInt int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *flexInt) UnmarshalJSON(data []byte) error {
+	*n = 0
+	var number json.Number
+	text := bytes.Trim(data, `"`)
+	if json.Unmarshal(text, &number) != nil {
+		return nil
+	}
+	value, err := strconv.ParseInt(number.String(), 10, 64)
+	if err == nil {
+		*n = flexInt(value)
+	}
+	return nil
+}
+
+var errIncomplete = errors.New("the answer is not a meeting")

@@ -1,0 +1,197 @@
+package zoom
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/store"
+)
+
+// Name is the provider's name: of the store.Key of each account and of each meet.Meeting.
+const Name = "zoom"
+
+// DefaultScopes are what a Client needs from a doctor, in the granular names of user-managed apps:
+// https://developers.zoom.us/docs/integrations/oauth-scopes-granular/.
+func DefaultScopes() []string {
+	return []string{
+		"user:read:user", "meeting:write:meeting", "meeting:read:meeting", "meeting:read:list_meetings",
+		"meeting:update:meeting", "meeting:delete:meeting",
+	}
+}
+
+// Endpoints are Zoom's addresses. Each empty one is production's.
+type Endpoints struct {
+	// Authorize is where doctors consent. If empty, https://zoom.us/oauth/authorize.
+	Authorize string
+	// Token is where tokens are bought. If empty, https://zoom.us/oauth/token.
+	Token string
+	// Revoke is where grants are withdrawn. If empty, https://zoom.us/oauth/revoke.
+	Revoke string
+	// API is the base of the API, without a slash at its end. If empty, https://api.zoom.us/v2.
+	// Accounts in another region are called at the address that came with their token,
+	// if that is in the same domain, zoom.us or zoomgov.com.
+	API string
+}
+
+func (e Endpoints) withDefaults() Endpoints {
+	setDefault(&e.Authorize, "https://zoom.us/oauth/authorize")
+	setDefault(&e.Token, "https://zoom.us/oauth/token")
+	setDefault(&e.Revoke, "https://zoom.us/oauth/revoke")
+	setDefault(&e.API, "https://api.zoom.us/v2")
+	return e
+}
+
+func setDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// Config configures a Client.
+type Config struct {
+	// ClientID and ClientSecret are the app's, from https://marketplace.zoom.us/ (a user-managed OAuth app). Required.
+	ClientID     string
+	ClientSecret store.Secret
+	// RedirectURL is where Zoom sends a doctor back to, exactly as it is registered with the app:
+	// https, or http on loopback. Required.
+	RedirectURL string
+	// Tokens keeps the tokens of the doctors, under store.Key{Provider: Name, Subject: hostID}. Required.
+	Tokens store.TokenStore
+
+	// Endpoints are Zoom's addresses. The zero value is production.
+	Endpoints Endpoints
+	// Scopes are asked for and required of each doctor. If nil, DefaultScopes. Set them for an app
+	// with classic or admin scopes; empty, not nil, asks for whatever the app is registered with.
+	Scopes []string
+	// Settings are sent with each new meeting over the defaults of this package, under Zoom's names:
+	// {"encryption_type": "e2ee"}. A nil value leaves a default out. They are copied.
+	// See https://developers.zoom.us/docs/api/meetings/ under "Create a meeting".
+	Settings map[string]any
+	// AcceptLocked names settings that the account may decide otherwise: "waiting_room". If empty,
+	// a meeting that is less safe than asked for is cancelled, and Create returns ErrMismatch.
+	AcceptLocked []string
+	// MarkerKey keys the hash of the request's Key in a meeting's agenda. It must stay the same for as long
+	// as meetings live, and be the same in all processes. If zero, ClientID is used:
+	// then whoever sees a meeting can tell whether a Key they guess is its.
+	MarkerKey store.Secret
+	// LookAfter is how long Create waits, when an answer was lost, until it looks whether
+	// the meeting was made. If 0, 2 seconds.
+	LookAfter time.Duration
+
+	// HTTPClient sends all requests. If nil, one with a timeout of 30 seconds. Redirects are not followed.
+	HTTPClient *http.Client
+	// OnReconnect is called when a doctor's account is found to need a new consent. It must not block. May be nil.
+	OnReconnect func(key store.Key, reason string)
+	// Logger gets what goes wrong without anybody being told by an error, without names and links. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Endpoints = c.Endpoints.withDefaults()
+	if c.Scopes == nil {
+		c.Scopes = DefaultScopes()
+	}
+	if c.LookAfter <= 0 {
+		c.LookAfter = 2 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.MarkerKey.IsZero() {
+		c.MarkerKey = store.NewSecret(c.ClientID)
+	}
+	return c
+}
+
+// providerFields are the names of store.Provider's fields in a Config.
+var providerFields = strings.NewReplacer("AuthURL", "Endpoints.Authorize", "TokenURL", "Endpoints.Token")
+
+func (c Config) validate(provider store.Provider) error {
+	var p fault.Problems
+	for _, field := range fault.Fields(provider.Validate()) {
+		p.Add(providerFields.Replace(field.Field), "%s", field.Problem)
+	}
+	p.Check(c.Tokens != nil, "Tokens", "is required")
+	p.Check(secureURL(c.Endpoints.Revoke), "Endpoints.Revoke", "is not an https address (http is for loopback only)")
+	p.Check(secureURL(c.Endpoints.API), "Endpoints.API", "is not an https address (http is for loopback only)")
+	_, err := mergedSettings(c.Settings)
+	p.Check(err == nil, "Settings", "cannot be written as JSON")
+	return p.Err("zoom")
+}
+
+// secureURL lets plain http through on loopback only.
+func secureURL(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	host := u.Hostname()
+	loopback := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	return u.Scheme == "https" || u.Scheme == "http" && loopback
+}
+
+// Client makes and keeps meetings in the Zoom accounts of doctors. It is safe for
+// concurrent use. Close it when the process ends.
+type Client struct {
+	cfg      Config
+	settings map[string]any
+	http     *http.Client
+	provider store.Provider
+	source   *store.Source
+	creating keyLock
+}
+
+var (
+	_ meet.MeetingProvider = (*Client)(nil)
+	_ meet.HostLinker      = (*Client)(nil)
+)
+
+// New returns a Client, or an error that names everything that is wrong with cfg and
+// matches meet.ErrInvalid. It makes no network call.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	c := &Client{cfg: cfg}
+	c.provider = c.oauth()
+	if err := cfg.validate(c.provider); err != nil {
+		return nil, err
+	}
+	c.http = httpClient(cfg.HTTPClient)
+	var err error
+	if c.settings, err = mergedSettings(cfg.Settings); err != nil {
+		return nil, err
+	}
+	c.source, err = store.NewSource(store.SourceConfig{
+		Store: cfg.Tokens, Provider: Name, Refresh: c.provider.Refresh, OnReconnect: cfg.OnReconnect, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// httpClient returns the host's client with retries and the recognition of daily limits under it.
+func httpClient(host *http.Client) *http.Client {
+	var base http.RoundTripper
+	if host != nil {
+		base = host.Transport
+	}
+	return rest.HTTPClient(host, rest.Transport{Base: &dailyLimit{base: &rest.Transport{Base: base, Attempts: 1}}})
+}
+
+// OAuth describes Zoom's authorization server and this app, for meet/connect.
+func (c *Client) OAuth() store.Provider { return c.provider }
+
+// Tokens returns the source of the doctors' access tokens, for calls that this package does not make:
+//
+//	api := z.Tokens().Client(store.Key{Provider: zoom.Name, Subject: doctorID}, nil)
+func (c *Client) Tokens() *store.Source { return c.source }
+
+// Close waits until tokens that are being refreshed are saved, or ctx ends; see store.Source.Close.
+func (c *Client) Close(ctx context.Context) error { return c.source.Close(ctx) }
