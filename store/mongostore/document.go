@@ -1,0 +1,83 @@
+package mongostore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/telemed-go/telemed/store"
+)
+
+// document is a record as it is written down.
+type document struct {
+	ID        string        `bson:"_id"`
+	Provider  string        `bson:"provider"`
+	Subject   string        `bson:"subject"`
+	Token     []byte        `bson:"token"`
+	Status    string        `bson:"status"`
+	Reason    string        `bson:"reason,omitempty"`
+	Lease     *lease        `bson:"lease,omitempty"`
+	ExpiresAt bson.DateTime `bson:"expiresAt,omitempty"`
+	UpdatedAt bson.DateTime `bson:"updatedAt,omitempty"`
+	Revision  string        `bson:"rev"`
+}
+
+type lease struct {
+	Owner   string        `bson:"owner,omitempty"`
+	Until   bson.DateTime `bson:"until,omitempty"`
+	Tainted bool          `bson:"tainted,omitempty"`
+}
+
+// id is injective: a provider has no colon.
+func id(key store.Key) string { return key.Provider + ":" + key.Subject }
+
+func encode(rec store.Record, revision string) (*document, error) {
+	token, err := store.EncodeToken(rec.Token)
+	if err != nil {
+		return nil, fmt.Errorf("mongostore: Put: %w", err)
+	}
+	doc := &document{
+		ID: id(rec.Key), Provider: rec.Key.Provider, Subject: rec.Key.Subject, Token: token,
+		Status: string(rec.Status), Reason: rec.Reason,
+		ExpiresAt: date(rec.Token.Expiry), UpdatedAt: date(rec.UpdatedAt), Revision: revision,
+	}
+	if rec.Lease != (store.Lease{}) {
+		doc.Lease = &lease{rec.Lease.Owner, date(rec.Lease.Until), rec.Lease.Tainted}
+	}
+	return doc, nil
+}
+
+var errDocument = errors.New("this document is not a record")
+
+func (d *document) decode() (store.Record, error) {
+	key := store.Key{Provider: d.Provider, Subject: d.Subject}
+	token, err := store.DecodeToken(d.Token)
+	if err != nil {
+		return store.Record{}, fmt.Errorf("%s: %w", key, err)
+	}
+	rec := store.Record{
+		Key: key, Token: token, Status: store.Status(d.Status), Reason: d.Reason,
+		UpdatedAt: moment(d.UpdatedAt), Revision: d.Revision,
+	}
+	if d.Lease != nil {
+		rec.Lease = store.Lease{Owner: d.Lease.Owner, Until: moment(d.Lease.Until), Tainted: d.Lease.Tainted}
+	}
+	return rec, nil
+}
+
+// date is 0, which is left out of the document, for the zero time.
+func date(t time.Time) bson.DateTime {
+	if t.IsZero() {
+		return 0
+	}
+	return bson.NewDateTimeFromTime(t)
+}
+
+func moment(d bson.DateTime) time.Time {
+	if d == 0 {
+		return time.Time{}
+	}
+	return d.Time().UTC()
+}

@@ -1,0 +1,203 @@
+package wiretest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// Server is one running server. Its methods are safe for concurrent use.
+type Server struct {
+	listener net.Listener
+	serving  sync.WaitGroup
+
+	mu          sync.Mutex
+	conns       map[net.Conn]struct{}
+	closed      bool
+	collections map[string]*collection
+	cursors     map[int64]*cursor
+	lastCursor  int64
+	sessions    map[string]written
+	fault       func(Command) Fault
+	commands    []Command
+	stats       Stats
+}
+
+// Stats counts what happened so far.
+type Stats struct {
+	// Faults is how many faults were made.
+	Faults int
+	// Replayed is how many writes came a second time and were answered without being applied again.
+	Replayed int
+}
+
+// Command is one command as it was received.
+type Command struct {
+	// Name is "insert", "find" and so on.
+	Name string
+	// Body is the whole command, with document sequences folded in.
+	Body bson.Raw
+}
+
+// Fault is what goes wrong with one command.
+type Fault int
+
+const (
+	// NoFault answers as a server should.
+	NoFault Fault = iota
+	// CutBefore closes the connection without applying the command.
+	CutBefore
+	// CutAfter applies the command, then closes the connection instead of answering.
+	CutAfter
+	// NotPrimary refuses the command as a member does that has just stepped down.
+	NotPrimary
+)
+
+// Start returns a running server on a free port of 127.0.0.1.
+func Start() (*Server, error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		listener: listener, conns: map[net.Conn]struct{}{}, collections: map[string]*collection{},
+		cursors: map[int64]*cursor{}, sessions: map[string]written{},
+	}
+	s.serving.Go(s.accept)
+	return s, nil
+}
+
+// URI returns the connection string of the replica set.
+func (s *Server) URI() string { return "mongodb://" + s.address() + "/?replicaSet=" + setName }
+
+func (s *Server) address() string { return s.listener.Addr().String() }
+
+// SetFault has choose asked about each command but hello and endSessions. Calls are
+// made one at a time. nil ends the faults.
+func (s *Server) SetFault(choose func(Command) Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = choose
+}
+
+// Commands returns the commands received so far, but hello and endSessions.
+func (s *Server) Commands() []Command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Command(nil), s.commands...)
+}
+
+// Stats returns the counts so far.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// Close ends all connections and waits for their goroutines.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for conn := range s.conns {
+		_ = conn.Close()
+	}
+	s.mu.Unlock()
+	err := s.listener.Close()
+	s.serving.Wait()
+	return err
+}
+
+func (s *Server) accept() {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		if s.admit(conn) {
+			s.serving.Go(func() { s.serve(conn) })
+		}
+	}
+}
+
+func (s *Server) admit(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	return true
+}
+
+// errCut ends a connection on purpose.
+var errCut = errors.New("wiretest: connection cut")
+
+func (s *Server) serve(conn net.Conn) {
+	defer func() {
+		_ = conn.Close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, conn)
+	}()
+	for {
+		msg, err := readMessage(conn)
+		if err != nil {
+			return
+		}
+		reply, err := s.handle(msg.body)
+		if err != nil {
+			return
+		}
+		if err := writeReply(conn, msg, reply); err != nil {
+			return
+		}
+	}
+}
+
+// handle applies one command, with the fault that was chosen for it.
+func (s *Server) handle(body bson.Raw) (bson.D, error) {
+	command, err := commandOf(body)
+	if err != nil {
+		return nil, err
+	}
+	if reply, ok := s.monitor(command.Name); ok {
+		return reply, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commands = append(s.commands, command)
+	switch s.choose(command) {
+	case CutBefore:
+		return nil, errCut
+	case NotPrimary:
+		return notPrimary(), nil
+	case CutAfter:
+		s.apply(command)
+		return nil, errCut
+	}
+	return s.apply(command), nil
+}
+
+func (s *Server) choose(command Command) Fault {
+	if s.fault == nil {
+		return NoFault
+	}
+	fault := s.fault(command)
+	if fault != NoFault {
+		s.stats.Faults++
+	}
+	return fault
+}
+
+func commandOf(body bson.Raw) (Command, error) {
+	element, err := body.IndexErr(0)
+	if err != nil {
+		return Command{}, io.ErrUnexpectedEOF
+	}
+	return Command{Name: element.Key(), Body: body}, nil
+}

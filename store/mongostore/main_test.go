@@ -1,0 +1,52 @@
+package mongostore_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/mongostore"
+	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
+	"github.com/telemed-go/telemed/store/storetest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+func start(t *testing.T) *wiretest.Server {
+	t.Helper()
+	srv, err := wiretest.Start()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, srv.Close()) })
+	return srv
+}
+
+// connect returns a client that is gone with the test.
+func connect(t *testing.T, uri string, more ...*options.ClientOptions) *mongo.Client {
+	t.Helper()
+	client, err := mongo.Connect(append([]*options.ClientOptions{options.Client().ApplyURI(uri)}, more...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		require.NoError(t, client.Disconnect(ctx))
+	})
+	return client
+}
+
+func open(t *testing.T, uri string) *mongostore.Store {
+	t.Helper()
+	tokens, err := mongostore.New(mongostore.Config{Database: connect(t, uri).Database("hospital")})
+	require.NoError(t, err)
+	return tokens
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) store.TokenStore { return open(t, start(t).URI()) })
+}

@@ -1,0 +1,74 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strconv"
+	"syscall"
+
+	"github.com/telemed-go/telemed/store"
+)
+
+// Error is a failure of the database. Its text has the database's code but not its
+// words, which may quote a key ("Duplicate entry 'zoom-…'") or an address. The
+// driver's error is behind Unwrap.
+type Error struct {
+	// Op is the method: "Get", "Put", "Delete" or "List".
+	Op string
+	// Code is the SQLSTATE, or what the driver has instead; empty if the database did not answer.
+	Code string
+
+	kind, err error
+}
+
+func (e *Error) Error() string {
+	text := "sqlstore: " + e.Op + ": "
+	if e.Code != "" {
+		text += "code " + e.Code + ": "
+	}
+	text += e.kind.Error()
+	var errno syscall.Errno
+	switch {
+	case errors.Is(e.err, context.Canceled):
+		text += ": " + context.Canceled.Error()
+	case errors.Is(e.err, context.DeadlineExceeded):
+		text += ": " + context.DeadlineExceeded.Error()
+	case errors.As(e.err, &errno):
+		text += ": " + errno.Error()
+	}
+	return text
+}
+
+// Is ties the error to store.ErrUnavailable if nothing was to be written, else to store.ErrAmbiguous.
+func (e *Error) Is(target error) bool { return target == e.kind }
+
+// Unwrap returns the driver's error. Its text may hold what must not be logged.
+func (e *Error) Unwrap() error { return e.err }
+
+func failed(op string, err error) error {
+	kind := store.ErrUnavailable
+	if op == "Put" || op == "Delete" {
+		kind = store.ErrAmbiguous
+	}
+	return &Error{Op: op, Code: code(err), kind: kind, err: err}
+}
+
+// mysqlCode is how go-sql-driver/mysql begins its texts; that type has no method for it.
+var mysqlCode = regexp.MustCompile(`^Error (\d{3,5})\b`)
+
+// code asks err for its code in the ways of the known drivers, none of which is imported.
+func code(err error) string {
+	var state interface{ SQLState() string } // pgx and pq
+	if errors.As(err, &state) {
+		return state.SQLState()
+	}
+	var number interface{ Code() int } // modernc.org/sqlite
+	if errors.As(err, &number) {
+		return strconv.Itoa(number.Code())
+	}
+	if match := mysqlCode.FindStringSubmatch(err.Error()); match != nil {
+		return match[1]
+	}
+	return ""
+}
