@@ -1,0 +1,175 @@
+package whatsapp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/notify"
+)
+
+const (
+	// DefaultVersion is the version of the Graph API that this package was written for.
+	DefaultVersion = "v24.0"
+	// DefaultBaseURL is Meta's Graph API.
+	DefaultBaseURL = "https://graph.facebook.com"
+)
+
+// Config is what New needs.
+type Config struct {
+	// PhoneNumberID is Meta's id of the number that messages come from: digits, not the number itself. Required.
+	PhoneNumberID string
+	// Token is a system user's access token with whatsapp_business_messaging. Required.
+	Token notify.Secret
+
+	// AppSecrets check the signature of webhooks; several while one is replaced. If
+	// empty, Webhook refuses everything.
+	AppSecrets []notify.Secret
+	// VerifyToken is the text that the host chose when it registered the webhook's
+	// URL. If empty, the registration is refused.
+	VerifyToken notify.Secret
+	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
+	Renderer notify.Renderer
+	// Version is the Graph API's. If empty, DefaultVersion. Meta serves a version
+	// that has expired as a later one; a warning is logged then.
+	Version string
+	// BaseURL is where the API is: https, or http on loopback. If empty, DefaultBaseURL.
+	BaseURL string
+	// Attempts is how often a message is sent at most, while Meta surely does not take
+	// it and asks to wait for 5 seconds at most. If 0, 3; 1 under notify.Retry or a queue.
+	Attempts int
+	// HTTPClient sends the requests; its redirects are not followed. If nil, one with a 30-second timeout.
+	HTTPClient *http.Client
+	// Logger gets warnings about the API's version, template pacing and refused
+	// webhooks, without anything personal. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// Client sends messages from one number. It is safe for concurrent use.
+type Client struct {
+	cfg   Config
+	api   *rest.Client
+	retry notify.RetryPolicy
+}
+
+var _ notify.Notifier = (*Client)(nil)
+
+var (
+	idPattern       = regexp.MustCompile(`^[0-9]{1,32}$`)
+	versionPattern  = regexp.MustCompile(`^v[0-9]{1,3}\.[0-9]{1,2}$`)
+	languagePattern = regexp.MustCompile(`^[a-z]{2,3}(_[A-Za-z]{2,4})?$`)
+)
+
+// New returns a Client. It names everything that is wrong with cfg at once, as
+// notify.ErrInvalid, and uses no network.
+func New(cfg Config) (*Client, error) {
+	if cfg.Version == "" {
+		cfg.Version = DefaultVersion
+	}
+	if cfg.BaseURL == "" {
+		cfg.BaseURL = DefaultBaseURL
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Client{
+		cfg: cfg,
+		api: &rest.Client{
+			Base:      strings.TrimRight(cfg.BaseURL, "/"),
+			HTTP:      rest.HTTPClient(cfg.HTTPClient, rest.Transport{Attempts: 1}),
+			Header:    http.Header{"Authorization": {"Bearer " + cfg.Token.Reveal()}},
+			MaxBody:   1 << 20,
+			RequestID: "X-Fb-Trace-Id",
+		},
+		retry: notify.RetryPolicy{Attempts: cfg.Attempts, Base: 500 * time.Millisecond, Max: 5 * time.Second},
+	}, nil
+}
+
+func (cfg *Config) validate() error {
+	var p fault.Problems
+	p.Required("PhoneNumberID", cfg.PhoneNumberID)
+	p.Check(cfg.PhoneNumberID == "" || idPattern.MatchString(cfg.PhoneNumberID), "PhoneNumberID", "is not an id of digits alone")
+	p.Check(!cfg.Token.IsZero(), "Token", "is required")
+	p.Check(!strings.ContainsAny(cfg.Token.Reveal(), " \t\r\n"), "Token", "has a space or line break")
+	for _, secret := range cfg.AppSecrets {
+		p.Check(!secret.IsZero(), "AppSecrets", "have an empty one among them")
+	}
+	p.Check(versionPattern.MatchString(cfg.Version), "Version", `is not like "v24.0"`)
+	p.Check(baseURL(cfg.BaseURL), "BaseURL", "is not an https address (or http on loopback)")
+	p.Check(cfg.Attempts >= 0, "Attempts", "is negative")
+	return p.Err("whatsapp: config")
+}
+
+func baseURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	loopback := u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && loopback
+}
+
+// Reference returns what Meta is given for a message's Key and sends back with
+// each of its statuses: 64 hexadecimal digits.
+func Reference(key string) string {
+	sum := sha256.Sum256([]byte("telemed whatsapp\x00" + key))
+	return hex.EncodeToString(sum[:])
+}
+
+// Notify sends msg as a template message (POST /{version}/{phone-number-id}/messages).
+// The receipt's ID is Meta's id of the message, "wamid.…", which statuses carry too.
+func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
+	if err := msg.Validate(notify.WhatsApp); err != nil {
+		return nil, err
+	}
+	call, err := c.call(msg)
+	if err != nil {
+		return nil, err
+	}
+	req := newRequest(msg.To.Phone, Reference(msg.Key), call)
+	return notify.Retry(notify.NotifierFunc(func(ctx context.Context, _ notify.Message) (*notify.Receipt, error) {
+		return c.send(ctx, req)
+	}), c.retry).Notify(ctx, msg)
+}
+
+// call returns the template call of msg, checked as far as Meta's rules are known here.
+func (c *Client) call(msg notify.Message) (*notify.WhatsAppTemplate, error) {
+	content := msg.Content
+	if content == nil {
+		if c.cfg.Renderer == nil {
+			return nil, fault.Invalid("whatsapp", "Content", "is required, since there is no Renderer")
+		}
+		var err error
+		if content, err = c.cfg.Renderer.Render(msg); err != nil {
+			return nil, err
+		}
+		if err := content.Validate(notify.WhatsApp); err != nil {
+			return nil, err
+		}
+	}
+	return content.WhatsApp, checkCall(content.WhatsApp)
+}
+
+func checkCall(call *notify.WhatsAppTemplate) error {
+	var p fault.Problems
+	p.Check(languagePattern.MatchString(call.Language), "Content.WhatsApp.Language", `is not like "en" or "en_US"`)
+	for i, value := range call.Body {
+		if problem := parameterProblem(value); problem != "" {
+			p.Add("Content.WhatsApp.Body["+itoa(i)+"]", "%s", problem)
+		}
+	}
+	return p.Err("whatsapp")
+}

@@ -1,0 +1,344 @@
+package whatsapp
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// State is a step on a message's way. Meta adds new ones; unknown ones are passed on.
+type State string
+
+// The states that a status may have.
+const (
+	Sent      State = "sent"
+	Delivered State = "delivered"
+	Read      State = "read"
+	Played    State = "played"
+	Failed    State = "failed"
+)
+
+var ranks = map[State]int{Sent: 1, Failed: 2, Delivered: 3, Read: 4, Played: 5}
+
+// Supersedes reports whether s tells more than previous, which may be empty.
+// Webhooks come late and twice: keep a state only if it supersedes the one that is there.
+// A message that arrived has not failed, so Delivered supersedes Failed and not the
+// other way round. An unknown state supersedes none.
+func (s State) Supersedes(previous State) bool { return ranks[s] > ranks[previous] }
+
+// Status is a step on the way of a message that was sent.
+type Status struct {
+	// MessageID is the receipt's ID.
+	MessageID string
+	// State is where the message is.
+	State State
+	// Reference is [Reference] of the message's Key. Empty for messages sent elsewhere.
+	Reference string
+	// At is when it happened, in UTC; zero if Meta did not say.
+	At time.Time
+	// Phone is the recipient's E.164 number. Empty if the person hides it.
+	Phone string
+	// UserID is the recipient's business-scoped user id, "IN.123…". May be empty.
+	UserID string
+	// PhoneNumberID is Meta's id of the number that sent.
+	PhoneNumberID string
+	// Err is why it failed, nil unless State is Failed. It matches the sentinels of
+	// package notify as Notify's errors do.
+	Err *Error
+}
+
+// EventID is the same for a status that comes again.
+func (s Status) EventID() string { return s.MessageID + "/" + string(s.State) }
+
+// String tells which status it is, without the person.
+func (s Status) String() string { return "status " + string(s.State) + " of " + s.MessageID }
+
+// GoString is String.
+func (s Status) GoString() string { return s.String() }
+
+// LogValue leaves out the person.
+func (s Status) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("message_id", s.MessageID), slog.String("state", string(s.State)), slog.String("reference", s.Reference)}
+	if s.Err != nil {
+		attrs = append(attrs, slog.Int("code", s.Err.Code))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// Inbound is a message from a person.
+type Inbound struct {
+	// MessageID is Meta's id of it, the same if it comes again.
+	MessageID string
+	// Phone is the sender's E.164 number. Empty if the person hides it.
+	Phone string
+	// UserID is the sender's business-scoped user id, "IN.123…". May be empty; one of the two is there.
+	UserID string
+	// Name is what the person calls itself. Anybody may call themselves anything.
+	Name string
+	// At is when it was sent, in UTC; zero if Meta did not say.
+	At time.Time
+	// Type is Meta's: "text", "button", "interactive", "image", "location", "reaction", "unsupported" …
+	Type string
+	// Text is the text, the caption, the label of the button or row that was pressed, or the emoji of a reaction.
+	Text string
+	// ReplyID is the payload of the button, or the id of the button or row, that was pressed.
+	ReplyID string
+	// InReplyTo is the id of the message that this one answers or reacts to. May be empty.
+	InReplyTo string
+	// PhoneNumberID is Meta's id of the number that received.
+	PhoneNumberID string
+	// Raw is the message as Meta sent it, for what is not above.
+	Raw json.RawMessage
+}
+
+// String tells which message it is, without the person and the words.
+func (m Inbound) String() string { return "inbound " + m.Type + " " + m.MessageID }
+
+// GoString is String.
+func (m Inbound) GoString() string { return m.String() }
+
+// LogValue leaves out the person and the words.
+func (m Inbound) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("message_id", m.MessageID), slog.String("type", m.Type))
+}
+
+// Change is what a webhook tells beside messages and statuses.
+type Change struct {
+	// AccountID is Meta's id of the WhatsApp Business Account.
+	AccountID string
+	// Field is what changed: "message_template_status_update", "account_update" …
+	Field string
+	// Value is the change as Meta sent it.
+	Value json.RawMessage
+}
+
+// String tells which field changed.
+func (c Change) String() string { return "change of " + c.Field }
+
+// GoString is String.
+func (c Change) GoString() string { return c.String() }
+
+// LogValue leaves out the value.
+func (c Change) LogValue() slog.Value { return slog.GroupValue(slog.String("field", c.Field)) }
+
+// event is one of the three.
+type event struct {
+	status  *Status
+	message *Inbound
+	change  *Change
+}
+
+func (e event) id() string {
+	switch {
+	case e.status != nil && e.status.MessageID != "":
+		return "s/" + e.status.EventID()
+	case e.message != nil && e.message.MessageID != "":
+		return "m/" + e.message.MessageID
+	}
+	return ""
+}
+
+type notification struct {
+	Object string `json:"object"`
+	Entry  []struct {
+		ID      text `json:"id"`
+		Changes []struct {
+			Field string          `json:"field"`
+			Value json.RawMessage `json:"value"`
+		} `json:"changes"`
+	} `json:"entry"`
+}
+
+var errNotWhatsApp = errors.New("not a webhook of a WhatsApp Business Account")
+
+// parse is lenient below the envelope: what it does not understand becomes a
+// Change, since refusing it would make Meta send it for days.
+func parse(body []byte) ([]event, error) {
+	var n notification
+	if err := json.Unmarshal(body, &n); err != nil || n.Object != "whatsapp_business_account" {
+		return nil, errNotWhatsApp
+	}
+	var events []event
+	for _, entry := range n.Entry {
+		for _, change := range entry.Changes {
+			if change.Field == "messages" {
+				if found, ok := parseMessages(change.Value); ok {
+					events = append(events, found...)
+					continue
+				}
+			}
+			events = append(events, event{change: &Change{AccountID: string(entry.ID), Field: change.Field, Value: change.Value}})
+		}
+	}
+	return events, nil
+}
+
+// text takes a JSON string or number: Meta's own examples mix them.
+type text string
+
+func (t *text) UnmarshalJSON(data []byte) error {
+	var s string
+	if json.Unmarshal(data, &s) == nil {
+		*t = text(s)
+		return nil
+	}
+	var n json.Number
+	if err := json.Unmarshal(data, &n); err != nil {
+		return err
+	}
+	*t = text(n)
+	return nil
+}
+
+func (t text) time() time.Time {
+	seconds, err := strconv.ParseInt(string(t), 10, 64)
+	if err != nil || seconds <= 0 || seconds > 1<<40 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// phone makes Meta's "wa_id" an E.164 number.
+func (t text) phone() string {
+	digits := strings.TrimPrefix(string(t), "+")
+	if len(digits) < 7 || len(digits) > 15 || strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }) >= 0 {
+		return ""
+	}
+	return "+" + digits
+}
+
+type messagesValue struct {
+	Metadata struct {
+		PhoneNumberID text `json:"phone_number_id"`
+	} `json:"metadata"`
+	Contacts []contact         `json:"contacts"`
+	Messages []json.RawMessage `json:"messages"`
+	Statuses []wireStatus      `json:"statuses"`
+}
+
+type contact struct {
+	WaID    text `json:"wa_id"`
+	UserID  text `json:"user_id"`
+	Profile struct {
+		Name string `json:"name"`
+	} `json:"profile"`
+}
+
+type wireStatus struct {
+	ID        text  `json:"id"`
+	Status    State `json:"status"`
+	Timestamp text  `json:"timestamp"`
+	Recipient text  `json:"recipient_id"`
+	UserID    text  `json:"recipient_user_id"`
+	Reference text  `json:"biz_opaque_callback_data"`
+	Errors    []struct {
+		Code int `json:"code"`
+	} `json:"errors"`
+}
+
+func parseMessages(raw json.RawMessage) ([]event, bool) {
+	var v messagesValue
+	if json.Unmarshal(raw, &v) != nil || len(v.Messages)+len(v.Statuses) == 0 {
+		return nil, false
+	}
+	var events []event
+	for _, s := range v.Statuses {
+		status := s.status()
+		status.PhoneNumberID = string(v.Metadata.PhoneNumberID)
+		events = append(events, event{status: status})
+	}
+	for _, raw := range v.Messages {
+		message, ok := parseInbound(raw, v.Contacts)
+		if !ok {
+			return nil, false
+		}
+		message.PhoneNumberID = string(v.Metadata.PhoneNumberID)
+		events = append(events, event{message: message})
+	}
+	return events, true
+}
+
+func (s *wireStatus) status() *Status {
+	status := &Status{
+		MessageID: string(s.ID), State: s.Status, Reference: string(s.Reference), At: s.Timestamp.time(),
+		Phone: s.Recipient.phone(), UserID: string(s.UserID),
+	}
+	if s.Status == Failed {
+		status.Err = &Error{Op: "Status", kind: fault.ErrUnavailable}
+		if len(s.Errors) > 0 {
+			status.Err.Code, status.Err.HasCode = s.Errors[0].Code, true
+			status.Err.kind = failure(s.Errors[0].Code)
+			status.Err.RetryAfter = waits[s.Errors[0].Code]
+		}
+	}
+	return status
+}
+
+// failure is KindOf for a message that surely was not delivered: nothing about it is ambiguous.
+func failure(code int) error {
+	if kind := KindOf(code); kind != nil && kind != fault.ErrAmbiguous {
+		return kind
+	}
+	return fault.ErrUnavailable
+}
+
+type wireMessage struct {
+	ID          text   `json:"id"`
+	From        text   `json:"from"`
+	FromUserID  text   `json:"from_user_id"`
+	Timestamp   text   `json:"timestamp"`
+	Type        string `json:"type"`
+	Context     struct{ ID text }
+	Text        struct{ Body string }
+	Button      struct{ Text, Payload string }
+	Interactive struct {
+		Button choice `json:"button_reply"`
+		List   choice `json:"list_reply"`
+	}
+	Reaction struct {
+		MessageID text `json:"message_id"`
+		Emoji     string
+	}
+	Image, Video, Document struct{ Caption string }
+}
+
+type choice struct {
+	ID    text
+	Title string
+}
+
+func parseInbound(raw json.RawMessage, contacts []contact) (*Inbound, bool) {
+	var w wireMessage
+	if json.Unmarshal(raw, &w) != nil {
+		return nil, false
+	}
+	m := &Inbound{
+		MessageID: string(w.ID), Phone: w.From.phone(), UserID: string(w.FromUserID), At: w.Timestamp.time(), Type: w.Type,
+		Text: first(w.Text.Body, w.Button.Text, w.Interactive.Button.Title, w.Interactive.List.Title,
+			w.Reaction.Emoji, w.Image.Caption, w.Video.Caption, w.Document.Caption),
+		ReplyID:   first(w.Button.Payload, string(w.Interactive.Button.ID), string(w.Interactive.List.ID)),
+		InReplyTo: first(string(w.Context.ID), string(w.Reaction.MessageID)),
+		Raw:       raw,
+	}
+	for _, c := range contacts {
+		if m.Phone != "" && c.WaID.phone() == m.Phone || m.UserID != "" && string(c.UserID) == m.UserID {
+			m.Name, m.Phone, m.UserID = c.Profile.Name, first(m.Phone, c.WaID.phone()), first(m.UserID, string(c.UserID))
+			break
+		}
+	}
+	return m, true
+}
+
+func first(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}

@@ -1,0 +1,155 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/telemed-go/telemed/internal/signature"
+)
+
+// MaxWebhook is the longest webhook that is read, in bytes. Meta sends up to 3 MB.
+const MaxWebhook = 3 << 20
+
+// Handler is what the host does with webhooks. Each function may be nil: such
+// events are then acknowledged and dropped.
+//
+// Meta delivers at least once, in no order, several events in a request, and for
+// up to 7 days until it gets 200. A function that returns an error, after which
+// the others of the request still run, makes it send the whole request again:
+// what was handled already comes a second time. Act on Status.EventID and
+// Inbound.MessageID once, in the host's database; Remember does so in memory.
+type Handler struct {
+	// Status is called for each step on a message's way. See [State.Supersedes] for late ones.
+	Status func(ctx context.Context, s Status) error
+	// Message is called for each message from a person.
+	Message func(ctx context.Context, m Inbound) error
+	// Other is called for every other change, and for changes of a shape that is not known here.
+	Other func(ctx context.Context, c Change) error
+	// Remember is how many statuses and messages that were handled are not handled
+	// again if they come again, in this process. If 0, none.
+	Remember int
+}
+
+// Webhook returns the endpoint that is registered with Meta under the field
+// "messages". It answers the registration (GET, 403 unless the verify token fits) and
+// takes events (POST): 401 without a signature by one of the app secrets, 413
+// beyond MaxWebhook, 500 if h returned an error, else 200. Answer within seconds:
+// put long work in a queue.
+func (c *Client) Webhook(h Handler) http.Handler {
+	hook := &webhook{client: c, handler: h, seen: newMemory(h.Remember)}
+	for _, secret := range c.cfg.AppSecrets {
+		hook.secrets = append(hook.secrets, []byte(secret.Reveal()))
+	}
+	return hook
+}
+
+type webhook struct {
+	client  *Client
+	handler Handler
+	secrets [][]byte
+	seen    *memory
+}
+
+func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet:
+		h.verify(w, r)
+	case http.MethodPost:
+		h.receive(w, r)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	}
+}
+
+// maxChallenge bounds what is echoed; Meta sends about ten digits.
+const maxChallenge = 256
+
+func (h *webhook) verify(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	want := h.client.cfg.VerifyToken
+	challenge := query.Get("hub.challenge")
+	if query.Get("hub.mode") != "subscribe" || want.IsZero() || !sameToken(query.Get("hub.verify_token"), want.Reveal()) || len(challenge) > maxChallenge {
+		h.refuse(r, "verify token")
+		http.Error(w, "forbidden", http.StatusForbidden)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(w, challenge)
+}
+
+// sameToken compares MACs of the tokens, so that not even the length shows in the time.
+func sameToken(given, want string) bool {
+	return signature.Valid(signature.Hex([]byte(want), []byte(given)), []byte(want), []byte(want))
+}
+
+func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhook))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		http.Error(w, "cannot be read", http.StatusBadRequest)
+		return
+	}
+	mac, ok := strings.CutPrefix(r.Header.Get("X-Hub-Signature-256"), "sha256=")
+	if !ok || !signature.Valid(mac, body, h.secrets...) {
+		h.refuse(r, "signature")
+		http.Error(w, "signature mismatch", http.StatusUnauthorized)
+		return
+	}
+	events, err := parse(body)
+	if err != nil {
+		h.refuse(r, "body")
+		http.Error(w, "not a WhatsApp webhook", http.StatusBadRequest)
+		return
+	}
+	if failures := h.dispatch(r.Context(), events); failures > 0 {
+		h.client.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, "whatsapp webhook will be sent again",
+			slog.Int("events", len(events)), slog.Int("failures", failures))
+		http.Error(w, "not handled", http.StatusInternalServerError)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+func (h *webhook) refuse(r *http.Request, what string) {
+	h.client.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, "whatsapp webhook refused",
+		slog.String("method", r.Method), slog.String("wrong", what))
+}
+
+// dispatch hands events to the host one after the other and counts those that failed.
+func (h *webhook) dispatch(ctx context.Context, events []event) int {
+	failures := 0
+	for _, e := range events {
+		id := e.id()
+		if h.seen.has(id) {
+			continue
+		}
+		if err := h.handle(ctx, e); err != nil {
+			failures++
+			continue
+		}
+		h.seen.add(id)
+	}
+	return failures
+}
+
+func (h *webhook) handle(ctx context.Context, e event) error {
+	switch {
+	case e.status != nil && h.handler.Status != nil:
+		return h.handler.Status(ctx, *e.status)
+	case e.message != nil && h.handler.Message != nil:
+		return h.handler.Message(ctx, *e.message)
+	case e.change != nil && h.handler.Other != nil:
+		return h.handler.Other(ctx, *e.change)
+	}
+	return nil
+}

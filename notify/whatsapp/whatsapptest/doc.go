@@ -1,0 +1,29 @@
+// Package whatsapptest is the WhatsApp Cloud API on loopback, for tests and demonstrations.
+//
+//	srv := whatsapptest.NewServer(t)
+//	chat, err := whatsapp.New(whatsapp.Config{
+//		BaseURL:       srv.URL(),
+//		PhoneNumberID: srv.PhoneNumberID(),
+//		Token:         notify.NewSecret(srv.Token()),
+//		AppSecrets:    []notify.Secret{notify.NewSecret(srv.AppSecret())},
+//		…
+//	})
+//	…
+//	msg, err := srv.WaitFor(ctx, func(m whatsapptest.Message) bool { return m.To == "+919876543210" })
+//	fmt.Println(msg.Text) // as the patient reads it
+//
+// It takes template messages and checks what Meta checks: the token, the
+// number's id, the recipient's number, the template's name and language, and the
+// number and form of its parameters. Approved are the templates that
+// notify/template calls, and what [Config] adds. With a webhook address it sends signed
+// statuses and messages there. It does what no true provider does on request: see [Fault].
+//
+// # Errors
+//
+// Refusals have Meta's codes in Meta's envelope. Their prose quotes the
+// recipient's number on purpose, so that a client that logs it is found out.
+//
+// # Security
+//
+// It listens on 127.0.0.1 only. What it keeps is gone with Close.
+package whatsapptest
