@@ -60,7 +60,9 @@ func compose(from, replyTo *mail.Address, msg notify.Message, content *notify.Co
 	if _, err := m.WriteTo(&b); err != nil {
 		return nil, failed("compose", fault.ErrInvalid, "the message cannot be composed")
 	}
-	b.WriteString("\r\n")
+	if !bytes.HasSuffix(b.Bytes(), []byte("\r\n")) { // base64 does not end its last line
+		b.WriteString("\r\n")
+	}
 	l.body = b.Bytes()
 	return l, nil
 }
@@ -69,6 +71,9 @@ func compose(from, replyTo *mail.Address, msg notify.Message, content *notify.Co
 // mail program understands is what it shows, so the richest comes last.
 func addBodies(m *gomail.Message, content *notify.Content) {
 	text := lines(content.Text)
+	if !strings.HasSuffix(text, "\r\n") {
+		text += "\r\n" // a mail ends with a whole line
+	}
 	m.SetBody("text/plain", text, bodyEncoding(text))
 	if content.HTML != "" {
 		html := lines(content.HTML)

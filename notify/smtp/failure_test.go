@@ -1,0 +1,370 @@
+package smtp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/smtp"
+	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+)
+
+func plaintext(cfg *smtp.Config) { cfg.Security = smtp.InsecurePlaintext }
+
+// withFiles is a mail of many parts, the kind that gomail's own dialer panicked on.
+func withFiles(key string) notify.Message {
+	msg := message(key)
+	msg.Content = &notify.Content{
+		Subject: "Prescription", Text: ".\n.starts with a dot\n", HTML: "<p>.</p>",
+		Files: []notify.File{
+			{Name: "invite.ics", ContentType: "text/calendar; method=REQUEST", Data: []byte("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n")},
+			{Name: "prescription.pdf", ContentType: "application/pdf", Data: []byte("%PDF-1.7 not really")},
+		},
+	}
+	return msg
+}
+
+// Whatever byte the connection breaks at: no panic, no half of a message taken,
+// and an error that says "not sent" is true.
+func TestResetAtEveryByte(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*smtp.Config){
+		"chunks": plaintext,
+		"data":   func(cfg *smtp.Config) { plaintext(cfg); cfg.DisableChunking = true },
+	} {
+		for _, side := range []string{"after reading", "after writing"} {
+			t.Run(name+"/"+side, func(t *testing.T) {
+				t.Parallel()
+				var at atomic.Int64
+				server := startRaw(t, func(s *rawServer) {
+					s.wrap = func(_ int, nc net.Conn) net.Conn {
+						if side == "after reading" {
+							return &resetting{Conn: nc, read: int(at.Load()), write: -1}
+						}
+						return &resetting{Conn: nc, read: -1, write: int(at.Load())}
+					}
+				})
+				sent, lost, unsent := 0, 0, 0
+				for n := int64(0); sent == 0; n++ {
+					at.Store(n)
+					before := len(server.messages())
+					client := newClient(t, server.addr(), func(cfg *smtp.Config) { edit(cfg); cfg.IdleTimeout = -1 })
+					_, err := client.Notify(t.Context(), withFiles("reset"))
+					require.NoError(t, client.Close(t.Context()))
+					switch {
+					case err == nil:
+						sent++
+						require.Eventually(t, func() bool { return len(server.messages()) == before+1 }, 5*time.Second, time.Millisecond)
+					case errors.Is(err, notify.ErrAmbiguous):
+						lost++
+					default:
+						unsent++
+						require.ErrorIs(t, err, notify.ErrUnavailable)
+						require.Len(t, server.messages(), before, "byte %d: %v", n, err)
+					}
+					require.Less(t, n, int64(10_000))
+				}
+				require.Positive(t, unsent)
+				require.Positive(t, lost)
+				for _, raw := range server.messages() {
+					whole(t, raw)
+				}
+			})
+		}
+	}
+}
+
+// whole checks that raw is all of withFiles.
+func whole(t *testing.T, raw string) {
+	t.Helper()
+	read, err := mail.ReadMessage(strings.NewReader(raw))
+	require.NoError(t, err)
+	_, boundary, ok := strings.Cut(read.Header.Get("Content-Type"), "boundary=")
+	require.True(t, ok)
+	require.True(t, strings.HasSuffix(raw, "\r\n--"+boundary+"--\r\n\r\n") || strings.HasSuffix(raw, "\r\n--"+boundary+"--\r\n"), "it is cut off: %q", raw)
+	require.Contains(t, raw, "\r\n.\r\n.starts with a dot\r\n")
+}
+
+// Every place where a server can fall silent, for every way to stop waiting.
+func TestHanging(t *testing.T) {
+	t.Parallel()
+	type place struct {
+		stage     string
+		ambiguous bool
+		edit      func(*smtp.Config)
+	}
+	places := []place{
+		{stage: "greeting"}, {stage: "ehlo"}, {stage: "starttls"}, {stage: "handshake"}, {stage: "auth"},
+		{stage: "mail"}, {stage: "rcpt"}, {stage: "body"}, {stage: "final", ambiguous: true},
+		{stage: "data", edit: func(cfg *smtp.Config) { cfg.DisableChunking = true }},
+		{stage: "body", edit: func(cfg *smtp.Config) { cfg.DisableChunking = true }},
+		{stage: "final", ambiguous: true, edit: func(cfg *smtp.Config) { cfg.DisableChunking = true }},
+		{stage: "mail", edit: func(cfg *smtp.Config) { cfg.DisablePipelining = true }},
+	}
+	const patience = 150 * time.Millisecond
+	ways := map[string]struct {
+		ctx  func(context.Context) (context.Context, context.CancelFunc)
+		want error
+	}{
+		"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, patience)
+		}, context.DeadlineExceeded},
+		"cancel": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(patience, cancel)
+			return ctx, cancel
+		}, context.Canceled},
+	}
+	big := message("hanging")
+	big.Content.Files = []notify.File{{Name: "scan.png", ContentType: "image/png", Data: make([]byte, 24<<20)}}
+	for i, p := range places {
+		for way, how := range ways {
+			t.Run(fmt.Sprintf("%s %d/%s", p.stage, i, way), func(t *testing.T) {
+				t.Parallel()
+				server := startRaw(t, func(s *rawServer) {
+					s.extensions = append(s.extensions, "STARTTLS", "AUTH PLAIN")
+					s.script = script(map[string]string{p.stage: hang})
+				})
+				client := newClient(t, server.addr(), func(cfg *smtp.Config) {
+					cfg.TLS, cfg.Username, cfg.Password = server.clientTLS(), "care", notify.NewSecret("letmein")
+					if p.edit != nil {
+						p.edit(cfg)
+					}
+				})
+				msg := message("hanging")
+				if p.stage == "body" {
+					msg = big
+				}
+				ctx, cancel := how.ctx(t.Context())
+				defer cancel()
+				ended := make(chan time.Time, 1)
+				context.AfterFunc(ctx, func() { ended <- time.Now() })
+				_, err := client.Notify(ctx, msg)
+				late := time.Since(<-ended)
+				require.ErrorIs(t, err, how.want)
+				require.Equal(t, p.ambiguous, errors.Is(err, notify.ErrAmbiguous), "%v", err)
+				require.Equal(t, !p.ambiguous, errors.Is(err, notify.ErrUnavailable), "%v", err)
+				require.Less(t, late, 2*time.Second)
+			})
+		}
+	}
+}
+
+// Without a context that ends, the client's own patience does.
+func TestOwnTimeouts(t *testing.T) {
+	t.Parallel()
+	for stage, c := range map[string]struct {
+		edit func(*smtp.Config)
+		want error
+	}{
+		"greeting": {func(cfg *smtp.Config) { cfg.DialTimeout = 100 * time.Millisecond }, notify.ErrUnavailable},
+		"rcpt":     {func(cfg *smtp.Config) { cfg.CommandTimeout = 100 * time.Millisecond }, notify.ErrUnavailable},
+		"final":    {func(cfg *smtp.Config) { cfg.DataTimeout = 100 * time.Millisecond }, notify.ErrAmbiguous},
+	} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{stage: hang}) })
+			client := newClient(t, server.addr(), func(cfg *smtp.Config) { plaintext(cfg); c.edit(cfg) })
+			_, err := client.Notify(t.Context(), message("patience"))
+			require.ErrorIs(t, err, c.want)
+			require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's context has not ended")
+			require.Contains(t, err.Error(), "in time")
+		})
+	}
+}
+
+// Each reply means the same wherever it comes from, and errors carry none of its prose.
+func TestReplies(t *testing.T) {
+	t.Parallel()
+	const prose = " <asha@example.org> Asha Rao"
+	for _, c := range []struct {
+		stage, reply string
+		want         error
+		code         int
+		enhanced     string
+	}{
+		{"greeting", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
+		{"greeting", "421 4.3.2", notify.ErrRateLimited, 421, "4.3.2"},
+		{"ehlo", "502 5.5.1", notify.ErrUnavailable, 502, "5.5.1"},
+		{"mail", "530 5.7.0", notify.ErrUnauthorized, 530, "5.7.0"},
+		{"mail", "550 5.7.1", notify.ErrForbidden, 550, "5.7.1"},
+		{"mail", "553", notify.ErrForbidden, 553, ""},
+		{"mail", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
+		{"mail", "421 4.7.0", notify.ErrRateLimited, 421, "4.7.0"},
+		{"mail", "451 4.3.0", notify.ErrUnavailable, 451, "4.3.0"},
+		{"rcpt", "550 5.1.1", notify.ErrRecipient, 550, "5.1.1"},
+		{"rcpt", "550", notify.ErrRecipient, 550, ""},
+		{"rcpt", "552 5.2.2", notify.ErrRecipient, 552, "5.2.2"},
+		{"rcpt", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
+		{"rcpt", "450 4.2.1", notify.ErrRateLimited, 450, "4.2.1"},
+		{"rcpt", "451 4.7.1", notify.ErrRateLimited, 451, "4.7.1"},
+		{"rcpt", "452 4.2.2", notify.ErrUnavailable, 452, "4.2.2"},
+		{"final", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
+		{"final", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
+		{"final", "550 5.1.1", notify.ErrRecipient, 550, "5.1.1"},
+		{"final", "451 4.3.0", notify.ErrUnavailable, 451, "4.3.0"},
+		{"final", "452 4.3.1", notify.ErrUnavailable, 452, "4.3.1"},
+		{"final", "354", notify.ErrAmbiguous, 354, ""},
+		{"rcpt", "550 7.1.1", notify.ErrRecipient, 550, ""},
+		{"rcpt", "550 5.1.99999", notify.ErrRecipient, 550, ""},
+	} {
+		t.Run(c.stage+" "+c.reply, func(t *testing.T) {
+			t.Parallel()
+			server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{c.stage: c.reply + prose}) })
+			client := newClient(t, server.addr(), plaintext)
+			_, err := client.Notify(t.Context(), message("reply"))
+			require.ErrorIs(t, err, c.want)
+			e, ok := errors.AsType[*smtp.Error](err)
+			require.True(t, ok)
+			require.Equal(t, c.code, e.Code)
+			require.Equal(t, c.enhanced, e.Enhanced)
+			require.NotContains(t, err.Error(), "sha")
+		})
+	}
+}
+
+func TestMalformedAnswers(t *testing.T) {
+	t.Parallel()
+	for name, reply := range map[string]string{
+		"not a code":        "hello asha@example.org",
+		"code out of range": "650 asha@example.org",
+		"short":             "25",
+		"no separator":      "250asha@example.org",
+		"changing codes":    "250-a\r\n550 b",
+		"endless line":      "250 " + strings.Repeat("a", 10_000),
+		"endless lines":     strings.Repeat("250-a\r\n", 10_000) + "250 a",
+	} {
+		for stage, want := range map[string]error{"ehlo": notify.ErrUnavailable, "rcpt": notify.ErrUnavailable, "final": notify.ErrAmbiguous} {
+			t.Run(name+"/"+stage, func(t *testing.T) {
+				t.Parallel()
+				server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{stage: reply}) })
+				client := newClient(t, server.addr(), plaintext)
+				_, err := client.Notify(t.Context(), message("malformed"))
+				require.ErrorIs(t, err, want)
+				require.NotContains(t, err.Error(), "asha")
+			})
+		}
+	}
+}
+
+// After a refusal the connection is as new: the message that comes next is none
+// of "nested MAIL command".
+func TestNextMessageAfterRefusal(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*smtp.Config){
+		"chunks":       nil,
+		"data":         func(cfg *smtp.Config) { cfg.DisableChunking = true },
+		"step by step": func(cfg *smtp.Config) { cfg.DisableChunking, cfg.DisablePipelining = true, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, client := pair(t, smtptest.Config{}, edit)
+			for _, fault := range []smtptest.Fault{smtptest.RefuseRecipient, smtptest.RefuseSender, smtptest.RefuseMessage, smtptest.Greylist} {
+				fake.FailNext(fault)
+				_, err := client.Notify(t.Context(), message("refused"))
+				require.Error(t, err)
+				_, err = client.Notify(t.Context(), message("next"))
+				require.NoError(t, err)
+			}
+			require.Len(t, fake.Messages(), 4)
+			require.Equal(t, 1, fake.Connections())
+		})
+	}
+}
+
+// A server that asks for the message although it refused the recipient gets
+// neither a message nor a dot.
+func TestMessageToNobody(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(s *rawServer) {
+		s.extensions = []string{"PIPELINING"}
+		s.script = func(conn int, stage string) string {
+			if conn == 0 && stage == "rcpt" {
+				return "550 5.1.1 no"
+			}
+			return ""
+		}
+	})
+	client := newClient(t, server.addr(), plaintext)
+	_, err := client.Notify(t.Context(), message("nobody"))
+	require.ErrorIs(t, err, notify.ErrRecipient)
+	require.Empty(t, server.messages())
+	_, err = client.Notify(t.Context(), message("somebody"))
+	require.NoError(t, err)
+	require.Equal(t, 2, server.count())
+}
+
+func TestServerWithoutBDAT(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(s *rawServer) {
+		s.script = func(conn int, stage string) string {
+			if conn == 0 && stage == "final" {
+				return "502 5.5.1 not implemented"
+			}
+			return ""
+		}
+	})
+	client := newClient(t, server.addr(), plaintext)
+	_, err := client.Notify(t.Context(), message("fallback"))
+	require.NoError(t, err)
+	require.Len(t, server.messages(), 1)
+	require.Equal(t, 2, server.count())
+	require.Contains(t, server.seen(), "DATA")
+}
+
+// An idle connection that died costs nothing: the message goes over a new one.
+func TestIdleConnectionDies(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]string{"dropped": drop, "sent off": "421 4.4.2 idle too long"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mails atomic.Int32
+			server := startRaw(t, func(s *rawServer) {
+				s.script = func(conn int, stage string) string {
+					if stage == "mail" && mails.Add(1) == 2 {
+						return end
+					}
+					return ""
+				}
+			})
+			client := newClient(t, server.addr(), plaintext)
+			for range 2 {
+				_, err := client.Notify(t.Context(), message("idle"))
+				require.NoError(t, err)
+			}
+			require.Len(t, server.messages(), 2)
+			require.Equal(t, 2, server.count())
+		})
+	}
+}
+
+// A new connection that dies is an error, not another attempt.
+func TestNewConnectionDies(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{"mail": drop}) })
+	client := newClient(t, server.addr(), plaintext)
+	_, err := client.Notify(t.Context(), message("dies"))
+	require.ErrorIs(t, err, notify.ErrUnavailable)
+	require.Equal(t, 1, server.count())
+}
+
+func TestNobodyListens(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := ln.Addr().String()
+	require.NoError(t, ln.Close())
+	client := newClient(t, addr, nil)
+	_, err = client.Notify(t.Context(), message("nobody"))
+	require.ErrorIs(t, err, notify.ErrUnavailable)
+	require.ErrorIs(t, client.Verify(t.Context()), notify.ErrUnavailable)
+}
