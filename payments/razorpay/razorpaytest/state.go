@@ -1,0 +1,207 @@
+package razorpaytest
+
+import (
+	"time"
+
+	"github.com/telemed-go/telemed/internal/signature"
+)
+
+type order struct {
+	id, currency, receipt string
+	amount, paid          int64
+	status                string
+	attempts              int
+	notes                 map[string]string
+	manual                bool
+	created               int64
+}
+
+type payment struct {
+	id, currency, status string
+	order                *order
+	amount, refunded     int64
+	created              int64
+	failure              *checkoutError
+}
+
+type refund struct {
+	id, speed string
+	payment   *payment
+	amount    int64
+	notes     map[string]string
+	receipt   any
+	created   int64
+}
+
+// refundRecord is what an idempotency key was used for.
+type refundRecord struct {
+	request string
+	refund  *refund
+}
+
+// object is a JSON document, and also the parameters of a request.
+type object = map[string]any
+
+func (o *order) doc() object {
+	return object{
+		"id": o.id, "entity": "order", "amount": o.amount, "amount_paid": o.paid, "amount_due": o.amount - o.paid,
+		"currency": o.currency, "receipt": orNull(o.receipt), "offer_id": nil, "status": o.status,
+		"attempts": o.attempts, "notes": notesDoc(o.notes), "created_at": o.created,
+	}
+}
+
+func (p *payment) doc() object {
+	captured := p.status == "captured" || p.status == "refunded"
+	doc := object{
+		"id": p.id, "entity": "payment", "amount": p.amount, "currency": p.currency, "status": p.status,
+		"order_id": p.order.id, "invoice_id": nil, "international": p.currency != "INR", "method": "upi",
+		"amount_refunded": p.refunded, "refund_status": p.refundStatus(), "captured": captured,
+		"description": nil, "card_id": nil, "bank": nil, "wallet": nil, "vpa": "success@razorpay",
+		"email": "void@razorpay.com", "contact": "+919999999999", "notes": notesDoc(p.order.notes),
+		"fee": nil, "tax": nil, "error_code": nil, "error_description": nil, "error_source": nil,
+		"error_step": nil, "error_reason": nil, "acquirer_data": object{"rrn": nil}, "created_at": p.created,
+	}
+	if captured {
+		doc["fee"], doc["tax"] = p.amount/50, p.amount*18/5000 // two percent, and 18 percent tax of it
+	}
+	if f := p.failure; f != nil {
+		doc["vpa"] = "failure@razorpay"
+		doc["error_code"], doc["error_description"], doc["error_source"] = f.Code, f.Description, f.Source
+		doc["error_step"], doc["error_reason"] = f.Step, f.Reason
+	}
+	return doc
+}
+
+func (p *payment) refundStatus() any {
+	switch {
+	case p.refunded == 0:
+		return nil
+	case p.refunded < p.amount:
+		return "partial"
+	}
+	return "full"
+}
+
+func (r *refund) doc() object {
+	return object{
+		"id": r.id, "entity": "refund", "amount": r.amount, "currency": r.payment.currency, "payment_id": r.payment.id,
+		"notes": notesDoc(r.notes), "receipt": r.receipt, "acquirer_data": object{"arn": nil}, "created_at": r.created,
+		"batch_id": nil, "status": "processed", "speed_processed": r.speed, "speed_requested": r.speed,
+	}
+}
+
+// notesDoc is Razorpay's own: an object, but an empty list when there is nothing in it.
+func notesDoc(notes map[string]string) any {
+	if len(notes) == 0 {
+		return []any{}
+	}
+	return notes
+}
+
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+func collection(items []object) object {
+	if items == nil {
+		items = []object{}
+	}
+	return object{"entity": "collection", "count": len(items), "items": items}
+}
+
+func (s *Server) findOrder(id string) *order {
+	for _, o := range s.orders {
+		if o.id == id {
+			return o
+		}
+	}
+	return nil
+}
+
+// Paid is what the checkout hands to the page after a payment.
+type Paid struct {
+	OrderID, PaymentID, Signature string
+}
+
+// Pay pays an order, as a patient would on the page. The payment is captured,
+// or authorized if the order or the Config says so. It fails if the order is
+// unknown, paid, or has an authorized payment.
+func (s *Server) Pay(orderID string) (Paid, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, err := s.payable(orderID)
+	if err != nil {
+		return Paid{}, err
+	}
+	p := s.attempt(o)
+	p.status = "authorized"
+	s.emit("payment.authorized", object{"payment": p})
+	if !o.manual {
+		s.take(p)
+	}
+	return s.paid(p), nil
+}
+
+// FailPayment makes an attempt to pay that fails and returns the payment's id. The order stays open.
+func (s *Server) FailPayment(orderID string) (paymentID string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, err := s.payable(orderID)
+	if err != nil {
+		return "", err
+	}
+	return s.decline(o).id, nil
+}
+
+func (s *Server) payable(orderID string) (*order, error) {
+	o := s.findOrder(orderID)
+	switch {
+	case o == nil:
+		return nil, notFound()
+	case o.status == "paid":
+		return nil, refusal(400, "Order already paid", "")
+	}
+	for _, p := range s.payments {
+		if p.order == o && p.status == "authorized" {
+			return nil, refusal(400, "Order has an authorized payment already", "")
+		}
+	}
+	return o, nil
+}
+
+func (s *Server) attempt(o *order) *payment {
+	p := &payment{id: newID("pay"), currency: o.currency, order: o, amount: o.amount, status: "created", created: now()}
+	s.payments[p.id] = p
+	o.attempts++
+	o.status = "attempted"
+	return p
+}
+
+func (s *Server) decline(o *order) *payment {
+	p := s.attempt(o)
+	p.status = "failed"
+	p.failure = &checkoutError{
+		Code: "BAD_REQUEST_ERROR", Description: "The bank declined the payment. Please try another way to pay.",
+		Source: "bank", Step: "payment_authorization", Reason: "payment_failed", OrderID: o.id, PaymentID: p.id,
+	}
+	s.emit("payment.failed", object{"payment": p})
+	return p
+}
+
+// take captures an authorized payment.
+func (s *Server) take(p *payment) {
+	p.status = "captured"
+	p.order.status, p.order.paid = "paid", p.amount
+	s.emit("payment.captured", object{"payment": p})
+	s.emit("order.paid", object{"payment": p, "order": p.order})
+}
+
+func (s *Server) paid(p *payment) Paid {
+	message := p.order.id + "|" + p.id
+	return Paid{OrderID: p.order.id, PaymentID: p.id, Signature: signature.Hex([]byte(s.cfg.KeySecret.Reveal()), []byte(message))}
+}
+
+func now() int64 { return time.Now().Unix() }

@@ -1,0 +1,164 @@
+package razorpay_test
+
+import (
+	"context"
+	"encoding/json"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
+	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
+)
+
+var formField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+var formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+
+// browser is a browser without JavaScript: it reads a form and sends it with one of its buttons.
+type browser struct{ *testing.T }
+
+func (b browser) get(address string) (int, string) {
+	b.Helper()
+	resp, err := http.Get(address)
+	require.NoError(b, err)
+	return b.read(resp)
+}
+
+func (b browser) read(resp *http.Response) (int, string) {
+	b.Helper()
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	require.NoError(b, err)
+	return resp.StatusCode, string(page)
+}
+
+func (b browser) submit(base, page string, button url.Values) (int, string) {
+	b.Helper()
+	action := formAction.FindStringSubmatch(page)
+	require.NotNil(b, action, "no form in %s", page)
+	target, err := url.Parse(base)
+	require.NoError(b, err)
+	target, err = target.Parse(html.UnescapeString(action[1]))
+	require.NoError(b, err)
+	fields := url.Values{}
+	for _, f := range formField.FindAllStringSubmatch(page, -1) {
+		fields.Set(html.UnescapeString(f[1]), html.UnescapeString(f[2]))
+	}
+	for name, values := range button {
+		fields[name] = values
+	}
+	resp, err := http.PostForm(target.String(), fields)
+	require.NoError(b, err)
+	return b.read(resp)
+}
+
+// TestVisit walks a payment from order to refund through a browser, a callback and webhooks.
+func TestVisit(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	var booked atomic.Int32
+	results := make(chan razorpay.CheckoutResult, 1)
+	failures := make(chan error, 1)
+	seen := map[string]bool{} // the host's unique column; webhooks come one after the other here
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /paid", func(w http.ResponseWriter, r *http.Request) {
+		result, err := razorpay.ParseCheckout(r)
+		if err != nil {
+			failures <- err
+			http.Error(w, "not paid", http.StatusPaymentRequired)
+			return
+		}
+		results <- result
+		_, _ = io.WriteString(w, "thank you "+r.URL.Query().Get("bill"))
+	})
+	mux.Handle("POST /webhooks/razorpay", payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: client, AccountID: srv.AccountID(),
+		Handle: func(_ context.Context, e *payments.Event) error {
+			if key := e.BusinessKey(); strings.HasSuffix(key, ":paid") && !seen[key] {
+				seen[key] = true
+				booked.Add(1)
+			}
+			return nil
+		},
+	}))
+	hospital := httptest.NewServer(mux)
+	t.Cleanup(hospital.Close)
+	srv.SetWebhookURL(hospital.URL + "/webhooks/razorpay")
+	o := order(t, client)
+
+	// The first attempt fails, the second pays: one order, two payments.
+	b := browser{t}
+	address := srv.CheckoutURL(o.ID, hospital.URL+"/paid?bill=1")
+	status, page := b.get(address)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, page, "INR 500.00")
+	status, page = b.submit(srv.URL(), page, url.Values{"outcome": {"fail"}})
+	require.Equal(t, http.StatusOK, status)
+	status, _ = b.submit(srv.URL(), page, nil)
+	require.Equal(t, http.StatusPaymentRequired, status)
+	err := <-failures
+	require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
+	require.Equal(t, "razorpay: checkout failed (payment_failed)", err.Error())
+
+	_, page = b.get(address)
+	_, page = b.submit(srv.URL(), page, url.Values{"outcome": {"pay"}})
+	status, page = b.submit(srv.URL(), page, nil)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, page, "thank you 1")
+	result := <-results
+
+	payment, err := client.VerifyPayment(t.Context(), payments.Confirmation{
+		OrderID: o.ID, Expected: o.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
+	})
+	require.NoError(t, err)
+	require.Equal(t, payments.PaymentCaptured, payment.Status)
+	attempts, err := client.OrderPayments(t.Context(), o.ID)
+	require.NoError(t, err)
+	require.Len(t, attempts, 2)
+
+	refund, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: payment.ID, IdempotencyKey: "cancel/appt-1"})
+	require.NoError(t, err)
+	require.Equal(t, o.Amount, refund.Amount)
+	require.Equal(t, payments.RefundProcessed, refund.Status)
+
+	require.NoError(t, srv.WaitWebhooks(t.Context()))
+	require.EqualValues(t, 1, booked.Load())
+	for _, d := range srv.Deliveries() {
+		require.Equal(t, http.StatusOK, d.Status, d.Event.Type)
+	}
+	status, page = b.get(address)
+	require.Equal(t, http.StatusBadRequest, status, "a paid order cannot be paid again")
+	require.Contains(t, page, "Order already paid")
+}
+
+func TestCheckoutOptions(t *testing.T) {
+	t.Parallel()
+	_, client := start(t, razorpaytest.Config{})
+	o := order(t, client)
+	raw, err := client.Checkout(o, payments.CheckoutUI{
+		Name: "Lotus </script> Clinic", Color: "#0b7285", Locale: "hi", Prefill: payments.Prefill{Phone: "+919876543210"},
+	})
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "</script>")
+	var got map[string]any
+	require.NoError(t, json.Unmarshal(raw, &got))
+	require.Equal(t, map[string]any{
+		"key": client.KeyID(), "order_id": o.ID, "amount": 50000.0, "currency": "INR", "name": "Lotus </script> Clinic",
+		"prefill": map[string]any{"contact": "+919876543210"}, "theme": map[string]any{"color": "#0b7285"},
+		"config": map[string]any{"display": map[string]any{"language": "hi"}},
+	}, got)
+
+	_, err = client.Checkout(nil, payments.CheckoutUI{Description: "(x", CallbackURL: "javascript:alert(1)", ImageURL: "x", Redirect: true})
+	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.Equal(t, "razorpay: Checkout: Order is required; Name is required; Description must start with a letter or digit; "+
+		"CallbackURL is not an absolute http(s) address; ImageURL is not an absolute http(s) address", err.Error())
+}
