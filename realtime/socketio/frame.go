@@ -23,25 +23,20 @@ type frameReader struct {
 	header [ws.MaxHeaderSize]byte
 	state  ws.State
 	text   bytes.Buffer // the message so far
-	err    error        // why nothing can follow; io.EOF after a close frame
 }
 
 // keepBuffer is how much room for a message is kept from one to the next.
 const keepBuffer = 16 << 10
 
-// next returns a whole text message, or a control frame. Bytes are good until the next call.
+// next returns a whole text message, or a control frame. The bytes are good
+// until the next call. After an error or a close frame there is none.
 func (f *frameReader) next() (ws.OpCode, []byte, error) {
-	for f.err == nil {
+	for {
 		op, payload, err := f.step()
-		f.err = err
-		if err == nil && payload != nil {
-			if op == ws.OpClose {
-				f.err = io.EOF
-			}
-			return op, payload, nil
+		if err != nil || payload != nil {
+			return op, payload, err
 		}
 	}
-	return 0, nil, f.err
 }
 
 // step reads one frame; payload is nil if it is not the last of its message.

@@ -2,10 +2,12 @@ package socketio_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,9 +20,13 @@ import (
 
 // clinic is a server as a host builds it.
 type clinic struct {
-	hub *realtime.Hub
-	url string
+	hub   *realtime.Hub
+	url   string
+	polls *polls
 }
+
+// polls counts the requests of sessions that poll.
+type polls struct{ begun, ended atomic.Int32 }
 
 // setup starts a server where everybody may join clinic-7 and nobody clinic-9;
 // the database is down for clinic-8. Who sends "Cookie: user=ada" is ada.
@@ -56,8 +62,15 @@ func setup(t *testing.T, change ...func(*realtime.Config, *socketio.Config)) cli
 	wire.Hub = hub
 	sio, err := socketio.New(wire)
 	require.NoError(t, err)
+	polls := new(polls)
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sio)
+	mux.HandleFunc("/socket.io/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Query().Has("sid") && r.Header.Get("Upgrade") == "" {
+			polls.begun.Add(1)
+			defer polls.ended.Add(1)
+		}
+		sio.ServeHTTP(w, r)
+	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
@@ -65,7 +78,7 @@ func setup(t *testing.T, change ...func(*realtime.Config, *socketio.Config)) cli
 		require.NoError(t, hub.Shutdown(ctx))
 		server.Close()
 	})
-	return clinic{hub, server.URL}
+	return clinic{hub, server.URL, polls}
 }
 
 func within(t *testing.T) context.Context {
@@ -111,3 +124,10 @@ func refusedWith(reason string) string { return `{"ok":false,"error":"` + reason
 func cookie(user string) http.Header { return http.Header{"Cookie": {"user=" + user}} }
 
 func repeat(text string, bytes int) string { return strings.Repeat(text, bytes/len(text)+1)[:bytes] }
+
+// whoami answers every event with the client's subject.
+func whoami(_ *realtime.Config, wire *socketio.Config) {
+	wire.OnEvent = func(_ context.Context, client realtime.Client, _ string, _ []json.RawMessage) (any, error) {
+		return client.Subject, nil
+	}
+}

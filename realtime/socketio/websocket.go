@@ -266,7 +266,7 @@ func (c *webSocket) expect(want string) error {
 	return err
 }
 
-// close sends a close frame and gives the peer a moment to answer. A write that
+// close sends a close frame, the last of all frames, and gives the peer a moment to answer. A write that
 // is stuck with a peer that does not read ends within that moment too.
 func (c *webSocket) close(status ws.StatusCode) {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
@@ -282,16 +282,12 @@ func (c *webSocket) close(status ws.StatusCode) {
 	_ = c.conn.SetReadDeadline(time.Now().Add(closeWait))
 }
 
-// hangUp closes the TCP connection, after what the peer still sends has been
-// read: otherwise TCP may throw away our close frame with it.
+// hangUp ends the TCP connection: our half at once, which tells the peer to end
+// its own, and the whole after what the peer still sends has been read, because
+// otherwise TCP may throw away our close frame. close has set a deadline for this.
 func (c *webSocket) hangUp() {
-	for c.frames.err == nil {
-		if op, _, err := c.frames.next(); err == nil && op == ws.OpClose {
-			break
-		}
-	}
-	if c.frames.err != nil && c.frames.err != io.EOF {
-		_, _ = io.Copy(io.Discard, c.frames.r) // what cannot be understood; close has set a deadline
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, c.conn)
 	}
 	_ = c.conn.Close()
 }

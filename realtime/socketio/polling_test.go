@@ -1,0 +1,259 @@
+package socketio_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/realtimetest"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+func TestHandshake(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	opened := c.request(t, "GET", "transport=polling", "", nil)
+	require.Equal(t, 200, opened.status)
+	require.Equal(t, "text/plain; charset=UTF-8", opened.header.Get("Content-Type"))
+	require.Equal(t, "no-store", opened.header.Get("Cache-Control"))
+	require.Regexp(t, `^0\{"sid":"[A-Z2-7]{26}","upgrades":\["websocket"\],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000\}$`, opened.body)
+	require.Regexp(t, `^0\{"sid":"[A-Z2-7]{26}","upgrades":\[\],`, c.dialSocket(t, "", nil).text())
+}
+
+func TestHandshakeRefused(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	upgrade := http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	without := func(name, value string) http.Header {
+		h := upgrade.Clone()
+		h.Del(name)
+		if value != "" {
+			h.Set(name, value)
+		}
+		return h
+	}
+	session := c.openPolling(t, nil)
+	for _, test := range []struct {
+		name, method, query string
+		header              http.Header
+		code                int
+	}{
+		{"no transport", "GET", "EIO=4", nil, 0},
+		{"unknown transport", "GET", "EIO=4&transport=webtransport", nil, 0},
+		{"prototype as transport", "GET", "EIO=4&transport=constructor", nil, 0},
+		{"unknown session", "GET", "EIO=4&transport=polling&sid=nope", nil, 1},
+		{"unknown session, POST", "POST", "EIO=4&transport=polling&sid=nope", nil, 1},
+		{"unknown session, WebSocket", "GET", "EIO=4&transport=websocket&sid=nope", upgrade, 1},
+		{"POST as handshake", "POST", "EIO=4&transport=polling", nil, 2},
+		{"PUT as handshake", "PUT", "EIO=4&transport=polling", nil, 2},
+		{"DELETE of a session", "DELETE", "EIO=4&" + session.query(), nil, 3},
+		{"WebSocket without upgrade", "GET", "EIO=4&transport=websocket", nil, 3},
+		{"WebSocket without upgrade in a session", "GET", "EIO=4&transport=websocket&sid=" + session.sid, nil, 3},
+		{"no key", "GET", "EIO=4&transport=websocket", without("Sec-Websocket-Key", ""), 3},
+		{"short key", "GET", "EIO=4&transport=websocket", without("Sec-Websocket-Key", "YQ=="), 3},
+		{"old version", "GET", "EIO=4&transport=websocket", without("Sec-Websocket-Version", "8"), 3},
+		{"other protocol", "GET", "EIO=4&transport=websocket", without("Upgrade", "h2c"), 3},
+		{"no connection header", "GET", "EIO=4&transport=websocket", without("Connection", "close"), 3},
+		{"revision 3", "GET", "transport=polling&EIO=3", nil, 5},
+		{"no revision", "GET", "transport=polling&EIO=", nil, 5},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := c.try(within(t), test.method, test.query, "", test.header)
+			require.NoError(t, err)
+			got.refused(t, 400, test.code)
+		})
+	}
+}
+
+func TestPollingPackets(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.connectPolling(t)
+	require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`+"\x1e"+`3`+"\x1e"+`6`+"\x1e"+`421["join-clinic","9"]`).body)
+	require.Equal(t, `430[{"ok":true}]`+"\x1e"+`431[{"ok":false,"error":"not permitted"}]`, p.get(t).body)
+
+	c.broadcast(t, "clinic-7", "new-appointment", "a")
+	c.broadcast(t, "clinic-7", "new-appointment", "b")
+	require.Equal(t, `42["new-appointment","a"]`+"\x1e"+`42["new-appointment","b"]`, p.get(t).body)
+
+	require.Equal(t, "ok", p.post(t, `40/admin,{"token":"x"}`).body)
+	require.Equal(t, `44/admin,{"message":"Invalid namespace"}`, p.get(t).body, "another namespace is refused and the session goes on")
+	require.Equal(t, "ok", p.post(t, `435["an","answer","that nobody asked for"]`).body)
+
+	require.Equal(t, "ok", p.post(t, "41").body)
+	p.gone(t)
+}
+
+func TestPollingGarbage(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"empty":                       "",
+		"empty packet":                "3\x1e",
+		"unknown type":                "9",
+		"open":                        `0{"sid":"x"}`,
+		"ping":                        "2probe",
+		"upgrade":                     "5",
+		"binary":                      "bAQID",
+		"not UTF-8":                   "42[\"a\xff\"]",
+		"empty message":               "4",
+		"unknown kind":                "49",
+		"connect twice":               "40",
+		"connect with an array":       `40["x"]`,
+		"connect with an id":          `401`,
+		"connect error":               `44{"message":"x"}`,
+		"event that is no array":      `42{"a":1}`,
+		"event without name":          `42[]`,
+		"event with a number as name": `42[1]`,
+		"event with broken JSON":      `42["a"`,
+		"event with more behind":      `42["a"]x`,
+		"event in a namespace":        `42/admin,["a"]`,
+		"id without end":              "42" + strings.Repeat("1", 400) + `["a"]`,
+		"negative id":                 `42-1["a"]`,
+		"ack without id":              `43["a"]`,
+		"disconnect with data":        `41{}`,
+		"binary event":                `451-["a",{"_placeholder":true,"num":0}]`,
+		"binary ack":                  `461-0["a"]`,
+		"long namespace":              "40/" + strings.Repeat("x", 500),
+		"deep JSON":                   "42" + strings.Repeat("[", 20_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := setup(t).connectPolling(t)
+			p.post(t, body).refused(t, 400, 3)
+			p.gone(t)
+		})
+	}
+
+	t.Run("event before connect", func(t *testing.T) {
+		t.Parallel()
+		p := setup(t).openPolling(t, nil)
+		p.post(t, `420["join-clinic","7"]`).refused(t, 400, 3)
+		p.gone(t)
+	})
+	t.Run("octets", func(t *testing.T) {
+		t.Parallel()
+		p := setup(t).connectPolling(t)
+		p.header = http.Header{"Content-Type": {"application/octet-stream"}}
+		p.post(t, "3").refused(t, 400, 3)
+	})
+	t.Run("packets behind a close are not handled", func(t *testing.T) {
+		t.Parallel()
+		p := setup(t).connectPolling(t)
+		require.Equal(t, "ok", p.post(t, "1\x1e"+`420["join-clinic","7"]`).body)
+		require.Zero(t, p.hub.Stats().Rooms)
+		p.gone(t)
+	})
+}
+
+func TestPollingTooLarge(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.MaxPayload = 100 })
+	p := c.connectPolling(t)
+	p.post(t, `420["x","`+strings.Repeat("x", 100)+`"]`).refused(t, 413, 3)
+	exact := `420["x","` + strings.Repeat("x", 100-len(`420["x",""]`)) + `"]`
+	require.Equal(t, "ok", p.post(t, exact).body, "the session goes on, and the limit itself is allowed")
+	require.Contains(t, p.get(t).body, "unknown event")
+}
+
+func TestConcurrentPolls(t *testing.T) {
+	t.Parallel()
+	p := setup(t).connectPolling(t)
+	first := p.getInBackground(t)
+	answers := []answer{p.get(t), <-first}
+	if answers[0].status == 200 { // ours overtook the other one
+		slices.Reverse(answers)
+	}
+	answers[0].refused(t, 400, 3)
+	require.Equal(t, 200, answers[1].status)
+	require.Equal(t, "1", answers[1].body, "the poll that waited hears that the session is closed")
+	p.gone(t)
+}
+
+func TestConcurrentPosts(t *testing.T) {
+	t.Parallel()
+	inside, release := make(chan struct{}), make(chan struct{})
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+		rooms.Authorize = func(ctx context.Context, _ realtime.Client, _ string) error {
+			close(inside)
+			select {
+			case <-release:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	defer close(release)
+	p := c.connectPolling(t)
+	done := make(chan answer, 1)
+	go func() { done <- p.post(t, `420["join-clinic","7"]`) }()
+	<-inside
+	p.post(t, "3").refused(t, 400, 3)
+	<-done // the end of the session ended Authorize's context
+	p.gone(t)
+}
+
+// A poll whose request ends takes nothing with it.
+func TestPollThatGoesAway(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.connectPolling(t)
+	require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
+	require.Equal(t, `430[{"ok":true}]`, p.get(t).body)
+
+	before := c.polls.begun.Load()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+	require.NoError(t, err)
+	_, err = io.WriteString(conn, "GET /socket.io/?EIO=4&"+p.query()+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return c.polls.begun.Load() > before }, 5*time.Second, time.Millisecond)
+	require.NoError(t, conn.Close())
+	require.Eventually(t, func() bool { return c.polls.ended.Load() == before+1 }, 5*time.Second, time.Millisecond)
+
+	c.broadcast(t, "clinic-7", "new-appointment", 1)
+	require.Equal(t, `42["new-appointment",1]`, p.get(t).body)
+}
+
+func TestSessionBelongsToItsSubject(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.openPolling(t, cookie("ada"))
+	require.Equal(t, "ok", p.post(t, "40").body)
+
+	stolen := p
+	stolen.header = cookie("bob")
+	stolen.get(t).refused(t, 400, 1)
+	stolen.post(t, "41").refused(t, 400, 1)
+	stolen.header = nil
+	stolen.get(t).refused(t, 400, 1)
+	stolen.header = cookie("mallory")
+	stolen.get(t).refused(t, 403, 4)
+
+	require.Contains(t, p.get(t).body, `40{"sid":`, "ada's session goes on")
+}
+
+func TestFullHub(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.MaxConnections = 1 })
+	first := c.dial(t, realtimetest.Options{})
+	c.request(t, "GET", "transport=polling", "", nil).refused(t, 503, 3)
+	for _, transport := range transports {
+		_, err := realtimetest.Dial(within(t), c.url, realtimetest.Options{Transport: transport})
+		require.ErrorContains(t, err, "503")
+	}
+	require.NoError(t, first.Close())
+	require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
+	c.dial(t, realtimetest.Options{Transport: realtimetest.Polling})
+}

@@ -1,0 +1,217 @@
+package socketio_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+func TestSocketFrames(t *testing.T) {
+	t.Parallel()
+	s := setup(t).connectSocket(t)
+
+	t.Log("a message in fragments, with a ping between them")
+	s.frame(ws.NewFrame(ws.OpText, false, []byte(`420["join-`)))
+	s.frame(ws.NewPingFrame([]byte("are you there?")))
+	s.frame(ws.NewFrame(ws.OpContinuation, false, nil))
+	s.frame(ws.NewFrame(ws.OpContinuation, true, []byte(`clinic","7"]`)))
+	op, payload := s.read()
+	require.Equal(t, ws.OpPong, op)
+	require.Equal(t, "are you there?", payload)
+	require.Equal(t, `430[{"ok":true}]`, s.text())
+
+	t.Log("a pong that nobody asked for")
+	s.frame(ws.NewPongFrame([]byte("x")))
+	s.send(`421["join-clinic","9"]`)
+	require.Equal(t, `431[{"ok":false,"error":"not permitted"}]`, s.text())
+
+	t.Log("the client closes, and its status comes back")
+	s.frame(ws.NewCloseFrame(ws.NewCloseFrameBody(3001, "bye")))
+	s.closed(3001)
+}
+
+func TestSocketCloses(t *testing.T) {
+	t.Parallel()
+	text := func(text string) []ws.Frame { return []ws.Frame{ws.NewTextFrame([]byte(text))} }
+	for name, test := range map[string]struct {
+		frames []ws.Frame
+		want   ws.StatusCode
+	}{
+		"close without status":     {[]ws.Frame{ws.NewCloseFrame(nil)}, 1000},
+		"close with half a status": {[]ws.Frame{ws.NewCloseFrame([]byte{3})}, 1002},
+		"close with status 1005":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xed})}, 1002},
+		"close with broken text":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xe8, 0xff})}, 1002},
+		"Engine.IO close":          {text("1"), 1000},
+		"Socket.IO disconnect":     {text("41"), 1000},
+		"binary frame":             {[]ws.Frame{ws.NewBinaryFrame([]byte{1})}, 1003},
+		"binary event":             {text(`451-["a",{"_placeholder":true,"num":0}]`), 1003},
+		"base64 packet":            {text("bAQID"), 1003},
+		"not UTF-8":                {text("42[\"\xff\"]"), 1007},
+		"too big":                  {text(strings.Repeat("x", 1001)), 1009},
+		"too big in fragments": {[]ws.Frame{
+			ws.NewFrame(ws.OpText, false, make([]byte, 600)), ws.NewFrame(ws.OpContinuation, true, make([]byte, 600)),
+		}, 1009},
+		"announces much":             {[]ws.Frame{{Header: ws.Header{Fin: true, OpCode: ws.OpText, Length: 1 << 62}}}, 1009},
+		"garbage":                    {text("hello"), 1008},
+		"empty message":              {text(""), 1008},
+		"connects twice":             {text("40"), 1008},
+		"reserved opcode":            {[]ws.Frame{ws.NewFrame(3, true, nil)}, 1002},
+		"reserved bit":               {[]ws.Frame{{Header: ws.Header{Fin: true, Rsv: 4, OpCode: ws.OpText}}}, 1002},
+		"ping in fragments":          {[]ws.Frame{ws.NewFrame(ws.OpPing, false, nil)}, 1002},
+		"long ping":                  {[]ws.Frame{ws.NewPingFrame(make([]byte, 126))}, 1002},
+		"continuation of nothing":    {[]ws.Frame{ws.NewFrame(ws.OpContinuation, true, nil)}, 1002},
+		"second message in a first":  {[]ws.Frame{ws.NewFrame(ws.OpText, false, nil), ws.NewTextFrame(nil)}, 1002},
+		"probe on an open WebSocket": {text("2probe"), 1008},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.MaxPayload = 1000 })
+			s := c.connectSocket(t)
+			for _, frame := range test.frames {
+				s.frame(frame)
+			}
+			s.closed(test.want)
+			require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
+		})
+	}
+
+	t.Run("frame without mask", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t).connectSocket(t)
+		require.NoError(t, ws.WriteFrame(s.conn, ws.NewTextFrame([]byte("3"))))
+		s.closed(1002)
+	})
+	t.Run("event before connect", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t).openSocket(t)
+		s.send(`420["join-clinic","7"]`)
+		s.closed(1008)
+	})
+	t.Run("TCP ends", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		s := c.connectSocket(t)
+		require.NoError(t, s.conn.Close())
+		require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
+	})
+	t.Run("disconnected by the host", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		s := c.connectSocket(t)
+		require.Equal(t, 1, c.hub.Disconnect(""))
+		op, _ := s.read()
+		require.Equal(t, ws.OpClose, op)
+		s.frame(ws.NewCloseFrame(ws.NewCloseFrameBody(1008, "")))
+	})
+	t.Run("shut down", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		s := c.connectSocket(t)
+		done := make(chan error, 1)
+		go func() { done <- c.hub.Shutdown(within(t)) }()
+		s.closed(1001) // we never answer the close frame
+		require.NoError(t, <-done)
+	})
+}
+
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+
+	t.Run("ends the poll that waits", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		p := c.connectPolling(t)
+		poll := p.getInBackground(t)
+		s := c.dialSocket(t, "&sid="+p.sid, nil)
+		s.send("2probe")
+		require.Equal(t, "3probe", s.text())
+		require.Equal(t, "6", (<-poll).body)
+		require.Equal(t, "6", p.get(t).body, "until the upgrade no poll waits")
+		require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body, "and POSTs are still handled")
+		s.send("5")
+		require.Equal(t, `430[{"ok":true}]`, s.text(), "what waited goes over the WebSocket")
+		c.broadcast(t, "clinic-7", "new-appointment", 1)
+		require.Equal(t, `42["new-appointment",1]`, s.text())
+
+		p.get(t).refused(t, 400, 3)
+		p.post(t, "3").refused(t, 400, 3)
+		require.Equal(t, 1, c.hub.Stats().Connections, "late polls do no harm")
+		s.send(`421["join-clinic","9"]`)
+		require.Equal(t, `431[{"ok":false,"error":"not permitted"}]`, s.text())
+	})
+
+	t.Run("goes on polling after a probe that fails", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.UpgradeTimeout = 50 * time.Millisecond })
+		p := c.connectPolling(t)
+		for _, script := range [][]string{{"5"}, {"2"}, {"2probe", "2probe"}, {"2probe"}, {}} { // the last two let the time pass
+			s := c.dialSocket(t, "&sid="+p.sid, nil)
+			for i, text := range script {
+				s.send(text)
+				if text == "2probe" && i == 0 {
+					require.Equal(t, "3probe", s.text())
+				}
+			}
+			op, _ := s.read()
+			require.Equal(t, ws.OpClose, op)
+		}
+		require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
+		require.Eventually(t, func() bool { return p.get(t).body == `430[{"ok":true}]` }, 5*time.Second, time.Millisecond)
+		c.broadcast(t, "clinic-7", "new-appointment", 1)
+		require.Equal(t, `42["new-appointment",1]`, p.get(t).body)
+	})
+
+	t.Run("one at a time", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		p := c.connectPolling(t)
+		s := c.dialSocket(t, "&sid="+p.sid, nil)
+		upgrade := map[string][]string{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+		}
+		second := func() answer { return c.request(t, "GET", "transport=websocket&sid="+p.sid, "", upgrade) }
+		second().refused(t, 400, 3)
+		s.send("2probe")
+		require.Equal(t, "3probe", s.text())
+		second().refused(t, 400, 3)
+		s.send("5")
+		second().refused(t, 400, 3)
+		s.send("41")
+		s.closed(1000)
+		second().refused(t, 400, 1)
+	})
+
+	t.Run("only for the session's own subject", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		p := c.openPolling(t, cookie("ada"))
+		upgrade := map[string][]string{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Cookie": {"user=bob"},
+			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+		}
+		c.request(t, "GET", "transport=websocket&sid="+p.sid, "", upgrade).refused(t, 400, 1)
+	})
+
+	t.Run("shut down meanwhile", func(t *testing.T) {
+		t.Parallel()
+		for _, probed := range []bool{false, true} {
+			c := setup(t)
+			p := c.connectPolling(t)
+			s := c.dialSocket(t, "&sid="+p.sid, nil)
+			if probed {
+				s.send("2probe")
+				require.Equal(t, "3probe", s.text())
+			}
+			start := time.Now()
+			require.NoError(t, c.hub.Shutdown(within(t)))
+			require.Less(t, time.Since(start), 5*time.Second, "it does not wait for the upgrade's timeout")
+		}
+	})
+}
