@@ -1,0 +1,505 @@
+package realtime_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/realtime"
+)
+
+// plain is a transport's encoder. It counts.
+type plain struct{ calls *atomic.Int32 }
+
+func newPlain() plain { return plain{new(atomic.Int32)} }
+
+func (p plain) Encode(name string, data []byte) []byte {
+	p.calls.Add(1)
+	return []byte(name + "=" + string(data))
+}
+
+func anybody(context.Context, realtime.Client, string) error { return nil }
+
+func newHub(t testing.TB, cfg realtime.Config) *realtime.Hub {
+	t.Helper()
+	hub, err := realtime.NewHub(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, hub.Shutdown(context.Background())) })
+	return hub
+}
+
+func connect(t testing.TB, hub *realtime.Hub, subject string, rooms ...string) *realtime.Conn {
+	t.Helper()
+	conn, err := hub.Connect(t.Context(), subject, newPlain())
+	require.NoError(t, err)
+	for _, room := range rooms {
+		require.NoError(t, conn.Join(t.Context(), room))
+	}
+	return conn
+}
+
+// queued returns what waits for conn.
+func queued(conn *realtime.Conn) []string {
+	var list []string
+	for {
+		select {
+		case message := <-conn.Queue():
+			list = append(list, string(message))
+		default:
+			return list
+		}
+	}
+}
+
+func TestBroadcast(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody})
+	a, b, c := connect(t, hub, "", "x"), connect(t, hub, "", "x", "y"), connect(t, hub, "")
+
+	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "one", Data: map[string]int{"n": 1}}))
+	require.NoError(t, hub.Broadcast(t.Context(), "y", realtime.Event{Name: "two"}))
+	require.NoError(t, hub.Broadcast(t.Context(), "nobody", realtime.Event{Name: "three"}))
+	require.Equal(t, []string{`one={"n":1}`}, queued(a))
+	require.Equal(t, []string{`one={"n":1}`, "two=null"}, queued(b))
+	require.Empty(t, queued(c))
+
+	b.Leave("x")
+	b.Leave("x")
+	b.Leave("never joined")
+	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "four"}))
+	require.Len(t, queued(a), 1)
+	require.Empty(t, queued(b))
+	require.Equal(t, realtime.Stats{Connections: 3, Rooms: 2, Broadcasts: 4, Queued: 4}, hub.Stats())
+
+	a.Close(nil)
+	b.Close(nil)
+	require.Equal(t, realtime.Stats{Connections: 1, Broadcasts: 4, Queued: 4}, hub.Stats(), "rooms end with their last member")
+}
+
+func TestBroadcastEncodesOnce(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody})
+	one, two := newPlain(), newPlain()
+	var conns []*realtime.Conn
+	for i := range 20 {
+		conn, err := hub.Connect(t.Context(), "", []plain{one, two}[i%2])
+		require.NoError(t, err)
+		require.NoError(t, conn.Join(t.Context(), "x"))
+		conns = append(conns, conn)
+	}
+	data := &countedJSON{}
+	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: data}))
+	require.Equal(t, 1, data.calls)
+	require.EqualValues(t, 1, one.calls.Load())
+	require.EqualValues(t, 1, two.calls.Load())
+	for _, conn := range conns {
+		require.Equal(t, []string{"e=1"}, queued(conn))
+	}
+}
+
+type countedJSON struct{ calls int }
+
+func (c *countedJSON) MarshalJSON() ([]byte, error) {
+	c.calls++
+	return []byte(strconv.Itoa(c.calls)), nil
+}
+
+func TestBroadcastRefused(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody, MaxEventSize: 10})
+	conn := connect(t, hub, "", "x")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, test := range map[string]struct {
+		ctx   context.Context
+		room  string
+		event realtime.Event
+		is    error
+		field string
+	}{
+		"no room":         {t.Context(), "", realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
+		"line in room":    {t.Context(), "a\nb", realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
+		"long room":       {t.Context(), strings.Repeat("x", 129), realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
+		"broken room":     {t.Context(), "\xff", realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
+		"no name":         {t.Context(), "x", realtime.Event{}, realtime.ErrInvalid, "Name"},
+		"reserved name":   {t.Context(), "x", realtime.Event{Name: "disconnect"}, realtime.ErrInvalid, "Name"},
+		"unencodable":     {t.Context(), "x", realtime.Event{Name: "e", Data: math.Inf(1)}, realtime.ErrInvalid, "Data"},
+		"too large":       {t.Context(), "x", realtime.Event{Name: "e", Data: "123456789"}, realtime.ErrInvalid, "Data"},
+		"ended context":   {ended, "x", realtime.Event{Name: "e"}, context.Canceled, ""},
+		"largest is good": {t.Context(), "x", realtime.Event{Name: "e", Data: "12345678"}, nil, ""},
+	} {
+		err := hub.Broadcast(test.ctx, test.room, test.event)
+		require.ErrorIs(t, err, test.is, name)
+		if test.field != "" {
+			require.Equal(t, test.field, fault.Fields(err)[0].Field, name)
+		}
+	}
+	require.Equal(t, []string{`e="12345678"`}, queued(conn))
+}
+
+func TestJoin(t *testing.T) {
+	t.Parallel()
+
+	t.Run("nobody without Authorize", func(t *testing.T) {
+		t.Parallel()
+		hub := newHub(t, realtime.Config{})
+		conn := connect(t, hub, "ada")
+		require.ErrorIs(t, conn.Join(t.Context(), "x"), realtime.ErrForbidden)
+		require.Equal(t, realtime.Stats{Connections: 1, Refused: 1}, hub.Stats())
+	})
+
+	t.Run("whom Authorize lets in", func(t *testing.T) {
+		t.Parallel()
+		down := errors.New("database is down")
+		var asked []string
+		hub := newHub(t, realtime.Config{Authorize: func(_ context.Context, client realtime.Client, room string) error {
+			asked = append(asked, client.Subject+" "+room)
+			switch room {
+			case "down":
+				return fmt.Errorf("%w: %w", realtime.ErrUnavailable, down)
+			case "x":
+				return nil
+			}
+			return realtime.ErrForbidden
+		}})
+		conn := connect(t, hub, "ada")
+		require.NoError(t, conn.Join(t.Context(), "x"))
+		require.NoError(t, conn.Join(t.Context(), "x"))
+		require.ErrorIs(t, conn.Join(t.Context(), "y"), realtime.ErrForbidden)
+		err := conn.Join(t.Context(), "down")
+		require.ErrorIs(t, err, realtime.ErrForbidden)
+		require.ErrorIs(t, err, realtime.ErrUnavailable)
+		require.ErrorIs(t, err, down)
+		require.ErrorIs(t, conn.Join(t.Context(), ""), realtime.ErrInvalid)
+		require.Equal(t, []string{"ada x", "ada y", "ada down"}, asked)
+	})
+
+	t.Run("limits", func(t *testing.T) {
+		t.Parallel()
+		hub := newHub(t, realtime.Config{Authorize: anybody, MaxRooms: 2, MaxConnections: 1})
+		conn := connect(t, hub, "", "a", "b")
+		require.NoError(t, conn.Join(t.Context(), "b"))
+		require.ErrorIs(t, conn.Join(t.Context(), "c"), realtime.ErrFull)
+		conn.Leave("a")
+		require.NoError(t, conn.Join(t.Context(), "c"))
+		_, err := hub.Connect(t.Context(), "", newPlain())
+		require.ErrorIs(t, err, realtime.ErrFull)
+		conn.Close(nil)
+		connect(t, hub, "")
+	})
+
+	t.Run("the connection ends while Authorize thinks", func(t *testing.T) {
+		t.Parallel()
+		var conn *realtime.Conn
+		hub := newHub(t, realtime.Config{Authorize: func(context.Context, realtime.Client, string) error {
+			conn.Close(nil)
+			return nil
+		}})
+		conn = connect(t, hub, "")
+		require.ErrorIs(t, conn.Join(t.Context(), "x"), realtime.ErrClosed)
+		require.Zero(t, hub.Stats().Rooms, "no ghost is left in the room")
+	})
+}
+
+func TestSlowConnection(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody, QueueSize: 3})
+	slow, fast := connect(t, hub, "", "x"), connect(t, hub, "", "x")
+	for n := range 5 {
+		require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: n}))
+		require.Equal(t, []string{fmt.Sprintf("e=%d", n)}, queued(fast))
+	}
+	require.Error(t, slow.Context().Err())
+	require.ErrorIs(t, context.Cause(slow.Context()), realtime.ErrSlow)
+	require.NoError(t, fast.Context().Err())
+	require.Equal(t, realtime.Stats{Connections: 1, Rooms: 1, Broadcasts: 5, Queued: 8, Slow: 1}, hub.Stats())
+
+	for range 3 {
+		require.True(t, fast.Send([]byte("m")))
+	}
+	require.False(t, fast.Send([]byte("m")), "a transport's own messages count as well")
+	require.False(t, fast.Send([]byte("m")))
+	require.ErrorIs(t, context.Cause(fast.Context()), realtime.ErrSlow)
+}
+
+func TestDisconnect(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody})
+	first, second, other := connect(t, hub, "ada", "x"), connect(t, hub, "ada"), connect(t, hub, "bob", "x")
+	require.Equal(t, 2, hub.Disconnect("ada"))
+	require.Equal(t, 0, hub.Disconnect("ada"))
+	for _, conn := range []*realtime.Conn{first, second} {
+		require.ErrorIs(t, context.Cause(conn.Context()), realtime.ErrForbidden)
+	}
+	require.NoError(t, other.Context().Err())
+	require.NotEqual(t, first.Client().ID, second.Client().ID)
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	subject, err := newHub(t, realtime.Config{}).Authenticate(r)
+	require.NoError(t, err)
+	require.Empty(t, subject)
+
+	expired := errors.New("session expired")
+	hub := newHub(t, realtime.Config{Authenticate: func(*http.Request) (string, error) { return "ada", expired }})
+	subject, err = hub.Authenticate(r)
+	require.ErrorIs(t, err, expired)
+	require.ErrorIs(t, err, realtime.ErrForbidden)
+	require.Empty(t, subject, "what came with the error does not count")
+}
+
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+
+	t.Run("waits for the work of connections", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			hub := newHub(t, realtime.Config{Authorize: anybody})
+			conn := connect(t, hub, "", "x")
+			release := make(chan struct{})
+			var finished atomic.Int32
+			require.True(t, conn.Go(func() {
+				<-conn.Context().Done()
+				<-release
+				finished.Add(1)
+			}))
+			inside := make(chan struct{})
+			go conn.Do(func() { close(inside); <-release; finished.Add(1) })
+			<-inside
+
+			early, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, hub.Shutdown(early), context.Canceled)
+			require.ErrorIs(t, context.Cause(conn.Context()), realtime.ErrClosed)
+
+			done := make(chan error, 2)
+			for range 2 {
+				go func() { done <- hub.Shutdown(t.Context()) }()
+			}
+			synctest.Wait()
+			require.Empty(t, done)
+			close(release)
+			require.NoError(t, <-done)
+			require.NoError(t, <-done)
+			require.EqualValues(t, 2, finished.Load())
+		})
+	})
+
+	t.Run("and then nothing happens", func(t *testing.T) {
+		t.Parallel()
+		hub := newHub(t, realtime.Config{Authorize: anybody})
+		conn := connect(t, hub, "", "x")
+		require.NoError(t, hub.Shutdown(t.Context()))
+		require.ErrorIs(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e"}), realtime.ErrClosed)
+		require.ErrorIs(t, conn.Join(t.Context(), "y"), realtime.ErrClosed)
+		require.False(t, conn.Send([]byte("m")))
+		require.False(t, conn.Do(func() { t.Error("must not run") }))
+		require.False(t, conn.Go(func() { t.Error("must not run") }))
+		_, err := hub.Connect(t.Context(), "", newPlain())
+		require.ErrorIs(t, err, realtime.ErrClosed)
+		conn.Leave("x")
+		conn.Close(nil)
+		require.Empty(t, queued(conn))
+		require.Equal(t, realtime.Stats{}, hub.Stats())
+	})
+}
+
+// A connection outlives the request that opened it, and keeps its values.
+func TestConnectionContext(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "trace-1"))
+	hub := newHub(t, realtime.Config{})
+	conn, err := hub.Connect(ctx, "", newPlain())
+	require.NoError(t, err)
+	cancel()
+	require.NoError(t, conn.Context().Err())
+	require.Equal(t, "trace-1", conn.Context().Value(key{}))
+	own := errors.New("own cause")
+	conn.Close(own)
+	conn.Close(nil)
+	require.Equal(t, own, context.Cause(conn.Context()))
+}
+
+// Every connection that stays sees all broadcasts in one order while a thousand
+// others come and go.
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	const joins, broadcasters, events = 1000, 4, 50
+	hub := newHub(t, realtime.Config{Authorize: anybody, QueueSize: broadcasters * events})
+	stay := []*realtime.Conn{connect(t, hub, "", "x"), connect(t, hub, "", "x")}
+
+	var wg sync.WaitGroup
+	for n := range broadcasters {
+		wg.Go(func() {
+			for i := range events {
+				if err := hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: n*events + i}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 8 {
+		wg.Go(func() {
+			for i := range joins / 8 {
+				conn, err := hub.Connect(t.Context(), "guest", newPlain())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.Go(func() {
+					for {
+						select {
+						case <-conn.Queue():
+						case <-conn.Context().Done():
+							return
+						}
+					}
+				})
+				if err := conn.Join(conn.Context(), "x"); err != nil && !errors.Is(err, realtime.ErrClosed) {
+					t.Error(err)
+				}
+				switch i % 3 {
+				case 0:
+					conn.Leave("x")
+				case 1:
+					conn.Close(nil)
+				case 2:
+					hub.Disconnect("guest")
+				}
+				conn.Close(nil)
+			}
+		})
+	}
+	wg.Wait()
+	first, second := queued(stay[0]), queued(stay[1])
+	require.Len(t, first, broadcasters*events)
+	require.Equal(t, first, second)
+	require.Equal(t, 2, hub.Stats().Connections)
+}
+
+func TestShutdownDuringBroadcasts(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody})
+	for range 50 {
+		conn := connect(t, hub, "", "x")
+		conn.Go(func() {
+			for {
+				select {
+				case <-conn.Queue():
+				case <-conn.Context().Done():
+					return
+				}
+			}
+		})
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				if err := hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e"}); err != nil {
+					if !errors.Is(err, realtime.ErrClosed) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	require.NoError(t, hub.Shutdown(t.Context()))
+	wg.Wait()
+	require.Zero(t, hub.Stats().Connections)
+}
+
+func TestNewHub(t *testing.T) {
+	t.Parallel()
+	_, err := realtime.NewHub(realtime.Config{QueueSize: -1, MaxConnections: -1, MaxRooms: -1, MaxEventSize: -1})
+	require.ErrorIs(t, err, realtime.ErrInvalid)
+	require.EqualError(t, err, "realtime: NewHub: QueueSize is negative; MaxConnections is negative; MaxRooms is negative; MaxEventSize is negative")
+}
+
+const canary = "Asha-Patel-canary"
+
+func TestNothingOfAPatientIsPrinted(t *testing.T) {
+	t.Parallel()
+	event := realtime.Event{Name: "new-appointment", Data: map[string]string{"patientName": canary}}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		text := fmt.Sprintf(verb, event)
+		require.NotContains(t, text, canary)
+		require.Contains(t, text, "new-appointment")
+		require.NotContains(t, fmt.Sprintf(verb, struct{ E realtime.Event }{event}), canary)
+	}
+	logger.Info("m", "event", event)
+
+	hub := newHub(t, realtime.Config{
+		QueueSize:    1,
+		Logger:       logger,
+		Authenticate: func(*http.Request) (string, error) { return "", errors.New(canary) },
+		Authorize: func(_ context.Context, client realtime.Client, _ string) error {
+			if client.Subject == canary {
+				return errors.New(canary)
+			}
+			return nil
+		},
+	})
+	_, err := hub.Authenticate(httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Error(t, err)
+	require.Error(t, connect(t, hub, canary).Join(t.Context(), canary))
+	connect(t, hub, "", canary)
+	for range 3 {
+		require.NoError(t, hub.Broadcast(t.Context(), canary, event))
+	}
+	require.EqualValues(t, 1, hub.Stats().Slow)
+	err = hub.Broadcast(t.Context(), canary, realtime.Event{Name: "e", Data: []any{canary, math.NaN()}})
+	require.NotContains(t, err.Error(), canary)
+	require.Contains(t, log.String(), "slow connections ended", "the log works")
+	require.NotContains(t, log.String(), canary)
+}
+
+func BenchmarkFanOut(b *testing.B) {
+	for _, members := range []int{1, 100, 1000} {
+		b.Run(strconv.Itoa(members), func(b *testing.B) {
+			hub := newHub(b, realtime.Config{Authorize: anybody})
+			conns, encoder := make([]*realtime.Conn, members), newPlain()
+			for i := range conns {
+				var err error
+				conns[i], err = hub.Connect(b.Context(), "", encoder)
+				require.NoError(b, err)
+				require.NoError(b, conns[i].Join(b.Context(), "x"))
+			}
+			shared := realtime.Event{Name: "new-appointment", Data: map[string]string{"patientName": "A", "time": "10:30"}}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for b.Loop() {
+				if err := hub.Broadcast(b.Context(), "x", shared); err != nil {
+					b.Fatal(err)
+				}
+				for _, conn := range conns {
+					<-conn.Queue()
+				}
+			}
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N*members), "allocs/delivered")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*members), "ns/delivered")
+		})
+	}
+}
