@@ -1,0 +1,15 @@
+// Package paymentstest is for the tests of hosts that take payments, and of
+// packages that implement payments.PaymentGateway.
+//
+// [Gateway] is a gateway in memory: no network, and a method that pays as a
+// patient would.
+//
+//	gateway := paymentstest.NewGateway()
+//	booking := hospital.NewBooking(gateway)
+//	order := booking.Checkout(…)
+//	confirmation, err := gateway.Pay(order.ID)
+//	gateway.FailNext(paymentstest.Refund, payments.ErrUnavailable)
+//
+// [Run] checks any gateway against the contract of package payments, clause by
+// clause. For Razorpay over real HTTP see package razorpaytest.
+package paymentstest

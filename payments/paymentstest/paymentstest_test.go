@@ -1,0 +1,103 @@
+package paymentstest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/paymentstest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+func TestGateway(t *testing.T) {
+	t.Parallel()
+	paymentstest.Run(t, func(*testing.T) paymentstest.Harness {
+		g := paymentstest.NewGateway()
+		return paymentstest.Harness{
+			Gateway: g,
+			Pay: func(orderID string) (string, string, error) {
+				c, err := g.Pay(orderID)
+				return c.PaymentID, c.Signature, err
+			},
+			FailPayment: func(orderID string) (string, error) {
+				c, err := g.FailPayment(orderID)
+				return c.PaymentID, err
+			},
+			LoseAnswer: func() {
+				for _, call := range []paymentstest.Call{paymentstest.CreateOrder, paymentstest.Refund} {
+					g.LoseAnswer(call)
+				}
+			},
+		}
+	})
+}
+
+func TestFailNext(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	g.FailNext(paymentstest.CreateOrder, payments.ErrRateLimited)
+	req := payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"}
+	_, err := g.CreateOrder(t.Context(), req)
+	require.ErrorIs(t, err, payments.ErrRateLimited)
+	require.Empty(t, g.Orders())
+	_, err = g.CreateOrder(t.Context(), req)
+	require.NoError(t, err)
+	require.Len(t, g.Orders(), 1)
+	require.Equal(t, 2, g.Calls(paymentstest.CreateOrder))
+}
+
+func TestPayTwice(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	_, err := g.Pay("order_unknown")
+	require.ErrorIs(t, err, payments.ErrNotFound)
+	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	require.NoError(t, err)
+	_, err = g.Pay(o.ID)
+	require.NoError(t, err)
+	_, err = g.Pay(o.ID)
+	require.ErrorIs(t, err, payments.ErrConflict)
+}
+
+// TestFailedPaymentDoesNotVerify needs a signed failure, which only the gateway in memory gives.
+func TestFailedPaymentDoesNotVerify(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	require.NoError(t, err)
+	c, err := g.FailPayment(o.ID)
+	require.NoError(t, err)
+	_, err = g.VerifyPayment(t.Context(), c)
+	require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
+}
+
+// A host's code takes a payments.PaymentGateway; its unit test hands it this one.
+func ExampleGateway() {
+	gateway := paymentstest.NewGateway()
+	book := func(ctx context.Context, c payments.Confirmation) string {
+		payment, err := gateway.VerifyPayment(ctx, c)
+		if errors.Is(err, payments.ErrUnavailable) {
+			return "we will tell you in a minute"
+		}
+		if err != nil {
+			return "not paid"
+		}
+		return "booked for " + payment.Amount.String()
+	}
+
+	ctx := context.Background()
+	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_1"})
+	confirmation, _ := gateway.Pay(order.ID)
+	gateway.FailNext(paymentstest.VerifyPayment, payments.ErrUnavailable)
+	fmt.Println(book(ctx, confirmation))
+	fmt.Println(book(ctx, confirmation))
+	// Output:
+	// we will tell you in a minute
+	// booked for INR 500.00
+}

@@ -1,0 +1,431 @@
+package paymentstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/telemed-go/telemed/payments"
+)
+
+// Harness is one gateway under test, with nothing in it.
+type Harness struct {
+	// Gateway is what is checked. Required.
+	Gateway payments.PaymentGateway
+	// Pay pays an order as a patient would and returns the payment's id and the
+	// checkout's signature. Orders with payments.CaptureManual end authorized. Required.
+	Pay func(orderID string) (paymentID, signature string, err error)
+	// FailPayment makes an attempt that fails and returns the payment's id. Nil: not checked.
+	FailPayment func(orderID string) (paymentID string, err error)
+	// LoseAnswers makes the gateway's side carry out the next request that
+	// changes something and lose the answer. Nil: not checked.
+	LoseAnswer func()
+}
+
+// Run checks a gateway against the contract of payments.PaymentGateway.
+// newHarness is called once for each subtest; the subtests run in parallel.
+func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
+	for name, check := range map[string]func(*suite){
+		"an order is made once a receipt":             (*suite).orderOnce,
+		"bad requests name their fields":              (*suite).badRequests,
+		"a captured payment verifies":                 (*suite).verifyCaptured,
+		"a forged signature is refused":               (*suite).forged,
+		"amount and currency must be as expected":     (*suite).wrongAmount,
+		"a payment of another order is refused":       (*suite).otherOrder,
+		"a failed payment leaves the order open":      (*suite).failedPayment,
+		"an authorized payment is captured once":      (*suite).capture,
+		"a refund happens once a key":                 (*suite).refundOnce,
+		"partial refunds add up to the amount":        (*suite).partialRefunds,
+		"a refunded payment does not verify":          (*suite).refundedPayment,
+		"concurrent refunds with one key are one":     (*suite).concurrentRefunds,
+		"what does not exist is ErrNotFound":          (*suite).notFound,
+		"a context that ended is heard":               (*suite).cancelled,
+		"a lost answer does not make a second order":  (*suite).lostOrder,
+		"a lost answer does not make a second refund": (*suite).lostRefund,
+		"orders are found":                            (*suite).finder,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			check(&suite{T: t, Harness: h, PaymentGateway: h.Gateway})
+		})
+	}
+}
+
+type suite struct {
+	*testing.T
+	Harness
+	payments.PaymentGateway
+}
+
+var amount = payments.INR(50000)
+
+func (s *suite) order(receipt string, mode payments.CaptureMode) *payments.Order {
+	s.Helper()
+	o, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Receipt: receipt, Capture: mode})
+	if err != nil {
+		s.Fatalf("CreateOrder: %v", err)
+	}
+	return o
+}
+
+func (s *suite) pay(o *payments.Order) payments.Confirmation {
+	s.Helper()
+	paymentID, signature, err := s.Pay(o.ID)
+	if err != nil {
+		s.Fatalf("Pay: %v", err)
+	}
+	return payments.Confirmation{OrderID: o.ID, Expected: o.Amount, PaymentID: paymentID, Signature: signature}
+}
+
+// captured returns a payment of 500 rupees whose money is taken.
+func (s *suite) captured() payments.Confirmation {
+	s.Helper()
+	return s.pay(s.order("bill_captured", payments.CaptureAutomatic))
+}
+
+func (s *suite) wants(err error, want error, doing string) {
+	s.Helper()
+	if !errors.Is(err, want) {
+		s.Errorf("%s: got error %v, want %v", doing, err, want)
+	}
+}
+
+func (s *suite) ok(err error, doing string) {
+	s.Helper()
+	if err != nil {
+		s.Fatalf("%s: %v", doing, err)
+	}
+}
+
+func (s *suite) orderOnce() {
+	first := s.order("bill_1", "")
+	if first.ID == "" || first.Amount != amount || first.Receipt != "bill_1" || first.Status != payments.OrderCreated {
+		s.Errorf("CreateOrder: got %v with receipt %q", first, first.Receipt)
+	}
+	if again := s.order("bill_1", ""); again.ID != first.ID {
+		s.Errorf("the same receipt made a second order: %s, then %s", first.ID, again.ID)
+	}
+	if other := s.order("bill_10", ""); other.ID == first.ID {
+		s.Errorf("two receipts gave one order")
+	}
+	s.pay(first)
+	if paid := s.order("bill_1", ""); paid.ID != first.ID || paid.Status != payments.OrderPaid {
+		s.Errorf("the same receipt after the payment: got %v, want the paid order %s", paid, first.ID)
+	}
+	_, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: payments.INR(50100), Receipt: "bill_1"})
+	s.wants(err, payments.ErrIdempotencyConflict, "the same receipt with another amount")
+}
+
+func (s *suite) badRequests() {
+	ctx := s.Context()
+	fields := func(err error, want ...string) {
+		s.Helper()
+		s.wants(err, payments.ErrInvalid, "a bad request")
+		for _, field := range want {
+			if !hasField(err, field) {
+				s.Errorf("error %q does not name the field %s", err, field)
+			}
+		}
+	}
+	_, err := s.CreateOrder(ctx, payments.OrderRequest{Capture: "later"})
+	fields(err, "Receipt", "Amount", "Capture")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Receipt: "bill_1", Amount: payments.INR(-1)})
+	fields(err, "Amount")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Receipt: "bill_1", Amount: payments.Money{Minor: 100, Currency: "XYZ"}})
+	fields(err, "Amount")
+	_, err = s.VerifyPayment(ctx, payments.Confirmation{})
+	fields(err, "OrderID", "Expected", "PaymentID", "Signature")
+	_, err = s.Capture(ctx, payments.CaptureRequest{})
+	fields(err, "PaymentID", "Amount")
+	_, err = s.Refund(ctx, payments.RefundRequest{Amount: &payments.Money{}, Speed: "warp"})
+	fields(err, "PaymentID", "IdempotencyKey", "Amount", "Speed")
+}
+
+// hasField walks the tree of wrapped errors, as errors.As does, but to its end.
+func hasField(err error, field string) bool {
+	if e, ok := err.(*payments.FieldError); ok {
+		return e.Field == field
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		return hasField(wrapper.Unwrap(), field)
+	case interface{ Unwrap() []error }:
+		for _, inner := range wrapper.Unwrap() {
+			if hasField(inner, field) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *suite) verifyCaptured() {
+	c := s.captured()
+	for range 2 { // callback and webhook may both ask
+		p, err := s.VerifyPayment(s.Context(), c)
+		s.ok(err, "VerifyPayment")
+		if p.ID != c.PaymentID || p.OrderID != c.OrderID || p.Amount != amount || p.Status != payments.PaymentCaptured {
+			s.Errorf("VerifyPayment: got %v", p)
+		}
+	}
+}
+
+func (s *suite) forged() {
+	c := s.captured()
+	for name, signature := range map[string]string{
+		"garbage": "garbage", "another length": c.Signature + "00", "one digit changed": flip(c.Signature),
+	} {
+		bad := c
+		bad.Signature = signature
+		_, err := s.VerifyPayment(s.Context(), bad)
+		s.wants(err, payments.ErrSignature, name)
+	}
+}
+
+func flip(signature string) string {
+	last := signature[len(signature)-1]
+	if last == '0' {
+		return signature[:len(signature)-1] + "1"
+	}
+	return signature[:len(signature)-1] + "0"
+}
+
+func (s *suite) wrongAmount() {
+	c := s.captured()
+	for _, wrong := range []payments.Money{payments.INR(50001), payments.INR(100), {Minor: 50000, Currency: "USD"}} {
+		bad := c
+		bad.Expected = wrong
+		_, err := s.VerifyPayment(s.Context(), bad)
+		s.wants(err, payments.ErrAmountMismatch, "expecting "+wrong.String())
+	}
+}
+
+// otherOrder is the fraud of paying a cheap bill and showing it for a dear one.
+func (s *suite) otherOrder() {
+	paid, open := s.captured(), s.order("bill_open", "")
+	swapped := paid
+	swapped.OrderID = open.ID
+	_, err := s.VerifyPayment(s.Context(), swapped)
+	if !errors.Is(err, payments.ErrSignature) && !errors.Is(err, payments.ErrOrderMismatch) {
+		s.Errorf("a payment of another order: got error %v", err)
+	}
+}
+
+func (s *suite) failedPayment() {
+	if s.FailPayment == nil {
+		s.Skip("the harness cannot fail a payment")
+	}
+	o := s.order("bill_failed", payments.CaptureAutomatic)
+	id, err := s.FailPayment(o.ID)
+	s.ok(err, "FailPayment")
+	p, err := s.Payment(s.Context(), id)
+	s.ok(err, "Payment")
+	if p.Status != payments.PaymentFailed || p.Failure == nil {
+		s.Errorf("Payment: got %v", p)
+	}
+	_, err = s.Capture(s.Context(), payments.CaptureRequest{PaymentID: id, Amount: amount})
+	s.wants(err, payments.ErrPaymentIncomplete, "capturing a failed payment")
+	_, err = s.Refund(s.Context(), payments.RefundRequest{PaymentID: id, IdempotencyKey: "refund_failed"})
+	s.wants(err, payments.ErrPaymentIncomplete, "refunding a failed payment")
+	_, err = s.VerifyPayment(s.Context(), s.pay(o))
+	s.ok(err, "VerifyPayment of the second attempt")
+}
+
+func (s *suite) capture() {
+	ctx, c := s.Context(), s.pay(s.order("bill_manual", payments.CaptureManual))
+	p, err := s.VerifyPayment(ctx, c)
+	s.ok(err, "VerifyPayment")
+	if p.Status != payments.PaymentAuthorized {
+		s.Fatalf("with manual capture: got status %s, want authorized", p.Status)
+	}
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: p.ID, IdempotencyKey: "refund_early"})
+	s.wants(err, payments.ErrPaymentIncomplete, "refunding what was not captured")
+	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: payments.INR(100)})
+	s.wants(err, payments.ErrAmountMismatch, "capturing a part")
+	for range 2 {
+		p, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: amount})
+		s.ok(err, "Capture")
+		if p.Status != payments.PaymentCaptured {
+			s.Errorf("Capture: got status %s", p.Status)
+		}
+	}
+	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: payments.INR(100)})
+	s.wants(err, payments.ErrAlreadyCaptured, "capturing another amount afterwards")
+}
+
+func (s *suite) refundOnce() {
+	ctx, c := s.Context(), s.captured()
+	req := payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel/appt 42"}
+	first, err := s.Refund(ctx, req)
+	s.ok(err, "Refund")
+	if first.ID == "" || first.PaymentID != c.PaymentID || first.Amount != amount {
+		s.Errorf("Refund: got %v", first)
+	}
+	again, err := s.Refund(ctx, req)
+	s.ok(err, "Refund with the same key")
+	if again.ID != first.ID {
+		s.Errorf("the same key gave money back twice: %s, then %s", first.ID, again.ID)
+	}
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: req.IdempotencyKey, Amount: new(payments.INR(100))})
+	s.wants(err, payments.ErrIdempotencyConflict, "the same key with another amount")
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "another_key"})
+	s.wants(err, payments.ErrAlreadyRefunded, "another key when nothing is left")
+}
+
+func (s *suite) partialRefunds() {
+	ctx, c := s.Context(), s.captured()
+	part := func(key string, m payments.Money) error {
+		_, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: key, Amount: &m})
+		return err
+	}
+	s.ok(part("part_number_1", payments.INR(20000)), "the first part")
+	s.wants(part("part_dollars", payments.Money{Minor: 100, Currency: "USD"}), payments.ErrAmountMismatch, "a part in another currency")
+	s.wants(part("part_too_much", payments.INR(30001)), payments.ErrInvalid, "more than what is left")
+	p, err := s.Payment(ctx, c.PaymentID)
+	s.ok(err, "Payment")
+	if p.Status != payments.PaymentCaptured || p.Refunded != payments.INR(20000) {
+		s.Errorf("after the first part: got %v with %v refunded", p, p.Refunded)
+	}
+	rest, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "the_rest_of_it"})
+	s.ok(err, "refunding the rest")
+	if rest.Amount != payments.INR(30000) {
+		s.Errorf("the rest: got %v, want INR 300.00", rest.Amount)
+	}
+}
+
+func (s *suite) refundedPayment() {
+	c := s.captured()
+	_, err := s.Refund(s.Context(), payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"})
+	s.ok(err, "Refund")
+	_, err = s.VerifyPayment(s.Context(), c)
+	s.wants(err, payments.ErrAlreadyRefunded, "verifying what was given back")
+	_, err = s.Capture(s.Context(), payments.CaptureRequest{PaymentID: c.PaymentID, Amount: amount})
+	s.wants(err, payments.ErrAlreadyRefunded, "capturing what was given back")
+}
+
+func (s *suite) concurrentRefunds() {
+	const callers = 64
+	c := s.captured()
+	ids := make([]string, callers)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			r, err := s.Refund(s.Context(), payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"})
+			if err != nil {
+				s.Errorf("Refund: %v", err)
+				return
+			}
+			ids[i] = r.ID
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			s.Fatalf("one key gave two refunds: %s and %s", ids[0], id)
+		}
+	}
+	p, err := s.Payment(s.Context(), c.PaymentID)
+	s.ok(err, "Payment")
+	if p.Refunded != amount {
+		s.Errorf("refunded: got %v, want %v", p.Refunded, amount)
+	}
+}
+
+func (s *suite) notFound() {
+	ctx, absent := s.Context(), "pay_AAAAAAAAAAAAAA"
+	_, err := s.Payment(ctx, absent)
+	s.wants(err, payments.ErrNotFound, "Payment")
+	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: absent, Amount: amount})
+	s.wants(err, payments.ErrNotFound, "Capture")
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: absent, IdempotencyKey: "cancel_0001"})
+	s.wants(err, payments.ErrNotFound, "Refund")
+}
+
+func (s *suite) cancelled() {
+	c := s.captured()
+	ctx, cancel := context.WithCancel(s.Context())
+	cancel()
+	_, err := s.CreateOrder(ctx, payments.OrderRequest{Amount: amount, Receipt: "bill_late"})
+	s.wants(err, context.Canceled, "CreateOrder")
+	_, err = s.Payment(ctx, c.PaymentID)
+	s.wants(err, context.Canceled, "Payment")
+	_, err = s.VerifyPayment(ctx, c)
+	s.wants(err, context.Canceled, "VerifyPayment")
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"})
+	s.wants(err, context.Canceled, "Refund")
+}
+
+// lostOrder: the call may find out by itself, or say ErrAmbiguous; then the next call finds out.
+func (s *suite) lostOrder() {
+	if s.LoseAnswer == nil {
+		s.Skip("the harness cannot lose an answer")
+	}
+	req := payments.OrderRequest{Amount: amount, Receipt: "bill_lost"}
+	s.LoseAnswer()
+	first, err := s.CreateOrder(s.Context(), req)
+	if err != nil {
+		s.wants(err, payments.ErrAmbiguous, "CreateOrder without an answer")
+	}
+	second, err := s.CreateOrder(s.Context(), req)
+	s.ok(err, "CreateOrder again")
+	if first != nil && first.ID != second.ID {
+		s.Errorf("two orders for one receipt: %s and %s", first.ID, second.ID)
+	}
+	s.pay(second)
+	if third := s.order("bill_lost", ""); third.Status != payments.OrderPaid {
+		s.Errorf("the receipt has a second, unpaid order: %v", third)
+	}
+}
+
+func (s *suite) lostRefund() {
+	if s.LoseAnswer == nil {
+		s.Skip("the harness cannot lose an answer")
+	}
+	c := s.captured()
+	req := payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001", Amount: new(payments.INR(20000))}
+	s.LoseAnswer()
+	if _, err := s.Refund(s.Context(), req); err != nil {
+		s.wants(err, payments.ErrAmbiguous, "Refund without an answer")
+	}
+	_, err := s.Refund(s.Context(), req)
+	s.ok(err, "Refund again")
+	p, err := s.Payment(s.Context(), c.PaymentID)
+	s.ok(err, "Payment")
+	if p.Refunded != payments.INR(20000) {
+		s.Errorf("refunded: got %v, want INR 200.00", p.Refunded)
+	}
+}
+
+func (s *suite) finder() {
+	finder, ok := s.Gateway.(payments.OrderFinder)
+	if !ok {
+		s.Skip("the gateway is no payments.OrderFinder")
+	}
+	ctx, o := s.Context(), s.order("bill_2", payments.CaptureAutomatic)
+	for i := range 3 {
+		s.order(fmt.Sprintf("bill_2%d", i), "") // other receipts that hold this one
+	}
+	found, err := finder.OrderByReceipt(ctx, "bill_2")
+	s.ok(err, "OrderByReceipt")
+	if found.ID != o.ID {
+		s.Errorf("OrderByReceipt: got %s, want %s", found.ID, o.ID)
+	}
+	_, err = finder.OrderByReceipt(ctx, "bill")
+	s.wants(err, payments.ErrNotFound, "a part of a receipt")
+	_, err = finder.Order(ctx, "order_AAAAAAAAAAAAAA")
+	s.wants(err, payments.ErrNotFound, "Order")
+	c := s.pay(o)
+	all, err := finder.OrderPayments(ctx, o.ID)
+	s.ok(err, "OrderPayments")
+	if len(all) != 1 || all[0].ID != c.PaymentID {
+		s.Errorf("OrderPayments: got %v, want %s alone", all, c.PaymentID)
+	}
+	found, err = finder.Order(ctx, o.ID)
+	s.ok(err, "Order")
+	if found.Status != payments.OrderPaid || found.Paid != amount {
+		s.Errorf("Order: got %v with %v paid", found, found.Paid)
+	}
+}
