@@ -125,7 +125,7 @@ func TestHanging(t *testing.T) {
 		}, context.Canceled},
 	}
 	big := message("hanging")
-	big.Content.Files = []notify.File{{Name: "scan.png", ContentType: "image/png", Data: make([]byte, 24<<20)}}
+	big.Content.Files = []notify.File{{Name: "scan.png", ContentType: "image/png", Data: make([]byte, 8<<20)}}
 	for i, p := range places {
 		for way, how := range ways {
 			t.Run(fmt.Sprintf("%s %d/%s", p.stage, i, way), func(t *testing.T) {
@@ -133,6 +133,10 @@ func TestHanging(t *testing.T) {
 				server := startRaw(t, func(s *rawServer) {
 					s.extensions = append(s.extensions, "STARTTLS", "AUTH PLAIN")
 					s.script = script(map[string]string{p.stage: hang})
+					s.wrap = func(_ int, nc net.Conn) net.Conn {
+						_ = nc.(*net.TCPConn).SetReadBuffer(4096) // so that a long message fills the window
+						return nc
+					}
 				})
 				client := newClient(t, server.addr(), func(cfg *smtp.Config) {
 					cfg.TLS, cfg.Username, cfg.Password = server.clientTLS(), "care", notify.NewSecret("letmein")

@@ -1,11 +1,9 @@
 package smtp
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"net/textproto"
 	"strconv"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -179,15 +177,11 @@ func (k *conn) chunk(ctx context.Context, l *letter) error {
 	return k.conclude(ctx, r)
 }
 
-// data sends the message dot-stuffed, with the final dot.
+// data sends the message with a dot more before each line that begins with one,
+// and the final dot. All its lines end with CRLF, the last one too.
 func (k *conn) data(ctx context.Context, l *letter) error {
-	var stuffed bytes.Buffer
-	stuffed.Grow(len(l.body) + len(l.body)/64 + 8)
-	w := bufio.NewWriter(&stuffed)
-	dot := textproto.NewWriter(w).DotWriter()
-	_, _ = dot.Write(l.body) // memory does not fail
-	_ = dot.Close()
-	r, err := k.commit(ctx, stuffed.Bytes())
+	stuffed := bytes.ReplaceAll(l.body, []byte("\r\n."), []byte("\r\n.."))
+	r, err := k.commit(ctx, stuffed, []byte(".\r\n"))
 	if err != nil {
 		return err
 	}

@@ -176,12 +176,19 @@ func (s *Server) Messages() []Message {
 	return slices.Clone(s.messages)
 }
 
+// Reset forgets the messages, and the faults that have not shown.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages, s.faults = nil, nil
+}
+
 // WaitFor returns the first accepted message that match takes, waiting for it
 // until ctx ends.
 func (s *Server) WaitFor(ctx context.Context, match func(Message) bool) (Message, error) {
 	for seen := 0; ; {
 		s.mu.Lock()
-		fresh := s.messages[seen:]
+		fresh := s.messages[min(seen, len(s.messages)):]
 		seen = len(s.messages)
 		if s.arrived == nil {
 			s.arrived = make(chan struct{})

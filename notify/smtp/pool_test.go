@@ -1,0 +1,201 @@
+package smtp_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/smtp"
+	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+)
+
+// Many at once over few connections: each gets its own mail, once.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	fake, client := pair(t, smtptest.Config{}, func(cfg *smtp.Config) { cfg.MaxConns = 4 })
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			msg := message(strconv.Itoa(i))
+			msg.To.Email = fmt.Sprintf("patient%d@example.org", i)
+			msg.Content.Text = fmt.Sprintf("for %d\n", i)
+			if i%8 == 0 {
+				fake.RejectRecipient(msg.To.Email)
+			}
+			_, err := client.Notify(t.Context(), msg)
+			if i%8 == 0 {
+				require.ErrorIs(t, err, notify.ErrRecipient)
+			} else {
+				require.NoError(t, err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, fake.Messages(), 56)
+	require.LessOrEqual(t, fake.Connections(), 4)
+	seen := map[string]bool{}
+	for _, got := range fake.Messages() {
+		var n int
+		_, err := fmt.Sscanf(got.Text, "for %d", &n)
+		require.NoError(t, err)
+		require.Equal(t, []string{fmt.Sprintf("patient%d@example.org", n)}, got.Recipients)
+		require.Equal(t, got.Recipients[0], got.To[0].Address)
+		require.False(t, seen[got.Text])
+		seen[got.Text] = true
+	}
+}
+
+func TestConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		edit func(*smtp.Config)
+		want int
+	}{
+		"kept":                 {nil, 1},
+		"after so many":        {func(cfg *smtp.Config) { cfg.MaxMessages = 2 }, 2},
+		"never kept":           {func(cfg *smtp.Config) { cfg.IdleTimeout = -1 }, 4},
+		"not for its own sake": {func(cfg *smtp.Config) { cfg.MaxConns = 9 }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, client := pair(t, smtptest.Config{}, c.edit)
+			for i := range 4 {
+				_, err := client.Notify(t.Context(), message(strconv.Itoa(i)))
+				require.NoError(t, err)
+			}
+			require.Equal(t, c.want, fake.Connections())
+		})
+	}
+}
+
+func TestIdleConnectionExpires(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(*rawServer) {})
+	client := newClient(t, server.addr(), func(cfg *smtp.Config) { plaintext(cfg); cfg.IdleTimeout = 20 * time.Millisecond })
+	require.NoError(t, client.Verify(t.Context()))
+	require.Eventually(t, func() bool { seen := server.seen(); return seen[len(seen)-1] == "QUIT" }, 5*time.Second, time.Millisecond)
+	require.NoError(t, client.Verify(t.Context()))
+	require.Equal(t, 2, server.count())
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	var noops atomic.Int32
+	server := startRaw(t, func(s *rawServer) {
+		s.script = func(_ int, stage string) string {
+			if stage == "noop" && noops.Add(1) == 2 {
+				return drop
+			}
+			return ""
+		}
+	})
+	client := newClient(t, server.addr(), plaintext)
+	require.NoError(t, client.Verify(t.Context()))
+	require.NoError(t, client.Verify(t.Context()), "a connection that died while idle is no failure")
+	require.Equal(t, 2, server.count())
+	require.Empty(t, server.messages())
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, client.Verify(ctx), context.Canceled)
+}
+
+// While every connection is in use, the next message waits, and no longer than its context.
+func TestWaitingForAConnection(t *testing.T) {
+	t.Parallel()
+	busy := make(chan struct{})
+	server := startRaw(t, func(s *rawServer) {
+		s.script = func(_ int, stage string) string {
+			if stage == "rcpt" {
+				<-busy
+			}
+			return ""
+		}
+	})
+	client := newClient(t, server.addr(), func(cfg *smtp.Config) { plaintext(cfg); cfg.MaxConns = 1 })
+	first := make(chan error, 1)
+	go func() {
+		_, err := client.Notify(context.Background(), message("first"))
+		first <- err
+	}()
+	require.Eventually(t, func() bool { return len(server.seen()) >= 2 }, 5*time.Second, time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	_, err := client.Notify(ctx, message("second"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, notify.ErrUnavailable)
+	close(busy)
+	require.NoError(t, <-first)
+	_, err = client.Notify(t.Context(), message("third"))
+	require.NoError(t, err)
+	require.Equal(t, 1, server.count())
+}
+
+func TestCloseWaits(t *testing.T) {
+	t.Parallel()
+	busy := make(chan struct{})
+	server := startRaw(t, func(s *rawServer) {
+		s.script = func(_ int, stage string) string {
+			if stage == "rcpt" {
+				<-busy
+			}
+			return ""
+		}
+	})
+	client := newClient(t, server.addr(), plaintext)
+	sent := make(chan error, 1)
+	go func() {
+		_, err := client.Notify(context.Background(), message("last"))
+		sent <- err
+	}()
+	require.Eventually(t, func() bool { return len(server.seen()) >= 2 }, 5*time.Second, time.Millisecond)
+	closed := make(chan error, 1)
+	go func() { closed <- client.Close(context.Background()) }()
+	require.Eventually(t, func() bool {
+		_, err := client.Notify(t.Context(), message("late"))
+		return err != nil
+	}, 5*time.Second, time.Millisecond)
+	_, err := client.Notify(t.Context(), message("late"))
+	require.ErrorIs(t, err, notify.ErrClosed)
+	require.ErrorIs(t, client.Verify(t.Context()), notify.ErrClosed)
+	select {
+	case <-closed:
+		t.Fatal("Close did not wait for the message")
+	default:
+	}
+	close(busy)
+	require.NoError(t, <-sent)
+	require.NoError(t, <-closed)
+	require.NoError(t, client.Close(t.Context()), "closing again")
+}
+
+// Close stops waiting when its context ends, and cuts off what is under way.
+func TestCloseCutsOff(t *testing.T) {
+	t.Parallel()
+	for stage, want := range map[string]error{"greeting": notify.ErrUnavailable, "rcpt": notify.ErrUnavailable, "final": notify.ErrAmbiguous} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{stage: hang}) })
+			client := newClient(t, server.addr(), plaintext)
+			sent := make(chan error, 1)
+			go func() {
+				_, err := client.Notify(context.Background(), message("cut"))
+				sent <- err
+			}()
+			require.Eventually(t, func() bool {
+				return server.count() == 1 && (stage != "final" || len(server.messages()) == 1)
+			}, 5*time.Second, time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+			defer cancel()
+			require.ErrorIs(t, client.Close(ctx), context.DeadlineExceeded)
+			require.ErrorIs(t, <-sent, want)
+		})
+	}
+}
