@@ -1,0 +1,101 @@
+package integration_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/ncruces/go-sqlite3/driver"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/store/sqlstore"
+)
+
+// database is one of the databases that the stores are proved on.
+type database struct {
+	name    string
+	driver  string
+	dialect sqlstore.Dialect
+	// dsn returns where it is; it skips the test if it is nowhere.
+	dsn func(t *testing.T) string
+}
+
+var databases = []database{
+	{"SQLite", "sqlite3", sqlstore.SQLite, sqliteFile},
+	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, fromEnv("TELEMED_POSTGRES_DSN", "")},
+	{"MariaDB", "mysql", sqlstore.MySQL, fromEnv("TELEMED_MARIADB_DSN", "")},
+	{"MariaDB with clientFoundRows", "mysql", sqlstore.MySQL, fromEnv("TELEMED_MARIADB_DSN", "clientFoundRows=true")},
+}
+
+// sqliteFile returns a DSN as package sqlstore asks for: write-ahead log and a busy timeout.
+func sqliteFile(t *testing.T) string {
+	return "file:" + filepath.Join(t.TempDir(), "tokens.db") +
+		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
+}
+
+func fromEnv(name, parameter string) func(*testing.T) string {
+	return func(t *testing.T) string {
+		dsn := os.Getenv(name)
+		if dsn == "" {
+			t.Skipf("%s is not set, so there is no such database to test on; .ci/databases starts one", name)
+		}
+		switch {
+		case parameter == "":
+			return dsn
+		case strings.Contains(dsn, "?"):
+			return dsn + "&" + parameter
+		}
+		return dsn + "?" + parameter
+	}
+}
+
+// open returns a pool that is closed with the test.
+func (d database) open(t *testing.T, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(d.driver, dsn)
+	require.NoError(t, err)
+	db.SetMaxOpenConns(8)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}
+
+// table creates a table of the schema that is offered, and drops it with the test.
+func (d database) table(t *testing.T, db *sql.DB) string {
+	t.Helper()
+	name := "tokens_" + strings.ToLower(rand.Text()[:12])
+	_, err := db.ExecContext(t.Context(), sqlstore.Schema(d.dialect, name))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_, err := db.ExecContext(ctx, "DROP TABLE "+name)
+		require.NoError(t, err)
+	})
+	return name
+}
+
+// store returns an empty store of this database.
+func (d database) store(t *testing.T, db *sql.DB) *sqlstore.Store {
+	t.Helper()
+	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: d.dialect, Table: d.table(t, db)})
+	require.NoError(t, err)
+	return tokens
+}
+
+// each runs test on every database.
+func each(t *testing.T, test func(t *testing.T, d database, db *sql.DB)) {
+	t.Helper()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, d, d.open(t, d.dsn(t)))
+		})
+	}
+}
