@@ -1,0 +1,154 @@
+package googlemeettest
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"net/mail"
+	"strings"
+	"time"
+)
+
+// checkEvent refuses what Google refuses, with its words.
+func checkEvent(doc object) *reply {
+	if id, given := doc["id"]; given && !validID(id) {
+		return new(apiError(http.StatusBadRequest, "invalid", "Invalid resource id value."))
+	}
+	start, failure := checkTime(doc, "start")
+	if failure != nil {
+		return failure
+	}
+	end, failure := checkTime(doc, "end")
+	if failure != nil {
+		return failure
+	}
+	if end.Before(start) {
+		return new(apiError(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty."))
+	}
+	return checkAttendees(doc)
+}
+
+// validID: 5 to 1024 of a-v and 0-9.
+func validID(id any) bool {
+	text, ok := id.(string)
+	return ok && len(text) >= 5 && len(text) <= 1024 && strings.Trim(text, "0123456789abcdefghijklmnopqrstuv") == ""
+}
+
+func newID() string {
+	return strings.ToLower(strings.NewReplacer("W", "0", "X", "1", "Y", "8", "Z", "9").Replace(rand.Text()))
+}
+
+func checkTime(doc object, name string) (time.Time, *reply) {
+	at, _ := doc[name].(object)
+	clock, timed := at["dateTime"].(string)
+	date, dated := at["date"].(string)
+	if !timed && !dated {
+		return time.Time{}, new(apiError(http.StatusBadRequest, "required", "Missing "+name+" time."))
+	}
+	invalid := new(apiError(http.StatusBadRequest, "invalid", "Invalid "+name+" time."))
+	if timed && dated {
+		return time.Time{}, invalid
+	}
+	zone := time.UTC
+	if named, ok := at["timeZone"].(string); ok {
+		loaded, err := time.LoadLocation(named)
+		if err != nil || named == "Local" || named == "" {
+			return time.Time{}, new(apiError(http.StatusBadRequest, "invalid", "Invalid time zone definition for "+name+" time."))
+		}
+		zone = loaded
+	}
+	parsed, err := time.ParseInLocation(time.RFC3339, clock, zone)
+	if dated {
+		parsed, err = time.ParseInLocation(time.DateOnly, date, zone)
+	}
+	if err != nil {
+		return time.Time{}, invalid
+	}
+	return parsed, nil
+}
+
+func checkAttendees(doc object) *reply {
+	attendees, _ := doc["attendees"].([]any)
+	for _, item := range attendees {
+		attendee, _ := item.(object)
+		email, _ := attendee["email"].(string)
+		if address, err := mail.ParseAddress(email); err != nil || address.Address != email {
+			return new(apiError(http.StatusBadRequest, "invalid", "Invalid attendee email."))
+		}
+	}
+	return nil
+}
+
+// Event is an event as it stands in a calendar.
+type Event struct {
+	// ID is the event's id.
+	ID string
+	// Account is the address of the account, Calendar the id of its calendar.
+	Account, Calendar string
+	// Summary and Description are what whoever sees the calendar reads.
+	Summary, Description string
+	// Start and End are in the event's time zone.
+	Start, End time.Time
+	// Status is "confirmed" or "cancelled".
+	Status string
+	// Visibility is "private", or empty.
+	Visibility string
+	// JoinURL leads to the room; empty if there is none (yet).
+	JoinURL string
+	// Attendees are addresses of the guests.
+	Attendees []string
+	// Private are the application's own properties.
+	Private map[string]string
+	// JSON is the whole document.
+	JSON string
+}
+
+// Events returns all events of all accounts, cancelled ones too: an account's in the order in which they were made.
+func (s *Server) Events() []Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Event
+	for _, account := range s.accounts {
+		for _, e := range account.order {
+			all = append(all, view(account.email, e))
+		}
+	}
+	return all
+}
+
+func view(email string, e *event) Event {
+	encoded, _ := json.Marshal(e.doc) // it was JSON
+	var doc struct {
+		ID, Summary, Description, Status, Visibility, HangoutLink string
+		Start, End                                                struct{ DateTime, Date, TimeZone string }
+		Attendees                                                 []struct{ Email string }
+		ExtendedProperties                                        struct{ Private map[string]string }
+	}
+	_ = json.Unmarshal(encoded, &doc)
+	shown := Event{
+		ID: doc.ID, Account: email, Calendar: e.calendar, Summary: doc.Summary, Description: doc.Description, Status: doc.Status,
+		Visibility: doc.Visibility, JoinURL: doc.HangoutLink, Private: doc.ExtendedProperties.Private, JSON: string(encoded),
+	}
+	shown.Start, _ = checkTime(e.doc, "start")
+	shown.End, _ = checkTime(e.doc, "end")
+	for _, attendee := range doc.Attendees {
+		shown.Attendees = append(shown.Attendees, attendee.Email)
+	}
+	return shown
+}
+
+// Edit changes an event as its owner does by hand, with the semantics of events.patch.
+func (s *Server) Edit(eventID string, change map[string]any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, account := range s.accounts {
+		for _, e := range account.order {
+			if e.doc["id"] == eventID {
+				merge(e.doc, clone(change))
+				s.touch(e)
+				return nil
+			}
+		}
+	}
+	return ErrNoEvent
+}

@@ -1,0 +1,188 @@
+package googlemeettest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Fault is something that goes wrong with one call. A Status answers in place of the call, which is then not
+// done; Drop does it and loses the answer.
+type Fault struct {
+	// Op is the call that it is for, as in Request. If empty, the next call of the Calendar API.
+	Op string
+	// Status is answered with an error body of Google's that gives Reason.
+	Status int
+	Reason string
+	// Message stands in the error body beside Reason.
+	Message string
+	// RetryAfter is sent as a header, in seconds, rounded up.
+	RetryAfter time.Duration
+	// Body is sent as it is, as HTML, in place of Google's error body: a proxy in between.
+	Body string
+	// Drop does the call, then closes the connection without an answer.
+	Drop bool
+	// Delay is waited for first.
+	Delay time.Duration
+}
+
+// Inject makes coming calls go wrong, each fault once, in order.
+func (s *Server) Inject(faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, faults...)
+}
+
+// FailNext makes the next calls of the Calendar API fail with status, one for each reason; at least one.
+func (s *Server) FailNext(status int, reasons ...string) {
+	if len(reasons) == 0 {
+		reasons = []string{""}
+	}
+	for _, reason := range reasons {
+		s.Inject(Fault{Status: status, Reason: reason})
+	}
+}
+
+// DropNext does the next call of op and loses its answer.
+func (s *Server) DropNext(op string) { s.Inject(Fault{Op: op, Drop: true}) }
+
+func (s *Server) fault(op string) (Fault, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, fault := range s.faults {
+		if fault.Op == op || fault.Op == "" && op != "token" && op != "revoke" {
+			s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
+			return fault, true
+		}
+	}
+	return Fault{}, false
+}
+
+// incoming is a call with its body read.
+type incoming struct {
+	*http.Request
+	body []byte
+}
+
+// reply is an answer before it is sent.
+type reply struct {
+	status int
+	doc    any // nil: no body
+	header map[string]string
+	html   string
+}
+
+const maxBody = 1 << 20
+
+// op serves a call: it reads, fails as told, answers and records.
+func (s *Server) op(name string, handle func(*incoming) reply) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		in := &incoming{Request: r, body: body}
+		fault, _ := s.fault(name)
+		if fault.Delay > 0 && !s.wait(r, fault.Delay) {
+			panic(http.ErrAbortHandler)
+		}
+		var out reply
+		switch {
+		case err != nil:
+			out = apiError(http.StatusRequestEntityTooLarge, "uploadTooLarge", "Request is too large.")
+		case fault.Status != 0:
+			out = fault.reply()
+		default:
+			out = handle(in)
+		}
+		if fault.Drop {
+			out.status = 0
+		}
+		s.record(name, in, out.status)
+		if fault.Drop {
+			panic(http.ErrAbortHandler) // net/http closes the connection, and says nothing
+		}
+		out.send(w)
+	}
+}
+
+func (s *Server) wait(r *http.Request, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+	case <-s.closed:
+	}
+	return false
+}
+
+func (s *Server) record(name string, in *incoming, status int) {
+	header := in.Header.Clone()
+	header.Del("Authorization")
+	request := Request{Op: name, Method: in.Method, Path: in.URL.Path, Query: in.URL.RawQuery, Header: header, Status: status}
+	if name != "token" && name != "revoke" {
+		request.Body = string(in.body)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, request)
+}
+
+func (f Fault) reply() reply {
+	out := reply{status: f.Status, html: f.Body}
+	if f.Body == "" {
+		message := f.Message
+		if message == "" {
+			message = http.StatusText(f.Status)
+		}
+		out = apiError(f.Status, f.Reason, message)
+	}
+	if f.Op == "token" && f.Body == "" {
+		out = oauthError(f.Status, f.Reason, f.Message)
+	}
+	if f.RetryAfter > 0 {
+		out.header = map[string]string{"Retry-After": strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds())))}
+	}
+	return out
+}
+
+func (out reply) send(w http.ResponseWriter) {
+	for name, value := range out.header {
+		w.Header().Set(name, value)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	switch {
+	case out.html != "":
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		w.WriteHeader(out.status)
+		_, _ = io.WriteString(w, out.html)
+	case out.doc == nil:
+		w.WriteHeader(out.status)
+	default:
+		var body bytes.Buffer
+		_ = json.NewEncoder(&body).Encode(out.doc) // documents are JSON by origin
+		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+		w.WriteHeader(out.status)
+		_, _ = w.Write(body.Bytes())
+	}
+}
+
+// object is a JSON object.
+type object = map[string]any
+
+// apiError is the error body of the Calendar API.
+// See https://developers.google.com/workspace/calendar/api/guides/errors.
+func apiError(status int, reason, message string) reply {
+	failure := object{"code": status, "message": message}
+	if reason != "" {
+		item := object{"domain": "global", "reason": reason, "message": message}
+		if reason == "rateLimitExceeded" || reason == "userRateLimitExceeded" || reason == "quotaExceeded" {
+			item["domain"] = "usageLimits"
+		}
+		failure["errors"] = []any{item}
+	}
+	return reply{status: status, doc: object{"error": failure}}
+}

@@ -1,0 +1,121 @@
+package googlemeet_test
+
+import (
+	"context"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
+	"github.com/telemed-go/telemed/meet/meettest"
+	"github.com/telemed-go/telemed/store"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+const (
+	doctor   = "dr-rao"
+	callback = "http://127.0.0.1:3001/oauth/google/callback"
+)
+
+// clinic is a client with a doctor connected to a fake Google.
+type clinic struct {
+	*googlemeet.Client
+	fake   *googlemeettest.Server
+	tokens store.TokenStore
+}
+
+func config(t *testing.T, fake *googlemeettest.Server, tokens store.TokenStore) googlemeet.Config {
+	return googlemeet.Config{
+		ClientID: fake.ClientID(), ClientSecret: store.NewSecret(fake.ClientSecret()), RedirectURL: callback,
+		Tokens: tokens, Endpoints: fake.Endpoints(), HTTPClient: newHTTPClient(t), RetryWait: time.Millisecond,
+	}
+}
+
+func newClient(t *testing.T, cfg googlemeet.Config) *googlemeet.Client {
+	t.Helper()
+	client, err := googlemeet.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close(context.Background()) })
+	return client
+}
+
+// open returns a clinic whose doctor is connected. adjust changes the configuration first.
+func open(t *testing.T, adjust ...func(*googlemeet.Config)) *clinic {
+	t.Helper()
+	fake, tokens := googlemeettest.NewServer(t), store.NewMemory()
+	cfg := config(t, fake, tokens)
+	for _, f := range adjust {
+		f(&cfg)
+	}
+	c := &clinic{newClient(t, cfg), fake, tokens}
+	c.connect(t, doctor, googlemeettest.Consent{})
+	return c
+}
+
+// consent walks the consent page and returns the token.
+func (c *clinic) consent(t *testing.T, consent googlemeettest.Consent) (store.Token, error) {
+	t.Helper()
+	oauth, verifier := c.OAuth(), oauth2.GenerateVerifier()
+	back, err := c.fake.Answer(oauth.AuthCodeURL("state-1", verifier), consent)
+	require.NoError(t, err)
+	u, err := url.Parse(back)
+	require.NoError(t, err)
+	require.Equal(t, "state-1", u.Query().Get("state"))
+	require.Equal(t, oauth.Issuer, u.Query().Get("iss"))
+	return oauth.Exchange(t.Context(), u.Query().Get("code"), verifier)
+}
+
+func (c *clinic) connect(t *testing.T, hostID string, consent googlemeettest.Consent) {
+	t.Helper()
+	token, err := c.consent(t, consent)
+	require.NoError(t, err)
+	require.NoError(t, store.Set(t.Context(), c.tokens, key(hostID), token))
+}
+
+func key(hostID string) store.Key {
+	return store.Key{Provider: googlemeet.ProviderName, Subject: hostID}
+}
+
+// kolkata is a zone with a half-hour offset.
+func kolkata(t *testing.T) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation("Asia/Kolkata")
+	require.NoError(t, err)
+	return zone
+}
+
+func request(t *testing.T, key string) meet.Request {
+	t.Helper()
+	start := time.Now().Add(48 * time.Hour).In(kolkata(t)).Truncate(time.Hour)
+	return meet.Request{Key: key, Start: start, Duration: 30 * time.Minute}
+}
+
+func (c *clinic) create(t *testing.T, req meet.Request) *meet.Meeting {
+	t.Helper()
+	m, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	return m
+}
+
+// failure returns the *Error behind err.
+func failure(t *testing.T, err error) *googlemeet.Error {
+	t.Helper()
+	require.Error(t, err)
+	e, ok := err.(*googlemeet.Error)
+	require.True(t, ok, "%T: %v", err, err)
+	return e
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	meettest.Run(t, func(t *testing.T) meettest.Harness {
+		return meettest.Harness{Provider: open(t), HostID: doctor, Stranger: "dr-who"}
+	})
+}
