@@ -1,0 +1,74 @@
+// Command whatsapp tells a patient on WhatsApp that an appointment is confirmed.
+//
+// Without an account it talks to the API on loopback. With WHATSAPP_ACCESS_TOKEN
+// and WHATSAPP_PHONE_NUMBER_ID set it sends a true message to the E.164 number in
+// its argument; the template appointment_confirmed must be approved there (see package template).
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+	_ "time/tzdata" // so that zones are known everywhere
+
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/template"
+	"github.com/telemed-go/telemed/notify/whatsapp"
+	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout, os.Getenv, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, getenv func(string) string, args []string) error {
+	kolkata, err := time.LoadLocation("Asia/Kolkata")
+	if err != nil {
+		return err
+	}
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata})
+	if err != nil {
+		return err
+	}
+	cfg := whatsapp.Config{
+		PhoneNumberID: getenv("WHATSAPP_PHONE_NUMBER_ID"), Token: notify.NewSecret(getenv("WHATSAPP_ACCESS_TOKEN")), Renderer: words,
+	}
+	var fake *whatsapptest.Server
+	if cfg.Token.IsZero() {
+		if fake, err = whatsapptest.Start(whatsapptest.Config{}); err != nil {
+			return err
+		}
+		defer fake.Close()
+		cfg.BaseURL, cfg.PhoneNumberID, cfg.Token = fake.URL(), fake.PhoneNumberID(), notify.NewSecret(fake.Token())
+	}
+	chat, err := whatsapp.New(cfg)
+	if err != nil {
+		return err
+	}
+	receipt, err := chat.Notify(ctx, notify.Message{
+		Key:      "appt-42/confirmed",
+		To:       notify.Recipient{Name: "आशा राव", Phone: cmp.Or(append(args, "+919876543210")...), Locale: "hi-IN", Zone: kolkata},
+		Template: template.Confirmed,
+		Data: template.Appointment{
+			Key: "appt-42", Patient: "आशा राव", Doctor: "डॉ. मेहता", JoinURL: "https://meet.example/abc-defg-hij",
+			Start: time.Now().In(kolkata).AddDate(0, 0, 1).Truncate(time.Hour), Duration: 30 * time.Minute,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "accepted by", receipt.Channel, "as", receipt.ID)
+	if fake != nil {
+		fmt.Fprintf(out, "the patient reads:\n\n%s\n", fake.Messages()[0].Text)
+	}
+	return nil
+}
