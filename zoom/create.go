@@ -76,7 +76,7 @@ func (s *session) create(ctx context.Context, mark string, req meet.Request) (*m
 	if made.Password == nil || *made.Password != passcode { // another process was first, or the account sets its own
 		return made, s.accept(made, req)
 	}
-	fields := append(made.misplaced(req), s.overridden(made)...)
+	fields := append(made.misplaced(req, time.Now()), s.overridden(made)...)
 	if fields == nil {
 		return made, nil
 	}
@@ -92,7 +92,7 @@ func (s *session) create(ctx context.Context, mark string, req meet.Request) (*m
 // and the transport would believe them.
 func (s *session) post(ctx context.Context, mark, passcode string, req meet.Request) (*meeting, error) {
 	body := newMeeting{
-		schedule: newSchedule(req), Type: scheduled, Agenda: mark, Password: passcode, Settings: s.settings,
+		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: passcode, Settings: s.settings,
 	}
 	var made meeting
 	call := rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}
@@ -130,7 +130,7 @@ func (s *session) oldest(ctx context.Context, mark string, made *meeting) *meeti
 
 // accept says whether an earlier meeting is what is asked for now.
 func (s *session) accept(found *meeting, req meet.Request) error {
-	if fields := found.misplaced(req); fields != nil {
+	if fields := found.misplaced(req, time.Now()); fields != nil {
 		return &Error{Op: s.op, Fields: fields, MeetingID: found.id(), kinds: []error{meet.ErrConflict}, err: errMoved}
 	}
 	if fields := s.overridden(found); fields != nil {

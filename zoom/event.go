@@ -165,7 +165,7 @@ func parseEvent(raw []byte) (Event, error) {
 	if payload := n.Payload.value; payload != nil {
 		e.AccountID, e.UserID = string(payload.AccountID), string(payload.UserID)
 		if e.Time.IsZero() {
-			e.Time = cmpTime(moment(payload.Deauthorized), moment(payload.EventTS))
+			e.Time = either(moment(payload.Deauthorized), moment(payload.EventTS))
 		}
 		identity = append(identity, e.AccountID, e.UserID, string(payload.EventTS), string(payload.Deauthorized))
 		if object := payload.Object.value; object != nil {
@@ -178,6 +178,9 @@ func parseEvent(raw []byte) (Event, error) {
 
 // readMeeting fills in what the event is about, and returns what tells it from another one.
 func (e *Event) readMeeting(object *notifiedMeeting) []string {
+	if strings.HasPrefix(e.Name, "user.") {
+		e.UserID = string(object.ID)
+	}
 	if !strings.HasPrefix(e.Name, "meeting.") && !strings.HasPrefix(e.Name, "recording.") {
 		return []string{string(object.ID), string(object.UUID)}
 	}
@@ -232,7 +235,7 @@ func moment(text flexText) time.Time {
 	return time.Time{}
 }
 
-func cmpTime(first, second time.Time) time.Time {
+func either(first, second time.Time) time.Time {
 	if first.IsZero() {
 		return second
 	}

@@ -106,7 +106,7 @@ func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.
 		return nil, err
 	}
 	req = req.Normal()
-	patch := rest.Request{Method: http.MethodPatch, Path: rest.Path("meetings", meetingID), JSON: newSchedule(req)}
+	patch := rest.Request{Method: http.MethodPatch, Path: rest.Path("meetings", meetingID), JSON: newSchedule(req, time.Now())}
 	changed := s.write(rest.Repeatable(ctx), patch, nil) // the whole new state: twice is once
 	if changed != nil && !errors.Is(changed, meet.ErrAmbiguous) {
 		return nil, changed
@@ -117,10 +117,10 @@ func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.
 		return nil, err
 	case err != nil: // changed or not, nobody has seen it
 		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{meet.ErrAmbiguous}, err: hidden(ctx, err)}
-	case changed != nil && (found.misplaced(req) != nil || found.Topic != req.Topic):
+	case changed != nil && (found.misplaced(req, time.Now()) != nil || found.Topic != req.Topic):
 		return nil, changed
 	}
-	if fields := found.misplaced(req); fields != nil {
+	if fields := found.misplaced(req, time.Now()); fields != nil {
 		return nil, s.mismatch(found, fields)
 	}
 	return found.in(req.Start.Location()), nil
@@ -181,18 +181,6 @@ func checkID(op, id string) error {
 		return fault.Invalid("zoom: "+op, "meetingID", "is not a Zoom meeting's: those are digits")
 	}
 	return nil
-}
-
-// misplaced names the fields of the schedule in which m differs from req, which must be normal.
-func (m *meeting) misplaced(req meet.Request) []string {
-	var fields []string
-	if !m.start().Equal(req.Start) {
-		fields = append(fields, "start_time")
-	}
-	if time.Duration(m.Duration)*time.Minute != req.Duration {
-		fields = append(fields, "duration")
-	}
-	return fields
 }
 
 // mismatch is the error about a meeting that exists, but otherwise than asked for.

@@ -33,11 +33,19 @@ type newMeeting struct {
 	Settings map[string]any `json:"settings"`
 }
 
-// newSchedule returns what Zoom is told of req, which must be normal.
-func newSchedule(req meet.Request) schedule {
+// near is how far the start of a visit that begins right now may be moved.
+const near = 2 * time.Minute
+
+// newSchedule returns what Zoom is told of req, which must be normal. A start that has just passed
+// is moved on a little: Zoom would make its own "now" of it, and ignore it in an update.
+func newSchedule(req meet.Request, now time.Time) schedule {
+	start := req.Start
+	if soon := now.Add(15 * time.Second); start.Before(soon) {
+		start = soon
+	}
 	return schedule{
 		Topic:     req.Topic,
-		StartTime: req.Start.UTC().Format(timeFormat),
+		StartTime: start.UTC().Format(timeFormat),
 		TimeZone:  meet.ZoneName(req.Start),
 		Duration:  int(req.Duration / time.Minute),
 	}
@@ -68,6 +76,19 @@ func (m *meeting) start() time.Time {
 		return time.Time{}
 	}
 	return at
+}
+
+// misplaced names the fields of the schedule in which m differs from req, which must be normal.
+func (m *meeting) misplaced(req meet.Request, now time.Time) []string {
+	var fields []string
+	moved := m.start().Sub(req.Start).Abs()
+	if moved > near || moved > 0 && req.Start.Sub(now).Abs() > near {
+		fields = append(fields, "start_time")
+	}
+	if time.Duration(m.Duration)*time.Minute != req.Duration {
+		fields = append(fields, "duration")
+	}
+	return fields
 }
 
 // in returns the meeting with its start in zone, or if that is nil in the zone that Zoom tells.

@@ -1,0 +1,343 @@
+package zoomtest
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Meeting is a meeting as the fake has it.
+type Meeting struct {
+	ID   int64
+	UUID string
+	// HostID is the Zoom user's.
+	HostID, Topic, Agenda, TimeZone, Password string
+	Start                                     time.Time
+	Duration                                  time.Duration
+	CreatedAt                                 time.Time
+	// Settings are those in force, the locked ones among them.
+	Settings map[string]any
+	// Started is true while it goes on, Deleted once it was deleted.
+	Started, Deleted bool
+}
+
+type meeting struct {
+	Meeting
+	kind     int
+	pwd, zak string
+}
+
+// Meetings returns all meetings that were made, in order, the deleted ones too.
+func (s *Server) Meetings() []Meeting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Meeting
+	for _, m := range s.meetings {
+		found := m.Meeting
+		found.Settings = maps.Clone(m.Settings)
+		all = append(all, found)
+	}
+	return all
+}
+
+// Delete deletes a meeting as a doctor does in Zoom's own pages.
+func (s *Server) Delete(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.find(strconv.FormatInt(id, 10)); m != nil {
+		m.Deleted = true
+	}
+}
+
+// Edit changes a meeting as a doctor does in Zoom's own pages.
+func (s *Server) Edit(id int64, change func(m *Meeting)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.find(strconv.FormatInt(id, 10)); m != nil {
+		change(&m.Meeting)
+	}
+}
+
+func (s *Server) find(id string) *meeting {
+	for _, m := range s.meetings {
+		if strconv.FormatInt(m.ID, 10) == id && !m.Deleted {
+			return m
+		}
+	}
+	return nil
+}
+
+// refuse answers as Zoom's API does, naming fields if there are any.
+func refuse(w http.ResponseWriter, status, code int, message string, fields ...string) {
+	body := map[string]any{"code": code, "message": message}
+	var problems []map[string]string
+	for _, field := range fields {
+		problems = append(problems, map[string]string{"field": field, "message": "Invalid parameter: " + field + "."})
+	}
+	if problems != nil {
+		body["errors"] = problems
+	}
+	writeJSON(w, status, body)
+}
+
+func (s *Server) me(w http.ResponseWriter, r *http.Request, user User) {
+	if !mine(w, r) {
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"id": user.ID, "account_id": user.AccountID, "email": user.Email, "display_name": user.Name,
+		"type": 2, "status": "active", "timezone": "Asia/Kolkata", "pmi": 1234567890,
+	})
+}
+
+// mine lets only "me" through: all that a user's own token may name.
+func mine(w http.ResponseWriter, r *http.Request) bool {
+	if r.PathValue("user") == "me" {
+		return true
+	}
+	refuse(w, http.StatusBadRequest, 4700, "Invalid access token, does not contain scopes.")
+	return false
+}
+
+// count books one of the user's creates and updates of the day.
+func (s *Server) count(w http.ResponseWriter, user User) bool {
+	day := user.ID + " " + time.Now().UTC().Format(time.DateOnly)
+	if s.spent[day] >= s.cfg.DailyLimit {
+		// Zoom's headers speak of another limit, and there is no Retry-After.
+		w.Header().Set("X-Ratelimit-Category", "Light")
+		w.Header().Set("X-Ratelimit-Limit", "6000")
+		w.Header().Set("X-Ratelimit-Remaining", "5893")
+		refuse(w, http.StatusTooManyRequests, 429, fmt.Sprintf("You have exceeded the daily rate limit (%d) of Meeting Create/Update API "+
+			"requests permitted for this particular user. You may resume these requests at GMT 00:00:00.", s.cfg.DailyLimit))
+		return false
+	}
+	s.spent[day]++
+	return true
+}
+
+func (s *Server) create(w http.ResponseWriter, r *http.Request, user User) {
+	if !mine(w, r) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, ok := readBody(w, r)
+	if !ok || !s.count(w, user) {
+		return
+	}
+	m := &meeting{kind: 2, pwd: rand.Text(), zak: rand.Text()}
+	m.Meeting = Meeting{
+		ID: 82_000_000_000 + int64(len(s.meetings)) + 1, UUID: newUUID(), HostID: user.ID, Topic: "Zoom Meeting",
+		TimeZone: "UTC", Start: now(), Duration: time.Hour, CreatedAt: time.Now().UTC(), Settings: portalSettings(),
+	}
+	s.apply(m, body)
+	if body.StartTime != nil {
+		if at, ok := body.start(); ok {
+			m.Start = at
+		}
+	}
+	s.meetings = append(s.meetings, m)
+	writeJSON(w, http.StatusCreated, s.wire(m))
+}
+
+// apply sets what a body has, save the start.
+func (s *Server) apply(m *meeting, body *meetingBody) {
+	set(&m.Topic, body.Topic)
+	set(&m.Agenda, body.Agenda)
+	set(&m.TimeZone, body.TimeZone)
+	set(&m.Password, body.Password)
+	set(&m.kind, body.Type)
+	if body.Duration != nil {
+		m.Duration = time.Duration(*body.Duration) * time.Minute
+	}
+	maps.Copy(m.Settings, body.Settings)
+	maps.Copy(m.Settings, s.cfg.Locked)
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// owned returns the meeting in the path if it is the user's.
+func (s *Server) owned(w http.ResponseWriter, r *http.Request, user User) *meeting {
+	id := r.PathValue("id")
+	if _, err := strconv.ParseInt(id, 10, 64); err != nil {
+		refuse(w, http.StatusBadRequest, 300, "Invalid meeting id.")
+		return nil
+	}
+	m := s.find(id)
+	if m == nil || m.HostID != user.ID {
+		refuse(w, http.StatusNotFound, 3001, "Meeting does not exist: "+id+".")
+		return nil
+	}
+	return m
+}
+
+func (s *Server) get(w http.ResponseWriter, r *http.Request, user User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.owned(w, r, user); m != nil {
+		writeJSON(w, http.StatusOK, s.wire(m))
+	}
+}
+
+func (s *Server) update(w http.ResponseWriter, r *http.Request, user User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.owned(w, r, user)
+	if m == nil {
+		return
+	}
+	body, ok := readBody(w, r)
+	if !ok || !s.count(w, user) {
+		return
+	}
+	s.apply(m, body)
+	if body.StartTime != nil {
+		if at, ok := body.start(); ok && at.After(time.Now()) { // else it is silently ignored
+			m.Start = at
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) remove(w http.ResponseWriter, r *http.Request, user User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.owned(w, r, user)
+	switch {
+	case m == nil:
+	case m.Started:
+		refuse(w, http.StatusBadRequest, 3002, "Meeting is in progress.")
+	default:
+		m.Deleted = true
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request, user User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.owned(w, r, user)
+	if m == nil {
+		return
+	}
+	var body struct {
+		Action string `json:"action"`
+	}
+	switch {
+	case json.NewDecoder(r.Body).Decode(&body) != nil || body.Action != "end":
+		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "action")
+	case !m.Started:
+		refuse(w, http.StatusBadRequest, 3000, "This meeting has not started.")
+	default:
+		m.Started = false
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// list shows a page of the user's meetings, those that began 30 days ago or longer left out.
+func (s *Server) list(w http.ResponseWriter, r *http.Request, user User) {
+	if !mine(w, r) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	query := r.URL.Query()
+	size, err := strconv.Atoi(cmp.Or(query.Get("page_size"), "30"))
+	offset, offsetErr := strconv.Atoi(cmp.Or(query.Get("next_page_token"), "0"))
+	kinds := []string{"scheduled", "upcoming", "upcoming_meetings", "live", "previous_meetings"}
+	switch {
+	case err != nil || size < 1 || size > 300:
+		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "page_size")
+		return
+	case offsetErr != nil || offset < 0:
+		refuse(w, http.StatusBadRequest, 300, "The next page token is invalid or expired.")
+		return
+	case !slices.Contains(kinds, cmp.Or(query.Get("type"), "scheduled")):
+		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "type")
+		return
+	}
+	listed := s.listed(user, query.Get("type"))
+	size = min(size, s.cfg.MaxPage)
+	page := map[string]any{"page_size": size, "total_records": len(listed), "next_page_token": ""}
+	begin, end := min(offset, len(listed)), min(offset+size, len(listed))
+	if end < len(listed) {
+		page["next_page_token"] = strconv.Itoa(end)
+	}
+	page["meetings"] = listed[begin:end]
+	writeJSON(w, http.StatusOK, page)
+}
+
+func (s *Server) listed(user User, kind string) []map[string]any {
+	at := time.Now()
+	listed := []map[string]any{}
+	for _, m := range s.meetings {
+		visible := m.HostID == user.ID && !m.Deleted && at.Sub(m.CreatedAt) >= s.cfg.ListLag
+		over := !m.Started && m.Start.Add(m.Duration).Before(at)
+		switch kind {
+		case "upcoming", "upcoming_meetings":
+			visible = visible && !over && m.Start.Before(at.AddDate(0, 6, 0))
+		case "live":
+			visible = visible && m.Started
+		case "previous_meetings":
+			visible = visible && over
+		default:
+			visible = visible && m.Start.After(at.AddDate(0, 0, -30))
+		}
+		if visible {
+			listed = append(listed, s.wireItem(m))
+		}
+	}
+	return listed
+}
+
+// wireItem is a meeting in a list: without password, settings and host link, its agenda cut.
+func (s *Server) wireItem(m *meeting) map[string]any {
+	agenda := []rune(m.Agenda)
+	return map[string]any{
+		"id": m.ID, "uuid": m.UUID, "host_id": m.HostID, "topic": m.Topic, "type": m.kind,
+		"agenda": string(agenda[:min(len(agenda), 250)]), "start_time": m.Start.Format(utcForm),
+		"duration": int(m.Duration / time.Minute), "timezone": m.TimeZone,
+		"created_at": m.CreatedAt.Format(utcForm), "join_url": s.joinURL(m),
+	}
+}
+
+func (s *Server) wire(m *meeting) map[string]any {
+	item := s.wireItem(m)
+	maps.Copy(item, map[string]any{
+		"agenda": m.Agenda, "password": m.Password, "h323_password": m.Password, "pstn_password": "123456",
+		"encrypted_password": m.pwd, "host_email": s.email(m.HostID), "status": "waiting",
+		"start_url": fmt.Sprintf("%s/s/%d?zak=%s", s.url, m.ID, m.zak), "settings": m.Settings,
+	})
+	if m.Started {
+		item["status"] = "started"
+	}
+	return item
+}
+
+func (s *Server) joinURL(m *meeting) string { return fmt.Sprintf("%s/j/%d?pwd=%s", s.url, m.ID, m.pwd) }
+
+func (s *Server) email(userID string) string {
+	user, _ := s.user(userID)
+	return user.Email
+}
+
+// portalSettings are what a user's own defaults are: the opposite of careful.
+func portalSettings() map[string]any {
+	return map[string]any{
+		"waiting_room": false, "join_before_host": true, "use_pmi": false, "auto_recording": "none",
+		"approval_type": 2, "email_notification": true, "encryption_type": "enhanced_encryption",
+		"auto_start_meeting_summary": false, "auto_start_ai_companion_questions": false,
+	}
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

@@ -1,0 +1,257 @@
+// Package zoomtest is Zoom on loopback, for tests and examples of hosts that use package zoom:
+// a consent page, rotating refresh tokens, meetings, webhooks, and faults on demand.
+//
+//	fake := zoomtest.NewServer(t)
+//	z, err := zoom.New(zoom.Config{
+//		ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(), Endpoints: fake.Endpoints(),
+//		RedirectURL: "http://127.0.0.1:3001/callback", Tokens: store.NewMemory(),
+//	})
+//
+// A doctor who clicks "Allow" is [Server.Authorize]. What arrived is in [Server.Requests] and
+// [Server.Meetings]. [Server.FailNext], [Server.DropResponse] and [Server.Delay] make an operation fail.
+//
+// The fake is as strict as Zoom and in the same places as careless: a start in the past or in
+// another form than Zoom's silently becomes "now".
+package zoomtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/zoom"
+)
+
+// Config configures a Server. The zero value is ready to use.
+type Config struct {
+	// ClientID, ClientSecret and WebhookSecret are the app's. If empty, "zoomtest-client", "zoomtest-secret" and "zoomtest-webhook".
+	ClientID      string
+	ClientSecret  string
+	WebhookSecret string
+	// RedirectURLs are registered with the app. If empty, any is.
+	RedirectURLs []string
+	// Users have Zoom accounts; the first one consents unless another is chosen. If empty, one: DefaultUser.
+	Users []User
+	// Scopes are registered with the app. If nil, zoom.DefaultScopes.
+	Scopes []string
+	// Grant, if not nil, is what a consent gives, whatever was asked for.
+	Grant []string
+	// TokenTTL is how long access tokens live. If 0, 3599 seconds.
+	TokenTTL time.Duration
+	// APIURL is told with each token as the account's region. If empty, the server's own.
+	APIURL string
+	// DailyLimit is how often a user's meetings may be made and changed a day. If 0, 100.
+	DailyLimit int
+	// Locked are settings that the account's administrator has locked: they replace what is asked for.
+	Locked map[string]any
+	// MaxPage is how many meetings are listed a page at most. If 0, 300.
+	MaxPage int
+	// ListLag is how long a new meeting is missing from lists. If 0, it is there at once.
+	ListLag time.Duration
+}
+
+// User is somebody with a Zoom account.
+type User struct {
+	// ID is Zoom's id of the user, AccountID that of the hospital's account.
+	ID, AccountID string
+	// Email and Name are shown on the consent page.
+	Email, Name string
+}
+
+// DefaultUser returns the user of a Server that was given none.
+func DefaultUser() User {
+	return User{ID: "u-dr-rao", AccountID: "a-clinic", Email: "dr.rao@clinic.example", Name: "Dr. Rao"}
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.ClientID, "zoomtest-client")
+	setDefault(&c.ClientSecret, "zoomtest-secret")
+	setDefault(&c.WebhookSecret, "zoomtest-webhook")
+	setDefault(&c.TokenTTL, 3599*time.Second)
+	setDefault(&c.DailyLimit, 100)
+	setDefault(&c.MaxPage, 300)
+	if len(c.Users) == 0 {
+		c.Users = []User{DefaultUser()}
+	}
+	if c.Scopes == nil {
+		c.Scopes = zoom.DefaultScopes()
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Server is Zoom on loopback. It is safe for concurrent use.
+type Server struct {
+	cfg  Config
+	url  string
+	http *http.Server
+	done chan struct{} // closed when the server has ended
+	stop context.Context
+	end  context.CancelFunc
+
+	mu       sync.Mutex
+	auth     authState
+	meetings []*meeting
+	spent    map[string]int // user and UTC day: creates and updates
+	faults   map[Op][]fault
+	requests []Request
+}
+
+// Start returns a running server. Close it.
+func Start(cfg Config) (*Server, error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("zoomtest: %w", err)
+	}
+	s := &Server{
+		cfg: cfg.withDefaults(), url: "http://" + listener.Addr().String(), done: make(chan struct{}),
+		auth: newAuthState(), spent: map[string]int{}, faults: map[Op][]fault{},
+	}
+	s.stop, s.end = context.WithCancel(context.Background())
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(listener) // ends with http.ErrServerClosed
+	}()
+	return s, nil
+}
+
+// TB is the part of testing.TB that NewServer needs.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// NewServer returns a running server that is closed when the test ends.
+func NewServer(tb TB, cfg ...Config) *Server {
+	tb.Helper()
+	s, err := Start(append(cfg, Config{})[0])
+	if err != nil {
+		tb.Fatalf("%v", err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// Close ends the server and its connections.
+func (s *Server) Close() {
+	s.end()
+	_ = s.http.Close() // the listener is ours and open: there is nothing to be told
+	<-s.done
+}
+
+// URL is the server's address, without a slash at its end.
+func (s *Server) URL() string { return s.url }
+
+// Endpoints are for zoom.Config.
+func (s *Server) Endpoints() zoom.Endpoints {
+	return zoom.Endpoints{
+		Authorize: s.url + "/oauth/authorize", Token: s.url + "/oauth/token", Revoke: s.url + "/oauth/revoke", API: s.url + "/v2",
+	}
+}
+
+// ClientID is the app's.
+func (s *Server) ClientID() string { return s.cfg.ClientID }
+
+// ClientSecret is the app's.
+func (s *Server) ClientSecret() store.Secret { return store.NewSecret(s.cfg.ClientSecret) }
+
+// WebhookSecret is what SendWebhook signs with.
+func (s *Server) WebhookSecret() store.Secret { return store.NewSecret(s.cfg.WebhookSecret) }
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(op Op, pattern string, handler http.HandlerFunc) { mux.Handle(pattern, s.serve(op, handler)) }
+	handle(OpAuthorize, "GET /oauth/authorize", s.consentPage)
+	handle(OpAuthorize, "POST /oauth/authorize", s.consent)
+	handle(OpToken, "/oauth/token", s.token)
+	handle(OpRevoke, "/oauth/revoke", s.revoke)
+	handle(OpMe, "GET /v2/users/{user}", s.api("user:read:user", s.me))
+	handle(OpCreate, "POST /v2/users/{user}/meetings", s.api("meeting:write:meeting", s.create))
+	handle(OpList, "GET /v2/users/{user}/meetings", s.api("meeting:read:list_meetings", s.list))
+	handle(OpGet, "GET /v2/meetings/{id}", s.api("meeting:read:meeting", s.get))
+	handle(OpUpdate, "PATCH /v2/meetings/{id}", s.api("meeting:update:meeting", s.update))
+	handle(OpDelete, "DELETE /v2/meetings/{id}", s.api("meeting:delete:meeting", s.remove))
+	handle(OpStatus, "PUT /v2/meetings/{id}/status", s.api("meeting:update:status", s.status))
+	handle(OpPage, "GET /j/{id}", s.joinPage)
+	handle(OpPage, "GET /s/{id}", s.hostPage)
+	handle(OpUnknown, "/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, 2300, "This API endpoint is not recognized.")
+	})
+	return mux
+}
+
+// Authorize does what a doctor does who clicks "Allow" on the consent page at authURL: it
+// returns the address that Zoom sends the browser back to, which it does not open. The first user consents.
+func (s *Server) Authorize(authURL string) (callbackURL string, err error) {
+	return s.AuthorizeAs(authURL, s.cfg.Users[0].ID)
+}
+
+// AuthorizeAs is Authorize for the user with an id.
+func (s *Server) AuthorizeAs(authURL, userID string) (callbackURL string, err error) {
+	return s.decide(authURL, url.Values{"decision": {"allow"}, "user": {userID}})
+}
+
+// Deny does what a doctor does who clicks "Deny".
+func (s *Server) Deny(authURL string) (callbackURL string, err error) {
+	return s.decide(authURL, url.Values{"decision": {"deny"}, "user": {s.cfg.Users[0].ID}})
+}
+
+func (s *Server) decide(authURL string, answer url.Values) (string, error) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	page, err := client.Get(authURL)
+	if err != nil {
+		return "", fmt.Errorf("zoomtest: consent page: %w", err)
+	}
+	_ = page.Body.Close()
+	id := page.Header.Get(consentHeader)
+	if page.StatusCode != http.StatusOK || id == "" {
+		return "", fmt.Errorf("zoomtest: the consent page refuses with %d: %s", page.StatusCode, page.Header.Get(refusalHeader))
+	}
+	answer.Set("consent", id)
+	resp, err := client.PostForm(s.url+"/oauth/authorize", answer)
+	if err != nil {
+		return "", fmt.Errorf("zoomtest: consent: %w", err)
+	}
+	_ = resp.Body.Close()
+	callback := resp.Header.Get("Location")
+	if callback == "" {
+		return "", errors.New("zoomtest: consent: " + resp.Header.Get(refusalHeader))
+	}
+	return callback, nil
+}
+
+// The headers in which the consent page tells Authorize what a person reads.
+const (
+	consentHeader = "X-Zoomtest-Consent"
+	refusalHeader = "X-Zoomtest-Refusal"
+)
+
+func (s *Server) user(id string) (User, bool) {
+	for _, user := range s.cfg.Users {
+		if user.ID == id {
+			return user, true
+		}
+	}
+	return User{}, false
+}
+
+// newTrackingID looks like Zoom's.
+func newTrackingID() string { return "v=2.0;clid=us06;rid=WEB_" + strings.ToLower(rand.Text()) }
