@@ -1,0 +1,104 @@
+package payments_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/paymentstest"
+)
+
+// A visit is paid: the order is made from the bill, the payment is verified
+// against the bill, and a cancelled visit is paid back once.
+func Example() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway() // razorpay.New in production
+
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_000123"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := gateway.Pay(order.ID) // the patient, on the payment page
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	payment, err := gateway.VerifyPayment(ctx, payments.Confirmation{
+		OrderID: order.ID, Expected: order.Amount, // both from the hospital's database
+		PaymentID: result.PaymentID, Signature: result.Signature, // from the browser
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(payment.Amount, payment.Status)
+
+	for range 2 { // the cancel button was pressed twice
+		refund, err := gateway.Refund(ctx, payments.RefundRequest{PaymentID: payment.ID, IdempotencyKey: "cancel_appointment_42"})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println("gave back", refund.Amount)
+	}
+	payment, _ = gateway.Payment(ctx, payment.ID)
+	fmt.Println("in all", payment.Refunded)
+	// Output:
+	// INR 500.00 captured
+	// gave back INR 500.00
+	// gave back INR 500.00
+	// in all INR 500.00
+}
+
+// Somebody who changes the amount in the browser gains nothing: what is
+// expected comes from the database.
+func ExampleConfirmation() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	cheap, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_cheap"})
+	result, _ := gateway.Pay(cheap.ID)
+
+	result.Expected = payments.INR(50000) // what the bill says
+	_, err := gateway.VerifyPayment(ctx, result)
+	fmt.Println(errors.Is(err, payments.ErrAmountMismatch))
+	// Output: true
+}
+
+func ExampleParseMoney() {
+	fee, err := payments.ParseMoney("1,23,456.50", "INR")
+	fmt.Println(fee.Minor, fee, err)
+	_, err = payments.ParseMoney("10.999", "INR")
+	fmt.Println(err)
+	// Output:
+	// 12345650 INR 123456.50 <nil>
+	// payments: Amount has more than 2 digits behind the point
+}
+
+// The handler goes where the gateway's dashboard points. Both roads to a booking, the
+// browser's and the webhook's, end in one unique column.
+func ExampleNewWebhookHandler() {
+	booked := map[string]bool{} // a unique column in the database
+	handle := func(_ context.Context, e *payments.Event) error {
+		switch e.Type {
+		case payments.EventOrderPaid, payments.EventPaymentCaptured:
+			if !booked[e.BusinessKey()] {
+				booked[e.BusinessKey()] = true
+				fmt.Println("booked", e.BusinessKey())
+			}
+		}
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /webhooks/payments", payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: parser{}, // *razorpay.Client in production
+		Handle: handle,
+	}))
+
+	payment := &payments.Payment{ID: "pay_1", OrderID: "order_1"}
+	_ = handle(context.Background(), &payments.Event{Type: payments.EventPaymentCaptured, Payment: payment})
+	_ = handle(context.Background(), &payments.Event{Type: payments.EventOrderPaid, Payment: payment})
+	// Output: booked order:order_1:paid
+}

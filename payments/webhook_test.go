@@ -1,0 +1,322 @@
+package payments_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/payments"
+)
+
+// parser is a gateway's half of a webhook: it signs like one and reads {"type":…,"account":…}.
+type parser struct{}
+
+var key = []byte("webhook secret")
+
+func (parser) ParseWebhook(h http.Header, body []byte) (*payments.Event, error) {
+	if !signature.Valid(h.Get("Signature"), body, key) {
+		return nil, payments.ErrSignature
+	}
+	var read struct{ Type, Account string }
+	if err := json.Unmarshal(body, &read); err != nil {
+		return nil, payments.ErrInvalid
+	}
+	return &payments.Event{ID: h.Get("Event-Id"), Type: read.Type, AccountID: read.Account, Raw: body}, nil
+}
+
+// post delivers a signed body and returns the status and the text of the answer.
+func post(h http.Handler, eventID, body string) (int, string) {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("Signature", signature.Hex(key, []byte(body)))
+	r.Header.Set("Event-Id", eventID)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, strings.TrimSpace(w.Body.String())
+}
+
+// handler counts how often it was called and answers from a list of errors, then nil.
+type handler struct {
+	calls atomic.Int32
+	errs  []error
+}
+
+func (h *handler) handle(context.Context, *payments.Event) error {
+	if n := int(h.calls.Add(1)); n <= len(h.errs) {
+		return h.errs[n-1]
+	}
+	return nil
+}
+
+func TestWebhookRefuses(t *testing.T) {
+	t.Parallel()
+	var h handler
+	webhook := payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}, Handle: h.handle, AccountID: "acc_1"})
+	body := `{"type":"payment.captured","account":"acc_1"}`
+	serve := func(change func(*http.Request)) int {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Signature", signature.Hex(key, []byte(body)))
+		change(r)
+		w := httptest.NewRecorder()
+		webhook.ServeHTTP(w, r)
+		return w.Code
+	}
+	for name, tc := range map[string]struct {
+		want   int
+		change func(*http.Request)
+	}{
+		"a GET":                   {405, func(r *http.Request) { r.Method = http.MethodGet }},
+		"no signature":            {401, func(r *http.Request) { r.Header.Del("Signature") }},
+		"a signature of others":   {401, func(r *http.Request) { r.Header.Set("Signature", signature.Hex([]byte("x"), []byte(body))) }},
+		"a changed body":          {401, func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(body + " ")) }},
+		"an endless body":         {413, func(r *http.Request) { r.Body = io.NopCloser(bytes.NewReader(make([]byte, payments.MaxWebhookBody+1))) }},
+		"a body that is cut off":  {400, func(r *http.Request) { r.Body = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)) }},
+		"signed but unreadable":   {200, sign(`{"type":`)},
+		"signed, another account": {200, sign(`{"type":"payment.captured","account":"acc_2"}`)},
+	} {
+		require.Equal(t, tc.want, serve(tc.change), name)
+	}
+	require.Zero(t, h.calls.Load(), "none of these may reach the host")
+	require.Equal(t, 200, serve(func(*http.Request) {}))
+	require.EqualValues(t, 1, h.calls.Load())
+}
+
+func sign(body string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Body = io.NopCloser(strings.NewReader(body))
+		r.Header.Set("Signature", signature.Hex(key, []byte(body)))
+	}
+}
+
+func TestWebhookDuplicates(t *testing.T) {
+	t.Parallel()
+	var h handler
+	webhook := payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}, Handle: h.handle})
+	for _, delivery := range []struct{ id, body, want string }{
+		{"evt_1", `{"type":"a"}`, "ok"},
+		{"evt_1", `{"type":"a"}`, "duplicate"},
+		{"evt_2", `{"type":"a"}`, "duplicate"}, // a signed body under a new id is a replay
+		{"evt_1", `{"type":"a" }`, "duplicate"},
+		{"", `{"type":"a"}`, "duplicate"},
+		{"evt_3", `{"type":"b"}`, "ok"},
+		{"", `{"type":"c"}`, "ok"},
+		{"", `{"type":"c"}`, "duplicate"},
+	} {
+		status, text := post(webhook, delivery.id, delivery.body)
+		require.Equal(t, 200, status)
+		require.Equal(t, delivery.want, text, delivery)
+	}
+	require.EqualValues(t, 3, h.calls.Load())
+}
+
+func TestWebhookFailures(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err       error
+		first     int
+		again     string
+		permanent bool
+	}{
+		"an error is tried again":  {errors.New("database is down"), 500, "ok", false},
+		"a poison event is not":    {payments.Permanent(errors.New("no such bill")), 200, "duplicate", true},
+		"nor is it under wrapping": {fmt.Errorf("hospital: %w", payments.Permanent(errors.New("no such bill"))), 200, "duplicate", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := handler{errs: []error{tc.err}}
+			var log bytes.Buffer
+			webhook := payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}, Handle: h.handle, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			status, _ := post(webhook, "evt_1", `{"type":"a"}`)
+			require.Equal(t, tc.first, status)
+			require.Contains(t, log.String(), fmt.Sprintf("permanent=%v", tc.permanent))
+			status, text := post(webhook, "evt_1", `{"type":"a"}`)
+			require.Equal(t, 200, status)
+			require.Equal(t, tc.again, text)
+		})
+	}
+	require.NoError(t, payments.Permanent(nil))
+}
+
+func TestWebhookPanic(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	calls := 0
+	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: parser{}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Handle: func(context.Context, *payments.Event) error {
+			if calls++; calls == 1 {
+				panic("patient Asha-Canary")
+			}
+			return nil
+		},
+	})
+	status, text := post(webhook, "evt_1", `{"type":"a"}`)
+	require.Equal(t, 500, status)
+	require.NotContains(t, text+log.String(), "Canary")
+	status, text = post(webhook, "evt_1", `{"type":"a"}`)
+	require.Equal(t, 200, status)
+	require.Equal(t, "ok", text)
+}
+
+// TestWebhookConcurrent delivers one event 64 times at once: one effect, and nobody is told "done" before it is.
+func TestWebhookConcurrent(t *testing.T) {
+	t.Parallel()
+	var calls, oks, busy, early, arrived atomic.Int32
+	var done atomic.Bool
+	release := make(chan struct{})
+	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: parser{},
+		Handle: func(context.Context, *payments.Event) error {
+			calls.Add(1)
+			if arrived.Add(1) == 64 {
+				close(release)
+			}
+			<-release
+			done.Store(true)
+			return nil
+		},
+	})
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			status, _ := post(webhook, fmt.Sprint("evt_", i), `{"type":"a"}`)
+			switch status {
+			case 200:
+				if !done.Load() {
+					early.Add(1)
+				}
+				oks.Add(1)
+			case 503:
+				busy.Add(1)
+				if arrived.Add(1) == 64 { // everybody else was sent away
+					close(release)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 1, calls.Load())
+	require.EqualValues(t, 1, oks.Load())
+	require.EqualValues(t, 63, busy.Load())
+	require.Zero(t, early.Load())
+}
+
+// TestWebhookDeadline shows that Handle's context ends in time and that a
+// gateway that hung up does not lose what was done.
+func TestWebhookDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+			Parser: parser{},
+			Handle: func(ctx context.Context, _ *payments.Event) error {
+				<-ctx.Done()
+				return ctx.Err()
+			},
+		})
+		start := time.Now()
+		status, _ := post(webhook, "evt_1", `{"type":"a"}`)
+		require.Equal(t, 500, status)
+		require.Equal(t, payments.DefaultWebhookTimeout, time.Since(start))
+	})
+	var calls int
+	ctx, hangUp := context.WithCancel(t.Context())
+	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: parser{},
+		Handle: func(context.Context, *payments.Event) error {
+			calls++
+			hangUp()
+			return nil // it was done before the connection broke
+		},
+	})
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"type":"a"}`)).WithContext(ctx)
+	r.Header.Set("Signature", signature.Hex(key, []byte(`{"type":"a"}`)))
+	webhook.ServeHTTP(httptest.NewRecorder(), r)
+	_, text := post(webhook, "evt_1", `{"type":"a"}`)
+	require.Equal(t, "duplicate", text)
+	require.Equal(t, 1, calls)
+}
+
+// broken is a Deduper whose database is down for one of its methods.
+type broken struct {
+	*payments.MemoryDeduper
+	claim, complete error
+}
+
+func (b broken) Claim(ctx context.Context, keys []string, lease time.Duration) (payments.Claim, error) {
+	if b.claim != nil {
+		return payments.Claim{}, b.claim
+	}
+	return b.MemoryDeduper.Claim(ctx, keys, lease)
+}
+
+func (b broken) Complete(ctx context.Context, keys []string, ttl time.Duration) error {
+	if b.complete != nil {
+		return b.complete
+	}
+	return b.MemoryDeduper.Complete(ctx, keys, ttl)
+}
+
+func TestWebhookDeduperFails(t *testing.T) {
+	t.Parallel()
+	down := errors.New("database is down")
+	var h handler
+	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: parser{}, Handle: h.handle, Deduper: broken{payments.NewMemoryDeduper(0), down, nil},
+	})
+	status, _ := post(webhook, "evt_1", `{"type":"a"}`)
+	require.Equal(t, 503, status, "what cannot be claimed is not handled")
+	require.Zero(t, h.calls.Load())
+
+	webhook = payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: parser{}, Handle: h.handle, Deduper: broken{payments.NewMemoryDeduper(0), nil, down},
+	})
+	status, _ = post(webhook, "evt_1", `{"type":"a"}`)
+	require.Equal(t, 200, status, "what was handled is not asked for again")
+}
+
+func TestWebhookNeedsItsParts(t *testing.T) {
+	t.Parallel()
+	require.Panics(t, func() { payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}}) })
+	require.Panics(t, func() {
+		payments.NewWebhookHandler(payments.WebhookConfig{Handle: func(context.Context, *payments.Event) error { return nil }})
+	})
+}
+
+func FuzzWebhook(f *testing.F) {
+	f.Add([]byte(`{"type":"payment.captured"}`), true)
+	f.Add([]byte(``), true)
+	f.Add([]byte(`null`), false)
+	f.Fuzz(func(t *testing.T, body []byte, signed bool) {
+		handled := false
+		webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+			Parser: parser{}, Handle: func(context.Context, *payments.Event) error { handled = true; return nil },
+		})
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		if signed {
+			r.Header.Set("Signature", signature.Hex(key, body))
+		}
+		w := httptest.NewRecorder()
+		webhook.ServeHTTP(w, r)
+		if !signed && (handled || w.Code != http.StatusUnauthorized) {
+			t.Fatalf("an unsigned body was answered %d, handled: %v", w.Code, handled)
+		}
+		if signed && w.Code != http.StatusOK {
+			t.Fatalf("a signed body was answered %d", w.Code)
+		}
+	})
+}
