@@ -1,0 +1,229 @@
+package realtimetest_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/realtimetest"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestRecorder(t *testing.T) {
+	t.Parallel()
+	var recorder realtimetest.Recorder
+	require.NoError(t, recorder.Broadcast(t.Context(), "clinic-7", realtime.Event{Name: "a", Data: map[string]int{"n": 1}}))
+
+	t.Log("it refuses what a hub refuses")
+	require.ErrorIs(t, recorder.Broadcast(t.Context(), "", realtime.Event{Name: "a"}), realtime.ErrInvalid)
+	require.ErrorIs(t, recorder.Broadcast(t.Context(), "x", realtime.Event{}), realtime.ErrInvalid)
+	require.ErrorIs(t, recorder.Broadcast(t.Context(), "x", realtime.Event{Name: "a", Data: math.NaN()}), realtime.ErrInvalid)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, recorder.Broadcast(ended, "x", realtime.Event{Name: "a"}), context.Canceled)
+
+	t.Log("it can be told to fail")
+	recorder.Fail(realtime.ErrUnavailable)
+	require.Equal(t, realtime.ErrUnavailable, recorder.Broadcast(t.Context(), "x", realtime.Event{Name: "a"}))
+	recorder.Fail(nil)
+
+	t.Log("it waits")
+	list, err := recorder.Wait(ended, 2)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, list, 1)
+	go func() {
+		for range 2 {
+			_ = recorder.Broadcast(context.Background(), "clinic-8", realtime.Event{Name: "b"})
+		}
+	}()
+	list, err = recorder.Wait(within(t), 3)
+	require.NoError(t, err)
+	require.Equal(t, []realtimetest.Broadcast{
+		{Room: "clinic-7", Name: "a", Data: []byte(`{"n":1}`)},
+		{Room: "clinic-8", Name: "b", Data: []byte("null")},
+		{Room: "clinic-8", Name: "b", Data: []byte("null")},
+	}, list)
+	require.Equal(t, list, recorder.All())
+}
+
+// serve starts a server that everybody may join any room of.
+func serve(t *testing.T) (*realtime.Hub, *httptest.Server) {
+	t.Helper()
+	hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
+	require.NoError(t, err)
+	sio, err := socketio.New(socketio.Config{Hub: hub})
+	require.NoError(t, err)
+	server := httptest.NewTLSServer(sio)
+	t.Cleanup(func() {
+		require.NoError(t, hub.Shutdown(context.Background()))
+		server.Close()
+	})
+	return hub, server
+}
+
+func trust(server *httptest.Server) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return &tls.Config{RootCAs: roots}
+}
+
+func TestClient(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []realtimetest.Transport{"", realtimetest.WebSocket, realtimetest.Polling} {
+		t.Run("transport "+string(transport), func(t *testing.T) {
+			t.Parallel()
+			hub, server := serve(t)
+			ctx := within(t)
+			client, err := realtimetest.Dial(ctx, server.URL+"/socket.io/?tenant=1", realtimetest.Options{Transport: transport, TLS: trust(server)})
+			require.NoError(t, err)
+			require.NotEmpty(t, client.ID())
+
+			require.NoError(t, client.Emit(ctx, "join-clinic", "7"))
+			answer, err := client.EmitAck(ctx, "join-clinic", "8")
+			require.NoError(t, err)
+			require.Equal(t, `{"ok":true}`, string(answer))
+			require.NoError(t, hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "a", Data: 1}))
+			require.NoError(t, hub.Broadcast(ctx, "clinic-8", realtime.Event{Name: "b"}))
+			for _, want := range []realtimetest.Event{{Name: "a", Data: []byte("1")}, {Name: "b", Data: []byte("null")}} {
+				event, err := client.Next(ctx)
+				require.NoError(t, err)
+				require.Equal(t, want, event)
+			}
+
+			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			_, err = client.Next(short)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorContains(t, client.Emit(ctx, "x", math.NaN()), "NaN")
+			require.NoError(t, client.Err(), "none of this ended the connection")
+
+			require.NoError(t, client.Close())
+			require.NoError(t, client.Close())
+			_, err = client.Next(ctx)
+			require.ErrorIs(t, err, realtime.ErrClosed)
+			_, err = client.EmitAck(ctx, "join-clinic", "7")
+			require.Error(t, err)
+			require.Eventually(t, func() bool { return hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
+		})
+	}
+}
+
+func TestClientHearsTheRestAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	hub, server := serve(t)
+	ctx := within(t)
+	client, err := realtimetest.Dial(ctx, server.URL, realtimetest.Options{TLS: trust(server)})
+	require.NoError(t, err)
+	_, err = client.EmitAck(ctx, "join-clinic", "7")
+	require.NoError(t, err)
+	for range 3 {
+		require.NoError(t, hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "a"}))
+	}
+	_, err = client.EmitAck(ctx, "leave-clinic", "7") // behind the events
+	require.NoError(t, err)
+	require.NoError(t, hub.Shutdown(ctx))
+	<-client.Done()
+	for range 3 {
+		event, err := client.Next(ctx)
+		require.NoError(t, err)
+		require.Equal(t, "a", event.Name)
+	}
+	for range 2 {
+		_, err = client.Next(ctx)
+		require.ErrorIs(t, err, realtime.ErrClosed)
+	}
+	require.NoError(t, client.Close())
+}
+
+func TestDialFails(t *testing.T) {
+	t.Parallel()
+	answer := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	for name, test := range map[string]struct {
+		handler http.Handler
+		want    realtimetest.HandshakeError
+	}{
+		"refused by Engine.IO":  {answer(403, `{"code":4,"message":"Forbidden"}`), realtimetest.HandshakeError{Status: 403, Code: 4, Reason: "Forbidden"}},
+		"refused by a proxy":    {answer(502, "<html>"), realtimetest.HandshakeError{Status: 502, Code: -1}},
+		"no Socket.IO is there": {http.NotFoundHandler(), realtimetest.HandshakeError{Status: 404, Code: -1}},
+	} {
+		for _, transport := range []realtimetest.Transport{realtimetest.WebSocket, realtimetest.Polling} {
+			t.Run(name+", "+string(transport), func(t *testing.T) {
+				t.Parallel()
+				server := httptest.NewServer(test.handler)
+				t.Cleanup(server.Close)
+				_, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: transport})
+				refusal, ok := errors.AsType[*realtimetest.HandshakeError](err)
+				require.True(t, ok, "%v", err)
+				require.Equal(t, test.want, *refusal)
+			})
+		}
+	}
+
+	t.Run("another protocol answers", func(t *testing.T) {
+		t.Parallel()
+		for _, body := range []string{"", "hello", "0{", "4"} {
+			server := httptest.NewServer(answer(200, body))
+			t.Cleanup(server.Close)
+			_, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling})
+			require.ErrorContains(t, err, "first packet")
+		}
+	})
+	t.Run("nobody answers", func(t *testing.T) {
+		t.Parallel()
+		release := make(chan struct{})
+		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+		t.Cleanup(server.Close)
+		t.Cleanup(func() { close(release) })
+		for _, transport := range []realtimetest.Transport{realtimetest.WebSocket, realtimetest.Polling} {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			_, err := realtimetest.Dial(ctx, server.URL, realtimetest.Options{Transport: transport})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+	})
+	t.Run("wrong arguments", func(t *testing.T) {
+		t.Parallel()
+		_, err := realtimetest.Dial(t.Context(), "localhost:3001", realtimetest.Options{})
+		require.ErrorContains(t, err, "not absolute")
+		_, err = realtimetest.Dial(t.Context(), "http://127.0.0.1", realtimetest.Options{Transport: "pigeon"})
+		require.ErrorContains(t, err, "pigeon")
+	})
+	t.Run("an error does not show the session", func(t *testing.T) {
+		t.Parallel()
+		var server *httptest.Server
+		server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("sid") {
+				server.CloseClientConnections()
+				return
+			}
+			_, _ = io.WriteString(w, `0{"sid":"canary"}`)
+		}))
+		t.Cleanup(server.Close)
+		_, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling})
+		require.Error(t, err)
+		require.False(t, strings.Contains(err.Error(), "canary"), err)
+	})
+}

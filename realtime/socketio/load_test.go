@@ -1,0 +1,289 @@
+package socketio_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/realtimetest"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+// A client that does not read is dropped, and the others notice nothing.
+func TestSlowClient(t *testing.T) {
+	t.Parallel()
+	join := func(t *testing.T, c clinic) (slow socket, fast *realtimetest.Client) {
+		slow = c.connectSocket(t)
+		slow.send(`420["join-clinic","7"]`)
+		require.Equal(t, `430[{"ok":true}]`, slow.text())
+		fast = c.dial(t, realtimetest.Options{})
+		require.Equal(t, ok, ack(t, fast, "join-clinic", "7"))
+		return slow, fast
+	}
+	data := repeat("x", 200_000)
+
+	t.Run("its queue is full", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 4 })
+		_, fast := join(t, c)
+		for n := 0; c.hub.Stats().Slow == 0; n++ {
+			require.Less(t, n, 1000, "200 MB are in no buffer")
+			c.broadcast(t, "clinic-7", "e", data)
+			next(t, fast)
+		}
+		require.Eventually(t, func() bool { return c.hub.Stats().Connections == 1 }, 5*time.Second, time.Millisecond)
+	})
+
+	t.Run("a write takes too long", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
+			rooms.QueueSize, wire.WriteTimeout = 1000, 100*time.Millisecond
+		})
+		_, fast := join(t, c)
+		for range 60 {
+			c.broadcast(t, "clinic-7", "e", data)
+			next(t, fast)
+		}
+		require.Eventually(t, func() bool { return c.hub.Stats().Connections == 1 }, 5*time.Second, time.Millisecond)
+		require.Zero(t, c.hub.Stats().Slow)
+	})
+
+	t.Run("it never polls", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 4 })
+		p := c.connectPolling(t)
+		require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
+		for range 4 {
+			c.broadcast(t, "clinic-7", "e", nil)
+		}
+		require.EqualValues(t, 1, c.hub.Stats().Slow)
+		p.gone(t)
+	})
+}
+
+// A poll carries about a megabyte; the rest waits for the next one.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.connectPolling(t)
+	require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
+	for range 10 {
+		c.broadcast(t, "clinic-7", "e", repeat("x", 300_000))
+	}
+	packets, polls := 0, 0
+	for ; packets < 11; polls++ {
+		body := p.get(t).body
+		require.Less(t, len(body), 2<<20)
+		packets += strings.Count(body, "\x1e") + 1
+	}
+	require.Equal(t, 3, polls)
+}
+
+func TestClientsComeAndGo(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 10_000 })
+	listener := c.dial(t, realtimetest.Options{})
+	require.Equal(t, ok, ack(t, listener, "join-clinic", "7"))
+
+	ctx := within(t)
+	var clients, sender sync.WaitGroup
+	stop := make(chan struct{})
+	sent := 0
+	sender.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := c.hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "n", Data: sent}); err != nil {
+				t.Error(err)
+				return
+			}
+			sent++
+			select { // as often as a large hospital might
+			case <-time.After(100 * time.Microsecond):
+			case <-stop:
+			}
+		}
+	})
+	for n := range 10 {
+		clients.Go(func() {
+			for range 2 {
+				client, err := realtimetest.Dial(ctx, c.url, realtimetest.Options{Transport: transports[n%2]})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 50 { // 1000 joins in all
+					joined, err := client.EmitAck(ctx, "join-clinic", "7")
+					left, err2 := client.EmitAck(ctx, "leave-clinic", "7")
+					if string(joined) != ok || string(left) != ok {
+						t.Error(string(joined), err, string(left), err2)
+					}
+				}
+				if err := client.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	close(stop)
+	sender.Wait()
+	for n := range sent {
+		event := next(t, listener)
+		require.JSONEq(t, encode(t, n), string(event.Data), "in order, none missing")
+	}
+}
+
+func TestShutdownDuringBroadcasts(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	var clients []*realtimetest.Client
+	for n := range 20 {
+		client := c.dial(t, realtimetest.Options{Transport: transports[n%2]})
+		require.Equal(t, ok, ack(t, client, "join-clinic", "7"))
+		clients = append(clients, client)
+	}
+	ctx := within(t)
+	broken := make(chan error, 1)
+	go func() {
+		for {
+			if err := c.hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "e", Data: "x"}); err != nil {
+				broken <- err
+				return
+			}
+		}
+	}()
+	_, err := clients[0].Next(ctx)
+	require.NoError(t, err)
+	require.NoError(t, c.hub.Shutdown(ctx))
+	require.ErrorIs(t, <-broken, realtime.ErrClosed)
+	for _, client := range clients {
+		<-client.Done()
+	}
+	c.request(t, "GET", "transport=polling", "", nil).refused(t, 503, 3)
+	_, err = realtimetest.Dial(ctx, c.url, realtimetest.Options{})
+	require.ErrorContains(t, err, "503")
+}
+
+// A host's server has timeouts, for requests that are not polls.
+func TestHostTimeouts(t *testing.T) {
+	t.Parallel()
+	hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
+	require.NoError(t, err)
+	sio, err := socketio.New(socketio.Config{Hub: hub})
+	require.NoError(t, err)
+	server := httptest.NewUnstartedServer(sio)
+	const limit = 100 * time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = limit, limit
+	server.Config.ReadHeaderTimeout = time.Second
+	server.StartTLS()
+	t.Cleanup(func() {
+		require.NoError(t, hub.Shutdown(context.Background()))
+		require.NoError(t, server.Config.Shutdown(context.Background()), "it needs no force after the hub's")
+		server.Close()
+	})
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	c := clinic{hub: hub, url: server.URL}
+	for _, transport := range transports {
+		client := c.dial(t, realtimetest.Options{Transport: transport, TLS: &tls.Config{RootCAs: roots}})
+		require.Equal(t, ok, ack(t, client, "join-clinic", "7"))
+		time.AfterFunc(3*limit, func() { _ = hub.Broadcast(context.Background(), "clinic-7", realtime.Event{Name: "late"}) })
+		require.Equal(t, "late", next(t, client).Name, transport)
+		require.NoError(t, client.Close())
+	}
+}
+
+// A host's function that panics costs its own connection and nothing else.
+func TestPanicOfTheHost(t *testing.T) {
+	t.Parallel()
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { panic("bug") }})
+			require.NoError(t, err)
+			sio, err := socketio.New(socketio.Config{Hub: hub})
+			require.NoError(t, err)
+			server := httptest.NewUnstartedServer(sio)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0) // net/http prints the panic
+			server.Start()
+			t.Cleanup(server.Close)
+			c := clinic{hub: hub, url: server.URL}
+			client := c.dial(t, realtimetest.Options{Transport: transport})
+			_, err = client.EmitAck(within(t), "join-clinic", "7")
+			require.Error(t, err)
+			require.NoError(t, client.Close())
+			require.NoError(t, hub.Shutdown(within(t)))
+		})
+	}
+}
+
+// Nothing that a patient or a session could be known by is logged or sent to a stranger.
+func TestNothingLeaks(t *testing.T) {
+	t.Parallel()
+	const canary = "Asha-Patel-canary"
+	var out syncBuffer
+	c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
+		logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		rooms.Logger, wire.Logger = logger, logger
+		rooms.QueueSize = 2
+		rooms.Authorize = func(_ context.Context, _ realtime.Client, room string) error {
+			if strings.HasSuffix(room, "x") {
+				return errors.New(canary)
+			}
+			return nil
+		}
+	})
+	s := c.dialSocket(t, "&token="+canary, cookie(canary))
+	sid := strings.Split(s.text(), `"`)[3]
+	s.send("40")
+	s.text()
+	s.send(`420["join-clinic","` + canary + `-x"]`)
+	require.Equal(t, `430[{"ok":false,"error":"not permitted"}]`, s.text())
+	s.send(`421["join-clinic","` + canary + `"]`)
+	require.Equal(t, `431[{"ok":true}]`, s.text())
+	c.broadcast(t, "clinic-"+canary, "new-appointment", canary)
+	require.Contains(t, s.text(), canary, "who is in the room hears it")
+	s.send(`42["` + canary)
+	s.closed(ws.StatusPolicyViolation)
+	p := c.openPolling(t, cookie(canary))
+	p.post(t, canary).refused(t, 400, 3)
+	require.Eventually(t, func() bool { return strings.Count(out.String(), "connection ended") == 2 }, 5*time.Second, time.Millisecond)
+	for _, hidden := range []string{canary, sid, p.sid, "127.0.0.1"} {
+		require.NotContains(t, out.String(), hidden)
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
