@@ -44,6 +44,9 @@ func (e *Error) Error() string {
 	return text
 }
 
+// GoString is Error, so that %#v does not print the driver's error either.
+func (e *Error) GoString() string { return e.Error() }
+
 // Is ties the error to store.ErrUnavailable if nothing was to be written, else to store.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return target == e.kind }
 

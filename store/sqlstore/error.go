@@ -16,7 +16,8 @@ import (
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete" or "List".
 	Op string
-	// Code is the SQLSTATE, or what the driver has instead; empty if the database did not answer.
+	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text for it.
+	// Empty if the database did not answer.
 	Code string
 
 	kind, err error
@@ -40,6 +41,9 @@ func (e *Error) Error() string {
 	return text
 }
 
+// GoString is Error, so that %#v does not print the driver's error either.
+func (e *Error) GoString() string { return e.Error() }
+
 // Is ties the error to store.ErrUnavailable if nothing was to be written, else to store.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return target == e.kind }
 
@@ -54,8 +58,9 @@ func failed(op string, err error) error {
 	return &Error{Op: op, Code: code(err), kind: kind, err: err}
 }
 
-// mysqlCode is how go-sql-driver/mysql begins its texts; that type has no method for it.
-var mysqlCode = regexp.MustCompile(`^Error (\d{3,5})\b`)
+// beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …") and ncruces/go-sqlite3
+// ("sqlite3: database is locked: …") begin; their types have no method that needs no import.
+var beginning = regexp.MustCompile(`^(?:Error (\d{3,5})\b|sqlite3: ([A-Za-z ]+))`)
 
 // code asks err for its code in the ways of the known drivers, none of which is imported.
 func code(err error) string {
@@ -67,8 +72,8 @@ func code(err error) string {
 	if errors.As(err, &number) {
 		return strconv.Itoa(number.Code())
 	}
-	if match := mysqlCode.FindStringSubmatch(err.Error()); match != nil {
-		return match[1]
+	if match := beginning.FindStringSubmatch(err.Error()); match != nil {
+		return match[1] + match[2]
 	}
 	return ""
 }

@@ -1,0 +1,277 @@
+package mongostore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/mongostore"
+	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
+	"github.com/telemed-go/telemed/store/storetest"
+)
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	_, err := mongostore.New(mongostore.Config{})
+	require.EqualError(t, err, "mongostore: Database is required")
+	require.ErrorIs(t, err, store.ErrInvalid)
+}
+
+// TestRealServer runs the suite on a MongoDB of the developer's own.
+func TestRealServer(t *testing.T) {
+	t.Parallel()
+	uri := os.Getenv("MONGO_URI")
+	if uri == "" {
+		t.Skip("MONGO_URI is not set, so there is no real MongoDB to test on; it names a deployment in which a database may be created and dropped")
+	}
+	storetest.Run(t, func(t *testing.T) store.TokenStore {
+		db := connect(t, uri).Database("telemed_test_" + rand.Text()[:10])
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			defer cancel()
+			require.NoError(t, db.Drop(ctx))
+		})
+		tokens, err := mongostore.New(mongostore.Config{Database: db})
+		require.NoError(t, err)
+		return tokens
+	})
+}
+
+// TestPinned has a client that is configured for everything that loses tokens.
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	client := connect(t, srv.URI(), options.Client().
+		SetReadPreference(readpref.SecondaryPreferred()).
+		SetReadConcern(readconcern.Available()).
+		SetWriteConcern(writeconcern.W1()).
+		SetBSONOptions(&options.BSONOptions{UseJSONStructTags: true, OmitEmpty: true, ObjectIDAsHexString: true}))
+	tokens, err := mongostore.New(mongostore.Config{Database: client.Database("hospital"), Collection: "tokens"})
+	require.NoError(t, err)
+	visit(t, tokens)
+
+	for _, command := range srv.Commands() {
+		body := command.Body
+		name, _ := body.Lookup(command.Name).StringValueOK()
+		require.Equal(t, "tokens", name)
+		if mode, ok := body.Lookup("$readPreference", "mode").StringValueOK(); ok {
+			require.Equal(t, "primary", mode)
+		}
+		concern := "writeConcern"
+		want := bson.M{"w": "majority"}
+		if command.Name == "find" {
+			concern, want = "readConcern", bson.M{"level": "majority"}
+		}
+		var got bson.M
+		require.NoError(t, body.Lookup(concern).Unmarshal(&got), command.Name)
+		delete(got, "afterClusterTime")
+		require.Equal(t, want, got, command.Name)
+	}
+	require.Len(t, srv.Commands(), 6)
+}
+
+// visit makes one call of each kind.
+func visit(t *testing.T, tokens *mongostore.Store) {
+	t.Helper()
+	ctx := t.Context()
+	rec := store.Record{Key: doctor, Status: store.StatusActive, Token: store.Token{Access: store.NewSecret("a")}}
+	var err error
+	rec.Revision, err = tokens.Put(ctx, rec)
+	require.NoError(t, err)
+	rec.Revision, err = tokens.Put(ctx, rec)
+	require.NoError(t, err)
+	got, err := tokens.Get(ctx, doctor)
+	require.NoError(t, err)
+	require.Equal(t, rec.Revision, got.Revision)
+	listed := 0
+	for _, err := range tokens.List(ctx, store.Filter{}) {
+		require.NoError(t, err)
+		listed++
+	}
+	require.Equal(t, 1, listed)
+	require.NoError(t, tokens.Delete(ctx, doctor))
+	_, err = tokens.Get(ctx, doctor)
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+// TestOutsideTransactions calls the store in a host's transaction, which the server would refuse.
+func TestOutsideTransactions(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	client := connect(t, srv.URI())
+	tokens, err := mongostore.New(mongostore.Config{Database: client.Database("hospital")})
+	require.NoError(t, err)
+	session, err := client.StartSession()
+	require.NoError(t, err)
+	defer session.EndSession(t.Context())
+	require.NoError(t, session.StartTransaction())
+	ctx := mongo.NewSessionContext(t.Context(), session)
+
+	_, err = tokens.Put(ctx, store.Record{Key: doctor, Status: store.StatusActive})
+	require.NoError(t, err)
+	_, err = tokens.Get(ctx, doctor)
+	require.NoError(t, err)
+	for _, err := range tokens.List(ctx, store.Filter{}) {
+		require.NoError(t, err)
+	}
+	require.NoError(t, tokens.Delete(ctx, doctor))
+}
+
+// once makes one fault at the first command of that name.
+func once(name string, fault wiretest.Fault) func(wiretest.Command) wiretest.Fault {
+	done := false
+	return func(command wiretest.Command) wiretest.Fault {
+		if done || command.Name != name {
+			return wiretest.NoFault
+		}
+		done = true
+		return fault
+	}
+}
+
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, retry := range []bool{true, false} {
+		for _, c := range []struct {
+			name    string
+			command string
+			fault   wiretest.Fault
+			landed  bool // without the driver's help
+		}{
+			{"insert applied, then cut", "insert", wiretest.CutAfter, true},
+			{"insert cut before", "insert", wiretest.CutBefore, false},
+			{"insert at a member that stepped down", "insert", wiretest.NotPrimary, false},
+			{"update applied, then cut", "update", wiretest.CutAfter, true},
+			{"update cut before", "update", wiretest.CutBefore, false},
+			{"update at a member that stepped down", "update", wiretest.NotPrimary, false},
+		} {
+			t.Run(fmt.Sprintf("%s, retryWrites=%t", c.name, retry), func(t *testing.T) {
+				t.Parallel()
+				srv := start(t)
+				tokens := open(t, fmt.Sprintf("%s&retryWrites=%t", srv.URI(), retry))
+				rec := store.Record{Key: doctor, Status: store.StatusActive}
+				if c.command == "update" {
+					revision, err := tokens.Put(t.Context(), rec)
+					require.NoError(t, err)
+					rec.Revision = revision
+				}
+				srv.SetFault(once(c.command, c.fault))
+				rec.Reason = "after the fault"
+				revision, err := tokens.Put(t.Context(), rec)
+				srv.SetFault(nil)
+				require.Equal(t, 1, srv.Stats().Faults)
+
+				stored, getErr := tokens.Get(t.Context(), doctor)
+				if !retry && !c.landed {
+					require.ErrorIs(t, err, store.ErrAmbiguous)
+					require.NotErrorIs(t, err, store.ErrConflict)
+					require.Empty(t, revision)
+					require.NotEqual(t, rec.Reason, stored.Reason)
+					return
+				}
+				require.NoError(t, err)
+				require.NoError(t, getErr)
+				require.Equal(t, revision, stored.Revision)
+				require.Equal(t, rec.Reason, stored.Reason)
+			})
+		}
+	}
+}
+
+func TestErrorsSayNothingPrivate(t *testing.T) {
+	t.Parallel()
+	private := store.Key{Provider: "zoom", Subject: "asha.patel@hospital.example"}
+	always := func(fault wiretest.Fault) func(wiretest.Command) wiretest.Fault {
+		return func(wiretest.Command) wiretest.Fault { return fault }
+	}
+	check := func(t *testing.T, tokens *mongostore.Store, want error, code int) {
+		t.Helper()
+		_, getErr := tokens.Get(t.Context(), private)
+		_, putErr := tokens.Put(t.Context(), store.Record{Key: private, Token: store.Token{Access: store.NewSecret("canary")}})
+		deleteErr := tokens.Delete(t.Context(), private)
+		var listErr error
+		for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
+		}
+		for op, err := range map[string]error{"Get": getErr, "Put": putErr, "Delete": deleteErr, "List": listErr} {
+			typed, ok := errors.AsType[*mongostore.Error](err)
+			require.True(t, ok, "%s: %v", op, err)
+			require.Equal(t, op, typed.Op)
+			require.Equal(t, code, typed.Code)
+			for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
+				require.NotContains(t, text, "asha")
+				require.NotContains(t, text, "canary")
+				require.NotContains(t, text, "127.0.0.1")
+			}
+			kind := store.ErrUnavailable
+			if op == "Put" || op == "Delete" {
+				kind = store.ErrAmbiguous
+			}
+			require.ErrorIs(t, err, kind)
+			if want != nil {
+				require.ErrorIs(t, err, want)
+			}
+		}
+	}
+	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
+		srv := start(t)
+		tokens := open(t, srv.URI())
+		srv.SetFault(always(wiretest.NotPrimary))
+		check(t, tokens, nil, 10107)
+	})
+	t.Run("cut", func(t *testing.T) {
+		t.Parallel()
+		srv := start(t)
+		tokens := open(t, srv.URI())
+		srv.SetFault(always(wiretest.CutAfter))
+		check(t, tokens, nil, 0)
+	})
+	t.Run("nobody there", func(t *testing.T) {
+		t.Parallel()
+		srv, err := wiretest.Start()
+		require.NoError(t, err)
+		require.NoError(t, srv.Close())
+		check(t, open(t, srv.URI()+"&serverSelectionTimeoutMS=50"), nil, 0)
+	})
+}
+
+func TestForeignDocuments(t *testing.T) {
+	t.Parallel()
+	for name, foreign := range map[string]bson.D{
+		"token is no token":     {{Key: "provider", Value: "zoom"}, {Key: "subject", Value: "doctor-1"}, {Key: "token", Value: []byte("canary")}, {Key: "rev", Value: "r"}},
+		"token is a text":       {{Key: "provider", Value: "zoom"}, {Key: "subject", Value: "doctor-1"}, {Key: "token", Value: "canary"}, {Key: "rev", Value: "r"}},
+		"nothing but a subject": {{Key: "subject", Value: "canary"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := connect(t, start(t).URI()).Database("hospital")
+			_, err := db.Collection(mongostore.DefaultCollection).InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "zoom:doctor-1"}}, foreign...))
+			require.NoError(t, err)
+			tokens, err := mongostore.New(mongostore.Config{Database: db})
+			require.NoError(t, err)
+
+			_, err = tokens.Get(t.Context(), doctor)
+			require.Error(t, err)
+			require.NotErrorIs(t, err, store.ErrNotFound)
+			require.NotContains(t, err.Error(), "canary")
+			var listErr error
+			for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
+			}
+			require.Error(t, listErr)
+			require.NotContains(t, listErr.Error(), "canary")
+		})
+	}
+}

@@ -1,0 +1,247 @@
+package mongostore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/store"
+)
+
+// SeedImport says what ImportSeed brings over.
+type SeedImport struct {
+	// Doctors is the collection of doctor documents. They are read, never written. Required.
+	Doctors *mongo.Collection
+	// Tokens takes the tokens: a Store, encrypted or not, or any other TokenStore. Required.
+	Tokens store.TokenStore
+	// Provider is the Key.Provider of the tokens. If empty, "google".
+	Provider string
+	// Subject returns the host's id of the doctor, the Key.Subject, for a document's _id. If
+	// nil, an ObjectID gives its 24 hexadecimal digits and a text itself.
+	Subject func(id bson.RawValue) (string, error)
+}
+
+// SeedReport counts the documents whose googleMeetConnected is true.
+type SeedReport struct {
+	// Seen is how many there are; it is the sum of the others.
+	Seen int
+	// Imported is how many tokens were written.
+	Imported int
+	// Kept is how many doctors had a token in the store that is as new or newer.
+	Kept int
+	// Incomplete is how many have no refresh token to import, and none in the store that
+	// theirs could be joined with: those doctors must connect again.
+	Incomplete int
+	// Failed is how many could not be read or written. The error names them.
+	Failed int
+}
+
+// maxNamed bounds how many failed documents an error names.
+const maxNamed = 20
+
+// ImportSeed copies the tokens of doctor documents of this form into a TokenStore:
+//
+//	{_id, googleMeetConnected: true, googleMeetToken: {
+//		access_token, refresh_token, scope, token_type, expiry_date}}  // expiry_date in Unix milliseconds
+//
+// It goes through store.Set. A token that is in the store already is overwritten only if
+// it expires before the document's, so that running it again, or after doctors have
+// connected anew, does no harm. A doctor who has disconnected since would be
+// connected again: run it before the first one can.
+//
+// A document that cannot be imported does not stop the others; the error then names up
+// to 20 of them by a hash of their _id and says nothing of what is in them. An error that
+// matches store.ErrUnavailable, or ctx's, means that the documents could not be read to the end.
+func ImportSeed(ctx context.Context, cfg SeedImport) (SeedReport, error) {
+	var p fault.Problems
+	p.Check(cfg.Doctors != nil, "Doctors", "is required")
+	p.Check(cfg.Tokens != nil, "Tokens", "is required")
+	if err := p.Err("mongostore: ImportSeed"); err != nil {
+		return SeedReport{}, err
+	}
+	if cfg.Provider == "" {
+		cfg.Provider = "google"
+	}
+	if cfg.Subject == nil {
+		cfg.Subject = subjectOf
+	}
+	run := seedRun{SeedImport: cfg}
+	err := run.all(alone(ctx))
+	return run.report, errors.Join(append(run.failed, err)...)
+}
+
+type seedRun struct {
+	SeedImport
+	report SeedReport
+	failed []error
+}
+
+// all visits the documents. Only the fields that are imported cross the network.
+func (r *seedRun) all(ctx context.Context) error {
+	fields := options.Find().SetProjection(bson.D{{Key: "googleMeetToken", Value: 1}, {Key: "googleMeetConnected", Value: 1}})
+	doctors := r.Doctors.Clone(pinned())
+	cursor, err := doctors.Find(ctx, bson.D{{Key: "googleMeetConnected", Value: true}}, fields)
+	if err != nil {
+		return failed("ImportSeed", err)
+	}
+	defer cursor.Close(context.WithoutCancel(ctx))
+	for cursor.Next(ctx) {
+		r.report.Seen++
+		if err := r.one(ctx, cursor.Current); err != nil {
+			if ctx.Err() != nil {
+				r.report.Failed++
+				return fmt.Errorf("mongostore: ImportSeed: %w", context.Cause(ctx))
+			}
+			r.fail(cursor.Current, err)
+		}
+	}
+	if err := cursor.Err(); err != nil {
+		return failed("ImportSeed", err)
+	}
+	return nil
+}
+
+func (r *seedRun) fail(document bson.Raw, err error) {
+	r.report.Failed++
+	if len(r.failed) < maxNamed {
+		id := document.Lookup("_id")
+		sum := sha256.Sum256(append([]byte{byte(id.Type)}, id.Value...))
+		r.failed = append(r.failed, fmt.Errorf("mongostore: ImportSeed: document #%s: %w", hex.EncodeToString(sum[:4]), err))
+	}
+}
+
+func (r *seedRun) one(ctx context.Context, document bson.Raw) error {
+	if document.Validate() != nil {
+		return errSeedToken
+	}
+	subject, err := r.Subject(document.Lookup("_id"))
+	if err != nil {
+		return errSeedID // a host's error may quote the id
+	}
+	key := store.Key{Provider: r.Provider, Subject: subject}
+	token, err := seedToken(document.Lookup("googleMeetToken"))
+	if err != nil {
+		return err
+	}
+	switch err := store.Set(ctx, &older{r.Tokens, token}, key, token); {
+	case err == nil:
+		r.report.Imported++
+	case errors.Is(err, errNewer):
+		r.report.Kept++
+	case errors.Is(err, errIncomplete):
+		r.report.Incomplete++
+	default:
+		return err
+	}
+	return nil
+}
+
+var (
+	errNewer      = errors.New("the store has a token that is as new")
+	errIncomplete = errors.New("there is no refresh token")
+	errSeedID     = errors.New("its _id gives no subject")
+	errSeedToken  = errors.New("its googleMeetToken is not a token")
+)
+
+// older is a TokenStore that store.Set cannot overwrite a newer token in. Set reads
+// through it before each attempt to write, so that also a token that arrives in
+// between is safe.
+type older struct {
+	store.TokenStore
+	token store.Token
+}
+
+// Get implements store.TokenStore.
+func (o *older) Get(ctx context.Context, key store.Key) (store.Record, error) {
+	rec, err := o.TokenStore.Get(ctx, key)
+	switch {
+	case err == nil && !rec.Token.Expiry.Before(o.token.Expiry):
+		return rec, errNewer
+	case errors.Is(err, store.ErrNotFound) && o.token.Refresh.IsZero():
+		return rec, errIncomplete
+	case err == nil && o.token.Refresh.IsZero() && rec.Token.Refresh.IsZero():
+		return rec, errIncomplete
+	}
+	return rec, err
+}
+
+func subjectOf(id bson.RawValue) (string, error) {
+	if object, ok := id.ObjectIDOK(); ok {
+		return object.Hex(), nil
+	}
+	if text, ok := id.StringValueOK(); ok {
+		return text, nil
+	}
+	return "", errSeedID
+}
+
+// seedToken reads a token as Google's library for Node.js leaves it.
+func seedToken(value bson.RawValue) (store.Token, error) {
+	document, ok := value.DocumentOK()
+	if !ok {
+		return store.Token{}, errSeedToken
+	}
+	var (
+		token store.Token
+		scope string
+		valid = true
+	)
+	for name, into := range map[string]func(string){
+		"access_token":  func(text string) { token.Access = store.NewSecret(text) },
+		"refresh_token": func(text string) { token.Refresh = store.NewSecret(text) },
+		"token_type":    func(text string) { token.Type = text },
+		"scope":         func(text string) { scope = text },
+	} {
+		text, ok := textOrNothing(document.Lookup(name))
+		valid = valid && ok
+		into(text)
+	}
+	token.Scopes = strings.Fields(scope)
+	token.Expiry, ok = expiryDate(document.Lookup("expiry_date"))
+	if !valid || !ok || token.Access.IsZero() && token.Refresh.IsZero() {
+		return store.Token{}, errSeedToken
+	}
+	return token, nil
+}
+
+func textOrNothing(value bson.RawValue) (string, bool) {
+	if value.Type == 0 || value.Type == bson.TypeNull || value.Type == bson.TypeUndefined {
+		return "", true
+	}
+	return value.StringValueOK()
+}
+
+// expiryDate reads Unix milliseconds in any of BSON's numbers. Node.js writes a double. Nothing is the
+// zero time: such a token is refreshed before use.
+func expiryDate(value bson.RawValue) (time.Time, bool) {
+	if text, ok := textOrNothing(value); ok {
+		return time.Time{}, text == ""
+	}
+	const farthest = 253_402_300_799_999 // the year 9999
+	var ms float64
+	switch value.Type {
+	case bson.TypeDouble, bson.TypeInt32, bson.TypeInt64:
+		ms = value.AsFloat64()
+	case bson.TypeDateTime:
+		ms = float64(value.DateTime())
+	default:
+		return time.Time{}, false
+	}
+	if math.IsNaN(ms) || ms < 0 || ms > farthest {
+		return time.Time{}, false
+	}
+	if ms == 0 {
+		return time.Time{}, true
+	}
+	return time.UnixMilli(int64(ms)).UTC(), true
+}
