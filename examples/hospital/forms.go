@@ -1,0 +1,79 @@
+package main
+
+import (
+	"net/http"
+	"net/mail"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// problems are what is wrong with a form, by the field's name.
+type problems map[string]string
+
+func (p problems) check(ok bool, field, problem string) {
+	if !ok && p[field] == "" {
+		p[field] = problem
+	}
+}
+
+var phone = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+
+// parseBooking reads the booking form. connected are the providers that the doctor can be met at.
+func parseBooking(r *http.Request, connected []string, now time.Time) (appointment, problems) {
+	wrong := problems{}
+	field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+	name, email, number := field("name"), field("email"), strings.ReplaceAll(field("phone"), " ", "")
+	wrong.check(name != "", "name", "is required")
+	wrong.check(utf8.RuneCountInString(name) <= 80 && oneLine(name), "name", "must be one line of at most 80 characters")
+	address, err := mail.ParseAddress(email)
+	wrong.check(err == nil && address.Address == email && len(email) <= 254, "email", "must be an address like asha@example.org")
+	wrong.check(phone.MatchString(number), "phone", "must have a plus sign and the country's code, like +919876543210")
+	language := field("language")
+	wrong.check(language == "en" || language == "hi", "language", "must be en or hi")
+	zone, err := parseZone(field("zone"))
+	wrong.check(err == nil, "zone", "must be a time zone like Asia/Kolkata")
+	provider := field("provider")
+	wrong.check(provider == "google" || provider == "zoom", "provider", "must be google or zoom")
+	isConnected := false
+	for _, name := range connected {
+		isConnected = isConnected || name == provider
+	}
+	wrong.check(isConnected, "provider", "is not connected: the doctor must do that first")
+	start := parseStart(field("start"), zone, now, wrong)
+	return appointment{
+		Patient:  patient{Name: name, Email: email, Phone: number, Locale: language, Zone: zone},
+		Provider: provider, Start: start,
+	}, wrong
+}
+
+// parseZone refuses "" and "Local", which LoadLocation takes, for they mean this server's zone.
+func parseZone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return time.UTC, errState
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC, err
+	}
+	return zone, nil
+}
+
+// startLayout is what <input type="datetime-local"> sends.
+const startLayout = "2006-01-02T15:04"
+
+func parseStart(text string, zone *time.Location, now time.Time, wrong problems) time.Time {
+	start, err := time.ParseInLocation(startLayout, text, zone)
+	wrong.check(err == nil, "start", "must be a date and a time")
+	wrong.check(start.After(now), "start", "is in the past")
+	wrong.check(start.Before(now.AddDate(1, 0, 0)), "start", "is more than a year ahead")
+	return start
+}
+
+func oneLine(text string) bool {
+	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+	}) < 0
+}

@@ -1,0 +1,116 @@
+// Hospital is a whole host of the telemed SDK: a doctor connects Google and Zoom, a patient
+// books and pays, the meeting is made, mail and WhatsApp go out, and the clinic's dashboard sees
+// it live. All providers run on this machine; nothing needs to be configured.
+//
+//	go run ./examples/hospital          # then open the address that it prints
+//	go run ./examples/hospital -check   # walks the whole visit by itself
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+	_ "time/tzdata" // patients name their zones, and this machine may not know them
+
+	"github.com/telemed-go/telemed/store"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:3001", "loopback address to listen on")
+	check := flag.Bool("check", false, "walk a visit through real HTTP, print what is seen, and exit non-zero if anything is not so")
+	verbose := flag.Bool("v", false, "log what the SDK logs")
+	flag.Parse()
+
+	log := slog.New(slog.DiscardHandler)
+	if *verbose {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if *check {
+		err = runCheck(ctx, os.Stdout, log)
+	} else {
+		err = serve(ctx, os.Stdout, *addr, log)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hospital:", err)
+		os.Exit(1)
+	}
+}
+
+// serve runs the hospital until ctx ends.
+func serve(ctx context.Context, out io.Writer, addr string, log *slog.Logger) error {
+	site, err := open(addr, store.NewMemory(), log)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "The hospital is open: %s\nStop it with Ctrl-C.\n", site.base)
+	<-ctx.Done()
+	return site.Close()
+}
+
+// site is a hospital that listens, with its providers.
+type site struct {
+	*hospital
+	server *http.Server
+	done   chan error
+}
+
+// open starts the providers and the hospital on a loopback address.
+func open(addr string, tokens store.TokenStore, log *slog.Logger) (*site, error) {
+	listener, err := listen(addr)
+	if err != nil {
+		return nil, err
+	}
+	base := "http://" + listener.Addr().String()
+	world, err := startProviders(base)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	h, err := newHospital(base, world, tokens, log)
+	if err != nil {
+		world.Close()
+		return nil, errors.Join(err, listener.Close())
+	}
+	s := &site{hospital: h, done: make(chan error, 1), server: &http.Server{
+		Handler: h.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}}
+	go func() { s.done <- s.server.Serve(listener) }()
+	return s, nil
+}
+
+// listen refuses addresses that others can reach: the login has no password.
+func listen(addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return nil, fmt.Errorf("-addr must be a loopback address with a port, such as 127.0.0.1:3001")
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w (another port can be had with -addr 127.0.0.1:3002)", err)
+	}
+	return listener, nil
+}
+
+// Close ends the live connections first, then the server, then what the visits stand on.
+func (s *site) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := errors.Join(s.hub.Shutdown(ctx), s.server.Shutdown(ctx))
+	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	err = errors.Join(err, s.hospital.Close(ctx))
+	s.world.Close()
+	return err
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/meet/connect"
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+	"github.com/telemed-go/telemed/payments"
+)
+
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
+	"when":  func(t time.Time) string { return t.Format("Mon 2 Jan 2006, 15:04 MST") },
+	"local": func(t time.Time) string { return t.Format(startLayout) },
+	"rfc":   func(t time.Time) string { return t.Format(time.RFC3339) },
+}).ParseFS(web, "web/*.html"))
+
+// show renders a page whole before the first byte goes out.
+func (h *hospital) show(w http.ResponseWriter, code int, page string, data any) {
+	var out bytes.Buffer
+	if err := pages.ExecuteTemplate(&out, page, data); err != nil {
+		h.log.Error("page cannot be shown", slog.String("page", page), slog.Any("error", err))
+		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = out.WriteTo(w)
+}
+
+// fail answers an error with a page that says what to do. The error's text stays here.
+func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) {
+	code, text := http.StatusBadGateway, "Something did not answer. Nothing is lost: please try again in a minute."
+	tooLarge, big := errors.AsType[*http.MaxBytesError](err)
+	field, wrong := errors.AsType[*meet.FieldError](err)
+	switch {
+	case big:
+		code, text = http.StatusRequestEntityTooLarge, "That is more than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes."
+	case errors.Is(err, errNoVisit), errors.Is(err, meet.ErrNotFound):
+		code, text = http.StatusNotFound, "There is no such visit."
+	case errors.Is(err, payments.ErrSignature):
+		code, text = http.StatusBadRequest, "The payment's signature is wrong. No visit was booked."
+	case errors.Is(err, payments.ErrAmountMismatch):
+		code, text = http.StatusBadRequest, "The payment is not the one of this visit. Nothing was booked."
+	case wrong:
+		code, text = http.StatusBadRequest, field.Error()
+	case errors.Is(err, errState), errors.Is(err, meet.ErrConflict):
+		code, text = http.StatusConflict, "The visit has changed meanwhile. Please look at its page again."
+	}
+	h.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("route", r.Pattern), slog.Int("status", code), slog.Any("error", err))
+	h.show(w, code, "error.html", text)
+}
+
+func (h *hospital) showHome(w http.ResponseWriter, r *http.Request) {
+	connected, err := h.connected(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.show(w, http.StatusOK, "home.html", map[string]any{"Connected": connected, "Doctor": doctorName})
+}
+
+// bookingPage is the form with what was typed and what is wrong with it.
+type bookingPage struct {
+	Connected []string
+	Values    map[string]string
+	Wrong     problems
+	Fee       string
+}
+
+func (h *hospital) showBooking(w http.ResponseWriter, r *http.Request) {
+	connected, err := h.connected(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	tomorrow := h.now().AddDate(0, 0, 1)
+	values := map[string]string{"zone": "Asia/Kolkata", "language": "en", "start": tomorrow.Format("2006-01-02") + "T10:30"}
+	if len(connected) > 0 {
+		values["provider"] = connected[0]
+	}
+	h.show(w, http.StatusOK, "book.html", bookingPage{Connected: connected, Values: values, Fee: payments.INR(fee).String()})
+}
+
+func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		h.badForm(w, r, err)
+		return
+	}
+	connected, err := h.connected(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	visit, wrong := parseBooking(r, connected, h.now())
+	if len(wrong) > 0 {
+		values := map[string]string{}
+		for name := range r.PostForm {
+			values[name] = r.PostFormValue(name)
+		}
+		h.show(w, http.StatusBadRequest, "book.html", bookingPage{Connected: connected, Values: values, Wrong: wrong, Fee: payments.INR(fee).String()})
+		return
+	}
+	visit, err = h.book(r.Context(), visit)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/visits/"+visit.ID, http.StatusSeeOther)
+}
+
+func (h *hospital) badForm(w http.ResponseWriter, r *http.Request, err error) {
+	if _, big := errors.AsType[*http.MaxBytesError](err); big {
+		h.fail(w, r, err)
+		return
+	}
+	h.show(w, http.StatusBadRequest, "error.html", "The form cannot be read.")
+}
+
+// visitPage is what the patient sees, with the messages as they would arrive.
+type visitPage struct {
+	appointment
+	Doctor, CheckoutURL string
+	Failed              bool // the last payment
+	Mails               []smtptest.Message
+	Chats               []string
+	Earliest            time.Time
+}
+
+func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request) {
+	visit, err := h.visits.get(r.PathValue("id"))
+	if err == nil && (visit.Status == paid || visit.Status == confirmed && visit.JoinURL == "") {
+		// A step after the payment failed, or the room was not ready: the page goes on with it.
+		if err := h.confirm(r.Context(), visit.ID, visit.PaymentID); err != nil {
+			h.log.Warn("visit is not complete yet", slog.String("visit", visit.ID), slog.Any("error", err))
+		}
+		visit, err = h.visits.get(visit.ID)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.show(w, http.StatusOK, "visit.html", visitPage{
+		appointment: visit, Doctor: doctorName, CheckoutURL: h.checkoutURL(visit),
+		Failed: r.URL.Query().Get("payment") == "failed" && visit.Status == awaitingPayment,
+		Mails:  h.mails(visit), Chats: h.chats(visit), Earliest: h.now().In(visit.Patient.Zone),
+	})
+}
+
+// mails are the visit's mails as the mail server has them, oldest first.
+func (h *hospital) mails(visit appointment) []smtptest.Message {
+	ids := visit.receipts(notify.Email)
+	var found []smtptest.Message
+	for _, mail := range h.world.mail.Messages() {
+		if ids[mail.ID] || ids["<"+mail.ID+">"] {
+			found = append(found, mail)
+		}
+	}
+	return found
+}
+
+// chats are the visit's WhatsApp messages as the patient's phone shows them.
+func (h *hospital) chats(visit appointment) []string {
+	ids := visit.receipts(notify.WhatsApp)
+	var found []string
+	for _, message := range h.world.whatsapp.Messages() {
+		if ids[message.ID] {
+			found = append(found, message.Text)
+		}
+	}
+	return found
+}
+
+// showMail is the HTML of a mail, in a frame of its own that can do nothing.
+func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
+	visit, err := h.visits.get(r.PathValue("id"))
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	mails := h.mails(visit)
+	n, err := strconv.Atoi(r.PathValue("n"))
+	if err != nil || n < 0 || n >= len(mails) {
+		h.fail(w, r, errNoVisit)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write([]byte(mails[n].HTML))
+}
+
+func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		h.badForm(w, r, err)
+		return
+	}
+	visit, err := h.visits.get(r.PathValue("id"))
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	wrong := problems{}
+	start := parseStart(r.PostFormValue("start"), visit.Patient.Zone, h.now(), wrong)
+	if len(wrong) > 0 {
+		h.show(w, http.StatusBadRequest, "error.html", "start "+wrong["start"])
+		return
+	}
+	if err := h.reschedule(r.Context(), visit.ID, start); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/visits/"+visit.ID, http.StatusSeeOther)
+}
+
+func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request) {
+	if err := h.cancel(r.Context(), r.PathValue("id")); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/visits/"+r.PathValue("id"), http.StatusSeeOther)
+}
+
+func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
+	h.sessions.login(w, doctorID)
+	http.Redirect(w, r, "/doctor/settings/integration", http.StatusSeeOther)
+}
+
+func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
+	h.sessions.logout(w, r)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// reasons are connect's, in words for the doctor.
+var reasons = map[connect.Reason]string{
+	connect.ReasonDenied:     "You did not allow it. Nothing was connected.",
+	connect.ReasonScope:      "The calendar permission was not ticked. Please connect again and tick it.",
+	connect.ReasonExpired:    "That took too long or was used already. Please connect again.",
+	connect.ReasonLogin:      "You are not logged in any more. Please log in and connect again.",
+	connect.ReasonOtherLogin: "Another doctor logged in meanwhile. Nothing was connected.",
+	connect.ReasonInvalid:    "The answer was not one of the provider's. Nothing was connected.",
+	connect.ReasonProvider:   "The provider did not answer as it should. Please try again.",
+	connect.ReasonConfig:     "The hospital's credentials were refused. Please call the technicians.",
+	connect.ReasonNoRefresh:  "The provider gave no lasting permission. Please remove the hospital's access there and connect again.",
+	connect.ReasonStore:      "The connection could not be stored. Please try again.",
+}
+
+func (h *hospital) showSettings(w http.ResponseWriter, r *http.Request) {
+	doctor, err := h.sessions.doctor(r)
+	if err != nil {
+		h.show(w, http.StatusUnauthorized, "login.html", doctorName)
+		return
+	}
+	var states []connect.State
+	for _, name := range []string{"google", "zoom"} {
+		state, err := h.connects[name].State(r.Context(), doctor)
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		states = append(states, state)
+	}
+	query := r.URL.Query()
+	h.show(w, http.StatusOK, "settings.html", map[string]any{
+		"Doctor": doctorName, "States": states, "Success": query.Get("success") == "true",
+		"Problem": reasons[connect.Reason(query.Get("reason"))],
+	})
+}
+
+func (h *hospital) showClinic(w http.ResponseWriter, r *http.Request) {
+	if _, err := h.sessions.doctor(r); err != nil {
+		h.show(w, http.StatusUnauthorized, "login.html", doctorName)
+		return
+	}
+	var rows []announcement
+	for _, visit := range h.visits.all() {
+		if visit.Status == confirmed || visit.Status == cancelled && visit.PaymentID != "" {
+			rows = append(rows, announcementOf(&visit))
+		}
+	}
+	h.show(w, http.StatusOK, "clinic.html", map[string]any{"Clinic": clinicName, "ClinicID": clinicID, "Rows": rows})
+}
