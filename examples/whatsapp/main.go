@@ -6,7 +6,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -42,6 +41,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 	cfg := whatsapp.Config{
 		PhoneNumberID: getenv("WHATSAPP_PHONE_NUMBER_ID"), Token: notify.NewSecret(getenv("WHATSAPP_ACCESS_TOKEN")), Renderer: words,
 	}
+	var phone string
 	var fake *whatsapptest.Server
 	if cfg.Token.IsZero() {
 		if fake, err = whatsapptest.Start(whatsapptest.Config{}); err != nil {
@@ -49,6 +49,10 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 		}
 		defer fake.Close()
 		cfg.BaseURL, cfg.PhoneNumberID, cfg.Token = fake.URL(), fake.PhoneNumberID(), notify.NewSecret(fake.Token())
+		phone = "+919876543210"
+	}
+	if len(args) > 0 {
+		phone = args[0]
 	}
 	chat, err := whatsapp.New(cfg)
 	if err != nil {
@@ -56,7 +60,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 	}
 	receipt, err := chat.Notify(ctx, notify.Message{
 		Key:      "appt-42/confirmed",
-		To:       notify.Recipient{Name: "आशा राव", Phone: cmp.Or(append(args, "+919876543210")...), Locale: "hi-IN", Zone: kolkata},
+		To:       notify.Recipient{Name: "आशा राव", Phone: phone, Locale: "hi-IN", Zone: kolkata},
 		Template: template.Confirmed,
 		Data: template.Appointment{
 			Key: "appt-42", Patient: "आशा राव", Doctor: "डॉ. मेहता", JoinURL: "https://meet.example/abc-defg-hij",

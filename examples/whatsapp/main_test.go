@@ -22,6 +22,9 @@ func TestRun(t *testing.T) {
 	require.ErrorIs(t, err, notify.ErrInvalid)
 	require.ErrorContains(t, err, "To.Phone")
 
-	token := func(name string) string { return map[string]string{"WHATSAPP_ACCESS_TOKEN": "x"}[name] }
-	require.ErrorContains(t, run(t.Context(), &out, token, nil), "PhoneNumberID is required")
+	env := map[string]string{"WHATSAPP_ACCESS_TOKEN": "x"}
+	getenv := func(name string) string { return env[name] }
+	require.ErrorContains(t, run(t.Context(), &out, getenv, nil), "PhoneNumberID is required")
+	env["WHATSAPP_PHONE_NUMBER_ID"] = "1"
+	require.ErrorContains(t, run(t.Context(), &out, getenv, nil), "To.Phone is required", "nobody gets a true message by default")
 }
