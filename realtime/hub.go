@@ -32,6 +32,7 @@ type Config struct {
 	QueueSize int
 
 	// MaxConnections is how many connections the hub accepts at once. If 0, 10000.
+	// How many one address may have is for the proxy in front to say.
 	MaxConnections int
 	// MaxRooms is how many rooms one connection may be in. If 0, 64.
 	MaxRooms int
@@ -214,7 +215,7 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Co
 
 // Disconnect ends every connection of subject and returns how many there were.
 // Call it when a person logs out or loses a right: a client that connects again
-// is authenticated and authorised afresh.
+// is authenticated and authorised afresh. The empty subject is every anonymous client.
 func (h *Hub) Disconnect(subject string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -3,20 +3,16 @@
 // appointment.
 //
 //	go run ./examples/realtime
-//	go run ./examples/realtime -listen 127.0.0.1:3001   stays, for a socket.io-client of yours
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"os/signal"
-	"time"
 
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
@@ -24,17 +20,13 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", "", "address to stay at; if empty, the example ends by itself")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Stdout, *listen); err != nil {
+	if err := run(context.Background(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out io.Writer, listen string) error {
+func run(ctx context.Context, out io.Writer) error {
 	hub, err := realtime.NewHub(realtime.Config{Authorize: mayWatch})
 	if err != nil {
 		return err
@@ -45,26 +37,10 @@ func run(ctx context.Context, out io.Writer, listen string) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", sio)
-	address := listen
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }() // ends with server.Shutdown
-	url := "http://" + listener.Addr().String()
-	fmt.Fprintln(out, "listening on", url)
-
-	err = watch(ctx, out, hub, url)
-	if err == nil && listen != "" {
-		<-ctx.Done()
-	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return errors.Join(err, hub.Shutdown(end), server.Shutdown(end)) // the hub first: it ends the polls
+	server := httptest.NewServer(mux) // on 127.0.0.1; a host has its own http.Server
+	defer server.Close()
+	fmt.Fprintln(out, "listening on", server.URL)
+	return errors.Join(watch(ctx, out, hub, server.URL), hub.Shutdown(ctx)) // the hub ends before its server
 }
 
 // mayWatch stands for a look into the host's database.

@@ -18,7 +18,7 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var out strings.Builder
-	require.NoError(t, run(ctx, &out, ""))
+	require.NoError(t, run(ctx, &out))
 	lines := strings.Split(out.String(), "\n")
 	require.Regexp(t, `^listening on http://127\.0\.0\.1:\d+$`, lines[0])
 	require.Equal(t, []string{
@@ -29,7 +29,9 @@ func TestRun(t *testing.T) {
 	}, lines[1:])
 }
 
-func TestBadAddress(t *testing.T) {
+func TestEnds(t *testing.T) {
 	t.Parallel()
-	require.Error(t, run(t.Context(), &strings.Builder{}, "256.256.256.256:1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, run(ctx, &strings.Builder{}), context.Canceled)
 }

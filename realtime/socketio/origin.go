@@ -12,10 +12,10 @@ import (
 type caller int
 
 const (
-	refused  caller = iota
-	foreign         // let in by AllowAnyOrigin: no credentials
-	sameSite        // own page, or no browser at all
-	listed          // another origin that may send credentials
+	refused caller = iota
+	foreign        // let in by AllowAnyOrigin: no credentials
+	own            // the server's own page, or no browser at all
+	listed         // another origin that may send credentials
 )
 
 func checkOrigins(p *fault.Problems, allowed []string) map[string]bool {
@@ -54,7 +54,7 @@ func canonicalHost(scheme, host string) string {
 func (s *Server) caller(r *http.Request) caller {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
-		return sameSite
+		return withoutOrigin(r)
 	}
 	origin, ok := parseOrigin(values[0])
 	switch {
@@ -63,9 +63,20 @@ func (s *Server) caller(r *http.Request) caller {
 	case ok && s.origins[origin.String()]:
 		return listed
 	case ok && sameHost(origin, r):
-		return sameSite
+		return own
 	case s.cfg.AllowAnyOrigin:
 		return foreign
+	}
+	return refused
+}
+
+// withoutOrigin is for programs, and for GET requests of the server's own pages.
+// Other pages can make a browser leave out Origin, by an <img>, but not this header.
+// https://www.w3.org/TR/fetch-metadata/
+func withoutOrigin(r *http.Request) caller {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return own
 	}
 	return refused
 }

@@ -85,6 +85,16 @@ func TestTwoOrigins(t *testing.T) {
 	c.request(t, "GET", "transport=polling", "", header).refused(t, 403, 4)
 }
 
+// An <img> of another page sends cookies and no Origin.
+func TestNoOrigin(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.AllowAnyOrigin = true })
+	for site, status := range map[string]int{"same-origin": 200, "none": 200, "same-site": 403, "cross-site": 403} {
+		got := c.request(t, "GET", "transport=polling", "", http.Header{"Sec-Fetch-Site": {site}})
+		require.Equal(t, status, got.status, site)
+	}
+}
+
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {

@@ -156,8 +156,16 @@ func (s *session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(s.server.cfg.PingInterval + s.server.cfg.PingTimeout)) // after that the session is dead anyway
-	stop := context.AfterFunc(s.conn.Context(), func() { _ = control.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	cut := make(chan struct{})
+	stop := context.AfterFunc(s.conn.Context(), func() {
+		defer close(cut)
+		_ = control.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-cut // control must not be used after the handler has returned
+		}
+	}()
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.server.cfg.MaxPayload)))
 }
 

@@ -118,14 +118,13 @@ func (s *session) serve(ws *webSocket) {
 		<-said
 		ws.hangUp()
 	}()
-	for {
+	for ctx.Err() == nil {
 		text, err := ws.read()
 		if err == nil {
 			err = s.packet(text)
 		}
 		if err != nil {
 			s.conn.Close(err)
-			return
 		}
 	}
 }

@@ -1,7 +1,14 @@
 package socketio_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,6 +125,74 @@ func TestSocketCloses(t *testing.T) {
 		s.closed(1001) // we never answer the close frame
 		require.NoError(t, <-done)
 	})
+}
+
+// Firefox sends more than one token, and headers have no case.
+func TestHandshakeOfFirefox(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"+
+		"connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n"+
+		"sec-websocket-version: 13\r\nsec-websocket-extensions: permessage-deflate\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.Equal(t, 101, response.StatusCode)
+	require.Equal(t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", response.Header.Get("Sec-WebSocket-Accept"), "the example of RFC 6455")
+	require.Empty(t, response.Header.Get("Sec-WebSocket-Extensions"))
+}
+
+// Answers to pings, heartbeats, acknowledgements and events come from different
+// goroutines, and each arrives whole.
+func TestWritersDoNotInterleave(t *testing.T) {
+	t.Parallel()
+	const count = 300
+	c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
+		rooms.QueueSize = 4 * count
+		wire.PingInterval = time.Millisecond
+	})
+	s := c.connectSocket(t)
+	s.send(`420["join-clinic","7"]`)
+	ctx := within(t)
+	var senders sync.WaitGroup
+	senders.Go(func() {
+		for n := range count {
+			for _, frame := range []ws.Frame{
+				ws.NewPingFrame([]byte(repeat("p", 120))), ws.NewTextFrame([]byte("3")), ws.NewTextFrame(fmt.Appendf(nil, `42%d["join-clinic","9"]`, n+1)),
+			} {
+				if err := ws.WriteFrame(s.conn, ws.MaskFrame(frame)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	senders.Go(func() {
+		for range count {
+			if err := c.hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "e", Data: repeat("x", 5000)}); err != nil {
+				t.Error(err)
+			}
+			runtime.Gosched()
+		}
+	})
+	event := `42["e","` + repeat("x", 5000) + `"]`
+	pongs, acks := 0, 0
+	for pongs < count || acks < count+1 {
+		op, text := s.read()
+		switch {
+		case op == ws.OpPong:
+			require.Equal(t, repeat("p", 120), text)
+			pongs++
+		case strings.HasPrefix(text, "43"):
+			require.Regexp(t, `^43\d+\[\{"ok":.*\}\]$`, text)
+			acks++
+		case text != "2":
+			require.Equal(t, event, text)
+		}
+	}
+	senders.Wait()
 }
 
 func TestUpgrade(t *testing.T) {
