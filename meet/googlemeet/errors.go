@@ -22,8 +22,7 @@ import (
 type Error struct {
 	// Op is the method: "Create", "Get", "Update", "Cancel", "Revoke".
 	Op string
-	// Status is the HTTP status; 0 if there was no whole answer. A 403 that means "too
-	// many requests" is the 429 that it should be.
+	// Status is the HTTP status; 0 if there was no whole answer.
 	Status int
 	// Reason is Google's word for it, "quotaExceeded", or one of the Reason values of this package. May be empty.
 	// See https://developers.google.com/workspace/calendar/api/guides/errors.
@@ -92,6 +91,9 @@ func failed(op string, err error, write bool) error {
 		return answered(op, answer, write)
 	}
 	e := &Error{Op: op, err: rest.WithoutURL(err)}
+	if isDecodeError(err) {
+		e.err = errNotEvent
+	}
 	switch {
 	case slices.ContainsFunc(accountErrors, func(target error) bool { return errors.Is(err, target) }):
 		return e // it says what it is by itself
@@ -115,6 +117,15 @@ func isTokenError(err error) bool {
 	return ok || errors.Is(err, meet.ErrUnavailable) || errors.Is(err, meet.ErrRateLimited)
 }
 
+var errNotEvent = errors.New("answer is not an event")
+
+// isDecodeError recognises errors that quote what could not be read.
+func isDecodeError(err error) bool {
+	_, wrongType := errors.AsType[*json.UnmarshalTypeError](err)
+	_, wrongSyntax := errors.AsType[*json.SyntaxError](err)
+	return wrongType || wrongSyntax
+}
+
 // errNotBegun wraps the error of a context that had ended before the call.
 type errNotBegun struct{ error }
 
@@ -133,9 +144,9 @@ func begun(ctx context.Context) error {
 	return nil
 }
 
+// answered reads the error that wire left of Google's.
 func answered(op string, answer *googleapi.Error, write bool) error {
-	body := []byte(answer.Body)
-	e := &Error{Op: op, Status: answer.Code, Reason: reasonIn(body)}
+	e := &Error{Op: op, Status: answer.Code, Reason: reasonIn([]byte(answer.Body))}
 	e.RetryAfter, _ = rest.RetryAfter(answer.Header, time.Now())
 	byStatus := rest.Error{Status: answer.Code, Unsent: answer.Code == http.StatusTooManyRequests}
 	e.kind = byStatus.Kind(write)
@@ -144,15 +155,17 @@ func answered(op string, answer *googleapi.Error, write bool) error {
 		e.kind = meet.ErrReconnect // a fresh token was tried already
 	case answer.Code == http.StatusForbidden && kindOf403[e.Reason] != nil:
 		e.kind = kindOf403[e.Reason]
-	case answer.Code == http.StatusBadRequest && strings.Contains(answer.Message, "Invalid conference type"):
-		e.kind, e.Reason = meet.ErrForbidden, ReasonNoMeet
+	case e.Reason == ReasonNoMeet:
+		e.kind = meet.ErrForbidden
 	}
 	return e
 }
 
 // kindOf403 tells what the many meanings of 403 ask of the caller; any other is ErrForbidden.
-// Those that ask for patience are 429 by now, see wire.
 var kindOf403 = map[string]error{
+	"rateLimitExceeded":               meet.ErrRateLimited,
+	"userRateLimitExceeded":           meet.ErrRateLimited,
+	"RATE_LIMIT_EXCEEDED":             meet.ErrRateLimited,
 	"quotaExceeded":                   meet.ErrRateLimited,
 	"dailyLimitExceeded":              meet.ErrRateLimited,
 	"insufficientPermissions":         meet.ErrMissingScope,

@@ -1,0 +1,256 @@
+package googlemeet_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
+)
+
+// insertOf returns the only insert that the fake got: its query and its body.
+func insertOf(t *testing.T, fake *googlemeettest.Server) (url.Values, map[string]any) {
+	t.Helper()
+	require.Equal(t, 1, fake.Count("insert"))
+	for _, r := range fake.Requests() {
+		if r.Op != "insert" {
+			continue
+		}
+		query, err := url.ParseQuery(r.Query)
+		require.NoError(t, err)
+		var body map[string]any
+		require.NoError(t, json.Unmarshal([]byte(r.Body), &body))
+		return query, body
+	}
+	return nil, nil
+}
+
+func TestWhatGoogleIsTold(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	req := request(t, "appt-42")
+	m := c.create(t, req)
+	require.Equal(t, meet.StatusScheduled, m.Status)
+	require.Equal(t, "google", m.Provider)
+	require.True(t, strings.HasPrefix(m.JoinURL, c.fake.URL()+"/meet/"), m.JoinURL)
+	require.Equal(t, "Asia/Kolkata", m.Start.Location().String())
+
+	query, body := insertOf(t, c.fake)
+	require.Equal(t, "1", query.Get("conferenceDataVersion"))
+	require.Equal(t, "none", query.Get("sendUpdates"), "nobody is invited, nobody is mailed")
+	require.Regexp(t, `^tm[0-9a-v]{32}$`, body["id"])
+	require.Equal(t, m.ID, body["id"])
+	require.Equal(t, "Video consultation", body["summary"])
+	require.Equal(t, "private", body["visibility"])
+	require.Equal(t, false, body["guestsCanInviteOthers"])
+	require.Equal(t, false, body["guestsCanSeeOtherGuests"])
+	require.Equal(t, map[string]any{"dateTime": req.Start.Format(time.RFC3339), "timeZone": "Asia/Kolkata"}, body["start"])
+	require.Equal(t, "hangoutsMeet", body["conferenceData"].(map[string]any)["createRequest"].(map[string]any)["conferenceSolutionKey"].(map[string]any)["type"])
+	require.NotContains(t, body, "attendees")
+	require.NotContains(t, body, "iCalUID")
+}
+
+func TestZonesThatGoogleDoesNotKnowAreNotNamed(t *testing.T) {
+	t.Parallel()
+	for name, zone := range map[string]*time.Location{
+		"letters": time.FixedZone("IST", 5*3600+1800), "nameless": time.FixedZone("", 3600), "local": time.Local,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := open(t)
+			req := request(t, "appt-1")
+			req.Start = req.Start.In(zone)
+			m := c.create(t, req)
+			_, body := insertOf(t, c.fake)
+			require.NotContains(t, body["start"], "timeZone")
+			require.True(t, m.Start.Equal(req.Start))
+		})
+	}
+}
+
+func TestAttendees(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	req := request(t, "appt-1")
+	req.Attendees = []meet.Attendee{{Email: "asha@example.org", Name: "Asha"}, {Email: "ravi@example.org"}}
+	c.create(t, req)
+	query, body := insertOf(t, c.fake)
+	require.Equal(t, "all", query.Get("sendUpdates"))
+	require.Equal(t, []any{
+		map[string]any{"email": "asha@example.org", "displayName": "Asha"}, map[string]any{"email": "ravi@example.org"},
+	}, body["attendees"], "without an answer in their name")
+	require.Equal(t, []string{"asha@example.org", "ravi@example.org"}, c.fake.Events()[0].Attendees)
+}
+
+func TestALostAnswerMakesOneEvent(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	c.fake.DropNext("insert")
+	m := c.create(t, request(t, "appt-1"))
+	require.Equal(t, meet.StatusScheduled, m.Status)
+	require.Equal(t, 2, c.fake.Count("insert"))
+	require.Len(t, c.fake.Events(), 1)
+
+	require.Equal(t, m.ID, c.create(t, request(t, "appt-1")).ID)
+	require.Len(t, c.fake.Events(), 1)
+}
+
+func TestAnAnswerThatIsLostForGood(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	for range 4 {
+		c.fake.DropNext("insert")
+	}
+	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+	require.ErrorIs(t, err, meet.ErrAmbiguous)
+	require.NotErrorIs(t, err, meet.ErrUnavailable)
+	require.Equal(t, 0, failure(t, err).Status)
+	require.NotContains(t, err.Error(), c.fake.URL())
+
+	c.create(t, request(t, "appt-1"))
+	require.Len(t, c.fake.Events(), 1)
+}
+
+func TestTwoProcessesMakeOneEvent(t *testing.T) {
+	t.Parallel()
+	one := open(t)
+	two := newClient(t, config(t, one.fake, one.tokens))
+	req := request(t, "appt-1")
+	var (
+		wg  sync.WaitGroup
+		ids [20]string
+	)
+	for i := range ids {
+		wg.Go(func() {
+			process := []*googlemeet.Client{one.Client, two}[i%2]
+			if m, err := process.Create(t.Context(), doctor, req); err != nil {
+				t.Errorf("Create: %v", err)
+			} else {
+				ids[i] = m.ID + " " + m.JoinURL
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		require.Equal(t, ids[0], id)
+	}
+	require.Len(t, one.fake.Events(), 1)
+}
+
+func TestCancelledIDsAreNotFreeAgain(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	seen := map[string]bool{}
+	for range 8 {
+		m := c.create(t, request(t, "appt-1"))
+		require.False(t, seen[m.ID])
+		seen[m.ID] = true
+		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
+	}
+	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+	require.ErrorIs(t, err, meet.ErrConflict)
+	require.EqualError(t, err, "googlemeet: Create: (cancelledTooOften): conflict with the current state")
+}
+
+func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	t.Run("moved by the doctor", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		req := request(t, "appt-1")
+		m := c.create(t, req)
+		later := req.Start.Add(time.Hour)
+		require.NoError(t, c.fake.Edit(m.ID, map[string]any{
+			"start": map[string]any{"dateTime": later.Format(time.RFC3339)}, "end": map[string]any{"dateTime": later.Add(req.Duration).Format(time.RFC3339)},
+		}))
+		_, err := c.Create(t.Context(), doctor, req)
+		require.ErrorIs(t, err, meet.ErrConflict)
+		e := failure(t, err)
+		require.Equal(t, googlemeet.ReasonMoved, e.Reason)
+		require.Equal(t, m.ID, e.Meeting.ID)
+		require.True(t, e.Meeting.Start.Equal(later), "the caller hears when it is")
+	})
+	t.Run("somebody else's under our id", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		m := c.create(t, request(t, "appt-1"))
+		require.NoError(t, c.fake.Edit(m.ID, map[string]any{"extendedProperties": map[string]any{"private": map[string]any{"telemed": "other"}}}))
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrConflict)
+		require.Equal(t, googlemeet.ReasonOtherKey, failure(t, err).Reason)
+		require.Nil(t, failure(t, err).Meeting, "a stranger's meeting is not handed out")
+	})
+	t.Run("taken, but not to be seen", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.create(t, request(t, "appt-1"))
+		c.fake.Inject(googlemeettest.Fault{Op: "get", Status: 404, Reason: "notFound"})
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrAmbiguous)
+		require.Len(t, c.fake.Events(), 1, "it is not made a second time")
+	})
+}
+
+func TestTwoHospitalsInOneCalendar(t *testing.T) {
+	t.Parallel()
+	a := open(t)
+	cfg := config(t, a.fake, a.tokens)
+	cfg.Namespace = "the other hospital"
+	b := newClient(t, cfg)
+	first := a.create(t, request(t, "42"))
+	second, err := b.Create(t.Context(), doctor, request(t, "42"))
+	require.NoError(t, err)
+	require.NotEqual(t, first.JoinURL, second.JoinURL, "patients of two hospitals would share a room")
+
+	_, err = b.Update(t.Context(), doctor, first.ID, request(t, "42"))
+	require.ErrorIs(t, err, meet.ErrConflict)
+	require.Equal(t, googlemeet.ReasonOtherKey, failure(t, err).Reason)
+}
+
+func TestAnotherCalendar(t *testing.T) {
+	t.Parallel()
+	const id = "telemedicine@group.calendar.google.com"
+	fake, err := googlemeettest.Start(googlemeettest.Config{Calendars: []string{id}})
+	require.NoError(t, err)
+	t.Cleanup(fake.Close)
+	c := open(t, func(cfg *googlemeet.Config) {
+		cfg.ClientID, cfg.Endpoints, cfg.Calendar = fake.ClientID(), fake.Endpoints(), id
+	})
+	c.fake = fake
+	c.connect(t, doctor, googlemeettest.Consent{})
+	c.create(t, request(t, "appt-1"))
+	require.Equal(t, id, fake.Events()[0].Calendar)
+}
+
+// canary is what must never get out.
+const canary = "Meenakshi-Canary"
+
+func TestCanary(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	req := request(t, "appt-"+canary)
+	m := c.create(t, req)
+	for _, e := range c.fake.Events() {
+		require.NotContains(t, e.JSON, canary, "the key itself is nobody's business")
+	}
+	req.Topic, req.Attendees = canary, []meet.Attendee{{Email: canary + "@example.org", Name: canary}}
+	c.fake.FailNext(500, "", "", "", "")
+	c.fake.Inject(googlemeettest.Fault{Status: 400, Reason: "invalid", Message: "Invalid attendee " + canary})
+	for range 2 {
+		_, err := c.Update(t.Context(), doctor, m.ID, req)
+		require.Error(t, err)
+		for _, verb := range []string{"%v", "%+v", "%s", "%q"} {
+			require.NotContains(t, fmt.Sprintf(verb, err), canary)
+		}
+		require.NotContains(t, err.Error(), m.ID)
+		require.NotContains(t, err.Error(), c.fake.URL())
+	}
+}

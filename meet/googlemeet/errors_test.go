@@ -1,0 +1,277 @@
+package googlemeet_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
+	"github.com/telemed-go/telemed/store"
+)
+
+func TestGooglesErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status   int
+		reason   string
+		write    error // what Create returns
+		read     error // what Get returns
+		attempts int
+	}{
+		{400, "timeRangeEmpty", meet.ErrInvalid, meet.ErrInvalid, 1},
+		{400, "required", meet.ErrInvalid, meet.ErrInvalid, 1},
+		{403, "rateLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 4},
+		{403, "userRateLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 4},
+		{403, "quotaExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 1},
+		{403, "dailyLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 1},
+		{403, "insufficientPermissions", meet.ErrMissingScope, meet.ErrMissingScope, 1},
+		{403, "accessNotConfigured", meet.ErrUnauthorized, meet.ErrUnauthorized, 1},
+		{403, "forbiddenForNonOrganizer", meet.ErrForbidden, meet.ErrForbidden, 1},
+		{403, "", meet.ErrForbidden, meet.ErrForbidden, 1},
+		{404, "notFound", meet.ErrNotFound, meet.ErrNotFound, 1},
+		{410, "deleted", meet.ErrNotFound, meet.ErrNotFound, 1},
+		{412, "conditionNotMet", meet.ErrConflict, meet.ErrConflict, 1},
+		{429, "rateLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 4},
+		{500, "backendError", meet.ErrAmbiguous, meet.ErrUnavailable, 4},
+		{503, "backendError", meet.ErrAmbiguous, meet.ErrUnavailable, 4},
+	}
+	c := open(t)
+	for _, test := range tests {
+		fail := func(op string) {
+			for range test.attempts {
+				c.fake.Inject(googlemeettest.Fault{Op: op, Status: test.status, Reason: test.reason})
+			}
+		}
+		fail("insert")
+		before := c.fake.Count("insert")
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, test.write, "%d %s", test.status, test.reason)
+		require.Equal(t, test.status, failure(t, err).Status)
+		require.Equal(t, test.reason, failure(t, err).Reason)
+		require.Equal(t, test.attempts, c.fake.Count("insert")-before, "%d %s", test.status, test.reason)
+		require.Equal(t, test.write == meet.ErrMissingScope, errors.Is(err, meet.ErrReconnect))
+
+		fail("get")
+		_, err = c.Get(t.Context(), doctor, "99999999999")
+		require.ErrorIs(t, err, test.read, "%d %s", test.status, test.reason)
+	}
+	require.Empty(t, c.fake.Events())
+}
+
+func TestAPassingLimit(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	c.fake.FailNext(403, "rateLimitExceeded", "userRateLimitExceeded")
+	c.create(t, request(t, "appt-1"))
+	require.Equal(t, 3, c.fake.Count("insert"))
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	c.fake.Inject(googlemeettest.Fault{Status: 429, Reason: "rateLimitExceeded", RetryAfter: time.Minute})
+	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+	require.ErrorIs(t, err, meet.ErrRateLimited)
+	require.Equal(t, time.Minute, failure(t, err).RetryAfter)
+	require.Equal(t, 1, c.fake.Count("insert"), "a minute is not waited for")
+	require.EqualError(t, err, "googlemeet: Create: 429 (rateLimitExceeded): rate limited")
+}
+
+func TestAProxyInBetween(t *testing.T) {
+	t.Parallel()
+	t.Run("a passing 502", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.fake.Inject(googlemeettest.Fault{Status: 502, Body: "<h1>Bad Gateway</h1>"})
+		c.create(t, request(t, "appt-1"))
+	})
+	t.Run("a page in place of an event", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		page := googlemeettest.Fault{Status: 200, Body: "<h1>Please log in to the network</h1>"}
+		c.fake.Inject(page, page, page, page)
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrAmbiguous)
+		require.EqualError(t, err, "googlemeet: Create: outcome unknown: answer is not JSON")
+	})
+	t.Run("a redirect is not followed", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.fake.Inject(googlemeettest.Fault{Status: 302, Body: "elsewhere"})
+		_, err := c.Get(t.Context(), doctor, "99999999999")
+		require.ErrorIs(t, err, meet.ErrUnavailable)
+	})
+}
+
+// hostile answers every call of the Calendar API with the same bytes.
+func hostile(t *testing.T, handler http.HandlerFunc) *clinic {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	base := &http.Transport{}
+	t.Cleanup(base.CloseIdleConnections)
+	return open(t, func(cfg *googlemeet.Config) {
+		cfg.Endpoints.Calendar = server.URL
+		cfg.HTTPClient = &http.Client{Transport: base}
+	})
+}
+
+func TestAnswersThatAreNotTrusted(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		handler http.HandlerFunc
+		text    string
+		kind    error
+	}{
+		"endless": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"summary":"` + strings.Repeat("x", 2<<20) + `"}`))
+		}, "googlemeet: Get: provider unavailable: answer is longer than 1 MB", meet.ErrUnavailable},
+		"cut": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte(`{"id":"`))
+		}, "googlemeet: Get: provider unavailable: unexpected EOF", meet.ErrUnavailable},
+		"empty": {func(http.ResponseWriter, *http.Request) {}, "googlemeet: Get: provider unavailable: answer is not JSON", meet.ErrUnavailable},
+		"wrong types": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"id":[],"start":"` + canary + `"}`))
+		}, "googlemeet: Get: provider unavailable: answer is not an event", meet.ErrUnavailable},
+		"an endless error": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(404)
+			_, _ = w.Write([]byte(strings.Repeat("x", 2<<20)))
+		}, "googlemeet: Get: 404: not found", meet.ErrNotFound},
+		"an odd reason": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(403)
+			_, _ = w.Write([]byte(`{"error":{"errors":[{"reason":"` + canary + ` may not"}],"message":"` + canary + `"}}`))
+		}, "googlemeet: Get: 403: not permitted", meet.ErrForbidden},
+		"an error of another shape": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(403)
+			_, _ = w.Write([]byte(`{"error":{"status":"PERMISSION_DENIED","details":[{"@type":"x","reason":"SERVICE_DISABLED"}]}}`))
+		}, "googlemeet: Get: 403 (SERVICE_DISABLED): credentials refused", meet.ErrUnauthorized},
+		"a lie about the status": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(500)
+			_, _ = w.Write([]byte(`{"error":{"code":404}}`))
+		}, "googlemeet: Get: 500: provider unavailable", meet.ErrUnavailable},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := hostile(t, test.handler)
+			_, err := c.Get(t.Context(), doctor, "99999999999")
+			require.EqualError(t, err, test.text)
+			require.ErrorIs(t, err, test.kind)
+		})
+	}
+}
+
+func TestAnEventWithoutTimes(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"id":"abcde","status":"cancelled","start":{"dateTime":"soon","timeZone":"../etc"}}`))
+	})
+	m, err := c.Get(t.Context(), doctor, "abcde")
+	require.NoError(t, err)
+	require.Equal(t, meet.StatusCancelled, m.Status)
+	require.True(t, m.Start.IsZero())
+	require.Zero(t, m.Duration)
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	t.Run("one that ended early is renewed once", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.create(t, request(t, "appt-1"))
+		c.fake.ExpireTokens()
+		c.create(t, request(t, "appt-2"))
+		require.Equal(t, 1, c.fake.Refreshes())
+	})
+	t.Run("access taken away", func(t *testing.T) {
+		t.Parallel()
+		reasons := make(chan string, 1)
+		c := open(t, func(cfg *googlemeet.Config) {
+			cfg.OnReconnect = func(k store.Key, reason string) { reasons <- k.Subject + ": " + reason }
+		})
+		c.fake.RevokeAccess("doctor@example.org")
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrReconnect)
+		require.NotErrorIs(t, err, meet.ErrAmbiguous)
+		require.NotContains(t, err.Error(), doctor)
+		require.Contains(t, <-reasons, doctor+": ")
+
+		c.connect(t, doctor, googlemeettest.Consent{})
+		c.create(t, request(t, "appt-1"))
+	})
+	t.Run("refused again and again", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.fake.FailNext(401, "authError", "authError")
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrReconnect)
+		require.Equal(t, 2, c.fake.Count("insert"))
+	})
+	t.Run("the application is refused", func(t *testing.T) {
+		t.Parallel()
+		c := open(t, func(cfg *googlemeet.Config) { cfg.HTTPClient.Timeout = 5 * time.Second })
+		cfg := config(t, c.fake, c.tokens)
+		cfg.ClientSecret = store.NewSecret("wrong")
+		other := newClient(t, cfg)
+		c.fake.ExpireTokens()
+		_, err := other.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrUnauthorized)
+		require.NotErrorIs(t, err, meet.ErrReconnect)
+		c.create(t, request(t, "appt-1")) // the doctor is still connected
+	})
+	t.Run("the token endpoint is down", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.fake.ExpireTokens()
+		for range 10 {
+			c.fake.Inject(googlemeettest.Fault{Op: "token", Status: 503})
+		}
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrUnavailable)
+		require.NotErrorIs(t, err, meet.ErrAmbiguous, "no event was asked for")
+	})
+	t.Run("without the calendar", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.connect(t, doctor, googlemeettest.Consent{WithoutCalendar: true})
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrMissingScope)
+		require.ErrorIs(t, err, meet.ErrReconnect)
+		require.EqualError(t, err, "googlemeet: Create: 403 (insufficientPermissions): permission was not granted")
+	})
+	t.Run("after Close", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		require.NoError(t, c.Close(t.Context()))
+		c.fake.ExpireTokens()
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, store.ErrClosed)
+	})
+}
+
+func TestContextEndsTheCall(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	c.fake.Inject(googlemeettest.Fault{Op: "insert", Delay: time.Hour})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := c.Create(ctx, doctor, request(t, "appt-1"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, meet.ErrAmbiguous)
+
+	cancelled, stop := context.WithCancel(t.Context())
+	stop()
+	err = c.Cancel(cancelled, doctor, "99999999999")
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, meet.ErrUnavailable, "it was not even begun")
+	require.Zero(t, c.fake.Count("delete"))
+}
