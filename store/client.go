@@ -13,8 +13,10 @@ import (
 
 // Client returns a client that adds the key's access token to each request, and
 // when the provider answers 401 renews it and sends the request once more, if its body
-// can be had again (GetBody). base sends the requests; nil means http.DefaultClient's
-// transport with a timeout of 30 seconds. Errors of Token come through, wrapped in *url.Error.
+// can be had again (GetBody). The token goes to the host that the request was made for, over https
+// or to loopback, and not along when that one redirects elsewhere. base sends the requests; nil
+// means http.DefaultTransport with a timeout of 30 seconds. Errors of Token come through,
+// wrapped in *url.Error.
 func (s *Source) Client(key Key, base *http.Client) *http.Client {
 	client := &http.Client{Timeout: rest.DefaultTimeout}
 	if base != nil {
@@ -55,12 +57,19 @@ type bearer struct {
 
 // RoundTrip implements http.RoundTripper.
 func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strayed(req) {
+		return b.send(req)
+	}
+	if !secureURL(req.URL) {
+		closeBody(req.Body)
+		return nil, fmt.Errorf("store: %s: the address is not https: %w", b.key, ErrInvalid)
+	}
 	token, err := b.source.Token(req.Context(), b.key)
 	if err != nil {
 		closeBody(req.Body)
 		return nil, err
 	}
-	resp, err := b.send(req, token)
+	resp, err := b.send(authorized(req, token))
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -68,24 +77,38 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil
 	}
+	drain(resp.Body)
 	renewed, err := b.source.Renew(req.Context(), b.key, token.Access)
 	if err != nil {
 		closeBody(again.Body)
-		drain(resp.Body)
 		return nil, err
 	}
-	drain(resp.Body)
-	return b.send(again, renewed)
+	return b.send(authorized(again, renewed))
 }
 
-func (b *bearer) send(req *http.Request, token Token) (*http.Response, error) {
-	authorized := req.Clone(req.Context())
-	authorized.Header.Set("Authorization", token.scheme()+" "+token.Access.Reveal())
-	base := b.base
-	if base == nil {
-		base = http.DefaultTransport
+func (b *bearer) send(req *http.Request) (*http.Response, error) {
+	if b.base == nil {
+		return http.DefaultTransport.RoundTrip(req)
 	}
-	return base.RoundTrip(authorized)
+	return b.base.RoundTrip(req)
+}
+
+// strayed reports whether req follows a redirect to another host than the first request's.
+func strayed(req *http.Request) bool {
+	first := req
+	for first.Response != nil {
+		if first.Response.Request == nil { // a base that does not say: trust nobody
+			return true
+		}
+		first = first.Response.Request
+	}
+	return first.URL.Scheme != req.URL.Scheme || first.URL.Host != req.URL.Host
+}
+
+func authorized(req *http.Request, token Token) *http.Request {
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", token.scheme()+" "+token.Access.Reveal())
+	return req
 }
 
 func rewind(req *http.Request) (*http.Request, bool) {

@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -60,23 +58,29 @@ func (p Provider) Validate() error {
 	problems.Check(validProvider(p.Name), "Name", "is not 1 to 64 characters of a-z, 0-9, _ and -")
 	problems.Required("ClientID", p.ClientID)
 	problems.Check(!p.ClientSecret.IsZero(), "ClientSecret", "is required")
-	for field, address := range map[string]string{"RedirectURL": p.RedirectURL, "AuthURL": p.AuthURL, "TokenURL": p.TokenURL} {
-		problems.Check(secureURL(address), field, "is not an https address (http is for loopback only)")
+	for _, field := range []struct{ name, address string }{
+		{"RedirectURL", p.RedirectURL}, {"AuthURL", p.AuthURL}, {"TokenURL", p.TokenURL},
+	} {
+		problems.Check(secureAddress(field.address), field.name, "is not an https address (http is for loopback only)")
 	}
 	problems.Check(p.AuthStyle == oauth2.AuthStyleInParams || p.AuthStyle == oauth2.AuthStyleInHeader,
 		"AuthStyle", "must be InParams or InHeader")
 	return problems.Err("store: provider")
 }
 
-// secureURL lets plain http through on loopback only: a code or a token sent in clear is everybody's.
-func secureURL(address string) bool {
+func secureAddress(address string) bool {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Fragment != "" {
-		return false
+	return err == nil && u.Host != "" && u.Fragment == "" && secureURL(u)
+}
+
+// secureURL lets plain http through on loopback only: a code or a token sent in clear is everybody's.
+func secureURL(u *url.URL) bool {
+	if u.Scheme == "https" {
+		return true
 	}
-	host := u.Hostname()
-	loopback := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
-	return u.Scheme == "https" || u.Scheme == "http" && loopback
+	ip, err := netip.ParseAddr(u.Hostname())
+	loopback := u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+	return u.Scheme == "http" && loopback
 }
 
 // RequiredScopes returns the scopes without which a consent is worth nothing.
@@ -144,8 +148,13 @@ func (p Provider) config() *oauth2.Config {
 
 func (p Provider) context(ctx context.Context) context.Context {
 	client := rest.HTTPClient(p.HTTPClient, rest.Transport{})
+	client.Transport = jsonAnswers{client.Transport}
 	return context.WithValue(rest.Once(ctx), oauth2.HTTPClient, client)
 }
+
+// assumedLife is how long a token lives whose answer does not say so. Without an assumption it
+// would be refreshed before each use.
+const assumedLife = time.Hour
 
 // token reads an answer. The expiry counts from before the request: a slow answer
 // does not make a token live longer.
@@ -153,6 +162,9 @@ func (p Provider) token(answer *oauth2.Token, begin time.Time) Token {
 	token := FromOAuth2(answer)
 	if answer.ExpiresIn > 0 {
 		token.Expiry = begin.Add(time.Duration(answer.ExpiresIn) * time.Second)
+	}
+	if token.Expiry.IsZero() {
+		token.Expiry = begin.Add(assumedLife)
 	}
 	token.Expiry = millis(token.Expiry)
 	for _, name := range p.ExtraFields {
@@ -165,88 +177,3 @@ func (p Provider) token(answer *oauth2.Token, begin time.Time) Token {
 	}
 	return token
 }
-
-// configErrors are the codes of RFC 6749 §5.2 that say that the application is at fault, not the account.
-var configErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
-
-// failed sorts the errors of x/oauth2, whose text holds the whole answer.
-func (p Provider) failed(op string, err error) error {
-	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) {
-		return p.noAnswer(op, err)
-	}
-	status := 0
-	if answer.Response != nil {
-		status = answer.Response.StatusCode
-	}
-	kind := ErrAmbiguous
-	switch {
-	case slices.Contains(configErrors, answer.ErrorCode):
-		kind = ErrUnauthorized
-	case answer.ErrorCode == "invalid_grant":
-		kind = ErrRejected
-	case status == http.StatusTooManyRequests:
-		kind = ErrRateLimited
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		kind = ErrUnauthorized
-	case status >= 400 && status < 500 && status != http.StatusRequestTimeout:
-		kind = ErrInvalid
-	}
-	return &OAuthError{Provider: p.Name, Op: op, Status: status, Code: printableCode(answer.ErrorCode), kind: kind}
-}
-
-func (p Provider) noAnswer(op string, err error) error {
-	kind := ErrAmbiguous
-	if rest.Unsent(err) {
-		kind = ErrUnavailable
-	}
-	return &OAuthError{Provider: p.Name, Op: op, kind: kind, err: rest.WithoutURL(err)}
-}
-
-// printableCode keeps a code only if it looks like one: whatever else a server says is not ours to print.
-func printableCode(code string) string {
-	ok := len(code) <= 64 && strings.IndexFunc(code, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
-	}) < 0
-	if !ok {
-		return ""
-	}
-	return code
-}
-
-// OAuthError is a token request that failed. Its text has neither tokens nor the server's words.
-type OAuthError struct {
-	// Provider and Op say what was asked: "zoom", "Refresh".
-	Provider, Op string
-	// Status is the HTTP status, 0 if there was no answer.
-	Status int
-	// Code is the error code of RFC 6749 §5.2, "invalid_grant"; empty if there was none.
-	Code string
-
-	kind, err error
-}
-
-func (e *OAuthError) Error() string {
-	text := e.Provider + ": " + e.Op + ": "
-	if e.Status != 0 {
-		text += fmt.Sprintf("%d ", e.Status)
-	}
-	if e.Code != "" {
-		text += "(" + e.Code + ") "
-	}
-	text = strings.TrimSuffix(text, " ")
-	if !strings.HasSuffix(text, ":") {
-		text += ":"
-	}
-	text += " " + e.kind.Error()
-	if e.err != nil {
-		text += ": " + e.err.Error()
-	}
-	return text
-}
-
-// Is ties the error to one of ErrRejected, ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrAmbiguous and ErrInvalid.
-func (e *OAuthError) Is(target error) bool { return target == e.kind }
-
-// Unwrap returns why there was no answer: a context's error, for instance.
-func (e *OAuthError) Unwrap() error { return e.err }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -25,7 +24,12 @@ type refresh struct {
 	owner  string
 	flight *flight
 	landed bool
-	saving bool // the flight stays in the air after it has landed: nobody else may refresh
+	// saving keeps the flight in the air after it has landed: nobody else may refresh.
+	saving bool
+	// spooled is true once the Spool has the new token.
+	spooled bool
+	// rejections counts how often the provider has refused the token at hand.
+	rejections int
 	// sight is the other process's lease that this one watches.
 	sight struct {
 		revision string
@@ -33,14 +37,17 @@ type refresh struct {
 	}
 }
 
-// The pace of a refresh.
 const (
+	// exchangeTries is how often an exchange is tried in one refresh, rejections apart.
 	exchangeTries = 3
-	confirmAfter  = 2 * time.Second
-	// saveInline is how long callers wait for the save before they get the token from memory.
-	saveInline = 2 * time.Second
-	// maxSavePause must stay well below any LeaseTTL.
-	maxSavePause = 10 * time.Second
+	// confirmAfter is how long after a rejection the provider is asked again.
+	confirmAfter = 2 * time.Second
+	// maxPoll is the longest pause between two looks at the store, and between two exchanges.
+	maxPoll = 2 * time.Second
+	// brakePause is how long an account is left alone whose rejection was not believed.
+	brakePause = time.Minute
+	// maxCool is the longest wait that a provider may ask for.
+	maxCool = 5 * time.Minute
 )
 
 // The reasons that a record gives for StatusReconnect.
@@ -89,7 +96,7 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 			return rec, false, fmt.Errorf("store: %s: %w", r.key, err)
 		case err != nil:
 			r.sight.revision = "" // a store that fails may hide that the lease moved
-		case rec.Token.usable(time.Now(), r.cfg.Early, r.stale):
+		case rec.Token.usable(time.Now(), r.early(rec), r.stale):
 			return rec, false, nil
 		case r.resting(rec, time.Now()):
 			return rec, false, reconnectError(rec)
@@ -100,21 +107,19 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 			if !errors.Is(err, ErrConflict) {
 				r.sight.revision = ""
 			}
+		default:
+			err = errBusy
 		}
-		if time.Now().After(giveUp) || r.pause(pollPause(n)) != nil {
-			return rec, false, fmt.Errorf("store: %s: the token could not be leased: %w", r.key, fault.Tagged(ErrUnavailable, orBusy(err)))
+		if time.Now().After(giveUp) {
+			return rec, false, fmt.Errorf("store: %s: the token could not be leased: %w", r.key, fault.Tagged(ErrUnavailable, err))
+		}
+		if err := r.pause(poll(n)); err != nil {
+			return rec, false, err
 		}
 	}
 }
 
 var errBusy = errors.New("another process is refreshing it")
-
-func orBusy(err error) error {
-	if err == nil {
-		return errBusy
-	}
-	return err
-}
 
 // dead reports whether the lease has stood still for LeaseTTL before the eyes of this process.
 func (r *refresh) dead(rec Record) bool {
@@ -139,194 +144,175 @@ func (r *refresh) take(rec *Record) error {
 
 // exchange spends the refresh token and lands with what came of it.
 func (r *refresh) exchange(rec Record) {
-	rejections := 0
-	var err error
 	for try := 1; ; try++ {
-		var token Token
-		token, err = r.buy(rec.Token)
+		if r.isClosing() {
+			r.release(rec, errClosed)
+			return
+		}
+		token, err := r.buy(rec.Token)
 		if err == nil {
 			r.save(rec.Token, token.over(rec.Token))
 			return
 		}
-		pause := time.Duration(0)
+		pause, again := r.judge(err, try)
+		rec.Lease.Tainted = rec.Lease.Tainted || ambiguous(err)
 		switch {
-		case errors.Is(err, ErrRejected):
-			if rejections++; rejections > 1 {
-				r.rejected(rec)
-				return
-			}
-			pause = confirmAfter
-		case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrInvalid):
-			r.release(&rec, err)
+		case r.rejections > 1:
+			r.rejected(rec)
 			return
-		case errors.Is(err, ErrUnavailable), errors.Is(err, ErrRateLimited):
-			pause = pollPause(try + 2)
-		default:
-			rec.Lease.Tainted = true
-			pause = pollPause(try + 2)
+		case !again || r.pause(pause) != nil:
+			r.release(rec, err)
+			return
 		}
-		if try >= exchangeTries+rejections || r.pause(pause) != nil {
-			break
+		if r.take(&rec) == nil {
+			continue
 		}
-		if r.take(&rec) != nil { // the store fails, or the record moved on: look again before anything is spent
-			if !r.retake(&rec) {
-				return
-			}
+		// The store fails, or the record moved on: nothing is spent without a look.
+		if !r.retake(&rec) {
+			return
 		}
 	}
-	r.release(&rec, err)
 }
 
 // buy makes one exchange, bounded by Timeout and independent of any caller.
 func (r *refresh) buy(old Token) (Token, error) {
 	ctx, cancel := context.WithTimeout(r.run, r.cfg.Timeout)
 	defer cancel()
-	token, err := r.cfg.Refresh(ctx, old)
+	token, err := r.cfg.Refresh(ctx, old.clone())
 	if err == nil && token.Access.IsZero() {
 		err = fmt.Errorf("store: %s: the refresh brought no access token: %w", r.key, ErrAmbiguous)
 	}
 	return token, err
 }
 
+// judge says after what pause a failed exchange is worth another try.
+func (r *refresh) judge(err error, try int) (pause time.Duration, again bool) {
+	switch {
+	case errors.Is(err, ErrRejected):
+		r.rejections++
+		return confirmAfter, true
+	case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrInvalid), retryAfter(err) > maxPoll:
+		return 0, false
+	}
+	return max(poll(try+2), retryAfter(err)), try < exchangeTries+r.rejections
+}
+
+// ambiguous reports whether the refresh token may be spent after err.
+func ambiguous(err error) bool {
+	for _, sure := range []error{ErrRejected, ErrUnauthorized, ErrInvalid, ErrUnavailable, ErrRateLimited} {
+		if errors.Is(err, sure) {
+			return false
+		}
+	}
+	return true
+}
+
+func retryAfter(err error) time.Duration {
+	if failure, ok := errors.AsType[*OAuthError](err); ok {
+		return min(failure.RetryAfter, maxCool)
+	}
+	return 0
+}
+
 // retake takes the lease again after a failed write. It lands and returns false if the
 // record is somebody else's by now.
 func (r *refresh) retake(rec *Record) bool {
-	spent, tainted := rec.Token.Refresh, rec.Lease.Tainted
 	fresh, need, err := r.lease()
 	if err != nil || !need {
 		r.land(fresh.Token, err)
 		return false
 	}
-	if fresh.Token.Refresh.Equal(spent) {
-		fresh.Lease.Tainted = fresh.Lease.Tainted || tainted
+	if fresh.Token.Refresh.Equal(rec.Token.Refresh) {
+		fresh.Lease.Tainted = fresh.Lease.Tainted || rec.Lease.Tainted
+	} else {
+		r.rejections = 0 // that was about another token
 	}
 	*rec = fresh
 	return true
 }
 
 // release gives the lease back after a refresh that brought nothing. The taint stays.
-func (r *refresh) release(rec *Record, cause error) {
+func (r *refresh) release(rec Record, cause error) {
 	rec.Lease = Lease{Tainted: rec.Lease.Tainted}
-	if err := r.put(rec); err != nil {
+	if err := r.put(&rec); err != nil {
 		r.cfg.Logger.Warn("store: lease could not be given back; it ends by itself", slog.Any("key", r.key))
 	}
 	if r.run.Err() != nil {
-		cause = fmt.Errorf("store: %s: %w", r.key, ErrClosed)
+		cause = errClosed
 	}
+	r.coolDown(rec, retryAfter(cause), cause)
 	r.land(Token{}, cause)
 }
 
-// rejected marks the account, unless the record shows that the verdict was about another token.
+// rejected marks the account, unless the record shows that the verdict was about another
+// token, or the provider rejects everybody.
 func (r *refresh) rejected(judged Record) {
+	if !r.believe(r.key) {
+		err := fmt.Errorf("store: %s: the provider rejects too many accounts to be believed: %w", r.key, ErrUnavailable)
+		judged.Lease = Lease{Tainted: judged.Lease.Tainted}
+		if r.put(&judged) == nil {
+			r.coolDown(judged, brakePause, err)
+		}
+		r.land(Token{}, err)
+		return
+	}
+	var err error
+	for n := range exchangeTries {
+		var rec Record
+		if rec, err = r.mark(judged); err == nil {
+			r.cfg.Logger.Warn("store: account must be connected again", slog.Any("key", r.key), slog.String("reason", rec.Reason))
+			if r.cfg.OnReconnect != nil {
+				r.cfg.OnReconnect(r.key, rec.Reason)
+			}
+			r.land(Token{}, reconnectError(rec))
+			return
+		}
+		if moved, ok := errors.AsType[*movedError](err); ok {
+			r.land(moved.token, moved.err)
+			return
+		}
+		if r.pause(poll(n+2)) != nil {
+			break
+		}
+	}
+	r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, err)))
+}
+
+// movedError says that a record is not the one that was judged, and what its callers get.
+type movedError struct {
+	token Token
+	err   error
+}
+
+func (*movedError) Error() string { return "the record has moved on" }
+
+// mark writes StatusReconnect into the record that was judged.
+func (r *refresh) mark(judged Record) (Record, error) {
 	rec, err := r.get()
 	switch {
 	case errors.Is(err, ErrNotFound):
-		r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, ErrNotConnected))
-		return
+		return rec, &movedError{err: fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)}
 	case err != nil:
-		r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, err)))
-		return
-	case !rec.Token.Refresh.Equal(judged.Token.Refresh) && rec.Token.usable(time.Now(), useMargin, r.stale):
-		r.land(rec.Token, nil)
-		return
-	case !rec.Token.Refresh.Equal(judged.Token.Refresh) || rec.Lease.Owner != r.owner:
-		r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, errBusy)))
-		return
+		return rec, err
+	case rec.Token.same(judged.Token) && rec.Status == StatusReconnect && rec.Lease.Owner == "" && !rec.UpdatedAt.Equal(judged.UpdatedAt):
+		return rec, nil // our own write, whose answer was lost
+	case !rec.Token.same(judged.Token) && rec.Token.usable(time.Now(), useMargin, r.stale):
+		return rec, &movedError{token: rec.Token}
+	case !rec.Token.same(judged.Token) || rec.Lease.Owner != r.owner:
+		return rec, &movedError{err: fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, errBusy))}
 	}
 	rec.Status, rec.Reason = StatusReconnect, reasonRejected
-	if judged.Lease.Tainted || rec.Lease.Tainted {
+	tainted := judged.Lease.Tainted || rec.Lease.Tainted
+	if tainted {
 		rec.Reason = reasonTainted
 	}
-	rec.Lease = Lease{Tainted: rec.Lease.Tainted || judged.Lease.Tainted}
+	rec.Lease = Lease{Tainted: tainted}
 	rec.UpdatedAt = millis(time.Now())
-	if err := r.put(&rec); err != nil {
-		r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, err)))
-		return
-	}
-	r.cfg.Logger.Warn("store: account must be connected again", slog.Any("key", r.key), slog.String("reason", rec.Reason))
-	if r.cfg.OnReconnect != nil {
-		r.cfg.OnReconnect(r.key, rec.Reason)
-	}
-	r.land(Token{}, reconnectError(rec))
+	return rec, r.put(&rec)
 }
-
-// save writes the new token until the store takes it. Callers wait saveInline for that,
-// then they are served from memory.
-func (r *refresh) save(spent, token Token) {
-	begin := time.Now()
-	r.saving = true
-	for n := 0; ; n++ {
-		kept, err := r.saveOnce(spent, token)
-		switch {
-		case err == nil:
-			r.clearUnsaved(r.key)
-			r.land(kept, nil)
-			return
-		case errors.Is(err, ErrNotConnected): // disconnected meanwhile: not to be brought back
-			r.clearUnsaved(r.key)
-			r.forget(r.key)
-			r.land(Token{}, err)
-			return
-		case errors.Is(err, ErrConflict):
-			continue
-		}
-		if time.Since(begin) > r.cfg.SaveFor {
-			r.lost("SaveFor is over")
-			r.land(token, nil)
-			return
-		}
-		if n == 0 {
-			r.setUnsaved(r.key, token)
-			r.cfg.Logger.Warn("store: new token cannot be saved yet", slog.Any("key", r.key))
-		}
-		if time.Since(begin) > saveInline {
-			r.land(token, nil)
-		}
-		if r.pause(min(pollPause(n+2), maxSavePause)) != nil {
-			r.lost("the process ends")
-			r.land(token, nil)
-			return
-		}
-	}
-}
-
-// lost says the one thing that only a person can mend.
-func (r *refresh) lost(why string) {
-	r.clearUnsaved(r.key)
-	r.cfg.Logger.Error("store: a new token was not saved", slog.Any("key", r.key), slog.String("why", why))
-}
-
-// saveOnce puts token over whatever revision is there if the record still holds
-// spent. It returns the token that the record holds in the end.
-func (r *refresh) saveOnce(spent, token Token) (Token, error) {
-	rec, err := r.get()
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Token{}, fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)
-	case err != nil:
-		return Token{}, err
-	case rec.Token.Access.Equal(token.Access): // our own write, whose answer was lost
-		return token, nil
-	case !rec.Token.Refresh.Equal(spent.Refresh): // connected anew meanwhile: theirs wins
-		return rec.Token, nil
-	}
-	rec.Token, rec.Status, rec.Reason = token, StatusActive, ""
-	rec.Lease = Lease{}
-	rec.UpdatedAt = millis(time.Now())
-	if err := r.put(&rec); err != nil {
-		return Token{}, err
-	}
-	if r.cfg.OnRefresh != nil {
-		r.cfg.OnRefresh(r.key)
-	}
-	return token, nil
-}
-
-// storeTimeout bounds one call of the store, which may ignore it; callers do not wait longer for their own ctx.
-const storeTimeout = 10 * time.Second
 
 func (r *refresh) get() (Record, error) {
-	ctx, cancel := context.WithTimeout(r.run, storeTimeout)
+	ctx, cancel := context.WithTimeout(r.run, r.cfg.storeTimeout())
 	defer cancel()
 	rec, err := r.cfg.Store.Get(ctx, r.key)
 	if err == nil {
@@ -336,7 +322,7 @@ func (r *refresh) get() (Record, error) {
 }
 
 func (r *refresh) put(rec *Record) error {
-	ctx, cancel := context.WithTimeout(r.run, storeTimeout)
+	ctx, cancel := context.WithTimeout(r.run, r.cfg.storeTimeout())
 	defer cancel()
 	revision, err := r.cfg.Store.Put(ctx, *rec)
 	if err != nil {
@@ -347,23 +333,28 @@ func (r *refresh) put(rec *Record) error {
 	return nil
 }
 
-// pause waits with jitter; an error means that the process ends.
+var errClosed = fmt.Errorf("store: source: %w", ErrClosed)
+
+func (r *refresh) isClosing() bool {
+	select {
+	case <-r.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits with jitter before anything is spent. The error says that the Source is being closed.
 func (r *refresh) pause(d time.Duration) error {
-	timer := time.NewTimer(d/2 + rand.N(d/2+1))
+	timer := time.NewTimer(jitter(d))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-r.run.Done():
-		return context.Cause(r.run)
+	case <-r.closing:
+		return errClosed
 	}
 }
 
-// pollPause doubles from 50 ms to 2 s, and to 10 s for long waits.
-func pollPause(n int) time.Duration {
-	pause := 50 * time.Millisecond << min(n, 8)
-	if n < 40 {
-		return min(pause, 2*time.Second)
-	}
-	return min(pause, maxSavePause)
-}
+// poll is the n-th pause: 50 ms, doubled up to maxPoll.
+func poll(n int) time.Duration { return min(50*time.Millisecond<<min(n, 10), maxPoll) }

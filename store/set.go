@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
 // Set stores the token of a new consent. What the answer left out is kept from the
-// record that is there: Google sends a refresh token only with the first consent. That
-// is done only if both are known to be the same account, or neither is known; else
-// the token stands alone. Status and lease are cleared, so that an account
-// waiting to be reconnected is active again. A refresh that runs meanwhile does
-// not overwrite the new token.
+// record that is there, if that one is the same account's or neither account is known: Google
+// sends a refresh token only with the first consent. Otherwise the token stands alone. Status
+// and lease are cleared, so that an account waiting to be reconnected is active
+// again. A refresh that runs meanwhile does not overwrite the new token.
+//
+// A code of a consent can be spent once, so Set tries for some seconds, or until
+// ctx ends, before it gives up on a store that fails. Writing twice does no harm.
 //
 // A token without a refresh token, when none is there to be kept, is stored as it is:
 // connect demands one before it calls Set.
@@ -20,14 +23,16 @@ func Set(ctx context.Context, st TokenStore, key Key, token Token) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}
-	var err error
-	for range 10 {
-		if err = set(ctx, st, key, token); !errors.Is(err, ErrConflict) {
+	for n := 0; ; n++ {
+		err := set(ctx, st, key, token)
+		if err == nil || n >= setTries || errors.Is(err, ErrDecrypt) || sleep(ctx, jitter(20*time.Millisecond<<n)) != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("store: Set: the record changes all the time: %w", err)
 }
+
+// setTries makes a bit more than two seconds of pauses.
+const setTries = 7
 
 func set(ctx context.Context, st TokenStore, key Key, token Token) error {
 	old, err := st.Get(ctx, key)
@@ -46,9 +51,24 @@ func set(ctx context.Context, st TokenStore, key Key, token Token) error {
 	return nil
 }
 
-func sameAccount(a, b Token) bool {
-	return a.Account.ID == b.Account.ID || a.Account.ID == "" || b.Account.ID == ""
-}
+// sameAccount is strict: a refresh token of one account beside the access token of another
+// would hand one doctor's calendar to the other.
+func sameAccount(a, b Token) bool { return a.Account.ID == b.Account.ID }
 
 // millis drops what stores do not keep.
 func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// jitter returns between half of d and d.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// sleep waits for d. The error says that ctx ended first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

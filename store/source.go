@@ -5,79 +5,18 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
-// RefreshFunc buys the next token for old. It is called once for each attempt and
-// never twice at the same time for the same key, in any process. Its errors
-// decide what the Source believes; see [Provider.Refresh], which is one. An error
-// that matches none of the named ones counts as ErrAmbiguous.
-type RefreshFunc func(ctx context.Context, old Token) (Token, error)
-
-// SourceConfig configures a Source.
-type SourceConfig struct {
-	// Store keeps the records. Required.
-	Store TokenStore
-	// Provider is the Key.Provider of all keys of this Source. Required.
-	Provider string
-	// Refresh buys tokens. Required.
-	Refresh RefreshFunc
-
-	// Early is how long before its expiry a token is refreshed. If 0, 5 minutes.
-	Early time.Duration
-	// Timeout bounds one exchange with the provider. If 0, 15 seconds.
-	Timeout time.Duration
-	// LeaseTTL is how long a lease must have been seen unchanged before another
-	// process takes it over. It must be at least twice Timeout. If 0, 60 seconds.
-	LeaseTTL time.Duration
-	// SaveFor is how long a new token is tried to be saved while the store fails. If 0, 24 hours.
-	SaveFor time.Duration
-	// RetryReconnect is how long an account that waits to be reconnected is left alone before
-	// its token is tried once more. If 0, 1 hour.
-	RetryReconnect time.Duration
-
-	// OnRefresh is called after a new token was saved. It must not block. May be nil.
-	OnRefresh func(key Key)
-	// OnReconnect is called after an account was found to need a new consent. It must not block. May be nil.
-	OnReconnect func(key Key, reason string)
-	// Logger gets what goes wrong without anybody being told by an error. If nil, nothing is logged.
-	Logger *slog.Logger
-}
-
-func (c SourceConfig) validate() error {
-	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
-	p.Check(validProvider(c.Provider), "Provider", "is not 1 to 64 characters of a-z, 0-9, _ and -")
-	p.Check(c.Refresh != nil, "Refresh", "is required")
-	p.Check(c.Early >= 0, "Early", "is negative")
-	p.Check(c.LeaseTTL >= 2*c.Timeout, "LeaseTTL", "is less than twice Timeout")
-	return p.Err("store: source")
-}
-
-func (c SourceConfig) withDefaults() SourceConfig {
-	setDefault(&c.Early, 5*time.Minute)
-	setDefault(&c.Timeout, 15*time.Second)
-	setDefault(&c.LeaseTTL, max(60*time.Second, 2*c.Timeout))
-	setDefault(&c.SaveFor, 24*time.Hour)
-	setDefault(&c.RetryReconnect, time.Hour)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	return c
-}
-
-func setDefault(d *time.Duration, value time.Duration) {
-	if *d <= 0 {
-		*d = value
-	}
-}
-
-// useMargin is how long a token must still work to be handed out.
-const useMargin = 10 * time.Second
+const (
+	// useMargin is how long a token must still work to be handed out.
+	useMargin = 10 * time.Second
+	// useWait is how long a caller with a token that still works waits for a better one.
+	useWait = 3 * time.Second
+)
 
 // Source hands out valid access tokens of one provider, and refreshes each token
 // exactly once however many goroutines and processes need it. It is safe for
@@ -87,6 +26,8 @@ const useMargin = 10 * time.Second
 // and saved, because with a rotating provider the old token is spent by then.
 type Source struct {
 	cfg SourceConfig
+	// closing is closed when Close begins: nothing is begun any more.
+	closing chan struct{}
 	// run ends when Close gives up waiting; every refresh works under it.
 	run  context.Context
 	stop context.CancelFunc
@@ -95,29 +36,31 @@ type Source struct {
 	closed  bool
 	flights map[Key]*flight
 	recent  recent
+	brake   brake
 	working sync.WaitGroup
-}
-
-// flight is one refresh that many callers wait for.
-type flight struct {
-	done  chan struct{} // closed once token and err are set
-	token Token
-	err   error
 }
 
 // NewSource returns a Source, or an error that names everything that is wrong with cfg.
 func NewSource(cfg SourceConfig) (*Source, error) {
-	if err := cfg.withDefaults().validate(); err != nil {
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	run, stop := context.WithCancel(context.Background())
-	return &Source{cfg: cfg.withDefaults(), run: run, stop: stop, flights: map[Key]*flight{}, recent: newRecent()}, nil
+	return &Source{
+		cfg: cfg, closing: make(chan struct{}), run: run, stop: stop,
+		flights: map[Key]*flight{}, recent: newRecent(), brake: newBrake(cfg.MaxRejections, cfg.RejectionWindow),
+	}, nil
 }
 
 // Token returns a token whose access token works, refreshing it first if need be.
 // The error matches ErrNotConnected if there is no account, ErrReconnect if it
-// must be connected again, and ErrUnavailable, ErrRateLimited or ErrAmbiguous
-// if the store or the provider fails while no token works; then call again later.
+// must be connected again, ErrUnauthorized if the provider refuses the application, ErrDecrypt
+// if the record cannot be opened, and ErrUnavailable, ErrRateLimited or ErrAmbiguous if the
+// store or the provider fails while no token works; then call again later.
+//
+// A token that works is returned also while it is being refreshed or cannot be. That
+// takes one read of the store and no lock that anybody holds for long.
 func (s *Source) Token(ctx context.Context, key Key) (Token, error) {
 	return s.token(ctx, key, Secret{})
 }
@@ -136,27 +79,16 @@ func (s *Source) token(ctx context.Context, key Key, stale Secret) (Token, error
 	if token, ok := s.unsaved(key, stale); ok {
 		return token, nil
 	}
-	rec, err := s.cfg.Store.Get(ctx, key)
+	rec, err := s.read(ctx, key)
 	if err != nil {
 		return s.withoutStore(ctx, key, stale, err)
 	}
-	s.remember(rec)
 	now := time.Now()
-	if rec.Token.usable(now, s.cfg.Early, stale) {
+	if rec.Token.usable(now, s.early(rec), stale) {
 		return rec.Token, nil
 	}
-	usable := rec.Token.usable(now, useMargin, stale)
-	if usable && rec.Lease.Owner != "" { // somebody is at it; no need to wait
-		return rec.Token, nil
-	}
-	if s.resting(rec, now) {
-		if usable {
-			return rec.Token, nil
-		}
-		return Token{}, reconnectError(rec)
-	}
-	token, err := s.join(ctx, key, stale)
-	if err != nil && usable && !errors.Is(err, ErrNotConnected) {
+	token, err := s.renewed(ctx, rec, stale)
+	if err != nil && !errors.Is(err, ErrNotConnected) && rec.Token.usable(now, useMargin, stale) {
 		return rec.Token, nil
 	}
 	return token, err
@@ -172,9 +104,51 @@ func (s *Source) checkKey(key Key) error {
 	return nil
 }
 
-// resting reports whether rec waits for its holder and was tried not long ago.
+// read asks the store, but not for so long that a token from memory comes too late.
+func (s *Source) read(ctx context.Context, key Key) (Record, error) {
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > s.cfg.storeTimeout() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.cfg.storeTimeout())
+		defer cancel()
+	}
+	rec, err := s.cfg.Store.Get(ctx, key)
+	if err == nil {
+		s.remember(rec)
+	}
+	return rec, err
+}
+
+// early is how long before its expiry rec's token is refreshed. A token with a short life
+// would otherwise be refreshed before each use.
+func (s *Source) early(rec Record) time.Duration {
+	life := rec.Token.Expiry.Sub(rec.UpdatedAt)
+	return min(s.cfg.Early, max(life/4, 0))
+}
+
+// renewed returns the token that follows rec's, or why there is none.
+func (s *Source) renewed(ctx context.Context, rec Record, stale Secret) (Token, error) {
+	if s.resting(rec, time.Now()) {
+		return Token{}, reconnectError(rec)
+	}
+	if err := s.cooling(rec); err != nil {
+		return Token{}, err
+	}
+	if !rec.Token.usable(time.Now(), useMargin, stale) {
+		return s.join(ctx, rec.Key, stale)
+	}
+	if rec.Lease.Owner != "" { // somebody is at it; the flight takes over if that one dies
+		_, _, err := s.flight(rec.Key, stale)
+		return rec.Token, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, useWait)
+	defer cancel()
+	return s.join(ctx, rec.Key, stale)
+}
+
+// resting reports whether rec waits for its holder and was tried not long ago. The time was
+// written by another clock, which decides no more here than when the next try is made.
 func (s *Source) resting(rec Record, now time.Time) bool {
-	return rec.Status == StatusReconnect && now.Sub(rec.UpdatedAt) < s.cfg.RetryReconnect
+	return rec.Status == StatusReconnect && now.Sub(rec.UpdatedAt).Abs() < s.cfg.RetryReconnect
 }
 
 func reconnectError(rec Record) error {
@@ -190,13 +164,20 @@ func (s *Source) withoutStore(ctx context.Context, key Key, stale Secret, err er
 	case ctx.Err() != nil:
 		return Token{}, fmt.Errorf("store: %s: %w", key, context.Cause(ctx))
 	}
-	if token, ok := s.last(key); ok && token.usable(time.Now(), useMargin, stale) {
+	if token, ok := s.last(key, stale); ok {
 		return token, nil
 	}
 	if errors.Is(err, ErrDecrypt) {
 		return Token{}, fmt.Errorf("store: %s: %w", key, err)
 	}
 	return Token{}, fmt.Errorf("store: %s: %w", key, fault.Tagged(ErrUnavailable, err))
+}
+
+// flight is one refresh that many callers wait for.
+type flight struct {
+	done  chan struct{} // closed once token and err are set
+	token Token
+	err   error
 }
 
 // join waits for the key's flight and starts one if there is none.
@@ -211,30 +192,48 @@ func (s *Source) join(ctx context.Context, key Key, stale Secret) (Token, error)
 		case <-ctx.Done():
 			return Token{}, fmt.Errorf("store: %s: %w", key, context.Cause(ctx))
 		}
-		if started || round > 1 || f.err != nil || stale.IsZero() || !f.token.Access.Equal(stale) {
-			return f.token, f.err
+		switch {
+		case f.err != nil:
+			return Token{}, f.err
+		case started || f.token.fresh(time.Now(), stale):
+			return f.token.clone(), nil
+		case round > 1:
+			return Token{}, fmt.Errorf("store: %s: the next token waits to be saved: %w", key, ErrUnavailable)
 		}
 		// The flight was under way before the caller's token went bad: once more.
 	}
 }
 
+// flight returns the key's refresh, and whether it was started by this call.
 func (s *Source) flight(key Key, stale Secret) (f *flight, started bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f, ok := s.flights[key]; ok {
 		return f, false, nil
 	}
-	if s.closed {
-		return nil, false, fmt.Errorf("store: source: %w", ErrClosed)
-	}
-	f = &flight{done: make(chan struct{})}
-	s.flights[key] = f
-	s.working.Go(func() {
-		r := &refresh{Source: s, key: key, stale: stale, owner: rand.Text(), flight: f}
-		defer s.drop(key, f)
+	f, err = s.launch(key, func(r *refresh) {
+		r.stale = stale
 		r.fly()
 	})
-	return f, true, nil
+	return f, err == nil, err
+}
+
+// launch runs work as the key's flight. Source.mu is held.
+func (s *Source) launch(key Key, work func(*refresh)) (*flight, error) {
+	if s.closed {
+		return nil, fmt.Errorf("store: source: %w", ErrClosed)
+	}
+	f := &flight{done: make(chan struct{})}
+	if _, busy := s.flights[key]; !busy {
+		s.flights[key] = f
+	}
+	s.working.Go(func() {
+		r := &refresh{Source: s, key: key, owner: rand.Text(), flight: f}
+		defer s.drop(key, f)
+		defer r.land(Token{}, fmt.Errorf("store: %s: the refresh ended without a result: %w", key, ErrUnavailable))
+		work(r)
+	})
+	return f, nil
 }
 
 // drop makes room for the key's next flight.
@@ -246,12 +245,16 @@ func (s *Source) drop(key Key, f *flight) {
 	}
 }
 
-// Close lets no refresh begin any more and waits until those under way are saved. If ctx
-// ends first, they are cut off, and the error says how many: with a rotating
-// provider their accounts must be connected again.
+// Close lets no refresh begin any more and waits until those that have begun are
+// saved. If ctx ends first, they are cut off, and the error says how many: with a
+// rotating provider their accounts must be connected again, unless a Spool keeps the
+// tokens. Tokens that work are handed out also after Close.
 func (s *Source) Close(ctx context.Context) error {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
 	s.mu.Unlock()
 	defer s.stop()
 
@@ -270,5 +273,8 @@ func (s *Source) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	<-done
+	if cut == 0 {
+		return nil
+	}
 	return fmt.Errorf("store: Close: %d refreshes were cut off: %w", cut, context.Cause(ctx))
 }

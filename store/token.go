@@ -29,7 +29,8 @@ type Token struct {
 	Refresh Secret
 	// Type is the scheme of the Authorization header; empty means "Bearer".
 	Type string
-	// Expiry is when Access stops working. Zero means that nobody knows: the token is refreshed before use.
+	// Expiry is when Access stops working. Zero means that nobody knows: a Source refreshes such a token
+	// before each use. Provider answers always have one.
 	Expiry time.Time
 	// Scopes are those that were granted.
 	Scopes []string
@@ -76,7 +77,7 @@ func FromOAuth2(token *oauth2.Token) Token {
 	scope, _ := token.Extra("scope").(string)
 	return Token{
 		Access: NewSecret(token.AccessToken), Refresh: NewSecret(token.RefreshToken),
-		Type: token.TokenType, Expiry: token.Expiry, Scopes: strings.Fields(scope),
+		Type: token.TokenType, Expiry: millis(token.Expiry), Scopes: strings.Fields(scope),
 	}
 }
 
@@ -92,13 +93,23 @@ func (t Token) usable(now time.Time, margin time.Duration, stale Secret) bool {
 	return !t.Access.IsZero() && t.Expiry.After(now.Add(margin)) && (stale.IsZero() || !t.Access.Equal(stale))
 }
 
+// fresh reports whether a token that was just bought is worth handing out.
+func (t Token) fresh(now time.Time, stale Secret) bool {
+	return !t.Access.IsZero() && (t.Expiry.IsZero() || t.Expiry.After(now)) && (stale.IsZero() || !t.Access.Equal(stale))
+}
+
+// same reports whether both are the outcome of the same exchange.
+func (t Token) same(other Token) bool {
+	return t.Access.Equal(other.Access) && t.Refresh.Equal(other.Refresh)
+}
+
 // over returns t, the answer to a refresh or a new consent, completed with what old
 // has and the answer left out.
 func (t Token) over(old Token) Token {
 	if t.Refresh.IsZero() {
 		t.Refresh = old.Refresh
 	}
-	if t.Scopes == nil {
+	if len(t.Scopes) == 0 {
 		t.Scopes = old.Scopes
 	}
 	if t.Account.ID == "" {

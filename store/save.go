@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// saveInline is how long callers wait for the save before they get the token from memory.
+const saveInline = 2 * time.Second
+
+// save writes the new token until the store takes it. Callers wait saveInline for that,
+// then they are served from memory.
+func (r *refresh) save(spent, token Token) {
+	r.saving = true
+	begin := time.Now()
+	unsaved := Unsaved{Key: r.key, Spent: spent, Token: token}
+	waiting := false
+	for n := 0; ; n++ {
+		kept, err := r.saveOnce(spent, token)
+		switch {
+		case err == nil:
+			r.settle(unsaved)
+			r.land(kept, nil)
+			return
+		case errors.Is(err, ErrNotConnected): // disconnected meanwhile: not to be brought back
+			r.settle(unsaved)
+			r.forget(r.key)
+			r.land(Token{}, err)
+			return
+		case !errors.Is(err, ErrConflict) && !waiting:
+			waiting = true
+			r.setUnsaved(r.key, token)
+			r.cfg.Logger.Warn("store: new token cannot be saved yet", slog.Any("key", r.key))
+		}
+		if waiting {
+			r.spool(unsaved)
+		}
+		if time.Since(begin) >= saveInline {
+			r.land(token, nil)
+		}
+		if time.Since(begin) > r.cfg.SaveFor || sleep(r.run, min(jitter(50*time.Millisecond<<min(n, 10)), r.cfg.maxSavePause())) != nil {
+			r.lost()
+			r.land(token, nil)
+			return
+		}
+	}
+}
+
+// spoolTimeout bounds one call of the spool. Close does not cut it off: it is there for that moment.
+const spoolTimeout = 5 * time.Second
+
+// spool keeps what the store cannot take.
+func (r *refresh) spool(unsaved Unsaved) {
+	if r.cfg.Spool == nil || r.spooled {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.run), spoolTimeout)
+	defer cancel()
+	if err := r.cfg.Spool.Keep(ctx, unsaved); err != nil {
+		r.cfg.Logger.Warn("store: new token cannot be spooled", slog.Any("key", r.key), slog.Any("error", err))
+		return
+	}
+	r.spooled = true
+}
+
+// settle forgets a token that needs no saving any more.
+func (r *refresh) settle(unsaved Unsaved) {
+	r.clearUnsaved(r.key)
+	if !r.spooled {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.run), spoolTimeout)
+	defer cancel()
+	if err := r.cfg.Spool.Drop(ctx, unsaved); err != nil { // Recover will find that it is obsolete
+		r.cfg.Logger.Warn("store: token stays in the spool", slog.Any("key", r.key), slog.Any("error", err))
+	}
+}
+
+// lost says the one thing that only a person can mend.
+func (r *refresh) lost() {
+	r.clearUnsaved(r.key)
+	if r.spooled {
+		r.cfg.Logger.Warn("store: a new token was not saved; the spool has it", slog.Any("key", r.key))
+		return
+	}
+	r.cfg.Logger.Error("store: a new token was not saved", slog.Any("key", r.key))
+}
+
+// saveOnce puts token over whatever revision is there, if the record still holds what was
+// spent for it. It returns the token that the record holds in the end.
+func (r *refresh) saveOnce(spent, token Token) (Token, error) {
+	rec, err := r.get()
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Token{}, fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)
+	case err != nil:
+		return Token{}, err
+	case rec.Token.same(token): // our own write, whose answer was lost
+		r.refreshed()
+		return token, nil
+	case rec.Token.same(spent): // only lease and status moved, if anything
+		rec.Token = token
+	case !rec.Token.Refresh.Equal(spent.Refresh) || token.Refresh.Equal(spent.Refresh):
+		return rec.Token, nil // connected or refreshed by others meanwhile: theirs wins
+	default:
+		// Connected anew by a consent that brought no refresh token, so that the one we spent was
+		// kept: theirs wins, but ours is the one that lives.
+		rec.Token.Refresh = token.Refresh
+	}
+	rec.Status, rec.Reason = StatusActive, ""
+	rec.Lease = Lease{}
+	rec.UpdatedAt = millis(time.Now())
+	if err := r.put(&rec); err != nil {
+		return Token{}, err
+	}
+	r.refreshed()
+	return rec.Token, nil
+}
+
+// refreshed tells who wants to know.
+func (r *refresh) refreshed() {
+	r.countRefresh(r.key)
+	if r.cfg.OnRefresh != nil {
+		r.cfg.OnRefresh(r.key)
+	}
+}

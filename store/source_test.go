@@ -1,0 +1,737 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/store"
+)
+
+func TestNewSourceNamesEverythingWrong(t *testing.T) {
+	t.Parallel()
+	_, err := store.NewSource(store.SourceConfig{})
+	require.EqualError(t, err, "store: source: Store is required; Provider is not 1 to 64 characters of a-z, 0-9, _ and -; Refresh is required")
+	require.ErrorIs(t, err, store.ErrInvalid)
+
+	_, err = store.NewSource(store.SourceConfig{
+		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh,
+		Early: -1, Timeout: -1, LeaseTTL: -1, SaveFor: -1, RetryReconnect: -1, IdleAfter: -1, RejectionWindow: -1,
+	})
+	require.Len(t, fault.Fields(err), 7)
+
+	_, err = store.NewSource(store.SourceConfig{
+		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh, Timeout: time.Minute, LeaseTTL: time.Minute,
+	})
+	require.EqualError(t, err, "store: source: LeaseTTL is less than twice Timeout")
+}
+
+func TestKeysAreChecked(t *testing.T) {
+	t.Parallel()
+	s, err := store.NewSource(store.SourceConfig{Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh})
+	require.NoError(t, err)
+	for _, key := range []store.Key{{}, {Provider: "zoom"}, {Provider: "google", Subject: "dr-rao"}} {
+		_, err := s.Token(t.Context(), key)
+		require.ErrorIs(t, err, store.ErrInvalid)
+	}
+	_, err = s.Token(t.Context(), doctor)
+	require.ErrorIs(t, err, store.ErrNotConnected)
+	require.NotContains(t, err.Error(), "dr-rao")
+	require.NoError(t, s.Close(t.Context()))
+}
+
+// many calls Token of all sources at once, callers times each, and returns the access tokens.
+func many(c *clinic, callers int, sources ...*store.Source) map[string]int {
+	c.Helper()
+	var (
+		mu    sync.Mutex
+		got   = map[string]int{}
+		group sync.WaitGroup
+	)
+	for _, s := range sources {
+		for range callers {
+			group.Go(func() {
+				token, err := s.Token(c.Context(), doctor)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					got[err.Error()]++
+					return
+				}
+				got[token.Access.Reveal()]++
+				token.Extra = map[string]string{"mine": "mine"}
+				token.Scopes[0] = "mine" // nobody else's
+			})
+		}
+	}
+	group.Wait()
+	return got
+}
+
+func TestOneRefreshForAll(t *testing.T) {
+	t.Parallel()
+	for name, sources := range map[string]int{"one process": 1, "two processes": 2, "five processes": 5} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				var all []*store.Source
+				var refreshed atomic.Int32
+				for range sources {
+					all = append(all, c.source(func(cfg *store.SourceConfig) { cfg.OnRefresh = func(store.Key) { refreshed.Add(1) } }))
+				}
+				require.Equal(t, map[string]int{"access-dr-rao-2": 100 * sources}, many(c, 100, all...))
+				require.Equal(t, 1, c.provider.count())
+				require.EqualValues(t, 1, refreshed.Load())
+				require.Equal(t, []string{"meeting"}, c.record().Token.Scopes)
+				require.Empty(t, c.record().Lease)
+
+				require.Equal(t, map[string]int{"access-dr-rao-2": 100 * sources}, many(c, 100, all...))
+				require.Equal(t, 1, c.provider.count(), "a token that works is not refreshed")
+				c.works(all[0])
+			})
+		})
+	}
+}
+
+func TestRefreshedEarlyAndServedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		time.Sleep(54 * time.Minute)
+		token, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-2", token.Access.Reveal(), "more than five minutes are left")
+
+		time.Sleep(2 * time.Minute)
+		c.provider.before = func(int) error { return fmt.Errorf("502: %w", store.ErrAmbiguous) }
+		token, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-2", token.Access.Reveal(), "a provider that fails takes no token away that works")
+
+		c.provider.before, c.provider.takes = nil, 10*time.Second
+		begin := time.Now()
+		token, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+		require.LessOrEqual(t, time.Since(begin), 4*time.Second, "a slow provider does not keep callers who have a token")
+		time.Sleep(10 * time.Second)
+		token, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-3", token.Access.Reveal())
+		c.works(s)
+	})
+}
+
+func TestShortLivedTokensAreNotRefreshedEachTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source(func(cfg *store.SourceConfig) {
+			cfg.Refresh = func(ctx context.Context, old store.Token) (store.Token, error) {
+				token, err := c.provider.refresh(ctx, old)
+				token.Expiry = time.Now().Add(2 * time.Minute)
+				return token, err
+			}
+		})
+		for range 10 {
+			_, err := s.Token(t.Context(), doctor)
+			require.NoError(t, err)
+		}
+		require.Equal(t, 1, c.provider.count())
+	})
+}
+
+func TestCancellationEndsOnlyTheWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		_, err := s.Token(ctx, doctor)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		time.Sleep(time.Second)
+		require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal(), "the refresh went on and was saved")
+		c.works(s)
+	})
+}
+
+func TestSaveFailsForAWhile(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]bool{"nothing works": false, "only writes fail": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				s, other := c.source(), c.source()
+				outage := func(op string) error {
+					if read && op == "get" {
+						return nil
+					}
+					return errDown
+				}
+				c.provider.after = func(int) error { c.store.fail(outage, nil); return nil }
+				begin := time.Now()
+				token, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+				require.LessOrEqual(t, time.Since(begin), 5*time.Second)
+
+				time.Sleep(20 * time.Minute)
+				token, err = s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-2", token.Access.Reveal(), "served from memory")
+				if !read {
+					_, err = other.Token(t.Context(), doctor)
+					require.ErrorIs(t, err, store.ErrUnavailable)
+					require.Equal(t, 1, c.provider.count(), "nobody else spends the old one")
+				}
+
+				time.Sleep(time.Hour) // by now the one in memory has run out as well
+				_, err = s.Token(t.Context(), doctor)
+				require.ErrorIs(t, err, store.ErrUnavailable)
+				require.Equal(t, 1, c.provider.count())
+
+				c.provider.after = nil
+				c.store.fail(nil, nil)
+				time.Sleep(15 * time.Second)
+				require.Equal(t, "refresh-dr-rao-2", c.record().Token.Refresh.Reveal(), "saved as soon as the store is back")
+				c.works(other)
+			})
+		})
+	}
+}
+
+func TestSaveConflictsAndLostAcks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		var hooks atomic.Int32
+		s := c.source(func(cfg *store.SourceConfig) { cfg.OnRefresh = func(store.Key) { hooks.Add(1) } })
+		lost := 0
+		c.store.fail(nil, func(op string) error { // every write lands, and every second one does not say so
+			if op == "put" {
+				if lost++; lost%2 == 1 {
+					return errDown
+				}
+			}
+			return nil
+		})
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, 1, c.provider.count())
+		require.EqualValues(t, 1, hooks.Load())
+		require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal())
+		require.Empty(t, c.record().Lease)
+		c.store.fail(nil, nil)
+		c.works(s)
+	})
+}
+
+func TestSaveForEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source(func(cfg *store.SourceConfig) { cfg.SaveFor = time.Minute })
+		c.provider.after = func(int) error { c.store.fail(down, nil); return nil }
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		c.store.fail(nil, nil)
+		require.Equal(t, "refresh-dr-rao-1", c.record().Token.Refresh.Reveal())
+	})
+}
+
+func TestLostAnswerTaints(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		var reason string
+		s := c.source(func(cfg *store.SourceConfig) {
+			cfg.OnReconnect = func(key store.Key, why string) {
+				require.Equal(t, doctor, key)
+				reason = why
+			}
+		})
+		c.provider.after = func(call int) error {
+			if call == 1 {
+				return errors.New("connection reset") // a kind of its own counts as ambiguous
+			}
+			return nil
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorContains(t, err, "without its answer reaching us")
+		require.Contains(t, reason, "without its answer reaching us")
+		rec := c.record()
+		require.Equal(t, store.StatusReconnect, rec.Status)
+		require.Equal(t, "refresh-dr-rao-1", rec.Token.Refresh.Reveal(), "kept")
+		require.True(t, rec.Lease.Tainted)
+		require.Empty(t, rec.Lease.Owner)
+
+		c.connect(doctor)
+		require.Equal(t, store.StatusActive, c.record().Status)
+		require.Empty(t, c.record().Lease)
+		c.provider.twice = 0
+		c.works(s)
+	})
+}
+
+func TestRequestThatNeverArrived(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.before = func(call int) error {
+			if call < 3 {
+				return fmt.Errorf("dial: %w", store.ErrUnavailable)
+			}
+			return nil
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, 3, c.provider.count())
+
+		c.expire()
+		c.provider.before = func(int) error { return fmt.Errorf("dial: %w", store.ErrUnavailable) }
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.Equal(t, 6, c.provider.count())
+		require.Empty(t, c.record().Lease, "given back, and not tainted")
+		c.provider.before = nil
+		c.works(s)
+	})
+}
+
+func TestRejectionIsConfirmedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		hiccup := func(call int) error {
+			if call == 1 {
+				return fmt.Errorf("400: %w", store.ErrRejected)
+			}
+			return nil
+		}
+		c.provider.before = hiccup
+		begin := time.Now()
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err, "the provider was mistaken")
+		require.GreaterOrEqual(t, time.Since(begin), time.Second)
+		require.Equal(t, 2, c.provider.count())
+
+		c.expire()
+		c.provider.before = func(int) error { return fmt.Errorf("400: %w", store.ErrRejected) }
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorContains(t, err, "the provider rejected the refresh token")
+		require.NotContains(t, err.Error(), "earlier refresh")
+		require.Equal(t, 4, c.provider.count())
+		require.Equal(t, "refresh-dr-rao-2", c.record().Token.Refresh.Reveal())
+
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrReconnect)
+		require.Equal(t, 4, c.provider.count(), "left alone for an hour")
+
+		c.provider.before = nil
+		c.expire()
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err, "heals by itself")
+		require.Equal(t, store.StatusActive, c.record().Status)
+		require.Empty(t, c.record().Reason)
+	})
+}
+
+func TestMarkingSurvivesALostAck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		var marked atomic.Int32
+		s := c.source(func(cfg *store.SourceConfig) { cfg.OnReconnect = func(store.Key, string) { marked.Add(1) } })
+		c.provider.before = func(int) error { return store.ErrRejected }
+		c.store.fail(nil, func(op string) error {
+			if op == "put" && c.record().Status == store.StatusReconnect {
+				return errDown
+			}
+			return nil
+		})
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrReconnect)
+		require.EqualValues(t, 1, marked.Load())
+		require.Equal(t, store.StatusReconnect, c.record().Status)
+	})
+}
+
+func TestConfigurationErrorsTouchNothing(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []error{store.ErrUnauthorized, store.ErrInvalid} {
+		t.Run(kind.Error(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				s := c.source()
+				before := c.record()
+				c.provider.before = func(int) error { return fmt.Errorf("400: %w", kind) }
+				_, err := s.Token(t.Context(), doctor)
+				require.ErrorIs(t, err, kind)
+				require.NotErrorIs(t, err, store.ErrReconnect)
+				require.Equal(t, 1, c.provider.count(), "asking again changes nothing")
+				after := c.record()
+				after.Revision = before.Revision
+				require.Equal(t, before, after)
+				c.provider.before = nil
+				c.works(s)
+			})
+		})
+	}
+}
+
+func TestStoreDown(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(c *clinic){
+		"fails": func(c *clinic) { c.store.fail(down, nil) },
+		"hangs": func(c *clinic) {
+			c.store.fail(func(string) error { time.Sleep(10 * time.Second); return context.DeadlineExceeded }, nil)
+		},
+		"another key sealed it": func(c *clinic) { c.store.fail(func(string) error { return store.ErrDecrypt }, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				s, stranger := c.source(), c.source()
+				_, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				fault(c)
+				token, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+				_, err = stranger.Token(t.Context(), doctor)
+				require.Error(t, err)
+				require.NotErrorIs(t, err, store.ErrNotConnected)
+				require.NotErrorIs(t, err, store.ErrReconnect)
+
+				ended, cancel := context.WithCancel(t.Context())
+				cancel()
+				_, err = s.Token(ended, doctor)
+				require.ErrorIs(t, err, context.Canceled)
+				c.store.fail(nil, nil)
+				c.works(s)
+			})
+		})
+	}
+}
+
+func TestDecryptIsNeverAReasonToReconnect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.store.fail(nil, func(op string) error { // from the second read on, inside the refresh
+			if op == "get" && c.store.gets > 1 {
+				return store.ErrDecrypt
+			}
+			return nil
+		})
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrDecrypt)
+		require.NotErrorIs(t, err, store.ErrReconnect)
+		require.Zero(t, c.provider.count())
+		require.Equal(t, store.StatusActive, c.record().Status)
+		c.store.fail(nil, nil)
+		c.works(s)
+	})
+}
+
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		all := []*store.Source{c.source(), c.source()}
+		token, err := all[0].Token(t.Context(), doctor)
+		require.NoError(t, err)
+		var group sync.WaitGroup
+		for _, s := range all {
+			for range 50 {
+				group.Go(func() {
+					renewed, err := s.Renew(t.Context(), doctor, token.Access)
+					require.NoError(t, err)
+					require.Equal(t, "access-dr-rao-3", renewed.Access.Reveal())
+				})
+			}
+		}
+		group.Wait()
+		require.Equal(t, 2, c.provider.count(), "a herd makes one refresh")
+		renewed, err := all[1].Renew(t.Context(), doctor, token.Access)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-3", renewed.Access.Reveal(), "somebody who comes late gets what is there")
+		require.Equal(t, 2, c.provider.count())
+		c.works(all[0])
+	})
+}
+
+func TestRenewDuringAFlight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		c.provider.takes = time.Second
+		s := c.source()
+		go func() { _, _ = s.Token(t.Context(), doctor) }()
+		time.Sleep(500 * time.Millisecond)
+		// The flight brings access-2, which this caller already knows to be refused.
+		token, err := s.Renew(t.Context(), doctor, store.NewSecret("access-dr-rao-2"))
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-3", token.Access.Reveal())
+	})
+}
+
+func TestDisconnectDuringARefresh(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.after = func(int) error { return c.store.Delete(t.Context(), doctor) }
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrNotConnected)
+		_, err = c.store.Memory.Get(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrNotFound, "not brought back")
+	})
+}
+
+func TestReconnectDuringARefreshWins(t *testing.T) {
+	t.Parallel()
+	for name, google := range map[string]bool{"rotating": false, "refresh token stays": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				c.provider.keepRefresh = google
+				s := c.source()
+				c.provider.after = func(int) error {
+					consent := store.Token{Access: store.NewSecret("access-new"), Expiry: time.Now().Add(time.Hour), Scopes: []string{"more"}}
+					if !google {
+						consent.Refresh = store.NewSecret("refresh-new")
+					}
+					return store.Set(t.Context(), c.store.Memory, doctor, consent)
+				}
+				token, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-new", token.Access.Reveal())
+				require.Equal(t, []string{"more"}, c.record().Token.Scopes)
+				require.Equal(t, "access-new", c.record().Token.Access.Reveal())
+			})
+		})
+	}
+}
+
+// A consent that brings no refresh token keeps the one that is being spent at that moment.
+func TestConsentWithoutRefreshTokenDuringARefresh(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.after = func(call int) error {
+			if call > 1 {
+				return nil
+			}
+			return store.Set(t.Context(), c.store.Memory, doctor, store.Token{
+				Access: store.NewSecret("access-new"), Expiry: time.Now().Add(time.Hour), Scopes: []string{"more"},
+			})
+		}
+		token, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, "access-new", token.Access.Reveal())
+		require.Equal(t, "refresh-dr-rao-2", c.record().Token.Refresh.Reveal(), "the one that lives")
+		require.Equal(t, []string{"more"}, c.record().Token.Scopes)
+		c.works(s)
+	})
+}
+
+func TestVerdictAboutAnotherTokenIsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.before = func(call int) error {
+			if call == 2 { // between the first rejection and its confirmation the doctor connects anew
+				c.connect(doctor)
+			}
+			return store.ErrRejected
+		}
+		token, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+		require.Equal(t, store.StatusActive, c.record().Status)
+	})
+}
+
+func TestSilentProcessIsTakenOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		rec := c.record()
+		// Another process took the lease and died. Its clock was a day ahead, which nobody asks about.
+		rec.Lease = store.Lease{Owner: "dead", Until: time.Now().Add(24 * time.Hour)}
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		begin := time.Now()
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, time.Since(begin), 60*time.Second)
+		require.LessOrEqual(t, time.Since(begin), 63*time.Second)
+		c.works(s)
+	})
+}
+
+func TestAStoreThatFailsHidesNoLiveLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		rec := c.record()
+		rec.Lease = store.Lease{Owner: "alive", Until: time.Now()} // a clock that is far behind
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		begin := time.Now()
+		c.store.fail(func(string) error {
+			if since := time.Since(begin); since > 50*time.Second && since < 53*time.Second {
+				return errDown
+			}
+			return nil
+		}, nil)
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, time.Since(begin), 110*time.Second, "the minute begins anew after the outage")
+	})
+}
+
+// A doctor whose token still works does not notice that a process died while refreshing it.
+func TestTakeoverWhileTheOldTokenWorks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		c.connect(doctor)
+		s := c.source()
+		time.Sleep(56 * time.Minute)
+		rec := c.record()
+		rec.Lease = store.Lease{Owner: "dead"}
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		begin := time.Now()
+		token, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Zero(t, time.Since(begin))
+		require.True(t, token.Access.Equal(rec.Token.Access))
+		time.Sleep(65 * time.Second)
+		require.False(t, c.record().Token.Access.Equal(rec.Token.Access), "taken over in the background")
+	})
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	t.Run("waits for what has begun", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t)
+			c.provider.takes = 10 * time.Second
+			s := c.source()
+			go func() { _, _ = s.Token(t.Context(), doctor) }()
+			time.Sleep(time.Second)
+			begin := time.Now()
+			require.NoError(t, s.Close(t.Context()))
+			require.GreaterOrEqual(t, time.Since(begin), 8*time.Second)
+			require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal())
+			token, err := s.Token(t.Context(), doctor)
+			require.NoError(t, err, "a token that works needs no refresh")
+			require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+			c.expire()
+			_, err = s.Token(t.Context(), doctor)
+			require.ErrorIs(t, err, store.ErrClosed)
+			c.works(c.source())
+		})
+	})
+	t.Run("begins nothing new", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t)
+			s := c.source()
+			rec := c.record()
+			rec.Lease = store.Lease{Owner: "somebody"}
+			_, err := c.store.Memory.Put(t.Context(), rec)
+			require.NoError(t, err)
+			failed := make(chan error, 1)
+			go func() { _, err := s.Token(t.Context(), doctor); failed <- err }()
+			time.Sleep(time.Second)
+			begin := time.Now()
+			require.NoError(t, s.Close(t.Context()))
+			require.Zero(t, time.Since(begin), "a wait for somebody else's lease is given up")
+			require.ErrorIs(t, <-failed, store.ErrClosed)
+			require.Zero(t, c.provider.count())
+		})
+	})
+	t.Run("gives the lease back between two tries", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t)
+			s := c.source()
+			c.provider.before = func(int) error { return store.ErrRejected }
+			go func() { _, _ = s.Token(t.Context(), doctor) }()
+			time.Sleep(500 * time.Millisecond)
+			require.NoError(t, s.Close(t.Context()))
+			require.Empty(t, c.record().Lease)
+			require.Equal(t, store.StatusActive, c.record().Status)
+			require.Equal(t, 1, c.provider.count())
+		})
+	})
+	t.Run("is cut short", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t)
+			s := c.source()
+			c.provider.after = func(int) error { c.store.fail(down, nil); return nil }
+			_, err := s.Token(t.Context(), doctor)
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			err = s.Close(ctx)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorContains(t, err, "1 refreshes were cut off")
+		})
+	})
+	t.Run("with an ended context and nothing under way", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.NoError(t, newClinic(t).source().Close(ctx))
+		})
+	})
+}
+
+// A RefreshFunc that ends its goroutine, as a failing test does, leaves nobody waiting.
+func TestRefreshThatNeverReturns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source(func(cfg *store.SourceConfig) {
+			cfg.Refresh = func(context.Context, store.Token) (store.Token, error) { goexit(); return store.Token{}, nil }
+		})
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+	})
+}
