@@ -42,7 +42,9 @@ function show(visit) {
 
 // readable writes a time in the words and zone of whoever looks at it.
 function readable(time) {
-  time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  time.textContent = new Date(time.dateTime).toLocaleString([], {
+    day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  });
 }
 
 document.querySelectorAll("time").forEach(readable);
