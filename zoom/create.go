@@ -94,12 +94,7 @@ func (s *session) post(ctx context.Context, mark, passcode string, req meet.Requ
 	body := newMeeting{
 		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: passcode, Settings: s.settings,
 	}
-	var made meeting
-	call := rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}
-	if err := s.write(ctx, call, &made); err != nil {
-		return nil, err
-	}
-	return &made, s.whole(&made, true)
+	return s.meeting(ctx, rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}, true)
 }
 
 // lookAfter looks, after a pause, for the meeting of a create whose answer was lost.

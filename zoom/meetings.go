@@ -46,23 +46,23 @@ func (s *session) write(ctx context.Context, call rest.Request, out any) error {
 	return nil
 }
 
-func (s *session) get(ctx context.Context, id string) (*meeting, error) {
+// meeting makes a call that is answered with a meeting. Zoom answers some errors with a good status.
+func (s *session) meeting(ctx context.Context, call rest.Request, write bool) (*meeting, error) {
 	var found meeting
-	if err := s.read(ctx, rest.Request{Path: rest.Path("meetings", id)}, &found); err != nil {
-		return nil, err
+	resp, err := s.rest.Do(ctx, call, &found)
+	switch {
+	case err != nil:
+		return nil, newError(s.op, err, write)
+	case found.ID == 0:
+		return nil, newError(s.op, &rest.Error{
+			Status: resp.Status, Header: resp.Header, Body: resp.Body, RequestID: resp.RequestID, Err: errIncomplete,
+		}, write)
 	}
-	return &found, s.whole(&found, false)
+	return &found, nil
 }
 
-// whole checks that an answer with a good status is a meeting: Zoom answers some errors with 200.
-func (s *session) whole(m *meeting, write bool) error {
-	if m.ID != 0 {
-		return nil
-	}
-	answer := &rest.Error{Status: http.StatusOK, Err: errIncomplete}
-	e := &Error{Op: s.op, Status: answer.Status, Code: int(m.Code), err: errIncomplete}
-	e.kinds = kinds(answer, failure{Code: m.Code}, write)
-	return e
+func (s *session) get(ctx context.Context, id string) (*meeting, error) {
+	return s.meeting(ctx, rest.Request{Path: rest.Path("meetings", id)}, false)
 }
 
 func (s *session) delete(ctx context.Context, id string) error {

@@ -64,7 +64,6 @@ type meeting struct {
 	StartURL  string         `json:"start_url"`
 	Password  *string        `json:"password"`
 	Settings  map[string]any `json:"settings"`
-	Code      flexInt        `json:"code"` // of an error with a good status
 }
 
 func (m *meeting) id() string { return strconv.FormatInt(int64(m.ID), 10) }

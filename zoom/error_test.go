@@ -1,0 +1,288 @@
+package zoom_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/zoom"
+	"github.com/telemed-go/telemed/zoom/zoomtest"
+)
+
+func TestNewNamesEverything(t *testing.T) {
+	t.Parallel()
+	_, err := zoom.New(zoom.Config{
+		Endpoints: zoom.Endpoints{Authorize: "http://zoom.example", Token: "ftp://x", Revoke: "http://zoom.example", API: "nowhere"},
+		Settings:  map[string]any{"x": make(chan int)},
+	})
+	require.ErrorIs(t, err, meet.ErrInvalid)
+	for _, field := range []string{
+		"ClientID", "ClientSecret", "RedirectURL", "Tokens", "Endpoints.Authorize", "Endpoints.Token", "Endpoints.Revoke", "Endpoints.API", "Settings",
+	} {
+		require.ErrorContains(t, err, field+" ")
+	}
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		status int
+		body   string
+		want   []error
+		code   int
+	}{
+		"validation":         {400, `{"code":300,"message":"Asha","errors":[{"field":"settings.jbh_time","message":"Asha"}]}`, []error{meet.ErrInvalid}, 300},
+		"code as text":       {400, `{"code":"300","message":"Asha"}`, []error{meet.ErrInvalid}, 300},
+		"scope":              {400, `{"code":4711,"message":"Asha"}`, []error{meet.ErrMissingScope, meet.ErrReconnect}, 4711},
+		"scope, older code":  {400, `{"code":4700,"message":"Asha"}`, []error{meet.ErrMissingScope, meet.ErrReconnect}, 4700},
+		"paid plan":          {400, `{"code":200,"message":"Asha"}`, []error{meet.ErrForbidden}, 200},
+		"no licence":         {400, `{"code":3161,"message":"Asha"}`, []error{meet.ErrForbidden}, 3161},
+		"user is gone":       {404, `{"code":1001,"message":"User does not exist: Asha"}`, []error{meet.ErrReconnect}, 1001},
+		"meeting is gone":    {404, `{"code":3001,"message":"Asha"}`, []error{meet.ErrNotFound}, 3001},
+		"in progress":        {400, `{"code":3002,"message":"Asha"}`, []error{meet.ErrConflict}, 3002},
+		"not recognized":     {404, `{"code":2300,"message":"Asha"}`, []error{meet.ErrInvalid}, 2300},
+		"forbidden":          {403, `{"code":403,"message":"Asha"}`, []error{meet.ErrForbidden}, 403},
+		"html":               {403, `<html>Asha</html>`, []error{meet.ErrForbidden}, 0},
+		"xml 502":            {502, `<Error>Asha</Error>`, []error{meet.ErrUnavailable}, 0},
+		"200 with an error":  {200, `{"code":200,"message":"Only available for paid account: Asha"}`, []error{meet.ErrForbidden}, 200},
+		"200 with nothing":   {200, `{}`, []error{meet.ErrUnavailable}, 0},
+		"200 with an array":  {200, `["Asha"]`, []error{meet.ErrUnavailable}, 0},
+		"200 empty":          {200, ``, []error{meet.ErrUnavailable}, 0},
+		"still unauthorized": {401, `{"code":124,"message":"Asha"}`, []error{meet.ErrUnauthorized}, 124},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, zoomtest.Config{})
+			for range 3 {
+				c.fake.FailNext(zoomtest.OpGet, test.status, test.body)
+			}
+			_, err := c.Get(t.Context(), doctor, "82000000001")
+			for _, want := range test.want {
+				require.ErrorIs(t, err, want)
+			}
+			require.NotErrorIs(t, err, meet.ErrAmbiguous)
+			failed := zoomError(t, err)
+			require.Equal(t, "Get", failed.Op)
+			require.Equal(t, test.status, failed.Status)
+			require.Equal(t, test.code, failed.Code)
+			require.Contains(t, failed.RequestID, "rid=WEB_")
+			require.NotContains(t, fmt.Sprintf("%v %+v %q", err, err, failed.Fields), "Asha")
+		})
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	c.fake.FailNext(zoomtest.OpCreate, 400,
+		`{"code":300,"message":"Validation Failed.","errors":[{"field":"settings.jbh_time"},{"field":"Asha Rao <asha@example.org>"}]}`)
+	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.EqualError(t, err, "zoom: Create: 400 (code 300; settings.jbh_time): invalid request")
+	require.Equal(t, []string{"settings.jbh_time"}, zoomError(t, err).Fields)
+}
+
+func TestDailyLimit(t *testing.T) {
+	t.Parallel()
+	t.Run("is told at once", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{DailyLimit: 2})
+		m, err := c.Create(t.Context(), doctor, visit(t, "appt-1"))
+		require.NoError(t, err)
+		_, err = c.Update(t.Context(), doctor, m.ID, visit(t, "appt-1"))
+		require.NoError(t, err)
+		_, err = c.Update(t.Context(), doctor, m.ID, visit(t, "appt-1"))
+		requireDailyLimit(t, err)
+		_, err = c.Create(t.Context(), doctor, visit(t, "appt-2"))
+		requireDailyLimit(t, err)
+		require.Len(t, c.fake.Requests(zoomtest.OpUpdate), 2, "it must not be tried again")
+		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID), "cancelling is not counted")
+	})
+	t.Run("of the account", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		reset := time.Now().Add(5 * time.Hour).UTC().Format(time.RFC3339)
+		c.fake.FailNext(zoomtest.OpGet, 429, `{"code":429,"message":"You have reached the maximum daily rate limit for this API."}`, "Retry-After", reset)
+		_, err := c.Get(t.Context(), doctor, "82000000001")
+		require.ErrorIs(t, err, zoom.ErrDailyLimit)
+		require.InDelta(t, 5*time.Hour, zoomError(t, err).RetryAfter, float64(time.Minute))
+	})
+	t.Run("of the second is waited for", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		m, err := c.Create(t.Context(), doctor, visit(t, "appt-1"))
+		require.NoError(t, err)
+		c.fake.FailNext(zoomtest.OpGet, 429, secondLimit)
+		_, err = c.Get(t.Context(), doctor, m.ID)
+		require.NoError(t, err)
+	})
+}
+
+func requireDailyLimit(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, zoom.ErrDailyLimit)
+	require.ErrorIs(t, err, meet.ErrRateLimited)
+	require.NotErrorIs(t, err, meet.ErrAmbiguous)
+	wait := zoomError(t, err).RetryAfter
+	require.Greater(t, wait, time.Duration(0))
+	require.LessOrEqual(t, wait, 24*time.Hour+2*time.Second)
+}
+
+func TestMissingScope(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{Grant: []string{"user:read:user", "meeting:read:list_meetings"}})
+	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.ErrorIs(t, err, meet.ErrMissingScope)
+	require.ErrorIs(t, err, meet.ErrReconnect)
+}
+
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		spoil func(*zoomtest.Server)
+		want  error
+		moved bool
+	}{
+		"answer lost":              {func(s *zoomtest.Server) { s.DropResponse(zoomtest.OpUpdate, 3) }, nil, true},
+		"one request lost":         {func(s *zoomtest.Server) { s.DropRequest(zoomtest.OpUpdate, 1) }, nil, true},
+		"never arrives":            {func(s *zoomtest.Server) { s.DropRequest(zoomtest.OpUpdate, 20) }, meet.ErrAmbiguous, false},
+		"moved but not read":       {func(s *zoomtest.Server) { s.DropRequest(zoomtest.OpGet, 20) }, meet.ErrAmbiguous, true},
+		"refused":                  {func(s *zoomtest.Server) { s.FailNext(zoomtest.OpUpdate, 400, `{"code":3000}`) }, meet.ErrInvalid, false},
+		"silently not carried out": {func(s *zoomtest.Server) { s.FailNext(zoomtest.OpUpdate, 204, "") }, zoom.ErrMismatch, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, zoomtest.Config{})
+			req := visit(t, "appt-42")
+			m, err := c.Create(t.Context(), doctor, req)
+			require.NoError(t, err)
+			req.Start = req.Start.Add(time.Hour)
+			test.spoil(c.fake)
+			updated, err := c.Update(t.Context(), doctor, m.ID, req)
+			require.Equal(t, test.moved, c.live()[0].Start.Equal(req.Start))
+			if test.want != nil {
+				require.ErrorIs(t, err, test.want)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, m.JoinURL, updated.JoinURL)
+			require.Equal(t, m.Passcode, updated.Passcode)
+		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	t.Run("answer lost", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.NoError(t, err)
+		c.fake.DropResponse(zoomtest.OpDelete, 1)
+		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
+		require.Empty(t, c.live())
+	})
+	t.Run("a 404 that is not Zoom's proves nothing", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		c.fake.FailNext(zoomtest.OpDelete, 404, "<html>proxy</html>")
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "82000000001"), meet.ErrNotFound)
+	})
+	t.Run("going on", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.NoError(t, err)
+		c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Started = true })
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), meet.ErrConflict)
+	})
+	t.Run("another provider's id", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		for _, id := range []string{"", "tm2k3j4h5", "1/../2", "12 3", "99999999999999999999"} {
+			require.ErrorIs(t, c.Cancel(t.Context(), doctor, id), meet.ErrInvalid, id)
+		}
+		require.Empty(t, c.fake.Requests(zoomtest.OpDelete))
+	})
+}
+
+func TestHostLink(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.NoError(t, err)
+	link, err := c.HostLink(t.Context(), doctor, m.ID)
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", link, link, link, link), "zak")
+	require.Contains(t, link.Reveal(), "zak=")
+	resp, err := http.Get(link.Reveal())
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.True(t, c.live()[0].Started)
+
+	c.fake.FailNext(zoomtest.OpGet, 200, `{"id":82000000001,"join_url":"https://zoom.us/j/1"}`)
+	_, err = c.HostLink(t.Context(), doctor, m.ID)
+	require.ErrorIs(t, err, meet.ErrForbidden)
+}
+
+func TestDeadlineIsKept(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	c.fake.Delay(zoomtest.OpGet, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	_, err := c.Get(ctx, doctor, "82000000001")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(begin), 5*time.Second)
+}
+
+func TestClosedClient(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	c.fake.ExpireTokens()
+	require.NoError(t, c.Close(t.Context()))
+	_, err := c.Get(t.Context(), doctor, "82000000001")
+	require.ErrorIs(t, err, store.ErrClosed)
+}
+
+// Whatever fails, no error may hold what the exchange held.
+func TestErrorsKeepSecrets(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	req := visit(t, "appt-42")
+	req.Topic = "Asha Rao, cardiology"
+	m, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	token := c.token(t)
+	secrets := []string{
+		"Asha", m.Passcode, "pwd=", "zak=", token.Access.Reveal(), token.Refresh.Reveal(), c.fake.ClientSecret().Reveal(), "Bearer", c.fake.URL(),
+	}
+	for _, op := range []zoomtest.Op{zoomtest.OpGet, zoomtest.OpUpdate, zoomtest.OpDelete, zoomtest.OpList, zoomtest.OpCreate} {
+		for _, fail := range []func(){
+			func() { c.fake.DropResponse(op, 3) },
+			func() { c.fake.FailNext(op, 400, `{"code":3000,"message":"Asha Rao pwd=x zak=y"}`) },
+			func() { c.fake.FailNext(op, 200, `{"start_url":"https://zoom.us/s/1?zak=y","topic":"Asha"`) },
+		} {
+			fail()
+			_, getErr := c.Get(t.Context(), doctor, m.ID)
+			_, updateErr := c.Update(t.Context(), doctor, m.ID, req)
+			_, createErr := c.Create(t.Context(), doctor, visit(t, string(op)))
+			cancelErr := c.Cancel(t.Context(), doctor, "82000000099")
+			all := errors.Join(getErr, updateErr, createErr, cancelErr)
+			for _, secret := range secrets {
+				require.NotContains(t, fmt.Sprintf("%v %+v", all, all), secret)
+			}
+		}
+	}
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", m, *m, *m), "pwd=")
+}
