@@ -163,7 +163,7 @@ func (p Provider) token(answer *oauth2.Token, begin time.Time) Token {
 	if answer.ExpiresIn > 0 {
 		token.Expiry = begin.Add(time.Duration(answer.ExpiresIn) * time.Second)
 	}
-	if token.Expiry.IsZero() {
+	if !token.Expiry.After(begin) {
 		token.Expiry = begin.Add(assumedLife)
 	}
 	token.Expiry = millis(token.Expiry)
