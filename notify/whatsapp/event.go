@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/notify"
 )
 
 // State is a step on a message's way. Meta adds new ones; unknown ones are passed on.
@@ -203,13 +204,13 @@ func (t text) time() time.Time {
 	return time.Unix(seconds, 0).UTC()
 }
 
-// phone makes Meta's "wa_id" an E.164 number.
+// phone makes Meta's "wa_id" an E.164 number, or nothing.
 func (t text) phone() string {
-	digits := strings.TrimPrefix(string(t), "+")
-	if len(digits) < 7 || len(digits) > 15 || strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }) >= 0 {
+	number := "+" + strings.TrimPrefix(string(t), "+")
+	if !notify.ValidPhone(number) {
 		return ""
 	}
-	return "+" + digits
+	return number
 }
 
 type messagesValue struct {

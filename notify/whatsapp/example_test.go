@@ -1,0 +1,102 @@
+package whatsapp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"time"
+
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/template"
+	"github.com/telemed-go/telemed/notify/whatsapp"
+	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+)
+
+func Example() {
+	srv, err := whatsapptest.Start(whatsapptest.Config{}) // graph.facebook.com in a program
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+
+	kolkata := time.FixedZone("IST", 5*3600+1800)
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata})
+	if err != nil {
+		panic(err)
+	}
+	chat, err := whatsapp.New(whatsapp.Config{
+		PhoneNumberID: srv.PhoneNumberID(),
+		Token:         notify.NewSecret(srv.Token()),
+		AppSecrets:    []notify.Secret{notify.NewSecret(srv.AppSecret())},
+		Renderer:      words,
+		BaseURL:       srv.URL(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	webhooks := httptest.NewServer(chat.Webhook(whatsapp.Handler{
+		Status: func(_ context.Context, s whatsapp.Status) error {
+			fmt.Println(s.State, s.Reference == whatsapp.Reference("appt-42/confirmed"))
+			return nil
+		},
+	}))
+	defer webhooks.Close()
+	srv.SetWebhook(webhooks.URL)
+
+	ctx := context.Background()
+	receipt, err := chat.Notify(ctx, notify.Message{
+		Key:      "appt-42/confirmed",
+		To:       notify.Recipient{Name: "Asha Rao", Phone: "+919876543210"},
+		Template: template.Confirmed,
+		Data: template.Appointment{
+			Key: "appt-42", Patient: "Asha Rao", Doctor: "Dr Mehta",
+			Start: time.Date(2026, time.March, 2, 10, 30, 0, 0, kolkata), JoinURL: "https://meet.example/abc",
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(srv.Messages()[0].Text)
+	if err := srv.SendStatus(ctx, receipt.ID, "read"); err != nil {
+		panic(err)
+	}
+	// Output:
+	// Hello Asha Rao, your video consultation with Dr Mehta is confirmed.
+	//
+	// Time: Monday, 2 March 2026, 10:30 AM IST
+	// Clinic: City Clinic
+	// Join: https://meet.example/abc
+	//
+	// The link is for you alone. Please do not share it.
+	// read true
+}
+
+// What a caller does next depends on the sentinel; what a person needs is in the *Error.
+func ExampleError() {
+	srv, err := whatsapptest.Start(whatsapptest.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	chat, err := whatsapp.New(whatsapp.Config{PhoneNumberID: srv.PhoneNumberID(), Token: notify.NewSecret(srv.Token()), BaseURL: srv.URL()})
+	if err != nil {
+		panic(err)
+	}
+	srv.FailNext(whatsapptest.Refuse(131026))
+	_, err = chat.Notify(context.Background(), notify.Message{
+		Key: "appt-42/paid", To: notify.Recipient{Phone: "+919876543210"},
+		Content: &notify.Content{WhatsApp: &notify.WhatsAppTemplate{
+			Name: "payment_receipt", Language: "en", Body: []string{"Asha", "₹500.00", "City Clinic", "pay_1", "2 March 2026"},
+		}},
+	})
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, notify.ErrRecipient))
+	if e, ok := errors.AsType[*whatsapp.Error](err); ok {
+		fmt.Println(e.Code, e.RequestID)
+	}
+	// Output:
+	// whatsapp: Notify: 400 (code 131026): recipient cannot be reached
+	// true
+	// 131026 AfKeTraceId0123456789ab
+}

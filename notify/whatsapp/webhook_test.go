@@ -1,0 +1,412 @@
+package whatsapp_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/whatsapp"
+	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+)
+
+// collector is a host that keeps its events.
+type collector struct {
+	statuses []whatsapp.Status
+	messages []whatsapp.Inbound
+	changes  []whatsapp.Change
+	fail     error
+}
+
+func (c *collector) handler() whatsapp.Handler {
+	return whatsapp.Handler{
+		Status:  func(_ context.Context, s whatsapp.Status) error { c.statuses = append(c.statuses, s); return c.fail },
+		Message: func(_ context.Context, m whatsapp.Inbound) error { c.messages = append(c.messages, m); return c.fail },
+		Other:   func(_ context.Context, o whatsapp.Change) error { c.changes = append(c.changes, o); return c.fail },
+	}
+}
+
+const appSecret = "app-secret-1"
+
+func hook(tb testing.TB, h whatsapp.Handler, change func(*whatsapp.Config)) http.Handler {
+	tb.Helper()
+	return offline(tb, func(cfg *whatsapp.Config) {
+		cfg.AppSecrets = []notify.Secret{notify.NewSecret(appSecret)}
+		cfg.VerifyToken = notify.NewSecret("verify-me")
+		if change != nil {
+			change(cfg)
+		}
+	}, nil).Webhook(h)
+}
+
+func post(h http.Handler, body, sig string) *httptest.ResponseRecorder {
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader(body))
+	if sig != "" {
+		r.Header.Set("X-Hub-Signature-256", sig)
+	}
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func signed(body string) string {
+	return "sha256=" + signature.Hex([]byte(appSecret), []byte(body))
+}
+
+func TestRegistration(t *testing.T) {
+	t.Parallel()
+	h := hook(t, whatsapp.Handler{}, nil)
+	get := func(h http.Handler, query string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/hook?"+query, nil))
+		return w
+	}
+	w := get(h, "hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=%3Cb%3E1158201444")
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, "<b>1158201444", w.Body.String())
+	require.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"))
+	require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
+	for name, query := range map[string]string{
+		"wrong token":    "hub.mode=subscribe&hub.verify_token=verify-mE&hub.challenge=1",
+		"longer token":   "hub.mode=subscribe&hub.verify_token=verify-mee&hub.challenge=1",
+		"no token":       "hub.mode=subscribe&hub.challenge=1",
+		"wrong mode":     "hub.mode=unsubscribe&hub.verify_token=verify-me&hub.challenge=1",
+		"nothing":        "",
+		"long challenge": "hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=" + strings.Repeat("1", 257),
+	} {
+		w := get(h, query)
+		require.Equal(t, 403, w.Code, name)
+		require.Equal(t, "forbidden\n", w.Body.String(), name)
+	}
+	none := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.VerifyToken = notify.Secret{} })
+	require.Equal(t, 403, get(none, "hub.mode=subscribe&hub.verify_token=&hub.challenge=1").Code, "an empty token never fits")
+}
+
+func TestSignature(t *testing.T) {
+	t.Parallel()
+	const (
+		body = `{"object":"whatsapp_business_account","entry":[]}`
+		// Made with: openssl dgst -sha256 -hmac app-secret-1
+		one = "0ca28c0f1996234eb6829e59ad3c11a18161f6eb043943d601e420c312432cdf"
+		two = "4279075c5bff21b3ec6f63ddc82bfc80a41b5e3abdfbb6d043d09579ebb9754c"
+	)
+	var log strings.Builder
+	single := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	double := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) {
+		cfg.AppSecrets = []notify.Secret{notify.NewSecret("app-secret-2"), notify.NewSecret(appSecret)}
+	})
+	none := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.AppSecrets = nil })
+	for name, c := range map[string]struct {
+		h         http.Handler
+		body, sig string
+		want      int
+	}{
+		"fits":                 {single, body, "sha256=" + one, 200},
+		"fits in capitals":     {single, body, "sha256=" + strings.ToUpper(one), 200},
+		"of the first secret":  {double, body, "sha256=" + two, 200},
+		"of the second secret": {double, body, "sha256=" + one, 200},
+		"of another secret":    {single, body, "sha256=" + two, 401},
+		"of another body":      {single, body + " ", "sha256=" + one, 401},
+		"without its prefix":   {single, body, one, 401},
+		"as SHA-1":             {single, body, "sha1=" + one, 401},
+		"cut":                  {single, body, "sha256=" + one[:62], 401},
+		"empty":                {single, body, "sha256=", 401},
+		"missing":              {single, body, "", 401},
+		"no secrets":           {none, body, "sha256=" + one, 401},
+		"of the empty secret":  {none, body, "sha256=" + signature.Hex(nil, []byte(body)), 401},
+		"not JSON":             {single, "{", signed("{"), 400},
+		"another object":       {single, `{"object":"page"}`, signed(`{"object":"page"}`), 400},
+	} {
+		require.Equal(t, c.want, post(c.h, c.body, c.sig).Code, name)
+	}
+	require.Contains(t, log.String(), "wrong=signature")
+
+	w := httptest.NewRecorder()
+	single.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/hook", nil))
+	require.Equal(t, 405, w.Code)
+	require.Equal(t, "GET, POST", w.Header().Get("Allow"))
+}
+
+func TestBodyLimit(t *testing.T) {
+	t.Parallel()
+	h := hook(t, whatsapp.Handler{}, nil)
+	fits := `{"object":"whatsapp_business_account","entry":[]}` + strings.Repeat(" ", whatsapp.MaxWebhook-49)
+	require.Len(t, fits, whatsapp.MaxWebhook)
+	require.Equal(t, 200, post(h, fits, signed(fits)).Code)
+	require.Equal(t, 413, post(h, fits+" ", signed(fits+" ")).Code)
+
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/hook", io.MultiReader(strings.NewReader("{"), broken{}))
+	h.ServeHTTP(w, r)
+	require.Equal(t, 400, w.Code)
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errors.New("connection lost") }
+
+func webhook(field, value string) string {
+	return `{"object":"whatsapp_business_account","entry":[{"id":"77","changes":[{"field":"` + field + `","value":` + value + `}]}]}`
+}
+
+const meta = `"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550001111","phone_number_id":"1"}`
+
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	var host collector
+	body := webhook("messages", `{`+meta+`,"statuses":[
+		{"id":"wamid.1","status":"delivered","timestamp":"1750091045","recipient_id":"919876500042","biz_opaque_callback_data":"ref"},
+		{"id":"wamid.1","status":"sent","timestamp":1750091044,"recipient_id":919876500042,"pricing":{"billable":true}},
+		{"id":"wamid.2","status":"failed","timestamp":"x","recipient_user_id":"IN.123","errors":[{"code":131026,"title":"to 919876500042"}]},
+		{"id":"wamid.3","status":"failed"},
+		{"id":"wamid.4","status":"warped","timestamp":"-5","recipient_id":"abc"}]}`)
+	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.Len(t, host.statuses, 5)
+	require.Equal(t, whatsapp.Status{
+		MessageID: "wamid.1", State: whatsapp.Delivered, Reference: "ref", At: time.Unix(1750091045, 0).UTC(), Phone: phone, PhoneNumberID: "1",
+	}, host.statuses[0])
+	require.Equal(t, phone, host.statuses[1].Phone)
+	require.Equal(t, time.Unix(1750091044, 0).UTC(), host.statuses[1].At)
+
+	failed := host.statuses[2]
+	require.Equal(t, []string{"", "IN.123"}, []string{failed.Phone, failed.UserID})
+	require.ErrorIs(t, failed.Err, notify.ErrRecipient)
+	require.EqualError(t, failed.Err, "whatsapp: Status (code 131026): recipient cannot be reached")
+	require.ErrorIs(t, host.statuses[3].Err, notify.ErrUnavailable)
+	require.Equal(t, whatsapp.State("warped"), host.statuses[4].State)
+	require.Empty(t, host.statuses[4].Phone)
+	require.True(t, host.statuses[4].At.IsZero())
+}
+
+func TestFailedIsNeverAmbiguous(t *testing.T) {
+	t.Parallel()
+	var host collector
+	body := webhook("messages", `{"statuses":[{"id":"w","status":"failed","errors":[{"code":131000}]}]}`)
+	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.ErrorIs(t, host.statuses[0].Err, notify.ErrUnavailable)
+}
+
+func TestSupersedes(t *testing.T) {
+	t.Parallel()
+	order := []whatsapp.State{"", whatsapp.Sent, whatsapp.Failed, whatsapp.Delivered, whatsapp.Read, whatsapp.Played}
+	for i, later := range order {
+		for j, earlier := range order {
+			require.Equal(t, i > j, later.Supersedes(earlier), "%q after %q", later, earlier)
+		}
+		require.False(t, whatsapp.State("warped").Supersedes(later))
+	}
+}
+
+func TestInboundWithoutAPhoneNumber(t *testing.T) {
+	t.Parallel()
+	var host collector
+	body := webhook("messages", `{`+meta+`,
+		"contacts":[{"profile":{"name":"Other"},"user_id":"IN.999"},{"profile":{"name":"Asha","username":"asha"},"user_id":"IN.123"}],
+		"messages":[{"from_user_id":"IN.123","id":"wamid.1","timestamp":"1750091045","type":"text","text":{"body":"hello"}}]}`)
+	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	m := host.messages[0]
+	require.Equal(t, []string{"", "IN.123", "Asha", "hello"}, []string{m.Phone, m.UserID, m.Name, m.Text})
+	require.JSONEq(t, `{"from_user_id":"IN.123","id":"wamid.1","timestamp":"1750091045","type":"text","text":{"body":"hello"}}`, string(m.Raw))
+}
+
+func TestInboundKinds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ part, text, reply, to string }{
+		"button":      {`"type":"button","context":{"id":"wamid.0"},"button":{"text":"Yes","payload":"yes-1"}`, "Yes", "yes-1", "wamid.0"},
+		"reply":       {`"type":"interactive","interactive":{"type":"button_reply","button_reply":{"id":"b1","title":"Cancel"}}`, "Cancel", "b1", ""},
+		"list":        {`"type":"interactive","interactive":{"type":"list_reply","list_reply":{"id":"r1","title":"Monday"}}`, "Monday", "r1", ""},
+		"reaction":    {`"type":"reaction","reaction":{"message_id":"wamid.0","emoji":"👍"}`, "👍", "", "wamid.0"},
+		"caption":     {`"type":"image","image":{"id":"m1","caption":"my rash"}`, "my rash", "", ""},
+		"unsupported": {`"type":"unsupported","errors":[{"code":131051}]`, "", "", ""},
+	} {
+		var host collector
+		body := webhook("messages", `{`+meta+`,"messages":[{"from":"919876500042","id":"wamid.1",`+c.part+`}]}`)
+		require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code, name)
+		require.Len(t, host.messages, 1, name)
+		m := host.messages[0]
+		require.Equal(t, []string{phone, c.text, c.reply, c.to}, []string{m.Phone, m.Text, m.ReplyID, m.InReplyTo}, name)
+	}
+}
+
+func TestUnknownShapesBecomeChanges(t *testing.T) {
+	t.Parallel()
+	for field, value := range map[string]string{
+		"message_template_status_update": `{"event":"APPROVED"}`,
+		"messages":                       `{"statuses":"none"}`,
+		"account_update":                 `null`,
+	} {
+		var host collector
+		body := webhook(field, value)
+		require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code, field)
+		require.Len(t, host.changes, 1, field)
+		require.Equal(t, []string{"77", field, value}, []string{host.changes[0].AccountID, host.changes[0].Field, string(host.changes[0].Value)})
+		require.Equal(t, 200, post(hook(t, whatsapp.Handler{}, nil), body, signed(body)).Code, "nobody wants it")
+	}
+}
+
+func TestHandlerErrorsAskForAnotherDelivery(t *testing.T) {
+	t.Parallel()
+	body := webhook("messages", `{"statuses":[{"id":"w1","status":"sent"},{"id":"w2","status":"sent"},{"id":"w3","status":"sent"}]}`)
+	for remember, want := range map[int]map[string]int{
+		0: {"w1": 2, "w2": 2, "w3": 2}, // everything again
+		9: {"w1": 1, "w2": 2, "w3": 1}, // only what failed
+	} {
+		seen, failing := map[string]int{}, true
+		var log strings.Builder
+		h := hook(t, whatsapp.Handler{Remember: remember, Status: func(_ context.Context, s whatsapp.Status) error {
+			seen[s.MessageID]++
+			if s.MessageID == "w2" && failing {
+				return errors.New("zkmark: database is down")
+			}
+			return nil
+		}}, func(cfg *whatsapp.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		w := post(h, body, signed(body))
+		require.Equal(t, 500, w.Code)
+		require.NotContains(t, w.Body.String()+log.String(), "zkmark")
+		require.Contains(t, log.String(), "events=3 failures=1")
+		failing = false
+		require.Equal(t, 200, post(h, body, signed(body)).Code)
+		require.Equal(t, want, seen, "remember %d", remember)
+	}
+}
+
+func TestRememberForgetsTheOldest(t *testing.T) {
+	t.Parallel()
+	var host collector
+	handler := host.handler()
+	handler.Remember = 2
+	h := hook(t, handler, nil)
+	for _, id := range []string{"a", "b", "a", "c", "b", "a", "a"} { // c pushes a out, then a pushes b
+		body := webhook("messages", `{"messages":[{"id":"`+id+`","from":"919876500042","type":"text"}]}`)
+		require.Equal(t, 200, post(h, body, signed(body)).Code)
+	}
+	var got []string
+	for _, m := range host.messages {
+		got = append(got, m.MessageID)
+	}
+	require.Equal(t, []string{"a", "b", "c", "a"}, got)
+}
+
+// TestOfficialWebhooks decodes Meta's own examples.
+func TestOfficialWebhooks(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../../shared/fixtures/whatsapp/webhooks/*.json")
+	require.NoError(t, err)
+	if len(files) == 0 {
+		t.Skip("Meta's examples are not on this machine")
+	}
+	want := map[string]struct{ kind, text, reply string }{
+		"Button-Message.json":                              {"button", "Unsubscribe", "Unsubscribe"},
+		"Interactive-Button-Reply-Message.json":            {"interactive", "Cancel", "cancel-button"},
+		"Location-Message.json":                            {"location", "", ""},
+		"Reaction-Message.json":                            {"reaction", "👍", ""},
+		"Text-Message-with-Context--Product-Inquiry-.json": {"text", "Is this still available?", ""},
+		"Text-Message.json":                                {"text", "Does it come in another color?", ""},
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var host collector
+		require.Equal(t, 200, post(hook(t, host.handler(), nil), string(body), signed(string(body))).Code, file)
+		expected, isMessage := want[filepath.Base(file)]
+		if !isMessage {
+			require.Len(t, host.changes, 1, file)
+			require.True(t, json.Valid(host.changes[0].Value))
+			continue
+		}
+		require.Len(t, host.messages, 1, file)
+		m := host.messages[0]
+		require.Equal(t, []string{expected.kind, expected.text, expected.reply}, []string{m.Type, m.Text, m.ReplyID}, file)
+		require.Equal(t, []string{"+16505551234", "Sheena Nelson", "106540352242922"}, []string{m.Phone, m.Name, m.PhoneNumberID}, file)
+		require.False(t, m.At.IsZero())
+	}
+}
+
+func TestEventsPrintNothingPersonal(t *testing.T) {
+	t.Parallel()
+	events := []any{
+		whatsapp.Status{MessageID: "wamid.1", State: whatsapp.Read, Phone: phone, UserID: "Zkmark", Err: &whatsapp.Error{Op: "Status"}},
+		whatsapp.Inbound{MessageID: "wamid.1", Type: "text", Phone: phone, UserID: "Zkmark", Name: "Zkmark", Text: "Zkmark", Raw: json.RawMessage(`"Zkmark"`)},
+		whatsapp.Change{Field: "f", Value: json.RawMessage(`"Zkmark"`)},
+	}
+	var log strings.Builder
+	for _, e := range events {
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "event", e)
+		log.WriteString(fmt.Sprintf("%v %+v %#v %s", e, e, e, e))
+	}
+	require.Contains(t, log.String(), "wamid.1")
+	require.NotContains(t, log.String(), "Zkmark")
+	require.NotContains(t, log.String(), phone[1:])
+}
+
+// TestFakeSendsWebhooks lets the fake and the client meet over HTTP.
+func TestFakeSendsWebhooks(t *testing.T) {
+	t.Parallel()
+	srv := whatsapptest.NewServer(t)
+	client := newClient(t, config(srv))
+	var host collector
+	endpoint := httptest.NewServer(client.Webhook(host.handler()))
+	t.Cleanup(endpoint.Close)
+	srv.SetWebhook(endpoint.URL)
+	require.NoError(t, srv.Subscribe(t.Context(), "verify-me"))
+	require.Error(t, srv.Subscribe(t.Context(), "wrong"))
+
+	receipt, err := client.Notify(t.Context(), message("appt-42/paid"))
+	require.NoError(t, err)
+	require.NoError(t, srv.SendStatus(t.Context(), receipt.ID, "delivered"))
+	require.NoError(t, srv.SendStatus(t.Context(), receipt.ID, "failed", 131026))
+	require.NoError(t, srv.SendText(t.Context(), phone, "Asha", "thank you"))
+	require.Equal(t, whatsapp.Delivered, host.statuses[0].State)
+	require.Equal(t, whatsapp.Reference("appt-42/paid"), host.statuses[0].Reference)
+	require.Equal(t, phone, host.statuses[0].Phone)
+	require.ErrorIs(t, host.statuses[1].Err, notify.ErrRecipient)
+	require.Equal(t, []string{phone, "Asha", "thank you"}, []string{host.messages[0].Phone, host.messages[0].Name, host.messages[0].Text})
+
+	host.fail = errors.New("down")
+	require.ErrorContains(t, srv.SendText(t.Context(), phone, "Asha", "again"), "answered 500")
+}
+
+func FuzzWebhook(f *testing.F) {
+	f.Add(webhook("messages", `{`+meta+`,"statuses":[{"id":"w","status":"failed","timestamp":"1","errors":[{"code":1}]}]}`))
+	f.Add(webhook("messages", `{`+meta+`,"contacts":[{"wa_id":1}],"messages":[{"id":2,"from":"1234567","context":{"id":null}}]}`))
+	f.Add(webhook("messages", `{`+meta+`,"messages":[{"id":"w","from":"0123456789"}]}`))
+	f.Add(webhook("x", `[]`))
+	f.Add(`{"object":"whatsapp_business_account","entry":[{"id":[],"changes":null}]}`)
+	f.Add("null")
+	f.Fuzz(func(t *testing.T, body string) {
+		count := 0
+		h := hook(t, whatsapp.Handler{
+			Remember: 1,
+			Status: func(_ context.Context, s whatsapp.Status) error {
+				count++
+				require.Equal(t, s.State == whatsapp.Failed, s.Err != nil)
+				require.True(t, s.Phone == "" || notify.ValidPhone(s.Phone), s.Phone)
+				return nil
+			},
+			Message: func(_ context.Context, m whatsapp.Inbound) error {
+				count++
+				require.True(t, m.Phone == "" || notify.ValidPhone(m.Phone), m.Phone)
+				return nil
+			},
+			Other: func(_ context.Context, c whatsapp.Change) error {
+				count++
+				require.True(t, len(c.Value) == 0 || json.Valid(c.Value))
+				return nil
+			},
+		}, nil)
+		require.Equal(t, 401, post(h, body, "").Code)
+		require.Zero(t, count, "nothing is handled without a signature")
+		require.Contains(t, []int{200, 400}, post(h, body, signed(body)).Code)
+	})
+}
