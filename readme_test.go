@@ -1,0 +1,61 @@
+package telemed_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
+
+// The README's Go blocks compile, together where they are of one package, and are formatted.
+func TestREADME(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
+	require.Len(t, blocks, 3)
+
+	// Inside the module, so that its imports are this tree; the leading dot keeps it out of ./... .
+	dir, err := os.MkdirTemp(".", ".readme")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	for i, block := range blocks {
+		name := []string{"main.go", "meeting.go", "hospital_test.go"}[i]
+		folder := filepath.Join(dir, strings.TrimSuffix(name, "_test.go"))
+		if i < 2 {
+			folder = filepath.Join(dir, "host")
+		}
+		require.NoError(t, os.MkdirAll(folder, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(block[1]), 0o600))
+	}
+	run(t, "go", "vet", "./"+dir+"/host")
+	run(t, "go", "test", "./"+dir+"/hospital")
+	require.Empty(t, run(t, "gofmt", "-l", dir), "gofmt would change a block")
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	require.NoError(t, err, string(out))
+	return strings.TrimSpace(string(out))
+}
+
+// Every package has its line in the README's table.
+func TestREADMENamesEveryPackage(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	for _, path := range strings.Fields(run(t, "go", "list", "./...")) {
+		pkg := strings.TrimPrefix(strings.TrimPrefix(path, "github.com/telemed-go/telemed"), "/")
+		if pkg == "" || strings.Contains(pkg, "internal") || strings.Contains(pkg, "examples") || strings.HasSuffix(pkg, "test") {
+			continue
+		}
+		require.Contains(t, string(readme), "| `"+pkg+"` |", "%s is missing in the table", pkg)
+	}
+}
