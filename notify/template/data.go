@@ -32,8 +32,8 @@ const (
 	maxURL  = 2000
 )
 
-// Data is what templates show. A type of the host's may have the method too;
-// Render then calls it first. The fields of the error are those of the type, "Patient".
+// validator is Data that knows what is wrong with itself: the built-in types, and
+// those of hosts that have the method.
 type validator interface{ Validate() error }
 
 // Appointment is the data of the appointment templates. Texts are one line of at most 200 bytes.

@@ -31,7 +31,8 @@
 //	layout.html             html/template: defines "page", "row" and "button"
 //
 // The dot is a [*Page]: {{.Data}} is what the host passed, {{.When .Data.Start}}
-// a time in words. Every locale of a name has the same kinds of files.
+// a time in words. Every locale of a name has the same kinds of files. Data that
+// has the method Validate() error is asked before it is shown.
 //
 // The built-in WhatsApp calls expect these bodies, which a host registers at
 // Meta under the same names, in the category "utility", in en and hi:

@@ -58,11 +58,13 @@ func TestHostTemplates(t *testing.T) {
 
 func TestOverrides(t *testing.T) {
 	t.Parallel()
-	set := newSet(t, withFiles(
+	cfg := withFiles(
 		"hi-IN/layout.html", `{{define "footer"}}दूसरा{{end}}`,
 		"en/layout.html", `{{define "footer"}}Our own words{{end}}`,
 		"en/appointment_confirmed.subject", "Booked: {{.Date .Data.Start}}",
-	))
+	)
+	cfg.Samples = nil
+	set := newSet(t, cfg)
 	got := render(t, set, message(template.Confirmed, "en", appointment()))
 	require.Equal(t, "Booked: 2 March 2026", got.Subject)
 	require.Contains(t, got.HTML, "Our own words")
@@ -102,6 +104,7 @@ func TestNewRefuses(t *testing.T) {
 		"empty parameter":   {mail("en/lab_ready.whatsapp", "lab_ready en\nx\n\ny"), "parameter 2"},
 		"summary":           {mail("en/lab_ready.summary", "x"), "only an Appointment"},
 		"no sample":         {withFiles("en/other.subject", "s", "en/other.txt", "t"), "Samples has no data"},
+		"sample too many":   {func() template.Config { c := mail(); c.Samples["lab_reday"] = 1; return c }(), "lab_reday: Samples has data"},
 		"no default":        {withFiles("ta/lab_ready.subject", "s", "ta/lab_ready.txt", "t"), "no translation for the default locale"},
 		"kinds differ":      {mail("en/lab_ready.whatsapp", "lab_ready en\nx", "ta/lab_ready.subject", "s", "ta/lab_ready.txt", "t"), "ta has txt, but en has txt, whatsapp"},
 		"partial override":  {mail("ta/appointment_confirmed.whatsapp", "appointment_confirmed ta\nx"), "appointment_confirmed"},

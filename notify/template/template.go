@@ -78,6 +78,11 @@ func New(cfg Config) (*Set, error) {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		errs = append(errs, s.add(src, name, names[name]))
 	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Samples)) {
+		if _, ok := names[name]; !ok {
+			errs = append(errs, fmt.Errorf("%s: Samples has data, but there is no such template", name))
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}

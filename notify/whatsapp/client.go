@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,7 +169,7 @@ func checkCall(call *notify.WhatsAppTemplate) error {
 	p.Check(languagePattern.MatchString(call.Language), "Content.WhatsApp.Language", `is not like "en" or "en_US"`)
 	for i, value := range call.Body {
 		if problem := parameterProblem(value); problem != "" {
-			p.Add("Content.WhatsApp.Body["+itoa(i)+"]", "%s", problem)
+			p.Add("Content.WhatsApp.Body["+strconv.Itoa(i)+"]", "%s", problem)
 		}
 	}
 	return p.Err("whatsapp")

@@ -21,6 +21,8 @@
 //		Status: func(ctx context.Context, s whatsapp.Status) error { return appointments.Told(ctx, s.Reference, s.State) },
 //	}))
 //
+// Messages within a conversation, media, and the management of templates are not here.
+//
 // # Errors
 //
 // Every error is an *[Error] or a field error, and matches one sentinel of package

@@ -54,9 +54,10 @@ func (e *Error) Error() string {
 
 // reason names a cause in our words, since a network's error names addresses.
 func reason(err error) string {
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err.Error()
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
 	}
 	return "no whole answer"
 }

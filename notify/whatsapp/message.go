@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -132,5 +131,3 @@ func parseEnvelope(body []byte) (envelope, bool) {
 	err := json.Unmarshal(body, &e)
 	return e, err == nil && e.Error != nil && e.Error.Code != nil
 }
-
-func itoa(i int) string { return strconv.Itoa(i) }

@@ -40,17 +40,12 @@ type Handler struct {
 // beyond MaxWebhook, 500 if h returned an error, else 200. Answer within seconds:
 // put long work in a queue.
 func (c *Client) Webhook(h Handler) http.Handler {
-	hook := &webhook{client: c, handler: h, seen: newMemory(h.Remember)}
-	for _, secret := range c.cfg.AppSecrets {
-		hook.secrets = append(hook.secrets, []byte(secret.Reveal()))
-	}
-	return hook
+	return &webhook{client: c, handler: h, seen: newMemory(h.Remember)}
 }
 
 type webhook struct {
 	client  *Client
 	handler Handler
-	secrets [][]byte
 	seen    *memory
 }
 
@@ -99,8 +94,7 @@ func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "cannot be read", http.StatusBadRequest)
 		return
 	}
-	mac, ok := strings.CutPrefix(r.Header.Get("X-Hub-Signature-256"), "sha256=")
-	if !ok || !signature.Valid(mac, body, h.secrets...) {
+	if !h.client.signed(r.Header.Get("X-Hub-Signature-256"), body) {
 		h.refuse(r, "signature")
 		http.Error(w, "signature mismatch", http.StatusUnauthorized)
 		return
@@ -118,6 +112,20 @@ func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// signed checks body against every app secret. The secrets are revealed here
+// alone, so that they lie open in no struct that somebody may print.
+func (c *Client) signed(header string, body []byte) bool {
+	mac, ok := strings.CutPrefix(header, "sha256=")
+	if !ok {
+		return false
+	}
+	var keys [][]byte
+	for _, secret := range c.cfg.AppSecrets {
+		keys = append(keys, []byte(secret.Reveal()))
+	}
+	return signature.Valid(mac, body, keys...)
 }
 
 func (h *webhook) refuse(r *http.Request, what string) {

@@ -350,6 +350,20 @@ func TestEventsPrintNothingPersonal(t *testing.T) {
 	require.NotContains(t, log.String(), phone[1:])
 }
 
+func TestClientsPrintNoSecret(t *testing.T) {
+	t.Parallel()
+	client := offline(t, func(cfg *whatsapp.Config) {
+		cfg.Token, cfg.VerifyToken = notify.NewSecret("zkmark"), notify.NewSecret("zkmark")
+		cfg.AppSecrets = []notify.Secret{notify.NewSecret("zkmark")}
+	}, nil)
+	for _, v := range []any{client, *client, client.Webhook(whatsapp.Handler{})} {
+		text := fmt.Sprintf("%v %+v %#v", v, v, v)
+		require.NotContains(t, text, "zkmark")
+		require.NotContains(t, text, fmt.Sprint([]byte("zkmark")), "as bytes")
+		require.NotContains(t, text, "0x7a, 0x6b", "as Go bytes")
+	}
+}
+
 // TestFakeSendsWebhooks lets the fake and the client meet over HTTP.
 func TestFakeSendsWebhooks(t *testing.T) {
 	t.Parallel()

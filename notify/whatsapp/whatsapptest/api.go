@@ -5,14 +5,16 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
 // Fault is what happens to one request in place of the true answer. The zero
 // value is an HTTP 500 without a body.
 type Fault struct {
-	// Code answers with Meta's error envelope and this code, if Envelope or Code is set.
-	Code     int
+	// Code is one of Meta's: the answer is its error envelope with it. Code 0 needs Envelope; see Refuse.
+	Code int
+	// Envelope sends the envelope for Code 0 too.
 	Envelope bool
 	// Status is the HTTP status. If 0, the usual one for Code, or 500.
 	Status int
@@ -90,7 +92,7 @@ func (s *Server) refuse(w http.ResponseWriter, p problem, transient bool) {
 		p.kind = "OAuthException"
 	}
 	body := map[string]any{
-		"message": "(#" + itoa(p.code) + ") " + p.text, "type": p.kind, "code": p.code, "fbtrace_id": traceID,
+		"message": "(#" + strconv.Itoa(p.code) + ") " + p.text, "type": p.kind, "code": p.code, "fbtrace_id": traceID,
 		"error_data": map[string]string{"messaging_product": "whatsapp", "details": p.text},
 	}
 	if p.subcode != 0 {

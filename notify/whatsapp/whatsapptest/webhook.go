@@ -16,8 +16,6 @@ import (
 	"github.com/telemed-go/telemed/internal/signature"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // SendStatus sends a status of an accepted message to the webhook: "sent",
 // "delivered", "read", or "failed" with one of Meta's codes. An answer other than 200 is an error.
 func (s *Server) SendStatus(ctx context.Context, messageID, state string, codes ...int) error {
