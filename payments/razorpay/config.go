@@ -18,10 +18,6 @@ import (
 // DefaultBaseURL is Razorpay's API.
 const DefaultBaseURL = "https://api.razorpay.com"
 
-// idempotencyHeader makes a refund repeatable.
-// https://razorpay.com/docs/api/refunds/normal-refunds-idempotent
-const idempotencyHeader = "X-Refund-Idempotency"
-
 // Mode tells test money from real money.
 type Mode string
 
@@ -95,7 +91,7 @@ func New(cfg Config) (*Client, error) {
 	api.SetUserAgent("telemed-go")
 	return &Client{
 		api:      api,
-		http:     rest.HTTPClient(cfg.HTTPClient, rest.Transport{IdempotencyHeaders: []string{idempotencyHeader}}),
+		http:     rest.HTTPClient(cfg.HTTPClient, rest.Transport{}),
 		logger:   cfg.Logger,
 		keyID:    cfg.KeyID,
 		secret:   cfg.KeySecret,

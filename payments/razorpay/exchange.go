@@ -30,6 +30,7 @@ type exchange struct {
 
 	body []byte
 	err  *rest.Error
+	cut  bool // the answer broke off in its body
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -50,6 +51,7 @@ func (x *exchange) send(req *http.Request) ([]byte, *rest.Error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, rest.DefaultMaxBody+1))
 	switch {
 	case err != nil:
+		x.cut = true
 		err = fmt.Errorf("answer was cut off: %w", withoutURL(err))
 	case len(body) > rest.DefaultMaxBody:
 		err = fmt.Errorf("answer is longer than %d bytes", rest.DefaultMaxBody)
@@ -87,6 +89,7 @@ type call struct {
 	path   string            // built by rest.Path
 	data   map[string]any    // query of a GET, JSON body of a POST
 	header map[string]string // may be nil
+	repeat bool              // a POST that Razorpay does once, however often it is sent
 }
 
 // document is what an answer is decoded into: an entity that knows whether it is whole.
@@ -94,14 +97,13 @@ type document interface{ whole() bool }
 
 // do makes the call and decodes the answer into out. Every error is an *Error.
 func (c *Client) do(ctx context.Context, req call, out document) error {
-	x := &exchange{ctx: ctx, client: c.http}
-	builder := *c.api.Request // a copy: the client under it is ours for this call
-	builder.HTTPClient = &http.Client{Transport: x}
+	if req.repeat {
+		ctx = rest.Repeatable(ctx)
+	}
 	start := time.Now()
-	if req.method == http.MethodGet {
-		_, _ = builder.Get(req.path, req.data, req.header)
-	} else {
-		_, _ = builder.Post(req.path, req.data, req.header)
+	x := c.exchange(ctx, req)
+	if x.cut && (req.repeat || req.method == http.MethodGet) { // the transport repeats until there is an answer, cut or not
+		x = c.exchange(ctx, req)
 	}
 	err := x.err
 	if err == nil {
@@ -112,6 +114,20 @@ func (c *Client) do(ctx context.Context, req call, out document) error {
 		return newError(req.op, err, req.method != http.MethodGet)
 	}
 	return nil
+}
+
+// exchange has razorpay-go build the request. What razorpay-go returns is of no
+// interest; the exchange has it all.
+func (c *Client) exchange(ctx context.Context, req call) *exchange {
+	x := &exchange{ctx: ctx, client: c.http}
+	builder := *c.api.Request // a copy: the HTTP client in it is this call's own
+	builder.HTTPClient = &http.Client{Transport: x}
+	if req.method == http.MethodGet {
+		_, _ = builder.Get(req.path, req.data, req.header)
+	} else {
+		_, _ = builder.Post(req.path, req.data, req.header)
+	}
+	return x
 }
 
 // decode never quotes the body in its error: it may hold a payer's data.

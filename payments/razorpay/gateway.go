@@ -15,6 +15,10 @@ import (
 	"github.com/telemed-go/telemed/payments"
 )
 
+// idempotencyHeader makes a refund repeatable.
+// https://razorpay.com/docs/api/refunds/normal-refunds-idempotent
+const idempotencyHeader = "X-Refund-Idempotency"
+
 // Payment reads a payment.
 //
 // https://razorpay.com/docs/api/payments/fetch-with-id
@@ -110,8 +114,8 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var got wirePayment
-	err := c.do(rest.Repeatable(ctx), call{
-		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"),
+	err := c.do(ctx, call{
+		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"), repeat: true,
 		data: map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency)},
 	}, &got)
 	if err == nil {
@@ -198,7 +202,7 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
 	request := call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
-		data: data, header: map[string]string{idempotencyHeader: refundKey(req.IdempotencyKey)},
+		data: data, header: map[string]string{idempotencyHeader: refundKey(req.IdempotencyKey)}, repeat: true,
 	}
 	for n := 1; ; n++ {
 		var got wireRefund

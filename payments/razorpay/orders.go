@@ -63,10 +63,9 @@ func (c *Client) postOrder(ctx context.Context, op string, req payments.OrderReq
 	}
 	if c.unique {
 		data["unique_receipt"] = true
-		ctx = rest.Repeatable(ctx)
 	}
 	var got wireOrder
-	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v1/orders", data: data}, &got); err != nil {
+	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v1/orders", data: data, repeat: c.unique}, &got); err != nil {
 		return nil, err
 	}
 	order := got.order()

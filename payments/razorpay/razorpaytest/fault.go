@@ -100,6 +100,7 @@ func (f *Fault) write(w http.ResponseWriter, r *http.Request, answer []byte) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 		_, _ = w.Write(answer[:len(answer)/2])
+		_ = http.NewResponseController(w).Flush() // or the client would see no answer at all
 		hangUp()
 	case f.Status == 0:
 		hangUp()

@@ -1,6 +1,8 @@
 package razorpaytest
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/signature"
@@ -205,3 +207,21 @@ func (s *Server) paid(p *payment) Paid {
 }
 
 func now() int64 { return time.Now().Unix() }
+
+// Receipts returns the receipts of all orders, oldest first.
+func (s *Server) Receipts() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, o := range s.orders {
+		all = append(all, o.receipt)
+	}
+	return all
+}
+
+// PaymentIDs returns the ids of all payments, failed ones too, sorted.
+func (s *Server) PaymentIDs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.payments))
+}

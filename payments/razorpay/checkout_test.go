@@ -1,0 +1,114 @@
+package razorpay_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
+)
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json; charset=utf-8"
+)
+
+func parse(contentType, body string) (razorpay.CheckoutResult, error) {
+	r := httptest.NewRequest(http.MethodPost, "/paid?razorpay_order_id=order_QUERY", strings.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	return razorpay.ParseCheckout(r)
+}
+
+func TestParseCheckout(t *testing.T) {
+	t.Parallel()
+	want := razorpay.CheckoutResult{OrderID: "order_1", PaymentID: "pay_1", Signature: checkoutSig}
+	form := url.Values{"razorpay_order_id": {"order_1"}, "razorpay_payment_id": {"pay_1"}, "razorpay_signature": {checkoutSig}}
+	for contentType, body := range map[string]string{
+		formType: form.Encode(),
+		jsonType: `{"razorpay_order_id":"order_1","razorpay_payment_id":"pay_1","razorpay_signature":"` + checkoutSig + `"}`,
+	} {
+		got, err := parse(contentType, body)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", got, got, got, got), checkoutSig)
+	}
+}
+
+func TestParseCheckoutFailure(t *testing.T) {
+	t.Parallel()
+	form := url.Values{
+		"error[code]": {"BAD_REQUEST_ERROR"}, "error[description]": {"Asha-Canary cancelled"}, "error[source]": {"customer"},
+		"error[step]": {"payment_authentication"}, "error[reason]": {"payment_cancelled"}, "error[metadata]": {`{"payment_id":"pay_1","order_id":"order_1"}`},
+		"razorpay_payment_id": {"pay_1"},
+	}
+	for contentType, body := range map[string]string{
+		formType: form.Encode(),
+		jsonType: `{"error":{"code":"BAD_REQUEST_ERROR","description":"Asha-Canary cancelled","source":"customer","step":"payment_authentication","reason":"payment_cancelled","metadata":{"payment_id":"pay_1","order_id":"order_1"}}}`,
+	} {
+		_, err := parse(contentType, body)
+		require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
+		require.ErrorIs(t, err, payments.ErrConflict)
+		failure, ok := errors.AsType[*razorpay.CheckoutFailure](err)
+		require.True(t, ok)
+		require.Equal(t, "order_1", failure.OrderID)
+		require.Equal(t, "pay_1", failure.PaymentID)
+		require.Equal(t, payments.Failure{
+			Code: "BAD_REQUEST_ERROR", Description: "Asha-Canary cancelled", Source: "customer", Step: "payment_authentication", Reason: "payment_cancelled",
+		}, failure.Failure)
+		require.Equal(t, "razorpay: checkout failed (payment_cancelled)", err.Error())
+		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", err, err, err, err), "Canary")
+	}
+	_, err := parse(formType, "error%5Bcode%5D=%3Cscript%3E")
+	require.Equal(t, "razorpay: checkout failed", err.Error())
+}
+
+func TestParseCheckoutGarbage(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ contentType, body, text string }{
+		"nothing":         {formType, "", "razorpay_order_id is not order_ with letters and digits; razorpay_payment_id is not pay_ with letters and digits; razorpay_signature is not 64 hexadecimal digits"},
+		"broken JSON":     {jsonType, `{"razorpay`, "Body cannot be read"},
+		"wrong types":     {jsonType, `{"razorpay_order_id":[]}`, "Body cannot be read"},
+		"a broken form":   {formType, "a=%zz", "Body cannot be read"},
+		"another type":    {"text/plain", "x", "Content-Type is neither application/json nor application/x-www-form-urlencoded"},
+		"no type":         {"", "x", "Content-Type is neither application/json nor application/x-www-form-urlencoded"},
+		"an endless body": {formType, strings.Repeat("x", 64<<10+1), "Body is longer than 65536 bytes"},
+		"a path for an id": {formType, url.Values{"razorpay_order_id": {"order_1/../x"}, "razorpay_payment_id": {"pay_1"}, "razorpay_signature": {checkoutSig}}.Encode(),
+			"razorpay_order_id is not order_ with letters and digits"},
+	} {
+		_, err := parse(tc.contentType, tc.body)
+		require.ErrorIs(t, err, payments.ErrInvalid, name)
+		require.Equal(t, "razorpay: ParseCheckout: "+tc.text, err.Error(), name)
+	}
+	_, err := razorpay.ParseCheckout(httptest.NewRequest(http.MethodGet, "/paid?razorpay_order_id=order_1", nil))
+	require.ErrorContains(t, err, "Method is not POST")
+	_, err = razorpay.ParseCheckout(httptest.NewRequest(http.MethodPost, "/paid", iotest.ErrReader(io.ErrUnexpectedEOF)))
+	require.ErrorContains(t, err, "Body was cut off")
+}
+
+func FuzzParseCheckout(f *testing.F) {
+	f.Add("razorpay_order_id=order_1&razorpay_payment_id=pay_1&razorpay_signature=00", false)
+	f.Add("error[code]=x&error[metadata]={", false)
+	f.Add(`{"error":{"metadata":[]}}`, true)
+	f.Fuzz(func(t *testing.T, body string, isJSON bool) {
+		contentType := formType
+		if isJSON {
+			contentType = jsonType
+		}
+		got, err := parse(contentType, body)
+		if err != nil {
+			require.True(t, errors.Is(err, payments.ErrInvalid) || errors.Is(err, payments.ErrPaymentIncomplete))
+			return
+		}
+		require.NotContains(t, got.OrderID+got.PaymentID, "|")
+		require.Len(t, got.Signature, 64)
+	})
+}

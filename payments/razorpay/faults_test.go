@@ -1,0 +1,187 @@
+package razorpay_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
+	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
+)
+
+const (
+	postOrder   = "POST /v1/orders"
+	listOrders  = "GET /v1/orders"
+	getPayment  = "GET /v1/payments/*"
+	postCapture = "POST /v1/payments/*/capture"
+	postRefund  = "POST /v1/payments/*/refund"
+)
+
+// TestRetries is the matrix of what is repeated, what is looked up and what is
+// given back as unknown. Each case counts requests and effects at Razorpay.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	soon := razorpaytest.RateLimited(0)
+	create := func(t *testing.T, _ *razorpaytest.Server, c *razorpay.Client) error {
+		_, err := c.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_x"})
+		return err
+	}
+	read := func(t *testing.T, srv *razorpaytest.Server, c *razorpay.Client) error {
+		_, err := c.Payment(t.Context(), paymentOf(srv))
+		return err
+	}
+	capture := func(t *testing.T, srv *razorpaytest.Server, c *razorpay.Client) error {
+		_, err := c.Capture(t.Context(), payments.CaptureRequest{PaymentID: paymentOf(srv), Amount: payments.INR(50000)})
+		return err
+	}
+	refund := func(t *testing.T, srv *razorpaytest.Server, c *razorpay.Client) error {
+		_, err := c.Refund(t.Context(), payments.RefundRequest{PaymentID: paymentOf(srv), IdempotencyKey: "cancel_0001"})
+		return err
+	}
+	type call = func(*testing.T, *razorpaytest.Server, *razorpay.Client) error
+	for name, tc := range map[string]struct {
+		call    call
+		fault   razorpaytest.Fault
+		pattern string
+		want    error // nil: it comes right
+		sent    int   // requests that fit the pattern
+	}{
+		"read, too many requests":           {read, soon.Repeat(2), getPayment, nil, 3},
+		"read, always too many":             {read, soon.Repeat(9), getPayment, payments.ErrRateLimited, 3},
+		"read, a wait beyond patience":      {read, razorpaytest.RateLimited(time.Hour), getPayment, payments.ErrRateLimited, 1},
+		"read, server error":                {read, razorpaytest.Failing(500).Repeat(2), getPayment, nil, 3},
+		"read, always a server error":       {read, razorpaytest.Failing(502).Repeat(9), getPayment, payments.ErrUnavailable, 3},
+		"read, an HTML page":                {read, razorpaytest.HTML(503), getPayment, nil, 2},
+		"read, a dropped connection":        {read, razorpaytest.Dropped(), getPayment, nil, 2},
+		"read, a cut answer":                {read, razorpaytest.Truncated(), getPayment, nil, 2},
+		"read, nothing but cut answers":     {read, razorpaytest.Truncated().Repeat(9), getPayment, payments.ErrUnavailable, 2},
+		"order, too many requests":          {create, soon.Repeat(2), postOrder, nil, 3},
+		"order, always too many":            {create, soon.Repeat(9), postOrder, payments.ErrRateLimited, 3},
+		"order, server error":               {create, razorpaytest.Failing(500), postOrder, payments.ErrAmbiguous, 1},
+		"order, an HTML page":               {create, razorpaytest.HTML(502), postOrder, payments.ErrAmbiguous, 1},
+		"order, a dropped connection":       {create, razorpaytest.Dropped(), postOrder, payments.ErrAmbiguous, 1},
+		"order, a lost answer":              {create, razorpaytest.LostAnswer(), postOrder, nil, 1},
+		"order, a cut answer":               {create, razorpaytest.Truncated(), postOrder, nil, 1},
+		"order, the look-up fails":          {create, razorpaytest.Failing(503).Repeat(9), listOrders, payments.ErrUnavailable, 3},
+		"capture, too many requests":        {capture, soon.Repeat(2), postCapture, nil, 3},
+		"capture, server error":             {capture, razorpaytest.Failing(500), postCapture, nil, 2},
+		"capture, a lost answer":            {capture, razorpaytest.LostAnswer(), postCapture, nil, 2},
+		"capture, a cut answer":             {capture, razorpaytest.Truncated(), postCapture, nil, 2},
+		"capture, nothing but lost answers": {capture, razorpaytest.LostAnswer().Repeat(9), postCapture, nil, 3},
+		"capture, always a server error":    {capture, razorpaytest.Failing(500).Repeat(9), postCapture, payments.ErrAmbiguous, 3},
+		"refund, too many requests":         {refund, soon.Repeat(2), postRefund, nil, 3},
+		"refund, server error":              {refund, razorpaytest.Failing(504).Repeat(2), postRefund, nil, 3},
+		"refund, a lost answer":             {refund, razorpaytest.LostAnswer().Repeat(2), postRefund, nil, 3},
+		"refund, a cut answer":              {refund, razorpaytest.Truncated(), postRefund, nil, 2},
+		"refund, nothing but cut answers":   {refund, razorpaytest.Truncated().Repeat(9), postRefund, payments.ErrAmbiguous, 2},
+		"refund, the same is in progress":   {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress."), postRefund, nil, 2},
+		"refund, it stays in progress":      {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress.").Repeat(9), postRefund, payments.ErrAmbiguous, 3},
+		"refund, always a server error":     {refund, razorpaytest.Failing(500).Repeat(9), postRefund, payments.ErrAmbiguous, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, client := start(t, razorpaytest.Config{})
+			prepare(t, srv, client, tc.pattern == postCapture)
+			before := srv.Count(tc.pattern)
+			srv.Fail(tc.fault.On(tc.pattern))
+			err := tc.call(t, srv, client)
+			require.Equal(t, tc.sent, srv.Count(tc.pattern)-before, "requests")
+			if tc.want == nil {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, tc.want)
+				_, typed := errors.AsType[*razorpay.Error](err)
+				require.True(t, typed)
+			}
+			requireOnce(t, srv)
+		})
+	}
+}
+
+// prepare makes one paid (or authorized) order.
+func prepare(t *testing.T, srv *razorpaytest.Server, client *razorpay.Client, manual bool) {
+	t.Helper()
+	mode := payments.CaptureAutomatic
+	if manual {
+		mode = payments.CaptureManual
+	}
+	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_0001", Capture: mode})
+	require.NoError(t, err)
+	pay(t, srv, o)
+}
+
+func paymentOf(srv *razorpaytest.Server) string { return srv.PaymentIDs()[0] }
+
+// requireOnce checks that nothing happened twice: no second order for a receipt, no second refund.
+func requireOnce(t *testing.T, srv *razorpaytest.Server) {
+	t.Helper()
+	receipts, kinds := map[string]int{}, map[string]int{}
+	for _, receipt := range srv.Receipts() {
+		if receipts[receipt]++; receipts[receipt] > 1 {
+			t.Errorf("two orders for the receipt %s", receipt)
+		}
+	}
+	for _, e := range srv.Events() {
+		if kinds[e.Type]++; kinds[e.Type] > 1 {
+			t.Errorf("two events %s", e.Type)
+		}
+	}
+}
+
+// TestCallAgain: what ended as unknown comes right when the host calls again, and happened once.
+func TestCallAgain(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	prepare(t, srv, client, false)
+	id := paymentOf(srv)
+
+	srv.Fail(razorpaytest.LostAnswer().On(postOrder))
+	req := payments.OrderRequest{Amount: payments.INR(70000), Receipt: "bill_0002"}
+	ctx := t.Context()
+	_, err := client.CreateOrder(ctx, req)
+	require.NoError(t, err, "found by its receipt")
+	srv.Fail(razorpaytest.Failing(500).On(postOrder))
+	req.Receipt = "bill_0003"
+	_, err = client.CreateOrder(ctx, req)
+	require.ErrorIs(t, err, payments.ErrAmbiguous)
+	_, err = client.CreateOrder(ctx, req)
+	require.NoError(t, err)
+
+	srv.Fail(razorpaytest.Truncated().Repeat(2).On(postRefund))
+	refund := payments.RefundRequest{PaymentID: id, IdempotencyKey: "cancel/1"}
+	_, err = client.Refund(ctx, refund)
+	require.ErrorIs(t, err, payments.ErrAmbiguous)
+	_, err = client.Refund(ctx, refund)
+	require.NoError(t, err)
+	requireOnce(t, srv)
+}
+
+// TestUniqueReceipt lets Razorpay itself keep receipts apart: a lost answer is simply asked for again.
+func TestUniqueReceipt(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{UniqueReceipt: true}, func(c *razorpay.Config) { c.UniqueReceipt = true })
+	srv.Fail(razorpaytest.LostAnswer().Repeat(2).On(postOrder))
+	order(t, client)
+	require.Equal(t, 3, srv.Count(postOrder))
+	require.Zero(t, srv.Count(listOrders), "nothing to look up")
+	requireOnce(t, srv)
+
+	_, without := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.UniqueReceipt = true })
+	_, err := without.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.Equal(t, "razorpay: CreateOrder: 400 (BAD_REQUEST_ERROR, reason extra_field_sent): invalid request", err.Error())
+}
+
+// TestUnreachable: what was never sent has surely not happened, whatever it was.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	srv.Close()
+	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
+	require.ErrorIs(t, err, payments.ErrUnavailable)
+	require.NotErrorIs(t, err, payments.ErrAmbiguous)
+	require.NotContains(t, err.Error(), "/v1/", "no address in an error")
+}

@@ -1,0 +1,255 @@
+package razorpay_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
+)
+
+// Vectors that other implementations (node, python, openssl) agree on.
+const (
+	testKey     = "tm_test_key_secret_0001"
+	testHook    = "tm_test_webhook_secret_01"
+	checkoutSig = "e64f03822bb5712589688b3aefe31715b3d59a07e9a271abbc35dba8099f87de"
+	hookBody    = `{"entity":"event","account_id":"acc_TM00000000000A","event":"payment.captured","contains":["payment"],"payload":{"payment":{"entity":{"id":"pay_TM00000000000A","entity":"payment","amount":50000,"currency":"INR","status":"captured","order_id":"order_TM00000000000A","notes":[],"fee":1180,"tax":180,"created_at":1767225600}}},"created_at":1767225601}`
+	hookSig     = "b7a3a32dfd7e8ec55e88dab75b3333cd7ec513032fd30defd01608f2077c5c01"
+	emptyKeySig = "83550794a688a796b97a9ae8440de7485bbe3514b371cd065e41392df36db505"
+)
+
+func offline(t testing.TB, secrets ...string) *razorpay.Client {
+	t.Helper()
+	cfg := razorpay.Config{KeyID: "rzp_test_1", KeySecret: payments.NewSecret(testKey), BaseURL: "http://127.0.0.1:1"}
+	for _, s := range secrets {
+		cfg.WebhookSecrets = append(cfg.WebhookSecrets, payments.NewSecret(s))
+	}
+	client, err := razorpay.New(cfg)
+	require.NoError(t, err)
+	return client
+}
+
+func TestCheckoutSignature(t *testing.T) {
+	t.Parallel()
+	client := offline(t)
+	const orderID, paymentID = "order_TM00000000000A", "pay_TM00000000000A"
+	require.NoError(t, client.CheckSignature(orderID, paymentID, checkoutSig))
+	require.NoError(t, client.CheckSignature(orderID, paymentID, strings.ToUpper(checkoutSig)))
+	for name, sig := range map[string]string{
+		"empty": "", "cut": checkoutSig[:62], "longer": checkoutSig + "00", "one digit": "f" + checkoutSig[1:], "no hex": strings.Repeat("z", 64),
+		"subscription order of the parts": "b95e11e4425012bdadfac5adc8be47770f8901777f7a0431e3b2495726eff4d0",
+	} {
+		require.ErrorIs(t, client.CheckSignature(orderID, paymentID, sig), payments.ErrSignature, name)
+	}
+	require.ErrorIs(t, client.CheckSignature(orderID, "pay_TM00000000000B", checkoutSig), payments.ErrSignature)
+	require.ErrorIs(t, client.CheckSignature(paymentID, orderID, checkoutSig), payments.ErrInvalid, "swapped")
+}
+
+func header(sig string) http.Header {
+	h := http.Header{}
+	h.Set("X-Razorpay-Signature", sig)
+	h.Set("x-razorpay-event-id", "evt_TM1")
+	return h
+}
+
+func TestParseWebhook(t *testing.T) {
+	t.Parallel()
+	e, err := offline(t, testHook).ParseWebhook(header(hookSig), []byte(hookBody))
+	require.NoError(t, err)
+	require.Equal(t, "evt_TM1", e.ID)
+	require.Equal(t, payments.EventPaymentCaptured, e.Type)
+	require.Equal(t, "acc_TM00000000000A", e.AccountID)
+	require.Equal(t, time.Unix(1767225601, 0).UTC(), e.CreatedAt)
+	require.Equal(t, payments.INR(50000), e.Payment.Amount)
+	require.Equal(t, payments.PaymentCaptured, e.Payment.Status)
+	require.Equal(t, "order:order_TM00000000000A:paid", e.BusinessKey())
+	require.Nil(t, e.Order)
+	require.Equal(t, hookBody, string(e.Raw))
+
+	rotated := offline(t, "the_new_secret", testHook)
+	_, err = rotated.ParseWebhook(header(hookSig), []byte(hookBody))
+	require.NoError(t, err, "signed before the secret was changed")
+
+	var document map[string]any
+	require.NoError(t, json.Unmarshal([]byte(hookBody), &document))
+	rewritten, err := json.Marshal(document)
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		client    *razorpay.Client
+		sig, body string
+	}{
+		"no signature":                   {offline(t, testHook), "", hookBody},
+		"signed with the empty key":      {offline(t, testHook), emptyKeySig, hookBody},
+		"no secret is configured":        {offline(t), emptyKeySig, hookBody},
+		"signed with the API key":        {offline(t, testHook), signature.Hex([]byte(testKey), []byte(hookBody)), hookBody},
+		"one bit changed":                {offline(t, testHook), hookSig, strings.Replace(hookBody, "50000", "50001", 1)},
+		"decoded and encoded on the way": {offline(t, testHook), hookSig, string(rewritten)},
+		"another secret":                 {offline(t, "another"), hookSig, hookBody},
+	} {
+		_, err := tc.client.ParseWebhook(header(tc.sig), []byte(tc.body))
+		require.ErrorIs(t, err, payments.ErrSignature, name)
+	}
+}
+
+// TestEventShapes are the shapes that break readers that expect one: all signed, all to be read.
+func TestEventShapes(t *testing.T) {
+	t.Parallel()
+	client := offline(t, testHook)
+	parse := func(body string) (*payments.Event, error) {
+		return client.ParseWebhook(header(signature.Hex([]byte(testHook), []byte(body))), []byte(body))
+	}
+	e, err := parse(`{"event":"refund.speed_changed","payload":{"refund":{"entity":{"id":"rfnd_1","payment_id":"pay_1","amount":"500","currency":"inr","notes":null}},
+		"payment":{"entity":{"id":"pay_1","amount":500,"captured":"1","notes":{"n":1,"b":true,"o":{}}}},"created_at":1586439890}}`)
+	require.NoError(t, err)
+	require.Equal(t, payments.INR(500), e.Refund.Amount)
+	require.Equal(t, map[string]string{"n": "1", "b": "true", "o": ""}, e.Payment.Notes)
+	require.True(t, e.CreatedAt.IsZero())
+
+	for _, body := range []string{
+		`{"event":"order.paid"}`, `{"event":"order.paid","payload":null}`, `{"event":"order.paid","payload":{"order":null}}`,
+		`{"event":"order.paid","payload":{"order":5}}`, `{"event":"order.paid","payload":{"order":{"entity":[]}}}`,
+		`{"event":"order.paid","payload":{"order":{"entity":{"id":"../x"}}}}`, `{"event":"settlement.processed","payload":{"settlement":{"entity":{}}}}`,
+	} {
+		e, err := parse(body)
+		require.NoError(t, err, body)
+		require.Nil(t, e.Order, body)
+	}
+	for _, body := range []string{``, `null`, `[]`, `{}`, `{"event":5.5`, `{"event":""}`, `{"event":"x","payload":[]}`, `{"event":"payment.captured","payload":{"payment":{"entity":{"id":"pay_1","amount":1.5}}}}`} {
+		_, err := parse(body)
+		require.ErrorIs(t, err, payments.ErrInvalid, body)
+		require.NotErrorIs(t, err, payments.ErrSignature, body)
+	}
+	h := header(hookSig)
+	h.Set("X-Razorpay-Event-Id", strings.Repeat("x", 1000))
+	e, err = client.ParseWebhook(h, []byte(hookBody))
+	require.NoError(t, err)
+	require.Empty(t, e.ID, "it is not signed; nobody may fill the host's database with it")
+}
+
+var realID = regexp.MustCompile(`^(order|pay|rfnd)_[A-Za-z0-9]+$`)
+
+// TestSamples reads every official sample there is, through the front door: all as events, and each
+// order, payment and refund inside an event, where notes, numbers and nulls take all their shapes.
+func TestSamples(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile("../../../shared/fixtures/razorpay/samples.jsonl")
+	if err != nil {
+		t.Skip("Razorpay's official samples are not on this machine")
+	}
+	client := offline(t, testHook)
+	counts := map[string]int{}
+	check := func(kind, id string, body []byte) {
+		t.Helper()
+		e, err := client.ParseWebhook(header(signature.Hex([]byte(testHook), body)), body)
+		require.NoError(t, err, "%s: %s", kind, body)
+		if kind != "event" && !realID.MatchString(id) {
+			counts["invented id"]++ // "fake_order_id" in a mock of an SDK; read, but not taken for an order
+			return
+		}
+		counts[kind]++
+		switch kind {
+		case "order":
+			require.NotNil(t, e.Order, "%s", body)
+			require.NotEmpty(t, e.Order.Amount.Currency)
+		case "payment":
+			require.NotNil(t, e.Payment, "%s", body)
+			require.NotEmpty(t, e.Payment.Amount.Currency)
+		case "refund":
+			require.NotNil(t, e.Refund, "%s", body)
+			require.NotZero(t, e.Refund.Amount.Minor)
+		}
+	}
+	wrap := func(kind string, entity json.RawMessage) []byte {
+		body, err := json.Marshal(map[string]any{"event": "x", "payload": map[string]any{kind: map[string]any{"entity": entity}}})
+		require.NoError(t, err)
+		return body
+	}
+	file = bytes.ReplaceAll(file, []byte("`"), nil) // one document has an id in Markdown's quotes
+	for line := range bytes.Lines(file) {
+		var sample struct {
+			Kind string
+			V    json.RawMessage
+		}
+		require.NoError(t, json.Unmarshal(line, &sample))
+		switch sample.Kind {
+		case "event":
+			check("event", "", sample.V)
+		case "order", "payment", "refund":
+			var is struct{ ID string }
+			require.NoError(t, json.Unmarshal(sample.V, &is))
+			check(sample.Kind, is.ID, wrap(sample.Kind, sample.V))
+		case "collection":
+			var list struct{ Items []json.RawMessage }
+			require.NoError(t, json.Unmarshal(sample.V, &list))
+			for _, item := range list.Items {
+				var is struct{ ID, Entity string }
+				require.NoError(t, json.Unmarshal(item, &is))
+				if is.Entity == "order" || is.Entity == "payment" || is.Entity == "refund" {
+					check(is.Entity, is.ID, wrap(is.Entity, item))
+				}
+			}
+		}
+	}
+	t.Log(counts)
+	require.LessOrEqual(t, counts["invented id"], 3)
+	require.GreaterOrEqual(t, counts["event"], 101)
+	require.GreaterOrEqual(t, counts["payment"], 66)
+	require.GreaterOrEqual(t, counts["order"], 63)
+	require.GreaterOrEqual(t, counts["refund"], 15)
+}
+
+// FuzzEvent signs whatever comes, so that it gets to the reader.
+func FuzzEvent(f *testing.F) {
+	f.Add([]byte(hookBody))
+	f.Add([]byte(`{"event":"x","payload":{"order":{"entity":{"id":"order_1","amount":"9223372036854775807","notes":["a"]}}}}`))
+	f.Add([]byte(`{"event":"x","payload":{"payment":{"entity":{"id":"pay_1","amount":null,"notes":"text","created_at":"1"}},"created_at":1}}`))
+	client := offline(f, testHook)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		e, err := client.ParseWebhook(header(signature.Hex([]byte(testHook), body)), body)
+		if err != nil {
+			require.ErrorIs(t, err, payments.ErrInvalid)
+			return
+		}
+		require.NotEmpty(t, e.Type)
+		require.NotEmpty(t, e.BusinessKey())
+		require.True(t, e.Payment == nil || strings.HasPrefix(e.Payment.ID, "pay_"))
+		require.True(t, e.Order == nil || strings.HasPrefix(e.Order.ID, "order_"))
+	})
+}
+
+// FuzzNotes puts any JSON where notes and amounts stand: no panic, and an amount is what was written or refused.
+func FuzzNotes(f *testing.F) {
+	for _, seed := range []string{`{}`, `[]`, `null`, `"x"`, `5`, `"5"`, `5.0`, `1e3`, `9223372036854775808`, `{"a":{"b":1}}`, `[1]`, `true`} {
+		f.Add(seed)
+	}
+	client := offline(f, testHook)
+	f.Fuzz(func(t *testing.T, value string) {
+		if !json.Valid([]byte(value)) {
+			return
+		}
+		read := func(field string) (*payments.Event, error) {
+			body := []byte(`{"event":"x","payload":{"order":{"entity":{"id":"order_1","` + field + `":` + value + `}}}}`)
+			return client.ParseWebhook(header(signature.Hex([]byte(testHook), body)), body)
+		}
+		_, err := read("notes")
+		require.NoError(t, err, "notes are never a reason to refuse")
+		e, err := read("amount")
+		if err != nil || e.Order.Amount.Minor == 0 {
+			return
+		}
+		var number json.Number
+		require.NoError(t, json.Unmarshal([]byte(value), &number))
+		exact, err := number.Int64()
+		require.NoError(t, err)
+		require.Equal(t, exact, e.Order.Amount.Minor)
+	})
+}
