@@ -122,7 +122,7 @@ func (o *flexObject[T]) UnmarshalJSON(data []byte) error {
 
 // notification is the envelope, as lenient as Zoom's own examples need.
 type notification struct {
-	Event   flexText `json:"event"`
+	Event   string   `json:"event"`
 	EventTS flexText `json:"event_ts"`
 	Payload flexObject[struct {
 		AccountID    flexText                    `json:"account_id"`
@@ -140,6 +140,11 @@ type notifiedMeeting struct {
 	StartTime   flexText                        `json:"start_time"`
 	EndTime     flexText                        `json:"end_time"`
 	Participant flexObject[notifiedParticipant] `json:"participant"`
+	Registrant  flexObject[notifiedRegistrant]  `json:"registrant"`
+}
+
+type notifiedRegistrant struct {
+	ID flexText `json:"id"`
 }
 
 type notifiedParticipant struct {
@@ -160,7 +165,7 @@ func parseEvent(raw []byte) (Event, error) {
 	if json.Unmarshal(raw, &n) != nil || n.Event == "" {
 		return Event{}, errNoEvent
 	}
-	e := Event{Name: string(n.Event), Time: moment(n.EventTS), Raw: raw}
+	e := Event{Name: n.Event, Time: moment(n.EventTS), Raw: raw}
 	identity := []string{e.Name, string(n.EventTS)}
 	if payload := n.Payload.value; payload != nil {
 		e.AccountID, e.UserID = string(payload.AccountID), string(payload.UserID)
@@ -192,6 +197,9 @@ func (e *Event) readMeeting(object *notifiedMeeting) []string {
 		e.UserID = e.Meeting.HostID
 	}
 	identity := []string{e.Meeting.ID, e.Meeting.UUID}
+	if object.Registrant.value != nil {
+		identity = append(identity, string(object.Registrant.value.ID))
+	}
 	who := object.Participant.value
 	if who == nil {
 		return identity
