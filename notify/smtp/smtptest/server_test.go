@@ -1,0 +1,185 @@
+package smtptest_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	gosmtp "net/smtp"
+	"net/textproto"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/smtp"
+	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+const good = "From: a@b.example\r\nTo: asha@example.org\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\nDate: Mon, 02 Jan 2006 15:04:05 -0700\r\n" +
+	"Message-ID: <1@b.example>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nna=C3=AFve\r\n"
+
+// send delivers raw as another client would, the standard library's.
+func send(t *testing.T, server *smtptest.Server, raw string) error {
+	t.Helper()
+	c, err := gosmtp.Dial(server.Addr())
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.StartTLS(withName(server.ClientTLS())))
+	require.NoError(t, c.Mail("a@b.example"))
+	if err := c.Rcpt("asha@example.org"); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	require.NoError(t, err)
+	_, err = w.Write([]byte(raw))
+	require.NoError(t, err)
+	return w.Close()
+}
+
+func withName(cfg *tls.Config) *tls.Config {
+	cfg.ServerName = "127.0.0.1"
+	return cfg
+}
+
+func TestKeepsWhatItReceives(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t)
+	require.NoError(t, send(t, server, good))
+	got, err := server.WaitFor(t.Context(), smtptest.To("ASHA@example.org"))
+	require.NoError(t, err)
+	require.Equal(t, "café", got.Subject)
+	require.Equal(t, "naïve\n", got.Text)
+	require.Equal(t, "1@b.example", got.ID)
+	require.Equal(t, "a@b.example", got.Sender)
+	require.True(t, got.TLS)
+	require.Equal(t, good, string(got.Raw))
+	server.Reset()
+	require.Empty(t, server.Messages())
+}
+
+func TestRefusesWhatAStrictServerWould(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t)
+	for name, edit := range map[string][2]string{
+		"long line":       {"na=C3=AFve", strings.Repeat("x", 999)},
+		"eight bits":      {"na=C3=AFve", "naïve"},
+		"NUL":             {"na=C3=AFve", "\x00"},
+		"no date":         {"Date: ", "X-Date: "},
+		"two subjects":    {"Subject: ", "Subject: x\r\nSubject: "},
+		"no sender":       {"From: a@b.example", "From: "},
+		"bad recipient":   {"To: asha@", "To: @"},
+		"no content type": {"Content-Type: text/plain", "Content-Type: "},
+		"not UTF-8":       {"na=C3=AFve", "na=FFve"},
+		"bad encoding":    {"quoted-printable", "base64"},
+		"open multipart":  {"text/plain; charset=utf-8", "multipart/mixed; boundary=x"},
+		"no header":       {"From: a@b.example", "no header"},
+	} {
+		err := send(t, server, strings.Replace(good, edit[0], edit[1], 1))
+		var refused *textproto.Error
+		require.ErrorAs(t, err, &refused, name)
+		require.Equal(t, 554, refused.Code, name)
+	}
+	require.Empty(t, server.Messages())
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for fault, c := range map[smtptest.Fault]struct {
+		want error
+		kept int
+	}{
+		smtptest.RefuseLogin:        {notify.ErrUnauthorized, 0},
+		smtptest.RefuseSender:       {notify.ErrForbidden, 0},
+		smtptest.TooManyConnections: {notify.ErrRateLimited, 0},
+		smtptest.RefuseRecipient:    {notify.ErrRecipient, 0},
+		smtptest.Greylist:           {notify.ErrRateLimited, 0},
+		smtptest.TemporaryFailure:   {notify.ErrUnavailable, 0},
+		smtptest.RefuseMessage:      {notify.ErrForbidden, 0},
+		smtptest.DropBeforeEnd:      {notify.ErrAmbiguous, 0},
+		smtptest.DropAfterEnd:       {notify.ErrAmbiguous, 1},
+	} {
+		t.Run(fmt.Sprint(int(fault)), func(t *testing.T) {
+			t.Parallel()
+			server := smtptest.NewServer(t, smtptest.Config{Username: "care", Password: "letmein"})
+			server.FailNext(fault)
+			client := newClient(t, server, "letmein")
+			_, err := client.Notify(t.Context(), message())
+			require.ErrorIs(t, err, c.want)
+			require.Len(t, server.Messages(), c.kept)
+			_, err = client.Notify(t.Context(), message())
+			require.NoError(t, err, "a fault shows once")
+		})
+	}
+}
+
+func newClient(t *testing.T, server *smtptest.Server, password string) *smtp.Client {
+	t.Helper()
+	client, err := smtp.New(smtp.Config{
+		Addr: server.Addr(), From: "care@clinic.example", TLS: server.ClientTLS(),
+		Username: "care", Password: notify.NewSecret(password),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close(context.Background())) })
+	return client
+}
+
+func message() notify.Message {
+	return notify.Message{Key: "k", To: notify.Recipient{Email: "asha@example.org"}, Content: &notify.Content{Subject: "s", Text: "t"}}
+}
+
+func TestHangEndsWithClose(t *testing.T) {
+	t.Parallel()
+	server, err := smtptest.Start(smtptest.Config{})
+	require.NoError(t, err)
+	server.FailNext(smtptest.Hang)
+	client := newClient(t, server, "any")
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.Notify(context.Background(), message())
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return server.Connections() == 1 }, 5*time.Second, time.Millisecond)
+	server.Close()
+	require.Error(t, <-done)
+	server.Close() // again
+	require.Empty(t, server.Messages())
+}
+
+func TestGreylist(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t, smtptest.Config{Greylist: true})
+	client := newClient(t, server, "any")
+	_, err := client.Notify(t.Context(), message())
+	require.ErrorIs(t, err, notify.ErrRateLimited)
+	_, err = client.Notify(t.Context(), message())
+	require.NoError(t, err)
+}
+
+func TestWaitForEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := server.WaitFor(ctx, smtptest.To("nobody@example.org"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestWaitForWhatComesLater(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t)
+	client := newClient(t, server, "any")
+	sent := make(chan error, 1)
+	go func() {
+		_, err := client.Notify(context.Background(), message())
+		sent <- err
+	}()
+	got, err := server.WaitFor(t.Context(), smtptest.To("asha@example.org"))
+	require.NoError(t, err)
+	require.Equal(t, "s", got.Subject)
+	require.NoError(t, <-sent)
+}
