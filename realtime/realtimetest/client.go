@@ -132,7 +132,9 @@ func (c *Client) connect(ctx context.Context) error {
 // ID returns the connection's id, which is the server's realtime.Client.ID.
 func (c *Client) ID() string { return c.id }
 
-// Emit sends an event. It returns when the packet is written, not when it is handled.
+// Emit sends an event. It returns when the packet is written, not when it is
+// handled; over polling these are the same. A write that is cut off by ctx may
+// leave half a frame behind and so ends the connection.
 func (c *Client) Emit(ctx context.Context, name string, args ...any) error {
 	return c.emit(ctx, "", name, args)
 }
@@ -155,6 +157,9 @@ func (c *Client) EmitAck(ctx context.Context, name string, args ...any) (json.Ra
 }
 
 func (c *Client) emit(ctx context.Context, id, name string, args []any) error {
+	if err := c.Err(); err != nil {
+		return err
+	}
 	data, err := json.Marshal(append([]any{name}, args...))
 	if err != nil {
 		return fmt.Errorf("realtimetest: Emit: %w", err)

@@ -17,8 +17,8 @@
 // # Errors
 //
 // A refused handshake is a *HandshakeError with the status and the server's
-// answer. After the connection has ended every method returns an error that
-// matches realtime.ErrClosed.
+// answer. Once the connection has ended, methods return an error that matches
+// realtime.ErrClosed.
 //
 // # Security
 //

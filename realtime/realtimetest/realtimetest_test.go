@@ -120,7 +120,8 @@ func TestClient(t *testing.T) {
 			_, err = client.Next(ctx)
 			require.ErrorIs(t, err, realtime.ErrClosed)
 			_, err = client.EmitAck(ctx, "join-clinic", "7")
-			require.Error(t, err)
+			require.ErrorIs(t, err, realtime.ErrClosed)
+			require.ErrorIs(t, client.Emit(ctx, "join-clinic", "7"), realtime.ErrClosed)
 			require.Eventually(t, func() bool { return hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
 		})
 	}
@@ -190,6 +191,16 @@ func TestDialFails(t *testing.T) {
 			_, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling})
 			require.ErrorContains(t, err, "first packet")
 		}
+	})
+	t.Run("the namespace is refused", func(t *testing.T) {
+		t.Parallel()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answers := map[bool]string{false: `0{"sid":"s"}`, true: `44{"message":"no"}`}
+			_, _ = io.WriteString(w, answers[r.URL.Query().Has("sid")])
+		}))
+		t.Cleanup(server.Close)
+		_, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling})
+		require.ErrorContains(t, err, `unexpected packet of type "44"`)
 	})
 	t.Run("nobody answers", func(t *testing.T) {
 		t.Parallel()

@@ -13,7 +13,7 @@ import (
 )
 
 func quickly(_ *realtime.Config, wire *socketio.Config) {
-	wire.PingInterval, wire.PingTimeout = 30*time.Millisecond, 200*time.Millisecond
+	wire.PingInterval, wire.PingTimeout = 50*time.Millisecond, 500*time.Millisecond
 }
 
 func TestHeartbeat(t *testing.T) {
@@ -44,9 +44,15 @@ func TestHeartbeat(t *testing.T) {
 
 	t.Run("a client that never connects to a namespace", func(t *testing.T) {
 		t.Parallel()
-		c := setup(t, quickly)
-		c.openSocket(t).closed(ws.StatusPolicyViolation)
-		c.openPolling(t, nil).gone(t)
+		s := setup(t, quickly).openSocket(t)
+		require.Equal(t, "2", s.text())
+		s.send("3")
+		s.closed(ws.StatusPolicyViolation)
+	})
+
+	t.Run("a client that only asks for a session", func(t *testing.T) {
+		t.Parallel()
+		setup(t, quickly).openPolling(t, nil).gone(t)
 	})
 
 	for _, transport := range transports {
@@ -55,7 +61,7 @@ func TestHeartbeat(t *testing.T) {
 			c := setup(t, quickly)
 			client := c.dial(t, realtimetest.Options{Transport: transport})
 			require.Equal(t, ok, ack(t, client, "join-clinic", "7"))
-			time.AfterFunc(400*time.Millisecond, func() { // more than one interval and timeout
+			time.AfterFunc(700*time.Millisecond, func() { // more than one interval and timeout
 				_ = c.hub.Broadcast(t.Context(), "clinic-7", realtime.Event{Name: "late"})
 			})
 			require.Equal(t, "late", next(t, client).Name)

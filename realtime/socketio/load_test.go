@@ -1,14 +1,14 @@
 package socketio_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -73,6 +73,57 @@ func TestSlowClient(t *testing.T) {
 		require.EqualValues(t, 1, c.hub.Stats().Slow)
 		p.gone(t)
 	})
+}
+
+// A poll whose answer nobody takes ends the session: what was in it is lost.
+func TestPollIsNotRead(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
+		rooms.MaxEventSize, wire.WriteTimeout = 64<<20, 100*time.Millisecond
+	})
+	p := c.connectPolling(t)
+	require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
+	p.get(t)
+	before := c.polls.begun.Load()
+	conn := c.sendRaw(t, "GET /socket.io/?EIO=4&"+p.query()+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.Eventually(t, func() bool { return c.polls.begun.Load() > before }, 5*time.Second, time.Millisecond)
+	c.broadcast(t, "clinic-7", "e", repeat("x", 24<<20))
+	p.gone(t)
+	require.NoError(t, conn.Close())
+}
+
+// A POST that never ends does not hold up a shutdown.
+func TestShutdownDuringPost(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.connectPolling(t)
+	conn := c.sendRaw(t, "POST /socket.io/?EIO=4&"+p.query()+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n420[")
+	require.Eventually(t, func() bool { return c.polls.posts.Load() == 2 }, 5*time.Second, time.Millisecond)
+	start := time.Now()
+	require.NoError(t, c.hub.Shutdown(within(t)))
+	require.Less(t, time.Since(start), 5*time.Second)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.Equal(t, 400, response.StatusCode)
+}
+
+// A ResponseWriter without Hijack, as careless middleware makes it.
+func TestNoHijack(t *testing.T) {
+	t.Parallel()
+	hub, err := realtime.NewHub(realtime.Config{})
+	require.NoError(t, err)
+	sio, err := socketio.New(socketio.Config{Hub: hub})
+	require.NoError(t, err)
+	r := httptest.NewRequest("GET", "/socket.io/?EIO=4&transport=websocket", nil)
+	r.Header = http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	w := httptest.NewRecorder()
+	sio.ServeHTTP(w, r)
+	require.Equal(t, 500, w.Code)
+	require.Zero(t, hub.Stats().Connections)
+	require.NoError(t, hub.Shutdown(t.Context()))
 }
 
 // A poll carries about a megabyte; the rest waits for the next one.
@@ -190,22 +241,19 @@ func TestHostTimeouts(t *testing.T) {
 	sio, err := socketio.New(socketio.Config{Hub: hub})
 	require.NoError(t, err)
 	server := httptest.NewUnstartedServer(sio)
-	const limit = 100 * time.Millisecond
+	const limit = 300 * time.Millisecond
 	server.Config.ReadTimeout, server.Config.WriteTimeout = limit, limit
-	server.Config.ReadHeaderTimeout = time.Second
-	server.StartTLS()
+	server.Start()
 	t.Cleanup(func() {
 		require.NoError(t, hub.Shutdown(context.Background()))
 		require.NoError(t, server.Config.Shutdown(context.Background()), "it needs no force after the hub's")
 		server.Close()
 	})
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
 	c := clinic{hub: hub, url: server.URL}
 	for _, transport := range transports {
-		client := c.dial(t, realtimetest.Options{Transport: transport, TLS: &tls.Config{RootCAs: roots}})
+		client := c.dial(t, realtimetest.Options{Transport: transport})
 		require.Equal(t, ok, ack(t, client, "join-clinic", "7"))
-		time.AfterFunc(3*limit, func() { _ = hub.Broadcast(context.Background(), "clinic-7", realtime.Event{Name: "late"}) })
+		time.AfterFunc(2*limit, func() { _ = hub.Broadcast(context.Background(), "clinic-7", realtime.Event{Name: "late"}) })
 		require.Equal(t, "late", next(t, client).Name, transport)
 		require.NoError(t, client.Close())
 	}

@@ -2,8 +2,6 @@ package socketio_test
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -214,10 +212,7 @@ func TestPollThatGoesAway(t *testing.T) {
 	require.Equal(t, `430[{"ok":true}]`, p.get(t).body)
 
 	before := c.polls.begun.Load()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
-	require.NoError(t, err)
-	_, err = io.WriteString(conn, "GET /socket.io/?EIO=4&"+p.query()+" HTTP/1.1\r\nHost: x\r\n\r\n")
-	require.NoError(t, err)
+	conn := c.sendRaw(t, "GET /socket.io/?EIO=4&"+p.query()+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.Eventually(t, func() bool { return c.polls.begun.Load() > before }, 5*time.Second, time.Millisecond)
 	require.NoError(t, conn.Close())
 	require.Eventually(t, func() bool { return c.polls.ended.Load() == before+1 }, 5*time.Second, time.Millisecond)

@@ -94,7 +94,8 @@ func (s *session) logEnd(ctx context.Context) {
 type heartbeat struct {
 	session *session
 	timer   *time.Timer
-	waiting bool
+	waiting bool // for the answer to a ping
+	beats   int
 }
 
 func (b *heartbeat) answered() {
@@ -113,7 +114,7 @@ func (b *heartbeat) due(ws *webSocket) {
 			s.conn.Close(errPingTimeout)
 		}
 		return
-	case !s.connected.Load():
+	case b.beats > 0 && !s.connected.Load(): // it had time enough, and only costs
 		s.conn.Close(errNoConnect)
 		return
 	case ws == nil:
@@ -124,6 +125,7 @@ func (b *heartbeat) due(ws *webSocket) {
 		}
 	}
 	b.waiting = true
+	b.beats++
 	b.timer.Reset(s.server.cfg.PingTimeout)
 }
 

@@ -26,7 +26,7 @@ type clinic struct {
 }
 
 // polls counts the requests of sessions that poll.
-type polls struct{ begun, ended atomic.Int32 }
+type polls struct{ begun, ended, posts atomic.Int32 }
 
 // setup starts a server where everybody may join clinic-7 and nobody clinic-9;
 // the database is down for clinic-8. Who sends "Cookie: user=ada" is ada.
@@ -68,6 +68,9 @@ func setup(t *testing.T, change ...func(*realtime.Config, *socketio.Config)) cli
 		if r.Method == http.MethodGet && r.URL.Query().Has("sid") && r.Header.Get("Upgrade") == "" {
 			polls.begun.Add(1)
 			defer polls.ended.Add(1)
+		}
+		if r.Method == http.MethodPost {
+			polls.posts.Add(1)
 		}
 		sio.ServeHTTP(w, r)
 	})

@@ -38,6 +38,13 @@
 // wants it. The client's `auth` option is not read: use cookies, or the
 // `extraHeaders` and `query` options.
 //
+// # Several processes
+//
+// A session lives in one process. Behind a load balancer, either all requests
+// of a browser go to the same process, or clients are told to begin with a
+// WebSocket: io(url, { transports: ["websocket"] }). To reach the rooms of all
+// processes, the host passes its events on between them and broadcasts in each.
+//
 // # Shutdown
 //
 // Hub.Shutdown ends every connection of this package and waits for its

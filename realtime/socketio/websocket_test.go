@@ -3,8 +3,6 @@ package socketio_test
 import (
 	"bufio"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -131,13 +129,9 @@ func TestSocketCloses(t *testing.T) {
 func TestHandshakeOfFirefox(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = io.WriteString(conn, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"+
+	conn := c.sendRaw(t, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"+
 		"connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n"+
 		"sec-websocket-version: 13\r\nsec-websocket-extensions: permessage-deflate\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	require.Equal(t, 101, response.StatusCode)
