@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
+	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), &out, func(string) string { return "" }))
+	require.Regexp(t, regexp.MustCompile(`^order: order_\w{14} INR 500.00 created
+payment: pay_\w{14} INR 500.00 captured
+refund: rfnd_\w{14} INR 500.00 processed
+$`), out.String())
+}
+
+func TestLiveKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	env := map[string]string{"RAZORPAY_KEY_ID": "rzp_live_1", "RAZORPAY_KEY_SECRET": "s3cret"}
+	err := run(t.Context(), &out, func(name string) string { return env[name] })
+	require.EqualError(t, err, "this example takes test keys (rzp_test_…) only")
+	require.Empty(t, out.String())
+}
+
+func TestHowToPay(t *testing.T) {
+	t.Parallel()
+	fake := razorpaytest.NewServer(t)
+	client, err := razorpay.New(razorpay.Config{KeyID: fake.KeyID(), KeySecret: fake.KeySecret(), BaseURL: fake.URL()})
+	require.NoError(t, err)
+	order, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_1"})
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, howToPay(&out, client, order))
+	require.Contains(t, out.String(), `"order_id":"`+order.ID+`"`)
+	require.NotContains(t, out.String(), fake.KeySecret().Reveal())
+}
