@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+
+	"github.com/telemed-go/telemed/meet/connect"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/zoom"
+	"github.com/telemed-go/telemed/zoom/zoomtest"
+)
+
+// consent is a doctor who clicks through connect's handlers.
+func consent(ctx context.Context, fake *zoomtest.Server, provider store.Provider, tokens store.TokenStore, key store.Key) error {
+	doctors, err := connect.New(connect.Config{
+		Provider: provider, Tokens: tokens, Keys: []store.Secret{newKey()}, ReturnURL: "http://127.0.0.1:3001/done",
+		Subject: func(*http.Request) (string, error) { return key.Subject, nil }, AllowInsecureLocalhost: true,
+	})
+	if err != nil {
+		return err
+	}
+	w := httptest.NewRecorder()
+	address, err := doctors.Begin(w, httptest.NewRequestWithContext(ctx, "GET", "/connect", nil), "")
+	if err != nil {
+		return err
+	}
+	callback, err := fake.Authorize(address)
+	if err != nil {
+		return err
+	}
+	r := httptest.NewRequestWithContext(ctx, "GET", callback, nil)
+	r.AddCookie(w.Result().Cookies()[0])
+	_, err = doctors.Finish(httptest.NewRecorder(), r)
+	return err
+}
+
+// herd lets eight callers in each of two processes find out at once that the token does not work any more.
+func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, key store.Key, stale store.Secret) error {
+	errs := make([]error, 16)
+	var callers sync.WaitGroup
+	for process := range 2 {
+		c, err := zoom.New(config(fake, tokens))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = c.Close(ctx) }()
+		for caller := range 8 {
+			callers.Go(func() { _, errs[process*8+caller] = c.Tokens().Renew(ctx, key, stale) })
+		}
+	}
+	callers.Wait()
+	return errors.Join(errs...)
+}
