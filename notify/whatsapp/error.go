@@ -126,7 +126,7 @@ func failed(ctx context.Context, op string, err error) error {
 		e.Err = ctx.Err()
 	}
 	env, ok := parseEnvelope(call.Body)
-	if !ok || call.Status < 300 {
+	if !ok {
 		e.kind = byStatus(call)
 		return e
 	}

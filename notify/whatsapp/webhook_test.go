@@ -220,6 +220,14 @@ func TestInboundWithoutAPhoneNumber(t *testing.T) {
 	require.JSONEq(t, `{"from_user_id":"IN.123","id":"wamid.1","timestamp":"1750091045","type":"text","text":{"body":"hello"}}`, string(m.Raw))
 }
 
+func TestInboundFromNobody(t *testing.T) {
+	t.Parallel()
+	var host collector
+	body := webhook("messages", `{`+meta+`,"contacts":[{"profile":{"name":"Other"},"wa_id":"919876500042"}],"messages":[{"id":"wamid.1","type":"system"}]}`)
+	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.Equal(t, []string{"", "", ""}, []string{host.messages[0].Phone, host.messages[0].UserID, host.messages[0].Name}, "a stranger's name")
+}
+
 func TestInboundKinds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ part, text, reply, to string }{
