@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// FileSpool is a Spool of encrypted files in a directory, which must outlive the process: a
+// volume, not the container's own disk. Names and contents of the files tell
+// nothing about the accounts. It is safe for concurrent use, also by many processes.
+type FileSpool struct {
+	dir  string
+	aead AEAD
+}
+
+const (
+	spoolPurpose = "spool.v1"
+	spoolSuffix  = ".token"
+	// maxSpoolFile bounds what is read: two tokens, sealed.
+	maxSpoolFile = 4 * maxTokenBytes
+)
+
+// NewFileSpool returns a spool in dir, which is made if it is not there, for its owner's eyes only.
+func NewFileSpool(dir string, aead AEAD) (*FileSpool, error) {
+	var p fault.Problems
+	p.Required("dir", dir)
+	p.Check(aead != nil, "aead", "is required")
+	if err := p.Err("store: spool"); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("store: spool: %w", err)
+	}
+	return &FileSpool{dir: dir, aead: aead}, nil
+}
+
+// wireUnsaved is a file's content before it is sealed.
+type wireUnsaved struct {
+	Provider string `json:"provider"`
+	Subject  string `json:"subject"`
+	Spent    []byte `json:"spent"`
+	Token    []byte `json:"token"`
+}
+
+// Keep implements Spool: the file is on the disk, whole, when it returns.
+func (s *FileSpool) Keep(ctx context.Context, u Unsaved) error {
+	if err := check(ctx, u.Key); err != nil {
+		return err
+	}
+	spent, err := EncodeToken(u.Spent)
+	if err != nil {
+		return err
+	}
+	token, err := EncodeToken(u.Token)
+	if err != nil {
+		return err
+	}
+	plaintext, err := json.Marshal(wireUnsaved{u.Key.Provider, u.Key.Subject, spent, token})
+	if err != nil {
+		return fmt.Errorf("store: spool: %w", err)
+	}
+	name := spoolName(u)
+	sealed, err := s.aead.Encrypt(plaintext, []byte(spoolPurpose+name))
+	if err != nil {
+		return fmt.Errorf("store: spool: %w", err)
+	}
+	if err := s.write(name, sealed); err != nil {
+		return fmt.Errorf("store: spool: %w", err)
+	}
+	return nil
+}
+
+// spoolName is the same for the same token, and another one for every other.
+func spoolName(u Unsaved) string {
+	hash := sha256.New()
+	hash.Write(owner(spoolPurpose, u.Key))
+	hash.Write([]byte(u.Token.Access.Reveal()))
+	return hex.EncodeToString(hash.Sum(nil)) + spoolSuffix
+}
+
+// write makes the file appear whole or not at all, and stay when the power fails.
+func (s *FileSpool) write(name string, data []byte) (err error) {
+	temporary, err := os.CreateTemp(s.dir, "new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temporary.Name())
+		}
+	}()
+	_, err = temporary.Write(data)
+	if err == nil {
+		err = temporary.Sync()
+	}
+	if err = errors.Join(err, temporary.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(temporary.Name(), filepath.Join(s.dir, name)); err != nil {
+		return err
+	}
+	return s.syncDir()
+}
+
+func (s *FileSpool) syncDir() error {
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// List implements Spool. Files that do not open are left where they are; the error, last, says how many.
+func (s *FileSpool) List(ctx context.Context) iter.Seq2[Unsaved, error] {
+	return func(yield func(Unsaved, error) bool) {
+		entries, err := os.ReadDir(s.dir)
+		if err != nil {
+			yield(Unsaved{}, fmt.Errorf("store: spool: %w", err))
+			return
+		}
+		unopened := 0
+		for _, entry := range entries {
+			if err := ctx.Err(); err != nil {
+				yield(Unsaved{}, err)
+				return
+			}
+			if !strings.HasSuffix(entry.Name(), spoolSuffix) {
+				continue
+			}
+			u, err := s.read(entry.Name())
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // dropped meanwhile
+			case err != nil:
+				unopened++
+			case !yield(u, nil):
+				return
+			}
+		}
+		if unopened > 0 {
+			yield(Unsaved{}, fmt.Errorf("store: spool: %d files: %w", unopened, ErrDecrypt))
+		}
+	}
+}
+
+func (s *FileSpool) read(name string) (Unsaved, error) {
+	path := filepath.Join(s.dir, name)
+	if info, err := os.Stat(path); err != nil || info.Size() > maxSpoolFile {
+		return Unsaved{}, errors.Join(ErrDecrypt, err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Unsaved{}, err
+	}
+	plaintext, err := s.aead.Decrypt(data, []byte(spoolPurpose+name))
+	if err != nil {
+		return Unsaved{}, err
+	}
+	var wire wireUnsaved
+	if json.Unmarshal(plaintext, &wire) != nil {
+		return Unsaved{}, ErrDecrypt
+	}
+	u := Unsaved{Key: Key{Provider: wire.Provider, Subject: wire.Subject}}
+	if u.Spent, err = DecodeToken(wire.Spent); err != nil {
+		return Unsaved{}, err
+	}
+	if u.Token, err = DecodeToken(wire.Token); err != nil {
+		return Unsaved{}, err
+	}
+	return u, u.Key.Validate()
+}
+
+// Drop implements Spool.
+func (s *FileSpool) Drop(_ context.Context, u Unsaved) error {
+	err := os.Remove(filepath.Join(s.dir, spoolName(u)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: spool: %w", err)
+	}
+	return nil
+}

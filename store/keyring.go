@@ -1,0 +1,145 @@
+package store
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// AEAD is authenticated encryption with associated data. The methods are those of
+// Tink's AEAD, so that a Tink keyset or a key management service behind one fits as it is; a
+// [Keyring] is one without any dependency. Implementations are safe for concurrent use.
+type AEAD interface {
+	// Encrypt returns a ciphertext that opens only with the same associatedData.
+	Encrypt(plaintext, associatedData []byte) ([]byte, error)
+	// Decrypt reverses Encrypt.
+	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
+}
+
+// Keyring is an AEAD of AES-256-GCM keys: the first one seals, all of them open.
+//
+// A key is changed without an interruption in three deploys: (1) append the new key,
+// so that every process can open what it seals; (2) put it first, and run [Reseal] when all
+// processes have it; (3) drop the old one.
+//
+// Each record is sealed with a key of its own, derived by HKDF-SHA-256 from the ring's key and the
+// associated data, so that random nonces never get near their limit.
+type Keyring struct {
+	order []*ringKey
+	byID  map[uint32]*ringKey
+}
+
+type ringKey struct {
+	id     uint32
+	secret []byte
+}
+
+const (
+	keyBytes      = 32
+	sealedVersion = 1
+	// sealedHeader is the version and the key's id, before nonce and ciphertext.
+	sealedHeader = 1 + 4
+)
+
+// NewKey returns a random key for a Keyring. `openssl rand -base64 32` makes one as well.
+func NewKey() Secret {
+	key := make([]byte, keyBytes)
+	_, _ = rand.Read(key) // never fails
+	return NewSecret(base64.StdEncoding.EncodeToString(key))
+}
+
+// NewKeyring returns a ring of keys, each 32 random bytes in standard base64. A passphrase is no
+// key. The error matches ErrInvalid and names every key that is wrong.
+func NewKeyring(keys ...Secret) (*Keyring, error) {
+	ring := &Keyring{byID: map[uint32]*ringKey{}}
+	var p fault.Problems
+	p.Check(len(keys) > 0, "keys", "are required")
+	for i, key := range keys {
+		field := fmt.Sprintf("keys[%d]", i)
+		secret, err := base64.StdEncoding.DecodeString(key.Reveal())
+		if err != nil || len(secret) != keyBytes {
+			p.Add(field, "is not 32 bytes in base64")
+			continue
+		}
+		k := &ringKey{id: keyID(secret), secret: secret}
+		_, twice := ring.byID[k.id]
+		p.Check(!twice, field, "is there twice")
+		ring.byID[k.id] = k
+		ring.order = append(ring.order, k)
+	}
+	if err := p.Err("store: keyring"); err != nil {
+		return nil, err
+	}
+	return ring, nil
+}
+
+// keyID names a key without telling anything about it.
+func keyID(secret []byte) uint32 {
+	id, err := hkdf.Key(sha256.New, secret, nil, "telemed store key id", 4)
+	if err != nil {
+		panic("store: HKDF of 4 bytes: " + err.Error()) // sizes are constant
+	}
+	return binary.BigEndian.Uint32(id)
+}
+
+// cipher returns the cipher of one record.
+func (k *ringKey) cipher(associatedData []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, k.secret, nil, "telemed store record key"+string(associatedData), keyBytes)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// Encrypt implements AEAD with the first key.
+func (r *Keyring) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+	key := r.order[0]
+	gcm, err := key.cipher(associatedData)
+	if err != nil {
+		return nil, fmt.Errorf("store: keyring: %w", err)
+	}
+	header := make([]byte, sealedHeader, sealedHeader+len(plaintext)+gcm.Overhead())
+	header[0] = sealedVersion
+	binary.BigEndian.PutUint32(header[1:], key.id)
+	return gcm.Seal(header, nil, plaintext, associatedData), nil
+}
+
+// Decrypt implements AEAD with the key that sealed. The error matches ErrDecrypt.
+func (r *Keyring) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
+	if len(ciphertext) < sealedHeader || ciphertext[0] != sealedVersion {
+		return nil, fmt.Errorf("store: keyring: not sealed by a keyring: %w", ErrDecrypt)
+	}
+	key, ok := r.byID[binary.BigEndian.Uint32(ciphertext[1:sealedHeader])]
+	if !ok {
+		return nil, fmt.Errorf("store: keyring: the key is not in the ring: %w", ErrDecrypt)
+	}
+	gcm, err := key.cipher(associatedData)
+	if err != nil {
+		return nil, fmt.Errorf("store: keyring: %w", err)
+	}
+	plaintext, err := gcm.Open(nil, nil, ciphertext[sealedHeader:], associatedData)
+	if err != nil {
+		return nil, fmt.Errorf("store: keyring: changed, or sealed for another place: %w", ErrDecrypt)
+	}
+	return plaintext, nil
+}
+
+// String hides the keys.
+func (r *Keyring) String() string { return fmt.Sprintf("keyring of %d", len(r.order)) }
+
+// GoString hides the keys.
+func (r *Keyring) GoString() string { return r.String() }
+
+// Format hides the keys from every verb.
+func (r *Keyring) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// sealedType marks a record whose token is sealed. The ciphertext is its Access.
+const sealedType = "sealed.v1"
+
+// Sealed returns a store that encrypts tokens before st writes them down. Provider and subject are
+// bound to the ciphertext: one that is copied to another doctor's record does not open. Key, expiry,
+// status and lease stay readable, because stores list and lease by them.
+//
+// A record whose token is not sealed is passed through, so that encryption can be switched on
+// over an existing table; each refresh seals one, [Reseal] the rest. Then switch to
+// [SealedStrict]: whoever can write to the database could plant a token in clear otherwise.
+// A record that does not open, for want of the key or because it was changed, is ErrDecrypt,
+// never a reason to reconnect. That an older ciphertext was put back cannot be seen.
+//
+// The result implements Lister if st does. A list ends with one ErrDecrypt if it had to leave
+// records out. Sealing makes a token a third longer.
+func Sealed(st TokenStore, aead AEAD) TokenStore { return newSealed(st, aead, false) }
+
+// SealedStrict is Sealed without the passage for tokens in clear: they are ErrDecrypt.
+func SealedStrict(st TokenStore, aead AEAD) TokenStore { return newSealed(st, aead, true) }
+
+func newSealed(st TokenStore, aead AEAD, strict bool) TokenStore {
+	s := &sealed{st: st, aead: aead, strict: strict}
+	if lister, ok := st.(Lister); ok {
+		return &sealedLister{s, lister}
+	}
+	return s
+}
+
+type sealed struct {
+	st     TokenStore
+	aead   AEAD
+	strict bool
+}
+
+type sealedLister struct {
+	*sealed
+	lister Lister
+}
+
+// Get implements TokenStore.
+func (s *sealed) Get(ctx context.Context, key Key) (Record, error) {
+	rec, err := s.st.Get(ctx, key)
+	if err != nil {
+		return Record{}, err
+	}
+	return s.open(rec)
+}
+
+// Put implements TokenStore.
+func (s *sealed) Put(ctx context.Context, rec Record) (string, error) {
+	if err := rec.Key.Validate(); err != nil {
+		return "", err
+	}
+	plaintext, err := EncodeToken(rec.Token)
+	if err != nil {
+		return "", err
+	}
+	ciphertext, err := s.aead.Encrypt(plaintext, owner(sealedType, rec.Key))
+	if err != nil {
+		return "", fmt.Errorf("store: %s cannot be sealed: %w", rec.Key, err)
+	}
+	rec.Token = Token{Type: sealedType, Access: NewSecret(base64.StdEncoding.EncodeToString(ciphertext)), Expiry: rec.Token.Expiry}
+	return s.st.Put(ctx, rec)
+}
+
+// Delete implements TokenStore.
+func (s *sealed) Delete(ctx context.Context, key Key) error { return s.st.Delete(ctx, key) }
+
+// List implements Lister.
+func (s *sealedLister) List(ctx context.Context, filter Filter) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		unopened := 0
+		for rec, err := range s.lister.List(ctx, filter) {
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			rec, err = s.open(rec)
+			if err != nil {
+				unopened++
+				continue
+			}
+			if !yield(rec, nil) {
+				return
+			}
+		}
+		if unopened > 0 {
+			yield(Record{}, fmt.Errorf("store: %d records left out of the list: %w", unopened, ErrDecrypt))
+		}
+	}
+}
+
+// open returns rec with its token in clear.
+func (s *sealed) open(rec Record) (Record, error) {
+	if rec.Token.Type != sealedType {
+		if s.strict {
+			return Record{}, fmt.Errorf("store: %s is not sealed: %w", rec.Key, ErrDecrypt)
+		}
+		return rec, nil
+	}
+	token, err := s.openToken(rec)
+	if err != nil {
+		return Record{}, fmt.Errorf("store: %s: %w", rec.Key, fault.Tagged(ErrDecrypt, err))
+	}
+	rec.Token = token
+	return rec, nil
+}
+
+func (s *sealed) openToken(rec Record) (Token, error) {
+	ciphertext, err := base64.StdEncoding.DecodeString(rec.Token.Access.Reveal())
+	if err != nil {
+		return Token{}, errors.New("sealed token is damaged")
+	}
+	plaintext, err := s.aead.Decrypt(ciphertext, owner(sealedType, rec.Key))
+	if err != nil {
+		return Token{}, err
+	}
+	return DecodeToken(plaintext)
+}
+
+// owner is the associated data: what it is for and whose it is, each with its
+// length before it, so that no two owners look the same.
+func owner(purpose string, key Key) []byte {
+	var data []byte
+	for _, part := range []string{purpose, key.Provider, key.Subject} {
+		data = binary.BigEndian.AppendUint32(data, uint32(len(part)))
+		data = append(data, part...)
+	}
+	return data
+}
+
+// Reseal writes every record of st anew, so that the first key of the ring seals it; st is what Sealed
+// returned. A record that is changed meanwhile is tried again: it may have been
+// sealed by a process that has not got the new key first yet. It returns how many were
+// written, and ErrDecrypt, after all others are done, if some do not open. Run
+// it once after a key was put first, while everything runs.
+func Reseal(ctx context.Context, st TokenStore) (int, error) {
+	lister, ok := st.(Lister)
+	if !ok {
+		return 0, fmt.Errorf("store: Reseal: the store cannot list: %w", errors.ErrUnsupported)
+	}
+	resealed := 0
+	for rec, err := range lister.List(ctx, Filter{}) {
+		if err != nil {
+			return resealed, fmt.Errorf("store: Reseal: %w", err)
+		}
+		written, err := resealOne(ctx, st, rec)
+		if err != nil {
+			return resealed, fmt.Errorf("store: Reseal: %w", err)
+		}
+		if written {
+			resealed++
+		}
+	}
+	return resealed, nil
+}
+
+func resealOne(ctx context.Context, st TokenStore, rec Record) (written bool, err error) {
+	for {
+		_, err = st.Put(ctx, rec)
+		if !errors.Is(err, ErrConflict) {
+			return err == nil, err
+		}
+		rec, err = st.Get(ctx, rec.Key)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
