@@ -128,7 +128,7 @@ func (m *Message) readPart(header textproto.MIMEHeader, body io.Reader, depth in
 	parts := multipart.NewReader(body, params["boundary"])
 	for {
 		part, err := parts.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // wrapped it means that the closing boundary is missing
 			return nil
 		}
 		if err != nil {
