@@ -241,7 +241,7 @@ func (h *Hub) Stats() Stats {
 // Shutdown ends every connection, refuses new ones, and waits until all that
 // transports do for connections has returned, or until ctx ends: then it
 // returns ctx's error, and what is left ends by its own deadlines. It may be
-// called again.
+// called again, but not from the host's functions that it would wait for.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.closed {

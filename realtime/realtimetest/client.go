@@ -109,23 +109,35 @@ func Dial(ctx context.Context, rawURL string, options Options) (*Client, error) 
 	return client, nil
 }
 
-// connect enters the default namespace.
+// connect enters the default namespace, and answers heartbeats meanwhile.
 func (c *Client) connect(ctx context.Context) error {
 	if err := c.wire.write(ctx, "40"); err != nil {
 		return err
 	}
-	packets, err := c.wire.read(ctx)
-	if err != nil {
-		return err
-	}
-	for i, packet := range packets {
-		body, ok := strings.CutPrefix(packet, "40")
-		var welcome struct{ SID string }
-		if i > 0 || !ok || json.Unmarshal([]byte(body), &welcome) != nil || welcome.SID == "" {
-			return fmt.Errorf("unexpected packet of type %.2q", packet)
+	for c.id == "" {
+		packets, err := c.wire.read(ctx)
+		if err != nil {
+			return err
 		}
-		c.id = welcome.SID
+		for _, packet := range packets {
+			if err := c.welcome(ctx, packet); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+func (c *Client) welcome(ctx context.Context, packet string) error {
+	body, ok := strings.CutPrefix(packet, "40")
+	if !ok || c.id != "" {
+		return c.handle(ctx, packet)
+	}
+	var welcome struct{ SID string }
+	if json.Unmarshal([]byte(body), &welcome) != nil || welcome.SID == "" {
+		return errors.New("unexpected form of the server's welcome")
+	}
+	c.id = welcome.SID
 	return nil
 }
 
@@ -275,6 +287,8 @@ func (c *Client) handle(ctx context.Context, packet string) error {
 		return c.wire.write(ctx, "3")
 	case packet == "1":
 		return errors.New("the server sent a close packet")
+	case packet == "41":
+		return errors.New("the server disconnected the client from the namespace")
 	case packet == "6":
 		return nil
 	case isMessage && strings.HasPrefix(body, "2"):

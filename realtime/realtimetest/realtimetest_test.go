@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +155,59 @@ func TestClientHearsTheRestAfterTheEnd(t *testing.T) {
 	require.NoError(t, client.Close())
 }
 
+// script is a server that answers the first polls of a session with these
+// bodies, and the others with the last.
+func script(answers ...string) http.HandlerFunc {
+	var polls atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !r.URL.Query().Has("sid"):
+			_, _ = io.WriteString(w, `0{"sid":"s"}`)
+		case r.Method == http.MethodGet:
+			n := min(polls.Add(1), int64(len(answers)))
+			_, _ = io.WriteString(w, answers[n-1])
+		}
+	}
+}
+
+// What servers send at moments that they choose, and what they should not send.
+func TestServers(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answers []string
+		want    []realtimetest.Event
+		end     string
+	}{
+		"a heartbeat before the welcome":  {[]string{"2\x1e40{\"sid\":\"a\"}\x1e2", `42["x",1,2]`, "1"}, []realtimetest.Event{{Name: "x", Data: []byte("1")}}, "close packet"},
+		"an event right behind it":        {[]string{"40{\"sid\":\"a\"}\x1e42[\"y\"]\x1e6", "1"}, []realtimetest.Event{{Name: "y"}}, "close packet"},
+		"an acknowledgement of nothing":   {[]string{`40{"sid":"a"}`, "4399[]\x1e42[\"z\"]", "1"}, []realtimetest.Event{{Name: "z"}}, "close packet"},
+		"a broken event":                  {[]string{`40{"sid":"a"}`, "42{}"}, nil, "form of an event"},
+		"an event without a name":         {[]string{`40{"sid":"a"}`, "42[1]"}, nil, "event's name"},
+		"a broken acknowledgement":        {[]string{`40{"sid":"a"}`, "431"}, nil, "acknowledgement"},
+		"a packet of another protocol":    {[]string{`40{"sid":"a"}`, "hello"}, nil, "unexpected packet"},
+		"a disconnect from the namespace": {[]string{`40{"sid":"a"}`, "41"}, nil, "disconnected"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(script(test.answers...))
+			t.Cleanup(server.Close)
+			client, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling})
+			require.NoError(t, err)
+			require.Equal(t, "a", client.ID())
+			for _, want := range test.want {
+				event, err := client.Next(within(t))
+				require.NoError(t, err)
+				require.Equal(t, want, event)
+			}
+			<-client.Done()
+			_, err = client.Next(within(t))
+			require.ErrorIs(t, err, realtime.ErrClosed)
+			require.ErrorContains(t, err, test.end)
+			require.NoError(t, client.Close())
+		})
+	}
+}
+
 func TestDialFails(t *testing.T) {
 	t.Parallel()
 	answer := func(status int, body string) http.HandlerFunc {
@@ -192,16 +246,19 @@ func TestDialFails(t *testing.T) {
 			require.ErrorContains(t, err, "first packet")
 		}
 	})
-	t.Run("the namespace is refused", func(t *testing.T) {
-		t.Parallel()
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			answers := map[bool]string{false: `0{"sid":"s"}`, true: `44{"message":"no"}`}
-			_, _ = io.WriteString(w, answers[r.URL.Query().Has("sid")])
-		}))
-		t.Cleanup(server.Close)
-		_, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling})
-		require.ErrorContains(t, err, `unexpected packet of type "44"`)
-	})
+	for name, test := range map[string]struct{ answer, want string }{
+		"the namespace is refused": {`44{"message":"no"}`, `unexpected packet of type "44"`},
+		"the welcome has no id":    {`40{}`, "welcome"},
+		"the server closes":        {"6\x1e1", "close packet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(script(test.answer))
+			t.Cleanup(server.Close)
+			_, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling})
+			require.ErrorContains(t, err, test.want)
+		})
+	}
 	t.Run("nobody answers", func(t *testing.T) {
 		t.Parallel()
 		release := make(chan struct{})
