@@ -1,0 +1,232 @@
+package integration_test
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/sqlstore"
+	"github.com/telemed-go/telemed/zoom"
+)
+
+// childEnv holds a childConfig. The test binary that finds it is one of the processes
+// of a fleet and runs no tests.
+const childEnv = "TELEMED_INTEGRATION_CHILD"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childEnv); text != "" {
+		if err := runChild(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	flag.Parse()
+	leaktest.Main(m)
+}
+
+// childConfig tells a process who it is.
+type childConfig struct {
+	Name      string // of the process
+	Driver    string
+	Dialect   sqlstore.Dialect
+	DSN       string
+	Table     string
+	Endpoints zoom.Endpoints
+	ClientID  string
+	Secret    string
+	Doctors   int
+	Load      bool // ask for tokens all the time, not when told to
+}
+
+const (
+	callers      = 16 // goroutines a process
+	exchangeTime = 5 * time.Second
+	leaseTime    = 10 * time.Second
+)
+
+// report is a line that a process writes.
+type report struct {
+	// Saved is the doctor whose new token was saved, At when, in Unix nanoseconds.
+	Saved string `json:",omitempty"`
+	At    int64  `json:",omitempty"`
+	// Access has the access tokens that the callers of a round were given, by doctor.
+	Access map[string][]string `json:",omitempty"`
+	// Failed has the errors of callers, but for those of accounts that must be reconnected.
+	Failed []string `json:",omitempty"`
+	// Served counts the calls that got a token.
+	Served int `json:",omitempty"`
+}
+
+func doctorKey(n int) store.Key {
+	return store.Key{Provider: zoom.Name, Subject: "doctor-" + strconv.Itoa(n)}
+}
+
+// processHeader tells the token endpoint which process is asking.
+const processHeader = "X-Test-Process"
+
+// named is a client whose requests carry the process's name.
+func named(process string) *http.Client {
+	return &http.Client{Timeout: exchangeTime, Transport: namedTransport(process)}
+}
+
+type namedTransport string
+
+func (n namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set(processHeader, string(n))
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+// source returns what refreshes tokens in this process, as zoom does it.
+func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) (*store.Source, *zoom.Client, error) {
+	z, err := zoom.New(zoom.Config{
+		ClientID: c.ClientID, ClientSecret: store.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
+		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	source, err := store.NewSource(store.SourceConfig{
+		Store: tokens, Provider: zoom.Name, Refresh: z.OAuth().Refresh,
+		Timeout: exchangeTime, LeaseTTL: leaseTime, OnRefresh: onRefresh,
+	})
+	return source, z, err
+}
+
+type child struct {
+	childConfig
+	source *store.Source
+	mu     sync.Mutex // guards stdout
+}
+
+func runChild(text string) error {
+	c := &child{}
+	if err := json.Unmarshal([]byte(text), &c.childConfig); err != nil {
+		return err
+	}
+	db, err := sql.Open(c.Driver, c.DSN)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(4)
+	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: c.Dialect, Table: c.Table})
+	if err != nil {
+		return err
+	}
+	c.source, _, err = c.childConfig.source(tokens, func(key store.Key) {
+		c.write(report{Saved: key.Subject, At: time.Now().UnixNano()})
+	})
+	if err != nil {
+		return err
+	}
+	if c.Load {
+		c.load()
+	} else {
+		c.rounds()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return c.source.Close(ctx)
+}
+
+// write prints one line in one system call: a process that is killed leaves whole lines.
+func (c *child) write(r report) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		panic(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = os.Stdout.Write(append(line, '\n')) // if the parent is gone, so are we
+}
+
+// rounds has all callers ask for all tokens at once, at each line of input, and reports what they got.
+func (c *child) rounds() {
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		got := newTally()
+		var group sync.WaitGroup
+		for caller := range callers {
+			group.Go(func() {
+				for n := range c.Doctors {
+					got.ask(c.source, doctorKey((n+caller)%c.Doctors))
+				}
+			})
+		}
+		group.Wait()
+		c.write(got.report)
+	}
+}
+
+// load has callers ask for one token after the other until the input ends.
+func (c *child) load() {
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		defer stop()
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		}
+	}()
+	got := newTally()
+	var group sync.WaitGroup
+	for caller := range callers {
+		group.Go(func() {
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			for n := caller; ; n++ {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+					got.ask(c.source, doctorKey(n%c.Doctors))
+				}
+			}
+		})
+	}
+	group.Wait()
+	got.report.Access = nil
+	c.write(got.report)
+}
+
+// tally is what the callers of a process got.
+type tally struct {
+	mu     sync.Mutex
+	report report
+	seen   map[string]bool
+}
+
+func newTally() *tally {
+	return &tally{report: report{Access: map[string][]string{}}, seen: map[string]bool{}}
+}
+
+func (g *tally) ask(source *store.Source, key store.Key) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	token, err := source.Token(ctx, key)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case errors.Is(err, store.ErrReconnect):
+	case err != nil:
+		g.report.Failed = append(g.report.Failed, err.Error())
+	default:
+		g.report.Served++
+		access := token.Access.Reveal()
+		if !g.seen[access] {
+			g.seen[access] = true
+			g.report.Access[key.Subject] = append(g.report.Access[key.Subject], access)
+		}
+	}
+}

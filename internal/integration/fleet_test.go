@@ -1,0 +1,191 @@
+package integration_test
+
+import (
+	"bufio"
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/store/sqlstore"
+)
+
+const fleetSize = 4
+
+// fleet is some processes on one database, before one provider.
+type fleet struct {
+	provider *provider
+	tokens   *sqlstore.Store
+	cfg      childConfig
+
+	mu    sync.Mutex
+	dead  map[string]time.Time // process to when it was killed
+	saves []save
+	count int
+}
+
+// save is a process's word that it has saved a new token.
+type save struct {
+	process, doctor string
+	at              time.Time
+}
+
+// newFleet connects the doctors and starts nothing.
+func newFleet(t *testing.T, d database, ttl, latency time.Duration, doctors int) *fleet {
+	t.Helper()
+	dsn := d.dsn(t)
+	db := d.open(t, dsn)
+	table := d.table(t, db)
+	tokens := openStore(t, d, db, table)
+	p := newProvider(t, doctors, ttl, latency)
+	for n := range doctors {
+		p.connect(t, tokens, n)
+	}
+	return &fleet{
+		provider: p, tokens: tokens, dead: map[string]time.Time{},
+		cfg: childConfig{
+			Driver: d.driver, Dialect: d.dialect, DSN: dsn, Table: table, Doctors: doctors,
+			Endpoints: p.endpoints(), ClientID: p.fake.ClientID(), Secret: p.fake.ClientSecret().Reveal(),
+		},
+	}
+}
+
+func openStore(t *testing.T, d database, db *sql.DB, table string) *sqlstore.Store {
+	t.Helper()
+	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: d.dialect, Table: table})
+	require.NoError(t, err)
+	return tokens
+}
+
+// process is one running member of a fleet.
+type process struct {
+	name    string
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser
+	reports chan report // those that are no saves; closed at the end of its output
+	stderr  output
+}
+
+// output keeps what a process complains of.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(data []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(data)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// start runs this test binary once more, as a child.
+func (f *fleet) start(load bool) (*process, error) {
+	f.mu.Lock()
+	f.count++
+	cfg := f.cfg
+	cfg.Name, cfg.Load = fmt.Sprint("process-", f.count), load
+	f.mu.Unlock()
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{name: cfg.Name, cmd: exec.Command(program), reports: make(chan report, 64)}
+	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	p.cmd.Stderr = &p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // nothing is left behind by a test that is killed itself
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go f.read(p, stdout)
+	return p, nil
+}
+
+// read sorts a process's output until its end.
+func (f *fleet) read(p *process, stdout io.Reader) {
+	defer close(p.reports)
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var r report
+		if json.Unmarshal(lines.Bytes(), &r) != nil {
+			continue // cut by a kill
+		}
+		if r.Saved == "" {
+			p.reports <- r
+			continue
+		}
+		f.mu.Lock()
+		f.saves = append(f.saves, save{p.name, r.Saved, time.Unix(0, r.At)})
+		f.mu.Unlock()
+	}
+}
+
+// hasSaved reports whether the process has said that it saved a token of the doctor after a moment.
+func (f *fleet) hasSaved(process, doctor string, after time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.saves, func(s save) bool {
+		return s.process == process && s.doctor == doctor && !s.at.Before(after)
+	})
+}
+
+// killed returns when the process was killed.
+func (f *fleet) killed(process string) (time.Time, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, ok := f.dead[process]
+	return at, ok
+}
+
+// stop ends a process as a deploy does, once its input is closed, and returns what it reports at last.
+func (p *process) stop() (last report, err error) {
+	for r := range p.reports {
+		last = r
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return last, fmt.Errorf("%s: %w: %s", p.name, err, p.stderr.String())
+	}
+	return last, nil
+}
+
+// stopAll ends the processes together.
+func stopAll(t *testing.T, processes []*process) (last []report) {
+	t.Helper()
+	for _, p := range processes {
+		require.NoError(t, p.stdin.Close())
+	}
+	for _, p := range processes {
+		r, err := p.stop()
+		require.NoError(t, err)
+		last = append(last, r)
+	}
+	return last
+}

@@ -1,0 +1,229 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/store"
+)
+
+var killFor = flag.Duration("kill.for", 10*time.Second, "how long processes are killed")
+
+// TestKilled kills processes with SIGKILL, at random and in the middle of exchanges, and
+// starts new ones in their place. What a kill may cost is one account whose new token
+// was on its way from the provider to the database; whatever else is lost or spent
+// twice is a bug.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	const doctors = 24
+	for _, d := range databases[:2] {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, d, 3*time.Second, 30*time.Millisecond, doctors)
+			w := &war{fleet: f, t: t}
+			w.wage(*killFor)
+			w.settle()
+			w.judge()
+			served, failed := w.tally()
+			t.Logf("%s: %d kills, %d of them in the middle of an exchange; %d refreshes; %d accounts lost to a kill, all marked with the cause; "+
+				"%d calls served by processes that lived, %d refused for the time being",
+				*killFor, len(f.dead), len(w.cut()), f.provider.fake.Refreshes(), w.lost, served, failed)
+			require.NotEmpty(t, w.cut(), "no kill has hit an exchange: nothing is proved")
+		})
+	}
+}
+
+// war is one run of TestKilled.
+type war struct {
+	*fleet
+	t    *testing.T
+	lost int // accounts that had to be reconnected
+
+	running []*process
+	ends    []report
+}
+
+// wage keeps fleetSize processes running and kills them until the time is over.
+func (w *war) wage(d time.Duration) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	defer cancel()
+	targets := make(chan string, 1)
+	var exchanges atomic.Int64
+	w.provider.mu.Lock()
+	w.provider.arrived = func(process string) {
+		if exchanges.Add(1)%25 == 0 {
+			select {
+			case targets <- process: // killed within the exchange's latency
+			default:
+			}
+		}
+	}
+	w.provider.mu.Unlock()
+	for range fleetSize {
+		w.enlist()
+	}
+	repair := time.NewTicker(500 * time.Millisecond)
+	defer repair.Stop()
+	for {
+		timer := time.NewTimer(100*time.Millisecond + rand.N(400*time.Millisecond))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-repair.C:
+			w.reconnect()
+		case name := <-targets:
+			w.kill(name)
+		case <-timer.C:
+			w.kill("")
+		}
+		timer.Stop()
+	}
+}
+
+func (w *war) enlist() {
+	p, err := w.start(true)
+	require.NoError(w.t, err)
+	w.running = append(w.running, p)
+}
+
+// kill ends the process of that name, or any, and starts another one.
+func (w *war) kill(name string) {
+	i := rand.IntN(len(w.running))
+	for n, p := range w.running {
+		if p.name == name {
+			i = n
+		}
+	}
+	p := w.running[i]
+	if name != "" && p.name != name {
+		return // dead already
+	}
+	w.fleet.mu.Lock()
+	w.dead[p.name] = time.Now()
+	w.fleet.mu.Unlock()
+	require.NoError(w.t, p.cmd.Process.Signal(syscall.SIGKILL))
+	for range p.reports {
+	}
+	err := p.cmd.Wait()
+	require.ErrorContains(w.t, err, "signal: killed", "%s ended by itself: %s", p.name, p.stderr.String())
+	w.running = append(w.running[:i], w.running[i+1:]...)
+	w.enlist()
+}
+
+// settle ends the processes as a deploy does, and has one more find out about each account.
+func (w *war) settle() {
+	w.ends = stopAll(w.t, w.running)
+	cfg := w.cfg
+	cfg.Name = "the last process"
+	source, _, err := cfg.source(w.tokens, nil)
+	require.NoError(w.t, err)
+	var group sync.WaitGroup
+	outcomes := make([]error, w.cfg.Doctors)
+	for n := range outcomes {
+		group.Go(func() { _, outcomes[n] = source.Token(w.t.Context(), doctorKey(n)) })
+	}
+	group.Wait()
+	require.NoError(w.t, source.Close(w.t.Context()))
+	for n, err := range outcomes {
+		if !errors.Is(err, store.ErrReconnect) {
+			require.NoError(w.t, err)
+			w.wantLive(doctorKey(n))
+		}
+	}
+	w.reconnect()
+	for n := range outcomes {
+		w.wantLive(doctorKey(n))
+	}
+}
+
+// wantLive fails unless the record holds the one refresh token that the provider takes.
+func (w *war) wantLive(key store.Key) {
+	rec, err := w.tokens.Get(w.t.Context(), key)
+	require.NoError(w.t, err)
+	require.Equal(w.t, store.StatusActive, rec.Status)
+	require.Equal(w.t, w.provider.newest(key.Subject), rec.Token.Refresh.Reveal())
+}
+
+// reconnect finds the accounts that are marked, checks that each is marked justly and
+// with the true cause, and has the doctor consent again.
+func (w *war) reconnect() {
+	marked := map[store.Key]store.Record{}
+	for rec, err := range w.tokens.List(w.t.Context(), store.Filter{Status: store.StatusReconnect}) {
+		require.NoError(w.t, err)
+		marked[rec.Key] = rec
+	}
+	for n := range w.cfg.Doctors {
+		rec, ok := marked[doctorKey(n)]
+		if !ok {
+			continue
+		}
+		spent, ok := w.provider.spend(rec.Token.Refresh.Reveal())
+		require.True(w.t, ok, "%v is marked, but its token was never spent", rec.Key)
+		require.True(w.t, w.cutOff(spent), "%v was lost by %s, which was not killed before it saved", rec.Key, spent.process)
+		require.True(w.t, strings.Contains(rec.Reason, "an earlier refresh may have succeeded"), "%v is marked with %q", rec.Key, rec.Reason)
+		w.lost++
+		w.provider.connect(w.t, w.tokens, n)
+	}
+}
+
+// cutOff reports whether the process was killed between the arrival of the exchange and the save.
+func (w *war) cutOff(e exchange) bool {
+	at, dead := w.killed(e.process)
+	return dead && at.After(e.arrived) && !w.hasSaved(e.process, w.doctor(e.spent), e.arrived)
+}
+
+func (w *war) doctor(token string) string {
+	w.provider.mu.Lock()
+	defer w.provider.mu.Unlock()
+	return w.provider.owner[token]
+}
+
+// cut returns the exchanges whose new token nobody has saved.
+func (w *war) cut() []exchange {
+	w.provider.mu.Lock()
+	ledger := append([]exchange(nil), w.provider.ledger...)
+	w.provider.mu.Unlock()
+	var found []exchange
+	for _, e := range ledger {
+		if e.issued != "" && w.cutOff(e) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// judge looks at every token that was sent after it was spent.
+func (w *war) judge() {
+	reuses := w.provider.reuses()
+	require.Len(w.t, reuses, w.provider.fake.Reuses(), "the ledger and the provider disagree")
+	for _, pair := range reuses {
+		first, again := pair[0], pair[1]
+		require.True(w.t, w.cutOff(first), "a token of %s was spent by %s, which was not killed before it saved, and again by %s",
+			w.doctor(first.spent), first.process, again.process)
+		at, _ := w.killed(first.process)
+		require.True(w.t, again.arrived.After(at), "a token of %s was sent by %s while %s was alive", w.doctor(first.spent), again.process, first.process)
+	}
+}
+
+// tally sums up what the processes report that were not killed.
+func (w *war) tally() (served, failed int) {
+	for _, end := range w.ends {
+		served += end.Served
+		failed += len(end.Failed)
+		for _, text := range end.Failed {
+			require.Contains(w.t, text, "the token could not be leased", "the only failure that a kill excuses")
+		}
+	}
+	return served, failed
+}
