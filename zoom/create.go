@@ -26,7 +26,8 @@ import (
 // error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. A doctor's calls
 // with the same Key wait for each other. If the error is meet.ErrAmbiguous, call again.
 //
-// Request.Attendees must be empty: Zoom invites nobody.
+// Request.Attendees must be empty: Zoom invites nobody. Beside the request that makes the meeting,
+// Create lists the doctor's meetings before and after, 300 at a time.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
 func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
 	if err := check("Create", req); err != nil {

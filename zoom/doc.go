@@ -15,7 +15,8 @@
 //
 // The doctor connects an account once: meet/connect serves that with [Client.OAuth].
 // Zoom's refresh tokens are spent by use; package store refreshes each exactly once.
-// [NewWebhook] receives what Zoom tells about meetings and accounts.
+// [NewWebhook] receives what Zoom tells about meetings and accounts, and [MeetingSignature] lets
+// the host's own page show a meeting.
 //
 // # What a meeting is like
 //

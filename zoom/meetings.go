@@ -177,11 +177,14 @@ func checkID(op, id string) error {
 	switch {
 	case id == "":
 		return fault.Invalid("zoom: "+op, "meetingID", "is required")
-	case len(id) > 19 || strings.Trim(id, "0123456789") != "":
+	case !isMeetingID(id):
 		return fault.Invalid("zoom: "+op, "meetingID", "is not a Zoom meeting's: those are digits")
 	}
 	return nil
 }
+
+// isMeetingID reports whether id is up to 19 digits.
+func isMeetingID(id string) bool { return len(id) <= 19 && strings.Trim(id, "0123456789") == "" }
 
 // mismatch is the error about a meeting that exists, but otherwise than asked for.
 func (s *session) mismatch(m *meeting, fields []string) *Error {

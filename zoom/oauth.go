@@ -41,10 +41,10 @@ func (c *Client) identify(ctx context.Context, token store.Token, _ string) (sto
 		Email string `json:"email"`
 	}
 	if _, err := api.Do(ctx, rest.Request{Path: "/users/me"}, &me); err != nil {
-		return store.Account{}, newError("Identify", err, false)
+		return store.Account{}, newError("GetUser", err, false)
 	}
 	if me.ID == "" {
-		return store.Account{}, &Error{Op: "Identify", kinds: []error{store.ErrUnavailable}, err: errors.New("the answer names no user")}
+		return store.Account{}, &Error{Op: "GetUser", kinds: []error{store.ErrUnavailable}, err: errors.New("the answer names no user")}
 	}
 	return store.Account{ID: me.ID, Email: me.Email}, nil
 }
