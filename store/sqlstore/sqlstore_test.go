@@ -1,0 +1,280 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/sqlstore"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+var dialects = []sqlstore.Dialect{sqlstore.PostgreSQL, sqlstore.MySQL, sqlstore.SQLite}
+
+var asha = store.Key{Provider: "zoom", Subject: "asha.patel@hospital.example"}
+
+func open(t *testing.T, db *sql.DB, dialect sqlstore.Dialect) *sqlstore.Store {
+	t.Helper()
+	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: dialect})
+	require.NoError(t, err)
+	return tokens
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	_, err := sqlstore.New(sqlstore.Config{Table: "tokens; DROP TABLE doctors"})
+	require.EqualError(t, err, "sqlstore: DB is required; Dialect is not PostgreSQL, MySQL or SQLite; Table is not a name of letters, digits and _")
+	require.ErrorIs(t, err, store.ErrInvalid)
+
+	_, db := newFakeDB(t)
+	for table, good := range map[string]bool{
+		"": true, "tokens": true, "Tokens_2": true, "app.tokens": true, "_x": true,
+		"2tokens": false, "a.b.c": false, "a-b": false, "a b": false, `"t"`: false, "`t`": false, "a.": false, ".a": false,
+		"tokens\n": false, "tökens": false, strings.Repeat("t", 64): false,
+	} {
+		_, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, Table: table})
+		require.Equal(t, good, err == nil, "%q", table)
+		require.Equal(t, good, sqlstore.Schema(sqlstore.SQLite, table) != "", "%q", table)
+	}
+}
+
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range dialects {
+		ddl := sqlstore.Schema(dialect, "app.doctor_tokens")
+		require.True(t, strings.HasPrefix(ddl, "CREATE TABLE IF NOT EXISTS app.doctor_tokens (\n"), dialect)
+		require.NotContains(t, ddl, sqlstore.DefaultTable)
+		require.Contains(t, sqlstore.Schema(dialect, ""), sqlstore.DefaultTable)
+	}
+	require.Empty(t, sqlstore.Schema(0, ""))
+	require.Empty(t, sqlstore.Schema(4, ""))
+	require.Equal(t, "Dialect(4)", sqlstore.Dialect(4).String())
+}
+
+// TestPlaceholders counts them: an argument too many is an error in one driver and ignored in another.
+func TestPlaceholders(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range dialects {
+		t.Run(dialect.String(), func(t *testing.T) {
+			t.Parallel()
+			fake, db := newFakeDB(t)
+			tokens := open(t, db, dialect)
+			rec := store.Record{Key: asha}
+			_, err := tokens.Put(t.Context(), rec)
+			require.NoError(t, err)
+			rec.Revision = "seen"
+			_, err = tokens.Put(t.Context(), rec)
+			require.NoError(t, err)
+			require.NoError(t, tokens.Delete(t.Context(), asha))
+			_, err = tokens.Get(t.Context(), asha)
+			require.ErrorIs(t, err, store.ErrNotFound)
+			for _, filter := range []store.Filter{{}, {Provider: "zoom"}, {Status: store.StatusActive}, {Provider: "zoom", Status: store.StatusActive}} {
+				for _, err := range tokens.List(t.Context(), filter) {
+					require.NoError(t, err)
+				}
+			}
+			require.Len(t, fake.asked(), 8)
+			for _, q := range fake.asked() {
+				if dialect == sqlstore.PostgreSQL {
+					require.NotContains(t, q.text, "?")
+					require.NotContains(t, q.text, fmt.Sprintf("$%d", len(q.args)+1))
+					for n := range q.args {
+						require.Contains(t, q.text, fmt.Sprintf("$%d", n+1))
+					}
+				} else {
+					require.Equal(t, len(q.args), strings.Count(q.text, "?"), q.text)
+				}
+			}
+		})
+	}
+}
+
+// errServer has the text of a driver that quotes what it was given.
+type errServer struct{}
+
+func (errServer) Error() string {
+	return "Error 1062 (23000): Duplicate entry 'zoom-asha.patel@hospital.example' for key 'PRIMARY', token canary"
+}
+
+// errState is an error that has an SQLSTATE, as pgx's.
+type errState struct{ errServer }
+
+func (errState) SQLState() string { return "57P01" }
+
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		dialect sqlstore.Dialect
+		over    string // the revision that Put writes over
+		applied bool
+		rows    int64
+		err     error
+		there   bool  // another revision is stored
+		want    error // nil: success
+	}{
+		{name: "create applied, answer lost", dialect: sqlstore.PostgreSQL, applied: true, err: syscall.ECONNRESET},
+		{name: "create sent twice by a pool", dialect: sqlstore.PostgreSQL, applied: true, rows: 0},
+		{name: "replace applied, answer lost", dialect: sqlstore.SQLite, over: "old", applied: true, err: syscall.ECONNRESET},
+		{name: "replace sent twice by a pool", dialect: sqlstore.MySQL, over: "old", applied: true, rows: 0},
+		{name: "create of what is there", dialect: sqlstore.PostgreSQL, there: true, want: store.ErrConflict},
+		{name: "create of what is there, by duplicate key", dialect: sqlstore.MySQL, there: true, err: errServer{}, want: store.ErrConflict},
+		{name: "create that failed", dialect: sqlstore.MySQL, err: errServer{}, want: store.ErrAmbiguous},
+		{name: "replace that failed", dialect: sqlstore.MySQL, over: "old", there: true, err: errServer{}, want: store.ErrAmbiguous},
+		{name: "replace of what has moved on", dialect: sqlstore.MySQL, over: "old", there: true, want: store.ErrConflict},
+		{name: "replace of what is gone", dialect: sqlstore.MySQL, over: "old", want: store.ErrConflict},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			fake, db := newFakeDB(t)
+			stored := ""
+			if c.there {
+				stored = "another"
+			}
+			fake.exec = func(q query) (int64, error) {
+				if c.applied {
+					stored = q.args[8].(string)
+				}
+				return c.rows, c.err
+			}
+			fake.query = func(query) ([][]driver.Value, error) {
+				if stored == "" {
+					return nil, nil
+				}
+				return [][]driver.Value{{stored}}, nil
+			}
+			revision, err := open(t, db, c.dialect).Put(t.Context(), store.Record{Key: asha, Revision: c.over})
+			if c.want == nil {
+				require.NoError(t, err)
+				require.Equal(t, stored, revision)
+				return
+			}
+			require.ErrorIs(t, err, c.want)
+			require.Empty(t, revision)
+			require.NotContains(t, err.Error(), "asha")
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err        error
+		code, text string
+	}{
+		{errServer{}, "1062", "code 1062: KIND"},
+		{errState{}, "57P01", "code 57P01: KIND"},
+		{fmt.Errorf("dial 10.0.0.7:5432: %w", syscall.ECONNREFUSED), "", "KIND: connection refused"},
+		{errors.New("sqlite3: database is locked: canary"), "database is locked", "code database is locked: KIND"},
+		{errors.New("canary"), "", "KIND"},
+		{context.DeadlineExceeded, "", "KIND: context deadline exceeded"},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			t.Parallel()
+			fake, db := newFakeDB(t)
+			fake.exec = func(query) (int64, error) { return 0, c.err }
+			fake.query = func(query) ([][]driver.Value, error) { return nil, c.err }
+			tokens := open(t, db, sqlstore.MySQL)
+			_, getErr := tokens.Get(t.Context(), asha)
+			_, putErr := tokens.Put(t.Context(), store.Record{Key: asha, Token: store.Token{Access: store.NewSecret("canary")}})
+			var listErr error
+			for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
+			}
+			for op, err := range map[string]error{"Get": getErr, "Put": putErr, "Delete": tokens.Delete(t.Context(), asha), "List": listErr} {
+				kind := store.ErrUnavailable
+				if op == "Put" || op == "Delete" {
+					kind = store.ErrAmbiguous
+				}
+				require.ErrorIs(t, err, kind)
+				require.ErrorIs(t, err, c.err)
+				typed, ok := errors.AsType[*sqlstore.Error](err)
+				require.True(t, ok)
+				require.Equal(t, op, typed.Op)
+				require.Equal(t, c.code, typed.Code)
+				require.EqualError(t, err, "sqlstore: "+op+": "+strings.ReplaceAll(c.text, "KIND", kind.Error()))
+				require.Equal(t, err.Error(), fmt.Sprintf("%#v", err))
+			}
+		})
+	}
+}
+
+// row is a row as get and list select it.
+func row(key store.Key, token string) []driver.Value {
+	return []driver.Value{key.Provider, key.Subject, []byte(token), "active", "", "", int64(0), int64(0), int64(0), int64(0), "revision"}
+}
+
+func TestRowsThatAreNotRecords(t *testing.T) {
+	t.Parallel()
+	fake, db := newFakeDB(t)
+	tokens := open(t, db, sqlstore.MySQL)
+	for name, found := range map[string][]driver.Value{
+		"no token":            row(asha, "canary"),
+		"of another doctor":   row(store.Key{Provider: "zoom", Subject: strings.ToUpper(asha.Subject)}, `{"v":1}`),
+		"of another provider": row(store.Key{Provider: "google", Subject: asha.Subject}, `{"v":1}`),
+	} {
+		fake.query = func(query) ([][]driver.Value, error) { return [][]driver.Value{found}, nil }
+		_, err := tokens.Get(t.Context(), asha)
+		require.Error(t, err, name)
+		require.NotErrorIs(t, err, store.ErrNotFound)
+		require.NotErrorIs(t, err, store.ErrDecrypt)
+		require.NotContains(t, strings.ToLower(err.Error()), "asha")
+		require.NotContains(t, err.Error(), "canary")
+	}
+}
+
+func TestValuesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	fake, db := newFakeDB(t)
+	_, err := open(t, db, sqlstore.SQLite).Put(t.Context(), store.Record{
+		Key: asha, Status: store.Status(strings.Repeat("s", 33)), Reason: strings.Repeat("r", 1025), Lease: store.Lease{Owner: strings.Repeat("o", 65)},
+	})
+	require.EqualError(t, err, "sqlstore: Put: Record.Status is longer than 32 bytes; Record.Reason is longer than 1024 bytes; Record.Lease.Owner is longer than 64 bytes")
+	require.ErrorIs(t, err, store.ErrInvalid)
+	require.Empty(t, fake.asked())
+}
+
+// TestListHoldsNothing has the caller use a pool of one connection inside the loop.
+func TestListHoldsNothing(t *testing.T) {
+	t.Parallel()
+	fake, db := newFakeDB(t)
+	db.SetMaxOpenConns(1)
+	tokens := open(t, db, sqlstore.SQLite)
+	const total = 450
+	fake.query = func(q query) ([][]driver.Value, error) {
+		first := 0
+		if len(q.args) > 0 {
+			_, err := fmt.Sscanf(q.args[len(q.args)-1].(string), "doctor-%d", &first)
+			require.NoError(t, err)
+			first++
+		}
+		var page [][]driver.Value
+		for n := first; n < total && len(page) < 200; n++ {
+			page = append(page, row(store.Key{Provider: "zoom", Subject: fmt.Sprintf("doctor-%04d", n)}, `{"v":1}`))
+		}
+		return page, nil
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	listed := 0
+	for rec, err := range tokens.List(ctx, store.Filter{}) {
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("doctor-%04d", listed), rec.Key.Subject)
+		require.Zero(t, fake.openRows())
+		if listed%100 == 0 {
+			require.NoError(t, tokens.Delete(ctx, rec.Key))
+		}
+		listed++
+	}
+	require.Equal(t, total, listed)
+}
