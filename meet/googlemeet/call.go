@@ -23,7 +23,7 @@ type call struct {
 	events *calendar.EventsService
 }
 
-// begin returns the call for a doctor. A service costs some microseconds, so none is kept.
+// begin returns the call for a doctor. A service costs about a microsecond, so none is kept.
 func (c *Client) begin(ctx context.Context, op, hostID string) (*call, error) {
 	service, err := calendar.NewService(ctx,
 		option.WithHTTPClient(c.tokens.Client(key(hostID), c.http)),

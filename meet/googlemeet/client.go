@@ -167,13 +167,13 @@ const firstPoll = 300 * time.Millisecond
 // withRoom waits for the event's room. One that Google failed to make, or that somebody
 // removed, is asked for once more, under a new id, because Google ignores the old one.
 func (k *call) withRoom(ctx context.Context, event *calendar.Event) (*meet.Meeting, error) {
-	end := time.Now().Add(k.cfg.ConferenceWait)
+	end := k.waitUntil(ctx)
 	asked := false
 	for pause := firstPoll; ; {
 		m, state := k.meeting(event)
 		switch {
 		case state == roomPending:
-			if !k.patience(ctx, end) {
+			if !time.Now().Before(end) {
 				return m, nil
 			}
 			if err := sleep(ctx, min(pause, time.Until(end))); err != nil {
@@ -212,12 +212,16 @@ func (k *call) alive(m *meet.Meeting) (*meet.Meeting, error) {
 	return m, nil
 }
 
-// patience reports whether there is time for another look.
-func (k *call) patience(ctx context.Context, end time.Time) bool {
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(end) {
-		return time.Until(deadline) > 2*firstPoll
+// lastLook is how long before the end of its context a call stops waiting, to tell what it has.
+const lastLook = 500 * time.Millisecond
+
+// waitUntil returns when waiting for a room ends.
+func (k *call) waitUntil(ctx context.Context) time.Time {
+	end := time.Now().Add(k.cfg.ConferenceWait)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-lastLook).Before(end) {
+		return deadline.Add(-lastLook)
 	}
-	return time.Until(end) > 0
+	return end
 }
 
 // askAgain asks for another room. If the event changed meanwhile, perhaps because another

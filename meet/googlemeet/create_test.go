@@ -157,6 +157,7 @@ func TestCancelledIDsAreNotFreeAgain(t *testing.T) {
 	}
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, meet.ErrConflict)
+	require.Equal(t, googlemeet.ReasonTooOften, failure(t, err).Reason)
 	require.EqualError(t, err, "googlemeet: Create: (cancelledTooOften): conflict with the current state")
 }
 
@@ -187,6 +188,22 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		require.ErrorIs(t, err, meet.ErrConflict)
 		require.Equal(t, googlemeet.ReasonOtherKey, failure(t, err).Reason)
 		require.Nil(t, failure(t, err).Meeting, "a stranger's meeting is not handed out")
+	})
+	t.Run("cancelled and cleared away", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		first := c.create(t, request(t, "appt-1"))
+		require.NoError(t, c.Cancel(t.Context(), doctor, first.ID))
+		c.fake.Inject(googlemeettest.Fault{Op: "get", Status: 410, Reason: "deleted"})
+		require.NotEqual(t, first.ID, c.create(t, request(t, "appt-1")).ID)
+	})
+	t.Run("taken, but not to be read", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.create(t, request(t, "appt-1"))
+		c.fake.Inject(googlemeettest.Fault{Op: "get", Status: 403, Reason: "forbidden"})
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrForbidden)
 	})
 	t.Run("taken, but not to be seen", func(t *testing.T) {
 		t.Parallel()

@@ -248,6 +248,13 @@ func TestTokens(t *testing.T) {
 		require.ErrorIs(t, err, meet.ErrReconnect)
 		require.EqualError(t, err, "googlemeet: Create: 403 (insufficientPermissions): permission was not granted")
 	})
+	t.Run("for calls of one's own", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		token, err := c.Tokens().Token(t.Context(), key(doctor))
+		require.NoError(t, err)
+		require.False(t, token.Access.IsZero())
+	})
 	t.Run("after Close", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)

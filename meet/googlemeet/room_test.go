@@ -76,6 +76,15 @@ func TestWaitingEndsInTime(t *testing.T) {
 		m := c.create(t, request(t, "appt-1"))
 		require.Equal(t, meet.StatusPending, m.Status)
 	})
+	t.Run("when looking is refused", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		c.fake.DelayRooms(1000)
+		c.fake.Inject(googlemeettest.Fault{Op: "get", Status: 403, Reason: "forbidden"})
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrForbidden)
+		require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID)
+	})
 	t.Run("when it is cancelled meanwhile", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
@@ -120,6 +129,17 @@ func TestARoomThatFails(t *testing.T) {
 	m := c.create(t, request(t, "appt-1"))
 	require.Equal(t, e.Meeting.ID, m.ID)
 	require.NotEmpty(t, m.JoinURL)
+}
+
+func TestARoomThatMayNotBeAskedForAgain(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	c.fake.FailRooms(1)
+	c.fake.Inject(googlemeettest.Fault{Op: "patch", Status: 403, Reason: "quotaExceeded"})
+	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+	require.ErrorIs(t, err, meet.ErrRateLimited)
+	require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID)
+	require.Equal(t, meet.StatusPending, failure(t, err).Meeting.Status)
 }
 
 func TestTwoProcessesMendOneRoom(t *testing.T) {

@@ -202,9 +202,12 @@ func granted(asked string, calendar bool) []string {
 // See https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke.
 func (s *Server) revoke(in *incoming) reply {
 	form, _ := url.ParseQuery(string(in.body))
+	text := form.Get("token")
+	if text == "" {
+		text = in.URL.Query().Get("token") // as Google's library for Node.js sends it
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := form.Get("token")
 	g := s.oauth.refresh[text]
 	if access := s.oauth.access[text]; access != nil {
 		g = access.grant

@@ -122,9 +122,9 @@ func (s *Server) wait(r *http.Request, d time.Duration) bool {
 func (s *Server) record(name string, in *incoming, status int) {
 	header := in.Header.Clone()
 	header.Del("Authorization")
-	request := Request{Op: name, Method: in.Method, Path: in.URL.Path, Query: in.URL.RawQuery, Header: header, Status: status}
+	request := Request{Op: name, Method: in.Method, Path: in.URL.Path, Header: header, Status: status}
 	if name != "token" && name != "revoke" {
-		request.Body = string(in.body)
+		request.Query, request.Body = in.URL.RawQuery, string(in.body)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -149,12 +149,13 @@ func (s *Server) routes() http.Handler {
 type Request struct {
 	// Op is "insert", "get", "patch", "delete", "token" or "revoke".
 	Op string
-	// Method, Path and Query are of its first line.
-	Method, Path, Query string
+	// Method and Path are of its first line.
+	Method, Path string
 	// Header is its header without Authorization.
 	Header http.Header
-	// Body is the JSON body. It is empty for token and revoke, whose bodies are secrets.
-	Body string
+	// Query is the query of its address, and Body is the JSON body. Both are empty for token and revoke, which
+	// have secrets in them.
+	Query, Body string
 	// Status is the answer's; 0 if the answer was dropped.
 	Status int
 }
