@@ -1,0 +1,413 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/telemed-go/telemed/store"
+)
+
+// scenario says what goes wrong in a simulated day.
+type scenario struct {
+	name string
+	// slow has the provider take up to 13 seconds, fail 10 % of dials, and clocks differ by up to 2 minutes.
+	slow bool
+	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages a day of 1 to 20 minutes.
+	storeErrors, lostAcks float64
+	outages               int
+	// badGateways and dropped are the provider's: answers of 502 before, and answers lost after the exchange.
+	badGateways, dropped float64
+	// kills and deploys are each process's a day.
+	kills, deploys int
+	// spool gives each process a disk that outlives it.
+	spool bool
+}
+
+// tally is what came of it.
+type tally struct {
+	calls, failed, refused, exchanges     int // by callers; of the API; by the provider
+	dials, gateways, drops, errors, acks  int // faults injected
+	kills, deploys                        int
+	cut                                   int // tokens whose answer was lost, or whose process was killed before it was saved
+	lost, lostUnexplained                 int
+	twice, twiceUnexplained, falseReconns int
+}
+
+func (a *tally) add(b tally) {
+	a.calls += b.calls
+	a.failed += b.failed
+	a.refused += b.refused
+	a.exchanges += b.exchanges
+	a.dials += b.dials
+	a.gateways += b.gateways
+	a.drops += b.drops
+	a.errors += b.errors
+	a.acks += b.acks
+	a.kills += b.kills
+	a.deploys += b.deploys
+	a.cut += b.cut
+	a.lost += b.lost
+	a.lostUnexplained += b.lostUnexplained
+	a.twice += b.twice
+	a.twiceUnexplained += b.twiceUnexplained
+	a.falseReconns += b.falseReconns
+}
+
+// tokens is what a simulated process stands on: a Source, or a pattern that is to be shown to fail.
+type tokens interface {
+	Token(ctx context.Context, key store.Key) (store.Token, error)
+	Renew(ctx context.Context, key store.Key, stale store.Secret) (store.Token, error)
+	Close(ctx context.Context) error
+}
+
+// world is one simulated day: a database, a provider with Zoom's rules, and
+// processes that come and go. Everything in it runs in one synctest bubble.
+type world struct {
+	scenario
+	seed  uint64
+	build func(p *process, cfg store.SourceConfig) tokens
+	begin time.Time
+	calm  bool // the day is over: nothing fails any more
+	down  [][2]time.Time
+
+	mu       sync.Mutex
+	db       *store.Memory
+	accounts map[string]*account
+	disks    map[int]*disk
+	tally    tally
+	crowd    sync.WaitGroup
+}
+
+// account is the provider's truth about a doctor. Its tokens are numbered; the last one lives.
+type account struct {
+	live    int
+	expires time.Time
+	buyers  map[int]*process // nil: a consent
+	cut     map[int]bool     // tokens that no client could have kept
+	lost    map[int]bool     // tokens counted as lost
+}
+
+// process is one life of one of the three servers.
+type process struct {
+	*world
+	slot     int
+	dead     bool
+	stopping chan struct{}
+	source   tokens
+	life     int
+	skew     time.Duration
+	draws    map[string]uint64
+}
+
+// Simulated days have few doctors and many callers, so that all want the same token at once.
+const (
+	simDoctors   = 4
+	simProcesses = 3
+	simCallers   = 4
+	simDay       = 24 * time.Hour
+	simCalm      = 3 * time.Hour
+)
+
+func newWorld(sc scenario, seed uint64, build func(*process, store.SourceConfig) tokens) *world {
+	w := &world{
+		scenario: sc, seed: seed, build: build, begin: time.Now(), db: store.NewMemory(),
+		accounts: map[string]*account{}, disks: map[int]*disk{},
+	}
+	r := w.random("outages")
+	for range sc.outages {
+		from := w.begin.Add(time.Duration(r.Int64N(int64(simDay))))
+		w.down = append(w.down, [2]time.Time{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute))))})
+	}
+	for i := range simDoctors {
+		w.accounts[fmt.Sprint("dr-", i)] = &account{buyers: map[int]*process{}, cut: map[int]bool{}, lost: map[int]bool{}}
+	}
+	return w
+}
+
+// random returns a source of its own for each purpose: goroutines that shared one would
+// make every run another one.
+func (w *world) random(purpose string) *rand.Rand {
+	var hash uint64 = 14695981039346656037
+	for _, b := range []byte(purpose) {
+		hash = (hash ^ uint64(b)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(w.seed, hash))
+}
+
+// draw returns the next random source of this process for a purpose.
+func (p *process) draw(purpose string) *rand.Rand {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.draws[purpose]++
+	return p.random(fmt.Sprint(p.slot, "/", p.life, "/", purpose, "/", p.draws[purpose]))
+}
+
+func (w *world) subject(key store.Key) *account { return w.accounts[key.Subject] }
+
+func (w *world) keys() []store.Key {
+	var keys []store.Key
+	for i := range simDoctors {
+		keys = append(keys, store.Key{Provider: "zoom", Subject: fmt.Sprint("dr-", i)})
+	}
+	return keys
+}
+
+func refreshText(subject string, n int) string { return fmt.Sprintf("refresh/%s/%d", subject, n) }
+func accessText(subject string, n int) string  { return fmt.Sprintf("access/%s/%d", subject, n) }
+
+// mint makes the account's next token. world.mu is held.
+func (w *world) mint(subject string, buyer *process) store.Token {
+	a := w.accounts[subject]
+	a.live++
+	a.buyers[a.live] = buyer
+	a.expires = time.Now().Add(time.Hour)
+	return store.Token{
+		Access: store.NewSecret(accessText(subject, a.live)), Refresh: store.NewSecret(refreshText(subject, a.live)), Expiry: a.expires,
+	}
+}
+
+// connect is a doctor's consent.
+func (w *world) connect(key store.Key) {
+	w.mu.Lock()
+	token := w.mint(key.Subject, nil)
+	w.mu.Unlock()
+	if err := store.Set(context.Background(), w.db, key, token); err != nil {
+		panic(err)
+	}
+}
+
+// works is the API: it takes the newest access token while it lasts.
+func (w *world) works(key store.Key, token store.Token) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a := w.subject(key)
+	return token.Access.Reveal() == accessText(key.Subject, a.live) && time.Now().Before(a.expires)
+}
+
+// saved reports whether the account's living token is where it outlives p. world.mu is held.
+func (p *process) saved(key store.Key) bool {
+	live := refreshText(key.Subject, p.subject(key).live)
+	rec, err := p.db.Get(context.Background(), key)
+	return err == nil && rec.Token.Refresh.Reveal() == live || p.spool && p.disks[p.slot].has(live)
+}
+
+// end marks p as gone, and the tokens that went with it as cut.
+func (p *process) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dead = true
+	for _, key := range p.keys() {
+		a := p.subject(key)
+		if a.buyers[a.live] == p && !p.saved(key) {
+			p.cutLive(a)
+		}
+	}
+}
+
+// cutLive notes that nobody can have the account's living token. world.mu is held.
+func (w *world) cutLive(a *account) {
+	if !a.cut[a.live] {
+		a.cut[a.live] = true
+		w.tally.cut++
+	}
+}
+
+// lose counts the account's living token as lost, once. world.mu is held.
+func (w *world) lose(a *account) {
+	if a.lost[a.live] {
+		return
+	}
+	a.lost[a.live] = true
+	w.tally.lost++
+	if !a.cut[a.live] {
+		w.tally.lostUnexplained++
+	}
+}
+
+// alive ends the goroutine if its process was killed: that is how a kill looks from inside.
+func (p *process) alive() {
+	p.mu.Lock()
+	dead := p.dead
+	p.mu.Unlock()
+	if dead {
+		runtime.Goexit()
+	}
+}
+
+func (p *process) count(n *int) {
+	p.mu.Lock()
+	*n++
+	p.mu.Unlock()
+}
+
+// wait lets time go by, or returns why not.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// refreshFor is the provider's token endpoint as p sees it.
+func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token, error) {
+	var doctor, n int
+	if _, err := fmt.Sscanf(old.Refresh.Reveal(), "refresh/dr-%d/%d", &doctor, &n); err != nil {
+		panic(err)
+	}
+	subject := fmt.Sprint("dr-", doctor)
+	r := p.draw("refresh/" + subject)
+	takes := 20*time.Millisecond + time.Duration(r.Int64N(int64(500*time.Millisecond)))
+	if p.slow && !p.calm {
+		takes = time.Duration(r.Int64N(int64(13 * time.Second)))
+		if r.Float64() < 0.1 {
+			p.count(&p.tally.dials)
+			return store.Token{}, fmt.Errorf("dial: %w", store.ErrUnavailable)
+		}
+	}
+	if err := wait(ctx, takes/2); err != nil {
+		return store.Token{}, err
+	}
+	if !p.calm && r.Float64() < p.badGateways {
+		p.count(&p.tally.gateways)
+		return store.Token{}, fmt.Errorf("502: %w", store.ErrAmbiguous)
+	}
+	token, err := p.exchange(subject, n, !p.calm && r.Float64() < p.dropped)
+	if err == nil {
+		err = wait(ctx, takes/2)
+	}
+	p.alive()
+	if err == context.DeadlineExceeded || err == context.Canceled { // the answer comes to nobody
+		p.mu.Lock()
+		p.cutLive(p.accounts[subject])
+		p.mu.Unlock()
+	}
+	token.Expiry = token.Expiry.Add(p.skew)
+	return token, err
+}
+
+// exchange is the moment at which the provider commits.
+func (p *process) exchange(subject string, n int, drop bool) (store.Token, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.accounts[subject]
+	p.tally.exchanges++
+	if n != a.live {
+		if a.buyers[n+1] != nil { // a new consent in between is nobody's fault
+			p.tally.twice++
+			if !a.cut[n+1] {
+				p.tally.twiceUnexplained++
+			}
+		}
+		return store.Token{}, fmt.Errorf("400: %w", store.ErrRejected)
+	}
+	token := p.mint(subject, p)
+	if p.dead {
+		p.cutLive(a)
+	}
+	if drop {
+		p.tally.drops++
+		p.cutLive(a)
+		return store.Token{}, fmt.Errorf("connection reset: %w", store.ErrAmbiguous)
+	}
+	return token, nil
+}
+
+// database is the store as a process sees it.
+type database struct{ *process }
+
+var errOutage = fmt.Errorf("database: connection refused")
+
+// call lets a call take its time and fail; apply does it.
+func (d database) call(ctx context.Context, key store.Key, op string, apply func() error) error {
+	d.alive()
+	r := d.draw(op + key.Subject)
+	if err := wait(ctx, time.Millisecond+time.Duration(r.Int64N(int64(10*time.Millisecond)))); err != nil {
+		return err
+	}
+	d.alive()
+	now := time.Now()
+	for _, outage := range d.down {
+		if now.After(outage[0]) && now.Before(outage[1]) {
+			return errOutage
+		}
+	}
+	if !d.calm && r.Float64() < d.storeErrors {
+		d.count(&d.tally.errors)
+		return errOutage
+	}
+	d.mu.Lock()
+	err := context.Canceled
+	if !d.dead {
+		err = apply()
+	}
+	d.mu.Unlock()
+	d.alive()
+	if err == nil && op == "put" && !d.calm && r.Float64() < d.lostAcks {
+		d.count(&d.tally.acks)
+		return errOutage
+	}
+	return err
+}
+
+func (d database) Get(ctx context.Context, key store.Key) (rec store.Record, err error) {
+	err = d.call(ctx, key, "get", func() (err error) { rec, err = d.db.Get(ctx, key); return })
+	return rec, err
+}
+
+func (d database) Put(ctx context.Context, rec store.Record) (revision string, err error) {
+	err = d.call(ctx, rec.Key, "put", func() (err error) { revision, err = d.db.Put(ctx, rec); return })
+	return revision, err
+}
+
+func (d database) Delete(ctx context.Context, key store.Key) error {
+	return d.call(ctx, key, "delete", func() error { return d.db.Delete(ctx, key) })
+}
+
+// disk is a Spool that outlives its process.
+type disk struct{ kept map[string]store.Unsaved }
+
+func (d *disk) has(refresh string) bool { _, ok := d.kept[refresh]; return ok }
+
+// mount is a disk as a process sees it.
+type mount struct{ *process }
+
+func (m mount) Keep(_ context.Context, u store.Unsaved) error {
+	m.alive()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.disks[m.slot].kept[u.Token.Refresh.Reveal()] = u
+	return nil
+}
+
+func (m mount) Drop(_ context.Context, u store.Unsaved) error {
+	m.alive()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.disks[m.slot].kept, u.Token.Refresh.Reveal())
+	return nil
+}
+
+func (m mount) List(context.Context) iter.Seq2[store.Unsaved, error] {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []store.Unsaved
+	for _, u := range m.disks[m.slot].kept {
+		all = append(all, u)
+	}
+	return func(yield func(store.Unsaved, error) bool) {
+		for _, u := range all {
+			if !yield(u, nil) {
+				return
+			}
+		}
+	}
+}
