@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -83,13 +84,10 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 
 // batch puts packets that wait behind first.
 func (s *session) batch(first []byte) []byte {
-	payload := first
-	for packets := 1; len(payload) < maxBatch; packets++ {
+	payload := slices.Clip(first) // append copies: first is shared with other connections
+	for len(payload) < maxBatch {
 		select {
 		case next := <-s.conn.Queue():
-			if packets == 1 {
-				payload = bytes.Clone(first) // first is shared with other connections
-			}
 			payload = append(append(payload, separator), next...)
 		default:
 			return payload

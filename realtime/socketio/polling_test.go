@@ -3,6 +3,7 @@ package socketio_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -177,6 +178,44 @@ func TestConcurrentPolls(t *testing.T) {
 	require.Equal(t, 200, answers[1].status)
 	require.Equal(t, "1", answers[1].body, "the poll that waited hears that the session is closed")
 	p.gone(t)
+}
+
+// flushHook calls after when an answer has been handed over.
+type flushHook struct {
+	*httptest.ResponseRecorder
+	after func()
+}
+
+func (f flushHook) Flush() {
+	f.ResponseRecorder.Flush()
+	f.after()
+}
+
+// A client that has its answer polls again at once, before the server is back
+// from writing it. That is no overlap.
+func TestQuickPolls(t *testing.T) {
+	t.Parallel()
+	hub, err := realtime.NewHub(realtime.Config{})
+	require.NoError(t, err)
+	sio, err := socketio.New(socketio.Config{Hub: hub})
+	require.NoError(t, err)
+	sid := ""
+	serve := func(method, body string, after func()) string {
+		w := flushHook{httptest.NewRecorder(), after}
+		sio.ServeHTTP(w, httptest.NewRequest(method, "/socket.io/?EIO=4&transport=polling"+sid, strings.NewReader(body)))
+		return w.Body.String()
+	}
+	nothing := func() {}
+	sid = "&sid=" + strings.Split(serve("GET", "", nothing), `"`)[3]
+	require.Equal(t, "ok", serve("POST", "40", nothing))
+	var second string
+	first := serve("GET", "", func() {
+		require.Equal(t, "ok", serve("POST", `427["x"]`, nothing))
+		second = serve("GET", "", nothing)
+	})
+	require.Contains(t, first, `40{"sid":`)
+	require.Equal(t, `437[{"ok":false,"error":"unknown event"}]`, second)
+	require.NoError(t, hub.Shutdown(t.Context()))
 }
 
 func TestConcurrentPosts(t *testing.T) {

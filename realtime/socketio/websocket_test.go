@@ -3,6 +3,7 @@ package socketio_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -137,6 +138,35 @@ func TestHandshakeOfFirefox(t *testing.T) {
 	require.Equal(t, 101, response.StatusCode)
 	require.Equal(t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", response.Header.Get("Sec-WebSocket-Accept"), "the example of RFC 6455")
 	require.Empty(t, response.Header.Get("Sec-WebSocket-Extensions"))
+}
+
+// A close frame is the last frame, whatever else is to be sent.
+func TestNothingFollowsAClose(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 100_000 })
+	s := c.connectSocket(t)
+	s.send(`420["join-clinic","7"]`)
+	ctx := within(t)
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for c.hub.Stats().Connections > 0 {
+			if err := c.hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "e", Data: repeat("x", 1000)}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 10 {
+		s.text()
+	}
+	s.frame(ws.NewPingFrame(nil))
+	s.frame(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "")))
+	op := ws.OpText
+	for op != ws.OpClose {
+		op, _ = s.read()
+	}
+	_, err := s.r.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+	sender.Wait()
 }
 
 // Answers to pings, heartbeats, acknowledgements and events come from different
