@@ -34,6 +34,9 @@ type Unsaved struct {
 	Token Token
 }
 
+// LogValue tells the key, without the subject.
+func (u Unsaved) LogValue() slog.Value { return u.Key.LogValue() }
+
 // Recover takes over the tokens that earlier processes left in the Spool: callers get them at
 // once, and they are saved in the background as soon as the store takes them. It returns how many
 // there are. Call it when the process starts, before anybody asks for a token. Without a Spool it does nothing.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -68,6 +69,11 @@ type Record struct {
 	UpdatedAt time.Time
 	// Revision is the store's; see TokenStore.
 	Revision string
+}
+
+// LogValue tells the key, without the subject, and the state.
+func (r Record) LogValue() slog.Value {
+	return slog.GroupValue(slog.Any("key", r.Key), slog.String("status", string(r.Status)), slog.Any("token", r.Token))
 }
 
 // Status tells whether an account works.

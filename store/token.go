@@ -57,6 +57,9 @@ func (a Account) String() string { return secret.Redacted }
 // GoString hides both.
 func (a Account) GoString() string { return secret.Redacted }
 
+// MarshalJSON hides both: JSON of a whole token is for logs. EncodeToken is for stores.
+func (a Account) MarshalJSON() ([]byte, error) { return []byte(`"` + secret.Redacted + `"`), nil }
+
 // HasScope reports whether scope was granted. Scopes are compared whole.
 func (t Token) HasScope(scope string) bool { return slices.Contains(t.Scopes, scope) }
 
