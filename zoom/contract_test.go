@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -97,9 +98,7 @@ func (s *schema) check(path string, value any) []string {
 func (s *schema) known() map[string]*schema {
 	known := map[string]*schema{}
 	for _, part := range append(s.AllOf, s) {
-		for name, property := range part.Properties {
-			known[name] = property
-		}
+		maps.Copy(known, part.Properties)
 	}
 	return known
 }

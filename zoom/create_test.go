@@ -210,6 +210,36 @@ func TestCallerWhoLeavesDuringCreate(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+func TestCallerWhoWaitsForAnother(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	c.fake.Delay(zoomtest.OpCreate, 500*time.Millisecond)
+	first := make(chan error)
+	go func() {
+		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		first <- err
+	}()
+	require.Eventually(t, func() bool { return len(c.fake.Requests(zoomtest.OpList)) == 1 }, 5*time.Second, time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := c.Create(ctx, doctor, visit(t, "appt-42"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NotErrorIs(t, err, meet.ErrAmbiguous, "it was never its turn")
+	require.NoError(t, <-first)
+	require.Len(t, c.live(), 1)
+}
+
+func TestListWithoutEnd(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	for range 100 {
+		c.fake.FailNext(zoomtest.OpList, http.StatusOK, `{"meetings":[],"next_page_token":"again"}`)
+	}
+	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.Empty(t, c.fake.Requests(zoomtest.OpCreate))
+}
+
 // Two processes create at the same time: both list nothing, both POST, and both must end with the same meeting.
 func TestTwoProcessesAtOnce(t *testing.T) {
 	t.Parallel()

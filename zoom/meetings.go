@@ -155,7 +155,7 @@ func (c *Client) HostLink(ctx context.Context, hostID, meetingID string) (meet.S
 		return meet.Secret{}, err
 	}
 	if found.StartURL == "" {
-		return meet.Secret{}, &Error{Op: "HostLink", kinds: []error{meet.ErrForbidden}, err: errors.New("Zoom gives this account no host link")}
+		return meet.Secret{}, &Error{Op: "HostLink", kinds: []error{meet.ErrForbidden}, err: errors.New("the account gets no host link")}
 	}
 	return store.NewSecret(found.StartURL), nil
 }

@@ -90,6 +90,18 @@ func TestLostRefreshIsAskedAgain(t *testing.T) {
 	require.Equal(t, 1, c.fake.Refreshes())
 }
 
+// A refresh whose answers are lost says nothing about the call that wanted it: that was never made.
+func TestLostRefreshIsNotALostCall(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	c.fake.ExpireTokens()
+	c.fake.DropRequest(zoomtest.OpToken, 20)
+	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.NotErrorIs(t, err, meet.ErrAmbiguous)
+	require.Empty(t, c.fake.Requests(zoomtest.OpCreate))
+}
+
 func TestUninstalledAppMustBeConnectedAgain(t *testing.T) {
 	t.Parallel()
 	var told []store.Key
@@ -186,7 +198,7 @@ func TestRegion(t *testing.T) {
 			var host, path, scheme string
 			spy := roundTrip(func(req *http.Request) (*http.Response, error) {
 				host, path, scheme = req.URL.Host, req.URL.Path, req.URL.Scheme
-				return &http.Response{StatusCode: 404, Body: http.NoBody, Header: http.Header{}, Request: req}, nil
+				return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Header: http.Header{}, Request: req}, nil
 			})
 			tokens := store.NewMemory()
 			client, err := zoom.New(zoom.Config{

@@ -81,10 +81,10 @@ func (b *inbox) post(timestamp, sign, body string) *httptest.ResponseRecorder {
 	return rec
 }
 
-// sign signs as Zoom does, with a timestamp of now.
-func sign(secret, body string) (timestamp, sign string) {
+// sign signs as Zoom does with vectorSecret, at this moment.
+func sign(body string) (timestamp, sign string) {
 	timestamp = fmt.Sprint(time.Now().Unix())
-	return timestamp, "v0=" + signature.Hex([]byte(secret), []byte("v0:"+timestamp+":"+body))
+	return timestamp, "v0=" + signature.Hex([]byte(vectorSecret), []byte("v0:"+timestamp+":"+body))
 }
 
 func TestNewWebhookNamesEverything(t *testing.T) {
@@ -153,7 +153,7 @@ func TestWebhookIsNoSigningOracle(t *testing.T) {
 	rec := box.post(validationTime, "v0=00", string(question))
 	require.Equal(t, http.StatusUnauthorized, rec.Code)
 
-	timestamp, good := sign(vectorSecret, string(question)) // even if Zoom itself could be made to send it
+	timestamp, good := sign(string(question)) // even if Zoom itself could be made to send it
 	rec = box.post(timestamp, good, string(question))
 	require.Equal(t, http.StatusBadRequest, rec.Code)
 	require.NotContains(t, rec.Body.String(), "encryptedToken")
@@ -222,11 +222,11 @@ func TestWebhookMethodsAndSizes(t *testing.T) {
 	require.Equal(t, "POST", rec.Header().Get("Allow"))
 
 	large := strings.Repeat("x", 1<<20+1)
-	timestamp, good := sign(vectorSecret, large)
+	timestamp, good := sign(large)
 	require.Equal(t, http.StatusRequestEntityTooLarge, box.post(timestamp, good, large).Code)
 
 	for _, body := range []string{"", "[]", "{", `{"event":17e999}`, `{"event":null}`} {
-		timestamp, good := sign(vectorSecret, body)
+		timestamp, good := sign(body)
 		require.Equal(t, http.StatusBadRequest, box.post(timestamp, good, body).Code, body)
 	}
 	require.Empty(t, box.events)
@@ -262,7 +262,7 @@ func TestWebhookWhileHandling(t *testing.T) {
 		})
 		require.NoError(t, err)
 		box := &inbox{handler: handler}
-		timestamp, good := sign(vectorSecret, startedBody)
+		timestamp, good := sign(startedBody)
 		first := make(chan int)
 		go func() { first <- box.post(timestamp, good, startedBody).Code }()
 		synctest.Wait()
@@ -280,7 +280,7 @@ func TestEventShapes(t *testing.T) {
 	read := func(t *testing.T, body string) zoom.Event {
 		t.Helper()
 		box := newInbox(t, vectorSecret)
-		timestamp, good := sign(vectorSecret, body)
+		timestamp, good := sign(body)
 		require.Equal(t, http.StatusOK, box.post(timestamp, good, body).Code)
 		return box.events[0]
 	}
@@ -324,7 +324,7 @@ func TestDedupeKeys(t *testing.T) {
 	key := func(name string, ts int, user, token string) string {
 		box := newInbox(t, vectorSecret)
 		body := fmt.Sprintf(format, name, ts, user, token)
-		timestamp, good := sign(vectorSecret, body)
+		timestamp, good := sign(body)
 		require.Equal(t, http.StatusOK, box.post(timestamp, good, body).Code)
 		return box.events[0].DedupeKey
 	}
@@ -339,16 +339,16 @@ func TestEventsPrintNothing(t *testing.T) {
 	t.Parallel()
 	box := newInbox(t, vectorSecret)
 	body := strings.Replace(startedBody, "HOLA", "Asha", 1)
-	timestamp, good := sign(vectorSecret, body)
+	timestamp, good := sign(body)
 	require.Equal(t, http.StatusOK, box.post(timestamp, good, body).Code)
 	event := box.events[0]
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("got", "event", event)
-	encoded, err := json.Marshal(event)
+	encoded, err := json.Marshal(map[string]any{"event": event})
 	require.NoError(t, err)
 	printed := fmt.Sprintf("%v %+v %#v %s", event, event, event, log.String()) + string(encoded)
 	require.NotContains(t, printed, "Asha")
-	require.NotContains(t, printed, fmt.Sprint([]byte("Asha")), "Raw must not be printed as bytes either")
+	require.NotContains(t, printed, "65 115 104 97", "nor as bytes")
 	require.Contains(t, printed, "85393847045")
 }
 
@@ -363,7 +363,7 @@ func TestOfficialExamples(t *testing.T) {
 	for _, file := range files {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
-		timestamp, good := sign(vectorSecret, string(body))
+		timestamp, good := sign(string(body))
 		require.Equal(t, http.StatusOK, box.post(timestamp, good, string(body)).Code, file)
 	}
 	require.Len(t, box.events, len(files))
@@ -397,7 +397,7 @@ func FuzzWebhook(f *testing.F) {
 	require.NoError(f, err)
 	box := &inbox{handler: handler}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		timestamp, good := sign(vectorSecret, string(body))
+		timestamp, good := sign(string(body))
 		if code := box.post(timestamp, good, string(body)).Code; code != 200 && code != 400 {
 			t.Errorf("signed: %d", code)
 		}

@@ -2,7 +2,6 @@ package zoom
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
@@ -113,16 +112,11 @@ type flexInt int64
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (n *flexInt) UnmarshalJSON(data []byte) error {
-	*n = 0
-	var number json.Number
-	text := bytes.Trim(data, `"`)
-	if json.Unmarshal(text, &number) != nil {
-		return nil
+	value, err := strconv.ParseInt(string(bytes.Trim(data, `"`)), 10, 64)
+	if err != nil {
+		value = 0
 	}
-	value, err := strconv.ParseInt(number.String(), 10, 64)
-	if err == nil {
-		*n = flexInt(value)
-	}
+	*n = flexInt(value)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -139,9 +140,7 @@ func (s *Server) serve(op Op, handler http.HandlerFunc) http.Handler {
 		answer.header.Set("X-Zm-Trackingid", newTrackingID())
 		switch {
 		case f.status != 0:
-			for name, values := range f.header {
-				answer.header[name] = values
-			}
+			maps.Copy(answer.header, f.header)
 			answer.WriteHeader(f.status)
 			answer.body.WriteString(f.body)
 		case f.cut != cutBefore:
@@ -198,9 +197,7 @@ func (a *answer) WriteHeader(status int) { a.status = status }
 func (a *answer) Write(data []byte) (int, error) { return a.body.Write(data) }
 
 func (a *answer) send(w http.ResponseWriter) {
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body.Bytes()) // the client has gone away if this fails
 }
