@@ -156,6 +156,43 @@ func TestForgedSignatureMakesNoRequest(t *testing.T) {
 	require.Len(t, srv.Requests(), before)
 }
 
+// TestVerifyReadsThePayment: a good signature is not enough. What Razorpay then says about the payment decides.
+func TestVerifyReadsThePayment(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	c := pay(t, srv, order(t, client))
+	for status, want := range map[string]error{
+		"captured": payments.ErrOrderMismatch, // with another order, below
+		"created":  payments.ErrPaymentIncomplete, "failed": payments.ErrPaymentIncomplete, "refunded": payments.ErrAlreadyRefunded,
+		"a status that nobody heard of": payments.ErrPaymentIncomplete,
+	} {
+		orderID := c.OrderID
+		if status == "captured" {
+			orderID = "order_other"
+		}
+		body := fmt.Sprintf(`{"id":%q,"order_id":%q,"amount":50000,"currency":"INR","status":%q}`, c.PaymentID, orderID, status)
+		srv.Fail(razorpaytest.Fault{Status: 200, Body: body})
+		p, err := client.VerifyPayment(t.Context(), c)
+		require.ErrorIs(t, err, want, status)
+		require.Nil(t, p)
+	}
+}
+
+// TestTwoOrdersOfOneReceipt is what two concurrent calls can leave behind: the paid one counts.
+func TestTwoOrdersOfOneReceipt(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	older := order(t, client)
+	srv.Fail(razorpaytest.Fault{Status: 200, Body: `{"entity":"collection","count":0,"items":[]}`}.On(listOrders))
+	newer := order(t, client)
+	require.NotEqual(t, older.ID, newer.ID)
+	found, err := client.OrderByReceipt(t.Context(), older.Receipt)
+	require.NoError(t, err)
+	require.Equal(t, newer.ID, found.ID, "the newest, as long as none is paid")
+	pay(t, srv, older)
+	require.Equal(t, older.ID, order(t, client).ID)
+}
+
 func TestAutoCapture(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{ManualCapture: true}, func(c *razorpay.Config) { c.AutoCapture = true })

@@ -33,7 +33,7 @@
 // parsed. The key id may be seen by everybody.
 //
 // Razorpay's webhooks come from published addresses; a firewall may check them
-// in addition: https://razorpay.com/docs/webhooks/faqs
+// in addition: https://razorpay.com/docs/webhooks/
 //
 // # Testing
 //

@@ -159,6 +159,41 @@ func TestCallAgain(t *testing.T) {
 	requireOnce(t, srv)
 }
 
+// TestReceiptTaken is an account that keeps receipts apart by itself, and another
+// call that was faster: Razorpay refuses, and the order that there is gets found.
+func TestReceiptTaken(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	taken := razorpaytest.Refused(400, "Order receipt should be unique.").On(postOrder)
+	faster := taken
+	faster.Commit = true
+	srv.Fail(faster)
+	order(t, client)
+	requireOnce(t, srv)
+
+	srv.Fail(taken)
+	_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_taken"})
+	require.ErrorIs(t, err, payments.ErrIdempotencyConflict, "taken, but by nothing that can be found")
+}
+
+// TestSilentConflict: the answer is about an order or refund of another amount than was asked for.
+func TestSilentConflict(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	reply := func(body string) razorpaytest.Fault {
+		return razorpaytest.Fault{Status: 200, Header: map[string][]string{"Content-Type": {"application/json"}}, Body: body}
+	}
+	srv.Fail(reply(`{"id":"order_1","amount":99,"currency":"INR"}`).On(postOrder))
+	_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
+	srv.Fail(reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`).On(postRefund))
+	_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
+	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
+	srv.Fail(reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`).On(postCapture))
+	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
+	require.ErrorIs(t, err, payments.ErrAmbiguous, "captured, it says, and is not")
+}
+
 // TestUniqueReceipt lets Razorpay itself keep receipts apart: a lost answer is simply asked for again.
 func TestUniqueReceipt(t *testing.T) {
 	t.Parallel()
