@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -361,13 +362,48 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, in, "127.0.0.1:0", slog.New(slog.DiscardHandler)) }()
+	go func() { done <- serve(ctx, in, "127.0.0.1:0", "", slog.New(slog.DiscardHandler)) }()
 	line := make([]byte, 200)
 	n, err := out.Read(line)
 	require.NoError(t, err)
 	require.Contains(t, string(line[:n]), "The hospital is open: http://127.0.0.1:")
 	cancel()
 	require.NoError(t, <-done)
+}
+
+// The doctor connects; the process ends; the next one makes a meeting without asking again.
+func TestConnectionsOutliveARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens.db")
+	for run := range 2 {
+		tokens, closeTokens, err := openTokens(t.Context(), path)
+		require.NoError(t, err)
+		s, err := open("127.0.0.1:0", tokens, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		w := &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: asha}
+		if run == 0 {
+			for provider, authorize := range map[string]func(string) (string, error){"google": s.world.google.Authorize, "zoom": s.world.zoom.Authorize} {
+				_, err := w.connect(provider, authorize)
+				require.NoError(t, err)
+			}
+		} else {
+			s.world.zoom.ExpireTokens() // it was a long night
+			for _, provider := range []string{"google", "zoom"} {
+				_, err := w.book(provider, "en")
+				require.NoError(t, err)
+				_, err = w.pay()
+				require.NoError(t, err)
+				_, err = w.meeting(provider)
+				require.NoError(t, err)
+			}
+		}
+		require.NoError(t, w.close())
+		require.NoError(t, closeTokens())
+	}
+	for _, name := range []string{path, path + ".key"} {
+		data, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NotContains(t, string(data), "ya29.", "a token lies in clear")
+	}
 }
 
 // In a real browser: needs Chromium, node and the npm package playwright-core.

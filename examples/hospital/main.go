@@ -26,6 +26,7 @@ import (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:3001", "loopback address to listen on")
+	path := flag.String("tokens", "", "SQLite file that keeps the doctor's connections across restarts; without it they are in memory")
 	check := flag.Bool("check", false, "walk a visit through real HTTP, print what is seen, and exit non-zero if anything is not so")
 	verbose := flag.Bool("v", false, "log what the SDK logs")
 	flag.Parse()
@@ -40,7 +41,7 @@ func main() {
 	if *check {
 		err = runCheck(ctx, os.Stdout, log)
 	} else {
-		err = serve(ctx, os.Stdout, *addr, log)
+		err = serve(ctx, os.Stdout, *addr, *path, log)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hospital:", err)
@@ -49,14 +50,18 @@ func main() {
 }
 
 // serve runs the hospital until ctx ends.
-func serve(ctx context.Context, out io.Writer, addr string, log *slog.Logger) error {
-	site, err := open(addr, store.NewMemory(), log)
+func serve(ctx context.Context, out io.Writer, addr, path string, log *slog.Logger) error {
+	tokens, closeTokens, err := openTokens(ctx, path)
 	if err != nil {
 		return err
 	}
+	site, err := open(addr, tokens, log)
+	if err != nil {
+		return errors.Join(err, closeTokens())
+	}
 	fmt.Fprintf(out, "The hospital is open: %s\nStop it with Ctrl-C.\n", site.base)
 	<-ctx.Done()
-	return site.Close()
+	return errors.Join(site.Close(), closeTokens())
 }
 
 // site is a hospital that listens, with its providers.
@@ -75,6 +80,11 @@ func open(addr string, tokens store.TokenStore, log *slog.Logger) (*site, error)
 	base := "http://" + listener.Addr().String()
 	world, err := startProviders(base)
 	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	err = world.remember(context.Background(), tokens)
+	if err != nil {
+		world.Close()
 		return nil, errors.Join(err, listener.Close())
 	}
 	h, err := newHospital(base, world, tokens, log)

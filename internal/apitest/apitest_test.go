@@ -84,3 +84,54 @@ type T struct { A int // contains filtered or unexported fields }
 var E
 `, got)
 }
+
+func TestEveryNameIsDocumented(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range public(t) {
+		missing, err := apitest.Undocumented(filepath.Join("../..", pkg))
+		require.NoError(t, err)
+		require.Empty(t, missing, pkg)
+	}
+}
+
+func TestEveryPackageHasAnExample(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range public(t) {
+		found, err := apitest.Examples(filepath.Join("../..", pkg))
+		require.NoError(t, err)
+		require.NotEmpty(t, found, "%s has no Example with an Output", pkg)
+	}
+}
+
+func TestUndocumented(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.go"), []byte(`package a
+type Bare struct{}
+// Doc.
+type Told struct{}
+func (Told) Do() {}
+func (Told) Error() string { return "" }
+func (hidden) Do() {}
+type hidden struct{}
+// All of them.
+const ( A = 1; B = 2 )
+var C = 1
+var D = 1 // beside it
+func F() {}
+`), 0o600))
+	missing, err := apitest.Undocumented(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Bare", "C", "F", "Told.Do", "package"}, missing)
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a_test.go"), []byte(`package a
+func Example() {
+	// Output: x
+}
+func ExampleF() { // no output: it only compiles
+}
+`), 0o600))
+	found, err := apitest.Examples(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Example"}, found)
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	_ "github.com/ncruces/go-sqlite3/driver" // SQLite in Go, without cgo
+
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/sqlstore"
+)
+
+// openTokens returns the store for the doctors' tokens: SQLite at path, sealed, or memory if
+// path is empty. The key lies beside the file, which is good enough to show a restart; a hospital keeps
+// it where the database is not.
+func openTokens(ctx context.Context, path string) (store.TokenStore, func() error, error) {
+	if path == "" {
+		return store.NewMemory(), func() error { return nil }, nil
+	}
+	key, err := sealingKey(path + ".key")
+	if err != nil {
+		return nil, nil, fmt.Errorf("key for tokens: %w", err)
+	}
+	ring, err := store.NewKeyring(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(path)+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := db.ExecContext(ctx, sqlstore.Schema(sqlstore.SQLite, "")); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("tokens: %w", err), db.Close())
+	}
+	table, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return store.SealedStrict(table, ring), db.Close, nil
+}
+
+// sealingKey reads the key, or makes one the first time.
+func sealingKey(path string) (store.Secret, error) {
+	text, err := os.ReadFile(path)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return store.NewSecret(string(text)), err
+	}
+	random := make([]byte, 32)
+	if _, err := rand.Read(random); err != nil {
+		return store.Secret{}, err
+	}
+	encoded := base64.StdEncoding.EncodeToString(random)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return store.Secret{}, err
+	}
+	_, err = file.WriteString(encoded)
+	return store.NewSecret(encoded), errors.Join(err, file.Sync(), file.Close())
+}
+
+// remember tells the local Google and Zoom of the tokens that they issued before a restart. The
+// real ones remember by themselves.
+func (p *providers) remember(ctx context.Context, tokens store.TokenStore) error {
+	lister, ok := tokens.(store.Lister)
+	if !ok {
+		return nil
+	}
+	for rec, err := range lister.List(ctx, store.Filter{}) {
+		if err != nil {
+			return fmt.Errorf("tokens: %w", err)
+		}
+		switch rec.Key.Provider {
+		case "google":
+			p.google.Restore(rec.Token)
+		case "zoom":
+			p.zoom.Restore(rec.Token)
+		}
+	}
+	return nil
+}
