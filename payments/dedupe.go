@@ -18,6 +18,7 @@ import (
 // An implementation is safe for concurrent use and its Claim is atomic over all
 // keys: a unique insert in a database, SETNX in Redis. A host with more than one
 // process needs one that they share; [MemoryDeduper] is for a single process.
+// paymentstest.RunDeduper checks one.
 type Deduper interface {
 	// Claim takes all keys for the length of lease, or none of them. The state
 	// says which: ClaimDone if any key is completed, else ClaimInFlight if

@@ -11,5 +11,6 @@
 //	gateway.FailNext(paymentstest.Refund, payments.ErrUnavailable)
 //
 // [Run] checks any gateway against the contract of package payments, clause by
-// clause. For Razorpay over real HTTP see package razorpaytest.
+// clause, and [RunDeduper] any payments.Deduper: a host with more than one
+// process writes one on its database. For Razorpay over real HTTP see package razorpaytest.
 package paymentstest

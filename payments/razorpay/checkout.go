@@ -2,7 +2,6 @@ package razorpay
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -135,10 +134,8 @@ func (e *CheckoutFailure) Error() string {
 	return "razorpay: checkout failed"
 }
 
-// Is ties the failure to payments.ErrPaymentIncomplete and ErrConflict.
-func (e *CheckoutFailure) Is(target error) bool {
-	return errors.Is(payments.ErrPaymentIncomplete, target)
-}
+// Unwrap returns payments.ErrPaymentIncomplete, which is also ErrConflict.
+func (e *CheckoutFailure) Unwrap() error { return payments.ErrPaymentIncomplete }
 
 // Format prints Error(), whatever the verb.
 func (e *CheckoutFailure) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
