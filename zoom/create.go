@@ -23,7 +23,8 @@ import (
 // the request, the error is meet.ErrConflict with its Error.MeetingID: use Update to move it.
 //
 // If Zoom makes the meeting at another time, or with a less safe setting, it is cancelled and the
-// error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. A doctor's calls
+// error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. The account's administrator
+// must unlock the setting then, or the host accept it in Config.AcceptLocked. A doctor's calls
 // with the same Key wait for each other. If the error is meet.ErrAmbiguous, call again.
 //
 // Request.Attendees must be empty: Zoom invites nobody. Beside the request that makes the meeting,
@@ -62,8 +63,9 @@ func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*
 
 // create makes the meeting, and finds out what happened if Zoom's answer is lost.
 func (s *session) create(ctx context.Context, mark string, req meet.Request) (*meeting, error) {
-	passcode := newPasscode()
-	made, err := s.post(ctx, mark, passcode, req)
+	code := newPasscode()
+	posted, err := s.post(ctx, mark, code, req)
+	made := posted
 	switch {
 	case errors.Is(err, meet.ErrAmbiguous):
 		if made = s.lookAfter(ctx, mark); made == nil {
@@ -72,9 +74,10 @@ func (s *session) create(ctx context.Context, mark string, req meet.Request) (*m
 	case err != nil:
 		return nil, err
 	default:
-		made = s.oldest(ctx, mark, made)
+		made = s.oldest(ctx, mark, posted)
 	}
-	if made.Password == nil || *made.Password != passcode { // another process was first, or the account sets its own
+	ours := posted != nil && posted.ID == made.ID || made.Password != nil && *made.Password == code
+	if !ours { // another process was first
 		return made, s.accept(made, req)
 	}
 	fields := append(made.misplaced(req, time.Now()), s.overridden(made)...)
@@ -91,9 +94,9 @@ func (s *session) create(ctx context.Context, mark string, req meet.Request) (*m
 // post sends the one request that makes a meeting. The transport repeats it only if it
 // surely was not taken. It must never carry an idempotency header: Zoom ignores those,
 // and the transport would believe them.
-func (s *session) post(ctx context.Context, mark, passcode string, req meet.Request) (*meeting, error) {
+func (s *session) post(ctx context.Context, mark, code string, req meet.Request) (*meeting, error) {
 	body := newMeeting{
-		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: passcode, Settings: s.settings,
+		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: code, Settings: s.settings,
 	}
 	return s.meeting(ctx, rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}, true)
 }

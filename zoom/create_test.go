@@ -311,7 +311,8 @@ func TestLockedSettings(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{Locked: locked})
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.ErrorIs(t, err, zoom.ErrMismatch)
-		require.ErrorIs(t, err, meet.ErrConflict)
+		require.ErrorIs(t, err, meet.ErrForbidden)
+		require.NotErrorIs(t, err, meet.ErrConflict)
 		require.Equal(t, []string{"settings.waiting_room", "settings.auto_recording"}, zoomError(t, err).Fields)
 		require.Empty(t, zoomError(t, err).MeetingID)
 		require.Empty(t, c.live())
@@ -323,6 +324,26 @@ func TestLockedSettings(t *testing.T) {
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.ErrorIs(t, err, zoom.ErrMismatch)
 		require.Equal(t, fmt.Sprint(c.live()[0].ID), zoomError(t, err).MeetingID)
+	})
+	t.Run("may be safer", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{Locked: map[string]any{"encryption_type": "e2ee", "waiting_room": true}}, func(cfg *zoom.Config) {
+			cfg.Settings = map[string]any{"waiting_room": false}
+		})
+		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.NoError(t, err)
+	})
+	t.Run("are noticed later too", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.NoError(t, err)
+		c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Settings["join_before_host"], m.Password = true, "" })
+		_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.ErrorIs(t, err, zoom.ErrMismatch)
+		require.Equal(t, []string{"settings.join_before_host", "password"}, zoomError(t, err).Fields)
+		require.Equal(t, m.ID, zoomError(t, err).MeetingID)
+		require.Len(t, c.live(), 1, "patients have its link")
 	})
 	t.Run("can be accepted", func(t *testing.T) {
 		t.Parallel()
@@ -363,6 +384,22 @@ func TestWrongStartIsCancelled(t *testing.T) {
 	require.ErrorIs(t, err, zoom.ErrMismatch)
 	require.Equal(t, []string{"start_time"}, zoomError(t, err).Fields)
 	require.Len(t, c.fake.Meetings(), 1)
+	require.Empty(t, c.live())
+}
+
+// An account that has no passcodes drops ours.
+func TestNoPasscodeIsCancelled(t *testing.T) {
+	t.Parallel()
+	drop := roundTrip(func(req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/meetings") {
+			req.Body, req.GetBody, req.ContentLength = replaced(req, `"password"`, `"dropped"`)
+		}
+		return http.DefaultTransport.RoundTrip(req)
+	})
+	c := newClinic(t, zoomtest.Config{}, func(cfg *zoom.Config) { cfg.HTTPClient = &http.Client{Transport: drop} })
+	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.ErrorIs(t, err, zoom.ErrMismatch)
+	require.Equal(t, []string{"password"}, zoomError(t, err).Fields)
 	require.Empty(t, c.live())
 }
 

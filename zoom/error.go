@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,8 +21,8 @@ var (
 	// meet.ErrRateLimited; Error.RetryAfter says how long. Nothing happened.
 	// See https://developers.zoom.us/docs/api/rate-limits/.
 	ErrDailyLimit = errors.New("daily limit reached")
-	// ErrMismatch means that Zoom made the meeting otherwise than it was asked to: another time, or
-	// a setting that the account has locked. Error.Fields names what. It comes with meet.ErrConflict.
+	// ErrMismatch means that Zoom made the meeting otherwise than it was asked to; Error.Fields names in
+	// what. For a time it comes with meet.ErrConflict, for a setting that the account has locked with meet.ErrForbidden.
 	ErrMismatch = errors.New("not as requested")
 )
 
@@ -122,7 +123,7 @@ func sourceError(op string, err error) *Error {
 // kinds returns what the answer means to a caller.
 func kinds(answer *rest.Error, said failure, write bool) []error {
 	switch {
-	case answer.Status == 429 && said.daily():
+	case answer.Status == 429 && said.daily(answer.Header):
 		return []error{meet.ErrRateLimited, ErrDailyLimit}
 	case answer.Status == 0 || answer.Status == 429 || answer.Status >= 500:
 		return []error{answer.Kind(write)}
@@ -165,10 +166,10 @@ func readFailure(body []byte) failure {
 	return said
 }
 
-// daily tells a limit of the day from one of the second. Only the message does: the headers of the
-// former may speak of another limit.
-func (f failure) daily() bool {
-	return strings.Contains(strings.ToLower(f.Message), "daily rate limit")
+// daily tells a limit of the day from one of the second. The limit of a doctor's meetings can be
+// told by its message alone: its headers may speak of another one.
+func (f failure) daily(header http.Header) bool {
+	return strings.EqualFold(header.Get("X-Ratelimit-Type"), "Daily-limit") || strings.Contains(strings.ToLower(f.Message), "daily rate limit")
 }
 
 var (

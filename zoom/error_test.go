@@ -20,11 +20,11 @@ func TestNewNamesEverything(t *testing.T) {
 	t.Parallel()
 	_, err := zoom.New(zoom.Config{
 		Endpoints: zoom.Endpoints{Authorize: "http://zoom.example", Token: "ftp://x", Revoke: "http://zoom.example", API: "nowhere"},
-		Settings:  map[string]any{"x": make(chan int)},
+		Settings:  map[string]any{"x": make(chan int)}, AcceptLocked: []string{"waiting_room", "waitingroom"},
 	})
 	require.ErrorIs(t, err, meet.ErrInvalid)
 	for _, field := range []string{
-		"ClientID", "ClientSecret", "RedirectURL", "Tokens", "Endpoints.Authorize", "Endpoints.Token", "Endpoints.Revoke", "Endpoints.API", "Settings",
+		"ClientID", "ClientSecret", "RedirectURL", "Tokens", "Endpoints.Authorize", "Endpoints.Token", "Endpoints.Revoke", "Endpoints.API", "Settings", "AcceptLocked[1]",
 	} {
 		require.ErrorContains(t, err, field+" ")
 	}
@@ -113,6 +113,14 @@ func TestDailyLimit(t *testing.T) {
 		_, err := c.Get(t.Context(), doctor, "82000000001")
 		require.ErrorIs(t, err, zoom.ErrDailyLimit)
 		require.InDelta(t, 5*time.Hour, zoomError(t, err).RetryAfter, float64(time.Minute))
+	})
+	t.Run("told by its header", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		c.fake.FailNext(zoomtest.OpGet, 429, `<Error/>`, "X-RateLimit-Type", "Daily-limit")
+		_, err := c.Get(t.Context(), doctor, "82000000001")
+		requireDailyLimit(t, err)
+		require.Len(t, c.fake.Requests(zoomtest.OpGet), 1)
 	})
 	t.Run("of the second is waited for", func(t *testing.T) {
 		t.Parallel()

@@ -22,7 +22,7 @@ func (d *dailyLimit) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	begin, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	resp.Body = readCloser{io.MultiReader(bytes.NewReader(begin), failed{err}, resp.Body), resp.Body}
-	if !readFailure(begin).daily() {
+	if !readFailure(begin).daily(resp.Header) {
 		return resp, nil
 	}
 	now := time.Now()

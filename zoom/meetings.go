@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,7 +189,11 @@ func isMeetingID(id string) bool { return len(id) <= 19 && strings.Trim(id, "012
 
 // mismatch is the error about a meeting that exists, but otherwise than asked for.
 func (s *session) mismatch(m *meeting, fields []string) *Error {
-	return &Error{Op: s.op, Fields: fields, MeetingID: m.id(), kinds: []error{ErrMismatch, meet.ErrConflict}}
+	kind := meet.ErrConflict
+	if !slices.Contains(fields, "start_time") && !slices.Contains(fields, "duration") { // the account does not allow it
+		kind = meet.ErrForbidden
+	}
+	return &Error{Op: s.op, Fields: fields, MeetingID: m.id(), kinds: []error{ErrMismatch, kind}}
 }
 
 // hidden keeps the text of a cause whose kind would contradict the one above it. That

@@ -53,28 +53,56 @@ func mergedSettings(own map[string]any) (map[string]any, error) {
 	return settings, json.Unmarshal(encoded, &settings)
 }
 
-// guarded are the settings without which a meeting must not be given to a patient.
-var guarded = []string{
-	"waiting_room", "join_before_host", "use_pmi", "auto_recording",
-	"auto_start_meeting_summary", "auto_start_ai_companion_questions", "encryption_type",
+// guarded are the settings without which a meeting must not be given to a patient, and the
+// safest value of each.
+var guarded = []struct {
+	name   string
+	safest any
+}{
+	{"waiting_room", true},
+	{"join_before_host", false},
+	{"use_pmi", false},
+	{"auto_recording", "none"},
+	{"auto_start_meeting_summary", false},
+	{"auto_start_ai_companion_questions", false},
+	{"encryption_type", "e2ee"},
 }
 
-// overridden names the guarded settings that Zoom has set otherwise than asked. What Zoom
-// does not tell passes.
-func (c *Client) overridden(m *meeting) []string {
-	var fields []string
-	for _, name := range guarded {
-		want, asked := c.settings[name]
-		got, told := m.Settings[name]
-		if asked && told && !reflect.DeepEqual(got, want) && !slices.Contains(c.cfg.AcceptLocked, name) {
-			fields = append(fields, "settings."+name)
+// passcode is what AcceptLocked calls a meeting without one.
+const passcode = "password"
+
+func isGuarded(name string) bool {
+	if name == passcode {
+		return true
+	}
+	for _, setting := range guarded {
+		if setting.name == name {
+			return true
 		}
 	}
-	if m.Password != nil && *m.Password == "" && !slices.Contains(c.cfg.AcceptLocked, "password") {
-		fields = append(fields, "password")
+	return false
+}
+
+// overridden names what Zoom has made less safe than asked. What Zoom does not tell passes.
+func (c *Client) overridden(m *meeting) []string {
+	var fields []string
+	accepted := func(name string) bool { return slices.Contains(c.cfg.AcceptLocked, name) }
+	for _, setting := range guarded {
+		want, asked := c.settings[setting.name]
+		got, told := m.Settings[setting.name]
+		same := !asked || !told || got == setting.safest || reflect.DeepEqual(got, want)
+		if !same && !accepted(setting.name) {
+			fields = append(fields, settingsPrefix+setting.name)
+		}
+	}
+	if m.Password != nil && *m.Password == "" && !accepted(passcode) {
+		fields = append(fields, passcode)
 	}
 	return fields
 }
+
+// settingsPrefix is how Zoom spells a setting's path.
+const settingsPrefix = "settings."
 
 // The characters of a passcode, without those that look alike. Accounts can demand one of each kind.
 const (

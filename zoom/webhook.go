@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +67,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	if err := p.Err("zoom: webhook"); err != nil {
 		return nil, err
 	}
+	cfg.Secrets = slices.Clone(cfg.Secrets)
 	if cfg.Tolerance == 0 {
 		cfg.Tolerance = webhookTolerance
 	}

@@ -2,9 +2,11 @@ package zoom
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,8 +76,9 @@ type Config struct {
 	// {"encryption_type": "e2ee"}. A nil value leaves a default out. They are copied.
 	// See https://developers.zoom.us/docs/api/meetings/ under "Create a meeting".
 	Settings map[string]any
-	// AcceptLocked names settings that the account may decide otherwise: "waiting_room". If empty,
-	// a meeting that is less safe than asked for is cancelled, and Create returns ErrMismatch.
+	// AcceptLocked names what the account may make less safe than asked: "waiting_room", "join_before_host", "use_pmi",
+	// "auto_recording", "auto_start_meeting_summary", "auto_start_ai_companion_questions", "encryption_type", and
+	// "password" for no passcode. If empty, such a meeting is cancelled, and Create returns ErrMismatch.
 	AcceptLocked []string
 	// MarkerKey keys the hash of the request's Key in a meeting's agenda. It must stay the same for as long
 	// as meetings live, and be the same in all processes. If zero, ClientID is used:
@@ -95,6 +98,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.Endpoints = c.Endpoints.withDefaults()
+	c.Scopes, c.AcceptLocked = slices.Clone(c.Scopes), slices.Clone(c.AcceptLocked)
 	if c.Scopes == nil {
 		c.Scopes = DefaultScopes()
 	}
@@ -123,6 +127,9 @@ func (c Config) validate(provider store.Provider) error {
 	p.Check(secureURL(c.Endpoints.API), "Endpoints.API", "is not an https address (http is for loopback only)")
 	_, err := mergedSettings(c.Settings)
 	p.Check(err == nil, "Settings", "cannot be written as JSON")
+	for i, name := range c.AcceptLocked {
+		p.Check(isGuarded(name), fmt.Sprintf("AcceptLocked[%d]", i), "is no setting that is checked")
+	}
 	return p.Err("zoom")
 }
 
