@@ -41,7 +41,8 @@ type PaymentGateway interface {
 
 	// Refund gives money back. The same IdempotencyKey gives the same refund;
 	// with another amount it is ErrIdempotencyConflict. Nothing left is
-	// ErrAlreadyRefunded. A pending refund is a success: money arrives later.
+	// ErrAlreadyRefunded. A pending refund is a success: money arrives later, or
+	// EventRefundFailed tells that it did not; then a new key makes a new refund.
 	Refund(ctx context.Context, req RefundRequest) (*Refund, error)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -138,6 +139,39 @@ func TestVisit(t *testing.T) {
 	status, page = b.get(address)
 	require.Equal(t, http.StatusBadRequest, status, "a paid order cannot be paid again")
 	require.Contains(t, page, "Order already paid")
+}
+
+// TestPendingRefund: money that is promised, and then does not arrive.
+func TestPendingRefund(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{PendingRefunds: true})
+	c := pay(t, srv, order(t, client))
+	req := payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"}
+	refund, err := client.Refund(t.Context(), req)
+	require.NoError(t, err)
+	require.Equal(t, payments.RefundPending, refund.Status)
+	require.NoError(t, srv.SettleRefund(refund.ID, false))
+	require.Error(t, srv.SettleRefund(refund.ID, true), "it is settled")
+	require.Error(t, srv.SettleRefund("rfnd_x", true))
+
+	events := srv.Events()
+	last := events[len(events)-1]
+	h := http.Header{"X-Razorpay-Signature": {signature.Hex([]byte(srv.WebhookSecret().Reveal()), last.Body)}}
+	e, err := client.ParseWebhook(h, last.Body)
+	require.NoError(t, err)
+	require.Equal(t, "refund:"+refund.ID+":failed", e.BusinessKey())
+	require.True(t, refund.Status.CanBecome(e.Refund.Status))
+
+	same, err := client.Refund(t.Context(), req)
+	require.NoError(t, err)
+	require.Equal(t, payments.RefundFailed, same.Status, "the same key is the same refund")
+	req.IdempotencyKey = "cancel_0001_again"
+	second, err := client.Refund(t.Context(), req)
+	require.NoError(t, err)
+	require.NoError(t, srv.SettleRefund(second.ID, true))
+	p, err := client.Payment(t.Context(), c.PaymentID)
+	require.NoError(t, err)
+	require.Equal(t, payments.INR(50000), p.Refunded)
 }
 
 func TestCheckoutOptions(t *testing.T) {

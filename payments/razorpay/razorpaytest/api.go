@@ -2,7 +2,6 @@ package razorpaytest
 
 import (
 	"cmp"
-	"crypto/subtle"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -16,50 +15,54 @@ import (
 
 // handle carries out one request of the API. It holds the lock.
 func (s *Server) handle(r *http.Request, params object) (object, *Refusal) {
-	id, secret, _ := r.BasicAuth()
-	if subtle.ConstantTimeCompare([]byte(id), []byte(s.cfg.KeyID))&subtle.ConstantTimeCompare([]byte(secret), []byte(s.cfg.KeySecret.Reveal())) != 1 {
+	if !s.authentic(r) {
 		return nil, &Refusal{Status: http.StatusUnauthorized, Code: "BAD_REQUEST_ERROR", Description: "Authentication failed", Source: "NA", Step: "NA", Reason: "NA"}
 	}
-	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	at := func(n int) string {
-		if n < len(path) {
-			return path[n]
-		}
-		return ""
-	}
-	route := r.Method + " " + at(1) + strings.Repeat("/:id", min(max(len(path)-2, 0), 1))
-	if len(path) > 3 {
-		route += "/" + strings.Join(path[3:], "/")
-	}
-	if at(0) != "v1" {
-		route = ""
-	}
+	route, id := routeOf(r)
 	switch route {
 	case "POST orders":
 		return s.createOrder(params)
 	case "GET orders":
 		return s.listOrders(r)
 	case "GET orders/:id":
-		return s.withOrder(at(2), func(o *order) (object, *Refusal) { return o.doc(), nil })
+		return s.withOrder(id, func(o *order) (object, *Refusal) { return o.doc(), nil })
 	case "GET orders/:id/payments":
-		return s.withOrder(at(2), func(o *order) (object, *Refusal) { return s.paymentsOf(o), nil })
+		return s.withOrder(id, func(o *order) (object, *Refusal) { return s.paymentsOf(o), nil })
 	case "GET payments/:id":
-		return s.withPayment(at(2), func(p *payment) (object, *Refusal) { return p.doc(), nil })
+		return s.withPayment(id, func(p *payment) (object, *Refusal) { return p.doc(), nil })
 	case "POST payments/:id/capture":
-		return s.withPayment(at(2), func(p *payment) (object, *Refusal) { return s.capture(p, params) })
+		return s.withPayment(id, func(p *payment) (object, *Refusal) { return s.capture(p, params) })
 	case "POST payments/:id/refund":
-		return s.withPayment(at(2), func(p *payment) (object, *Refusal) { return s.refund(r, p, params) })
+		return s.withPayment(id, func(p *payment) (object, *Refusal) { return s.refund(r, p, params) })
 	case "POST refunds":
 		return s.withPayment(stringOf(params["payment_id"]), func(p *payment) (object, *Refusal) { return s.refund(r, p, params) })
 	case "GET payments/:id/refunds":
-		return s.withPayment(at(2), func(p *payment) (object, *Refusal) { return s.refundsOf(p), nil })
+		return s.withPayment(id, func(p *payment) (object, *Refusal) { return s.refundsOf(p), nil })
 	case "GET refunds/:id":
-		if got, ok := s.refunds[at(2)]; ok {
+		if got, ok := s.refunds[id]; ok {
 			return got.doc(), nil
 		}
-		return nil, missing(at(2), "rfnd")
+		return nil, missing(id, "rfnd")
 	}
 	return nil, refusal(http.StatusNotFound, "The requested URL was not found on the server.", "")
+}
+
+func (s *Server) authentic(r *http.Request) bool {
+	id, secret, _ := r.BasicAuth()
+	return id == s.cfg.KeyID && payments.NewSecret(secret).Equal(s.cfg.KeySecret)
+}
+
+// routeOf turns "GET /v1/orders/order_1/payments/" into "GET orders/:id/payments" and "order_1".
+func routeOf(r *http.Request) (route, id string) {
+	path, ok := strings.CutPrefix(strings.Trim(r.URL.Path, "/"), "v1/")
+	if !ok {
+		return "", ""
+	}
+	parts := strings.Split(path, "/")
+	if len(parts) > 1 {
+		id, parts[1] = parts[1], ":id"
+	}
+	return r.Method + " " + strings.Join(parts, "/"), id
 }
 
 func (s *Server) withOrder(id string, f func(*order) (object, *Refusal)) (object, *Refusal) {
@@ -253,7 +256,7 @@ func (s *Server) giveBack(p *payment, params object) (*refund, *Refusal) {
 	}
 	made := &refund{
 		id: newID("rfnd"), payment: p, amount: amount, notes: notes, receipt: orNull(stringOf(params["receipt"])),
-		speed: cmp.Or(stringOf(params["speed"]), "normal"), created: now(),
+		speed: cmp.Or(stringOf(params["speed"]), "normal"), status: "pending", created: now(),
 	}
 	if made.speed == "optimum" {
 		made.speed = "instant"
@@ -263,7 +266,9 @@ func (s *Server) giveBack(p *payment, params object) (*refund, *Refusal) {
 		p.status = "refunded"
 	}
 	s.emit("refund.created", object{"refund": made, "payment": p})
-	s.emit("refund.processed", object{"refund": made, "payment": p})
+	if !s.cfg.PendingRefunds {
+		s.settle(made, "processed")
+	}
 	return made, nil
 }
 

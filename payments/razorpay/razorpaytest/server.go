@@ -34,6 +34,8 @@ type Config struct {
 	// UniqueReceipt gives the account the feature of that name: one receipt, one order,
 	// if an order asks for it. Without it such an order is refused.
 	UniqueReceipt bool
+	// PendingRefunds leaves refunds pending until Server.SettleRefund.
+	PendingRefunds bool
 	// MaxAmount is the most that one order may be, in the smallest unit. If 0, DefaultMaxAmount.
 	MaxAmount int64
 }

@@ -27,12 +27,12 @@ type payment struct {
 }
 
 type refund struct {
-	id, speed string
-	payment   *payment
-	amount    int64
-	notes     map[string]string
-	receipt   any
-	created   int64
+	id, speed, status string
+	payment           *payment
+	amount            int64
+	notes             map[string]string
+	receipt           any
+	created           int64
 }
 
 // refundRecord is what an idempotency key was used for.
@@ -88,7 +88,7 @@ func (r *refund) doc() object {
 	return object{
 		"id": r.id, "entity": "refund", "amount": r.amount, "currency": r.payment.currency, "payment_id": r.payment.id,
 		"notes": notesDoc(r.notes), "receipt": r.receipt, "acquirer_data": object{"arn": nil}, "created_at": r.created,
-		"batch_id": nil, "status": "processed", "speed_processed": r.speed, "speed_requested": r.speed,
+		"batch_id": nil, "status": r.status, "speed_processed": r.speed, "speed_requested": r.speed,
 	}
 }
 
@@ -199,6 +199,32 @@ func (s *Server) take(p *payment) {
 	p.order.status, p.order.paid = "paid", p.amount
 	s.emit("payment.captured", object{"payment": p})
 	s.emit("order.paid", object{"payment": p, "order": p.order})
+}
+
+// SettleRefund ends a pending refund (see Config.PendingRefunds): processed, or
+// failed, which gives the money back to the hospital and not to the patient.
+func (s *Server) SettleRefund(refundID string, processed bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made, ok := s.refunds[refundID]
+	switch {
+	case !ok:
+		return notFound()
+	case made.status != "pending":
+		return refusal(400, "The refund is not pending", "")
+	case processed:
+		s.settle(made, "processed")
+	default:
+		made.payment.refunded -= made.amount
+		made.payment.status = "captured"
+		s.settle(made, "failed")
+	}
+	return nil
+}
+
+func (s *Server) settle(made *refund, status string) {
+	made.status = status
+	s.emit("refund."+status, object{"refund": made, "payment": made.payment})
 }
 
 func (s *Server) paid(p *payment) Paid {
