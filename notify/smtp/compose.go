@@ -163,15 +163,7 @@ func plain(text string) bool {
 			return false
 		}
 	}
-	if strings.Contains(text, "=?") || strings.Contains(text, "  ") || strings.TrimSpace(text) != text {
-		return false
-	}
-	for word := range strings.SplitSeq(text, " ") {
-		if len(word) > 60 {
-			return false
-		}
-	}
-	return true
+	return !strings.Contains(text, "=?") && !strings.Contains(text, "  ") && strings.TrimSpace(text) == text
 }
 
 // encodeWords writes text as encoded words (RFC 2047) of whole runes, each at

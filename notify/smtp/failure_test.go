@@ -110,7 +110,7 @@ func TestHanging(t *testing.T) {
 		{stage: "final", ambiguous: true, edit: func(cfg *smtp.Config) { cfg.DisableChunking = true }},
 		{stage: "mail", edit: func(cfg *smtp.Config) { cfg.DisablePipelining = true }},
 	}
-	const patience = 150 * time.Millisecond
+	const patience = 300 * time.Millisecond
 	ways := map[string]struct {
 		ctx  func(context.Context) (context.Context, context.CancelFunc)
 		want error
@@ -165,8 +165,10 @@ func TestHanging(t *testing.T) {
 					late = min(late, time.Since(*hung))
 				}
 				require.ErrorIs(t, err, how.want)
-				require.Equal(t, p.ambiguous, errors.Is(err, notify.ErrAmbiguous), "%v", err)
-				require.Equal(t, !p.ambiguous, errors.Is(err, notify.ErrUnavailable), "%v", err)
+				require.NotEqual(t, errors.Is(err, notify.ErrAmbiguous), errors.Is(err, notify.ErrUnavailable))
+				if reached.Load() != nil { // on a busy machine the context may have ended on the way
+					require.Equal(t, p.ambiguous, errors.Is(err, notify.ErrAmbiguous), "%v", err)
+				}
 				require.Less(t, late, 2*time.Second)
 			})
 		}
@@ -295,6 +297,33 @@ func TestNextMessageAfterRefusal(t *testing.T) {
 	}
 }
 
+func TestRefusalIsFollowedByReset(t *testing.T) {
+	t.Parallel()
+	for _, stage := range []string{"rcpt", "data", "final"} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			var refusals atomic.Int32
+			server := startRaw(t, func(s *rawServer) { // without PIPELINING and CHUNKING, and strict about nested MAIL
+				s.extensions = nil
+				s.script = func(_ int, at string) string {
+					if at == stage && refusals.Add(1) <= 2 { // "final" is asked for twice
+						return "451 4.3.0 later"
+					}
+					return ""
+				}
+			})
+			client := newClient(t, server.addr(), plaintext)
+			var err error
+			for range 3 {
+				_, err = client.Notify(t.Context(), message("reset"))
+			}
+			require.NoError(t, err)
+			require.Equal(t, 1, server.count())
+			require.Contains(t, server.seen(), "RSET")
+		})
+	}
+}
+
 // A server that asks for the message although it refused the recipient gets
 // neither a message nor a dot.
 func TestMessageToNobody(t *testing.T) {
@@ -312,7 +341,9 @@ func TestMessageToNobody(t *testing.T) {
 	_, err := client.Notify(t.Context(), message("nobody"))
 	require.ErrorIs(t, err, notify.ErrRecipient)
 	require.Empty(t, server.messages())
-	_, err = client.Notify(t.Context(), message("somebody"))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a connection still in DATA would hang
+	defer cancel()
+	_, err = client.Notify(ctx, message("somebody"))
 	require.NoError(t, err)
 	require.Equal(t, 2, server.count())
 }

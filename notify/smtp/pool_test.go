@@ -74,6 +74,28 @@ func TestConnectionIsReplaced(t *testing.T) {
 	}
 }
 
+// An answer too many would be taken for the answer to the next message.
+func TestUnaskedAnswer(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(s *rawServer) {
+		s.script = func(conn int, stage string) string {
+			switch {
+			case conn == 0 && stage == "final":
+				return "250 2.0.0 ok\r\n250 2.0.0 and another one"
+			case conn == 1 && stage == "mail":
+				return "550 5.7.1 no"
+			}
+			return ""
+		}
+	})
+	client := newClient(t, server.addr(), plaintext)
+	_, err := client.Notify(t.Context(), message("first"))
+	require.NoError(t, err)
+	_, err = client.Notify(t.Context(), message("second"))
+	require.ErrorIs(t, err, notify.ErrForbidden)
+	require.Equal(t, 2, server.count())
+}
+
 func TestIdleConnectionExpires(t *testing.T) {
 	t.Parallel()
 	server := startRaw(t, func(*rawServer) {})
@@ -196,7 +218,12 @@ func TestCloseCutsOff(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			defer cancel()
 			require.ErrorIs(t, client.Close(ctx), context.DeadlineExceeded)
-			require.ErrorIs(t, <-sent, want)
+			select {
+			case err := <-sent:
+				require.ErrorIs(t, err, want)
+			case <-time.After(5 * time.Second):
+				t.Fatal("the message goes on although the client is closed")
+			}
 		})
 	}
 }

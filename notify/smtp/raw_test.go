@@ -120,6 +120,7 @@ type rawConn struct {
 	nc     net.Conn
 	r      *bufio.Reader
 	secure bool
+	mail   bool // in a transaction
 }
 
 // say answers stage and reports whether the dialogue goes on, and with what code.
@@ -174,7 +175,13 @@ func (c *rawConn) handle(line string) bool {
 	case "AUTH":
 		_, ok = c.say("auth", "235 2.7.0 welcome")
 	case "MAIL":
-		_, ok = c.say("mail", "250 2.1.0 ok")
+		if c.mail {
+			_, ok = c.say("nested", "503 5.5.1 nested MAIL command")
+			break
+		}
+		var code string
+		code, ok = c.say("mail", "250 2.1.0 ok")
+		c.mail = code == "250"
 	case "RCPT":
 		_, ok = c.say("rcpt", "250 2.1.5 ok")
 	case "DATA":
@@ -185,6 +192,7 @@ func (c *rawConn) handle(line string) bool {
 	case "BDAT":
 		ok = c.chunk(rest)
 	case "RSET":
+		c.mail = false
 		_, ok = c.say("rset", "250 2.0.0 reset")
 	case "NOOP":
 		_, ok = c.say("noop", "250 2.0.0 here")
@@ -260,14 +268,14 @@ func (c *rawConn) chunk(rest string) bool {
 }
 
 func (c *rawConn) keep(msg string) bool {
-	code, ok := "", true
 	if reply := c.peek("final"); !strings.HasPrefix(reply, "4") && !strings.HasPrefix(reply, "5") {
 		c.server.mu.Lock()
 		c.server.accepted = append(c.server.accepted, msg)
 		c.server.mu.Unlock()
 	}
-	code, ok = c.say("final", "250 2.0.0 ok queued as 4XYZ")
-	return ok && code != ""
+	_, ok := c.say("final", "250 2.0.0 ok queued as 4XYZ")
+	c.mail = false
+	return ok
 }
 
 func (c *rawConn) peek(stage string) string {
