@@ -1,11 +1,11 @@
 package googlemeet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -124,6 +124,19 @@ func hostile(t *testing.T, handler http.HandlerFunc) *clinic {
 	})
 }
 
+// endless writes until the client has had enough.
+func endless(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		chunk := bytes.Repeat([]byte("x"), 64<<10)
+		for {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}
+}
+
 func TestAnswersThatAreNotTrusted(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -131,9 +144,7 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 		text    string
 		kind    error
 	}{
-		"endless": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(`{"summary":"` + strings.Repeat("x", 2<<20) + `"}`))
-		}, "googlemeet: Get: provider unavailable: answer is longer than 1 MB", meet.ErrUnavailable},
+		"endless": {endless(200), "googlemeet: Get: provider unavailable: answer is longer than 1 MB", meet.ErrUnavailable},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"id":"`))
@@ -142,10 +153,7 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 		"wrong types": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"id":[],"start":"` + canary + `"}`))
 		}, "googlemeet: Get: provider unavailable: answer is not an event", meet.ErrUnavailable},
-		"an endless error": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(404)
-			_, _ = w.Write([]byte(strings.Repeat("x", 2<<20)))
-		}, "googlemeet: Get: 404: not found", meet.ErrNotFound},
+		"an endless error": {endless(404), "googlemeet: Get: 404: not found", meet.ErrNotFound},
 		"an odd reason": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 			_, _ = w.Write([]byte(`{"error":{"errors":[{"reason":"` + canary + ` may not"}],"message":"` + canary + `"}}`))

@@ -52,6 +52,7 @@ func TestWaitingEndsInTime(t *testing.T) {
 		m, err := c.Create(ctx, doctor, request(t, "appt-1"))
 		require.NoError(t, err)
 		require.Equal(t, meet.StatusPending, m.Status)
+		require.LessOrEqual(t, c.fake.Count("get"), 2, "each pause is longer than the one before")
 	})
 	t.Run("when the caller goes", func(t *testing.T) {
 		t.Parallel()

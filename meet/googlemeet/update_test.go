@@ -204,6 +204,18 @@ func TestCancel(t *testing.T) {
 		require.Equal(t, meet.StatusCancelled, got.Status)
 		require.Empty(t, got.JoinURL, "a link to a room that is off is no use to anybody")
 	})
+	t.Run("and then move", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		req := request(t, "appt-1")
+		m := c.create(t, req)
+		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
+		req.Start = req.Start.Add(time.Hour)
+		_, err := c.Update(t.Context(), doctor, m.ID, req)
+		require.ErrorIs(t, err, meet.ErrConflict)
+		require.Equal(t, googlemeet.ReasonCancelled, failure(t, err).Reason)
+		require.Zero(t, c.fake.Count("patch"))
+	})
 	t.Run("guests are told", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
