@@ -190,6 +190,9 @@ func (o *operation) checkQuery(name, text string) []string {
 		if number, err := strconv.ParseFloat(text, 64); err == nil && parameter.Schema.Type == "integer" {
 			value = number
 		}
+		if boolean, err := strconv.ParseBool(text); err == nil && parameter.Schema.Type == "boolean" {
+			value = boolean
+		}
 		return parameter.Schema.check(name, value)
 	}
 	return []string{"Zoom has no parameter " + name}

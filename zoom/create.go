@@ -65,7 +65,7 @@ func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*
 func (s *session) create(ctx context.Context, mark string, req meet.Request) (*meeting, error) {
 	code := newPasscode()
 	posted, err := s.post(ctx, mark, code, req)
-	made := posted
+	var made *meeting
 	switch {
 	case errors.Is(err, meet.ErrAmbiguous):
 		if made = s.lookAfter(ctx, mark); made == nil {

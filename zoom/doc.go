@@ -30,8 +30,8 @@
 //
 // Zoom knows no idempotency keys. Create writes a hash of the request's Key into the agenda and
 // looks for it in the doctor's meetings before it makes one and afterwards, so that a lost
-// answer or a second process leaves one meeting. A doctor who rewrites the agenda in
-// Zoom takes that mark away.
+// answer or a second process leaves one meeting. Where Zoom's list lags behind, two may stand until the
+// next Create with that Key, which keeps the oldest. A doctor who rewrites the agenda in Zoom takes the mark away.
 //
 // # Errors
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -66,8 +67,11 @@ func (s *session) get(ctx context.Context, id string) (*meeting, error) {
 	return s.meeting(ctx, rest.Request{Path: rest.Path("meetings", id)}, false)
 }
 
+// silent keeps Zoom from mailing about a cancellation.
+var silent = url.Values{"schedule_for_reminder": {"false"}, "cancel_meeting_reminder": {"false"}}
+
 func (s *session) delete(ctx context.Context, id string) error {
-	err := s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id)}, nil)
+	err := s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id), Query: silent}, nil)
 	if failed, ok := errors.AsType[*Error](err); ok && failed.Code == 3001 {
 		return nil // gone already
 	}
