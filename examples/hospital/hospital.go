@@ -129,7 +129,7 @@ func (h *hospital) composeMessages() error {
 	}
 	h.closers = append(h.closers, h.mail.Close)
 	h.whatsapp, err = whatsapp.New(whatsapp.Config{
-		PhoneNumberID: h.world.whatsapp.PhoneNumberID(), Token: notify.NewSecret(h.world.whatsapp.Token()),
+		PhoneNumberID: h.world.whatsapp.PhoneNumberID(), Token: h.world.whatsapp.Token(),
 		BaseURL: h.world.whatsapp.URL(), Renderer: words, Logger: h.log,
 	})
 	return err

@@ -94,7 +94,7 @@ func TestCanary(t *testing.T) {
 
 	marked := []string{"Canary", "Patientname", "canary.mail", "9999912345", "mail-password",
 		s.world.google.ClientSecret(), s.world.zoom.ClientSecret().Reveal(), s.world.razorpay.KeySecret().Reveal(),
-		s.world.razorpay.WebhookSecret().Reveal(), s.world.whatsapp.Token()}
+		s.world.razorpay.WebhookSecret().Reveal(), s.world.whatsapp.Token().Reveal()}
 	for provider, authorize := range map[string]func(string) (string, error){"google": s.world.google.Authorize, "zoom": s.world.zoom.Authorize} {
 		_, err := w.connect(provider, authorize)
 		require.NoError(t, err)

@@ -55,6 +55,6 @@ func (p *providers) Close() {
 		p.mail.Close()
 	}
 	if p.whatsapp != nil {
-		_ = p.whatsapp.Close()
+		p.whatsapp.Close()
 	}
 }

@@ -48,7 +48,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 			return err
 		}
 		defer fake.Close()
-		cfg.BaseURL, cfg.PhoneNumberID, cfg.Token = fake.URL(), fake.PhoneNumberID(), notify.NewSecret(fake.Token())
+		cfg.BaseURL, cfg.PhoneNumberID, cfg.Token = fake.URL(), fake.PhoneNumberID(), fake.Token()
 		phone = "+919876543210"
 	}
 	if len(args) > 0 {

@@ -89,7 +89,7 @@ func TestOfficialExamples(t *testing.T) {
 		{Name: "hello_world", Language: "en_US", Body: "Hello"}, {Name: "issue", Language: "en_US", Body: "About {{1}}"},
 	}})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = srv.Close() })
+	t.Cleanup(srv.Close)
 	client := newClient(t, config(srv))
 	for file, call := range map[string]notify.WhatsAppTemplate{
 		"Send-Message-Template-Text": {Name: "issue", Language: "en_US", Body: []string{"text-string"}},

@@ -27,8 +27,8 @@ func Example() {
 	}
 	chat, err := whatsapp.New(whatsapp.Config{
 		PhoneNumberID: srv.PhoneNumberID(),
-		Token:         notify.NewSecret(srv.Token()),
-		AppSecrets:    []notify.Secret{notify.NewSecret(srv.AppSecret())},
+		Token:         srv.Token(),
+		AppSecrets:    []notify.Secret{srv.AppSecret()},
 		Renderer:      words,
 		BaseURL:       srv.URL(),
 	})
@@ -79,7 +79,7 @@ func ExampleError() {
 		panic(err)
 	}
 	defer srv.Close()
-	chat, err := whatsapp.New(whatsapp.Config{PhoneNumberID: srv.PhoneNumberID(), Token: notify.NewSecret(srv.Token()), BaseURL: srv.URL()})
+	chat, err := whatsapp.New(whatsapp.Config{PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), BaseURL: srv.URL()})
 	if err != nil {
 		panic(err)
 	}

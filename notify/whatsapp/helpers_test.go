@@ -33,8 +33,8 @@ func message(key string) notify.Message {
 // config is for a client of srv.
 func config(srv *whatsapptest.Server) whatsapp.Config {
 	return whatsapp.Config{
-		PhoneNumberID: srv.PhoneNumberID(), Token: notify.NewSecret(srv.Token()), BaseURL: srv.URL(),
-		AppSecrets: []notify.Secret{notify.NewSecret(srv.AppSecret())}, VerifyToken: notify.NewSecret("verify-me"), Attempts: 1,
+		PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), BaseURL: srv.URL(),
+		AppSecrets: []notify.Secret{srv.AppSecret()}, VerifyToken: notify.NewSecret("verify-me"), Attempts: 1,
 		HTTPClient: &http.Client{Transport: http.DefaultTransport},
 	}
 }

@@ -4,8 +4,8 @@
 //	chat, err := whatsapp.New(whatsapp.Config{
 //		BaseURL:       srv.URL(),
 //		PhoneNumberID: srv.PhoneNumberID(),
-//		Token:         notify.NewSecret(srv.Token()),
-//		AppSecrets:    []notify.Secret{notify.NewSecret(srv.AppSecret())},
+//		Token:         srv.Token(),
+//		AppSecrets:    []notify.Secret{srv.AppSecret()},
 //		…
 //	})
 //	…

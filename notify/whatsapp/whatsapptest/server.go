@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/telemed-go/telemed/notify"
 )
 
 // Config describes the account that the server stands for. The zero value is ready to use.
@@ -85,7 +87,7 @@ func NewServer(tb TB) *Server {
 	if err != nil {
 		tb.Fatalf("whatsapptest: %v", err)
 	}
-	tb.Cleanup(func() { _ = s.Close() })
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -123,16 +125,15 @@ func or(text, otherwise string) string {
 }
 
 // Close ends all connections and waits for everything that the server began.
-func (s *Server) Close() error {
+func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
-	err := s.http.Close()
+	_ = s.http.Close() // the listener may be closed already
 	<-s.served
 	s.background.Wait()
 	s.client.CloseIdleConnections()
-	return err
 }
 
 // URL returns the address of the API, for the client's BaseURL.
@@ -142,10 +143,10 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) PhoneNumberID() string { return s.cfg.PhoneNumberID }
 
 // Token returns the access token.
-func (s *Server) Token() string { return s.cfg.Token }
+func (s *Server) Token() notify.Secret { return notify.NewSecret(s.cfg.Token) }
 
 // AppSecret returns the secret that webhooks are signed with.
-func (s *Server) AppSecret() string { return s.cfg.AppSecret }
+func (s *Server) AppSecret() notify.Secret { return notify.NewSecret(s.cfg.AppSecret) }
 
 // SetWebhook changes where statuses and inbound messages go; "" is nowhere.
 func (s *Server) SetWebhook(url string) {
