@@ -204,7 +204,7 @@ func (g *Gateway) Payment(ctx context.Context, paymentID string) (*payments.Paym
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now, later := g.begin(ctx, Payment); now != nil || later != nil {
-		return nil, cmpErr(now, later)
+		return nil, either(now, later)
 	}
 	return g.read(Payment, paymentID)
 }
@@ -217,7 +217,7 @@ func (g *Gateway) VerifyPayment(ctx context.Context, c payments.Confirmation) (*
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now, later := g.begin(ctx, VerifyPayment); now != nil || later != nil {
-		return nil, cmpErr(now, later)
+		return nil, either(now, later)
 	}
 	if !signature.Valid(c.Signature, []byte(c.OrderID+"|"+c.PaymentID), g.key) {
 		return nil, failed(VerifyPayment, payments.ErrSignature)
@@ -400,7 +400,7 @@ func answer[T any](value *T, lost error) (*T, error) {
 	return value, nil
 }
 
-func cmpErr(now, later error) error {
+func either(now, later error) error {
 	if now != nil {
 		return now
 	}
