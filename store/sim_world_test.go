@@ -72,7 +72,6 @@ type world struct {
 	seed  uint64
 	build func(p *process, cfg store.SourceConfig) tokens
 	begin time.Time
-	calm  bool // the day is over: nothing fails any more
 	down  [][2]time.Time
 
 	mu       sync.Mutex
@@ -123,11 +122,17 @@ func newWorld(sc scenario, seed uint64, build func(*process, store.SourceConfig)
 		from := w.begin.Add(time.Duration(r.Int64N(int64(simDay))))
 		w.down = append(w.down, [2]time.Time{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute))))})
 	}
+	for slot := range simProcesses {
+		w.disks[slot] = &disk{kept: map[string]store.Unsaved{}}
+	}
 	for i := range simDoctors {
 		w.accounts[fmt.Sprint("dr-", i)] = &account{buyers: map[int]*process{}, cut: map[int]bool{}, lost: map[int]bool{}}
 	}
 	return w
 }
+
+// calm reports whether the day is over: nothing fails any more.
+func (w *world) calm() bool { return time.Since(w.begin) >= simDay }
 
 // random returns a source of its own for each purpose: goroutines that shared one would
 // make every run another one.
@@ -266,7 +271,7 @@ func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token,
 	subject := fmt.Sprint("dr-", doctor)
 	r := p.draw("refresh/" + subject)
 	takes := 20*time.Millisecond + time.Duration(r.Int64N(int64(500*time.Millisecond)))
-	if p.slow && !p.calm {
+	if p.slow && !p.calm() {
 		takes = time.Duration(r.Int64N(int64(13 * time.Second)))
 		if r.Float64() < 0.1 {
 			p.count(&p.tally.dials)
@@ -276,11 +281,11 @@ func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token,
 	if err := wait(ctx, takes/2); err != nil {
 		return store.Token{}, err
 	}
-	if !p.calm && r.Float64() < p.badGateways {
+	if !p.calm() && r.Float64() < p.badGateways {
 		p.count(&p.tally.gateways)
 		return store.Token{}, fmt.Errorf("502: %w", store.ErrAmbiguous)
 	}
-	token, err := p.exchange(subject, n, !p.calm && r.Float64() < p.dropped)
+	token, err := p.exchange(subject, n, !p.calm() && r.Float64() < p.dropped)
 	if err == nil {
 		err = wait(ctx, takes/2)
 	}
@@ -336,11 +341,11 @@ func (d database) call(ctx context.Context, key store.Key, op string, apply func
 	d.alive()
 	now := time.Now()
 	for _, outage := range d.down {
-		if now.After(outage[0]) && now.Before(outage[1]) {
+		if now.After(outage[0]) && now.Before(outage[1]) && !d.calm() {
 			return errOutage
 		}
 	}
-	if !d.calm && r.Float64() < d.storeErrors {
+	if !d.calm() && r.Float64() < d.storeErrors {
 		d.count(&d.tally.errors)
 		return errOutage
 	}
@@ -351,7 +356,7 @@ func (d database) call(ctx context.Context, key store.Key, op string, apply func
 	}
 	d.mu.Unlock()
 	d.alive()
-	if err == nil && op == "put" && !d.calm && r.Float64() < d.lostAcks {
+	if err == nil && op == "put" && !d.calm() && r.Float64() < d.lostAcks {
 		d.count(&d.tally.acks)
 		return errOutage
 	}

@@ -735,3 +735,28 @@ func TestRefreshThatNeverReturns(t *testing.T) {
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	})
 }
+
+// A hospital may have more doctors than a process remembers.
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		for i := range 5000 {
+			require.NoError(t, store.Set(t.Context(), c.store.Memory, numbered(i), token("a")))
+			_, err := s.Token(t.Context(), numbered(i))
+			require.NoError(t, err)
+		}
+		c.store.fail(down, nil)
+		remembered := 0
+		for i := range 5000 {
+			if _, err := s.Token(t.Context(), numbered(i)); err == nil {
+				remembered++
+			}
+		}
+		require.LessOrEqual(t, remembered, 4096)
+		require.Greater(t, remembered, 3000)
+		_, err := s.Token(t.Context(), numbered(4999))
+		require.NoError(t, err, "the latest is remembered")
+	})
+}

@@ -1,0 +1,94 @@
+package storetest_test
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"testing"
+
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/storetest"
+)
+
+// redis stands for a host's own database: it keeps bytes under keys, and can compare before it sets.
+type redis struct {
+	mu   sync.Mutex
+	rows map[string]row
+}
+
+type row struct {
+	token    []byte
+	rec      store.Record // without Token: a database has columns for it
+	revision string
+}
+
+// redisStore is a host's own TokenStore.
+type redisStore struct{ db *redis }
+
+func name(key store.Key) string { return key.Provider + ":" + key.Subject }
+
+func (s redisStore) Get(ctx context.Context, key store.Key) (store.Record, error) {
+	if err := validate(ctx, key); err != nil {
+		return store.Record{}, err
+	}
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	found, ok := s.db.rows[name(key)]
+	if !ok {
+		return store.Record{}, store.ErrNotFound
+	}
+	rec := found.rec
+	var err error
+	rec.Token, err = store.DecodeToken(found.token)
+	rec.Revision = found.revision
+	return rec, err
+}
+
+func (s redisStore) Put(ctx context.Context, rec store.Record) (string, error) {
+	if err := validate(ctx, rec.Key); err != nil {
+		return "", err
+	}
+	token, err := store.EncodeToken(rec.Token)
+	if err != nil {
+		return "", err
+	}
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if s.db.rows[name(rec.Key)].revision != rec.Revision {
+		return "", store.ErrConflict
+	}
+	revision := rand.Text()
+	rec.Token = store.Token{}
+	s.db.rows[name(rec.Key)] = row{token, rec, revision}
+	return revision, nil
+}
+
+func (s redisStore) Delete(ctx context.Context, key store.Key) error {
+	if err := validate(ctx, key); err != nil {
+		return err
+	}
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	delete(s.db.rows, name(key))
+	return nil
+}
+
+func validate(ctx context.Context, key store.Key) error {
+	if err := key.Validate(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// TestRedisStore is what a host writes.
+func TestRedisStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(*testing.T) store.TokenStore { return redisStore{&redis{rows: map[string]row{}}} })
+}
+
+// A host checks its own store in its own tests; each subtest gets an empty one.
+func Example() {
+	_ = func(t *testing.T) { // func TestRedisStore(t *testing.T)
+		storetest.Run(t, func(*testing.T) store.TokenStore { return redisStore{&redis{rows: map[string]row{}}} })
+	}
+}
