@@ -30,9 +30,10 @@ const (
 	ScopeAppCreated = "https://www.googleapis.com/auth/calendar.app.created"
 	// ScopeCalendar allows everything. Nothing here needs it.
 	ScopeCalendar = "https://www.googleapis.com/auth/calendar"
-	// ScopeOpenID and ScopeEmail tell which account was connected.
+	// ScopeOpenID tells which account was connected, by a number that stays.
 	ScopeOpenID = "openid"
-	ScopeEmail  = "email"
+	// ScopeEmail tells the account's address, to be shown to the doctor.
+	ScopeEmail = "email"
 )
 
 // writeScopes are those of which one is required.
@@ -40,8 +41,9 @@ var writeScopes = []string{ScopeEventsOwned, ScopeEvents, ScopeAppCreated, Scope
 
 // Config configures a Client.
 type Config struct {
-	// ClientID and ClientSecret are those of the application's OAuth client, type
-	// "Web application". Required. See https://console.cloud.google.com/auth/clients.
+	// ClientID and ClientSecret are those of the application's OAuth client of the type
+	// "Web application". Required. While its consent screen is in "Testing", Google ends
+	// every connection after 7 days. See https://console.cloud.google.com/auth/clients.
 	ClientID     string
 	ClientSecret store.Secret
 	// RedirectURL is the callback as it is registered there, to the letter. Required.
