@@ -311,17 +311,17 @@ func (w *walk) messages(subjects ...string) (string, error) {
 	if err := errors.Join(want(len(mails), len(subjects)), want(len(chats), len(subjects))); err != nil {
 		return "", err
 	}
-	seen := ""
+	var seen strings.Builder
 	for i, subject := range subjects {
 		if !strings.Contains(strings.ToLower(mails[i].Subject), strings.ToLower(subject)) {
 			return "", fmt.Errorf("mail %d is %q", i+1, mails[i].Subject)
 		}
-		seen += fmt.Sprintf("%q ", mails[i].Subject)
+		fmt.Fprintf(&seen, "%q ", mails[i].Subject)
 	}
 	if !strings.Contains(mails[0].HTML, html.EscapeString(row.JoinURL)) || !strings.Contains(strings.Join(chats, "\n"), row.JoinURL) {
 		return "", errors.New("the join link is not in mail and WhatsApp")
 	}
-	return seen + fmt.Sprintf("and %d WhatsApp messages", len(chats)), nil
+	return seen.String() + fmt.Sprintf("and %d WhatsApp messages", len(chats)), nil
 }
 
 func (w *walk) move() (string, error) {

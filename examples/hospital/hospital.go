@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/telemed-go/telemed/meet"
@@ -139,10 +140,10 @@ func (h *hospital) composeRealtime() (err error) {
 	h.hub, err = realtime.NewHub(realtime.Config{
 		Authenticate: func(r *http.Request) (string, error) {
 			subject, err := h.sessions.doctor(r)
-			if err != nil {
+			if errors.Is(err, errNoSession) {
 				return "", nil // strangers may connect, and join nothing
 			}
-			return subject, nil
+			return subject, err
 		},
 		Authorize: func(_ context.Context, who realtime.Client, room string) error {
 			if who.Subject != doctorID || room != "clinic-"+clinicID {
@@ -163,8 +164,8 @@ func (h *hospital) composeRealtime() (err error) {
 // Close ends what was composed, last things first.
 func (h *hospital) Close(ctx context.Context) error {
 	var errs []error
-	for i := len(h.closers) - 1; i >= 0; i-- {
-		errs = append(errs, h.closers[i](ctx))
+	for _, closer := range slices.Backward(h.closers) {
+		errs = append(errs, closer(ctx))
 	}
 	h.closers = nil
 	return errors.Join(errs...)

@@ -54,7 +54,7 @@ func describe(files *token.FileSet, declaration ast.Decl) ([]string, error) {
 	switch d := declaration.(type) {
 	case *ast.FuncDecl:
 		d.Body, d.Doc = nil, nil
-		line, err := print(files, d)
+		line, err := printed(files, d)
 		return []string{line}, err
 	case *ast.GenDecl:
 		return describeAll(files, d)
@@ -72,7 +72,7 @@ func describeAll(files *token.FileSet, group *ast.GenDecl) ([]string, error) {
 			values.Values = nil // what a variable holds is no part of the API
 		}
 		one := &ast.GenDecl{Tok: group.Tok, Specs: []ast.Spec{spec}}
-		line, err := print(files, one)
+		line, err := printed(files, one)
 		if err != nil {
 			return nil, err
 		}
@@ -81,8 +81,8 @@ func describeAll(files *token.FileSet, group *ast.GenDecl) ([]string, error) {
 	return lines, nil
 }
 
-// print joins a declaration to one line.
-func print(files *token.FileSet, node ast.Node) (string, error) {
+// printed joins a declaration to one line.
+func printed(files *token.FileSet, node ast.Node) (string, error) {
 	var out bytes.Buffer
 	if err := (&printer.Config{Mode: printer.RawFormat}).Fprint(&out, files, node); err != nil {
 		return "", err

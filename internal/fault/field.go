@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // FieldError names one field of a request and what is wrong with it. It never
@@ -53,11 +54,11 @@ func (p *Problems) Err(prefix string) error {
 type joined struct{ errs []error }
 
 func (j *joined) Error() string {
-	text := j.errs[0].Error()
-	for _, err := range j.errs[1:] {
-		text += "; " + err.Error()
+	texts := make([]string, len(j.errs))
+	for i, err := range j.errs {
+		texts[i] = err.Error()
 	}
-	return text
+	return strings.Join(texts, "; ")
 }
 
 func (j *joined) Unwrap() []error { return j.errs }

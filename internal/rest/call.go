@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -225,9 +226,7 @@ func (c *Client) request(ctx context.Context, call Request) (*http.Request, erro
 		return nil, errors.New("request cannot be built from this address")
 	}
 	for _, header := range []http.Header{c.Header, call.Header} {
-		for name, values := range header {
-			req.Header[name] = values
-		}
+		maps.Copy(req.Header, header)
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
