@@ -18,6 +18,10 @@ func (s *Server) Restore(token store.Token) {
 		g = &grant{email: email, scopes: token.Scopes}
 		s.oauth.grants[email] = g
 	}
-	s.oauth.access[token.Access.Reveal()] = &accessToken{grant: g, scopes: token.Scopes, expires: token.Expiry}
-	s.oauth.refresh[token.Refresh.Reveal()] = g
+	if access := token.Access.Reveal(); access != "" {
+		s.oauth.access[access] = &accessToken{grant: g, scopes: token.Scopes, expires: token.Expiry}
+	}
+	if refresh := token.Refresh.Reveal(); refresh != "" {
+		s.oauth.refresh[refresh] = g
+	}
 }
