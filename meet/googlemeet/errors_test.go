@@ -263,7 +263,7 @@ func TestTokens(t *testing.T) {
 		require.NoError(t, err)
 		fake := googlemeettest.NewServer(t)
 		client := newClient(t, config(t, fake, c.tokens))
-		fake.Restore(store.Token{})
+		fake.Restore(store.Token{}) // restores nothing
 		fake.Restore(rec.Token)
 		_, err = client.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.NoError(t, err)

@@ -15,9 +15,10 @@ func (s *Server) Restore(token store.Token) {
 	email := cmp.Or(token.Account.Email, s.cfg.Email)
 	g := s.oauth.grants[email]
 	if g == nil || g.revoked {
-		g = &grant{email: email, scopes: token.Scopes}
+		g = &grant{email: email}
 		s.oauth.grants[email] = g
 	}
+	g.scopes = token.Scopes
 	if access := token.Access.Reveal(); access != "" {
 		s.oauth.access[access] = &accessToken{grant: g, scopes: token.Scopes, expires: token.Expiry}
 	}
