@@ -63,9 +63,20 @@ func (p Provider) Validate() error {
 	} {
 		problems.Check(secureAddress(field.address), field.name, "is not an https address (http is for loopback only)")
 	}
-	problems.Check(p.AuthStyle == oauth2.AuthStyleInParams || p.AuthStyle == oauth2.AuthStyleInHeader,
-		"AuthStyle", "must be InParams or InHeader")
+	problems.Check(p.styled(), "AuthStyle", "must be InParams or InHeader")
 	return problems.Err("store: provider")
+}
+
+func (p Provider) styled() bool {
+	return p.AuthStyle == oauth2.AuthStyleInParams || p.AuthStyle == oauth2.AuthStyleInHeader
+}
+
+// checkStyle keeps a Provider that nobody validated from having x/oauth2 guess.
+func (p Provider) checkStyle() error {
+	if p.styled() {
+		return nil
+	}
+	return fault.Invalid("store: provider", "AuthStyle", "must be InParams or InHeader")
 }
 
 func secureAddress(address string) bool {
@@ -104,6 +115,9 @@ func (p Provider) AuthCodeURL(state, verifier string) string {
 // Exchange buys a token for the code of a callback. The code is sent once. Errors
 // are those of Refresh; ErrRejected means that the code is spent, expired or another flow's.
 func (p Provider) Exchange(ctx context.Context, code, verifier string) (Token, error) {
+	if err := p.checkStyle(); err != nil {
+		return Token{}, err
+	}
 	begin := time.Now()
 	answer, err := p.config().Exchange(p.context(ctx), code, oauth2.VerifierOption(verifier))
 	if err != nil {
@@ -129,6 +143,9 @@ func (p Provider) Exchange(ctx context.Context, code, verifier string) (Token, e
 func (p Provider) Refresh(ctx context.Context, old Token) (Token, error) {
 	if old.Refresh.IsZero() {
 		return Token{}, fmt.Errorf("%s: Refresh: there is no refresh token: %w", p.Name, ErrRejected)
+	}
+	if err := p.checkStyle(); err != nil {
+		return Token{}, err
 	}
 	begin := time.Now()
 	source := p.config().TokenSource(p.context(ctx), &oauth2.Token{RefreshToken: old.Refresh.Reveal()})

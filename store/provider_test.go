@@ -102,7 +102,9 @@ func TestTokenRequestsThatFail(t *testing.T) {
 		"504 with invalid_grant":  {reply(504, jsonType, `{"error":"invalid_grant"}`), store.ErrAmbiguous, "504 (invalid_grant): outcome unknown"},
 		"500 with invalid_client": {reply(500, jsonType, `{"error":"invalid_client"}`), store.ErrAmbiguous, "500 (invalid_client): outcome unknown"},
 		"408":                     {reply(408, jsonType, ``), store.ErrAmbiguous, "408: outcome unknown"},
-		"redirect":                {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/canary", 307) }, store.ErrAmbiguous, "307: outcome unknown"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/canary", http.StatusTemporaryRedirect)
+		}, store.ErrAmbiguous, "307: outcome unknown"},
 		"429":                     {reply(429, jsonType, `{"error":"invalid_grant"}`), store.ErrRateLimited, "429 (invalid_grant): rate limited"},
 		"invalid_grant":           {reply(400, jsonType, `{"error":"invalid_grant","error_description":"canary"}`), store.ErrRejected, "400 (invalid_grant): grant was rejected"},
 		"Zoom's dead token":       {reply(400, jsonType, `{"reason":"Invalid Token! canary","error":"invalid_grant"}`), store.ErrRejected, "400 (invalid_grant): grant was rejected"},
@@ -157,6 +159,15 @@ func TestTokenRequestWithoutAnswer(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.NotContains(t, err.Error(), "canary")
 		require.Len(t, e.posted(), 1)
+	})
+	t.Run("with an unsettled style", func(t *testing.T) {
+		t.Parallel()
+		e := newEndpoint(t, hangUp)
+		_, err := e.provider(oauth2.AuthStyleAutoDetect).Refresh(t.Context(), store.Token{Refresh: store.NewSecret("canary")})
+		require.ErrorIs(t, err, store.ErrInvalid)
+		_, err = e.provider(oauth2.AuthStyleAutoDetect).Exchange(t.Context(), "code", "verifier")
+		require.ErrorIs(t, err, store.ErrInvalid)
+		require.Empty(t, e.posted(), "guessing would send it twice")
 	})
 	t.Run("nothing to refresh with", func(t *testing.T) {
 		t.Parallel()

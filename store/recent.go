@@ -96,10 +96,12 @@ func (s *Source) setUnsaved(key Key, token Token) {
 	s.recent.unsaved[key] = token
 }
 
-func (s *Source) clearUnsaved(key Key) {
+func (s *Source) clearUnsaved(key Key, token Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.recent.unsaved, key)
+	if s.recent.unsaved[key].same(token) {
+		delete(s.recent.unsaved, key)
+	}
 }
 
 // coolDown leaves rec alone for a while: until then callers get err.

@@ -131,16 +131,26 @@ func (r *refresh) dead(rec Record) bool {
 }
 
 // take writes this refresh into the lease. A lease taken over from another holder is
-// tainted: that one may have spent the token.
+// tainted: that one may have spent the token. A write that took too long to be told is no
+// hold: others may have watched it for as long.
 func (r *refresh) take(rec *Record) error {
 	if rec.Lease.Owner != "" && rec.Lease.Owner != r.owner {
 		rec.Lease.Tainted = true
 		r.cfg.Logger.Warn("store: lease of a silent process taken over", slog.Any("key", r.key))
 	}
+	begin := time.Now()
 	rec.Lease.Owner = r.owner
-	rec.Lease.Until = millis(time.Now().Add(r.cfg.LeaseTTL))
-	return r.put(rec)
+	rec.Lease.Until = millis(begin.Add(r.cfg.LeaseTTL))
+	if err := r.put(rec); err != nil {
+		return err
+	}
+	if time.Since(begin) > 2*r.cfg.storeTimeout() {
+		return errSlow
+	}
+	return nil
 }
+
+var errSlow = errors.New("the store takes too long")
 
 // exchange spends the refresh token and lands with what came of it.
 func (r *refresh) exchange(rec Record) {

@@ -42,7 +42,7 @@ func (r *refresh) save(spent, token Token) {
 			r.land(token, nil)
 		}
 		if time.Since(begin) > r.cfg.SaveFor || sleep(r.run, min(jitter(50*time.Millisecond<<min(n, 10)), r.cfg.maxSavePause())) != nil {
-			r.lost()
+			r.lost(unsaved)
 			r.land(token, nil)
 			return
 		}
@@ -68,7 +68,7 @@ func (r *refresh) spool(unsaved Unsaved) {
 
 // settle forgets a token that needs no saving any more.
 func (r *refresh) settle(unsaved Unsaved) {
-	r.clearUnsaved(r.key)
+	r.clearUnsaved(r.key, unsaved.Token)
 	if !r.spooled {
 		return
 	}
@@ -80,8 +80,8 @@ func (r *refresh) settle(unsaved Unsaved) {
 }
 
 // lost says the one thing that only a person can mend.
-func (r *refresh) lost() {
-	r.clearUnsaved(r.key)
+func (r *refresh) lost(unsaved Unsaved) {
+	r.clearUnsaved(r.key, unsaved.Token)
 	if r.spooled {
 		r.cfg.Logger.Warn("store: a new token was not saved; the spool has it", slog.Any("key", r.key))
 		return

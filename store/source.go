@@ -60,7 +60,9 @@ func NewSource(cfg SourceConfig) (*Source, error) {
 // store or the provider fails while no token works; then call again later.
 //
 // A token that works is returned also while it is being refreshed or cannot be. That
-// takes one read of the store and no lock that anybody holds for long.
+// takes one read of the store and no lock that anybody holds for long. While the store does not
+// answer, the last token that this process has seen is returned as long as it works.
+// Otherwise Token waits for the refresh until ctx ends.
 func (s *Source) Token(ctx context.Context, key Key) (Token, error) {
 	return s.token(ctx, key, Secret{})
 }

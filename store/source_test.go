@@ -620,6 +620,33 @@ func TestAStoreThatFailsHidesNoLiveLease(t *testing.T) {
 	})
 }
 
+// A store that is slow to say that a lease was written has let others watch it meanwhile.
+func TestALeaseToldLateIsTakenAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		puts := 0
+		c.store.fail(nil, func(op string) error {
+			if op == "put" {
+				if puts++; puts == 1 {
+					time.Sleep(50 * time.Second) // and minds no context
+				}
+			}
+			return nil
+		})
+		c.provider.before = func(int) error {
+			taken := c.record().Lease.Until.Add(-time.Minute)
+			require.WithinDuration(t, time.Now(), taken, time.Second, "the lease is young when the token is spent")
+			return nil
+		}
+		s := c.source()
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		c.provider.before = nil
+		c.works(s)
+	})
+}
+
 // A doctor whose token still works does not notice that a process died while refreshing it.
 func TestTakeoverWhileTheOldTokenWorks(t *testing.T) {
 	t.Parallel()
