@@ -145,11 +145,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // repeated, or 0 if err does not say. It asks the first error in err's tree that
 // has the method RetryDelay() time.Duration.
 func RetryAfter(err error) time.Duration {
-	var delayed interface {
-		error
+	if delayed, ok := errors.AsType[interface {
 		RetryDelay() time.Duration
-	}
-	if errors.As(err, &delayed) {
+		error
+	}](err); ok {
 		return max(0, delayed.RetryDelay())
 	}
 	return 0

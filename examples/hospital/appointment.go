@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -119,9 +120,7 @@ func (l *ledger) get(id string) (appointment, error) {
 	err := l.with(id, func(a *appointment) error {
 		found = *a
 		found.Sent = make(map[string]*notify.Receipt, len(a.Sent))
-		for key, receipt := range a.Sent {
-			found.Sent[key] = receipt
-		}
+		maps.Copy(found.Sent, a.Sent)
 		return nil
 	})
 	return found, err

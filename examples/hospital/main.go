@@ -36,13 +36,13 @@ func main() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	var err error
 	if *check {
 		err = runCheck(ctx, os.Stdout, log)
 	} else {
 		err = serve(ctx, os.Stdout, *addr, *path, log)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hospital:", err)
 		os.Exit(1)

@@ -273,8 +273,7 @@ func decode(resp *Response, out any) error {
 
 // WithoutURL returns err without *url.Error, whose text has the whole address in it.
 func WithoutURL(err error) error {
-	var withURL *url.Error
-	if errors.As(err, &withURL) {
+	if withURL, ok := errors.AsType[*url.Error](err); ok {
 		return withURL.Err
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -155,8 +156,7 @@ func (k *conn) handshake(ctx context.Context, op string) error {
 		e := lost(ctx, op, fault.ErrUnavailable, err)
 		if ctx.Err() == nil {
 			e.Reason = "the TLS handshake failed"
-			var untrusted *tls.CertificateVerificationError
-			if errors.As(err, &untrusted) {
+			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 				e.Reason = "the server's certificate is not trusted"
 			}
 		}
@@ -178,16 +178,12 @@ func (k *conn) authenticate(ctx context.Context) error {
 	}
 	user, password := k.client.cfg.Username, k.client.cfg.Password.Reveal()
 	mechanisms := strings.Fields(params)
-	for _, mechanism := range mechanisms {
-		if mechanism == "PLAIN" {
-			_, err := k.cmd(ctx, "auth", 235, "AUTH PLAIN "+encode("\x00"+user+"\x00"+password))
-			return err
-		}
+	if slices.Contains(mechanisms, "PLAIN") {
+		_, err := k.cmd(ctx, "auth", 235, "AUTH PLAIN "+encode("\x00"+user+"\x00"+password))
+		return err
 	}
-	for _, mechanism := range mechanisms {
-		if mechanism == "LOGIN" {
-			return k.login(ctx, user, password)
-		}
+	if slices.Contains(mechanisms, "LOGIN") {
+		return k.login(ctx, user, password)
 	}
 	return failed("auth", fault.ErrUnauthorized, "the server offers neither AUTH PLAIN nor LOGIN")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/telemed-go/telemed/internal/fault"
 )
@@ -96,11 +97,11 @@ func (k *conn) mailParams(l *letter) string {
 // flight sends steps at once and reads an answer to each. The first that is not
 // as wanted decides; those behind it are read all the same, to stay in step.
 func (k *conn) flight(ctx context.Context, steps []step) error {
-	var lines string
+	var lines strings.Builder
 	for _, s := range steps {
-		lines += s.line + "\r\n"
+		lines.WriteString(s.line + "\r\n")
 	}
-	if err := k.write(ctx, steps[0].op, lines); err != nil {
+	if err := k.write(ctx, steps[0].op, lines.String()); err != nil {
 		return k.stale(ctx, steps[0].op, err)
 	}
 	var first error

@@ -87,8 +87,7 @@ func sameToken(given, want string) bool {
 func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhook))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 			return
 		}
