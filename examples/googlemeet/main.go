@@ -47,7 +47,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 			return err
 		}
 		defer fake.Close()
-		cfg.ClientID, cfg.ClientSecret, cfg.Endpoints = fake.ClientID(), store.NewSecret(fake.ClientSecret()), fake.Endpoints()
+		cfg.ClientID, cfg.ClientSecret, cfg.Endpoints = fake.ClientID(), fake.ClientSecret(), fake.Endpoints()
 		cfg.RedirectURL = "http://127.0.0.1:0/callback"
 		browse = func(address string) error { return allow(fake, address) }
 	}

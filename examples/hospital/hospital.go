@@ -69,7 +69,7 @@ func newHospital(base string, world *providers, tokens store.TokenStore, log *sl
 
 func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	google, err := googlemeet.New(googlemeet.Config{
-		ClientID: h.world.google.ClientID(), ClientSecret: store.NewSecret(h.world.google.ClientSecret()),
+		ClientID: h.world.google.ClientID(), ClientSecret: h.world.google.ClientSecret(),
 		RedirectURL: h.base + "/api/auth/google/doctor/callback",
 		Tokens:      tokens, Endpoints: h.world.google.Endpoints(), Logger: h.log,
 	})

@@ -93,7 +93,7 @@ func TestCanary(t *testing.T) {
 	w := &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: who}
 
 	marked := []string{"Canary", "Patientname", "canary.mail", "9999912345", "mail-password",
-		s.world.google.ClientSecret(), s.world.zoom.ClientSecret().Reveal(), s.world.razorpay.KeySecret().Reveal(),
+		s.world.google.ClientSecret().Reveal(), s.world.zoom.ClientSecret().Reveal(), s.world.razorpay.KeySecret().Reveal(),
 		s.world.razorpay.WebhookSecret().Reveal(), s.world.whatsapp.Token().Reveal()}
 	for provider, authorize := range map[string]func(string) (string, error){"google": s.world.google.Authorize, "zoom": s.world.zoom.Authorize} {
 		_, err := w.connect(provider, authorize)

@@ -26,7 +26,7 @@ func Example() {
 
 	tokens := store.NewMemory()
 	google, err := googlemeet.New(googlemeet.Config{
-		ClientID: fake.ClientID(), ClientSecret: store.NewSecret(fake.ClientSecret()),
+		ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(),
 		RedirectURL: "http://127.0.0.1:3001/oauth/google/callback",
 		Tokens:      tokens,
 		Endpoints:   fake.Endpoints(), // leave out to reach Google

@@ -33,7 +33,7 @@ type clinic struct {
 
 func config(t *testing.T, fake *googlemeettest.Server, tokens store.TokenStore) googlemeet.Config {
 	return googlemeet.Config{
-		ClientID: fake.ClientID(), ClientSecret: store.NewSecret(fake.ClientSecret()), RedirectURL: callback,
+		ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(), RedirectURL: callback,
 		Tokens: tokens, Endpoints: fake.Endpoints(), HTTPClient: newHTTPClient(t), RetryWait: time.Millisecond,
 	}
 }

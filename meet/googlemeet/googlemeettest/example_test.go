@@ -20,7 +20,7 @@ func Example() {
 	defer fake.Close()
 
 	google, err := googlemeet.New(googlemeet.Config{
-		ClientID: fake.ClientID(), ClientSecret: store.NewSecret(fake.ClientSecret()),
+		ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(),
 		RedirectURL: "http://127.0.0.1:3001/callback", Tokens: store.NewMemory(), Endpoints: fake.Endpoints(),
 	})
 	if err != nil {

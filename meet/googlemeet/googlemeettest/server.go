@@ -4,7 +4,7 @@
 //	fake := googlemeettest.NewServer(t)
 //	google, err := googlemeet.New(googlemeet.Config{
 //		ClientID:     fake.ClientID(),
-//		ClientSecret: store.NewSecret(fake.ClientSecret()),
+//		ClientSecret: fake.ClientSecret(),
 //		RedirectURL:  "http://127.0.0.1:3001/callback",
 //		Tokens:       tokens,
 //		Endpoints:    fake.Endpoints(),
@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/store"
 )
 
 // Config configures a Server. The zero value is ready to use.
@@ -120,7 +121,7 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) ClientID() string { return s.cfg.ClientID }
 
 // ClientSecret is its secret.
-func (s *Server) ClientSecret() string { return s.cfg.ClientSecret }
+func (s *Server) ClientSecret() store.Secret { return store.NewSecret(s.cfg.ClientSecret) }
 
 // Endpoints are the addresses for googlemeet.Config.
 func (s *Server) Endpoints() googlemeet.Endpoints {

@@ -80,7 +80,7 @@ func (c *caller) redeem(change func(url.Values)) (int, map[string]any) {
 	require.NoError(c.t, err)
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {u.Query().Get("code")}, "redirect_uri": {callback}, "code_verifier": {c.verifier},
-		"client_id": {c.fake.ClientID()}, "client_secret": {c.fake.ClientSecret()},
+		"client_id": {c.fake.ClientID()}, "client_secret": {c.fake.ClientSecret().Reveal()},
 	}
 	if change != nil {
 		change(form)
@@ -225,7 +225,7 @@ func TestTokenEndpoint(t *testing.T) {
 
 	refresh := url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {doc["refresh_token"].(string)},
-		"client_id": {c.fake.ClientID()}, "client_secret": {c.fake.ClientSecret()},
+		"client_id": {c.fake.ClientID()}, "client_secret": {c.fake.ClientSecret().Reveal()},
 	}
 	status, renewed := c.post(c.fake.Endpoints().Token, refresh)
 	require.Equal(t, 200, status)
@@ -262,7 +262,7 @@ func TestARefreshTokenNeedsTheConsentPage(t *testing.T) {
 		require.NoError(t, err)
 		_, doc := c.post(c.fake.Endpoints().Token, url.Values{
 			"grant_type": {"authorization_code"}, "code": {u.Query().Get("code")}, "redirect_uri": {callback}, "code_verifier": {c.verifier},
-			"client_id": {c.fake.ClientID()}, "client_secret": {c.fake.ClientSecret()},
+			"client_id": {c.fake.ClientID()}, "client_secret": {c.fake.ClientSecret().Reveal()},
 		})
 		require.Equal(t, test.want, doc["refresh_token"] != nil, "%+v", test)
 	}

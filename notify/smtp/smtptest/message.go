@@ -97,17 +97,17 @@ func (m *Message) readHeader() error {
 	}
 	from, err := m.Header.AddressList("From")
 	if err != nil || len(from) != 1 {
-		return errors.New("From is not one address")
+		return errors.New("header From is not one address")
 	}
 	m.From = from[0]
 	if m.To, err = m.Header.AddressList("To"); err != nil {
-		return errors.New("To has no addresses")
+		return errors.New("header To has no addresses")
 	}
 	if _, err := m.Header.Date(); err != nil {
-		return errors.New("Date is not a date")
+		return errors.New("header Date is not a date")
 	}
 	if m.Subject, err = new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject")); err != nil {
-		return errors.New("Subject cannot be decoded")
+		return errors.New("header Subject cannot be decoded")
 	}
 	m.ID = strings.Trim(m.Header.Get("Message-Id"), "<> ")
 	return nil
