@@ -108,6 +108,7 @@ type faulty struct {
 	mu            sync.Mutex
 	before, after func(op string) error
 	gets          int
+	hang          bool // Get does not answer
 }
 
 func newFaulty() *faulty { return &faulty{Memory: store.NewMemory()} }
@@ -115,7 +116,13 @@ func newFaulty() *faulty { return &faulty{Memory: store.NewMemory()} }
 func (f *faulty) fail(before, after func(op string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.before, f.after = before, after
+	f.before, f.after, f.hang = before, after, false
+}
+
+func (f *faulty) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hang = true
 }
 
 func (f *faulty) hooks(op string) (func(string) error, func(string) error) {
@@ -137,6 +144,13 @@ func (f *faulty) hooks(op string) (func(string) error, func(string) error) {
 
 func (f *faulty) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	before, after := f.hooks("get")
+	f.mu.Lock()
+	hang := f.hang
+	f.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return store.Record{}, context.Cause(ctx)
+	}
 	if err := before("get"); err != nil {
 		return store.Record{}, err
 	}

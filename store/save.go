@@ -38,10 +38,13 @@ func (r *refresh) save(spent, token Token) {
 		if waiting {
 			r.spool(unsaved)
 		}
-		if time.Since(begin) >= saveInline {
+		pause := min(jitter(50*time.Millisecond<<min(n, 10)), r.cfg.maxSavePause())
+		if left := saveInline - time.Since(begin); left > 0 {
+			pause = min(pause, left)
+		} else {
 			r.land(token, nil)
 		}
-		if time.Since(begin) > r.cfg.SaveFor || sleep(r.run, min(jitter(50*time.Millisecond<<min(n, 10)), r.cfg.maxSavePause())) != nil {
+		if time.Since(begin) > r.cfg.SaveFor || sleep(r.run, pause) != nil {
 			r.lost(unsaved)
 			r.land(token, nil)
 			return

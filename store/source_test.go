@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,7 +67,7 @@ func many(c *clinic, callers int, sources ...*store.Source) map[string]int {
 					got[err.Error()]++
 					return
 				}
-				got[token.Access.Reveal()]++
+				got[token.Access.Reveal()+strings.Join(token.Scopes, "")]++
 				token.Extra = map[string]string{"mine": "mine"}
 				token.Scopes[0] = "mine" // nobody else's
 			})
@@ -88,13 +89,13 @@ func TestOneRefreshForAll(t *testing.T) {
 				for range sources {
 					all = append(all, c.source(func(cfg *store.SourceConfig) { cfg.OnRefresh = func(store.Key) { refreshed.Add(1) } }))
 				}
-				require.Equal(t, map[string]int{"access-dr-rao-2": 100 * sources}, many(c, 100, all...))
+				require.Equal(t, map[string]int{"access-dr-rao-2meeting": 100 * sources}, many(c, 100, all...))
 				require.Equal(t, 1, c.provider.count())
 				require.EqualValues(t, 1, refreshed.Load())
 				require.Equal(t, []string{"meeting"}, c.record().Token.Scopes)
 				require.Empty(t, c.record().Lease)
 
-				require.Equal(t, map[string]int{"access-dr-rao-2": 100 * sources}, many(c, 100, all...))
+				require.Equal(t, map[string]int{"access-dr-rao-2meeting": 100 * sources}, many(c, 100, all...))
 				require.Equal(t, 1, c.provider.count(), "a token that works is not refreshed")
 				c.works(all[0])
 			})
@@ -187,7 +188,7 @@ func TestSaveFailsForAWhile(t *testing.T) {
 				token, err := s.Token(t.Context(), doctor)
 				require.NoError(t, err)
 				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
-				require.LessOrEqual(t, time.Since(begin), 5*time.Second)
+				require.LessOrEqual(t, time.Since(begin), 2500*time.Millisecond)
 
 				time.Sleep(20 * time.Minute)
 				token, err = s.Token(t.Context(), doctor)
@@ -403,10 +404,8 @@ func TestConfigurationErrorsTouchNothing(t *testing.T) {
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(c *clinic){
-		"fails": func(c *clinic) { c.store.fail(down, nil) },
-		"hangs": func(c *clinic) {
-			c.store.fail(func(string) error { time.Sleep(10 * time.Second); return context.DeadlineExceeded }, nil)
-		},
+		"fails":                 func(c *clinic) { c.store.fail(down, nil) },
+		"hangs":                 func(c *clinic) { c.store.hangUp() },
 		"another key sealed it": func(c *clinic) { c.store.fail(func(string) error { return store.ErrDecrypt }, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -417,8 +416,10 @@ func TestStoreDown(t *testing.T) {
 				_, err := s.Token(t.Context(), doctor)
 				require.NoError(t, err)
 				fault(c)
+				begin := time.Now()
 				token, err := s.Token(t.Context(), doctor)
 				require.NoError(t, err)
+				require.LessOrEqual(t, time.Since(begin), 10*time.Second)
 				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
 				_, err = stranger.Token(t.Context(), doctor)
 				require.Error(t, err)
@@ -447,9 +448,11 @@ func TestDecryptIsNeverAReasonToReconnect(t *testing.T) {
 			}
 			return nil
 		})
+		begin := time.Now()
 		_, err := s.Token(t.Context(), doctor)
 		require.ErrorIs(t, err, store.ErrDecrypt)
 		require.NotErrorIs(t, err, store.ErrReconnect)
+		require.Zero(t, time.Since(begin), "asking again does not bring the key")
 		require.Zero(t, c.provider.count())
 		require.Equal(t, store.StatusActive, c.record().Status)
 		c.store.fail(nil, nil)
@@ -598,6 +601,80 @@ func TestSilentProcessIsTakenOver(t *testing.T) {
 	})
 }
 
+func TestTakeoverSaysWhyATokenMayBeDead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		rec := c.record()
+		rec.Lease.Owner = "killed between exchange and save"
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		_, err = c.provider.refresh(t.Context(), rec.Token)
+		require.NoError(t, err)
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorContains(t, err, "without its answer reaching us")
+	})
+}
+
+func TestTheLeaseIsYoungAtEveryExchange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.takes = time.Minute // longer than Timeout
+		c.provider.before = func(int) error {
+			require.WithinDuration(t, time.Now(), c.record().Lease.Until.Add(-time.Minute), time.Second)
+			return nil
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 3, c.provider.count())
+		require.Equal(t, store.Lease{Tainted: true}, c.record().Lease)
+		c.provider.before, c.provider.takes = nil, 0
+		c.works(s)
+	})
+}
+
+func TestNoVerdictWithoutTheLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.before = func(call int) error {
+			if call == 2 { // somebody took over, and is about to save what killed our token
+				rec := c.record()
+				rec.Lease.Owner = "somebody"
+				_, err := c.store.Memory.Put(t.Context(), rec)
+				require.NoError(t, err)
+			}
+			return store.ErrRejected
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.NotErrorIs(t, err, store.ErrReconnect)
+		require.Equal(t, store.StatusActive, c.record().Status)
+		require.Equal(t, "somebody", c.record().Lease.Owner)
+	})
+}
+
+func TestDisconnectedIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.NoError(t, c.store.Delete(t.Context(), doctor))
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrNotConnected)
+		c.store.fail(down, nil)
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrUnavailable, "not served from memory")
+	})
+}
+
 func TestAStoreThatFailsHidesNoLiveLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -709,6 +786,26 @@ func TestClose(t *testing.T) {
 			require.Zero(t, time.Since(begin), "a wait for somebody else's lease is given up")
 			require.ErrorIs(t, <-failed, store.ErrClosed)
 			require.Zero(t, c.provider.count())
+		})
+	})
+	t.Run("spends nothing once it has begun", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t)
+			s := c.source()
+			closed := make(chan error, 1)
+			c.store.fail(nil, func(op string) error {
+				if op == "put" && c.record().Lease.Owner != "" { // the lease is won, and SIGTERM comes
+					go func() { closed <- s.Close(t.Context()) }()
+					time.Sleep(time.Second)
+				}
+				return nil
+			})
+			_, err := s.Token(t.Context(), doctor)
+			require.ErrorIs(t, err, store.ErrClosed)
+			require.NoError(t, <-closed)
+			require.Zero(t, c.provider.count())
+			require.Empty(t, c.record().Lease)
 		})
 	})
 	t.Run("gives the lease back between two tries", func(t *testing.T) {

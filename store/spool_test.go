@@ -152,6 +152,30 @@ func TestDeployDuringAnOutage(t *testing.T) {
 	})
 }
 
+func TestSpoolIsEmptyOnceSaved(t *testing.T) {
+	t.Parallel()
+	dir, keys := t.TempDir(), ring(t, store.NewKey())
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		files, err := store.NewFileSpool(dir, keys)
+		require.NoError(t, err)
+		s := c.source(func(cfg *store.SourceConfig) { cfg.Spool = files })
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Empty(t, spooled(t, files), "a store that works needs none")
+		c.expire()
+		c.provider.after = func(int) error { c.store.fail(down, nil); return nil }
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Len(t, spooled(t, files), 1)
+		c.provider.after = nil
+		c.store.fail(nil, nil)
+		time.Sleep(15 * time.Second)
+		require.Empty(t, spooled(t, files))
+		c.works(s)
+	})
+}
+
 func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 	t.Parallel()
 	dir, keys := t.TempDir(), ring(t, store.NewKey())
