@@ -102,6 +102,7 @@ func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) 
 	source, err := store.NewSource(store.SourceConfig{
 		Store: tokens, Provider: zoom.Name, Refresh: z.OAuth().Refresh,
 		Timeout: exchangeTime, LeaseTTL: leaseTime, OnRefresh: onRefresh,
+		MaxRejections: -1, // kills are so frequent here that the brake would take the provider for broken
 	})
 	return source, z, err
 }

@@ -50,3 +50,10 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.TokenStore { return open(t, start(t).URI()) })
 }
+
+func TestSealed(t *testing.T) {
+	t.Parallel()
+	keys, err := store.NewKeyring(store.NewKey())
+	require.NoError(t, err)
+	storetest.Run(t, func(t *testing.T) store.TokenStore { return store.SealedStrict(open(t, start(t).URI()), keys) })
+}

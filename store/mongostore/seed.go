@@ -37,10 +37,10 @@ type SeedReport struct {
 	Seen int
 	// Imported is how many tokens were written.
 	Imported int
-	// Kept is how many doctors had a token in the store that is as new or newer.
+	// Kept is how many doctors had a token in the store that was left as it is.
 	Kept int
-	// Incomplete is how many have no refresh token to import, and none in the store that
-	// theirs could be joined with: those doctors must connect again.
+	// Incomplete is how many have a refresh token neither in the document nor in the store:
+	// those doctors must connect again.
 	Incomplete int
 	// Failed is how many could not be read or written. The error names them.
 	Failed int
@@ -55,9 +55,9 @@ const maxNamed = 20
 //		access_token, refresh_token, scope, token_type, expiry_date}}  // expiry_date in Unix milliseconds
 //
 // It goes through store.Set. A token that is in the store already is overwritten only if
-// it expires before the document's, so that running it again, or after doctors have
-// connected anew, does no harm. A doctor who has disconnected since would be
-// connected again: run it before the first one can.
+// it expires before the document's, its account is not known, and the document has a refresh
+// token: running it again, or after doctors have connected anew, does no harm. A doctor
+// who has disconnected since would be connected again: run it before the first one can.
 //
 // A document that cannot be imported does not stop the others; the error then names up
 // to 20 of them by a hash of their _id and says nothing of what is in them. An error that
@@ -133,10 +133,12 @@ func (r *seedRun) one(ctx context.Context, document bson.Raw) error {
 	if err != nil {
 		return err
 	}
-	switch err := store.Set(ctx, &older{r.Tokens, token}, key, token); {
+	guarded, stop := context.WithCancel(ctx)
+	defer stop()
+	switch err := store.Set(guarded, &guard{r.Tokens, token, stop}, key, token); {
 	case err == nil:
 		r.report.Imported++
-	case errors.Is(err, errNewer):
+	case errors.Is(err, errKept):
 		r.report.Kept++
 	case errors.Is(err, errIncomplete):
 		r.report.Incomplete++
@@ -147,32 +149,40 @@ func (r *seedRun) one(ctx context.Context, document bson.Raw) error {
 }
 
 var (
-	errNewer      = errors.New("the store has a token that is as new")
+	errKept       = errors.New("the store has a better token")
 	errIncomplete = errors.New("there is no refresh token")
 	errSeedID     = errors.New("its _id gives no subject")
 	errSeedToken  = errors.New("its googleMeetToken is not a token")
 )
 
-// older is a TokenStore that store.Set cannot overwrite a newer token in. Set reads
-// through it before each attempt to write, so that also a token that arrives in
-// between is safe.
-type older struct {
+// guard is a TokenStore in which store.Set cannot overwrite a better token. Set reads
+// through it before each attempt to write, so that also a token that arrives in between is safe.
+type guard struct {
 	store.TokenStore
 	token store.Token
+	stop  func() // ends Set, which would try again
 }
 
 // Get implements store.TokenStore.
-func (o *older) Get(ctx context.Context, key store.Key) (store.Record, error) {
-	rec, err := o.TokenStore.Get(ctx, key)
+func (g *guard) Get(ctx context.Context, key store.Key) (store.Record, error) {
+	rec, err := g.TokenStore.Get(ctx, key)
 	switch {
-	case err == nil && !rec.Token.Expiry.Before(o.token.Expiry):
-		return rec, errNewer
-	case errors.Is(err, store.ErrNotFound) && o.token.Refresh.IsZero():
-		return rec, errIncomplete
-	case err == nil && o.token.Refresh.IsZero() && rec.Token.Refresh.IsZero():
-		return rec, errIncomplete
+	case err == nil && g.better(rec.Token):
+		err = errKept
+	case (err == nil || errors.Is(err, store.ErrNotFound)) && g.token.Refresh.IsZero():
+		err = errIncomplete
+	default:
+		return rec, err
 	}
+	g.stop()
 	return rec, err
+}
+
+// better reports whether the stored token is worth more than the document's: whoever knows its
+// account has connected here, and without a refresh token there is little to gain.
+func (g *guard) better(stored store.Token) bool {
+	return !stored.Expiry.Before(g.token.Expiry) || stored.Account.ID != "" ||
+		g.token.Refresh.IsZero() && !stored.Refresh.IsZero()
 }
 
 func subjectOf(id bson.RawValue) (string, error) {

@@ -100,29 +100,33 @@ func TestImportSeed(t *testing.T) {
 			seedDoctor("older", seedToken("seed", expiry)),
 			seedDoctor("newer", seedToken("seed", expiry)),
 			seedDoctor("reconnect", seedToken("seed", expiry)),
-			seedDoctor("merged", noRefresh(seedToken("seed", expiry))),
+			seedDoctor("poorer", noRefresh(seedToken("seed", expiry))),
+			seedDoctor("known", seedToken("seed", expiry)),
 			seedDoctor("incomplete", noRefresh(seedToken("seed", expiry))),
 		)
 		for subject, expires := range map[string]time.Time{
 			"older": expiry.Add(-time.Millisecond), "newer": expiry.Add(time.Hour),
-			"reconnect": expiry.Add(-time.Hour), "merged": expiry.Add(-time.Hour),
+			"reconnect": expiry.Add(-time.Hour), "poorer": expiry.Add(-time.Hour), "known": expiry.Add(-time.Hour),
 		} {
 			rec := store.Record{Key: store.Key{Provider: "google", Subject: subject}, Status: store.StatusReconnect, Token: store.Token{
 				Access: store.NewSecret("access-own"), Refresh: store.NewSecret("refresh-own"), Expiry: expires,
 			}}
+			if subject == "known" {
+				rec.Token.Account.ID = "account"
+			}
 			_, err := tokens.Put(t.Context(), rec)
 			require.NoError(t, err)
 		}
 		report, err := mongostore.ImportSeed(t.Context(), mongostore.SeedImport{Doctors: collection, Tokens: tokens})
 		require.NoError(t, err)
-		require.Equal(t, mongostore.SeedReport{Seen: 5, Imported: 3, Kept: 1, Incomplete: 1}, report)
+		require.Equal(t, mongostore.SeedReport{Seen: 6, Imported: 2, Kept: 3, Incomplete: 1}, report)
 		for subject, want := range map[string]string{
-			"older": "refresh-seed", "newer": "refresh-own", "reconnect": "refresh-seed", "merged": "refresh-own",
+			"older": "refresh-seed", "newer": "refresh-own", "reconnect": "refresh-seed", "poorer": "refresh-own", "known": "refresh-own",
 		} {
 			rec, err := tokens.Get(t.Context(), store.Key{Provider: "google", Subject: subject})
 			require.NoError(t, err)
 			require.Equal(t, want, rec.Token.Refresh.Reveal(), subject)
-			require.Equal(t, subject != "newer", rec.Status == store.StatusActive, subject)
+			require.Equal(t, want == "refresh-seed", rec.Status == store.StatusActive, subject)
 		}
 	})
 

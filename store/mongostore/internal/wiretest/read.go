@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -172,6 +173,9 @@ func (c *collection) matching(value bson.RawValue) ([]bson.Raw, *failure) {
 
 func matches(document bson.Raw, filter []bson.RawElement) (bool, *failure) {
 	for _, condition := range filter {
+		if strings.HasPrefix(condition.Key(), "$") {
+			return false, &failure{codeNotImplemented, "wiretest does not know " + condition.Key()}
+		}
 		field := document.Lookup(condition.Key())
 		fits, refused := holds(field, condition.Value())
 		if refused != nil || !fits {

@@ -3,6 +3,7 @@ package wiretest
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -119,7 +120,7 @@ func (c *collection) replace(update bson.Raw) (matched, modified int32, refused 
 
 func operator(document bson.Raw) bool {
 	first, err := document.IndexErr(0)
-	return err == nil && first.Key()[:min(1, len(first.Key()))] == "$"
+	return err == nil && strings.HasPrefix(first.Key(), "$")
 }
 
 func (s *Server) remove(body bson.Raw) (bson.D, *failure) {
