@@ -36,7 +36,7 @@ func TestKilled(t *testing.T) {
 			w.settle()
 			w.judge()
 			served, failed := w.tally()
-			t.Logf("%s: %d kills, %d of them in the middle of an exchange; %d refreshes; %d accounts lost to a kill, all marked with the cause; "+
+			t.Logf("%s: %d kills cut off %d exchanges; %d refreshes; %d accounts lost by that, all marked with the cause; "+
 				"%d calls served by processes that lived, %d refused for the time being",
 				*killFor, len(f.dead), len(w.cut()), f.provider.fake.Refreshes(), w.lost, served, failed)
 			require.NotEmpty(t, w.cut(), "no kill has hit an exchange: nothing is proved")
@@ -75,22 +75,25 @@ func (w *war) wage(d time.Duration) {
 	}
 	repair := time.NewTicker(500 * time.Millisecond)
 	defer repair.Stop()
+	next := time.NewTimer(killPause())
+	defer next.Stop()
 	for {
-		timer := time.NewTimer(300*time.Millisecond + rand.N(time.Second))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
 		case <-repair.C:
 			w.reconnect()
 		case name := <-targets:
 			w.kill(name)
-		case <-timer.C:
+		case <-next.C:
 			w.kill("")
+			next.Reset(killPause())
 		}
-		timer.Stop()
 	}
 }
+
+// killPause lets a process live for some seconds, so that also takeovers come to their end.
+func killPause() time.Duration { return 300*time.Millisecond + rand.N(time.Second) }
 
 func (w *war) enlist() {
 	p, err := w.start(true)
