@@ -21,6 +21,9 @@
 // (Zoom), that happens only if the provider's answer is lost on the wire, or the process
 // is killed in the moment before the answer is saved, and then the record says so.
 // A [Spool] narrows that moment to the exchange itself while the database is down.
+// A process that alone is cut off from the database right after an exchange, for longer than
+// a lease lives, looks dead to the others: they find the token spent and mark the account, which is
+// active again as soon as that process can save.
 //
 // How: a refresh is not tied to the caller's context. Whoever refreshes holds a lease, won by
 // compare-and-set in the store, which also proves that the store takes writes before anything is

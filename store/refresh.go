@@ -268,17 +268,9 @@ func (r *refresh) rejected(judged Record) {
 	}
 	var err error
 	for n := range exchangeTries {
-		var rec Record
-		if rec, err = r.mark(judged); err == nil {
-			r.cfg.Logger.Warn("store: account must be connected again", slog.Any("key", r.key), slog.String("reason", rec.Reason))
-			if r.cfg.OnReconnect != nil {
-				r.cfg.OnReconnect(r.key, rec.Reason)
-			}
-			r.land(Token{}, reconnectError(rec))
-			return
-		}
-		if moved, ok := errors.AsType[*movedError](err); ok {
-			r.land(moved.token, moved.err)
+		var v verdict
+		if v, err = r.mark(judged); err == nil {
+			r.announce(v)
 			return
 		}
 		if r.pause(poll(n+2)) != nil {
@@ -288,37 +280,50 @@ func (r *refresh) rejected(judged Record) {
 	r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, err)))
 }
 
-// movedError says that a record is not the one that was judged, and what its callers get.
-type movedError struct {
-	token Token
-	err   error
+// verdict is what came of a rejection.
+type verdict struct {
+	token Token  // somebody brought a good one meanwhile
+	err   error  // what callers get otherwise
+	mark  string // the reason that the record now gives, if it was marked
 }
 
-func (*movedError) Error() string { return "the record has moved on" }
-
-// mark writes StatusReconnect into the record that was judged.
-func (r *refresh) mark(judged Record) (Record, error) {
+// mark writes StatusReconnect into the record that was judged, if that is what the store
+// still holds. An error is the store's.
+func (r *refresh) mark(judged Record) (verdict, error) {
 	rec, err := r.get()
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return rec, &movedError{err: fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)}
+		return verdict{err: fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)}, nil
 	case err != nil:
-		return rec, err
+		return verdict{}, err
 	case rec.Token.same(judged.Token) && rec.Status == StatusReconnect && rec.Lease.Owner == "" && !rec.UpdatedAt.Equal(judged.UpdatedAt):
-		return rec, nil // our own write, whose answer was lost
+		return verdict{err: reconnectError(rec), mark: rec.Reason}, nil // our own write, whose answer was lost
 	case !rec.Token.same(judged.Token) && rec.Token.usable(time.Now(), useMargin, r.stale):
-		return rec, &movedError{token: rec.Token}
+		return verdict{token: rec.Token}, nil
 	case !rec.Token.same(judged.Token) || rec.Lease.Owner != r.owner:
-		return rec, &movedError{err: fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, errBusy))}
+		return verdict{err: fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, errBusy))}, nil
 	}
+	rec.Lease = Lease{Tainted: rec.Lease.Tainted || judged.Lease.Tainted}
 	rec.Status, rec.Reason = StatusReconnect, reasonRejected
-	tainted := judged.Lease.Tainted || rec.Lease.Tainted
-	if tainted {
+	if rec.Lease.Tainted {
 		rec.Reason = reasonTainted
 	}
-	rec.Lease = Lease{Tainted: tainted}
 	rec.UpdatedAt = millis(time.Now())
-	return rec, r.put(&rec)
+	if err := r.put(&rec); err != nil {
+		return verdict{}, err
+	}
+	return verdict{err: reconnectError(rec), mark: rec.Reason}, nil
+}
+
+// announce tells who wants to know, and lands.
+func (r *refresh) announce(v verdict) {
+	if v.mark != "" {
+		r.cfg.Logger.Warn("store: account must be connected again", slog.Any("key", r.key), slog.String("reason", v.mark))
+		if r.cfg.OnReconnect != nil {
+			r.cfg.OnReconnect(r.key, v.mark)
+		}
+	}
+	r.land(v.token, v.err)
 }
 
 func (r *refresh) get() (Record, error) {

@@ -637,6 +637,31 @@ func TestTheLeaseIsYoungAtEveryExchange(t *testing.T) {
 	})
 }
 
+// A process that alone is cut off from the database right after an exchange looks dead to the
+// others. They mark the account; it is active again as soon as that process can save.
+func TestPartitionHeals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		island := &faulty{Memory: c.store.Memory}
+		lonely, other := c.source(func(cfg *store.SourceConfig) { cfg.Store = island }), c.source()
+		c.provider.after = func(int) error { island.fail(down, nil); return nil }
+		_, err := lonely.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		_, err = other.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrReconnect)
+		require.Equal(t, store.StatusReconnect, c.record().Status)
+
+		island.fail(nil, nil)
+		time.Sleep(15 * time.Second)
+		require.Equal(t, store.StatusActive, c.record().Status)
+		require.Equal(t, store.Lease{}, c.record().Lease)
+		token, err := other.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+	})
+}
+
 func TestNoVerdictWithoutTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
