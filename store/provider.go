@@ -169,9 +169,13 @@ func (p Provider) context(ctx context.Context) context.Context {
 	return context.WithValue(rest.Once(ctx), oauth2.HTTPClient, client)
 }
 
-// assumedLife is how long a token lives whose answer does not say so. Without an assumption it
-// would be refreshed before each use.
-const assumedLife = time.Hour
+const (
+	// assumedLife is how long a token lives whose answer does not say so. Without an assumption it
+	// would be refreshed before each use.
+	assumedLife = time.Hour
+	// longestLife is what is believed of an answer that says more.
+	longestLife = 366 * 24 * time.Hour
+)
 
 // token reads an answer. The expiry counts from before the request: a slow answer
 // does not make a token live longer.
@@ -182,6 +186,9 @@ func (p Provider) token(answer *oauth2.Token, begin time.Time) Token {
 	}
 	if !token.Expiry.After(begin) {
 		token.Expiry = begin.Add(assumedLife)
+	}
+	if limit := begin.Add(longestLife); token.Expiry.After(limit) {
+		token.Expiry = limit
 	}
 	token.Expiry = millis(token.Expiry)
 	for _, name := range p.ExtraFields {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -324,4 +326,48 @@ func TestSourceOverProvider(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrRateLimited)
 	require.Len(t, e.posted(), 2, "a new consent is another matter")
 	require.False(t, strings.Contains(err.Error(), "r2"))
+}
+
+type answering func(*http.Request) (*http.Response, error)
+
+func (a answering) RoundTrip(req *http.Request) (*http.Response, error) { return a(req) }
+
+// textOfOAuthError is all that an error may say: nothing in it is the server's but a code of small letters.
+var textOfOAuthError = regexp.MustCompile(`^zoom: Refresh:( \d{3}( \([a-z_]{1,64}\))?:)? (outcome unknown|grant was rejected|credentials refused|rate limited|invalid request)` +
+	`(: the answer was cut or is no token)?$`)
+
+// FuzzTokenResponse answers a refresh with bytes from a stranger.
+func FuzzTokenResponse(f *testing.F) {
+	f.Add(200, jsonType, []byte(`{"access_token":"a","refresh_token":"b","expires_in":3599,"scope":"x y"}`))
+	f.Add(200, "text/plain", []byte(`access_token=a&expires_in=99999999999999999999`))
+	f.Add(200, "text/plain", []byte(`{"access_token":"a","expires_in":1e400}`))
+	f.Add(200, "text/plain", []byte(`access_token=a&expires_in=9000000000`))
+	f.Add(400, jsonType, []byte(`{"reason":"Invalid Token!","error":"invalid_grant"}`))
+	f.Add(503, "text/html", []byte(`<h1>`))
+	f.Add(200, "application/x-www-form-urlencoded", []byte(`%zz`))
+	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
+		if status < 200 || status > 599 {
+			return
+		}
+		sent := 0
+		p := store.Provider{
+			Name: "zoom", ClientID: "id", TokenURL: "https://zoom.example/token", AuthStyle: oauth2.AuthStyleInHeader, ExtraFields: []string{"api_url"},
+			HTTPClient: &http.Client{Transport: answering(func(req *http.Request) (*http.Response, error) {
+				sent++
+				return &http.Response{
+					StatusCode: status, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(bytes.NewReader(body)), Request: req,
+				}, nil
+			})},
+		}
+		begin := time.Now().Add(-time.Second)
+		token, err := p.Refresh(t.Context(), store.Token{Refresh: store.NewSecret("refresh")})
+		require.Equal(t, 1, sent)
+		if err != nil {
+			require.Regexp(t, textOfOAuthError, err.Error())
+			return
+		}
+		require.False(t, token.Access.IsZero() || token.Refresh.IsZero())
+		require.True(t, token.Expiry.After(begin))
+		require.True(t, token.Expiry.Before(begin.AddDate(2, 0, 0)))
+	})
 }

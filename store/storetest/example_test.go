@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -24,6 +25,8 @@ type row struct {
 
 // redisStore is a host's own TokenStore.
 type redisStore struct{ db *redis }
+
+func newRedisStore() redisStore { return redisStore{&redis{rows: map[string]row{}}} }
 
 func name(key store.Key) string { return key.Provider + ":" + key.Subject }
 
@@ -80,15 +83,19 @@ func validate(ctx context.Context, key store.Key) error {
 	return ctx.Err()
 }
 
-// TestRedisStore is what a host writes.
-func TestRedisStore(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(*testing.T) store.TokenStore { return redisStore{&redis{rows: map[string]row{}}} })
-}
-
-// A host checks its own store in its own tests; each subtest gets an empty one.
+// A host checks its own store in its own tests, and then uses it like any other.
 func Example() {
 	_ = func(t *testing.T) { // func TestRedisStore(t *testing.T)
-		storetest.Run(t, func(*testing.T) store.TokenStore { return redisStore{&redis{rows: map[string]row{}}} })
+		storetest.Run(t, func(*testing.T) store.TokenStore { return newRedisStore() })
 	}
+
+	ctx, tokens := context.Background(), newRedisStore()
+	doctor := store.Key{Provider: "zoom", Subject: "doctor-7"}
+	err := store.Set(ctx, tokens, doctor, store.Token{Refresh: store.NewSecret("refresh")})
+	fmt.Println(err)
+	rec, err := tokens.Get(ctx, doctor)
+	fmt.Println(rec.Status, rec.Token.Refresh, err)
+	// Output:
+	// <nil>
+	// active [redacted] <nil>
 }

@@ -20,3 +20,9 @@ func TestWithoutList(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.TokenStore { return newBroken(broke{}) })
 }
+
+// TestRedisStore keeps the example honest.
+func TestRedisStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(*testing.T) store.TokenStore { return newRedisStore() })
+}
