@@ -41,8 +41,9 @@ type SourceConfig struct {
 
 	// MaxRejections is the brake: if the provider rejects the refresh tokens of more accounts than
 	// this within RejectionWindow, and of more than it refreshes, it is the provider that is
-	// broken. No further account is then marked; its callers get ErrUnavailable. Each
-	// process counts for itself. If 0, 10. If negative, there is no brake.
+	// broken. No further account is then marked, unless it is still rejected after RetryReconnect; its
+	// callers get ErrUnavailable. Each process counts for itself. If 0, 10. If negative, there
+	// is no brake.
 	MaxRejections int
 	// RejectionWindow is the time over which rejections are counted. If 0, 10 minutes.
 	RejectionWindow time.Duration

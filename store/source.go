@@ -49,7 +49,7 @@ func NewSource(cfg SourceConfig) (*Source, error) {
 	run, stop := context.WithCancel(context.Background())
 	return &Source{
 		cfg: cfg, closing: make(chan struct{}), run: run, stop: stop,
-		flights: map[Key]*flight{}, recent: newRecent(), brake: newBrake(cfg.MaxRejections, cfg.RejectionWindow),
+		flights: map[Key]*flight{}, recent: newRecent(), brake: newBrake(cfg),
 	}, nil
 }
 

@@ -299,6 +299,35 @@ func TestBrake(t *testing.T) {
 	})
 }
 
+// Half a year of holidays, and every token has died: that is believed in the end.
+func TestBrakeLetsGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		for i := range 30 {
+			c.connect(numbered(i))
+		}
+		c.expire()
+		s := c.source()
+		c.provider.before = func(int) error { return fmt.Errorf("400: %w", store.ErrRejected) }
+		count := func() (marked int) {
+			for i := range 30 {
+				_, err := s.Token(t.Context(), numbered(i))
+				require.Error(t, err)
+				if errors.Is(err, store.ErrReconnect) {
+					marked++
+				}
+			}
+			return marked
+		}
+		require.Equal(t, 10, count())
+		time.Sleep(30 * time.Minute)
+		require.Less(t, count(), 25)
+		time.Sleep(40 * time.Minute)
+		require.Equal(t, 30, count())
+	})
+}
+
 func TestWithoutBrake(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
