@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -33,7 +32,6 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	flag.Parse()
 	leaktest.Main(m)
 }
 
@@ -53,8 +51,8 @@ type childConfig struct {
 
 const (
 	callers      = 16 // goroutines a process
-	exchangeTime = 5 * time.Second
-	leaseTime    = 10 * time.Second
+	exchangeTime = 3 * time.Second
+	leaseTime    = 2 * exchangeTime
 )
 
 // report is a line that a process writes.

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -95,37 +94,30 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// start runs this test binary once more, as a child.
-func (f *fleet) start(load bool) (*process, error) {
+// start runs this test binary once more, as a child. It ends with the test at the latest; if the test
+// is killed, by the end of its input.
+func (f *fleet) start(t *testing.T, load bool) *process {
+	t.Helper()
 	f.mu.Lock()
 	f.count++
 	cfg := f.cfg
 	cfg.Name, cfg.Load = fmt.Sprint("process-", f.count), load
 	f.mu.Unlock()
 	text, err := json.Marshal(cfg)
-	if err != nil {
-		return nil, err
-	}
+	require.NoError(t, err)
 	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p := &process{name: cfg.Name, cmd: exec.Command(program), reports: make(chan report, 64)}
+	require.NoError(t, err)
+	p := &process{name: cfg.Name, cmd: exec.CommandContext(t.Context(), program), reports: make(chan report, 64)}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	p.cmd.Stderr = &p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // nothing is left behind by a test that is killed itself
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
+	p.stdin, err = p.cmd.StdinPipe()
+	require.NoError(t, err)
 	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(func() { _ = p.cmd.Wait() }) // t.Context has ended it, if the test has not
 	go f.read(p, stdout)
-	return p, nil
+	return p
 }
 
 // read sorts a process's output until its end.

@@ -21,9 +21,7 @@ func TestRefreshOnce(t *testing.T) {
 			f := newFleet(t, d, time.Hour, 20*time.Millisecond, doctors)
 			var processes []*process
 			for range fleetSize {
-				p, err := f.start(false)
-				require.NoError(t, err)
-				processes = append(processes, p)
+				processes = append(processes, f.start(t, false))
 			}
 			for round := 1; round <= rounds; round++ {
 				for n := range doctors {

@@ -62,7 +62,7 @@ func (w *war) wage(d time.Duration) {
 	var exchanges atomic.Int64
 	w.provider.mu.Lock()
 	w.provider.arrived = func(process string) {
-		if exchanges.Add(1)%25 == 0 {
+		if exchanges.Add(1)%60 == 0 {
 			select {
 			case targets <- process: // killed within the exchange's latency
 			default:
@@ -71,7 +71,7 @@ func (w *war) wage(d time.Duration) {
 	}
 	w.provider.mu.Unlock()
 	for range fleetSize {
-		w.enlist()
+		w.running = append(w.running, w.start(w.t, true))
 	}
 	repair := time.NewTicker(500 * time.Millisecond)
 	defer repair.Stop()
@@ -92,14 +92,8 @@ func (w *war) wage(d time.Duration) {
 	}
 }
 
-// killPause lets a process live for some seconds, so that also takeovers come to their end.
-func killPause() time.Duration { return 300*time.Millisecond + rand.N(time.Second) }
-
-func (w *war) enlist() {
-	p, err := w.start(true)
-	require.NoError(w.t, err)
-	w.running = append(w.running, p)
-}
+// killPause lets a process live for some seconds, as long as it takes to take a lease over.
+func killPause() time.Duration { return time.Second + rand.N(2*time.Second) }
 
 // kill ends the process of that name, or any, and starts another one.
 func (w *war) kill(name string) {
@@ -121,8 +115,7 @@ func (w *war) kill(name string) {
 	}
 	err := p.cmd.Wait()
 	require.ErrorContains(w.t, err, "signal: killed", "%s ended by itself: %s", p.name, p.stderr.String())
-	w.running = append(w.running[:i], w.running[i+1:]...)
-	w.enlist()
+	w.running[i] = w.start(w.t, true)
 }
 
 // settle ends the processes as a deploy does, and has one more find out about each account.
