@@ -1,7 +1,8 @@
 package mongostore
 
 import (
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -49,10 +50,14 @@ func encode(rec store.Record, revision string) (*document, error) {
 	return doc, nil
 }
 
-var errDocument = errors.New("this document is not a record")
-
-func (d *document) decode() (store.Record, error) {
+// read decodes a document. Its error names the document by a hash and quotes nothing of it.
+func read(raw bson.Raw) (store.Record, error) {
+	var d document
+	err := bson.Unmarshal(raw, &d)
 	key := store.Key{Provider: d.Provider, Subject: d.Subject}
+	if err != nil || d.ID != id(key) {
+		return store.Record{}, fmt.Errorf("document %s is not a record", hash(raw.Lookup("_id")))
+	}
 	token, err := store.DecodeToken(d.Token)
 	if err != nil {
 		return store.Record{}, fmt.Errorf("%s: %w", key, err)
@@ -65,6 +70,12 @@ func (d *document) decode() (store.Record, error) {
 		rec.Lease = store.Lease{Owner: d.Lease.Owner, Until: moment(d.Lease.Until), Tainted: d.Lease.Tainted}
 	}
 	return rec, nil
+}
+
+// hash names a document whose _id must not be printed.
+func hash(id bson.RawValue) string {
+	sum := sha256.Sum256(append([]byte{byte(id.Type)}, id.Value...))
+	return "#" + hex.EncodeToString(sum[:4])
 }
 
 // date is 0, which is left out of the document, for the zero time.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
@@ -14,20 +15,28 @@ import (
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
 )
 
-func Example() {
-	server, err := wiretest.Start() // a host has a MongoDB
+// database returns that of a small server in memory. A host has a MongoDB.
+func database() (db *mongo.Database, end func()) {
+	server, err := wiretest.Start()
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer server.Close()
-	ctx := context.Background()
 	client, err := mongo.Connect(options.Client().ApplyURI(server.URI()))
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer client.Disconnect(ctx)
+	return client.Database("hospital"), func() {
+		_ = client.Disconnect(context.Background())
+		_ = server.Close()
+	}
+}
 
-	tokens, err := mongostore.New(mongostore.Config{Database: client.Database("hospital")})
+func Example() {
+	ctx := context.Background()
+	db, end := database()
+	defer end()
+
+	tokens, err := mongostore.New(mongostore.Config{Database: db})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -45,4 +54,41 @@ func Example() {
 	// Output:
 	// active [redacted] <nil>
 	// true
+}
+
+// The tokens of an application that kept them in its doctors' documents move into an
+// encrypted store.
+func ExampleImportSeed() {
+	ctx := context.Background()
+	db, end := database()
+	defer end()
+	_, err := db.Collection("doctors").InsertOne(ctx, bson.D{
+		{Key: "_id", Value: "doctor-1"}, {Key: "googleMeetConnected", Value: true},
+		{Key: "googleMeetToken", Value: bson.D{
+			{Key: "access_token", Value: "access"}, {Key: "refresh_token", Value: "refresh"},
+			{Key: "scope", Value: "https://www.googleapis.com/auth/calendar.events"},
+			{Key: "token_type", Value: "Bearer"}, {Key: "expiry_date", Value: 1795514400000.0},
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	tokens, err := mongostore.New(mongostore.Config{Database: db})
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := store.NewKeyring(store.NewKey()) // a host keeps its keys in its configuration
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 2 {
+		report, err := mongostore.ImportSeed(ctx, mongostore.SeedImport{
+			Doctors: db.Collection("doctors"), Tokens: store.SealedStrict(tokens, keys),
+		})
+		fmt.Printf("%+v %v\n", report, err)
+	}
+	// Output:
+	// {Seen:1 Imported:1 Kept:0 Incomplete:0 Failed:0} <nil>
+	// {Seen:1 Imported:0 Kept:1 Incomplete:0 Failed:0} <nil>
 }

@@ -1,6 +1,7 @@
 package mongostore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -75,20 +76,19 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	if err := key.Validate(); err != nil {
 		return store.Record{}, err
 	}
-	doc, err := s.find(ctx, key)
+	raw, err := s.find(ctx, key)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return store.Record{}, fmt.Errorf("mongostore: Get: %s: %w", key, store.ErrNotFound)
-	case errors.Is(err, errDocument):
-		return store.Record{}, fmt.Errorf("mongostore: Get: %s: %w", key, err)
 	case err != nil:
 		return store.Record{}, failed("Get", err)
-	case doc.ID != id(key):
-		return store.Record{}, errMerged
 	}
-	rec, err := doc.decode()
-	if err != nil {
+	rec, err := read(raw)
+	switch {
+	case err != nil:
 		return store.Record{}, fmt.Errorf("mongostore: Get: %w", err)
+	case rec.Key != key:
+		return store.Record{}, errMerged
 	}
 	return rec, nil
 }
@@ -96,16 +96,8 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 // errMerged keeps one doctor from another's token in a collection that was made with a collation.
 var errMerged = errors.New("mongostore: Get: the collection takes different keys for the same one: it has a collation")
 
-func (s *Store) find(ctx context.Context, key store.Key) (*document, error) {
-	raw, err := s.tokens.FindOne(alone(ctx), bson.D{{Key: "_id", Value: id(key)}}).Raw()
-	if err != nil {
-		return nil, err
-	}
-	var doc document
-	if err := bson.Unmarshal(raw, &doc); err != nil {
-		return nil, errDocument // the driver's words might quote it
-	}
-	return &doc, nil
+func (s *Store) find(ctx context.Context, key store.Key) (bson.Raw, error) {
+	return s.tokens.FindOne(alone(ctx), bson.D{{Key: "_id", Value: id(key)}}).Raw()
 }
 
 // Put implements store.TokenStore. If the server's answer is lost, Put looks once
@@ -147,9 +139,10 @@ func (s *Store) write(ctx context.Context, doc *document, over string) (bool, er
 // outcome finds out what became of a write that was refused, failed or was not answered.
 // nil means that it has landed: its answer was lost and the driver or a proxy sent it again.
 func (s *Store) outcome(ctx context.Context, rec store.Record, revision string, err error) error {
-	stored, lookErr := s.find(ctx, rec.Key)
+	stored, _ := s.find(ctx, rec.Key)
+	there, _ := stored.Lookup("rev").StringValueOK()
 	switch {
-	case lookErr == nil && stored.Revision == revision:
+	case there == revision:
 		return nil
 	case err == nil:
 		return fmt.Errorf("mongostore: Put: %s: %w", rec.Key, store.ErrConflict)
@@ -172,9 +165,11 @@ func (s *Store) Delete(ctx context.Context, key store.Key) error {
 const pageSize = 200
 
 // List implements store.Lister, ordered by provider and subject. It reads page after
-// page and leaves no cursor open while the caller works on a record.
+// page and leaves no cursor open while the caller works on a record. A document that is not a
+// record does not hide the others: the first one is the error at the end.
 func (s *Store) List(ctx context.Context, filter store.Filter) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
+		var bad error
 		last := ""
 		for {
 			page, err := s.page(alone(ctx), filter, last)
@@ -182,25 +177,26 @@ func (s *Store) List(ctx context.Context, filter store.Filter) iter.Seq2[store.R
 				yield(store.Record{}, failed("List", err))
 				return
 			}
-			for i := range page {
-				rec, err := page[i].decode()
+			for _, raw := range page {
+				last, _ = raw.Lookup("_id").StringValueOK() // $gt finds texts only
+				rec, err := read(raw)
 				if err != nil {
-					yield(store.Record{}, fmt.Errorf("mongostore: List: %w", err))
-					return
-				}
-				if !yield(rec, nil) {
+					bad = cmp.Or(bad, fmt.Errorf("mongostore: List: %w", err))
+				} else if !yield(rec, nil) {
 					return
 				}
 			}
 			if len(page) < pageSize {
-				return
+				break
 			}
-			last = page[len(page)-1].ID
+		}
+		if bad != nil {
+			yield(store.Record{}, bad)
 		}
 	}
 }
 
-func (s *Store) page(ctx context.Context, filter store.Filter, last string) ([]document, error) {
+func (s *Store) page(ctx context.Context, filter store.Filter, last string) ([]bson.Raw, error) {
 	query := bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: last}}}}
 	if filter.Provider != "" {
 		query = append(query, bson.E{Key: "provider", Value: filter.Provider})
@@ -213,7 +209,7 @@ func (s *Store) page(ctx context.Context, filter store.Filter, last string) ([]d
 	if err != nil {
 		return nil, err
 	}
-	var page []document
+	var page []bson.Raw
 	err = cursor.All(ctx, &page)
 	return page, err
 }

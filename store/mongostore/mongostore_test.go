@@ -263,13 +263,26 @@ func TestForeignDocuments(t *testing.T) {
 			tokens, err := mongostore.New(mongostore.Config{Database: db})
 			require.NoError(t, err)
 
+			good := store.Key{Provider: "zoom", Subject: "doctor-2"}
+			_, err = tokens.Put(t.Context(), store.Record{Key: good, Status: store.StatusActive})
+			require.NoError(t, err)
+
 			_, err = tokens.Get(t.Context(), doctor)
 			require.Error(t, err)
 			require.NotErrorIs(t, err, store.ErrNotFound)
+			require.NotErrorIs(t, err, store.ErrDecrypt)
 			require.NotContains(t, err.Error(), "canary")
-			var listErr error
-			for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
+			var (
+				listed  []store.Key
+				listErr error
+			)
+			for rec, err := range tokens.List(t.Context(), store.Filter{}) {
+				require.NoError(t, listErr, "the error comes last")
+				if listErr = err; err == nil {
+					listed = append(listed, rec.Key)
+				}
 			}
+			require.Equal(t, []store.Key{good}, listed)
 			require.Error(t, listErr)
 			require.NotContains(t, listErr.Error(), "canary")
 		})

@@ -2,8 +2,6 @@ package mongostore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -114,9 +112,7 @@ func (r *seedRun) all(ctx context.Context) error {
 func (r *seedRun) fail(document bson.Raw, err error) {
 	r.report.Failed++
 	if len(r.failed) < maxNamed {
-		id := document.Lookup("_id")
-		sum := sha256.Sum256(append([]byte{byte(id.Type)}, id.Value...))
-		r.failed = append(r.failed, fmt.Errorf("mongostore: ImportSeed: document #%s: %w", hex.EncodeToString(sum[:4]), err))
+		r.failed = append(r.failed, fmt.Errorf("mongostore: ImportSeed: document %s: %w", hash(document.Lookup("_id")), err))
 	}
 }
 

@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"strconv"
 	"strings"
@@ -10,46 +12,62 @@ import (
 )
 
 // List implements store.Lister, ordered by provider and subject. It reads page after page and
-// holds no connection while the caller works on a record.
+// holds no connection while the caller works on a record. A row that is not a record does not
+// hide the others: the first one is the error at the end.
 func (s *Store) List(ctx context.Context, filter store.Filter) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		var last store.Key
-		for {
-			page, err := s.page(ctx, filter, last)
-			for _, rec := range page {
+		var (
+			p   page
+			bad error
+			err error
+		)
+		for more := true; more; more = err == nil && p.rows == pageSize {
+			p, err = s.page(ctx, filter, p.last)
+			for _, rec := range p.records {
 				if !yield(rec, nil) {
 					return
 				}
 			}
-			if err != nil {
-				yield(store.Record{}, broken("List", err))
-				return
-			}
-			if len(page) < pageSize {
-				return
-			}
-			last = page[len(page)-1].Key
+			bad = cmp.Or(bad, p.bad)
+		}
+		if err != nil {
+			yield(store.Record{}, failed("List", err))
+		} else if bad != nil {
+			yield(store.Record{}, broken("List", bad))
 		}
 	}
 }
 
+// page is what one query brings.
+type page struct {
+	records []store.Record
+	rows    int       // also those that are not records
+	last    store.Key // of the last row
+	bad     error     // about the first row that is not a record
+}
+
 // page returns the records that come after last, and those before an error.
-func (s *Store) page(ctx context.Context, filter store.Filter, last store.Key) ([]store.Record, error) {
+func (s *Store) page(ctx context.Context, filter store.Filter, last store.Key) (p page, err error) {
 	query, args := s.pageQuery(filter, last)
 	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	defer rows.Close()
-	var page []store.Record
 	for rows.Next() {
 		rec, err := scan(rows)
-		if err != nil {
-			return page, err
+		row, unreadable := errors.AsType[*unreadable](err)
+		switch {
+		case unreadable:
+			p.last, p.bad = row.key, cmp.Or[error](p.bad, row)
+		case err != nil:
+			return p, err
+		default:
+			p.last, p.records = rec.Key, append(p.records, rec)
 		}
-		page = append(page, rec)
+		p.rows++
 	}
-	return page, rows.Err()
+	return p, rows.Err()
 }
 
 func (s *Store) pageQuery(filter store.Filter, last store.Key) (query string, args []any) {

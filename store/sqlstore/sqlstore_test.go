@@ -244,6 +244,42 @@ func TestValuesThatDoNotFit(t *testing.T) {
 	require.Empty(t, fake.asked())
 }
 
+// TestListPassesOver has rows that are no records at the beginning and at the end of pages.
+func TestListPassesOver(t *testing.T) {
+	t.Parallel()
+	fake, db := newFakeDB(t)
+	pages := 0
+	fake.query = func(q query) ([][]driver.Value, error) {
+		pages++
+		if pages == 3 {
+			return nil, nil
+		}
+		var page [][]driver.Value
+		for n := range 200 {
+			token := `{"v":1}`
+			if n == 0 || n == 199 {
+				token = "canary"
+			}
+			page = append(page, row(store.Key{Provider: "zoom", Subject: fmt.Sprintf("doctor-%d-%03d", pages, n)}, token))
+		}
+		return page, nil
+	}
+	listed, failures := 0, 0
+	for _, err := range open(t, db, sqlstore.SQLite).List(t.Context(), store.Filter{}) {
+		if err == nil {
+			require.Zero(t, failures, "the error comes last")
+			listed++
+			continue
+		}
+		failures++
+		require.EqualError(t, err, "sqlstore: List: "+store.Key{Provider: "zoom", Subject: "doctor-1-000"}.String()+": store: these bytes are not a token")
+	}
+	require.Equal(t, 396, listed)
+	require.Equal(t, 1, failures)
+	require.Equal(t, 3, pages)
+	require.Equal(t, "doctor-1-199", fake.asked()[1].args[2], "the next page begins after the last row, whatever is in it")
+}
+
 // TestListHoldsNothing has the caller use a pool of one connection inside the loop.
 func TestListHoldsNothing(t *testing.T) {
 	t.Parallel()
