@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
@@ -60,7 +61,7 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strayed(req) {
 		return b.send(req)
 	}
-	if !secureURL(req.URL) {
+	if !address.Encrypted(req.URL) {
 		closeBody(req.Body)
 		return nil, fmt.Errorf("store: %s: the address is not https: %w", b.key, ErrInvalid)
 	}

@@ -3,13 +3,13 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"time"
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 )
@@ -61,7 +61,7 @@ func (p Provider) Validate() error {
 	for _, field := range []struct{ name, address string }{
 		{"RedirectURL", p.RedirectURL}, {"AuthURL", p.AuthURL}, {"TokenURL", p.TokenURL},
 	} {
-		problems.Check(secureAddress(field.address), field.name, "is not an https address (http is for loopback only)")
+		problems.Check(address.Secure(field.address), field.name, "is not an https address (http is for loopback only)")
 	}
 	problems.Check(p.styled(), "AuthStyle", "must be InParams or InHeader")
 	return problems.Err("store: provider")
@@ -79,19 +79,21 @@ func (p Provider) checkStyle() error {
 	return fault.Invalid("store: provider", "AuthStyle", "must be InParams or InHeader")
 }
 
-func secureAddress(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && u.Host != "" && u.Fragment == "" && secureURL(u)
-}
-
-// secureURL lets plain http through on loopback only: a code or a token sent in clear is everybody's.
-func secureURL(u *url.URL) bool {
-	if u.Scheme == "https" {
-		return true
+// NewSource returns a Source of p's tokens in st. tuning is the rest of its configuration: its Store,
+// Provider and Refresh must be empty, and its Logger is log if it is nil.
+func (p Provider) NewSource(st TokenStore, tuning SourceConfig, log *slog.Logger) (*Source, error) {
+	var problems fault.Problems
+	problems.Check(tuning.Store == nil, "Refreshing.Store", "is set by Tokens")
+	problems.Check(tuning.Provider == "", "Refreshing.Provider", "is set already")
+	problems.Check(tuning.Refresh == nil, "Refreshing.Refresh", "is set already")
+	if err := problems.Err(p.Name); err != nil {
+		return nil, err
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	loopback := u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
-	return u.Scheme == "http" && loopback
+	tuning.Store, tuning.Provider, tuning.Refresh = st, p.Name, p.Refresh
+	if tuning.Logger == nil {
+		tuning.Logger = log
+	}
+	return NewSource(tuning)
 }
 
 // RequiredScopes returns the scopes without which a consent is worth nothing.

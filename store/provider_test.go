@@ -371,3 +371,22 @@ func FuzzTokenResponse(f *testing.F) {
 		require.True(t, token.Expiry.Before(begin.AddDate(2, 0, 0)))
 	})
 }
+
+func TestProviderNewSource(t *testing.T) {
+	t.Parallel()
+	provider := store.Provider{Name: "zoom"}
+	_, err := provider.NewSource(store.NewMemory(), store.SourceConfig{
+		Store: store.NewMemory(), Provider: "google", Refresh: provider.Refresh,
+	}, nil)
+	for _, field := range []string{"Refreshing.Store", "Refreshing.Provider", "Refreshing.Refresh"} {
+		require.ErrorContains(t, err, field)
+	}
+	_, err = provider.NewSource(store.NewMemory(), store.SourceConfig{Early: -1}, nil)
+	require.ErrorContains(t, err, "Early is negative")
+
+	source, err := provider.NewSource(store.NewMemory(), store.SourceConfig{Early: time.Minute}, nil)
+	require.NoError(t, err)
+	_, err = source.Token(t.Context(), store.Key{Provider: "zoom", Subject: "dr-rao"})
+	require.ErrorIs(t, err, store.ErrNotConnected)
+	require.NoError(t, source.Close(t.Context()))
+}

@@ -106,7 +106,7 @@ func TestUninstalledAppMustBeConnectedAgain(t *testing.T) {
 	t.Parallel()
 	var told []store.Key
 	c := newClinic(t, zoomtest.Config{}, func(cfg *zoom.Config) {
-		cfg.OnReconnect = func(key store.Key, _ string) { told = append(told, key) }
+		cfg.Refreshing.OnReconnect = func(key store.Key, _ string) { told = append(told, key) }
 	})
 	c.fake.Uninstall("u-dr-rao")
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
@@ -90,8 +90,10 @@ type Config struct {
 
 	// HTTPClient sends all requests. If nil, one with a timeout of 30 seconds. Redirects are not followed.
 	HTTPClient *http.Client
-	// OnReconnect is called when a doctor's account is found to need a new consent. It must not block. May be nil.
-	OnReconnect func(key store.Key, reason string)
+	// Refreshing tunes how tokens are refreshed: timing, hooks, the brake, and a spool for deploys during a
+	// database outage. Its Store, Provider and Refresh are New's own and must be empty; its Logger is
+	// this Config's if nil. The zero value is right for most.
+	Refreshing store.SourceConfig
 	// Logger gets what goes wrong without anybody being told by an error, without names and links. If nil, nothing is logged.
 	Logger *slog.Logger
 }
@@ -123,25 +125,14 @@ func (c Config) validate(provider store.Provider) error {
 		p.Add(providerFields.Replace(field.Field), "%s", field.Problem)
 	}
 	p.Check(c.Tokens != nil, "Tokens", "is required")
-	p.Check(secureURL(c.Endpoints.Revoke), "Endpoints.Revoke", "is not an https address (http is for loopback only)")
-	p.Check(secureURL(c.Endpoints.API), "Endpoints.API", "is not an https address (http is for loopback only)")
+	p.Check(address.Secure(c.Endpoints.Revoke), "Endpoints.Revoke", "is not an https address (http is for loopback only)")
+	p.Check(address.Secure(c.Endpoints.API), "Endpoints.API", "is not an https address (http is for loopback only)")
 	_, err := mergedSettings(c.Settings)
 	p.Check(err == nil, "Settings", "cannot be written as JSON")
 	for i, name := range c.AcceptLocked {
 		p.Check(isGuarded(name), fmt.Sprintf("AcceptLocked[%d]", i), "is no setting that is checked")
 	}
 	return p.Err("zoom")
-}
-
-// secureURL lets plain http through on loopback only.
-func secureURL(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	host := u.Hostname()
-	loopback := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
-	return u.Scheme == "https" || u.Scheme == "http" && loopback
 }
 
 // Client makes and keeps meetings in the Zoom accounts of doctors. It is safe for
@@ -174,9 +165,7 @@ func New(cfg Config) (*Client, error) {
 	if c.settings, err = mergedSettings(cfg.Settings); err != nil {
 		return nil, err
 	}
-	c.source, err = store.NewSource(store.SourceConfig{
-		Store: cfg.Tokens, Provider: Name, Refresh: c.provider.Refresh, OnReconnect: cfg.OnReconnect, Logger: cfg.Logger,
-	})
+	c.source, err = c.provider.NewSource(cfg.Tokens, cfg.Refreshing, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/store"
 )
@@ -107,7 +108,7 @@ func New(cfg Config) (*Connector, error) {
 		p.Check(len(key.Reveal()) >= 32, "Keys", "must have 32 bytes or more each")
 	}
 	returnTo, err := url.Parse(cfg.ReturnURL)
-	p.Check(err == nil && allowedReturn(returnTo), "ReturnURL", "is not an https address (http is for loopback only)")
+	p.Check(err == nil && address.Secure(cfg.ReturnURL), "ReturnURL", "is not an https address (http is for loopback only)")
 	c.insecure = strings.HasPrefix(cfg.Provider.RedirectURL, "http:")
 	p.Check(!c.insecure || cfg.AllowInsecureLocalhost, "Provider.RedirectURL", "is plain http; that needs AllowInsecureLocalhost")
 	if err := errors.Join(cfg.Provider.Validate(), p.Err("connect")); err != nil {
@@ -119,12 +120,6 @@ func New(cfg Config) (*Connector, error) {
 	c.returnTo = returnTo
 	c.sealer, err = newSealer(cfg.Keys)
 	return c, err
-}
-
-func allowedReturn(u *url.URL) bool {
-	host := u.Hostname()
-	loopback := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
-	return host != "" && u.Fragment == "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopback)
 }
 
 // Key returns the key under which the account of subject is stored.

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
@@ -71,8 +72,10 @@ type Config struct {
 	HTTPClient *http.Client
 	// Logger gets what no error tells. If nil, nothing is logged.
 	Logger *slog.Logger
-	// OnReconnect is called after an account was found to need a new consent. It must not block. May be nil.
-	OnReconnect func(key store.Key, reason string)
+	// Refreshing tunes how tokens are refreshed: timing, hooks, the brake, and a spool for deploys during a
+	// database outage. Its Store, Provider and Refresh are New's own and must be empty; its Logger is
+	// this Config's if nil. The zero value is right for most.
+	Refreshing store.SourceConfig
 }
 
 // Endpoints are the addresses of Google. Each empty one is that of production. Others are
@@ -135,7 +138,7 @@ func (c *Config) validate() error {
 	p.Required("ClientID", c.ClientID)
 	p.Check(!c.ClientSecret.IsZero(), "ClientSecret", "is required")
 	p.Check(c.Tokens != nil, "Tokens", "is required")
-	for _, address := range []struct{ field, value string }{
+	for _, endpoint := range []struct{ field, value string }{
 		{"RedirectURL", c.RedirectURL},
 		{"Endpoints.Auth", c.Endpoints.Auth},
 		{"Endpoints.Token", c.Endpoints.Token},
@@ -143,7 +146,7 @@ func (c *Config) validate() error {
 		{"Endpoints.Calendar", c.Endpoints.Calendar},
 		{"Endpoints.Join", c.Endpoints.Join},
 	} {
-		p.Check(secureURL(address.value), address.field, "is not an https address (http is for loopback only)")
+		p.Check(address.Secure(endpoint.value), endpoint.field, "is not an https address (http is for loopback only)")
 	}
 	p.Check(c.calendarScope() != "", "Scopes", "have none that allows writing events")
 	p.Check(calendarID(c.Calendar), "Calendar", "is not a calendar's id")
@@ -158,16 +161,6 @@ func (c *Config) calendarScope() string {
 		}
 	}
 	return ""
-}
-
-func secureURL(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return false
-	}
-	host := u.Hostname()
-	loopback := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
-	return u.Scheme == "https" || u.Scheme == "http" && loopback
 }
 
 // calendarID refuses what would climb out of the path of the calendar.
@@ -196,10 +189,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, http: newHTTPClient(cfg)}
 	c.join, _ = url.Parse(cfg.Endpoints.Join) // validated
 	c.oauth = c.newProvider()
-	tokens, err := store.NewSource(store.SourceConfig{
-		Store: cfg.Tokens, Provider: ProviderName, Refresh: c.oauth.Refresh,
-		OnReconnect: cfg.OnReconnect, Logger: cfg.Logger,
-	})
+	tokens, err := c.oauth.NewSource(cfg.Tokens, cfg.Refreshing, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -204,7 +204,7 @@ func TestTokens(t *testing.T) {
 		t.Parallel()
 		reasons := make(chan string, 1)
 		c := open(t, func(cfg *googlemeet.Config) {
-			cfg.OnReconnect = func(k store.Key, reason string) { reasons <- k.Subject + ": " + reason }
+			cfg.Refreshing.OnReconnect = func(k store.Key, reason string) { reasons <- k.Subject + ": " + reason }
 		})
 		c.fake.RevokeAccess("doctor@example.org")
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))

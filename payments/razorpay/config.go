@@ -2,7 +2,6 @@ package razorpay
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	razorpaygo "github.com/razorpay/razorpay-go"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/payments"
@@ -125,15 +125,10 @@ func baseProblem(base string, live bool) string {
 		return "is not an http(s) address"
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.Trim(u.Path, "/") != "":
 		return "has more than scheme and host in it"
-	case u.Scheme == "http" && (live || !loopback(u.Hostname())):
+	case u.Scheme == "http" && (live || !address.Loopback(u.Hostname())):
 		return "must be https: the key would cross the network in the clear"
 	}
 	return ""
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func clean(text string) bool {

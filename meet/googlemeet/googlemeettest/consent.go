@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 )
 
@@ -68,12 +69,12 @@ func (s *Server) checkConsent(q url.Values) (status int, problem string) {
 	return http.StatusOK, ""
 }
 
-func (s *Server) registered(address string) bool {
+func (s *Server) registered(redirectURL string) bool {
 	if len(s.cfg.RedirectURLs) > 0 {
-		return slices.Contains(s.cfg.RedirectURLs, address)
+		return slices.Contains(s.cfg.RedirectURLs, redirectURL)
 	}
-	u, err := url.Parse(address)
-	return err == nil && (u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127."))
+	u, err := url.Parse(redirectURL)
+	return err == nil && address.Loopback(u.Hostname())
 }
 
 // consentAnswer takes the click and sends the browser back.

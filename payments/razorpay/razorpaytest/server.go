@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/payments"
 )
@@ -96,8 +97,7 @@ func (cfg *Config) complete() error {
 	}
 	var p fault.Problems
 	host, _, err := net.SplitHostPort(cfg.Addr)
-	ip := net.ParseIP(host)
-	p.Check(err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()), "Addr", "is not a loopback address with a port")
+	p.Check(err == nil && address.Loopback(host), "Addr", "is not a loopback address with a port")
 	p.Check(strings.HasPrefix(cfg.KeyID, "rzp_test_"), "KeyID", "does not start with rzp_test_: a live key has no business here")
 	p.Check(cfg.WebhookURL == "" || webAddress(cfg.WebhookURL), "WebhookURL", "is not an http(s) address")
 	p.Check(cfg.MaxAmount > 0, "MaxAmount", "must be more than zero")
