@@ -25,7 +25,8 @@ func Set(ctx context.Context, st TokenStore, key Key, token Token) error {
 	}
 	for n := 0; ; n++ {
 		err := set(ctx, st, key, token)
-		if err == nil || n >= setTries || errors.Is(err, ErrDecrypt) || sleep(ctx, jitter(20*time.Millisecond<<n)) != nil {
+		final := err == nil || errors.Is(err, ErrDecrypt) || errors.Is(err, ErrInvalid)
+		if final || n >= setTries || sleep(ctx, jitter(20*time.Millisecond<<n)) != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"fmt"
 	"sync"
 	"testing"
 
