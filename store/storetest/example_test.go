@@ -84,6 +84,12 @@ func validate(ctx context.Context, key store.Key) error {
 	return ctx.Err()
 }
 
+// TestRedisStore is what a host writes; each subtest gets an empty store.
+func TestRedisStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(*testing.T) store.TokenStore { return redisStore{&redis{rows: map[string]row{}}} })
+}
+
 // A host writes three methods, and TestRedisStore above checks them. All that package store does
 // stands on them.
 func Example() {
