@@ -38,14 +38,17 @@ type Client struct {
 	RequestID string
 }
 
-// HTTPClient returns the client that calls go through: the host's, or one with
-// a default timeout, with the retrying transport around its transport and
+// HTTPClient returns the client that calls go through: the host's, or an empty one, with
+// DefaultTimeout if it has none, the retrying transport around its transport, and
 // redirects refused (a redirect would carry credentials to another host).
 func HTTPClient(host *http.Client, t Transport) *http.Client {
-	client := &http.Client{Timeout: DefaultTimeout}
+	client := &http.Client{}
 	if host != nil {
 		copied := *host
 		client = &copied
+	}
+	if client.Timeout == 0 { // also for a host whose client is there for its transport alone
+		client.Timeout = DefaultTimeout
 	}
 	if t.Base == nil {
 		t.Base = client.Transport

@@ -26,7 +26,9 @@ import (
 //   - A body is repeated through GetBody; without it nothing is.
 //   - Retry-After is obeyed in seconds, as an HTTP date and as RFC 3339. If the
 //     wait is longer than MaxWait or than the context lives, the answer at hand is returned at once.
-//   - The last answer is returned whole, whatever its status.
+//   - The last answer is returned whole, whatever its status, with one exception: once an
+//     attempt to change something has had an open outcome, later ones cannot prove
+//     that nothing happened. Their errors are not [Unsent], and instead of a 429 there is an error.
 //
 // The zero value is ready to use. A Transport is safe for concurrent use.
 type Transport struct {
@@ -82,31 +84,66 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		attempts = 1
 	}
 	try := req
+	open := false // an attempt may have changed something, and nobody knows
 	for n := 1; ; n++ {
 		resp, err := t.attempt(try)
 		if n >= attempts || !t.again(req, resp, err) {
-			return resp, err
+			return settled(open, resp, err)
 		}
 		pause, ok := t.pause(req.Context(), n, resp)
 		if !ok {
-			return resp, err
+			return settled(open, resp, err)
 		}
 		next, ok := rewind(req)
 		if !ok {
-			return resp, err
+			return settled(open, resp, err)
 		}
+		open = open || changes(req) && !refused(resp, err)
 		if resp != nil {
 			discard(resp)
 		}
-		if ctxErr := sleep(req.Context(), pause); ctxErr != nil {
+		if ctxErr := Sleep(req.Context(), pause); ctxErr != nil {
 			closeBody(next)
 			if err == nil {
-				err = &notSent{ctxErr, unsentStatus(resp)}
+				err = &notSent{ctxErr, !open && refused(resp, nil)}
 			}
-			return nil, err
+			return settled(open, nil, err)
 		}
 		try = next
 	}
+}
+
+// errOpen is what a 429 becomes after an attempt whose outcome is open.
+var errOpen = errors.New("an earlier attempt may have taken effect; the last one was refused with 429")
+
+// settled is the outcome of all attempts: what was open stays open.
+func settled(open bool, resp *http.Response, err error) (*http.Response, error) {
+	switch {
+	case !open:
+	case err != nil:
+		err = &notSent{err, false}
+	case refused(resp, nil):
+		discard(resp)
+		return nil, &notSent{errOpen, false}
+	}
+	return resp, err
+}
+
+// changes reports whether a request may change something at the provider.
+func changes(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	return true
+}
+
+// refused reports whether an attempt surely had no effect.
+func refused(resp *http.Response, err error) bool {
+	if err != nil {
+		return Unsent(err)
+	}
+	return resp != nil && resp.StatusCode == http.StatusTooManyRequests
 }
 
 // attempt sends once and notes in the error whether any byte of the request left.
@@ -158,10 +195,6 @@ func (e *notSent) Unwrap() error { return e.err }
 func Unsent(err error) bool {
 	var marked *notSent
 	return errors.As(err, &marked) && marked.unsent
-}
-
-func unsentStatus(resp *http.Response) bool {
-	return resp != nil && resp.StatusCode == http.StatusTooManyRequests
 }
 
 // again says whether the outcome allows and deserves another attempt.
@@ -280,7 +313,8 @@ func discard(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d. The error says why ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/internal/rest"
 )
@@ -348,4 +349,58 @@ func ExampleTransport() {
 	_ = resp.Body.Close()
 	fmt.Println(resp.StatusCode, "after", attempts, "attempts")
 	// Output: 200 after 3 attempts
+}
+
+// A refund is committed, its answer lost; whatever the repeat meets, nobody may say that it did not happen.
+func TestAnOpenOutcomeStaysOpen(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		method string
+		second http.HandlerFunc
+		want   error
+	}{
+		"then 429":                {http.MethodPost, status(429), fault.ErrAmbiguous},
+		"then 429, DELETE":        {http.MethodDelete, status(429), fault.ErrAmbiguous},
+		"then 429, to read":       {http.MethodGet, status(429), fault.ErrRateLimited},
+		"then 503":                {http.MethodPost, status(503), fault.ErrAmbiguous},
+		"then lost again":         {http.MethodPost, hangUp, fault.ErrAmbiguous},
+		"then a definite refusal": {http.MethodPost, status(400), fault.ErrInvalid},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, url, client := start(t, hangUp, test.second)
+			_, err := api(url, client).Do(rest.Repeatable(t.Context()), rest.Request{Method: test.method, JSON: struct{}{}}, nil)
+			failure, ok := errors.AsType[*rest.Error](err)
+			require.True(t, ok)
+			require.Equal(t, test.want, failure.Kind(test.method != http.MethodGet))
+		})
+	}
+
+	t.Run("then nobody listens", func(t *testing.T) {
+		t.Parallel()
+		client := &http.Client{Transport: &rest.Transport{MinWait: time.Millisecond, Base: &lostThenDown{}}}
+		_, err := api("http://127.0.0.1:1", client).Do(rest.Repeatable(t.Context()), rest.Request{Method: http.MethodPost, JSON: struct{}{}}, nil)
+		failure, _ := errors.AsType[*rest.Error](err)
+		require.False(t, failure.Unsent)
+		require.Equal(t, fault.ErrAmbiguous, failure.Kind(true))
+	})
+}
+
+// lostThenDown loses the first answer, and then cannot be dialled.
+type lostThenDown struct{ calls atomic.Int32 }
+
+func (l *lostThenDown) RoundTrip(req *http.Request) (*http.Response, error) {
+	closing := failing{io.ErrUnexpectedEOF}
+	if l.calls.Add(1) > 1 {
+		closing.err = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	}
+	return closing.RoundTrip(req)
+}
+
+func TestDefaultTimeout(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, rest.DefaultTimeout, rest.HTTPClient(nil, rest.Transport{}).Timeout)
+	require.Equal(t, rest.DefaultTimeout, rest.HTTPClient(&http.Client{Transport: failing{}}, rest.Transport{}).Timeout)
+	require.Equal(t, time.Second, rest.HTTPClient(&http.Client{Timeout: time.Second}, rest.Transport{}).Timeout)
 }
