@@ -277,10 +277,7 @@ func TestDisconnect(t *testing.T) {
 	setup := func(t *testing.T) *host {
 		var h *host
 		h = newHost(t, func(c *connect.Config) {
-			c.Provider.Revoke = func(_ context.Context, token store.Token) error {
-				h.authority.revoked = append(h.authority.revoked, token.Refresh.Reveal())
-				return h.authority.revokeErr
-			}
+			c.Provider.Revoke = func(ctx context.Context, token store.Token) error { return revoking(h).Revoke(ctx, token) }
 		})
 		for doctor, account := range map[string]string{"dr-rao": "acc-1", "dr-who": "acc-2"} {
 			require.NoError(t, store.Set(t.Context(), h.tokens, h.Key(doctor), store.Token{
@@ -321,11 +318,44 @@ func TestDisconnect(t *testing.T) {
 		require.Empty(t, h.authority.revoked)
 	})
 
+	t.Run("does not revoke what was reconnected meanwhile", func(t *testing.T) {
+		t.Parallel()
+		h := setup(t)
+		key := h.Key("dr-rao")
+		c, err := connect.New(connect.Config{
+			Provider: revoking(h), Tokens: h.tokens, Keys: []store.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			OnDisconnect: func(ctx context.Context, _ store.Key) { // between deleting and revoking
+				require.NoError(t, store.Set(ctx, h.tokens, key, store.Token{Refresh: store.NewSecret("new"), Account: store.Account{ID: "acc-1"}}))
+			},
+		})
+		require.NoError(t, err)
+		revoked, err := c.Forget(t.Context(), "dr-rao")
+		require.NoError(t, err)
+		require.False(t, revoked)
+		require.Empty(t, h.authority.revoked)
+	})
+
+	t.Run("revokes although the browser hung up", func(t *testing.T) {
+		t.Parallel()
+		h := setup(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		provider := revoking(h)
+		c, err := connect.New(connect.Config{
+			Provider: provider, Tokens: h.tokens, Keys: []store.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			OnDisconnect: func(context.Context, store.Key) { cancel() },
+		})
+		require.NoError(t, err)
+		revoked, err := c.Forget(ctx, "dr-rao")
+		require.NoError(t, err)
+		require.True(t, revoked)
+		require.Equal(t, []string{"r-dr-rao"}, h.authority.revoked)
+	})
+
 	t.Run("does not revoke what may be shared", func(t *testing.T) {
 		t.Parallel()
 		h := setup(t)
 		c, err := connect.New(connect.Config{
-			Provider: h.authority.provider("google"), Tokens: struct{ store.TokenStore }{h.tokens}, Keys: []store.Secret{cookieKey},
+			Provider: revoking(h), Tokens: struct{ store.TokenStore }{h.tokens}, Keys: []store.Secret{cookieKey},
 			ReturnURL: returnURL, Subject: doctor,
 		})
 		require.NoError(t, err)
@@ -378,6 +408,16 @@ func TestDisconnect(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, b.do(c.Status(), http.MethodGet, "/status").Code)
 		require.Empty(t, h.authority.revoked)
 	})
+}
+
+// revoking is the host's provider, which notes what is revoked.
+func revoking(h *host) store.Provider {
+	provider := h.authority.provider("google")
+	provider.Revoke = func(ctx context.Context, token store.Token) error {
+		h.authority.revoked = append(h.authority.revoked, token.Refresh.Reveal())
+		return errors.Join(ctx.Err(), h.authority.revokeErr)
+	}
+	return provider
 }
 
 type brokenStore struct{ *store.Memory }

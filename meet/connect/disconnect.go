@@ -44,8 +44,8 @@ func (c *Connector) Disconnect() http.Handler {
 var errNotRevoked = errors.New("forgotten, but not revoked")
 
 // Forget deletes the account of subject, and then withdraws the grant at the provider. The
-// grant stays if another doctor shares the account, since providers withdraw it for all, and
-// if that cannot be known because the store is no store.Lister or the account has
+// grant stays if another doctor shares the account, since providers withdraw it for all, if the
+// doctor has reconnected meanwhile, and if that cannot be known because the store is no store.Lister or the account has
 // no id: then revoked is false and the doctor can withdraw it at the provider.
 //
 // If the store fails, nothing was done. If revoking fails, the account is deleted all the same,
@@ -66,27 +66,32 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 	if c.cfg.OnDisconnect != nil {
 		c.cfg.OnDisconnect(ctx, key)
 	}
-	if unreadable || c.cfg.Provider.Revoke == nil || c.shared(ctx, rec) {
+	if unreadable || c.cfg.Provider.Revoke == nil {
 		return false, nil
 	}
 	// Nobody holds the token any more: what follows must not end with the request.
-	revokeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
 	defer cancel()
-	if err := c.cfg.Provider.Revoke(revokeCtx, rec.Token); err != nil {
+	if c.inUse(ctx, rec) {
+		return false, nil
+	}
+	if err := c.cfg.Provider.Revoke(ctx, rec.Token); err != nil {
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "connect: grant was not revoked", slog.Any("key", key), slog.Any("error", err))
 		return false, fmt.Errorf("connect: %w: %w", errNotRevoked, err)
 	}
 	return true, nil
 }
 
-// shared reports whether the account is, or may be, another doctor's too.
-func (c *Connector) shared(ctx context.Context, rec store.Record) bool {
+// inUse reports whether the account is, or may be, another doctor's too, or the same doctor's
+// again, who has reconnected meanwhile: revoking would end that grant with the old one. A
+// reconnection in the moment between this look and the revocation is not seen.
+func (c *Connector) inUse(ctx context.Context, rec store.Record) bool {
 	lister, ok := c.cfg.Tokens.(store.Lister)
 	if !ok || rec.Token.Account.ID == "" {
 		return true
 	}
 	for other, err := range lister.List(ctx, store.Filter{Provider: rec.Key.Provider}) {
-		if err != nil || other.Key != rec.Key && (other.Token.Account.ID == rec.Token.Account.ID || other.Token.Account.ID == "") {
+		if err != nil || other.Token.Account.ID == rec.Token.Account.ID || other.Token.Account.ID == "" {
 			return true
 		}
 	}
