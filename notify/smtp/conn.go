@@ -28,6 +28,7 @@ type conn struct {
 	tls    bool
 	ext    map[string]string // what EHLO offered, upper case, with parameters
 
+	chunks bool // the server took a BDAT on this connection
 	broken bool // do not use again
 	used   int  // messages carried
 	reused bool // came from the pool's idle ones, so it may have died there

@@ -19,7 +19,9 @@
 // A message has a text part, an HTML part if there is HTML, and its files. A
 // file of the type "text/calendar; method=REQUEST" is also shown as an
 // invitation. Connections are kept for further messages, a few at a time, and a
-// message takes two round trips on a server with PIPELINING (RFC 2920).
+// message takes two round trips on a server with PIPELINING (RFC 2920). On one
+// with CHUNKING (RFC 3030) and without PIPELINING, the first message of each
+// connection takes one more, which proves that the server knows BDAT.
 //
 // The Message-ID comes from the message's Key, the recipient and the sender's
 // domain, so that what is sent again after notify.ErrAmbiguous is recognised as
@@ -42,7 +44,8 @@
 //
 // TLS is required unless Config says otherwise, and credentials never travel
 // without it. Everything that stands in a header is checked or encoded; nothing
-// of a message can add a header, a recipient or a command. A server's answers
+// of a message can add a header, a recipient or a command. No byte of a message is
+// sent to a server that has not agreed to take it first. A server's answers
 // are read to a limit and never quoted in errors.
 //
 // # Testing

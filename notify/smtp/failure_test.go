@@ -104,7 +104,7 @@ func TestHanging(t *testing.T) {
 	}
 	places := []place{
 		{stage: "greeting"}, {stage: "ehlo"}, {stage: "starttls"}, {stage: "handshake"}, {stage: "auth"},
-		{stage: "mail"}, {stage: "rcpt"}, {stage: "body"}, {stage: "final", ambiguous: true},
+		{stage: "mail"}, {stage: "rcpt"}, {stage: "bdat"}, {stage: "body"}, {stage: "final", ambiguous: true},
 		{stage: "data", edit: func(cfg *smtp.Config) { cfg.DisableChunking = true }},
 		{stage: "body", edit: func(cfg *smtp.Config) { cfg.DisableChunking = true }},
 		{stage: "final", ambiguous: true, edit: func(cfg *smtp.Config) { cfg.DisableChunking = true }},
@@ -224,6 +224,12 @@ func TestReplies(t *testing.T) {
 		{"rcpt", "450 4.2.1", notify.ErrRateLimited, 450, "4.2.1"},
 		{"rcpt", "451 4.7.1", notify.ErrRateLimited, 451, "4.7.1"},
 		{"rcpt", "452 4.2.2", notify.ErrUnavailable, 452, "4.2.2"},
+		{"bdat", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
+		{"bdat", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
+		{"bdat", "451 4.3.0", notify.ErrUnavailable, 451, "4.3.0"},
+		{"bdat", "354", notify.ErrUnavailable, 354, ""},
+		{"bdat", "220", notify.ErrUnavailable, 220, ""},
+		{"final", "502 5.5.1", notify.ErrUnavailable, 502, "5.5.1"},
 		{"final", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
 		{"final", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
 		{"final", "550 5.1.1", notify.ErrRecipient, 550, "5.1.1"},
@@ -346,24 +352,6 @@ func TestMessageToNobody(t *testing.T) {
 	_, err = client.Notify(ctx, message("somebody"))
 	require.NoError(t, err)
 	require.Equal(t, 2, server.count())
-}
-
-func TestServerWithoutBDAT(t *testing.T) {
-	t.Parallel()
-	server := startRaw(t, func(s *rawServer) {
-		s.script = func(conn int, stage string) string {
-			if conn == 0 && stage == "final" {
-				return "502 5.5.1 not implemented"
-			}
-			return ""
-		}
-	})
-	client := newClient(t, server.addr(), plaintext)
-	_, err := client.Notify(t.Context(), message("fallback"))
-	require.NoError(t, err)
-	require.Len(t, server.messages(), 1)
-	require.Equal(t, 2, server.count())
-	require.Contains(t, server.seen(), "DATA")
 }
 
 // An idle connection that died costs nothing: the message goes over a new one.

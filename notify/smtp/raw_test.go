@@ -26,6 +26,7 @@ type rawServer struct {
 	root *x509.CertPool
 
 	extensions []string                             // offered at EHLO
+	noBDAT     string                               // answers every BDAT, whose octets are then read as commands
 	script     func(conn int, stage string) string  // "" for the usual reply, or a reply, or hang or drop
 	wrap       func(conn int, nc net.Conn) net.Conn // around each connection
 	secured    func(conn int) (extensions []string) // offered at EHLO under TLS; nil: the same
@@ -190,7 +191,15 @@ func (c *rawConn) handle(line string) bool {
 			ok = c.dotted()
 		}
 	case "BDAT":
-		ok = c.chunk(rest)
+		switch {
+		case c.server.noBDAT != "":
+			_, err := io.WriteString(c.nc, c.server.noBDAT+"\r\n")
+			ok = err == nil
+		case rest == "0":
+			_, ok = c.say("bdat", "250 2.0.0 0 octets")
+		default:
+			ok = c.chunk(rest)
+		}
 	case "RSET":
 		c.mail = false
 		_, ok = c.say("rset", "250 2.0.0 reset")

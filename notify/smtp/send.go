@@ -13,7 +13,7 @@ import (
 var (
 	// errStale is a connection that died while it was idle. Nothing was sent over it.
 	errStale = errors.New("smtp: the idle connection was dead")
-	// errNoChunking is a server that offered BDAT and does not know it.
+	// errNoChunking is a server that offered BDAT and does not know it. Nothing of a message was sent.
 	errNoChunking = errors.New("smtp: the server does not know BDAT")
 )
 
@@ -22,7 +22,10 @@ var (
 // the answer proves that the connection lives, so that a failure before it is
 // surely harmless, and a refused recipient costs no upload. Everything is in
 // memory, and a message ends with a length or a dot that is only written when
-// all before it was, so the server never takes half of one.
+// all before it was, so the server never takes half of one. No byte of a message goes
+// out before the server has agreed to take it, by 354 to DATA or 250 to the
+// first BDAT: behind a command that it does not know, it would read the message
+// as commands, and whoever wrote the message would speak in our name.
 func (k *conn) send(ctx context.Context, l *letter) error {
 	stop := k.obey(ctx)
 	defer stop()
@@ -30,7 +33,14 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 		return err
 	}
 	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
-	if err := k.envelope(ctx, l, chunking); err != nil {
+	err := k.envelope(ctx, l, chunking)
+	if err == errNoChunking {
+		k.client.noChunking.Store(true)
+		if chunking = false; !k.broken {
+			err = k.envelope(ctx, l, chunking)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	k.used++
@@ -56,14 +66,23 @@ func tooLarge(e *Error) *Error {
 	return e
 }
 
-// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT.
+// probe is a chunk of nothing. It shows whether the server knows BDAT, at the
+// price of a round trip for the first message of a connection to a server without
+// PIPELINING; with it the probe travels with MAIL and RCPT.
+const probe = "BDAT 0"
+
+// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT, or
+// the probe if it will and this connection has not seen one yet.
 func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) error {
 	steps := []step{
 		{"mail", 250, "MAIL FROM:<" + l.from + ">" + k.mailParams(l)},
 		{"rcpt", 250, "RCPT TO:<" + l.to + ">"},
 	}
-	if !chunking {
+	switch {
+	case !chunking:
 		steps = append(steps, step{"data", 354, "DATA"})
+	case !k.chunks:
+		steps = append(steps, step{"data", 250, probe})
 	}
 	flight := 1
 	if k.offers("PIPELINING") && !k.client.cfg.DisablePipelining {
@@ -116,6 +135,8 @@ func (k *conn) flight(ctx context.Context, steps []step) error {
 		switch {
 		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
 			return errStale
+		case first == nil && s.line == probe:
+			first = k.probed(r)
 		case first == nil && !accepted(r, s.want):
 			first = k.verdict(s.op, r)
 		case first != nil && r.code == 354:
@@ -127,6 +148,22 @@ func (k *conn) flight(ctx context.Context, steps []step) error {
 		k.reset(ctx)
 	}
 	return first
+}
+
+// probed reads the answer to the probe. Of the class 50x is a server that does
+// not know BDAT, or not here; any other refusal is about the message, and DATA would get it too.
+func (k *conn) probed(r reply) error {
+	switch {
+	case r.code == 250:
+		k.chunks = true
+		return nil
+	case r.code/10 == 50:
+		return errNoChunking
+	case r.code < 400: // not an answer to this
+		k.broken = true
+		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: fault.ErrUnavailable}
+	}
+	return k.verdict("data", r)
 }
 
 // accepted takes 251 and 252 for RCPT, "will forward" and "will try", for a yes.
@@ -165,15 +202,17 @@ func (k *conn) reset(ctx context.Context) {
 
 // chunk sends the message with its length ahead (RFC 3030): a connection that
 // breaks on the way leaves the server with too few bytes, which it throws away.
+// The server has taken the probe before.
 func (k *conn) chunk(ctx context.Context, l *letter) error {
 	head := "BDAT " + strconv.Itoa(len(l.body)) + " LAST\r\n"
 	r, err := k.commit(ctx, []byte(head), l.body)
 	if err != nil {
 		return err
 	}
-	if r.code == 500 || r.code == 502 { // the message was read as commands: nothing can be said on this connection any more
+	if r.code/10 == 50 { // it changed its mind: who knows what it has read the message as
 		k.broken = true
-		return errNoChunking
+		k.client.noChunking.Store(true)
+		return &Error{Op: "data", Code: r.code, Enhanced: r.enhanced, Reason: "the server took one BDAT and not the next", kind: fault.ErrUnavailable}
 	}
 	return k.conclude(ctx, r)
 }

@@ -68,7 +68,9 @@ type Config struct {
 	MaxMessages int
 	// IdleTimeout is how long an unused connection is kept. If 0, 30 seconds; if negative, none is kept.
 	IdleTimeout time.Duration
-	// DisableChunking sends with DATA to servers that offer CHUNKING (BDAT) but mishandle it.
+	// DisableChunking sends with DATA to servers that offer CHUNKING (BDAT) but mishandle
+	// it. One that does not know BDAT after all needs no setting: it is asked with an
+	// empty chunk before the first message of each connection, and gets DATA from then on.
 	DisableChunking bool
 	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle it.
 	DisablePipelining bool
@@ -231,8 +233,8 @@ func (c *Client) letter(msg notify.Message) (*letter, error) {
 }
 
 // deliver sends l, again over another connection if the one it got from the
-// pool had died while idle, or if the server turns out not to know BDAT: in both
-// cases it surely was not sent.
+// pool had died while idle, or broke when the server turned out not to know BDAT:
+// in both cases it surely was not sent.
 func (c *Client) deliver(ctx context.Context, l *letter) error {
 	for {
 		conn, err := c.pool.get(ctx)
@@ -241,11 +243,7 @@ func (c *Client) deliver(ctx context.Context, l *letter) error {
 		}
 		err = conn.send(ctx, l)
 		c.pool.put(conn)
-		switch {
-		case errors.Is(err, errStale):
-		case errors.Is(err, errNoChunking):
-			c.noChunking.Store(true)
-		default:
+		if !errors.Is(err, errStale) && !errors.Is(err, errNoChunking) {
 			return err
 		}
 	}
