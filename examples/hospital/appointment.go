@@ -2,11 +2,9 @@ package main
 
 import (
 	"crypto/rand"
-	"errors"
 	"maps"
-	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed/meet"
@@ -24,10 +22,14 @@ const (
 	cancelled       status = "cancelled"
 )
 
-// appointment is the hospital's own record of a visit. Its ID is random: whoever
-// has the link to its page is the patient.
+// appointment is the hospital's own record of a visit. What is wanted is written into it first and then
+// done, step by step; what is done is written down too. So the work can stop anywhere and go on
+// later: see settle.
 type appointment struct {
-	ID       string
+	// ID is the visit's id with providers: meeting key, receipt, refund key.
+	ID string
+	// Page is the address of the visit's page. It is random: whoever has it is the patient.
+	Page     string
 	Patient  patient
 	Provider string // "google" or "zoom"
 	Start    time.Time
@@ -35,12 +37,28 @@ type appointment struct {
 	Status   status
 
 	OrderID, PaymentID, RefundID string
+	// RefundFailed is true if the bank sent the refund back: a person must call the patient.
+	RefundFailed bool
 
+	// MeetingAsked is set before a meeting is asked for: from then on there may be one.
+	MeetingAsked       bool
 	MeetingID, JoinURL string
-	Sequence           int
+	// MeetingStart is when the provider has it; if that is not Start, it must still be moved.
+	MeetingStart time.Time
+	// MeetingLeft is true if a cancelled meeting could not be removed, because the doctor has disconnected.
+	MeetingLeft bool
 
-	// Sent holds the receipts of what was sent, by the message's key: what is in it is not sent again.
+	// Sequence counts the changes that the patient is told of.
+	Sequence int
+	// Due are the messages to be sent, by their keys; Sent those that were.
+	Due  map[string]message
 	Sent map[string]*notify.Receipt
+}
+
+// message is a template that is to be sent over a channel.
+type message struct {
+	template string
+	channel  notify.Channel
 }
 
 // patient is who booked.
@@ -61,6 +79,36 @@ func (a *appointment) request() meet.Request {
 	return meet.Request{Key: a.ID, Start: a.Start, Duration: duration}
 }
 
+// newID returns an id of 32 characters that cannot be guessed; receipts may have 40.
+func newID() string { return "visit-" + strings.ToLower(rand.Text()) }
+
+// owe notes messages that the patient is to get on both channels.
+func (a *appointment) owe(templates ...string) {
+	for _, name := range templates {
+		for _, channel := range []notify.Channel{notify.Email, notify.WhatsApp} {
+			key := strings.Join([]string{a.ID, name, strconv.Itoa(a.Sequence), string(channel)}, "/")
+			a.Due[key] = message{name, channel}
+		}
+	}
+}
+
+// settled reports whether nothing is left to do.
+func (a *appointment) settled() bool {
+	switch a.Status {
+	case awaitingPayment:
+		return true
+	case cancelled:
+		return a.refunded() && a.meetingGone() && len(a.Due) == 0
+	}
+	return a.Status == confirmed && a.JoinURL != "" && a.MeetingStart.Equal(a.Start) && len(a.Due) == 0
+}
+
+func (a *appointment) refunded() bool { return a.PaymentID == "" || a.RefundID != "" }
+
+func (a *appointment) meetingGone() bool {
+	return !a.MeetingAsked || a.MeetingLeft
+}
+
 // receipts returns what was sent over a channel.
 func (a *appointment) receipts(channel notify.Channel) map[string]bool {
 	ids := map[string]bool{}
@@ -72,80 +120,8 @@ func (a *appointment) receipts(channel notify.Channel) map[string]bool {
 	return ids
 }
 
-// ledger is the hospital's database: here a map. with holds an appointment's lock
-// while work is done on it, as a row lock would.
-type ledger struct {
-	mu    sync.Mutex
-	order []string
-	rows  map[string]*row
-}
-
-type row struct {
-	mu sync.Mutex
-	appointment
-}
-
-func newLedger() *ledger { return &ledger{rows: map[string]*row{}} }
-
-var errNoVisit = errors.New("there is no such visit")
-
-// newID returns an id that cannot be guessed and is short enough for a receipt of 40 characters.
-func newID() string { return "visit-" + strings.ToLower(rand.Text()) }
-
-func (l *ledger) add(a appointment) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a.Sent = map[string]*notify.Receipt{}
-	l.rows[a.ID] = &row{appointment: a}
-	l.order = append(l.order, a.ID)
-}
-
-// with runs work on the appointment. Changes stay, also if work returns an error: each
-// is made after what it records has happened.
-func (l *ledger) with(id string, work func(*appointment) error) error {
-	l.mu.Lock()
-	r, ok := l.rows[id]
-	l.mu.Unlock()
-	if !ok {
-		return errNoVisit
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return work(&r.appointment)
-}
-
-// get returns a copy for a page.
-func (l *ledger) get(id string) (appointment, error) {
-	var found appointment
-	err := l.with(id, func(a *appointment) error {
-		found = *a
-		found.Sent = make(map[string]*notify.Receipt, len(a.Sent))
-		maps.Copy(found.Sent, a.Sent)
-		return nil
-	})
-	return found, err
-}
-
-// byOrder finds the visit that a payment is for.
-func (l *ledger) byOrder(orderID string) (appointment, error) {
-	for _, a := range l.all() {
-		if a.OrderID == orderID && orderID != "" {
-			return a, nil
-		}
-	}
-	return appointment{}, errNoVisit
-}
-
-// all returns copies, newest first.
-func (l *ledger) all() []appointment {
-	l.mu.Lock()
-	ids := slices.Clone(l.order)
-	l.mu.Unlock()
-	var all []appointment
-	for _, id := range slices.Backward(ids) {
-		if a, err := l.get(id); err == nil {
-			all = append(all, a)
-		}
-	}
-	return all
+func (a *appointment) clone() appointment {
+	c := *a
+	c.Due, c.Sent = maps.Clone(a.Due), maps.Clone(a.Sent)
+	return c
 }

@@ -72,7 +72,7 @@ func (w *walk) run() error {
 		{"patient pays", w.pay},
 		{"dashboard hears of it", func() (string, error) { return w.hear("new-appointment", "confirmed") }},
 		{"meeting is made, without a name", func() (string, error) { return w.meeting("google") }},
-		{"mail and WhatsApp arrive", func() (string, error) { return w.messages("Appointment confirmed", "Payment received") }},
+		{"mail and WhatsApp arrive", func() (string, error) { return w.messages("Payment received", "Appointment confirmed") }},
 		{"patient moves the visit", w.move},
 		{"dashboard hears of the move", func() (string, error) { return w.hear("appointment-changed", "confirmed") }},
 		{"patient cancels", w.cancel},
@@ -81,6 +81,7 @@ func (w *walk) run() error {
 		{"patient pays again", w.pay},
 		{"dashboard hears of that too", func() (string, error) { return w.hear("new-appointment", "confirmed") }},
 		{"zoom meeting is made, without a name", func() (string, error) { return w.meeting("zoom") }},
+		{"mail and WhatsApp arrive in Hindi", func() (string, error) { return w.messages("भुगतान", "अपॉइंटमेंट") }},
 		{"doctor disconnects google", w.disconnect},
 	}
 	for _, step := range steps {
@@ -189,7 +190,7 @@ func (w *walk) book(provider, language string) (string, error) {
 
 // row is the visit as the hospital has it.
 func (w *walk) row() appointment {
-	a, _ := w.site.visits.get(strings.TrimPrefix(w.visit, "/visits/"))
+	a, _ := w.site.visits.ofPage(strings.TrimPrefix(w.visit, "/visits/"))
 	return a
 }
 
@@ -233,7 +234,14 @@ func (w *walk) failPayment() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return page.path, errors.Join(want(page.path, w.visit+"?payment=failed"), want(page.status(), string(awaitingPayment)))
+	if !strings.Contains(page.body, "Nothing was taken") || strings.Contains(page.body, w.row().Page) {
+		return "", errors.New("the page does not say so, or tells whose visit it is")
+	}
+	back, err := w.patient.get("/visits/mine")
+	if err != nil {
+		return "", err
+	}
+	return "nothing was taken", errors.Join(want(back.path, w.visit), want(back.status(), string(awaitingPayment)))
 }
 
 func (w *walk) forgePayment() (string, error) {
@@ -280,7 +288,7 @@ func (w *walk) hear(event, state string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s %s (%s)", got.Name, data.ID, data.Status), errors.Join(
-		want(got.Name, event), want("/visits/"+data.ID, w.visit), want(data.PatientName, w.who.Name), want(data.Status, state))
+		want(got.Name, event), want(data.ID, w.row().ID), want(data.PatientName, w.who.Name), want(data.Status, state))
 }
 
 // meeting checks that there is exactly one for the visit, and that no provider learnt the patient's name.
@@ -312,13 +320,15 @@ func (w *walk) messages(subjects ...string) (string, error) {
 		return "", err
 	}
 	var seen strings.Builder
+	linked := false
 	for i, subject := range subjects {
 		if !strings.Contains(strings.ToLower(mails[i].Subject), strings.ToLower(subject)) {
 			return "", fmt.Errorf("mail %d is %q", i+1, mails[i].Subject)
 		}
+		linked = linked || strings.Contains(mails[i].HTML, html.EscapeString(row.JoinURL))
 		fmt.Fprintf(&seen, "%q ", mails[i].Subject)
 	}
-	if !strings.Contains(mails[0].HTML, html.EscapeString(row.JoinURL)) || !strings.Contains(strings.Join(chats, "\n"), row.JoinURL) {
+	if !linked || !strings.Contains(strings.Join(chats, "\n"), row.JoinURL) {
 		return "", errors.New("the join link is not in mail and WhatsApp")
 	}
 	return seen.String() + fmt.Sprintf("and %d WhatsApp messages", len(chats)), nil

@@ -54,6 +54,9 @@ type hospital struct {
 	closers []func(context.Context) error
 }
 
+// settleEvery is how often unfinished visits are looked at.
+const settleEvery = 2 * time.Second
+
 // newHospital composes the SDK. Everything that is specific to this machine comes from world.
 func newHospital(base string, world *providers, tokens store.TokenStore, log *slog.Logger) (*hospital, error) {
 	h := &hospital{
@@ -64,6 +67,13 @@ func newHospital(base string, world *providers, tokens store.TokenStore, log *sl
 	if err != nil {
 		return nil, errors.Join(err, h.Close(context.Background()))
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.keepSettling(ctx, settleEvery)
+	}()
+	h.closers = append(h.closers, func(context.Context) error { stop(); <-done; return nil })
 	return h, nil
 }
 

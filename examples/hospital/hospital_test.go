@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +25,8 @@ import (
 
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/store"
 )
@@ -55,7 +61,21 @@ func booked(t *testing.T, provider string) *walk {
 func TestCheck(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, runCheck(t.Context(), &out, slog.New(slog.DiscardHandler)))
-	require.Contains(t, out.String(), "all 21 steps are as they should be")
+	require.Contains(t, out.String(), "all 22 steps are as they should be")
+}
+
+// spy notes every token that is stored.
+type spy struct {
+	*store.Memory
+	mu   sync.Mutex
+	seen []string
+}
+
+func (s *spy) Put(ctx context.Context, rec store.Record) (string, error) {
+	s.mu.Lock()
+	s.seen = append(s.seen, rec.Token.Access.Reveal(), rec.Token.Refresh.Reveal())
+	s.mu.Unlock()
+	return s.Memory.Put(ctx, rec)
 }
 
 // syncBuffer takes the logs of many goroutines.
@@ -86,7 +106,7 @@ func TestCanary(t *testing.T) {
 	log.SetOutput(&logs)
 	t.Cleanup(func() { slog.SetDefault(oldDefault); log.SetOutput(oldOutput) })
 
-	tokens := store.NewMemory()
+	tokens := &spy{Memory: store.NewMemory()}
 	s, err := open("127.0.0.1:0", tokens, logger)
 	require.NoError(t, err)
 	who := visitor{Name: "Canary Patientname", Email: "canary.mail@example.org", Phone: "+919999912345"}
@@ -95,18 +115,12 @@ func TestCanary(t *testing.T) {
 	marked := []string{"Canary", "Patientname", "canary.mail", "9999912345", "mail-password",
 		s.world.google.ClientSecret().Reveal(), s.world.zoom.ClientSecret().Reveal(), s.world.razorpay.KeySecret().Reveal(),
 		s.world.razorpay.WebhookSecret().Reveal(), s.world.whatsapp.Token().Reveal()}
-	for provider, authorize := range map[string]func(string) (string, error){"google": s.world.google.Authorize, "zoom": s.world.zoom.Authorize} {
-		_, err := w.connect(provider, authorize)
-		require.NoError(t, err)
-	}
-	for rec, err := range tokens.List(t.Context(), store.Filter{}) {
-		require.NoError(t, err)
-		marked = append(marked, rec.Token.Access.Reveal(), rec.Token.Refresh.Reveal())
-	}
-	marked = append(marked, strings.TrimPrefix(w.staff.cookies(), sessionCookie+"="))
 	require.NoError(t, w.run())
+	require.GreaterOrEqual(t, len(tokens.seen), 4, "two accounts with two tokens each")
+	marked = append(marked, tokens.seen...)
+	marked = append(marked, strings.TrimPrefix(w.staff.cookies(), sessionCookie+"="))
 	for _, visit := range s.visits.all() {
-		marked = append(marked, visit.JoinURL)
+		marked = append(marked, visit.Page)
 	}
 
 	var sent strings.Builder
@@ -162,6 +176,7 @@ func TestBadInputAtEachDoor(t *testing.T) {
 		"unknown provider":   {"/book", form("provider", "skype"), 400, "must be google or zoom"},
 		"empty":              {"/book", nil, 400, "is required"},
 		"oversized":          {"/book", form("name", strings.Repeat("n", 70000)), 413, "65536 bytes"},
+		"oversized payment":  {"/payments/callback", form("name", strings.Repeat("n", 70000)), 413, "65536 bytes"},
 		"garbage payment":    {"/payments/callback", url.Values{"a": {"b"}}, 400, ""},
 		"empty payment":      {"/payments/callback", nil, 400, ""},
 		"strange order": {"/payments/callback", url.Values{"razorpay_order_id": {"order_AAAAAAAAAAAAAA"}, "razorpay_payment_id": {"pay_AAAAAAAAAAAAAA"},
@@ -236,64 +251,122 @@ func TestEverythingAtOnceIsDoneOnce(t *testing.T) {
 	require.Len(t, w.site.world.whatsapp.Messages(), 2)
 }
 
-// The meeting provider is down when the payment arrives: the money is not lost, and the visit is completed later.
+// impatient lets unfinished visits be looked at all the time.
+func impatient(t *testing.T, w *walk) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.site.keepSettling(ctx, 5*time.Millisecond)
+	}()
+	t.Cleanup(func() { stop(); <-done })
+}
+
+// eventually waits for a condition that keepSettling brings about.
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	require.Eventually(t, condition, 10*time.Second, 5*time.Millisecond)
+}
+
+// broken is a provider whose next calls fail, as if Zoom did not answer.
+type broken struct {
+	meet.MeetingProvider
+	mu   sync.Mutex
+	errs map[string][]error // by method
+}
+
+// breakZoom puts errs in the way of the next calls of a method.
+func breakZoom(w *walk, method string, errs ...error) *broken {
+	b := &broken{MeetingProvider: w.site.meetings["zoom"], errs: map[string][]error{method: errs}}
+	w.site.meetings["zoom"] = b
+	return b
+}
+
+func (b *broken) next(method string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.errs[method]) == 0 {
+		return nil
+	}
+	err := b.errs[method][0]
+	b.errs[method] = b.errs[method][1:]
+	return err
+}
+
+func (b *broken) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+	err := b.next("Create")
+	if err != nil && !errors.Is(err, meet.ErrAmbiguous) {
+		return nil, err
+	}
+	m, realErr := b.MeetingProvider.Create(ctx, hostID, req)
+	return m, errors.Join(err, realErr) // ambiguous: it was made, and nobody knows
+}
+
+func (b *broken) Update(ctx context.Context, hostID, id string, req meet.Request) (*meet.Meeting, error) {
+	err := b.next("Update")
+	if err != nil && !errors.Is(err, meet.ErrAmbiguous) {
+		return nil, err
+	}
+	m, realErr := b.MeetingProvider.Update(ctx, hostID, id, req)
+	return m, errors.Join(err, realErr)
+}
+
+func (b *broken) Cancel(ctx context.Context, hostID, id string) error {
+	if err := b.next("Cancel"); err != nil {
+		return err
+	}
+	return b.MeetingProvider.Cancel(ctx, hostID, id)
+}
+
+// The provider is down when the payment arrives: the money is not lost, and the visit is completed later.
 func TestAMeetingThatCannotBeMadeYet(t *testing.T) {
 	w := start(t)
-	w.site.world.razorpay.HoldWebhooks()
-	failing := meetingsDown{w.site.meetings["zoom"], new(int)}
-	*failing.left = 1
-	w.site.meetings["zoom"] = failing
+	breakZoom(w, "Create", meet.ErrUnavailable, meet.ErrAmbiguous, meet.ErrRateLimited)
 	_, err := w.book("zoom", "en")
 	require.NoError(t, err)
 	result, err := w.outcome("pay")
 	require.NoError(t, err)
-	_, err = w.site.callback(t, w, result)
+	page, err := w.patient.post("/payments/callback", result)
 	require.NoError(t, err)
-	page, err := w.patient.get(w.visit) // completes it
-	require.NoError(t, err)
-	require.Equal(t, string(confirmed), page.status())
+	require.Contains(t, []string{string(paid), string(confirmed)}, page.status())
+	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
+	impatient(t, w)
+	eventually(t, func() bool { row := w.row(); return row.settled() && row.Status == confirmed })
 	require.Len(t, w.site.world.zoom.Meetings(), 1)
 	require.Len(t, w.site.mails(w.row()), 2)
 }
 
-// callback posts the outcome without following the redirect to the visit's page.
-func (s *site) callback(t *testing.T, w *walk, result url.Values) (int, error) {
-	t.Helper()
-	client := *w.patient.client
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := client.PostForm(s.base+"/payments/callback", result)
-	if err != nil {
-		return 0, err
-	}
-	require.Equal(t, paid, w.row().Status)
-	return resp.StatusCode, resp.Body.Close()
-}
-
-type meetingsDown struct {
-	meet.MeetingProvider
-	left *int
-}
-
-func (m meetingsDown) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
-	if *m.left > 0 {
-		*m.left--
-		return nil, meet.ErrUnavailable
-	}
-	return m.MeetingProvider.Create(ctx, hostID, req)
-}
-
-// A mail server that is down does not keep the visit from taking place.
-func TestMailIsSentLater(t *testing.T) {
+// A mailbox is full: the visit takes place, the webhook is answered 200, and nobody is written to for ever.
+func TestAMailboxThatRefuses(t *testing.T) {
 	w := start(t)
-	w.site.world.razorpay.HoldWebhooks()
 	_, err := w.book("zoom", "en")
 	require.NoError(t, err)
 	w.site.world.mail.RejectRecipient(w.who.Email)
 	_, err = w.pay()
 	require.NoError(t, err)
+	row := w.row()
+	require.True(t, row.settled())
+	require.Empty(t, w.site.mails(row))
+	require.Len(t, w.site.chats(row), 2, "the other channel is not held up")
+	for _, delivery := range w.site.world.razorpay.Deliveries() {
+		require.Equal(t, http.StatusOK, delivery.Status)
+	}
+}
+
+// The mail server is away for a while: the mails are sent later, once.
+func TestMailIsSentLater(t *testing.T) {
+	w := start(t)
+	_, err := w.book("zoom", "en")
+	require.NoError(t, err)
+	w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TemporaryFailure, smtptest.TemporaryFailure)
+	_, err = w.pay()
+	require.NoError(t, err)
 	require.Equal(t, confirmed, w.row().Status)
-	require.Empty(t, w.site.mails(w.row()))
-	require.Len(t, w.site.chats(w.row()), 2, "the other channel is not held up")
+	impatient(t, w)
+	eventually(t, func() bool { row := w.row(); return row.settled() })
+	require.Len(t, w.site.mails(w.row()), 2)
+	require.Len(t, w.site.world.mail.Messages(), 2)
 }
 
 // A patient cancels, and pays all the same on a page that was left open.
@@ -308,29 +381,178 @@ func TestPaymentAfterCancelIsGivenBack(t *testing.T) {
 	_, err = w.patient.post("/payments/callback", result)
 	require.NoError(t, err)
 	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
-	payment, err := w.site.gateway.Payment(t.Context(), result.Get("razorpay_payment_id"))
-	require.NoError(t, err)
-	require.Equal(t, payment.Amount, payment.Refunded)
+	w.wantRefunded(t)
 	require.Equal(t, cancelled, w.row().Status)
 	require.Empty(t, w.site.world.zoom.Meetings())
 }
 
-// The refund's answer is lost: cancelling again finishes the work and gives the money back once.
-func TestCancelGoesOnAfterALostAnswer(t *testing.T) {
-	w := booked(t, "google")
-	faults := razorpaytest.LostAnswer().On("POST /v1/payments/*/refund").Repeat(3)
-	w.site.world.razorpay.Fail(faults)
-	page, err := w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusBadGateway, page.code)
-	require.Equal(t, confirmed, w.row().Status)
-
-	page, err = w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
-	require.Equal(t, string(cancelled), page.status())
+// wantRefunded waits until the whole payment was given back, once.
+func (w *walk) wantRefunded(t *testing.T) {
+	t.Helper()
+	impatient(t, w)
+	eventually(t, func() bool { row := w.row(); return row.settled() })
 	payment, err := w.site.gateway.Payment(t.Context(), w.row().PaymentID)
 	require.NoError(t, err)
 	require.Equal(t, w.row().Amount, payment.Refunded)
+}
+
+// living are the Zoom meetings that were not deleted.
+func (w *walk) living() (ids []int64) {
+	for _, m := range w.site.world.zoom.Meetings() {
+		if !m.Deleted {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// Whatever fails while a visit is cancelled: the patient sees it cancelled at once, and it is finished later.
+func TestCancelGoesOn(t *testing.T) {
+	tests := map[string]func(w *walk){
+		"the refund's answer is lost": func(w *walk) {
+			w.site.world.razorpay.Fail(razorpaytest.LostAnswer().On("POST /v1/payments/*/refund").Repeat(3))
+		},
+		"the gateway is down": func(w *walk) {
+			w.site.world.razorpay.Fail(razorpaytest.Failing(503).On("POST /v1/payments/*/refund").Repeat(3))
+		},
+		"zoom is down":    func(w *walk) { breakZoom(w, "Cancel", meet.ErrUnavailable, meet.ErrAmbiguous) },
+		"mail is down":    func(w *walk) { w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TooManyConnections) },
+		"nothing is down": func(*walk) {},
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := booked(t, "zoom")
+			spoil(w)
+			page, err := w.patient.post(w.visit+"/cancel", nil)
+			require.NoError(t, err)
+			require.Equal(t, string(cancelled), page.status())
+			require.NotContains(t, page.body, `id="join"`)
+			w.wantRefunded(t)
+			require.Empty(t, w.living(), "the meeting is gone")
+			require.Len(t, w.site.mails(w.row()), 3)
+		})
+	}
+}
+
+// The doctor has disconnected: the patient's money goes back all the same.
+func TestCancelWithoutADoctor(t *testing.T) {
+	w := booked(t, "google")
+	_, err := w.staff.post("/api/auth/google/doctor/disconnect", nil)
+	require.NoError(t, err)
+	page, err := w.patient.post(w.visit+"/cancel", nil)
+	require.NoError(t, err)
+	require.Equal(t, string(cancelled), page.status())
+	w.wantRefunded(t)
+	require.True(t, w.row().MeetingLeft)
+}
+
+// Staff gave the money back in the gateway's dashboard before the patient cancelled.
+func TestCancelAfterARefundByHand(t *testing.T) {
+	w := booked(t, "zoom")
+	_, err := w.site.gateway.Refund(t.Context(), payments.RefundRequest{PaymentID: w.row().PaymentID, IdempotencyKey: "by-hand-0001"})
+	require.NoError(t, err)
+	_, err = w.patient.post(w.visit+"/cancel", nil)
+	require.NoError(t, err)
+	w.wantRefunded(t)
+	require.Empty(t, w.living())
+}
+
+// The meeting was made without its answer reaching us, and then the patient cancels: it does not stay behind.
+func TestCancelOfAMeetingThatNobodyKnows(t *testing.T) {
+	w := start(t)
+	breakZoom(w, "Create", slices.Repeat([]error{meet.ErrAmbiguous}, 3)...)
+	_, err := w.book("zoom", "en")
+	require.NoError(t, err)
+	result, err := w.outcome("pay")
+	require.NoError(t, err)
+	_, err = w.patient.post("/payments/callback", result)
+	require.NoError(t, err)
+	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
+	_, err = w.patient.post(w.visit+"/cancel", nil)
+	require.NoError(t, err)
+	w.wantRefunded(t)
+	require.Empty(t, w.living())
+}
+
+// Paid when the visit should have begun long ago: there is no visit, and the money goes back.
+func TestPaidTooLate(t *testing.T) {
+	w := start(t)
+	breakZoom(w, "Create", meet.ErrInvalid)
+	_, err := w.book("zoom", "en")
+	require.NoError(t, err)
+	result, err := w.outcome("pay")
+	require.NoError(t, err)
+	page, err := w.patient.post("/payments/callback", result)
+	require.NoError(t, err)
+	require.Equal(t, string(cancelled), page.status())
+	w.wantRefunded(t)
+}
+
+// The provider moved the meeting, and its answer was lost: the patient is told, once.
+func TestMoveGoesOn(t *testing.T) {
+	w := booked(t, "zoom")
+	breakZoom(w, "Update", meet.ErrAmbiguous, meet.ErrUnavailable)
+	moved := w.row().Start.Add(3 * time.Hour)
+	_, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {moved.Format(startLayout)}})
+	require.NoError(t, err)
+	impatient(t, w)
+	eventually(t, func() bool { row := w.row(); return row.settled() })
+	require.True(t, w.row().MeetingStart.Equal(moved))
+	require.Len(t, w.site.mails(w.row()), 3)
+}
+
+// One visit's provider is slow: other patients' payments do not wait for it.
+func TestOneSlowProviderHoldsNobodyUp(t *testing.T) {
+	w := start(t)
+	release := make(chan struct{})
+	w.site.meetings["google"] = stuck{w.site.meetings["google"], release}
+	_, err := w.book("google", "en")
+	require.NoError(t, err)
+	slow, err := w.outcome("pay")
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { _, err := w.patient.post("/payments/callback", slow); done <- err }()
+	eventually(t, func() bool { return w.row().MeetingAsked })
+
+	other := newBrowser(w.site.base)
+	defer other.close()
+	walk := &walk{ctx: t.Context(), out: io.Discard, site: w.site, staff: w.staff, patient: other, who: asha}
+	_, err = walk.book("zoom", "en")
+	require.NoError(t, err)
+	result, err := walk.outcome("pay")
+	require.NoError(t, err)
+	page, err := other.post("/payments/callback", result)
+	require.NoError(t, err)
+	require.Equal(t, string(confirmed), page.status())
+	_, err = w.staff.get("/clinic")
+	require.NoError(t, err)
+	close(release)
+	require.NoError(t, <-done)
+}
+
+type stuck struct {
+	meet.MeetingProvider
+	release chan struct{}
+}
+
+func (s stuck) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+	<-s.release
+	return s.MeetingProvider.Create(ctx, hostID, req)
+}
+
+// A form that drips in holds nobody up for longer than its time.
+func TestSlowForm(t *testing.T) {
+	w := start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.site.base, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /book HTTP/1.1\r\nHost: clinic\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nname=")
+	require.NoError(t, err)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(formTime+10*time.Second)))
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
 }
 
 func TestMoveToABadTime(t *testing.T) {
@@ -340,7 +562,7 @@ func TestMoveToABadTime(t *testing.T) {
 		page, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {start}})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusBadRequest, page.code, start)
-		require.Contains(t, page.body, "start ")
+		require.Contains(t, page.body, `id="wrong-start"`)
 	}
 	require.Equal(t, before.Start, w.row().Start)
 	require.Len(t, w.site.mails(w.row()), 2)

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,8 +20,26 @@ import (
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"when":  func(t time.Time) string { return t.Format("Mon 2 Jan 2006, 15:04 MST") },
 	"local": func(t time.Time) string { return t.Format(startLayout) },
-	"rfc":   func(t time.Time) string { return t.Format(time.RFC3339) },
+	"place": place,
+	"flag":  flagged,
 }).ParseFS(web, "web/*.html"))
+
+// flagged marks an input that is wrong, for screen readers too, and puts the cursor into the first one.
+func flagged(wrong problems, field string) template.HTMLAttr {
+	if wrong[field] == "" {
+		return ""
+	}
+	attributes := `aria-invalid="true" aria-describedby="wrong-` + field + `"`
+	for _, name := range []string{"name", "email", "phone", "language", "zone", "start", "provider"} {
+		if wrong[name] != "" {
+			if name == field {
+				attributes += " autofocus"
+			}
+			break
+		}
+	}
+	return template.HTMLAttr(attributes) // of constants: field is written in the template
+}
 
 // show renders a page whole before the first byte goes out.
 func (h *hospital) show(w http.ResponseWriter, code int, page string, data any) {
@@ -38,11 +57,8 @@ func (h *hospital) show(w http.ResponseWriter, code int, page string, data any) 
 // fail answers an error with a page that says what to do. The error's text stays here.
 func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code, text := http.StatusBadGateway, "Something did not answer. Nothing is lost: please try again in a minute."
-	tooLarge, big := errors.AsType[*http.MaxBytesError](err)
 	field, wrong := errors.AsType[*meet.FieldError](err)
 	switch {
-	case big:
-		code, text = http.StatusRequestEntityTooLarge, "That is more than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes."
 	case errors.Is(err, errNoVisit), errors.Is(err, meet.ErrNotFound):
 		code, text = http.StatusNotFound, "There is no such visit."
 	case errors.Is(err, payments.ErrSignature):
@@ -91,7 +107,7 @@ func (h *hospital) showBooking(w http.ResponseWriter, r *http.Request) {
 
 func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		h.badForm(w, r, err)
+		h.show(w, http.StatusBadRequest, "error.html", "The form cannot be read.")
 		return
 	}
 	connected, err := h.connected(r.Context())
@@ -113,52 +129,59 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/visits/"+visit.ID, http.StatusSeeOther)
+	http.SetCookie(w, &http.Cookie{Name: visitCookie, Value: visit.Page, Path: "/visits/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
 }
 
-func (h *hospital) badForm(w http.ResponseWriter, r *http.Request, err error) {
-	if _, big := errors.AsType[*http.MaxBytesError](err); big {
-		h.fail(w, r, err)
+// visitCookie remembers the patient's last visit, for the way back from the payment.
+const visitCookie = "hospital_visit"
+
+func (h *hospital) showMine(w http.ResponseWriter, r *http.Request) {
+	cookie, err := r.Cookie(visitCookie)
+	if err != nil {
+		h.fail(w, r, errNoVisit)
 		return
 	}
-	h.show(w, http.StatusBadRequest, "error.html", "The form cannot be read.")
-}
-
-// visitPage is what the patient sees, with the messages as they would arrive.
-type visitPage struct {
-	appointment
-	Doctor, CheckoutURL string
-	Failed              bool // the last payment
-	Mails               []smtptest.Message
-	Chats               []string
-	Earliest            time.Time
-}
-
-func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request) {
-	visit, err := h.visits.get(r.PathValue("id"))
-	if err == nil && (visit.Status == paid || visit.Status == confirmed && visit.JoinURL == "") {
-		// A step after the payment failed, or the room was not ready: the page goes on with it.
-		if err := h.confirm(r.Context(), visit.ID, visit.PaymentID); err != nil {
-			h.log.Warn("visit is not complete yet", slog.String("visit", visit.ID), slog.Any("error", err))
-		}
-		visit, err = h.visits.get(visit.ID)
-	}
+	visit, err := h.visits.ofPage(cookie.Value)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	h.show(w, http.StatusOK, "visit.html", visitPage{
-		appointment: visit, Doctor: doctorName, CheckoutURL: h.checkoutURL(visit),
-		Failed: r.URL.Query().Get("payment") == "failed" && visit.Status == awaitingPayment,
-		Mails:  h.mails(visit), Chats: h.chats(visit), Earliest: h.now().In(visit.Patient.Zone),
+	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
+}
+
+// visitPage is what the patient sees, with the messages as they would arrive, newest first.
+type visitPage struct {
+	appointment
+	Doctor, CheckoutURL string
+	Mails               []smtptest.Message
+	Chats               []string
+	NewStart            string // as typed, if it was wrong
+	Wrong               problems
+	Earliest            time.Time
+}
+
+func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request) {
+	visit, err := h.visits.ofPage(r.PathValue("page"))
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.showVisitPage(w, http.StatusOK, visit, visit.Start.Format(startLayout), nil)
+}
+
+func (h *hospital) showVisitPage(w http.ResponseWriter, code int, visit appointment, newStart string, wrong problems) {
+	h.show(w, code, "visit.html", visitPage{
+		appointment: visit, Doctor: doctorName, CheckoutURL: h.checkoutURL(visit), Mails: h.mails(visit), Chats: h.chats(visit),
+		NewStart: newStart, Wrong: wrong, Earliest: h.now().In(visit.Patient.Zone),
 	})
 }
 
-// mails are the visit's mails as the mail server has them, oldest first.
+// mails are the visit's mails as the mail server has them, newest first.
 func (h *hospital) mails(visit appointment) []smtptest.Message {
 	ids := visit.receipts(notify.Email)
 	var found []smtptest.Message
-	for _, mail := range h.world.mail.Messages() {
+	for _, mail := range slices.Backward(h.world.mail.Messages()) {
 		if ids[mail.ID] || ids["<"+mail.ID+">"] {
 			found = append(found, mail)
 		}
@@ -170,7 +193,7 @@ func (h *hospital) mails(visit appointment) []smtptest.Message {
 func (h *hospital) chats(visit appointment) []string {
 	ids := visit.receipts(notify.WhatsApp)
 	var found []string
-	for _, message := range h.world.whatsapp.Messages() {
+	for _, message := range slices.Backward(h.world.whatsapp.Messages()) {
 		if ids[message.ID] {
 			found = append(found, message.Text)
 		}
@@ -180,7 +203,7 @@ func (h *hospital) chats(visit appointment) []string {
 
 // showMail is the HTML of a mail, in a frame of its own that can do nothing.
 func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
-	visit, err := h.visits.get(r.PathValue("id"))
+	visit, err := h.visits.ofPage(r.PathValue("page"))
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -198,10 +221,10 @@ func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
 
 func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		h.badForm(w, r, err)
+		h.show(w, http.StatusBadRequest, "error.html", "The form cannot be read.")
 		return
 	}
-	visit, err := h.visits.get(r.PathValue("id"))
+	visit, err := h.visits.ofPage(r.PathValue("page"))
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -209,22 +232,29 @@ func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request) {
 	wrong := problems{}
 	start := parseStart(r.PostFormValue("start"), visit.Patient.Zone, h.now(), wrong)
 	if len(wrong) > 0 {
-		h.show(w, http.StatusBadRequest, "error.html", "start "+wrong["start"])
+		h.showVisitPage(w, http.StatusBadRequest, visit, r.PostFormValue("start"), wrong)
 		return
 	}
-	if err := h.reschedule(r.Context(), visit.ID, start); err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/visits/"+visit.ID, http.StatusSeeOther)
+	h.afterwards(w, r, visit, h.move(r.Context(), visit.ID, start))
 }
 
 func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request) {
-	if err := h.cancel(r.Context(), r.PathValue("id")); err != nil {
+	visit, err := h.visits.ofPage(r.PathValue("page"))
+	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/visits/"+r.PathValue("id"), http.StatusSeeOther)
+	h.afterwards(w, r, visit, h.cancel(r.Context(), visit.ID))
+}
+
+// afterwards settles what was recorded and goes back to the visit's page, which shows how far it got.
+func (h *hospital) afterwards(w http.ResponseWriter, r *http.Request, visit appointment, err error) {
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.trySettling(r.Context(), visit.ID)
+	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
 }
 
 func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -16,26 +15,25 @@ import (
 func (h *hospital) checkoutURL(a appointment) string {
 	query := url.Values{
 		"order_id": {a.OrderID}, "name": {clinicName}, "description": {"Video consultation"},
-		"callback_url": {h.base + "/payments/callback"}, "cancel_url": {h.base + "/visits/" + a.ID},
+		"callback_url": {h.base + "/payments/callback"}, "cancel_url": {h.base + "/visits/mine"},
 	}
 	return h.world.razorpay.URL() + "/checkout?" + query.Encode()
 }
 
 // postPayment is where the browser comes back to. What it says is believed only as far as the
-// gateway confirms it, and order and amount are the hospital's own.
+// gateway confirms it, and order and amount are the hospital's own. A failure is not signed: whoever
+// posts one learns nothing about the visit.
 func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
 	result, err := razorpay.ParseCheckout(r)
-	if failure, ok := errors.AsType[*razorpay.CheckoutFailure](err); ok {
-		if visit, err := h.visits.byOrder(failure.OrderID); err == nil {
-			http.Redirect(w, r, "/visits/"+visit.ID+"?payment=failed", http.StatusSeeOther)
-			return
-		}
+	if _, failed := errors.AsType[*razorpay.CheckoutFailure](err); failed {
+		h.show(w, http.StatusOK, "failed.html", nil)
+		return
 	}
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	visit, err := h.visits.byOrder(result.OrderID)
+	visit, err := h.visits.ofOrder(result.OrderID)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -43,26 +41,44 @@ func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
 	payment, err := h.gateway.VerifyPayment(r.Context(), payments.Confirmation{
 		OrderID: visit.OrderID, Expected: visit.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
 	})
+	switch {
+	case errors.Is(err, payments.ErrConflict) && h.knows(visit.OrderID, result.PaymentID):
+		err = nil // the webhook was first, and the money may be on its way back already
+	case err == nil && payment.Status == payments.PaymentCaptured:
+		err = h.pay(r.Context(), visit.ID, payment.ID)
+	}
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	if payment.Status == payments.PaymentCaptured {
-		// If this fails, the webhook and the visit's page go on with it.
-		if err := h.confirm(r.Context(), visit.ID, payment.ID); err != nil {
-			h.log.Warn("visit is not complete yet", slog.String("visit", visit.ID), slog.Any("error", err))
-		}
-	}
-	http.Redirect(w, r, "/visits/"+visit.ID, http.StatusSeeOther)
+	h.trySettling(r.Context(), visit.ID)
+	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
+}
+
+// knows reports whether a payment is recorded as the order's.
+func (h *hospital) knows(orderID, paymentID string) bool {
+	visit, err := h.visits.ofOrder(orderID)
+	return err == nil && visit.PaymentID == paymentID
 }
 
 // onPaymentEvent hears of payments also if the browser never comes back. The event is signed, but it is a
-// snapshot: the payment is read again before anything is done.
+// snapshot: the payment is read again before anything is done. It is done with the event once the
+// payment is recorded: the gateway disables an endpoint that fails for a day, and a mailbox
+// that is full is no reason for that.
 func (h *hospital) onPaymentEvent(ctx context.Context, e *payments.Event) error {
-	if e.Payment == nil || e.Type != payments.EventPaymentCaptured && e.Type != payments.EventOrderPaid {
+	switch {
+	case e.Payment == nil:
+		return nil
+	case e.Type == payments.EventRefundFailed:
+		visit, err := h.visits.ofOrder(e.Payment.OrderID)
+		if err != nil {
+			return payments.Permanent(err)
+		}
+		return h.refundFailed(ctx, visit.ID)
+	case e.Type != payments.EventPaymentCaptured && e.Type != payments.EventOrderPaid:
 		return nil
 	}
-	visit, err := h.visits.byOrder(e.Payment.OrderID)
+	visit, err := h.visits.ofOrder(e.Payment.OrderID)
 	if err != nil {
 		return payments.Permanent(err)
 	}
@@ -70,8 +86,13 @@ func (h *hospital) onPaymentEvent(ctx context.Context, e *payments.Event) error 
 	if err != nil {
 		return err
 	}
-	if payment.OrderID != visit.OrderID || payment.Amount != visit.Amount || payment.Status != payments.PaymentCaptured {
+	if payment.OrderID != visit.OrderID || payment.Amount != visit.Amount || payment.Refunded.Minor > 0 ||
+		payment.Status != payments.PaymentCaptured {
 		return nil
 	}
-	return h.confirm(ctx, visit.ID, payment.ID)
+	if err := h.pay(ctx, visit.ID, payment.ID); err != nil {
+		return err
+	}
+	h.trySettling(ctx, visit.ID)
+	return nil
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"embed"
+	"errors"
+	"io"
 	"io/fs"
 	"net/http"
+	"time"
 
 	"github.com/telemed-go/telemed/payments"
 )
@@ -11,8 +15,33 @@ import (
 //go:embed web
 var web embed.FS
 
-// maxForm is how many bytes a form may have.
-const maxForm = 64 << 10
+const (
+	// maxForm is how many bytes a form may have.
+	maxForm = 64 << 10
+	// formTime is how long a browser may take to send one.
+	formTime = 10 * time.Second
+)
+
+// bounded reads the whole body before anything is done: one that is too long or drips in too slowly
+// holds nobody up. The server has no ReadTimeout, because live connections stay open.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.SetReadDeadline(time.Now().Add(formTime)) // not supported by recorders in tests
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			http.Error(w, "that is more than 65536 bytes", http.StatusRequestEntityTooLarge)
+			return
+		}
+		if err != nil {
+			http.Error(w, "the request did not arrive whole", http.StatusRequestTimeout)
+			return
+		}
+		_ = control.SetReadDeadline(time.Time{})
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
 
 // handler mounts the SDK's handlers at the addresses that the hospital had before, and its own pages.
 func (h *hospital) handler() http.Handler {
@@ -22,7 +51,7 @@ func (h *hospital) handler() http.Handler {
 		mux.Handle("GET "+route+"connect", c.Start())
 		mux.Handle("GET "+route+"callback", c.Callback())
 		mux.Handle("GET "+route+"status", c.Status())
-		mux.Handle("POST "+route+"disconnect", c.Disconnect())
+		mux.Handle("POST "+route+"disconnect", bounded(c.Disconnect()))
 	}
 	mux.Handle("/socket.io/", h.live)
 
@@ -30,10 +59,11 @@ func (h *hospital) handler() http.Handler {
 	own.HandleFunc("GET /{$}", h.showHome)
 	own.HandleFunc("GET /book", h.showBooking)
 	own.HandleFunc("POST /book", h.postBooking)
-	own.HandleFunc("GET /visits/{id}", h.showVisit)
-	own.HandleFunc("GET /visits/{id}/mail/{n}", h.showMail)
-	own.HandleFunc("POST /visits/{id}/reschedule", h.postReschedule)
-	own.HandleFunc("POST /visits/{id}/cancel", h.postCancel)
+	own.HandleFunc("GET /visits/mine", h.showMine)
+	own.HandleFunc("GET /visits/{page}", h.showVisit)
+	own.HandleFunc("GET /visits/{page}/mail/{n}", h.showMail)
+	own.HandleFunc("POST /visits/{page}/reschedule", h.postReschedule)
+	own.HandleFunc("POST /visits/{page}/cancel", h.postCancel)
 	own.HandleFunc("POST /login", h.postLogin)
 	own.HandleFunc("POST /logout", h.postLogout)
 	own.HandleFunc("GET /doctor/settings/integration", h.showSettings)
@@ -43,10 +73,10 @@ func (h *hospital) handler() http.Handler {
 		panic(err) // the folder is part of the program
 	}
 	own.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
-	mux.Handle("/", http.MaxBytesHandler(http.NewCrossOriginProtection().Handler(own), maxForm))
+	mux.Handle("/", bounded(http.NewCrossOriginProtection().Handler(own)))
 
 	// These two come from Razorpay: the browser with the outcome, and the webhook. Signatures prove them, not origins.
-	mux.Handle("POST /payments/callback", http.MaxBytesHandler(http.HandlerFunc(h.postPayment), maxForm))
+	mux.Handle("POST /payments/callback", bounded(http.HandlerFunc(h.postPayment)))
 	mux.Handle("POST /webhooks/razorpay", payments.NewWebhookHandler(payments.WebhookConfig{
 		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
 	}))

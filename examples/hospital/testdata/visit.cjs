@@ -64,7 +64,8 @@ function watch(page, errors) {
     await patient.click("#pay");
     await picture(patient, "checkout");
     await patient.click("#fail");
-    await patient.getByText("The payment failed").waitFor();
+    await patient.getByText("Nothing was taken").waitFor();
+    await patient.click("#back");
     await patient.click("#pay");
     await patient.click("button#pay");
     await patient.locator("#status", { hasText: "confirmed" }).waitFor();
@@ -72,6 +73,19 @@ function watch(page, errors) {
     assert.match(await patient.locator("#join").getAttribute("href"), /^http/);
     const mail = patient.frameLocator("iframe").first();
     await mail.getByText(name).first().waitFor(); // as text, in the mail
+
+    // A wrong form says so at its fields, and puts the cursor into the first.
+    const careless = await (await browser.newContext({ viewport: { width: 390, height: 844 } })).newPage();
+    await careless.goto(base + "/book");
+    await careless.fill("[name=name]", "Asha");
+    await careless.fill("[name=email]", "asha@example.org");
+    await careless.fill("[name=phone]", "98765");
+    await careless.fill("[name=zone]", "Mars/Olympus");
+    await careless.click("#book button");
+    await careless.locator("#wrong-phone").waitFor();
+    assert.equal(await careless.evaluate(() => document.activeElement.name), "phone");
+    assert.equal(await careless.locator("[aria-invalid=true]").count(), 2);
+    await picture(careless, "book-wrong");
 
     // The dashboard has changed without a reload.
     const row = staff.locator("#visits tr");
