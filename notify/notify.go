@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -50,6 +49,14 @@ const (
 
 // Message is what a recipient is to be told. Either Template and Data say it,
 // and the leaf's Renderer makes the words, or Content holds the words already.
+//
+// A Message, and each of its parts, prints and logs without anything personal,
+// except from an unexported field of another struct, where package fmt calls no
+// methods. encoding/json does write all of it, names, addresses and words: a host
+// may keep messages in a queue of its own, which must hold what is to be sent.
+// Encrypt that queue, and log no struct that holds a Message as JSON. Zone does
+// not survive JSON, and Data comes back as a map: store the name of the zone
+// beside it, and Content instead of Template and Data.
 type Message struct {
 	// Key identifies the notification for the host, for instance "appt-42/confirmed". Required.
 	// Message ids that providers see are derived from it, never the key itself.
@@ -64,11 +71,6 @@ type Message struct {
 	Content *Content
 }
 
-// LogValue leaves out everything personal.
-func (m Message) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("key", m.Key), slog.String("template", m.Template))
-}
-
 // Recipient is a patient or a doctor. A channel needs its own address only.
 type Recipient struct {
 	// Name is shown in salutations and in the To header.
@@ -81,11 +83,6 @@ type Recipient struct {
 	Locale string
 	// Zone is where times are shown in. Nil: the zone of the time itself.
 	Zone *time.Location
-}
-
-// LogValue leaves out everything personal.
-func (r Recipient) LogValue() slog.Value {
-	return slog.GroupValue(slog.Bool("email", r.Email != ""), slog.Bool("phone", r.Phone != ""), slog.String("locale", r.Locale))
 }
 
 // Content is a message in words, for every channel that it may take.
