@@ -410,10 +410,10 @@ func (w *walk) living() (ids []int64) {
 func TestCancelGoesOn(t *testing.T) {
 	tests := map[string]func(w *walk){
 		"the refund's answer is lost": func(w *walk) {
-			w.site.world.razorpay.Fail(razorpaytest.LostAnswer().On("POST /v1/payments/*/refund").Repeat(3))
+			w.site.world.razorpay.FailNext(razorpaytest.LostAnswer().On("POST /v1/payments/*/refund").Repeat(3))
 		},
 		"the gateway is down": func(w *walk) {
-			w.site.world.razorpay.Fail(razorpaytest.Failing(503).On("POST /v1/payments/*/refund").Repeat(3))
+			w.site.world.razorpay.FailNext(razorpaytest.Failing(503).On("POST /v1/payments/*/refund").Repeat(3))
 		},
 		"zoom is down":    func(w *walk) { breakZoom(w, "Cancel", meet.ErrUnavailable, meet.ErrAmbiguous) },
 		"mail is down":    func(w *walk) { w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TooManyConnections) },

@@ -171,7 +171,7 @@ func TestVerifyReadsThePayment(t *testing.T) {
 			orderID = "order_other"
 		}
 		body := fmt.Sprintf(`{"id":%q,"order_id":%q,"amount":50000,"currency":"INR","status":%q}`, c.PaymentID, orderID, status)
-		srv.Fail(razorpaytest.Fault{Status: 200, Body: body})
+		srv.FailNext(razorpaytest.Fault{Status: 200, Body: body})
 		p, err := client.VerifyPayment(t.Context(), c)
 		require.ErrorIs(t, err, want, status)
 		require.Nil(t, p)
@@ -183,7 +183,7 @@ func TestTwoOrdersOfOneReceipt(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	older := order(t, client)
-	srv.Fail(razorpaytest.Fault{Status: 200, Body: `{"entity":"collection","count":0,"items":[]}`}.On(listOrders))
+	srv.FailNext(razorpaytest.Fault{Status: 200, Body: `{"entity":"collection","count":0,"items":[]}`}.On(listOrders))
 	newer := order(t, client)
 	require.NotEqual(t, older.ID, newer.ID)
 	found, err := client.OrderByReceipt(t.Context(), older.Receipt)
@@ -223,7 +223,7 @@ func TestExactNumbers(t *testing.T) {
 func TestContext(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
-	srv.Fail(razorpaytest.Hanging())
+	srv.FailNext(razorpaytest.Hanging())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
@@ -231,7 +231,7 @@ func TestContext(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Less(t, time.Since(begin), 5*time.Second)
 
-	srv.Fail(razorpaytest.Hanging().On("POST /v1/orders"))
+	srv.FailNext(razorpaytest.Hanging().On("POST /v1/orders"))
 	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err = client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
@@ -323,7 +323,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		Amount: payments.INR(50000), Receipt: "bill_1", Notes: map[string]string{"name": "PatientCanary"},
 	})
 	require.NoError(t, err)
-	srv.Fail(razorpaytest.Refused(400, "PatientCanary is not a valid name"))
+	srv.FailNext(razorpaytest.Refused(400, "PatientCanary is not a valid name"))
 	_, failure := client.VerifyPayment(t.Context(), pay(t, srv, o))
 	require.ErrorIs(t, failure, payments.ErrInvalid)
 	require.Equal(t, 3, strings.Count(log.String(), "razorpay call"), "every request is logged")

@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 					},
 					FailPayment: srv.FailPayment,
 					LoseAnswer: func() {
-						srv.Fail(razorpaytest.LostAnswer().On("POST /v1/*"), razorpaytest.LostAnswer().On("POST /v1/payments/*/*"))
+						srv.FailNext(razorpaytest.LostAnswer().On("POST /v1/*"), razorpaytest.LostAnswer().On("POST /v1/payments/*/*"))
 					},
 				}
 			})

@@ -79,6 +79,9 @@ func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 // Unwrap returns the cause: a context's error, for instance.
 func (e *Error) Unwrap() error { return e.cause }
 
+// RetryDelay returns RetryAfter: the method that a caller of any leaf can ask an error for.
+func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
+
 // plain reports whether text is a constant, a field name or an id: nothing a person would type.
 func plain(text string, limit int) bool {
 	if text == "" || len(text) > limit {

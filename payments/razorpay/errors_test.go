@@ -55,7 +55,7 @@ func TestErrorKinds(t *testing.T) {
 		"HTML for an answer":             {razorpaytest.HTML(200), payments.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
 		"a redirect":                     {raw(302, ""), payments.ErrUnavailable, "302: provider unavailable"},
 	} {
-		srv.Fail(tc.fault)
+		srv.FailNext(tc.fault)
 		_, err := client.Payment(t.Context(), "pay_1")
 		require.ErrorIs(t, err, tc.want, name)
 		require.Equal(t, "razorpay: Payment: "+tc.text, err.Error(), name)
@@ -65,7 +65,7 @@ func TestErrorKinds(t *testing.T) {
 func TestErrorDetails(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
-	srv.Fail(razorpaytest.Fault{
+	srv.FailNext(razorpaytest.Fault{
 		Status: 429, Header: http.Header{"Retry-After": {"3600"}, "X-Razorpay-Request-Id": {"req_1"}},
 		Body: `{"error":{"code":"BAD_REQUEST_ERROR","description":"slow down","field":"amount","source":"business","step":"payment_initiation","reason":"x","metadata":{"payment_id":"pay_1","order_id":"Asha"}}}`,
 	})
@@ -75,6 +75,7 @@ func TestErrorDetails(t *testing.T) {
 	require.Equal(t, "Payment", e.Op)
 	require.Equal(t, 429, e.Status)
 	require.Equal(t, time.Hour, e.RetryAfter)
+	require.Equal(t, time.Hour, e.RetryDelay())
 	require.Equal(t, "req_1", e.RequestID)
 	require.Equal(t, "pay_1", e.PaymentID)
 	require.Empty(t, e.OrderID, "not an id")

@@ -86,7 +86,7 @@ func TestRetries(t *testing.T) {
 			srv, client := start(t, razorpaytest.Config{})
 			prepare(t, srv, client, tc.pattern == postCapture)
 			before := srv.Count(tc.pattern)
-			srv.Fail(tc.fault.On(tc.pattern))
+			srv.FailNext(tc.fault.On(tc.pattern))
 			err := tc.call(t, srv, client)
 			require.Equal(t, tc.sent, srv.Count(tc.pattern)-before, "requests")
 			if tc.want == nil {
@@ -138,19 +138,19 @@ func TestCallAgain(t *testing.T) {
 	prepare(t, srv, client, false)
 	id := paymentOf(srv)
 
-	srv.Fail(razorpaytest.LostAnswer().On(postOrder))
+	srv.FailNext(razorpaytest.LostAnswer().On(postOrder))
 	req := payments.OrderRequest{Amount: payments.INR(70000), Receipt: "bill_0002"}
 	ctx := t.Context()
 	_, err := client.CreateOrder(ctx, req)
 	require.NoError(t, err, "found by its receipt")
-	srv.Fail(razorpaytest.Failing(500).On(postOrder))
+	srv.FailNext(razorpaytest.Failing(500).On(postOrder))
 	req.Receipt = "bill_0003"
 	_, err = client.CreateOrder(ctx, req)
 	require.ErrorIs(t, err, payments.ErrAmbiguous)
 	_, err = client.CreateOrder(ctx, req)
 	require.NoError(t, err)
 
-	srv.Fail(razorpaytest.Truncated().Repeat(2).On(postRefund))
+	srv.FailNext(razorpaytest.Truncated().Repeat(2).On(postRefund))
 	refund := payments.RefundRequest{PaymentID: id, IdempotencyKey: "cancel/1"}
 	_, err = client.Refund(ctx, refund)
 	require.ErrorIs(t, err, payments.ErrAmbiguous)
@@ -167,11 +167,11 @@ func TestReceiptTaken(t *testing.T) {
 	taken := razorpaytest.Refused(400, "Order receipt should be unique.").On(postOrder)
 	faster := taken
 	faster.Commit = true
-	srv.Fail(faster)
+	srv.FailNext(faster)
 	order(t, client)
 	requireOnce(t, srv)
 
-	srv.Fail(taken)
+	srv.FailNext(taken)
 	_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_taken"})
 	require.ErrorIs(t, err, payments.ErrIdempotencyConflict, "taken, but by nothing that can be found")
 }
@@ -183,13 +183,13 @@ func TestSilentConflict(t *testing.T) {
 	reply := func(body string) razorpaytest.Fault {
 		return razorpaytest.Fault{Status: 200, Header: map[string][]string{"Content-Type": {"application/json"}}, Body: body}
 	}
-	srv.Fail(reply(`{"id":"order_1","amount":99,"currency":"INR"}`).On(postOrder))
+	srv.FailNext(reply(`{"id":"order_1","amount":99,"currency":"INR"}`).On(postOrder))
 	_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
 	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
-	srv.Fail(reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`).On(postRefund))
+	srv.FailNext(reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`).On(postRefund))
 	_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
 	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
-	srv.Fail(reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`).On(postCapture))
+	srv.FailNext(reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`).On(postCapture))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
 	require.ErrorIs(t, err, payments.ErrAmbiguous, "captured, it says, and is not")
 }
@@ -198,7 +198,7 @@ func TestSilentConflict(t *testing.T) {
 func TestUniqueReceipt(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{UniqueReceipt: true}, func(c *razorpay.Config) { c.UniqueReceipt = true })
-	srv.Fail(razorpaytest.LostAnswer().Repeat(2).On(postOrder))
+	srv.FailNext(razorpaytest.LostAnswer().Repeat(2).On(postOrder))
 	order(t, client)
 	require.Equal(t, 3, srv.Count(postOrder))
 	require.Zero(t, srv.Count(listOrders), "nothing to look up")

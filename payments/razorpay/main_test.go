@@ -16,9 +16,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 // start returns a fake Razorpay and a client of it.
 func start(t *testing.T, fake razorpaytest.Config, change ...func(*razorpay.Config)) (*razorpaytest.Server, *razorpay.Client) {
 	t.Helper()
-	srv, err := razorpaytest.Start(fake)
-	require.NoError(t, err)
-	t.Cleanup(srv.Close)
+	srv := razorpaytest.NewServer(t, fake)
 	cfg := razorpay.Config{
 		KeyID: srv.KeyID(), KeySecret: srv.KeySecret(),
 		WebhookSecrets: []payments.Secret{srv.WebhookSecret()}, BaseURL: srv.URL(),

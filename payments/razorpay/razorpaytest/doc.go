@@ -21,7 +21,7 @@
 //
 // # Failures
 //
-// [Server.Fail] spoils coming answers: too many requests, server errors, HTML, cut
+// [Server.FailNext] spoils coming answers: too many requests, server errors, HTML, cut
 // bodies, lost connections, before or after the request took effect.
 // [Server.HoldWebhooks] keeps webhooks back, and [Server.Deliver] sends them one
 // by one, in any order and as often as the test wants. [Server.Requests] and

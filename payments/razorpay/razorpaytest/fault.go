@@ -11,7 +11,7 @@ import (
 )
 
 // Fault spoils answers of the API. Make one with RateLimited, Failing, HTML,
-// Refused, Truncated, Dropped, LostAnswer or Hanging, and hand it to [Server.Fail].
+// Refused, Truncated, Dropped, LostAnswer or Hanging, and hand it to [Server.FailNext].
 type Fault struct {
 	// Pattern says which requests it is for; see On. Empty: any.
 	Pattern string
@@ -80,9 +80,9 @@ func LostAnswer() Fault { return Fault{Commit: true} }
 // Hanging does not answer until the client gives up; the request has no effect.
 func Hanging() Fault { return Fault{hang: true} }
 
-// Fail spoils coming answers. Faults are tried in the order they were given;
+// FailNext spoils coming answers. Faults are tried in the order they were given;
 // the first that fits a request is used up by it.
-func (s *Server) Fail(faults ...Fault) {
+func (s *Server) FailNext(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range faults {

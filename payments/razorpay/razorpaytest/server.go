@@ -111,10 +111,11 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// NewServer returns a server with the zero Config that closes itself when the test ends.
-func NewServer(tb TB) *Server {
+// NewServer returns a server that closes itself when the test ends. Without a
+// cfg it has the zero Config; of several, the first counts.
+func NewServer(tb TB, cfg ...Config) *Server {
 	tb.Helper()
-	s, err := Start(Config{})
+	s, err := Start(append(cfg, Config{})[0])
 	if err != nil {
 		tb.Fatalf("%v", err)
 		return nil
