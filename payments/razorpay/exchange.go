@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
@@ -101,19 +102,45 @@ func (c *Client) do(ctx context.Context, req call, out document) error {
 		ctx = rest.Repeatable(ctx)
 	}
 	start := time.Now()
-	x := c.exchange(ctx, req)
-	if x.cut && (req.repeat || req.method == http.MethodGet) { // the transport repeats until there is an answer, cut or not
-		x = c.exchange(ctx, req)
-	}
-	err := x.err
-	if err == nil {
-		err = decode(x.body, out)
+	cut, err := c.try(ctx, req, out)
+	if cut && (req.repeat || req.method == http.MethodGet) { // the transport repeats until there is an answer, cut or not
+		_, again := c.try(ctx, req, out)
+		err = settle(err, again)
 	}
 	c.log(ctx, req.op, err, time.Since(start))
-	if err != nil {
-		return newError(req.op, err, req.method != http.MethodGet)
+	return err
+}
+
+// try makes the call once, as far as the transport does, and reports whether its answer was cut.
+func (c *Client) try(ctx context.Context, req call, out document) (cut bool, err error) {
+	x := c.exchange(ctx, req)
+	failed := x.err
+	if failed == nil {
+		failed = decode(x.body, out)
 	}
-	return nil
+	if failed != nil {
+		return x.cut, newError(req.op, failed, req.method != http.MethodGet)
+	}
+	return false, nil
+}
+
+// settle is what two tries of one request come to. If nobody knows what became
+// of the first, a second that was not looked at does not tell either: the
+// outcome stays open, and only the wait that was asked for is new.
+func settle(first, second error) error {
+	open, _ := errors.AsType[*Error](first)
+	turned, ok := errors.AsType[*Error](second)
+	if !ok || open == nil || !open.Is(fault.ErrAmbiguous) {
+		return second
+	}
+	for _, kind := range []error{fault.ErrUnavailable, fault.ErrRateLimited, fault.ErrUnauthorized, fault.ErrForbidden} {
+		if turned.Is(kind) {
+			still := *open
+			still.RetryAfter = turned.RetryAfter
+			return &still
+		}
+	}
+	return second
 }
 
 // exchange has razorpay-go build the request. What razorpay-go returns is of no
@@ -143,10 +170,10 @@ func decode(body []byte, out document) *rest.Error {
 	return nil
 }
 
-func (c *Client) log(ctx context.Context, op string, err *rest.Error, took time.Duration) {
+func (c *Client) log(ctx context.Context, op string, err error, took time.Duration) {
 	attrs := []slog.Attr{slog.String("op", op), slog.Duration("took", took), slog.Bool("ok", err == nil)}
-	if err != nil {
-		attrs = append(attrs, slog.Int("status", err.Status), slog.String("request_id", err.RequestID))
+	if e, ok := errors.AsType[*Error](err); ok {
+		attrs = append(attrs, slog.Int("status", e.Status), slog.String("request_id", e.RequestID))
 	}
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "razorpay call", attrs...)
 }

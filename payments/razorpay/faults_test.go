@@ -1,7 +1,11 @@
 package razorpay_test
 
 import (
+	"context"
 	"errors"
+	"net"
+	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +103,81 @@ func TestRetries(t *testing.T) {
 			requireOnce(t, srv)
 		})
 	}
+}
+
+// TestOpenOutcome: what may have happened is not reported as not done because a
+// repeat was turned away. The first answer is lost or cut, then nothing gets through.
+func TestOpenOutcome(t *testing.T) {
+	t.Parallel()
+	progress := razorpaytest.Refused(409, "Request with the same idempotency key is still in progress.")
+	for name, tc := range map[string]struct {
+		pattern string
+		first   razorpaytest.Fault
+		then    *razorpaytest.Fault // nil: no connection
+		want    error               // nil: what happened is found out
+	}{
+		"refund, lost, no connection":                   {postRefund, razorpaytest.LostAnswer(), nil, payments.ErrAmbiguous},
+		"refund, cut, no connection":                    {postRefund, razorpaytest.Truncated(), nil, payments.ErrAmbiguous},
+		"refund, lost, too many requests":               {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(0)), payments.ErrAmbiguous},
+		"refund, cut, too many requests":                {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(0)), payments.ErrAmbiguous},
+		"refund, lost, too many requests for an hour":   {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
+		"refund, cut, too many requests for an hour":    {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
+		"refund, cut, the key was taken back":           {postRefund, razorpaytest.Truncated(), new(razorpaytest.Refused(401, "Authentication failed")), payments.ErrAmbiguous},
+		"refund, in progress, too many requests":        {postRefund, progress, new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
+		"refund, in progress, no connection":            {postRefund, progress, nil, payments.ErrAmbiguous},
+		"refund, cut, then refused":                     {postRefund, razorpaytest.Truncated(), new(razorpaytest.Refused(400, "The payment has been fully refunded already")), payments.ErrAlreadyRefunded},
+		"capture, lost, no connection":                  {postCapture, razorpaytest.LostAnswer(), nil, payments.ErrAmbiguous},
+		"capture, cut, no connection":                   {postCapture, razorpaytest.Truncated(), nil, payments.ErrAmbiguous},
+		"capture, lost, too many requests":              {postCapture, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(time.Hour)), nil},
+		"capture, cut, too many requests":               {postCapture, razorpaytest.Truncated(), new(razorpaytest.RateLimited(time.Hour)), nil},
+		"capture, nothing done, too many requests then": {postCapture, razorpaytest.Dropped(), new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, prepared := start(t, razorpaytest.Config{})
+			prepare(t, srv, prepared, tc.pattern == postCapture)
+			client := cutOff(t, srv, func() bool { return tc.then == nil && srv.Count(tc.pattern) > 0 })
+			srv.FailNext(tc.first.On(tc.pattern))
+			if tc.then != nil {
+				srv.FailNext(tc.then.On(tc.pattern).Repeat(9))
+			}
+			var err error
+			if tc.pattern == postRefund {
+				_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: paymentOf(srv), IdempotencyKey: "cancel_0001"})
+			} else {
+				_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: paymentOf(srv), Amount: payments.INR(50000)})
+			}
+			if tc.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, tc.want)
+			require.NotErrorIs(t, err, payments.ErrUnavailable)
+			require.NotErrorIs(t, err, payments.ErrRateLimited)
+			_, typed := errors.AsType[*razorpay.Error](err)
+			require.True(t, typed)
+			requireOnce(t, srv)
+		})
+	}
+}
+
+// cutOff returns a client of srv that gets no new connection while gone is true.
+func cutOff(t *testing.T, srv *razorpaytest.Server, gone func() bool) *razorpay.Client {
+	t.Helper()
+	network := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, kind, address string) (net.Conn, error) {
+			if gone() {
+				return nil, &net.OpError{Op: "dial", Net: kind, Err: syscall.ECONNREFUSED}
+			}
+			return new(net.Dialer).DialContext(ctx, kind, address)
+		},
+	}
+	client, err := razorpay.New(razorpay.Config{
+		KeyID: srv.KeyID(), KeySecret: srv.KeySecret(), BaseURL: srv.URL(), HTTPClient: &http.Client{Transport: network},
+	})
+	require.NoError(t, err)
+	return client
 }
 
 // prepare makes one paid (or authorized) order.

@@ -204,10 +204,10 @@ func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundR
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
 		data: data, header: map[string]string{idempotencyHeader: refundKey(req.IdempotencyKey)}, repeat: true,
 	}
+	var err error
 	for n := 1; ; n++ {
 		var got wireRefund
-		err := c.do(ctx, request, &got)
-		if err == nil {
+		if err = settle(err, c.do(ctx, request, &got)); err == nil {
 			return got.refund(), nil
 		}
 		if !hasKind(err, errInProgress) || n == maxAttempted || !pause(ctx, time.Duration(n)*300*time.Millisecond) {
