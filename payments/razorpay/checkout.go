@@ -2,6 +2,7 @@ package razorpay
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -143,7 +144,9 @@ func (e *CheckoutFailure) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f,
 // ParseCheckout reads the result of the payment form from a POST: JSON as the
 // page's script sends it ({"razorpay_payment_id":…}), or the form that the
 // browser posts to the callback URL. A failure is a *CheckoutFailure; what is
-// neither is payments.ErrInvalid.
+// neither is payments.ErrInvalid. In the error for a body of more than 64 KiB, or
+// more than an http.MaxBytesReader of the host lets through, errors.As finds an
+// *http.MaxBytesError: answer it with 413.
 //
 // The form comes from Razorpay's site, so a SameSite=Lax session cookie is not
 // with it, and a CSRF check that looks at Origin must let this route through:
@@ -154,12 +157,12 @@ func ParseCheckout(r *http.Request) (CheckoutResult, error) {
 	if r.Method != http.MethodPost {
 		return CheckoutResult{}, fault.Invalid(op, "Method", "is not POST")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxCheckout+1))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxCheckout))
+	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return CheckoutResult{}, fault.Tagged(tooLong, fault.Invalid(op, "Body", "is longer than %d bytes", tooLong.Limit))
+	}
 	if err != nil {
 		return CheckoutResult{}, fault.Invalid(op, "Body", "was cut off")
-	}
-	if len(body) > maxCheckout {
-		return CheckoutResult{}, fault.Invalid(op, "Body", "is longer than %d bytes", maxCheckout)
 	}
 	var fields checkoutFields
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {

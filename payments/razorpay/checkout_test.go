@@ -94,6 +94,25 @@ func TestParseCheckoutGarbage(t *testing.T) {
 	require.ErrorContains(t, err, "Body was cut off")
 }
 
+// A body that is too long is told from one that was cut off, whoever set the limit.
+func TestParseCheckoutTooLong(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ limit, want int64 }{
+		"our limit":        {1 << 20, 64 << 10},
+		"the host's limit": {100, 100},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(strings.Repeat("x", 64<<10+1)))
+		r.Body = http.MaxBytesReader(w, r.Body, tc.limit)
+		_, err := razorpay.ParseCheckout(r)
+		require.ErrorIs(t, err, payments.ErrInvalid, name)
+		tooLong, ok := errors.AsType[*http.MaxBytesError](err)
+		require.True(t, ok, name)
+		require.Equal(t, tc.want, tooLong.Limit, name)
+		require.Equal(t, fmt.Sprintf("razorpay: ParseCheckout: Body is longer than %d bytes", tc.want), err.Error(), name)
+	}
+}
+
 func FuzzParseCheckout(f *testing.F) {
 	f.Add("razorpay_order_id=order_1&razorpay_payment_id=pay_1&razorpay_signature=00", false)
 	f.Add("error[code]=x&error[metadata]={", false)
