@@ -42,11 +42,11 @@
 //
 // # Security
 //
-// TLS is required unless Config says otherwise, and credentials never travel
-// without it. Everything that stands in a header is checked or encoded; nothing
-// of a message can add a header, a recipient or a command. No byte of a message is
-// sent to a server that has not agreed to take it first. A server's answers
-// are read to a limit and never quoted in errors.
+// TLS is required unless Config.Security is one of the Insecure ones, and
+// credentials never travel without it. Everything that stands in a header is
+// checked or encoded; nothing of a message can add a header, a recipient or a
+// command. No byte of a message is sent to a server that has not agreed to take
+// it first. A server's answers are read to a limit and never quoted in errors.
 //
 // # Testing
 //

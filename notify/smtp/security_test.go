@@ -33,7 +33,7 @@ func TestStartTLSIsRequired(t *testing.T) {
 // A server that takes passwords in the clear does not get one.
 func TestNoCredentialsInTheClear(t *testing.T) {
 	t.Parallel()
-	for name, security := range map[string]smtp.Security{"required": smtp.StartTLS, "opportunistic": smtp.Opportunistic} {
+	for name, security := range map[string]smtp.Security{"required": smtp.StartTLS, "opportunistic": smtp.InsecureOpportunistic} {
 		for _, offer := range []string{"AUTH LOGIN", "AUTH PLAIN LOGIN"} {
 			t.Run(name+"/"+offer, func(t *testing.T) {
 				t.Parallel()
@@ -60,8 +60,8 @@ func TestSecurity(t *testing.T) {
 	}{
 		"starttls":                {smtptest.Config{}, nil, nil, true},
 		"implicit":                {smtptest.Config{ImplicitTLS: true}, func(c *smtp.Config) { c.Security = smtp.ImplicitTLS }, nil, true},
-		"opportunistic, offered":  {smtptest.Config{}, func(c *smtp.Config) { c.Security = smtp.Opportunistic; credentials(c) }, nil, true},
-		"opportunistic, not":      {smtptest.Config{NoStartTLS: true}, func(c *smtp.Config) { c.Security = smtp.Opportunistic }, nil, false},
+		"opportunistic, offered":  {smtptest.Config{}, func(c *smtp.Config) { c.Security = smtp.InsecureOpportunistic; credentials(c) }, nil, true},
+		"opportunistic, not":      {smtptest.Config{NoStartTLS: true}, func(c *smtp.Config) { c.Security = smtp.InsecureOpportunistic }, nil, false},
 		"plaintext":               {smtptest.Config{}, plaintext, nil, false},
 		"login only":              {smtptest.Config{Username: "care", Password: "letmein", Mechanisms: []string{"LOGIN"}}, credentials, nil, true},
 		"wrong password":          {smtptest.Config{Username: "care", Password: "other"}, credentials, notify.ErrUnauthorized, true},

@@ -23,10 +23,11 @@ const (
 	StartTLS Security = iota
 	// ImplicitTLS speaks TLS from the first byte. Port 465.
 	ImplicitTLS
-	// Opportunistic upgrades if the server offers it, and otherwise sends the mail
-	// in the clear, where anyone between can read it or have stopped the upgrade.
+	// InsecureOpportunistic upgrades if the server offers it, and otherwise sends the
+	// mail in the clear: whoever is between can take the offer away, and read and
+	// change the mail. For servers that are reached over a network of your own.
 	// Credentials are never sent without TLS: with them, such a server is an error.
-	Opportunistic
+	InsecureOpportunistic
 	// InsecurePlaintext never encrypts. For a relay on the same machine only; New
 	// refuses credentials with it.
 	InsecurePlaintext
