@@ -27,6 +27,7 @@
 //   - Nothing runs by itself: no globals, no init, no environment read, no goroutine without an owner and a Close.
 //   - Every side effect takes a key of the host's, such as an appointment's id: calling again after a
 //     crash or a lost reply does it once. Where nobody can know, the error is ErrAmbiguous, never "failed".
+//     A message may arrive twice if the host sends it again after ErrAmbiguous.
 //   - Errors are shared values: meet.ErrRateLimited is notify.ErrRateLimited. A wrong field is
 //     named by a *FieldError before anything is sent.
 //   - Secrets and patients' data are not in errors, logs, URLs of ours or a provider's visible fields.

@@ -53,6 +53,9 @@ func source(entry fs.DirEntry) bool {
 func describe(files *token.FileSet, declaration ast.Decl) ([]string, error) {
 	switch d := declaration.(type) {
 	case *ast.FuncDecl:
+		if _, exported := funcName(d); !exported {
+			return nil, nil // a method of a type that nobody can name
+		}
 		d.Body, d.Doc = nil, nil
 		line, err := printed(files, d)
 		return []string{line}, err

@@ -71,6 +71,8 @@ import "io"
 type T struct { A int; b string }
 func (t *T) Do(r io.Reader) error { return nil }
 func hidden() {}
+type secret struct{}
+func (secret) Close() {}
 type small interface{ m() }
 const ( X = 1; y = 2 )
 var E = hidden

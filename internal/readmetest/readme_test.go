@@ -1,4 +1,4 @@
-package telemed_test
+package readmetest_test
 
 import (
 	"os"
@@ -11,12 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// root is the module's folder, seen from here.
+const root = "../../"
+
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
 // The README's Go blocks compile, together where they are of one package, and are formatted.
 func TestREADME(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile(root + "README.md")
 	require.NoError(t, err)
 	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
 	require.Len(t, blocks, 3)
@@ -49,9 +52,9 @@ func run(t *testing.T, name string, args ...string) string {
 // Every package has its line in the README's table.
 func TestREADMENamesEveryPackage(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile(root + "README.md")
 	require.NoError(t, err)
-	for _, path := range strings.Fields(run(t, "go", "list", "./...")) {
+	for path := range strings.FieldsSeq(run(t, "go", "list", root+"...")) {
 		pkg := strings.TrimPrefix(strings.TrimPrefix(path, "github.com/telemed-go/telemed"), "/")
 		if pkg == "" || strings.Contains(pkg, "internal") || strings.Contains(pkg, "examples") || strings.HasSuffix(pkg, "test") {
 			continue
