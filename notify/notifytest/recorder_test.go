@@ -17,9 +17,9 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestRecorderConforms(t *testing.T) {
 	t.Parallel()
-	notifytest.Run(t, func(*testing.T) notifytest.Fixture {
+	notifytest.Run(t, func(*testing.T) notifytest.Harness {
 		told := &notifytest.Recorder{}
-		return notifytest.Fixture{
+		return notifytest.Harness{
 			Notifier: told,
 			Channel:  notify.Email,
 			Content:  &notify.Content{Subject: "Confirmed", Text: "See you soon."},

@@ -14,15 +14,15 @@ import (
 	"github.com/telemed-go/telemed/notify"
 )
 
-// Fixture is a Notifier under test with the provider that it talks to.
-type Fixture struct {
+// Harness is a Notifier under test with the provider that it talks to.
+type Harness struct {
 	// Notifier is what is tested. Required.
 	Notifier notify.Notifier
 	// Channel is its channel. Required.
 	Channel notify.Channel
 	// Content is words that the channel takes. Required.
 	Content *notify.Content
-	// Accepted returns how many messages the provider took since the fixture was made. Required.
+	// Accepted returns how many messages the provider took since the harness was made. Required.
 	Accepted func() int
 	// Fail makes the provider answer the next message so that the Notifier must
 	// give an error that matches kind, one of the sentinels of package notify. It
@@ -40,19 +40,19 @@ const (
 	markPhone = "+919876500042"
 )
 
-func (f Fixture) message(key string) notify.Message {
+func (h Harness) message(key string) notify.Message {
 	return notify.Message{
 		Key:     key,
 		To:      notify.Recipient{Name: markName, Email: markEmail, Phone: markPhone, Locale: "en"},
-		Content: f.Content,
+		Content: h.Content,
 	}
 }
 
 // Run checks that a Notifier keeps every clause of the contract written at
 // notify.Notifier. open is called once for each subtest.
-func Run(t *testing.T, open func(t *testing.T) Fixture) {
+func Run(t *testing.T, open func(t *testing.T) Harness) {
 	t.Helper()
-	for name, check := range map[string]func(*testing.T, Fixture){
+	for name, check := range map[string]func(*testing.T, Harness){
 		"accepted":     testAccepted,
 		"invalid":      testInvalid,
 		"unchanged":    testUnchanged,
@@ -69,29 +69,29 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	}
 }
 
-func testAccepted(t *testing.T, f Fixture) {
+func testAccepted(t *testing.T, h Harness) {
 	before := time.Now()
-	receipt, err := f.Notifier.Notify(t.Context(), f.message("conformance/accepted"))
+	receipt, err := h.Notifier.Notify(t.Context(), h.message("conformance/accepted"))
 	if err != nil {
 		t.Fatalf("Notify: %v", err)
 	}
 	if receipt == nil {
 		t.Fatal("the receipt is nil although the error is")
 	}
-	if receipt.Channel != f.Channel || receipt.ID == "" {
-		t.Errorf("receipt has channel %q and id %q, want %q and some id", receipt.Channel, receipt.ID, f.Channel)
+	if receipt.Channel != h.Channel || receipt.ID == "" {
+		t.Errorf("receipt has channel %q and id %q, want %q and some id", receipt.Channel, receipt.ID, h.Channel)
 	}
 	if receipt.At.Before(before.Add(-time.Second)) || receipt.At.After(time.Now().Add(time.Second)) {
 		t.Errorf("receipt is of %v, want between %v and now", receipt.At, before)
 	}
-	if got := f.Accepted(); got != 1 {
+	if got := h.Accepted(); got != 1 {
 		t.Errorf("the provider took %d messages, want 1", got)
 	}
 }
 
-func testInvalid(t *testing.T, f Fixture) {
+func testInvalid(t *testing.T, h Harness) {
 	address := "To.Email"
-	if f.Channel == notify.WhatsApp {
+	if h.Channel == notify.WhatsApp {
 		address = "To.Phone"
 	}
 	for name, c := range map[string]struct {
@@ -108,9 +108,9 @@ func testInvalid(t *testing.T, f Fixture) {
 		"all at once too": {address, func(m *notify.Message) { *m = notify.Message{} }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			msg := f.message("conformance/invalid")
+			msg := h.message("conformance/invalid")
 			c.spoil(&msg)
-			receipt, err := f.Notifier.Notify(t.Context(), msg)
+			receipt, err := h.Notifier.Notify(t.Context(), msg)
 			if !errors.Is(err, notify.ErrInvalid) || receipt != nil {
 				t.Fatalf("got receipt %v and error %v, want none and notify.ErrInvalid", receipt, err)
 			}
@@ -118,7 +118,7 @@ func testInvalid(t *testing.T, f Fixture) {
 				t.Errorf("no FieldError in %q names %s", err, c.field)
 			}
 			quiet(t, err)
-			if got := f.Accepted(); got != 0 {
+			if got := h.Accepted(); got != 0 {
 				t.Errorf("the provider took %d messages, want 0", got)
 			}
 		})
@@ -134,13 +134,13 @@ func names(err error, field string) bool {
 	return false
 }
 
-func testUnchanged(t *testing.T, f Fixture) {
-	msg, want := f.message("conformance/unchanged"), f.message("conformance/unchanged")
-	content := clone(f.Content)
-	if _, err := f.Notifier.Notify(t.Context(), msg); err != nil {
+func testUnchanged(t *testing.T, h Harness) {
+	msg, want := h.message("conformance/unchanged"), h.message("conformance/unchanged")
+	content := clone(h.Content)
+	if _, err := h.Notifier.Notify(t.Context(), msg); err != nil {
 		t.Fatalf("Notify: %v", err)
 	}
-	if !reflect.DeepEqual(msg, want) || !reflect.DeepEqual(f.Content, content) {
+	if !reflect.DeepEqual(msg, want) || !reflect.DeepEqual(h.Content, content) {
 		t.Error("Notify changed the message")
 	}
 }
@@ -159,14 +159,14 @@ func clone(c *notify.Content) *notify.Content {
 	return &copied
 }
 
-func testCancelled(t *testing.T, f Fixture) {
+func testCancelled(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	receipt, err := f.Notifier.Notify(ctx, f.message("conformance/cancelled"))
+	receipt, err := h.Notifier.Notify(ctx, h.message("conformance/cancelled"))
 	if !errors.Is(err, context.Canceled) || receipt != nil {
 		t.Errorf("got receipt %v and error %v, want none and context.Canceled", receipt, err)
 	}
-	if got := f.Accepted(); got != 0 {
+	if got := h.Accepted(); got != 0 {
 		t.Errorf("the provider took %d messages, want 0", got)
 	}
 }
@@ -174,16 +174,16 @@ func testCancelled(t *testing.T, f Fixture) {
 // late is how much longer than its context a call may take; generous, for busy machines.
 const late = 3 * time.Second
 
-func testHanging(t *testing.T, f Fixture) {
-	if f.Hang == nil {
-		t.Skip("this fixture cannot hang")
+func testHanging(t *testing.T, h Harness) {
+	if h.Hang == nil {
+		t.Skip("this harness cannot hang")
 	}
-	f.Hang()
+	h.Hang()
 	const patience = 200 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	began := time.Now()
-	receipt, err := f.Notifier.Notify(ctx, f.message("conformance/hanging"))
+	receipt, err := h.Notifier.Notify(ctx, h.message("conformance/hanging"))
 	if took := time.Since(began); took > patience+late {
 		t.Errorf("Notify returned after %v, want %v", took, patience)
 	}
@@ -196,7 +196,7 @@ func testHanging(t *testing.T, f Fixture) {
 	quiet(t, err)
 }
 
-func testConcurrent(t *testing.T, f Fixture) {
+func testConcurrent(t *testing.T, h Harness) {
 	const n = 16
 	var (
 		wg  sync.WaitGroup
@@ -205,7 +205,7 @@ func testConcurrent(t *testing.T, f Fixture) {
 	)
 	for i := range n {
 		wg.Go(func() {
-			receipt, err := f.Notifier.Notify(t.Context(), f.message("conformance/concurrent/"+strconv.Itoa(i)))
+			receipt, err := h.Notifier.Notify(t.Context(), h.message("conformance/concurrent/"+strconv.Itoa(i)))
 			if err != nil {
 				t.Errorf("Notify: %v", err)
 				return
@@ -216,8 +216,8 @@ func testConcurrent(t *testing.T, f Fixture) {
 		})
 	}
 	wg.Wait()
-	if len(ids) != n || f.Accepted() != n {
-		t.Errorf("%d different ids, %d messages taken; want %d of both", len(ids), f.Accepted(), n)
+	if len(ids) != n || h.Accepted() != n {
+		t.Errorf("%d different ids, %d messages taken; want %d of both", len(ids), h.Accepted(), n)
 	}
 }
 
@@ -231,17 +231,17 @@ var kinds = map[string]error{
 	"recipient":    notify.ErrRecipient,
 }
 
-func testFailing(t *testing.T, f Fixture) {
-	if f.Fail == nil {
-		t.Skip("this fixture cannot fail")
+func testFailing(t *testing.T, h Harness) {
+	if h.Fail == nil {
+		t.Skip("this harness cannot fail")
 	}
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
-			before := f.Accepted()
-			if !f.Fail(kind) {
+			before := h.Accepted()
+			if !h.Fail(kind) {
 				t.Skipf("this provider has no answer that means %q", kind)
 			}
-			receipt, err := f.Notifier.Notify(t.Context(), f.message("conformance/failing/"+name))
+			receipt, err := h.Notifier.Notify(t.Context(), h.message("conformance/failing/"+name))
 			if !errors.Is(err, kind) || receipt != nil {
 				t.Fatalf("got receipt %v and error %v, want none and %q", receipt, err, kind)
 			}
@@ -251,24 +251,24 @@ func testFailing(t *testing.T, f Fixture) {
 				}
 			}
 			quiet(t, err)
-			if got := f.Accepted() - before; got != 0 && !errors.Is(kind, notify.ErrAmbiguous) {
+			if got := h.Accepted() - before; got != 0 && !errors.Is(kind, notify.ErrAmbiguous) {
 				t.Errorf("the provider took %d messages, want 0", got)
 			}
 		})
 	}
 }
 
-func testRecovers(t *testing.T, f Fixture) {
-	if f.Fail == nil || !f.Fail(notify.ErrRecipient) {
-		t.Skip("this fixture cannot refuse a recipient")
+func testRecovers(t *testing.T, h Harness) {
+	if h.Fail == nil || !h.Fail(notify.ErrRecipient) {
+		t.Skip("this harness cannot refuse a recipient")
 	}
-	if _, err := f.Notifier.Notify(t.Context(), f.message("conformance/refused")); !errors.Is(err, notify.ErrRecipient) {
+	if _, err := h.Notifier.Notify(t.Context(), h.message("conformance/refused")); !errors.Is(err, notify.ErrRecipient) {
 		t.Fatalf("got %v, want notify.ErrRecipient", err)
 	}
-	if _, err := f.Notifier.Notify(t.Context(), f.message("conformance/next")); err != nil {
+	if _, err := h.Notifier.Notify(t.Context(), h.message("conformance/next")); err != nil {
 		t.Errorf("the message after a refused one fails: %v", err)
 	}
-	if got := f.Accepted(); got != 1 {
+	if got := h.Accepted(); got != 1 {
 		t.Errorf("the provider took %d messages, want 1", got)
 	}
 }

@@ -222,6 +222,8 @@ func TestNewNamesEveryProblem(t *testing.T) {
 			require.NotContains(t, err.Error(), "letme")
 		})
 	}
+	_, err := smtp.New(smtp.Config{})
+	require.EqualError(t, err, "smtp: Addr is required; From is required")
 	for _, name := range []string{"", "clinic.example", "localhost", "[127.0.0.1]", "[IPv6:::1]"} {
 		cfg := good
 		cfg.LocalName = name

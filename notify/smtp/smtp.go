@@ -115,7 +115,7 @@ func New(cfg Config) (*Client, error) {
 	} {
 		p.Check(n >= 0, field, "is negative")
 	}
-	if err := p.Err("smtp: New"); err != nil {
+	if err := p.Err("smtp"); err != nil {
 		return nil, err
 	}
 	c.tls = clientTLS(cfg.TLS, c.host)

@@ -62,14 +62,14 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			notifytest.Run(t, func(t *testing.T) notifytest.Fixture {
+			notifytest.Run(t, func(t *testing.T) notifytest.Harness {
 				fake, client := pair(t, smtptest.Config{Username: "care", Password: "letmein"}, func(cfg *smtp.Config) {
 					cfg.Username, cfg.Password = "care", notify.NewSecret("letmein")
 					if edit != nil {
 						edit(cfg)
 					}
 				})
-				return notifytest.Fixture{
+				return notifytest.Harness{
 					Notifier: client,
 					Channel:  notify.Email,
 					Content:  message("").Content,

@@ -121,6 +121,7 @@ func TestNewRefuses(t *testing.T) {
 
 	_, err := template.New(template.Config{Organizer: "x"})
 	require.Equal(t, []string{"Clinic", "Organizer"}, fields(t, err))
+	require.Regexp(t, "^template: Clinic ", err.Error())
 
 	two := mail("en/lab_ready.txt", "{{.Data.Tset}}", "en/payment_receipt.txt", "{{.Data.Amonut}}")
 	_, err = template.New(two)

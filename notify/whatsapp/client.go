@@ -110,7 +110,7 @@ func (cfg *Config) validate() error {
 	p.Check(versionPattern.MatchString(cfg.Version), "Version", `is not like "v24.0"`)
 	p.Check(baseURL(cfg.BaseURL), "BaseURL", "is not an https address (or http on loopback)")
 	p.Check(cfg.Attempts >= 0, "Attempts", "is negative")
-	return p.Err("whatsapp: config")
+	return p.Err("whatsapp")
 }
 
 func baseURL(text string) bool {

@@ -22,7 +22,7 @@ import (
 
 func TestNotifier(t *testing.T) {
 	t.Parallel()
-	notifytest.Run(t, func(t *testing.T) notifytest.Fixture {
+	notifytest.Run(t, func(t *testing.T) notifytest.Harness {
 		srv := whatsapptest.NewServer(t)
 		faults := map[error]whatsapptest.Fault{
 			notify.ErrUnauthorized: whatsapptest.Refuse(190),
@@ -32,7 +32,7 @@ func TestNotifier(t *testing.T) {
 			notify.ErrAmbiguous:    whatsapptest.DropAfterAccept(),
 			notify.ErrRecipient:    whatsapptest.Refuse(131026),
 		}
-		return notifytest.Fixture{
+		return notifytest.Harness{
 			Notifier: newClient(t, config(srv)),
 			Channel:  notify.WhatsApp,
 			Content:  content(),
@@ -52,7 +52,7 @@ func TestNotifier(t *testing.T) {
 func TestNewNamesAllThatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := whatsapp.New(whatsapp.Config{})
-	require.EqualError(t, err, "whatsapp: config: PhoneNumberID is required; Token is required")
+	require.EqualError(t, err, "whatsapp: PhoneNumberID is required; Token is required")
 	require.ErrorIs(t, err, notify.ErrInvalid)
 	_, err = whatsapp.New(whatsapp.Config{
 		PhoneNumberID: "../evil", Token: notify.NewSecret("a\nb"), AppSecrets: []notify.Secret{{}}, Version: "24", BaseURL: "http://graph.example", Attempts: -1,
@@ -85,11 +85,9 @@ func TestRequest(t *testing.T) {
 // TestOfficialExamples compares our requests with Meta's own.
 func TestOfficialExamples(t *testing.T) {
 	t.Parallel()
-	srv, err := whatsapptest.Start(whatsapptest.Config{Templates: []whatsapptest.Template{
+	srv := whatsapptest.NewServer(t, whatsapptest.Config{Templates: []whatsapptest.Template{
 		{Name: "hello_world", Language: "en_US", Body: "Hello"}, {Name: "issue", Language: "en_US", Body: "About {{1}}"},
 	}})
-	require.NoError(t, err)
-	t.Cleanup(srv.Close)
 	client := newClient(t, config(srv))
 	for file, call := range map[string]notify.WhatsAppTemplate{
 		"Send-Message-Template-Text": {Name: "issue", Language: "en_US", Body: []string{"text-string"}},
@@ -162,7 +160,7 @@ func TestInvalidBeforeTheNetwork(t *testing.T) {
 			require.NotContains(t, err.Error(), "zkmark")
 		})
 	}
-	require.Zero(t, srv.Calls())
+	require.Zero(t, srv.Count())
 }
 
 // TestBuiltinTemplates holds package template and the fake's approved templates together.

@@ -42,7 +42,7 @@ func Example() {
 		},
 	}))
 	defer webhooks.Close()
-	srv.SetWebhook(webhooks.URL)
+	srv.SetWebhookURL(webhooks.URL)
 
 	ctx := context.Background()
 	receipt, err := chat.Notify(ctx, notify.Message{

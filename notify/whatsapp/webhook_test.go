@@ -380,7 +380,7 @@ func TestFakeSendsWebhooks(t *testing.T) {
 	var host collector
 	endpoint := httptest.NewServer(client.Webhook(host.handler()))
 	t.Cleanup(endpoint.Close)
-	srv.SetWebhook(endpoint.URL)
+	srv.SetWebhookURL(endpoint.URL)
 	require.NoError(t, srv.Subscribe(t.Context(), "verify-me"))
 	require.Error(t, srv.Subscribe(t.Context(), "wrong"))
 

@@ -24,7 +24,7 @@ type Config struct {
 	AppSecret string
 	// Templates are approved beside Builtin, and over those of the same name and language.
 	Templates []Template
-	// WebhookURL is where statuses and inbound messages go; see also SetWebhook. If empty, nowhere.
+	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If empty, nowhere.
 	WebhookURL string
 	// Statuses are sent there by themselves after each accepted message, in order:
 	// "sent", "delivered", "read". If empty, none; see SendStatus.
@@ -80,12 +80,14 @@ type Server struct {
 	next     int           // number of the next id
 }
 
-// NewServer starts a server with the zero Config that is closed when the test ends.
-func NewServer(tb TB) *Server {
+// NewServer is Start for tests: it fails tb if the server does not start, and
+// closes it at tb's end. Of cfg the first is used, or the zero Config.
+func NewServer(tb TB, cfg ...Config) *Server {
 	tb.Helper()
-	s, err := Start(Config{})
+	s, err := Start(append(cfg, Config{})[0])
 	if err != nil {
-		tb.Fatalf("whatsapptest: %v", err)
+		tb.Fatalf("%v", err)
+		return nil
 	}
 	tb.Cleanup(s.Close)
 	return s
@@ -148,8 +150,8 @@ func (s *Server) Token() notify.Secret { return notify.NewSecret(s.cfg.Token) }
 // AppSecret returns the secret that webhooks are signed with.
 func (s *Server) AppSecret() notify.Secret { return notify.NewSecret(s.cfg.AppSecret) }
 
-// SetWebhook changes where statuses and inbound messages go; "" is nowhere.
-func (s *Server) SetWebhook(url string) {
+// SetWebhookURL changes where statuses and inbound messages go; "" is nowhere.
+func (s *Server) SetWebhookURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.webhook = url
@@ -162,8 +164,8 @@ func (s *Server) Messages() []Message {
 	return slices.Clone(s.messages)
 }
 
-// Calls returns how many requests came for messages, accepted or not.
-func (s *Server) Calls() int {
+// Count returns how many requests came for messages, accepted or not.
+func (s *Server) Count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls

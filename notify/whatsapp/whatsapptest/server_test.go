@@ -95,11 +95,9 @@ func TestChecks(t *testing.T) {
 
 func TestOwnTemplateGoesBeforeTheBuiltin(t *testing.T) {
 	t.Parallel()
-	srv, err := whatsapptest.Start(whatsapptest.Config{Templates: []whatsapptest.Template{
+	srv := whatsapptest.NewServer(t, whatsapptest.Config{Templates: []whatsapptest.Template{
 		{Name: "appointment_cancelled", Language: "en", Body: "{{2}} and {{1}}, {{4}} and {{3}}"},
 	}})
-	require.NoError(t, err)
-	t.Cleanup(srv.Close)
 	status, _ := send(t, srv, strings.Replace(call, "Dr M", "{{1}}", 1), nil)
 	require.Equal(t, 200, status)
 	require.Equal(t, "{{1}} and Asha, City Clinic and Monday", srv.Messages()[0].Text, "values are not templates")
@@ -143,7 +141,7 @@ func TestFaults(t *testing.T) {
 	_, _, err = raw(whatsapptest.DropAfterAccept())
 	require.Error(t, err)
 	require.Len(t, srv.Messages(), 2)
-	require.Equal(t, 8, srv.Calls())
+	require.Equal(t, 8, srv.Count())
 }
 
 func TestWaitFor(t *testing.T) {
@@ -189,15 +187,13 @@ func TestStatusesBySelf(t *testing.T) {
 		}
 	}))
 	t.Cleanup(host.Close)
-	srv, err := whatsapptest.Start(whatsapptest.Config{AppSecret: "s", WebhookURL: host.URL, Statuses: []string{"sent", "delivered"}})
-	require.NoError(t, err)
-	t.Cleanup(srv.Close)
+	srv := whatsapptest.NewServer(t, whatsapptest.Config{AppSecret: "s", WebhookURL: host.URL, Statuses: []string{"sent", "delivered"}})
 	send(t, srv, call, nil)
 	id := srv.Messages()[0].ID
 	require.Equal(t, id+" sent", <-states)
 	require.Equal(t, id+" delivered", <-states)
 	require.Error(t, srv.SendStatus(t.Context(), "wamid.other", "read"))
-	srv.SetWebhook("")
+	srv.SetWebhookURL("")
 	require.Error(t, srv.SendStatus(t.Context(), id, "read"))
 }
 
