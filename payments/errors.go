@@ -42,6 +42,7 @@ var (
 	// ErrAlreadyCaptured means that the payment was captured before, with another amount.
 	ErrAlreadyCaptured = fault.Tagged(fault.ErrConflict, errors.New("payment is already captured"))
 	// ErrAlreadyRefunded means that nothing is left to refund, or that a payment to verify was given back.
+	// To who wanted a refund it is as good as done: Payment tells how much went back.
 	ErrAlreadyRefunded = fault.Tagged(fault.ErrConflict, errors.New("payment is already refunded"))
 	// ErrIdempotencyConflict means that the receipt or key was used before for something else.
 	ErrIdempotencyConflict = fault.Tagged(fault.ErrConflict, errors.New("key was used before for a different request"))

@@ -162,6 +162,9 @@ func captured(op string, p *payments.Payment, req payments.CaptureRequest, err e
 // request is repeated when its answer is lost. If an Amount is given, the
 // payment is read first: Razorpay takes a number without a currency.
 //
+// payments.ErrAlreadyRefunded says that the whole was given back before, under
+// another key or in Razorpay's dashboard: read the payment and treat the refund as done.
+//
 // https://razorpay.com/docs/api/refunds/create-normal
 // https://razorpay.com/docs/api/refunds/create-instant
 func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payments.Refund, error) {
