@@ -91,11 +91,15 @@ func ExampleNewWebhookHandler() {
 		}
 		return nil
 	}
-	mux := http.NewServeMux()
-	mux.Handle("POST /webhooks/payments", payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook, err := payments.NewWebhookHandler(payments.WebhookConfig{
 		Parser: parser{}, // *razorpay.Client in production
 		Handle: handle,
-	}))
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	http.NewServeMux().Handle("POST /webhooks/payments", webhook)
 
 	payment := &payments.Payment{ID: "pay_1", OrderID: "order_1"}
 	_ = handle(context.Background(), &payments.Event{Type: payments.EventPaymentCaptured, Payment: payment})

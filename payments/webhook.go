@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -23,6 +24,8 @@ const (
 	DefaultWebhookTimeout = 4500 * time.Millisecond
 	// DefaultRemember is a day more than Razorpay allows to replay an event by hand.
 	DefaultRemember = 16 * 24 * time.Hour
+	// bodyTimeout is how long a body may take to arrive; webhooks are a few kilobytes.
+	bodyTimeout = 10 * time.Second
 	// claimLease outlives every handler that minds its deadline.
 	claimLease = time.Minute
 )
@@ -52,8 +55,8 @@ type WebhookConfig struct {
 	Logger *slog.Logger
 }
 
-// NewWebhookHandler returns the http.Handler for the gateway's webhooks. It
-// panics if Parser or Handle is missing, as http.Handle does: it is called at start.
+// NewWebhookHandler returns the http.Handler for the gateway's webhooks, or an
+// ErrInvalid that names everything that is wrong with cfg.
 //
 // It reads the raw body, checks the signature, drops duplicates, calls Handle
 // and answers:
@@ -62,7 +65,8 @@ type WebhookConfig struct {
 //     (unreadable, of another account, or Handle's [Permanent]). A gateway that
 //     sees errors for a day disables the endpoint, so nothing incurable is one.
 //   - 401 if the signature is missing or wrong, 405 if it is not a POST, 413 if
-//     it is too long, 400 if it was cut off;
+//     it is too long, 408 if it takes more than 10 seconds to arrive, 400 if it
+//     was cut off;
 //   - 500 if Handle failed or panicked, 503 if the same event is being handled
 //     right now or the Deduper failed: the gateway sends it again.
 //
@@ -70,24 +74,30 @@ type WebhookConfig struct {
 // is not signed, so somebody who holds one signed body could send it under new
 // ids. No middleware may touch the body before it gets here.
 //
-// The handler is safe for concurrent use and starts no goroutine.
-func NewWebhookHandler(cfg WebhookConfig) http.Handler {
-	if cfg.Parser == nil || cfg.Handle == nil {
-		panic("payments: NewWebhookHandler needs a Parser and a Handle")
+// The handler is safe for concurrent use and starts no goroutine. The 10 seconds
+// take the place of the http.Server's ReadTimeout, as far as its connections have deadlines.
+func NewWebhookHandler(cfg WebhookConfig) (http.Handler, error) {
+	var p fault.Problems
+	p.Check(cfg.Parser != nil, "Parser", "is required")
+	p.Check(cfg.Handle != nil, "Handle", "is required")
+	p.Check(cfg.Timeout >= 0, "Timeout", "is negative")
+	p.Check(cfg.Remember >= 0, "Remember", "is negative")
+	if err := p.Err("payments: webhook"); err != nil {
+		return nil, err
 	}
 	if cfg.Deduper == nil {
 		cfg.Deduper = NewMemoryDeduper(0)
 	}
-	if cfg.Timeout <= 0 {
+	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultWebhookTimeout
 	}
-	if cfg.Remember <= 0 {
+	if cfg.Remember == 0 {
 		cfg.Remember = DefaultRemember
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &webhookHandler{cfg}
+	return &webhookHandler{cfg}, nil
 }
 
 // Permanent marks an error of a webhook's Handle as incurable: the event is
@@ -113,13 +123,9 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		respond(w, http.StatusMethodNotAllowed, "method not allowed")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhookBody))
+	body, err := readBody(w, r)
 	if err != nil {
-		if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
-			respond(w, http.StatusRequestEntityTooLarge, "too large")
-		} else {
-			respond(w, http.StatusBadRequest, "body was cut off")
-		}
+		refuseBody(w, err)
 		return
 	}
 	event, err := h.cfg.Parser.ParseWebhook(r.Header, body)
@@ -139,6 +145,31 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "5")
 		}
 		respond(w, status, text)
+	}
+}
+
+// readBody gives a sender that drips no more than bodyTimeout. The deadline of a
+// body that failed is left where it is: the server reads on to the next request,
+// and must not wait for the rest either.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a connection without deadlines has its host's limits
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhookBody))
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
+func refuseBody(w http.ResponseWriter, err error) {
+	_, tooLong := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLong:
+		respond(w, http.StatusRequestEntityTooLarge, "too large")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		respond(w, http.StatusRequestTimeout, "body came too slowly")
+	default:
+		respond(w, http.StatusBadRequest, "body was cut off")
 	}
 }
 

@@ -1,6 +1,7 @@
 package payments_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -40,6 +42,13 @@ func (parser) ParseWebhook(h http.Header, body []byte) (*payments.Event, error) 
 	return &payments.Event{ID: h.Get("Event-Id"), Type: read.Type, AccountID: read.Account, Raw: body}, nil
 }
 
+func newWebhook(t testing.TB, cfg payments.WebhookConfig) http.Handler {
+	t.Helper()
+	h, err := payments.NewWebhookHandler(cfg)
+	require.NoError(t, err)
+	return h
+}
+
 // post delivers a signed body and returns the status and the text of the answer.
 func post(h http.Handler, eventID, body string) (int, string) {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
@@ -66,7 +75,7 @@ func (h *handler) handle(context.Context, *payments.Event) error {
 func TestWebhookRefuses(t *testing.T) {
 	t.Parallel()
 	var h handler
-	webhook := payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}, Handle: h.handle, AccountID: "acc_1"})
+	webhook := newWebhook(t, payments.WebhookConfig{Parser: parser{}, Handle: h.handle, AccountID: "acc_1"})
 	body := `{"type":"payment.captured","account":"acc_1"}`
 	serve := func(change func(*http.Request)) int {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
@@ -106,7 +115,7 @@ func sign(body string) func(*http.Request) {
 func TestWebhookDuplicates(t *testing.T) {
 	t.Parallel()
 	var h handler
-	webhook := payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}, Handle: h.handle})
+	webhook := newWebhook(t, payments.WebhookConfig{Parser: parser{}, Handle: h.handle})
 	for _, delivery := range []struct{ id, body, want string }{
 		{"evt_1", `{"type":"a"}`, "ok"},
 		{"evt_1", `{"type":"a"}`, "duplicate"},
@@ -140,7 +149,7 @@ func TestWebhookFailures(t *testing.T) {
 			t.Parallel()
 			h := handler{errs: []error{tc.err}}
 			var log bytes.Buffer
-			webhook := payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}, Handle: h.handle, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			webhook := newWebhook(t, payments.WebhookConfig{Parser: parser{}, Handle: h.handle, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			status, _ := post(webhook, "evt_1", `{"type":"a"}`)
 			require.Equal(t, tc.first, status)
 			require.Contains(t, log.String(), fmt.Sprintf("permanent=%v", tc.permanent))
@@ -156,7 +165,7 @@ func TestWebhookPanic(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	calls := 0
-	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook := newWebhook(t, payments.WebhookConfig{
 		Parser: parser{}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		Handle: func(context.Context, *payments.Event) error {
 			if calls++; calls == 1 {
@@ -179,7 +188,7 @@ func TestWebhookConcurrent(t *testing.T) {
 	var calls, oks, busy, early, arrived atomic.Int32
 	var done atomic.Bool
 	release := make(chan struct{})
-	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook := newWebhook(t, payments.WebhookConfig{
 		Parser: parser{},
 		Handle: func(context.Context, *payments.Event) error {
 			calls.Add(1)
@@ -221,7 +230,7 @@ func TestWebhookConcurrent(t *testing.T) {
 func TestWebhookDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+		webhook := newWebhook(t, payments.WebhookConfig{
 			Parser: parser{},
 			Handle: func(ctx context.Context, _ *payments.Event) error {
 				<-ctx.Done()
@@ -235,7 +244,7 @@ func TestWebhookDeadline(t *testing.T) {
 	})
 	var calls int
 	ctx, hangUp := context.WithCancel(t.Context())
-	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook := newWebhook(t, payments.WebhookConfig{
 		Parser: parser{},
 		Handle: func(context.Context, *payments.Event) error {
 			calls++
@@ -275,26 +284,92 @@ func TestWebhookDeduperFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("database is down")
 	var h handler
-	webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook := newWebhook(t, payments.WebhookConfig{
 		Parser: parser{}, Handle: h.handle, Deduper: broken{payments.NewMemoryDeduper(0), down, nil},
 	})
 	status, _ := post(webhook, "evt_1", `{"type":"a"}`)
 	require.Equal(t, 503, status, "what cannot be claimed is not handled")
 	require.Zero(t, h.calls.Load())
 
-	webhook = payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook = newWebhook(t, payments.WebhookConfig{
 		Parser: parser{}, Handle: h.handle, Deduper: broken{payments.NewMemoryDeduper(0), nil, down},
 	})
 	status, _ = post(webhook, "evt_1", `{"type":"a"}`)
 	require.Equal(t, 200, status, "what was handled is not asked for again")
 }
 
-func TestWebhookNeedsItsParts(t *testing.T) {
+func TestWebhookNamesAllProblems(t *testing.T) {
 	t.Parallel()
-	require.Panics(t, func() { payments.NewWebhookHandler(payments.WebhookConfig{Parser: parser{}}) })
-	require.Panics(t, func() {
-		payments.NewWebhookHandler(payments.WebhookConfig{Handle: func(context.Context, *payments.Event) error { return nil }})
-	})
+	h, err := payments.NewWebhookHandler(payments.WebhookConfig{Timeout: -1, Remember: -1})
+	require.Nil(t, h)
+	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.EqualError(t, err, "payments: webhook: Parser is required; Handle is required; Timeout is negative; Remember is negative")
+}
+
+// hurried is a ResponseWriter on which deadlines of some seconds pass at once, and which remembers them.
+type hurried struct {
+	http.ResponseWriter
+	deadlines *[]time.Time
+}
+
+func (h hurried) SetReadDeadline(at time.Time) error {
+	*h.deadlines = append(*h.deadlines, at)
+	if !at.IsZero() {
+		at = at.Add(-10 * time.Second)
+	}
+	return http.NewResponseController(h.ResponseWriter).SetReadDeadline(at)
+}
+
+// A sender that stops in the middle of a body does not hold the handler, nor does the server wait for the rest.
+func TestWebhookSlowBody(t *testing.T) {
+	t.Parallel()
+	var h handler
+	webhook := newWebhook(t, payments.WebhookConfig{Parser: parser{}, Handle: h.handle})
+	var deadlines []time.Time
+	returned := make(chan struct{})
+	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(returned)
+		webhook.ServeHTTP(hurried{w, &deadlines}, r)
+	}))
+	t.Cleanup(host.Close)
+	conn, err := net.Dial("tcp", host.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{\"type\":")
+	require.NoError(t, err)
+
+	reader := bufio.NewReader(conn)
+	answer, err := http.ReadResponse(reader, nil)
+	require.NoError(t, err, "the handler waits for a body that does not come")
+	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
+	require.True(t, answer.Close)
+	_, err = io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	_, err = reader.ReadByte()
+	require.ErrorIs(t, err, io.EOF, "the connection ends")
+	<-returned
+	require.Len(t, deadlines, 1)
+	require.Zero(t, h.calls.Load())
+}
+
+// The body's deadline is not the handler's: it is gone when Handle runs.
+func TestWebhookDeadlineEndsWithTheBody(t *testing.T) {
+	t.Parallel()
+	var deadlines []time.Time
+	webhook := newWebhook(t, payments.WebhookConfig{Parser: parser{}, Handle: func(context.Context, *payments.Event) error {
+		require.Len(t, deadlines, 2)
+		return nil
+	}})
+	body := `{"type":"a"}`
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	sign(body)(r)
+	w := httptest.NewRecorder()
+	before := time.Now()
+	webhook.ServeHTTP(hurried{w, &deadlines}, r)
+	require.Equal(t, 200, w.Code, "a ResponseWriter without deadlines serves as well")
+	require.WithinDuration(t, before.Add(10*time.Second), deadlines[0], 5*time.Second)
+	require.True(t, deadlines[1].IsZero())
 }
 
 func FuzzWebhook(f *testing.F) {
@@ -303,7 +378,7 @@ func FuzzWebhook(f *testing.F) {
 	f.Add([]byte(`null`), false)
 	f.Fuzz(func(t *testing.T, body []byte, signed bool) {
 		handled := false
-		webhook := payments.NewWebhookHandler(payments.WebhookConfig{
+		webhook := newWebhook(t, payments.WebhookConfig{
 			Parser: parser{}, Handle: func(context.Context, *payments.Event) error { handled = true; return nil },
 		})
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))

@@ -42,14 +42,15 @@ type hospital struct {
 	visits   *ledger
 	sessions *sessions
 
-	meetings map[string]meet.MeetingProvider // by provider's name
-	connects map[string]*connect.Connector
-	gateway  *razorpay.Client
-	mail     *smtp.Client
-	whatsapp *whatsapp.Client
-	hub      *realtime.Hub
-	live     *socketio.Server
-	world    *providers
+	meetings      map[string]meet.MeetingProvider // by provider's name
+	connects      map[string]*connect.Connector
+	gateway       *razorpay.Client
+	paymentEvents http.Handler
+	mail          *smtp.Client
+	whatsapp      *whatsapp.Client
+	hub           *realtime.Hub
+	live          *socketio.Server
+	world         *providers
 
 	closers []func(context.Context) error
 }
@@ -118,6 +119,12 @@ func (h *hospital) composePayments() (err error) {
 	h.gateway, err = razorpay.New(razorpay.Config{
 		KeyID: h.world.razorpay.KeyID(), KeySecret: h.world.razorpay.KeySecret(),
 		WebhookSecrets: []payments.Secret{h.world.razorpay.WebhookSecret()}, BaseURL: h.world.razorpay.URL(),
+	})
+	if err != nil {
+		return err
+	}
+	h.paymentEvents, err = payments.NewWebhookHandler(payments.WebhookConfig{
+		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
 	})
 	return err
 }

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"time"
-
-	"github.com/telemed-go/telemed/payments"
 )
 
 //go:embed web
@@ -77,9 +75,7 @@ func (h *hospital) handler() http.Handler {
 
 	// These two come from Razorpay: the browser with the outcome, and the webhook. Signatures prove them, not origins.
 	mux.Handle("POST /payments/callback", bounded(http.HandlerFunc(h.postPayment)))
-	mux.Handle("POST /webhooks/razorpay", payments.NewWebhookHandler(payments.WebhookConfig{
-		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
-	}))
+	mux.Handle("POST /webhooks/razorpay", h.paymentEvents)
 	return secured(mux)
 }
 

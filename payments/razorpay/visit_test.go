@@ -81,7 +81,7 @@ func TestVisit(t *testing.T) {
 		results <- result
 		_, _ = io.WriteString(w, "thank you "+r.URL.Query().Get("bill"))
 	})
-	mux.Handle("POST /webhooks/razorpay", payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook, err := payments.NewWebhookHandler(payments.WebhookConfig{
 		Parser: client, AccountID: srv.AccountID(),
 		Handle: func(_ context.Context, e *payments.Event) error {
 			if key := e.BusinessKey(); strings.HasSuffix(key, ":paid") && !seen[key] {
@@ -90,7 +90,9 @@ func TestVisit(t *testing.T) {
 			}
 			return nil
 		},
-	}))
+	})
+	require.NoError(t, err)
+	mux.Handle("POST /webhooks/razorpay", webhook)
 	hospital := httptest.NewServer(mux)
 	t.Cleanup(hospital.Close)
 	srv.SetWebhookURL(hospital.URL + "/webhooks/razorpay")
@@ -106,7 +108,7 @@ func TestVisit(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	status, _ = b.submit(srv.URL(), page, nil)
 	require.Equal(t, http.StatusPaymentRequired, status)
-	err := <-failures
+	err = <-failures
 	require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
 	require.Equal(t, "razorpay: checkout failed (payment_failed)", err.Error())
 
