@@ -98,9 +98,10 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	req := meet.Request{Key: "appt-1", Topic: "canary", Attendees: []meet.Attendee{{Email: "canary@example.org", Name: "canary"}}}
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	log.Info("m", "meeting", m, "pointer", &m, "request", req)
+	log.Info("m", "meeting", m, "pointer", &m, "request", req, "attendee", req.Attendees[0], "attendees", req.Attendees)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		fmt.Fprintf(&out, verb+verb+verb, m, &m, req)
+		fmt.Fprintf(&out, verb+verb+verb, req.Attendees, req.Attendees[0], &req.Attendees[0])
 	}
 	require.NotContains(t, out.String(), "canary")
 	require.Contains(t, out.String(), "m1")

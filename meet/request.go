@@ -30,7 +30,8 @@ type Request struct {
 	// Key is the appointment's id at the host, 1 to 255 bytes. It makes Create
 	// repeatable. Providers see a hash of it at most. Required.
 	Key string
-	// Start is when the meeting begins, not in the past; seconds are kept, fractions dropped.
+	// Start is when the meeting begins; seconds are kept, fractions dropped. It is not in the
+	// past, except where Create is repeated for a meeting that exists.
 	// Its Location is the zone that calendars show, if that has an IANA name. Required.
 	Start time.Time
 	// Duration is 1 minute to 24 hours, rounded up to whole minutes. Required.
@@ -51,6 +52,15 @@ type Attendee struct {
 	Name string
 }
 
+// String is the same for everybody.
+func (Attendee) String() string { return "attendee" }
+
+// GoString is String.
+func (a Attendee) GoString() string { return a.String() }
+
+// LogValue is String.
+func (a Attendee) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
 // LogValue leaves out everything personal.
 func (r Request) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key", r.Key), slog.Time("start", r.Start),
@@ -66,7 +76,8 @@ func (r Request) String() string {
 func (r Request) GoString() string { return r.String() }
 
 // Validate names everything that is wrong with r at the time now. Providers call it
-// first in Create and Update. The error matches ErrInvalid.
+// first in Update, and in Create with r.Start for now: they look for the Key's meeting before
+// they refuse to make one in the past. The error matches ErrInvalid.
 func (r Request) Validate(now time.Time) error {
 	var p fault.Problems
 	p.Required("Key", r.Key)

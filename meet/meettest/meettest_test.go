@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,20 @@ func TestFailNext(t *testing.T) {
 	_, err = provider.Create(t.Context(), "dr-rao", req)
 	require.NoError(t, err)
 	require.Len(t, provider.Meetings(), 1)
+}
+
+func TestMeetingIsFoundAfterItsStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		provider := meettest.New()
+		req := meet.Request{Key: "appt-1", Start: time.Now(), Duration: time.Hour}
+		m, err := provider.Create(t.Context(), "dr-rao", req)
+		require.NoError(t, err)
+		time.Sleep(10 * time.Minute)
+		again, err := provider.Create(t.Context(), "dr-rao", req)
+		require.NoError(t, err)
+		require.Equal(t, m.JoinURL, again.JoinURL)
+	})
 }
 
 func TestHostLinkIsHidden(t *testing.T) {

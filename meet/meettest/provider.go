@@ -84,7 +84,7 @@ func (p *Provider) Attendees(meetingID string) []meet.Attendee {
 
 // Create implements meet.MeetingProvider.
 func (p *Provider) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
-	if err := req.Validate(time.Now()); err != nil {
+	if err := req.Validate(req.Start); err != nil { // whether it has passed matters to a new meeting alone
 		return nil, fmt.Errorf("meettest: Create: %w", err)
 	}
 	p.mu.Lock()
@@ -96,6 +96,9 @@ func (p *Provider) Create(ctx context.Context, hostID string, req meet.Request) 
 		if e.hostID == hostID && e.key == req.Key && e.meeting.Status != meet.StatusCancelled {
 			return new(e.meeting), nil
 		}
+	}
+	if err := req.Validate(time.Now()); err != nil {
+		return nil, fmt.Errorf("meettest: Create: %w", err)
 	}
 	p.created++
 	id := fmt.Sprintf("meeting-%d", p.created)

@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		"create and get":                       createAndGet,
 		"the same key is the same meeting":     sameKey,
 		"the same key at once is one meeting":  sameKeyAtOnce,
+		"a key whose start has passed":         keyAfterStart,
 		"another key is another meeting":       otherKey,
 		"a key can be used again after cancel": keyAfterCancel,
 		"update keeps id and link":             update,
@@ -128,6 +129,22 @@ func sameKeyAtOnce(t *testing.T, h Harness) {
 			t.Fatalf("callers with the same key got several meetings")
 		}
 	}
+}
+
+// keyAfterStart repeats a Create whose reply was lost, after the start. A provider may say that
+// the meeting is at another time, as it is here; that the start has passed is no reason not to look.
+func keyAfterStart(t *testing.T, h Harness) {
+	req := request("appt-1")
+	created := mustCreate(t, h, req)
+	req.Start = time.Now().Add(-time.Hour)
+	if found, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
+		wantError(t, "Create", err, meet.ErrConflict)
+	} else if found.ID != created.ID {
+		t.Error("a Create after the start made another meeting")
+	}
+	req.Key = "appt-2"
+	_, err := h.Provider.Create(t.Context(), h.HostID, req)
+	wantField(t, "Create with a new key", err, "Start")
 }
 
 func otherKey(t *testing.T, h Harness) {
