@@ -19,8 +19,8 @@ import (
 )
 
 // Create makes a meeting at the request's time, once for each Key: it returns the one that is
-// there, if there is one, also if another process made it. If that has another time than
-// the request, the error is meet.ErrConflict with its Error.MeetingID: use Update to move it.
+// there, if there is one, also if another process made it, and also when its start has passed. If that
+// has another time than the request, the error is meet.ErrConflict with its Error.MeetingID: use Update to move it.
 //
 // If Zoom makes the meeting at another time, or with a less safe setting, it is cancelled and the
 // error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. The account's administrator
@@ -31,7 +31,7 @@ import (
 // Create lists the doctor's meetings before and after, 300 at a time.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
 func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
-	if err := check("Create", req); err != nil {
+	if err := check("Create", req, req.Start); err != nil { // whether it has passed matters to a new meeting alone
 		return nil, err
 	}
 	s, err := c.open(ctx, "Create", hostID)
@@ -45,14 +45,17 @@ func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*
 	}
 	defer unlock()
 
-	req = req.Normal()
 	found, err := s.find(ctx, mark)
-	switch {
-	case err != nil:
+	if err == nil && found == nil {
+		err = check("Create", req, time.Now())
+	}
+	if err != nil {
 		return nil, err
-	case found == nil:
+	}
+	req = req.Normal()
+	if found == nil {
 		found, err = s.create(ctx, mark, req)
-	default:
+	} else {
 		err = s.accept(found, req)
 	}
 	if err != nil {
@@ -64,28 +67,31 @@ func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*
 // create makes the meeting, and finds out what happened if Zoom's answer is lost.
 func (s *session) create(ctx context.Context, mark string, req meet.Request) (*meeting, error) {
 	code := newPasscode()
-	posted, err := s.post(ctx, mark, code, req)
-	var made *meeting
+	own, err := s.post(ctx, mark, code, req)
 	switch {
 	case errors.Is(err, meet.ErrAmbiguous):
-		if made = s.lookAfter(ctx, mark); made == nil {
+		found := s.lookAfter(ctx, mark)
+		if found == nil {
 			return nil, err
 		}
+		if found.Password == nil || *found.Password != code { // another process was first
+			return found, s.accept(found, req)
+		}
+		own = found
 	case err != nil:
 		return nil, err
 	default:
-		made = s.oldest(ctx, mark, posted)
+		if first := s.earlier(ctx, mark, own); first != nil {
+			_ = s.withdraw(ctx, own.id()) // logged; a spare meeting harms less than a dead link
+			return first, s.accept(first, req)
+		}
 	}
-	ours := posted != nil && posted.ID == made.ID || made.Password != nil && *made.Password == code
-	if !ours { // another process was first
-		return made, s.accept(made, req)
-	}
-	fields := append(made.misplaced(req, time.Now()), s.overridden(made)...)
+	fields := append(own.misplaced(req, time.Now()), s.overridden(own)...)
 	if fields == nil {
-		return made, nil
+		return own, nil
 	}
-	mismatch := s.mismatch(made, fields)
-	if s.withdraw(ctx, made.id()) == nil {
+	mismatch := s.mismatch(own, fields)
+	if s.withdraw(ctx, own.id()) == nil {
 		mismatch.MeetingID = ""
 	}
 	return nil, mismatch
@@ -117,14 +123,25 @@ func (s *session) lookAfter(ctx context.Context, mark string) *meeting {
 	return found
 }
 
-// oldest returns what find does after a successful create, so that two processes that
-// created at the same time agree on one meeting. What was made counts if looking fails.
-func (s *session) oldest(ctx context.Context, mark string, made *meeting) *meeting {
-	found, err := s.find(ctx, mark)
-	if err != nil || found == nil {
-		return made
+// earlier returns the meeting of another process that goes before own, which has just been made and
+// which nobody was given yet. It is nil if own is the first, or if that cannot be found out.
+// Since all processes put meetings in the same order, at most one of them withdraws its own.
+func (s *session) earlier(ctx context.Context, mark string, own *meeting) *meeting {
+	marked, err := s.marked(ctx, mark)
+	if err != nil {
+		return nil
 	}
-	return found
+	marked = slices.DeleteFunc(marked, func(m meeting) bool { return inOrder(m, *own) >= 0 })
+	first, err := s.first(ctx, marked)
+	if err != nil {
+		return nil
+	}
+	return first
+}
+
+// inOrder compares meetings by age. Zoom tells it in seconds; within one, the id decides.
+func inOrder(a, b meeting) int {
+	return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // accept says whether an earlier meeting is what is asked for now.
@@ -140,27 +157,26 @@ func (s *session) accept(found *meeting, req meet.Request) error {
 
 var errMoved = errors.New("the key's meeting is at another time")
 
-// find returns the meeting with the mark, nil if there is none. If there are several, the oldest
-// stays and the others are deleted: nobody was given them, or not for long.
+// find returns the meeting with the mark, nil if there is none. If there are several, it is the
+// oldest. The others stay: somebody may have been given their links.
 func (s *session) find(ctx context.Context, mark string) (*meeting, error) {
 	marked, err := s.marked(ctx, mark)
-	if err != nil || len(marked) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(marked, func(a, b meeting) int {
-		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	for _, extra := range marked[1:] {
-		if err := s.delete(ctx, extra.id()); err != nil {
-			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "zoom: duplicate meeting was not deleted",
-				slog.String("meeting_id", extra.id()), slog.Any("error", err))
+	return s.first(ctx, marked)
+}
+
+// first reads the oldest of the listed meetings that is still there; nil if none is.
+func (s *session) first(ctx context.Context, listed []meeting) (*meeting, error) {
+	slices.SortFunc(listed, inOrder)
+	for _, m := range listed {
+		found, err := s.get(ctx, m.id())
+		if !errors.Is(err, meet.ErrNotFound) {
+			return found, err
 		}
 	}
-	found, err := s.get(ctx, marked[0].id())
-	if errors.Is(err, meet.ErrNotFound) {
-		return nil, nil // deleted since it was listed
-	}
-	return found, err
+	return nil, nil
 }
 
 // The list is read in pages, as many as a doctor can fill by 100 meetings a day over months.

@@ -268,22 +268,107 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// Zoom's list lags behind: the duplicate that this makes possible is cleared by the next Create.
-func TestDuplicatesAreCleared(t *testing.T) {
+// Zoom's list lags behind, so two processes make a meeting each. Patients have both links: both stay.
+func TestDuplicatesStay(t *testing.T) {
 	t.Parallel()
 	const lag = 300 * time.Millisecond
 	c := newClinic(t, zoomtest.Config{ListLag: lag})
-	first, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	req := visit(t, "appt-42")
+	first, err := c.Create(t.Context(), doctor, req)
 	require.NoError(t, err)
-	_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	_, err = c.another(t).Create(t.Context(), doctor, req)
 	require.NoError(t, err)
 	require.Len(t, c.live(), 2)
 	newest := c.live()[1].CreatedAt
 	require.Eventually(t, func() bool { return time.Since(newest) > lag }, 5*time.Second, 10*time.Millisecond)
-	kept, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	again, err := c.Create(t.Context(), doctor, req)
 	require.NoError(t, err)
-	require.Equal(t, first.ID, kept.ID, "the oldest stays")
-	require.Len(t, c.live(), 1)
+	require.Equal(t, first.ID, again.ID, "the oldest")
+	require.Len(t, c.live(), 2)
+}
+
+// While one process is about to POST, another one makes the key's meeting and mails its link.
+func TestLinkThatWasHandedOutStaysAlive(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		step, age int64 // of ids, and how many seconds the other one's meeting is older
+		live      int
+	}{
+		"older":                       {+1, 60, 1},
+		"older, with a higher id":     {-1, 60, 1},
+		"same second":                 {+1, 0, 1},
+		"same second, with higher id": {-1, 0, 2},
+		"younger by Zoom's clock":     {+1, -60, 2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, zoomtest.Config{MeetingID: func(n int) int64 { return 950 + int64(n)*test.step }})
+			req := visit(t, "appt-42")
+			other := c.another(t)
+			var mailed *meet.Meeting
+			between := roundTrip(func(r *http.Request) (*http.Response, error) {
+				posts := r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/meetings")
+				if posts {
+					var err error
+					if mailed, err = other.Create(t.Context(), doctor, req); err != nil {
+						return nil, err
+					}
+				}
+				resp, err := http.DefaultTransport.RoundTrip(r)
+				if posts {
+					both := c.fake.Meetings()
+					c.fake.Edit(both[0].ID, func(m *zoomtest.Meeting) {
+						m.CreatedAt = both[1].CreatedAt.Add(-time.Duration(test.age) * time.Second)
+					})
+				}
+				return resp, err
+			})
+			late := c.another(t, func(cfg *zoom.Config) { cfg.HTTPClient = &http.Client{Transport: between} })
+			m, err := late.Create(t.Context(), doctor, req)
+			require.NoError(t, err)
+			for _, given := range []*meet.Meeting{mailed, m} {
+				read, err := c.Get(t.Context(), doctor, given.ID)
+				require.NoError(t, err, "a link leads nowhere")
+				require.Equal(t, given.JoinURL, read.JoinURL)
+			}
+			require.Len(t, c.live(), test.live)
+			if test.live == 1 {
+				require.Equal(t, mailed.ID, m.ID)
+			}
+		})
+	}
+}
+
+// The reply to an instant visit is lost, and the host asks again when its start has passed.
+func TestKeyOfAVisitThatHasBegun(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	req := visit(t, "instant")
+	m, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	begun := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
+	c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Start = begun.Add(35 * time.Second) }) // as Create moves it
+	req.Start = begun
+	again, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	require.Equal(t, m.JoinURL, again.JoinURL)
+
+	req.Start = begun.Add(-time.Hour)
+	_, err = c.Create(t.Context(), doctor, req)
+	require.ErrorIs(t, err, meet.ErrConflict)
+
+	req.Key = "unknown"
+	_, err = c.Create(t.Context(), doctor, req)
+	require.ErrorIs(t, err, meet.ErrInvalid)
+	require.ErrorContains(t, err, "Start is in the past")
+	require.Len(t, c.fake.Requests(zoomtest.OpCreate), 1)
+
+	req.Duration = 0
+	before := len(c.fake.Requests())
+	_, err = c.Create(t.Context(), doctor, req)
+	require.ErrorContains(t, err, "Duration is required")
+	require.Len(t, c.fake.Requests(), before, "what is wrong in itself asks nobody")
 }
 
 func TestMovedKeyIsAConflict(t *testing.T) {

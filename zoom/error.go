@@ -80,6 +80,9 @@ func (e *Error) Is(target error) bool { return slices.Contains(e.kinds, target) 
 // Unwrap returns why there was no answer: a context's error, or one of package store.
 func (e *Error) Unwrap() error { return e.err }
 
+// RetryDelay is RetryAfter, for code that takes errors of any package.
+func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
+
 // newError types the error of a rest call. write says whether the call was to change something.
 func newError(op string, err error, write bool) *Error {
 	var answer *rest.Error

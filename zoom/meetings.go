@@ -100,7 +100,7 @@ func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeti
 // request. Each call counts towards the doctor's 100 of the day.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
 func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
-	if err := check("Update", req); err != nil {
+	if err := check("Update", req, time.Now()); err != nil {
 		return nil, err
 	}
 	if err := checkID("Update", meetingID); err != nil {
@@ -165,10 +165,10 @@ func (c *Client) HostLink(ctx context.Context, hostID, meetingID string) (meet.S
 	return store.NewSecret(found.StartURL), nil
 }
 
-// check names everything that is wrong with a request.
-func check(op string, req meet.Request) error {
+// check names everything that is wrong with a request at the time now.
+func check(op string, req meet.Request, now time.Time) error {
 	var p fault.Problems
-	for _, field := range fault.Fields(req.Validate(time.Now())) {
+	for _, field := range fault.Fields(req.Validate(now)) {
 		p.Add(field.Field, "%s", field.Problem)
 	}
 	if len(req.Attendees) > 0 {

@@ -32,7 +32,7 @@ type newMeeting struct {
 	Settings map[string]any `json:"settings"`
 }
 
-// near is how far the start of a visit that begins right now may be moved.
+// near is how far the start of a visit that begins right now, or has begun, may be moved.
 const near = 2 * time.Minute
 
 // newSchedule returns what Zoom is told of req, which must be normal. A start that has just passed
@@ -80,7 +80,7 @@ func (m *meeting) start() time.Time {
 func (m *meeting) misplaced(req meet.Request, now time.Time) []string {
 	var fields []string
 	moved := m.start().Sub(req.Start).Abs()
-	if moved > near || moved > 0 && req.Start.Sub(now).Abs() > near {
+	if moved > near || moved > 0 && req.Start.Sub(now) > near {
 		fields = append(fields, "start_time")
 	}
 	if time.Duration(m.Duration)*time.Minute != req.Duration {

@@ -133,7 +133,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, user User) {
 	}
 	m := &meeting{kind: 2, pwd: rand.Text(), zak: rand.Text()}
 	m.Meeting = Meeting{
-		ID: 82_000_000_000 + int64(len(s.meetings)) + 1, UUID: newUUID(), HostID: user.ID, Topic: "Zoom Meeting",
+		ID: s.cfg.MeetingID(len(s.meetings) + 1), UUID: newUUID(), HostID: user.ID, Topic: "Zoom Meeting",
 		TimeZone: "UTC", Start: now(), Duration: time.Hour, CreatedAt: time.Now().UTC(), Settings: portalSettings(),
 	}
 	s.apply(m, body)

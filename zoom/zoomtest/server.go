@@ -56,6 +56,9 @@ type Config struct {
 	MaxPage int
 	// ListLag is how long a new meeting is missing from lists. If 0, it is there at once.
 	ListLag time.Duration
+	// MeetingID gives the nth meeting its id, n from 1. The real Zoom's ids are in no order: whoever relies on one
+	// can try another here. If nil, they increase from 82000000001.
+	MeetingID func(n int) int64
 }
 
 // User is somebody with a Zoom account.
@@ -78,6 +81,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.TokenTTL, 3599*time.Second)
 	setDefault(&c.DailyLimit, 100)
 	setDefault(&c.MaxPage, 300)
+	if c.MeetingID == nil {
+		c.MeetingID = func(n int) int64 { return 82_000_000_000 + int64(n) }
+	}
 	if len(c.Users) == 0 {
 		c.Users = []User{DefaultUser()}
 	}
