@@ -53,8 +53,9 @@ func (p *problems) ids(hostID string, meetingID *string) {
 	}
 }
 
-func (p *problems) request(req meet.Request) {
-	for _, field := range fault.Fields(req.Validate(time.Now())) {
+// request names what is wrong with a request at the time now.
+func (p *problems) request(req meet.Request, now time.Time) {
+	for _, field := range fault.Fields(req.Validate(now)) {
 		p.Add(field.Field, "%s", field.Problem)
 	}
 }

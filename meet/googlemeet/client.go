@@ -9,18 +9,19 @@ import (
 
 	"google.golang.org/api/calendar/v3"
 
+	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
 )
 
 var _ meet.MeetingProvider = (*Client)(nil)
 
 // Create implements meet.MeetingProvider. hostID is the doctor's id in the TokenStore. A room that takes longer than
-// ConferenceWait leaves the meeting with meet.StatusPending.
+// ConferenceWait leaves the meeting with meet.StatusPending. A Key's meeting is found also when its start has passed.
 // See https://developers.google.com/workspace/calendar/api/v3/reference/events/insert.
 func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
 	p.ids(hostID, nil)
-	p.request(req)
+	p.request(req, req.Start) // whether it has passed matters to a new event alone
 	if err := p.Err("googlemeet: Create"); err != nil {
 		return nil, err
 	}
@@ -36,18 +37,25 @@ func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*
 }
 
 // create inserts the event, or finds the one that is there. The id of a cancelled event stays
-// taken, so its Key goes on to the next one.
+// taken, so its Key goes on to the next one. If the start has passed, it only looks.
 func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, error) {
+	var late problems
+	late.request(req, time.Now())
+	tooLate := late.Err("googlemeet: " + k.op)
 	for generation := range generations {
 		id := k.newEventID(req.Key, generation)
-		event, err := k.insert(ctx, k.newEvent(id, req))
-		if !hasStatus(err, http.StatusConflict) {
-			return event, err
+		if tooLate == nil {
+			event, err := k.insert(ctx, k.newEvent(id, req))
+			if !hasStatus(err, http.StatusConflict) {
+				return event, err
+			}
 		}
-		event, err = k.get(ctx, id, fields)
+		event, err := k.get(ctx, id, fields)
 		switch {
 		case hasStatus(err, http.StatusGone):
 			continue
+		case hasStatus(err, http.StatusNotFound) && tooLate != nil:
+			return nil, tooLate
 		case hasStatus(err, http.StatusNotFound): // taken, yet not to be seen: another process is at it
 			return nil, &Error{Op: k.op, Status: http.StatusConflict, Reason: "duplicate", kind: meet.ErrAmbiguous}
 		case err != nil:
@@ -101,7 +109,7 @@ func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeti
 func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
 	p.ids(hostID, &meetingID)
-	p.request(req)
+	p.request(req, time.Now())
 	if err := p.Err("googlemeet: Update"); err != nil {
 		return nil, err
 	}
@@ -176,7 +184,7 @@ func (k *call) withRoom(ctx context.Context, event *calendar.Event) (*meet.Meeti
 			if !time.Now().Before(end) {
 				return m, nil
 			}
-			if err := sleep(ctx, min(pause, time.Until(end))); err != nil {
+			if err := rest.Sleep(ctx, min(pause, time.Until(end))); err != nil {
 				return nil, &Error{Op: k.op, Meeting: m, kind: meet.ErrAmbiguous, err: err}
 			}
 			pause *= 2
@@ -253,15 +261,4 @@ func withMeeting(err error, m *meet.Meeting) error {
 		e.Meeting = m
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

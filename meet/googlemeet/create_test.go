@@ -147,6 +147,37 @@ func TestTwoProcessesMakeOneEvent(t *testing.T) {
 	require.Len(t, one.fake.Events(), 1)
 }
 
+// The reply to an instant visit is lost, and the host asks again when its start has passed.
+func TestKeyOfAVisitThatHasBegun(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	req := request(t, "instant")
+	require.NoError(t, c.Cancel(t.Context(), doctor, c.create(t, req).ID), "the meeting is not in the first place")
+	m := c.create(t, req)
+	req.Start = time.Now().Add(-10 * time.Minute).Truncate(time.Second)
+	at := func(t time.Time) map[string]any { return map[string]any{"dateTime": t.Format(time.RFC3339)} }
+	require.NoError(t, c.fake.Edit(m.ID, map[string]any{"start": at(req.Start), "end": at(req.Start.Add(req.Duration))}))
+	again := c.create(t, req)
+	require.Equal(t, m.ID, again.ID)
+	require.Equal(t, m.JoinURL, again.JoinURL)
+	inserts := c.fake.Count("insert")
+
+	req.Start = req.Start.Add(-time.Hour)
+	_, err := c.Create(t.Context(), doctor, req)
+	require.Equal(t, googlemeet.ReasonMoved, failure(t, err).Reason)
+	req.Key = "unknown"
+	_, err = c.Create(t.Context(), doctor, req)
+	require.ErrorIs(t, err, meet.ErrInvalid)
+	require.EqualError(t, err, "googlemeet: Create: Start is in the past")
+	require.Equal(t, inserts, c.fake.Count("insert"))
+
+	req.Duration = 0
+	before := len(c.fake.Requests())
+	_, err = c.Create(t.Context(), doctor, req)
+	require.ErrorContains(t, err, "Duration is required")
+	require.Len(t, c.fake.Requests(), before, "what is wrong in itself asks nobody")
+}
+
 func TestCancelledIDsAreNotFreeAgain(t *testing.T) {
 	t.Parallel()
 	c := open(t)

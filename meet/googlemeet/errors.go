@@ -29,8 +29,9 @@ type Error struct {
 	Reason string
 	// RetryAfter is how long Google asks to wait; 0 if it does not say.
 	RetryAfter time.Duration
-	// Meeting is what exists in spite of the error, with its ID; nil if nothing is known to.
-	Meeting *meet.Meeting
+	// Meeting is what exists in spite of the error, with its ID; nil if nothing is known to. It is not
+	// part of the error's JSON: its join link lets a patient in.
+	Meeting *meet.Meeting `json:"-"`
 
 	kind, err error
 }
@@ -84,6 +85,9 @@ func (e *Error) Is(target error) bool {
 
 // Unwrap returns why there was no answer: a context's error, or the token source's.
 func (e *Error) Unwrap() error { return e.err }
+
+// RetryDelay is RetryAfter, for code that takes errors of any package.
+func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 
 // failed sorts what Google's library returned. write says whether the call was to change something.
 func failed(op string, err error, write bool) error {

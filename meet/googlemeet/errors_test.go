@@ -3,6 +3,7 @@ package googlemeet_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -306,4 +307,19 @@ func TestContextEndsTheCall(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, meet.ErrUnavailable, "it was not even begun")
 	require.Zero(t, c.fake.Count("delete"))
+}
+
+func TestErrorAsJSONHasNoLink(t *testing.T) {
+	t.Parallel()
+	var err error = &googlemeet.Error{
+		Op: "Create", Reason: googlemeet.ReasonMoved, RetryAfter: time.Second,
+		Meeting: &meet.Meeting{ID: "m1", JoinURL: "https://meet.google.com/canary", Passcode: "canary", Topic: "canary"},
+	}
+	encoded, jsonErr := json.Marshal(err)
+	require.NoError(t, jsonErr)
+	require.NotContains(t, string(encoded), "canary")
+	require.Contains(t, string(encoded), "moved")
+	var delayed interface{ RetryDelay() time.Duration }
+	require.ErrorAs(t, err, &delayed)
+	require.Equal(t, time.Second, delayed.RetryDelay())
 }
