@@ -51,7 +51,8 @@ type Config struct {
 	// HTTPClient sends the requests; its redirects are not followed. If nil, one with a 30-second timeout.
 	HTTPClient *http.Client
 	// Logger gets warnings about the API's version, template pacing and refused
-	// webhooks, without anything personal. If nil, nothing is logged.
+	// webhooks, and errors about a Handler's panics, without anything personal. If
+	// nil, nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -3,10 +3,14 @@ package whatsapp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/telemed-go/telemed/internal/signature"
 )
@@ -18,8 +22,8 @@ const MaxWebhook = 3 << 20
 // events are then acknowledged and dropped.
 //
 // Meta delivers at least once, in no order, several events in a request, and for
-// up to 7 days until it gets 200. A function that returns an error, after which
-// the others of the request still run, makes it send the whole request again:
+// up to 7 days until it gets 200. A function that returns an error or panics, after
+// which the others of the request still run, makes it send the whole request again:
 // what was handled already comes a second time. Act on Status.EventID and
 // Inbound.MessageID once, in the host's database; Remember does so in memory.
 type Handler struct {
@@ -37,8 +41,9 @@ type Handler struct {
 // Webhook returns the endpoint that is registered with Meta under the field
 // "messages". It answers the registration (GET, 403 unless the verify token fits) and
 // takes events (POST): 401 without a signature by one of the app secrets, 413
-// beyond MaxWebhook, 500 if h returned an error, else 200. Answer within seconds:
-// put long work in a queue.
+// beyond MaxWebhook, 408 if the body does not come whole within 10 seconds (or the
+// server's own ReadTimeout, if that is shorter), 500 if a function of h returned an
+// error or panicked, else 200. Answer within seconds: put long work in a queue.
 func (c *Client) Webhook(h Handler) http.Handler {
 	return &webhook{client: c, handler: h, seen: newMemory(h.Remember)}
 }
@@ -85,13 +90,9 @@ func sameToken(given, want string) bool {
 }
 
 func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhook))
+	body, err := readBody(w, r)
 	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
-			return
-		}
-		http.Error(w, "cannot be read", http.StatusBadRequest)
+		refuseBody(w, err)
 		return
 	}
 	if !h.client.signed(r.Header.Get("X-Hub-Signature-256"), body) {
@@ -112,6 +113,39 @@ func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// bodyPatience is how long a body may take. Without a bound, anybody could hold a
+// goroutine and a connection for ever, as no signature is known before the body's end.
+const bodyPatience = 10 * time.Second
+
+// readBody leaves the deadline in force if it fails: the server reads on for a
+// while after the answer.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	own := server != nil && server.ReadTimeout > 0 && server.ReadTimeout <= bodyPatience
+	if !own {
+		_ = control.SetReadDeadline(time.Now().Add(bodyPatience)) // http.ErrNotSupported: w has no connection
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhook))
+	if err == nil && !own {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
+// refuseBody also gives the connection up, whose rest nobody reads.
+func refuseBody(w http.ResponseWriter, err error) {
+	w.Header().Set("Connection", "close")
+	status, text := http.StatusBadRequest, "cannot be read"
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		status, text = http.StatusRequestEntityTooLarge, "too large"
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		status, text = http.StatusRequestTimeout, "too slow"
+	}
+	http.Error(w, text, status)
 }
 
 // signed checks body against every app secret. The secrets are revealed here
@@ -150,7 +184,21 @@ func (h *webhook) dispatch(ctx context.Context, events []event) int {
 	return failures
 }
 
-func (h *webhook) handle(ctx context.Context, e event) error {
+// errPanic is a function of the host that panicked.
+var errPanic = errors.New("the handler panicked")
+
+// handle calls the host's function for e. A panic is a failure of this event
+// alone: let through, it would cut off the events behind it, in this delivery and
+// in every one that follows. It is logged by its type and place, since its text
+// may hold what the person wrote.
+func (h *webhook) handle(ctx context.Context, e event) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			h.client.cfg.Logger.LogAttrs(ctx, slog.LevelError, "whatsapp webhook handler panicked",
+				slog.String("type", fmt.Sprintf("%T", cause)), slog.String("stack", string(debug.Stack())))
+			err = errPanic
+		}
+	}()
 	switch {
 	case e.status != nil && h.handler.Status != nil:
 		return h.handler.Status(ctx, *e.status)
