@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -41,14 +42,15 @@ const (
 	webhookAhead     = 5 * time.Minute // clocks differ
 	webhookTolerance = 2 * time.Hour
 	onEventTime      = 2500 * time.Millisecond
+	bodyTime         = 10 * time.Second // Zoom itself gives up after 3
 )
 
 // Webhook is the http.Handler of Zoom's event notifications. It believes nothing before the
 // signature over the raw body fits one of the secrets, not even a request to validate the
 // endpoint. A delivery seen before is answered 200 and not passed on. It is safe for concurrent use.
 //
-// It answers 200, or 401 to what is not Zoom's or too old, 413 to bodies over 1 MiB, 400 to what is signed
-// but no event, 500 after an error of OnEvent and 503 to a delivery that is being handled at the moment.
+// It answers 200, or 401 to what is not Zoom's or too old, 413 to bodies over 1 MiB, 408 to those that take
+// more than 10 seconds to arrive (in place of the http.Server's ReadTimeout), 400 to what is signed but no event, 500 after an error of OnEvent and 503 to a delivery that is being handled at the moment.
 // See https://developers.zoom.us/docs/api/webhooks/.
 type Webhook struct {
 	cfg  WebhookConfig
@@ -85,7 +87,7 @@ func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxWebhookBody))
+	raw, err := readBody(rw, r)
 	if err != nil {
 		w.refuseBody(rw, r, err)
 		return
@@ -106,10 +108,25 @@ func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// readBody gives a sender that drips no more than bodyTime. After a failure the deadline stays: the
+// server reads on to the end of the request, and must not wait for it either.
+func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(rw)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // without support, as in a recorder, there is no slow body
+	raw, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxWebhookBody))
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	return raw, err
+}
+
 func (w *Webhook) refuseBody(rw http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusBadRequest
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		status = http.StatusRequestEntityTooLarge
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		status = http.StatusRequestTimeout
 	}
 	w.refuse(rw, r, status, errors.New("the body could not be read"))
 }

@@ -1,11 +1,14 @@
 package zoom_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -405,4 +408,59 @@ func FuzzWebhook(f *testing.F) {
 			t.Errorf("forged: %d", code)
 		}
 	})
+}
+
+// soon is a ResponseWriter on which ten seconds are a tenth of one.
+type soon struct {
+	http.ResponseWriter
+	deadlines *[]time.Time
+}
+
+func (s soon) SetReadDeadline(at time.Time) error {
+	*s.deadlines = append(*s.deadlines, at)
+	if !at.IsZero() {
+		at = at.Add(-9900 * time.Millisecond)
+	}
+	return http.NewResponseController(s.ResponseWriter).SetReadDeadline(at)
+}
+
+// Somebody sends half a body and then nothing: the goroutine and the connection must come free.
+func TestWebhookSlowBody(t *testing.T) {
+	t.Parallel()
+	box := newInbox(t, vectorSecret)
+	var deadlines []time.Time
+	returned := make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		box.handler.ServeHTTP(soon{rw, &deadlines}, r)
+		returned <- struct{}{}
+	}))
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+
+	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: h\r\nX-Zm-Request-Timestamp: %s\r\nX-Zm-Signature: %s\r\nContent-Length: %d\r\n\r\n%s",
+		startedTime, startedSignature, len(startedBody), startedBody)
+	require.NoError(t, err)
+	reader := bufio.NewReader(conn)
+	answer, err := http.ReadResponse(reader, nil)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	<-returned
+	require.Len(t, deadlines, 2)
+	require.WithinDuration(t, time.Now().Add(10*time.Second), deadlines[0], 5*time.Second)
+	require.Zero(t, deadlines[1], "the next request on the connection has its own time")
+
+	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{\"event\":")
+	require.NoError(t, err)
+	answer, err = http.ReadResponse(reader, nil)
+	require.NoError(t, err, "the handler waits for a body that does not come")
+	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
+	_, err = io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	_, err = reader.ReadByte()
+	require.ErrorIs(t, err, io.EOF, "the server ends the connection")
+	<-returned
+	require.Len(t, deadlines, 3)
 }
