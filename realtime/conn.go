@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -12,7 +13,7 @@ import (
 // Its methods are safe for concurrent use.
 //
 // A transport for Server-Sent Events is an http.Handler that calls
-// [Hub.Authenticate] and [Hub.Connect], joins the rooms that the request names,
+// [Hub.Authenticate], [Hub.Connect] and Authenticate again, joins the rooms that the request names,
 // and then, inside [Conn.Do], writes what Queue yields until Context ends.
 type Conn struct {
 	hub     *Hub
@@ -22,6 +23,7 @@ type Conn struct {
 	ctx     context.Context // the connection's life, not a call's
 	cancel  context.CancelCauseFunc
 	rooms   map[string]struct{} // guarded by hub.mu
+	refused int                 // joins that Authorize refused; guarded by hub.mu
 }
 
 // Client returns who the connection belongs to.
@@ -49,6 +51,7 @@ func (c *Conn) Send(message []byte) bool {
 // Join puts the connection into room if the host's Authorize agrees. To be in
 // the room already is no error, and asks nobody. Errors match ErrInvalid,
 // ErrForbidden (and with it whatever Authorize returned), ErrFull or ErrClosed.
+// After Config.MaxRefusals refusals one more ends the connection.
 func (c *Conn) Join(ctx context.Context, room string) error {
 	if err := CheckRoom(room); err != nil {
 		return err
@@ -58,6 +61,7 @@ func (c *Conn) Join(ctx context.Context, room string) error {
 	}
 	if err := c.authorize(ctx, room); err != nil {
 		c.hub.refuse("join refused")
+		c.countRefusal(err)
 		return fault.Tagged(ErrForbidden, fmt.Errorf("realtime: Join: %w", err))
 	}
 	_, err := c.enter(room, true)
@@ -69,6 +73,19 @@ func (c *Conn) authorize(ctx context.Context, room string) error {
 		return ErrForbidden
 	}
 	return c.hub.cfg.Authorize(ctx, c.client, room)
+}
+
+// countRefusal ends a connection that goes on guessing rooms. That the host could
+// not find out is no guess of the client's.
+func (c *Conn) countRefusal(err error) {
+	if errors.Is(err, ErrUnavailable) {
+		return
+	}
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if c.refused++; c.refused > c.hub.cfg.MaxRefusals {
+		c.hub.endLocked(c, ErrForbidden)
+	}
 }
 
 // enter reports whether the connection is in room. It asks twice, before and

@@ -22,8 +22,8 @@ type Config struct {
 
 	// Authenticate returns who sent the request that opens a connection, as the
 	// host's own session knows it. An error refuses the connection. Transports
-	// that use several requests for a connection ask again for each. It is
-	// called from many goroutines. If nil, every client is anonymous (Subject "").
+	// ask twice for the first request, and again for each further one of the
+	// connection. It is called from many goroutines. If nil, every client is anonymous (Subject "").
 	Authenticate func(r *http.Request) (subject string, err error)
 
 	// QueueSize is how many messages wait for one connection. One more, and the
@@ -36,6 +36,9 @@ type Config struct {
 	MaxConnections int
 	// MaxRooms is how many rooms one connection may be in. If 0, 64.
 	MaxRooms int
+	// MaxRefusals is how many joins of one connection Authorize may refuse. One more, and the
+	// connection is ended with ErrForbidden. ErrUnavailable does not count. If 0, 64.
+	MaxRefusals int
 	// MaxEventSize is how many bytes the JSON of one event's Data may have. If 0, 1000000.
 	MaxEventSize int
 
@@ -97,6 +100,7 @@ func NewHub(cfg Config) (*Hub, error) {
 		{"QueueSize", &cfg.QueueSize, 256},
 		{"MaxConnections", &cfg.MaxConnections, 10_000},
 		{"MaxRooms", &cfg.MaxRooms, 64},
+		{"MaxRefusals", &cfg.MaxRefusals, 64},
 		{"MaxEventSize", &cfg.MaxEventSize, 1_000_000},
 	} {
 		p.Check(*limit.value >= 0, limit.field, "is negative")
@@ -185,7 +189,9 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 }
 
 // Connect registers a connection for subject, which the transport has from
-// Authenticate. The transport sends what [Conn.Queue] yields and must end the
+// Authenticate. It must then call Authenticate again, and close the connection
+// unless the answer is the same: who logged out between the first answer and
+// Connect was not there yet for Disconnect to find. The transport sends what [Conn.Queue] yields and must end the
 // connection with [Conn.Close]. The values of ctx stay with the connection, its
 // end does not touch it. The error matches ErrFull or ErrClosed.
 func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Conn, error) {
@@ -214,8 +220,8 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Co
 }
 
 // Disconnect ends every connection of subject and returns how many there were.
-// Call it when a person logs out or loses a right: a client that connects again
-// is authenticated and authorised afresh. The empty subject is every anonymous client.
+// Call it after a person has logged out or lost a right, so that Authenticate and
+// Authorize know: a client that connects again is authenticated and authorised afresh. The empty subject is every anonymous client.
 func (h *Hub) Disconnect(subject string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

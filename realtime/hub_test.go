@@ -250,6 +250,33 @@ func TestDisconnect(t *testing.T) {
 	require.NotEqual(t, first.Client().ID, second.Client().ID)
 }
 
+// A connection that goes on asking for rooms that are not its own is ended.
+func TestMaxRefusals(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	hub := newHub(t, realtime.Config{MaxRefusals: 2, Authorize: func(_ context.Context, _ realtime.Client, room string) error {
+		asked++
+		switch room {
+		case "mine":
+			return nil
+		case "unknown":
+			return fmt.Errorf("database: %w", realtime.ErrUnavailable)
+		}
+		return errors.New("no")
+	}})
+	conn := connect(t, hub, "ada", "mine")
+	for _, room := range []string{"a", "unknown", "b", "unknown", "unknown"} {
+		require.ErrorIs(t, conn.Join(t.Context(), room), realtime.ErrForbidden)
+	}
+	require.ErrorIs(t, conn.Join(t.Context(), ""), realtime.ErrInvalid)
+	require.NoError(t, conn.Context().Err(), "two guesses; what the host could not tell is none")
+	require.ErrorIs(t, conn.Join(t.Context(), "c"), realtime.ErrForbidden)
+	require.ErrorIs(t, context.Cause(conn.Context()), realtime.ErrForbidden)
+	require.ErrorIs(t, conn.Join(t.Context(), "d"), realtime.ErrClosed)
+	require.Equal(t, 7, asked, "the host is left in peace")
+	require.Zero(t, hub.Stats().Rooms)
+}
+
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -430,9 +457,9 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 
 func TestNewHub(t *testing.T) {
 	t.Parallel()
-	_, err := realtime.NewHub(realtime.Config{QueueSize: -1, MaxConnections: -1, MaxRooms: -1, MaxEventSize: -1})
+	_, err := realtime.NewHub(realtime.Config{QueueSize: -1, MaxConnections: -1, MaxRooms: -1, MaxRefusals: -1, MaxEventSize: -1})
 	require.ErrorIs(t, err, realtime.ErrInvalid)
-	require.EqualError(t, err, "realtime: NewHub: QueueSize is negative; MaxConnections is negative; MaxRooms is negative; MaxEventSize is negative")
+	require.EqualError(t, err, "realtime: NewHub: QueueSize is negative; MaxConnections is negative; MaxRooms is negative; MaxRefusals is negative; MaxEventSize is negative")
 }
 
 const canary = "Asha-Patel-canary"

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/gobwas/ws"
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed/realtime"
@@ -175,4 +178,75 @@ func TestDisconnect(t *testing.T) {
 			require.Equal(t, ok, ack(t, bob, "join-clinic", "7"))
 		})
 	}
+}
+
+// Somebody logs out after Authenticate has let the request in and before the hub
+// knows the connection, which Disconnect therefore does not find.
+func TestLogoutDuringHandshake(t *testing.T) {
+	t.Parallel()
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			var hub atomic.Pointer[realtime.Hub]
+			var loggedOut atomic.Bool
+			c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+				rooms.Authenticate = func(*http.Request) (string, error) {
+					if loggedOut.Swap(true) {
+						return "", errors.New("no session")
+					}
+					require.Zero(t, hub.Load().Disconnect("ada"))
+					return "ada", nil
+				}
+			})
+			hub.Store(c.hub)
+			_, err := realtimetest.Dial(within(t), c.url, realtimetest.Options{Transport: transport})
+			refusal, is := errors.AsType[*realtimetest.HandshakeError](err)
+			require.True(t, is, "%v", err)
+			require.Equal(t, realtimetest.HandshakeError{Status: 403, Code: 4, Reason: "Forbidden"}, *refusal)
+			require.Zero(t, c.hub.Stats().Connections)
+		})
+	}
+}
+
+// Somebody else is logged in when the hub knows the connection.
+func TestSubjectChangesDuringHandshake(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+		rooms.Authenticate = func(*http.Request) (string, error) { return []string{"ada", ""}[asked.Add(1)-1], nil }
+	})
+	c.request(t, "GET", "transport=polling", "", nil).refused(t, 403, 4)
+	require.Zero(t, c.hub.Stats().Connections)
+}
+
+// guesses is a payload of n joins of a room that is refused.
+func guesses(n int) string {
+	return strings.TrimSuffix(strings.Repeat(`42["join-clinic","9"]`+"\x1e", n), "\x1e")
+}
+
+// TestGuessing: a client that goes on after so many refusals is cut off, over either transport.
+func TestGuessing(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	count := func(rooms *realtime.Config, _ *socketio.Config) {
+		authorize := rooms.Authorize
+		rooms.Authorize = func(ctx context.Context, client realtime.Client, room string) error {
+			asked.Add(1)
+			return authorize(ctx, client, room)
+		}
+	}
+	c := setup(t, count)
+	p := c.connectPolling(t)
+	require.Equal(t, "ok", p.post(t, guesses(64)).body)
+	require.EqualValues(t, 64, asked.Load())
+	p.post(t, guesses(10)).refused(t, 400, 3)
+	require.EqualValues(t, 65, asked.Load())
+	p.gone(t)
+
+	s := c.connectSocket(t)
+	for range 70 {
+		s.send(guesses(1))
+	}
+	s.closed(ws.StatusPolicyViolation)
+	require.EqualValues(t, 2*65, asked.Load())
 }

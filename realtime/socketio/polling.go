@@ -13,6 +13,10 @@ import (
 	"unicode/utf8"
 )
 
+// maxPackets is how many packets one POST may carry: as many as answers to them
+// can wait in a connection's queue. A client that puts more into one means harm.
+const maxPackets = 256
+
 // maxBatch is how many bytes of packets one poll carries before the rest waits for the next.
 const maxBatch = 1 << 20
 
@@ -136,7 +140,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		refusalForBody(err).write(w)
 		return
 	}
-	if err := s.packets(body); err != nil {
+	if err := s.packets(r.Context(), body); err != nil {
 		s.conn.Close(err)
 		if !errors.Is(err, errClientLeft) {
 			badRequest.write(w)
@@ -174,14 +178,21 @@ func refusalForBody(err error) refusal {
 	return badRequest
 }
 
-// packets handles a polling payload: Engine.IO packets with separators between them.
-func (s *session) packets(payload []byte) error {
+// packets handles a polling payload: Engine.IO packets with separators between
+// them. If the client hangs up meanwhile, the session ends, and with it whatever
+// the host does for a packet and all that was to follow.
+func (s *session) packets(request context.Context, payload []byte) error {
 	if !utf8.Valid(payload) {
 		return errGarbage
 	}
+	if bytes.Count(payload, []byte{separator}) >= maxPackets {
+		return errTooMany
+	}
+	stop := context.AfterFunc(request, func() { s.conn.Close(errClientLeft) })
+	defer stop()
 	for text := range bytes.SplitSeq(payload, []byte{separator}) {
-		if s.conn.Context().Err() != nil {
-			return errClientLeft
+		if ctx := s.conn.Context(); ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if err := s.packet(text); err != nil {
 			return err

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,6 +166,49 @@ func TestPollingTooLarge(t *testing.T) {
 	exact := `420["x","` + strings.Repeat("x", 100-len(`420["x",""]`)) + `"]`
 	require.Equal(t, "ok", p.post(t, exact).body, "the session goes on, and the limit itself is allowed")
 	require.Contains(t, p.get(t).body, "unknown event")
+}
+
+// A megabyte of small packets is not worth the work.
+func TestPollingTooManyPackets(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+		rooms.Authorize = func(context.Context, realtime.Client, string) error {
+			asked.Add(1)
+			return nil
+		}
+	})
+	p := c.connectPolling(t)
+	joins := func(n int) string {
+		return strings.TrimSuffix(strings.Repeat(`42["join-clinic","7"]`+"\x1e", n), "\x1e")
+	}
+	require.Equal(t, "ok", p.post(t, joins(256)).body)
+	require.EqualValues(t, 1, asked.Load())
+	p.post(t, strings.Replace(joins(257), "7", "70", 1)).refused(t, 400, 3)
+	require.EqualValues(t, 1, asked.Load(), "not one of them is handled")
+	p.gone(t)
+}
+
+// A client that hangs up takes with it what the host does for its POST, and all that was to follow.
+func TestPostThatGoesAway(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	inside := make(chan struct{}, 10)
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+		rooms.Authorize = func(ctx context.Context, _ realtime.Client, _ string) error {
+			asked.Add(1)
+			inside <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	})
+	p := c.connectPolling(t)
+	body := `42["join-clinic","1"]` + "\x1e" + `42["join-clinic","2"]`
+	conn := c.sendRaw(t, "POST /socket.io/?EIO=4&"+p.query()+" HTTP/1.1\r\nHost: x\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+	<-inside
+	require.NoError(t, conn.Close())
+	p.gone(t)
+	require.EqualValues(t, 1, asked.Load())
 }
 
 func TestConcurrentPolls(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
+
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // The transports, as the query parameter names them.
@@ -115,6 +117,10 @@ func (s *Server) connect(r *http.Request, from caller) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.confirm(r, from, conn); err != nil {
+		conn.Close(realtime.ErrForbidden)
+		return nil, err
+	}
 	session := &session{
 		server:   s,
 		sid:      rand.Text(),
@@ -132,6 +138,16 @@ func (s *Server) connect(r *http.Request, from caller) (*session, error) {
 		s.forget(session)
 	}
 	return session, nil
+}
+
+// confirm asks again who sent r, now that Hub.Disconnect finds conn: a person who
+// logged out after the first answer and before Connect was not found there.
+func (s *Server) confirm(r *http.Request, from caller, conn *realtime.Conn) error {
+	subject, err := s.subject(r, from)
+	if err == nil && subject != conn.Client().Subject {
+		err = realtime.ErrForbidden
+	}
+	return err
 }
 
 func (s *Server) session(sid string) *session {

@@ -34,9 +34,14 @@
 // A page of another origin is refused unless Config.AllowedOrigins names it, a
 // WebSocket as well as a poll: browsers send cookies with both. The hub's
 // Authenticate is asked on every HTTP request, so that a session id alone,
-// read in an access log, opens nothing. The id is in the URL, as the protocol
+// read in an access log, opens nothing. It is asked once more when a session has
+// begun, so that a logout at that very moment counts. The id is in the URL, as the protocol
 // wants it. The client's `auth` option is not read: use cookies, or the
 // `extraHeaders` and `query` options.
+//
+// A client costs the host no more than it should: a POST with more than 256
+// packets, a POST whose client hangs up while it is handled, and one refused join more than the hub's
+// MaxRefusals end the connection.
 //
 // # Several processes
 //

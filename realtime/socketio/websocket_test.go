@@ -175,7 +175,7 @@ func TestWritersDoNotInterleave(t *testing.T) {
 	t.Parallel()
 	const count = 300
 	c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
-		rooms.QueueSize = 4 * count
+		rooms.QueueSize, rooms.MaxRefusals = 4*count, count
 		wire.PingInterval = time.Millisecond
 	})
 	s := c.connectSocket(t)
