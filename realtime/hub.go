@@ -108,7 +108,7 @@ func NewHub(cfg Config) (*Hub, error) {
 			*limit.value = limit.zero
 		}
 	}
-	if err := p.Err("realtime: NewHub"); err != nil {
+	if err := p.Err("realtime"); err != nil {
 		return nil, err
 	}
 	if cfg.Logger == nil {

@@ -459,7 +459,7 @@ func TestNewHub(t *testing.T) {
 	t.Parallel()
 	_, err := realtime.NewHub(realtime.Config{QueueSize: -1, MaxConnections: -1, MaxRooms: -1, MaxRefusals: -1, MaxEventSize: -1})
 	require.ErrorIs(t, err, realtime.ErrInvalid)
-	require.EqualError(t, err, "realtime: NewHub: QueueSize is negative; MaxConnections is negative; MaxRooms is negative; MaxRefusals is negative; MaxEventSize is negative")
+	require.EqualError(t, err, "realtime: QueueSize is negative; MaxConnections is negative; MaxRooms is negative; MaxRefusals is negative; MaxEventSize is negative")
 }
 
 const canary = "Asha-Patel-canary"

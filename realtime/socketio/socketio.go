@@ -148,7 +148,7 @@ func New(cfg Config) (*Server, error) {
 	setDefault(&p, "UpgradeTimeout", &cfg.UpgradeTimeout, 10*time.Second)
 	setDefault(&p, "WriteTimeout", &cfg.WriteTimeout, 10*time.Second)
 	setDefault(&p, "MaxPayload", &cfg.MaxPayload, 1_000_000)
-	if err := p.Err("socketio: New"); err != nil {
+	if err := p.Err("socketio"); err != nil {
 		return nil, err
 	}
 	if cfg.Logger == nil {
