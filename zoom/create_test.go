@@ -42,7 +42,7 @@ func TestCreateIsSafeForAVisit(t *testing.T) {
 	}
 	require.Equal(t, made.Password, m.Passcode)
 	require.Equal(t, req.Start.Location(), m.Start.Location())
-	require.Equal(t, zoom.Name, m.Provider)
+	require.Equal(t, zoom.ProviderName, m.Provider)
 
 	read, err := c.Get(t.Context(), doctor, m.ID)
 	require.NoError(t, err)
@@ -126,13 +126,13 @@ func TestCreateOnce(t *testing.T) {
 		spoil func(t *testing.T, c *clinic)
 		live  int // meetings in the end
 	}{
-		"answer lost after it was made": {func(_ *testing.T, c *clinic) { c.fake.DropResponse(zoomtest.OpCreate, 1) }, 1},
-		"cut before it was made":        {func(_ *testing.T, c *clinic) { c.fake.DropRequest(zoomtest.OpCreate, 1) }, 1},
+		"answer lost after it was made": {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate)) }, 1},
+		"cut before it was made":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.LoseRequest(zoomtest.OpCreate)) }, 1},
 		"502 in xml": {func(_ *testing.T, c *clinic) {
-			c.fake.FailNext(zoomtest.OpCreate, http.StatusBadGateway, "<Error><Message>Asha Rao</Message></Error>")
+			c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, http.StatusBadGateway, "<Error><Message>Asha Rao</Message></Error>"))
 		}, 1},
-		"per-second limit":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.OpCreate, 429, secondLimit) }, 1},
-		"the first list fails":    {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.OpList, 400, `{"code":300}`) }, 1},
+		"per-second limit":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, 429, secondLimit)) }, 1},
+		"the first list fails":    {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, 400, `{"code":300}`)) }, 1},
 		"access token ended":      {func(_ *testing.T, c *clinic) { c.fake.ExpireTokens() }, 1},
 		"another process made it": {earlierProcess, 1},
 		"it is on a later page":   {otherMeetings, 6},
@@ -177,7 +177,7 @@ func earlierProcess(t *testing.T, c *clinic) {
 func TestLostAnswerIsSuccess(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.DropResponse(zoomtest.OpCreate, 1)
+	c.fake.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate))
 	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
 	require.NotEmpty(t, m.JoinURL)
@@ -187,7 +187,7 @@ func TestLostAnswerIsSuccess(t *testing.T) {
 func TestUnknownOutcomeIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.DropRequest(zoomtest.OpCreate, 1)
+	c.fake.FailNext(zoomtest.LoseRequest(zoomtest.OpCreate))
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, meet.ErrAmbiguous)
 	require.Len(t, c.fake.Requests(zoomtest.OpCreate), 1)
@@ -198,7 +198,7 @@ func TestCallerWhoLeavesDuringCreate(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
-	c.fake.Delay(zoomtest.OpCreate, time.Minute)
+	c.fake.FailNext(zoomtest.Delay(zoomtest.OpCreate, time.Minute))
 	done := make(chan error)
 	go func() {
 		_, err := c.Create(ctx, doctor, visit(t, "appt-42"))
@@ -213,7 +213,7 @@ func TestCallerWhoLeavesDuringCreate(t *testing.T) {
 func TestCallerWhoWaitsForAnother(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.Delay(zoomtest.OpCreate, 500*time.Millisecond)
+	c.fake.FailNext(zoomtest.Delay(zoomtest.OpCreate, 500*time.Millisecond))
 	first := make(chan error)
 	go func() {
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
@@ -233,7 +233,7 @@ func TestListWithoutEnd(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	for range 100 {
-		c.fake.FailNext(zoomtest.OpList, http.StatusOK, `{"meetings":[],"next_page_token":"again"}`)
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, http.StatusOK, `{"meetings":[],"next_page_token":"again"}`))
 	}
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, meet.ErrUnavailable)
@@ -405,7 +405,7 @@ func TestLockedSettings(t *testing.T) {
 	t.Run("and named if the meeting stays", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{Locked: locked})
-		c.fake.FailNext(zoomtest.OpDelete, 400, `{"code":3002}`)
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, 400, `{"code":3002}`))
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.ErrorIs(t, err, zoom.ErrMismatch)
 		require.Equal(t, fmt.Sprint(c.live()[0].ID), zoomError(t, err).MeetingID)
@@ -505,7 +505,7 @@ func TestKeysOfTwoDoctorsAreApart(t *testing.T) {
 	c := newClinic(t, zoomtest.Config{})
 	rec, err := c.tokens.Get(t.Context(), c.key)
 	require.NoError(t, err)
-	require.NoError(t, store.Set(t.Context(), c.tokens, store.Key{Provider: zoom.Name, Subject: "dr-sen"}, rec.Token))
+	require.NoError(t, store.Set(t.Context(), c.tokens, store.Key{Provider: zoom.ProviderName, Subject: "dr-sen"}, rec.Token))
 	first, err := c.Create(t.Context(), doctor, visit(t, "1"))
 	require.NoError(t, err)
 	second, err := c.Create(t.Context(), "dr-sen", visit(t, "1"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func TestErrors(t *testing.T) {
 			t.Parallel()
 			c := newClinic(t, zoomtest.Config{})
 			for range 3 {
-				c.fake.FailNext(zoomtest.OpGet, test.status, test.body)
+				c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, test.status, test.body))
 			}
 			_, err := c.Get(t.Context(), doctor, "82000000001")
 			for _, want := range test.want {
@@ -82,8 +83,8 @@ func TestErrors(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.FailNext(zoomtest.OpCreate, 400,
-		`{"code":300,"message":"Validation Failed.","errors":[{"field":"settings.jbh_time"},{"field":"Asha Rao <asha@example.org>"}]}`)
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, 400,
+		`{"code":300,"message":"Validation Failed.","errors":[{"field":"settings.jbh_time"},{"field":"Asha Rao <asha@example.org>"}]}`))
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.EqualError(t, err, "zoom: Create: 400 (code 300; settings.jbh_time): invalid request")
 	require.Equal(t, []string{"settings.jbh_time"}, zoomError(t, err).Fields)
@@ -109,7 +110,7 @@ func TestDailyLimit(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
 		reset := time.Now().Add(5 * time.Hour).UTC().Format(time.RFC3339)
-		c.fake.FailNext(zoomtest.OpGet, 429, `{"code":429,"message":"You have reached the maximum daily rate limit for this API."}`, "Retry-After", reset)
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 429, `{"code":429,"message":"You have reached the maximum daily rate limit for this API."}`, "Retry-After", reset))
 		_, err := c.Get(t.Context(), doctor, "82000000001")
 		require.ErrorIs(t, err, zoom.ErrDailyLimit)
 		require.InDelta(t, 5*time.Hour, zoomError(t, err).RetryAfter, float64(time.Minute))
@@ -117,7 +118,7 @@ func TestDailyLimit(t *testing.T) {
 	t.Run("told by its header", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
-		c.fake.FailNext(zoomtest.OpGet, 429, `<Error/>`, "X-RateLimit-Type", "Daily-limit")
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 429, `<Error/>`, "X-RateLimit-Type", "Daily-limit"))
 		_, err := c.Get(t.Context(), doctor, "82000000001")
 		requireDailyLimit(t, err)
 		require.Len(t, c.fake.Requests(zoomtest.OpGet), 1)
@@ -127,7 +128,7 @@ func TestDailyLimit(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{})
 		m, err := c.Create(t.Context(), doctor, visit(t, "appt-1"))
 		require.NoError(t, err)
-		c.fake.FailNext(zoomtest.OpGet, 429, secondLimit)
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 429, secondLimit))
 		_, err = c.Get(t.Context(), doctor, m.ID)
 		require.NoError(t, err)
 	})
@@ -158,12 +159,18 @@ func TestUpdate(t *testing.T) {
 		want  error
 		moved bool
 	}{
-		"answer lost":              {func(s *zoomtest.Server) { s.DropResponse(zoomtest.OpUpdate, 3) }, nil, true},
-		"one request lost":         {func(s *zoomtest.Server) { s.DropRequest(zoomtest.OpUpdate, 1) }, nil, true},
-		"never arrives":            {func(s *zoomtest.Server) { s.DropRequest(zoomtest.OpUpdate, 20) }, meet.ErrAmbiguous, false},
-		"moved but not read":       {func(s *zoomtest.Server) { s.DropRequest(zoomtest.OpGet, 20) }, meet.ErrAmbiguous, true},
-		"refused":                  {func(s *zoomtest.Server) { s.FailNext(zoomtest.OpUpdate, 400, `{"code":3000}`) }, meet.ErrInvalid, false},
-		"silently not carried out": {func(s *zoomtest.Server) { s.FailNext(zoomtest.OpUpdate, 204, "") }, zoom.ErrMismatch, false},
+		"answer lost": {func(s *zoomtest.Server) {
+			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseAnswer(zoomtest.OpUpdate)}, 3)...)
+		}, nil, true},
+		"one request lost": {func(s *zoomtest.Server) { s.FailNext(zoomtest.LoseRequest(zoomtest.OpUpdate)) }, nil, true},
+		"never arrives": {func(s *zoomtest.Server) {
+			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpUpdate)}, 20)...)
+		}, meet.ErrAmbiguous, false},
+		"moved but not read": {func(s *zoomtest.Server) {
+			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpGet)}, 20)...)
+		}, meet.ErrAmbiguous, true},
+		"refused":                  {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, `{"code":3000}`)) }, meet.ErrInvalid, false},
+		"silently not carried out": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 204, "")) }, zoom.ErrMismatch, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -194,14 +201,14 @@ func TestCancel(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{})
 		m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.NoError(t, err)
-		c.fake.DropResponse(zoomtest.OpDelete, 1)
+		c.fake.FailNext(zoomtest.LoseAnswer(zoomtest.OpDelete))
 		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
 		require.Empty(t, c.live())
 	})
 	t.Run("a 404 that is not Zoom's proves nothing", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
-		c.fake.FailNext(zoomtest.OpDelete, 404, "<html>proxy</html>")
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, 404, "<html>proxy</html>"))
 		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "82000000001"), meet.ErrNotFound)
 	})
 	t.Run("going on", func(t *testing.T) {
@@ -237,7 +244,7 @@ func TestHostLink(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.True(t, c.live()[0].Started)
 
-	c.fake.FailNext(zoomtest.OpGet, 200, `{"id":82000000001,"join_url":"https://zoom.us/j/1"}`)
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 200, `{"id":82000000001,"join_url":"https://zoom.us/j/1"}`))
 	_, err = c.HostLink(t.Context(), doctor, m.ID)
 	require.ErrorIs(t, err, meet.ErrForbidden)
 }
@@ -245,7 +252,7 @@ func TestHostLink(t *testing.T) {
 func TestDeadlineIsKept(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.Delay(zoomtest.OpGet, time.Minute)
+	c.fake.FailNext(zoomtest.Delay(zoomtest.OpGet, time.Minute))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
@@ -277,9 +284,11 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	}
 	for _, op := range []zoomtest.Op{zoomtest.OpGet, zoomtest.OpUpdate, zoomtest.OpDelete, zoomtest.OpList, zoomtest.OpCreate} {
 		for _, fail := range []func(){
-			func() { c.fake.DropResponse(op, 3) },
-			func() { c.fake.FailNext(op, 400, `{"code":3000,"message":"Asha Rao pwd=x zak=y"}`) },
-			func() { c.fake.FailNext(op, 200, `{"start_url":"https://zoom.us/s/1?zak=y","topic":"Asha"`) },
+			func() { c.fake.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseAnswer(op)}, 3)...) },
+			func() { c.fake.FailNext(zoomtest.Refuse(op, 400, `{"code":3000,"message":"Asha Rao pwd=x zak=y"}`)) },
+			func() {
+				c.fake.FailNext(zoomtest.Refuse(op, 200, `{"start_url":"https://zoom.us/s/1?zak=y","topic":"Asha"`))
+			},
 		} {
 			fail()
 			_, getErr := c.Get(t.Context(), doctor, m.ID)

@@ -39,7 +39,7 @@ func Example() {
 	answer, _ := url.Parse(callback)
 	token, err := z.OAuth().Exchange(ctx, answer.Query().Get("code"), verifier)
 	fmt.Println("consent:", token.HasScope("meeting:write:meeting"), err)
-	_ = store.Set(ctx, tokens, store.Key{Provider: zoom.Name, Subject: "dr-rao"}, token)
+	_ = store.Set(ctx, tokens, store.Key{Provider: zoom.ProviderName, Subject: "dr-rao"}, token)
 
 	req := meet.Request{Key: "appt-42", Start: time.Now().Add(time.Hour), Duration: 30 * time.Minute}
 	first, err := z.Create(ctx, "dr-rao", req)

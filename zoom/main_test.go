@@ -32,7 +32,7 @@ func newClinic(t *testing.T, fakeConfig zoomtest.Config, change ...func(*zoom.Co
 	t.Helper()
 	c := &clinic{
 		fake: zoomtest.NewServer(t, fakeConfig), tokens: store.NewMemory(),
-		key: store.Key{Provider: zoom.Name, Subject: doctor},
+		key: store.Key{Provider: zoom.ProviderName, Subject: doctor},
 	}
 	c.Client = c.another(t, change...)
 	c.connect(t)

@@ -24,7 +24,7 @@ type session struct {
 
 // open finds the account's API. No token, no session: an error says that nothing was sent.
 func (c *Client) open(ctx context.Context, op, hostID string) (*session, error) {
-	key := store.Key{Provider: Name, Subject: hostID}
+	key := store.Key{Provider: ProviderName, Subject: hostID}
 	token, err := c.source.Token(ctx, key)
 	if err != nil {
 		return nil, sourceError(op, err)

@@ -20,7 +20,7 @@ const apiURLField = "api_url"
 
 func (c *Client) oauth() store.Provider {
 	return store.Provider{
-		Name:     Name,
+		Name:     ProviderName,
 		ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, RedirectURL: c.cfg.RedirectURL,
 		AuthURL: c.cfg.Endpoints.Authorize, TokenURL: c.cfg.Endpoints.Token,
 		AuthStyle:   oauth2.AuthStyleInHeader,

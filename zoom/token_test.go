@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestCallerWhoLeavesDuringRefreshLosesNothing(t *testing.T) {
 	c := newClinic(t, zoomtest.Config{})
 	old := c.token(t).Access
 	c.fake.ExpireTokens()
-	c.fake.Delay(zoomtest.OpToken, 200*time.Millisecond)
+	c.fake.FailNext(zoomtest.Delay(zoomtest.OpToken, 200*time.Millisecond))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := c.Get(ctx, doctor, "82000000001")
@@ -84,7 +85,7 @@ func TestLostRefreshIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	c.fake.ExpireTokens()
-	c.fake.DropRequest(zoomtest.OpToken, 1)
+	c.fake.FailNext(zoomtest.LoseRequest(zoomtest.OpToken))
 	_, err := c.Get(t.Context(), doctor, "82000000001")
 	require.ErrorIs(t, err, meet.ErrNotFound, "the token works again")
 	require.Equal(t, 1, c.fake.Refreshes())
@@ -95,7 +96,7 @@ func TestLostRefreshIsNotALostCall(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	c.fake.ExpireTokens()
-	c.fake.DropRequest(zoomtest.OpToken, 20)
+	c.fake.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpToken)}, 20)...)
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, meet.ErrUnavailable)
 	require.NotErrorIs(t, err, meet.ErrAmbiguous)
@@ -156,7 +157,7 @@ func TestRevoke(t *testing.T) {
 	t.Run("tells when it failed", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
-		c.fake.FailNext(zoomtest.OpRevoke, 400, `{"error":"invalid_client"}`)
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpRevoke, 400, `{"error":"invalid_client"}`))
 		require.Error(t, c.OAuth().Revoke(t.Context(), c.token(t)))
 	})
 	t.Run("authenticates with the standard alphabet", func(t *testing.T) {
@@ -206,7 +207,7 @@ func TestRegion(t *testing.T) {
 				Tokens: tokens, HTTPClient: &http.Client{Transport: spy},
 			})
 			require.NoError(t, err)
-			require.NoError(t, store.Set(t.Context(), tokens, store.Key{Provider: zoom.Name, Subject: doctor}, store.Token{
+			require.NoError(t, store.Set(t.Context(), tokens, store.Key{Provider: zoom.ProviderName, Subject: doctor}, store.Token{
 				Access: store.NewSecret("a"), Refresh: store.NewSecret("r"), Expiry: time.Now().Add(time.Hour),
 				Extra: map[string]string{"api_url": test.apiURL},
 			}))

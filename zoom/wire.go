@@ -98,7 +98,7 @@ func (m *meeting) in(zone *time.Location) *meet.Meeting {
 		}
 	}
 	found := &meet.Meeting{
-		ID: m.id(), Provider: Name, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
+		ID: m.id(), Provider: ProviderName, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
 		Start: m.start().In(zone), Duration: time.Duration(m.Duration) * time.Minute,
 	}
 	if m.Password != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Name is the provider's name: of the store.Key of each account and of each meet.Meeting.
-const Name = "zoom"
+// ProviderName is the Provider of the store.Key of each account and of each meet.Meeting.
+const ProviderName = "zoom"
 
 // DefaultScopes are what a Client needs from a doctor, in the granular names of user-managed apps:
 // https://developers.zoom.us/docs/integrations/oauth-scopes-granular/.
@@ -64,7 +64,7 @@ type Config struct {
 	// RedirectURL is where Zoom sends a doctor back to, exactly as it is registered with the app:
 	// https, or http on loopback. Required.
 	RedirectURL string
-	// Tokens keeps the tokens of the doctors, under store.Key{Provider: Name, Subject: hostID}. Required.
+	// Tokens keeps the tokens of the doctors, under store.Key{Provider: ProviderName, Subject: hostID}. Required.
 	Tokens store.TokenStore
 
 	// Endpoints are Zoom's addresses. The zero value is production.
@@ -186,7 +186,7 @@ func (c *Client) OAuth() store.Provider { return c.provider }
 
 // Tokens returns the source of the doctors' access tokens, for calls that this package does not make:
 //
-//	api := z.Tokens().Client(store.Key{Provider: zoom.Name, Subject: doctorID}, nil)
+//	api := z.Tokens().Client(store.Key{Provider: zoom.ProviderName, Subject: doctorID}, nil)
 func (c *Client) Tokens() *store.Source { return c.source }
 
 // Close waits until tokens that are being refreshed are saved, or ctx ends; see store.Source.Close.

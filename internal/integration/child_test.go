@@ -69,7 +69,7 @@ type report struct {
 }
 
 func doctorKey(n int) store.Key {
-	return store.Key{Provider: zoom.Name, Subject: "doctor-" + strconv.Itoa(n)}
+	return store.Key{Provider: zoom.ProviderName, Subject: "doctor-" + strconv.Itoa(n)}
 }
 
 // processHeader tells the token endpoint which process is asking.
@@ -98,7 +98,7 @@ func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) 
 		return nil, nil, err
 	}
 	source, err := store.NewSource(store.SourceConfig{
-		Store: tokens, Provider: zoom.Name, Refresh: z.OAuth().Refresh,
+		Store: tokens, Provider: zoom.ProviderName, Refresh: z.OAuth().Refresh,
 		Timeout: exchangeTime, LeaseTTL: leaseTime, OnRefresh: onRefresh,
 		MaxRejections: -1, // kills are so frequent here that the brake would take the provider for broken
 	})

@@ -46,7 +46,7 @@ type provider struct {
 
 func newProvider(t *testing.T, doctors int, ttl, latency time.Duration) *provider {
 	t.Helper()
-	cfg := zoomtest.Config{TokenTTL: ttl}
+	cfg := zoomtest.Config{TokenLifetime: ttl}
 	for n := range doctors {
 		name := doctorKey(n).Subject
 		cfg.Users = append(cfg.Users, zoomtest.User{ID: "u-" + name, AccountID: "a-clinic", Email: name + "@clinic.example", Name: name})

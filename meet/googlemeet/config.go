@@ -81,8 +81,8 @@ type Config struct {
 // Endpoints are the addresses of Google. Each empty one is that of production. Others are
 // https too, or http on loopback; googlemeettest's Server.Endpoints returns its own.
 type Endpoints struct {
-	// Auth is the consent page.
-	Auth string
+	// Authorize is the consent page.
+	Authorize string
 	// Token is where codes and refresh tokens are exchanged.
 	Token string
 	// Revoke is where grants are withdrawn.
@@ -95,11 +95,11 @@ type Endpoints struct {
 
 func (e *Endpoints) setDefaults() {
 	for field, production := range map[*string]string{
-		&e.Auth:     "https://accounts.google.com/o/oauth2/v2/auth",
-		&e.Token:    "https://oauth2.googleapis.com/token",
-		&e.Revoke:   "https://oauth2.googleapis.com/revoke",
-		&e.Calendar: "https://www.googleapis.com/calendar/v3/",
-		&e.Join:     "https://meet.google.com",
+		&e.Authorize: "https://accounts.google.com/o/oauth2/v2/auth",
+		&e.Token:     "https://oauth2.googleapis.com/token",
+		&e.Revoke:    "https://oauth2.googleapis.com/revoke",
+		&e.Calendar:  "https://www.googleapis.com/calendar/v3/",
+		&e.Join:      "https://meet.google.com",
 	} {
 		if *field == "" {
 			*field = production
@@ -140,7 +140,7 @@ func (c *Config) validate() error {
 	p.Check(c.Tokens != nil, "Tokens", "is required")
 	for _, endpoint := range []struct{ field, value string }{
 		{"RedirectURL", c.RedirectURL},
-		{"Endpoints.Auth", c.Endpoints.Auth},
+		{"Endpoints.Authorize", c.Endpoints.Authorize},
 		{"Endpoints.Token", c.Endpoints.Token},
 		{"Endpoints.Revoke", c.Endpoints.Revoke},
 		{"Endpoints.Calendar", c.Endpoints.Calendar},
@@ -150,7 +150,10 @@ func (c *Config) validate() error {
 	}
 	p.Check(c.calendarScope() != "", "Scopes", "have none that allows writing events")
 	p.Check(calendarID(c.Calendar), "Calendar", "is not a calendar's id")
-	return p.Err("googlemeet: config")
+	p.Check(c.Refreshing.Store == nil, "Refreshing.Store", "is set by Tokens")
+	p.Check(c.Refreshing.Provider == "", "Refreshing.Provider", "is set already")
+	p.Check(c.Refreshing.Refresh == nil, "Refreshing.Refresh", "is set already")
+	return p.Err("googlemeet")
 }
 
 // calendarScope returns the one of the scopes without which nothing works.

@@ -18,28 +18,28 @@ func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := googlemeet.New(googlemeet.Config{})
 	require.ErrorIs(t, err, meet.ErrInvalid)
-	require.EqualError(t, err, "googlemeet: config: ClientID is required; ClientSecret is required; Tokens is required; "+
+	require.EqualError(t, err, "googlemeet: ClientID is required; ClientSecret is required; Tokens is required; "+
 		"RedirectURL is not an https address (http is for loopback only)")
 
 	good := googlemeet.Config{
 		ClientID: "id", ClientSecret: store.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
 	}
 	tests := map[string]func(*googlemeet.Config){
-		"RedirectURL":        func(c *googlemeet.Config) { c.RedirectURL = "http://clinic.example/callback" },
-		"Endpoints.Auth":     func(c *googlemeet.Config) { c.Endpoints.Auth = "http://evil.example" },
-		"Endpoints.Token":    func(c *googlemeet.Config) { c.Endpoints.Token = "token" },
-		"Endpoints.Revoke":   func(c *googlemeet.Config) { c.Endpoints.Revoke = "ftp://127.0.0.1/" },
-		"Endpoints.Calendar": func(c *googlemeet.Config) { c.Endpoints.Calendar = "https://user@www.googleapis.com/" },
-		"Endpoints.Join":     func(c *googlemeet.Config) { c.Endpoints.Join = "http://meet.google.com" },
-		"Scopes":             func(c *googlemeet.Config) { c.Scopes = []string{"openid", googlemeet.ScopeCalendar + ".readonly"} },
-		"Calendar":           func(c *googlemeet.Config) { c.Calendar = ".." },
+		"RedirectURL":         func(c *googlemeet.Config) { c.RedirectURL = "http://clinic.example/callback" },
+		"Endpoints.Authorize": func(c *googlemeet.Config) { c.Endpoints.Authorize = "http://evil.example" },
+		"Endpoints.Token":     func(c *googlemeet.Config) { c.Endpoints.Token = "token" },
+		"Endpoints.Revoke":    func(c *googlemeet.Config) { c.Endpoints.Revoke = "ftp://127.0.0.1/" },
+		"Endpoints.Calendar":  func(c *googlemeet.Config) { c.Endpoints.Calendar = "https://user@www.googleapis.com/" },
+		"Endpoints.Join":      func(c *googlemeet.Config) { c.Endpoints.Join = "http://meet.google.com" },
+		"Scopes":              func(c *googlemeet.Config) { c.Scopes = []string{"openid", googlemeet.ScopeCalendar + ".readonly"} },
+		"Calendar":            func(c *googlemeet.Config) { c.Calendar = ".." },
 	}
 	for field, spoil := range tests {
 		cfg := good
 		spoil(&cfg)
 		_, err := googlemeet.New(cfg)
 		require.ErrorIs(t, err, meet.ErrInvalid, field)
-		require.True(t, strings.HasPrefix(err.Error(), "googlemeet: config: "+field+" "), err.Error())
+		require.True(t, strings.HasPrefix(err.Error(), "googlemeet: "+field+" "), err.Error())
 	}
 
 	for _, scope := range []string{googlemeet.ScopeEventsOwned, googlemeet.ScopeAppCreated, googlemeet.ScopeCalendar} {

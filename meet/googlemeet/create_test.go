@@ -95,7 +95,7 @@ func TestAttendees(t *testing.T) {
 func TestALostAnswerMakesOneEvent(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.DropNext("insert")
+	c.fake.FailNext(googlemeettest.LoseAnswer("insert"))
 	m := c.create(t, request(t, "appt-1"))
 	require.Equal(t, meet.StatusScheduled, m.Status)
 	require.Equal(t, 2, c.fake.Count("insert"))
@@ -109,7 +109,7 @@ func TestAnAnswerThatIsLostForGood(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	for range 4 {
-		c.fake.DropNext("insert")
+		c.fake.FailNext(googlemeettest.LoseAnswer("insert"))
 	}
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, meet.ErrAmbiguous)
@@ -227,14 +227,14 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		c := open(t)
 		first := c.create(t, request(t, "appt-1"))
 		require.NoError(t, c.Cancel(t.Context(), doctor, first.ID))
-		c.fake.Inject(googlemeettest.Fault{Op: "get", Status: 410, Reason: "deleted"})
+		c.fake.FailNext(googlemeettest.Refuse("get", 410, "deleted"))
 		require.NotEqual(t, first.ID, c.create(t, request(t, "appt-1")).ID)
 	})
 	t.Run("taken, but not to be read", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.create(t, request(t, "appt-1"))
-		c.fake.Inject(googlemeettest.Fault{Op: "get", Status: 403, Reason: "forbidden"})
+		c.fake.FailNext(googlemeettest.Refuse("get", 403, "forbidden"))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, meet.ErrForbidden)
 	})
@@ -242,7 +242,7 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.create(t, request(t, "appt-1"))
-		c.fake.Inject(googlemeettest.Fault{Op: "get", Status: 404, Reason: "notFound"})
+		c.fake.FailNext(googlemeettest.Refuse("get", 404, "notFound"))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, meet.ErrAmbiguous)
 		require.Len(t, c.fake.Events(), 1, "it is not made a second time")
@@ -292,8 +292,8 @@ func TestCanary(t *testing.T) {
 		require.NotContains(t, e.JSON, canary, "the key itself is nobody's business")
 	}
 	req.Topic, req.Attendees = canary, []meet.Attendee{{Email: canary + "@example.org", Name: canary}}
-	c.fake.FailNext(500, "", "", "", "")
-	c.fake.Inject(googlemeettest.Fault{Status: 400, Reason: "invalid", Message: "Invalid attendee " + canary})
+	c.fake.FailNext(googlemeettest.Refuse("", 500, ""), googlemeettest.Refuse("", 500, ""), googlemeettest.Refuse("", 500, ""), googlemeettest.Refuse("", 500, ""))
+	c.fake.FailNext(googlemeettest.Fault{Status: 400, Reason: "invalid", Message: "Invalid attendee " + canary})
 	for range 2 {
 		_, err := c.Update(t.Context(), doctor, m.ID, req)
 		require.Error(t, err)

@@ -48,7 +48,7 @@ func TestGooglesErrors(t *testing.T) {
 	for _, test := range tests {
 		fail := func(op string) {
 			for range test.attempts {
-				c.fake.Inject(googlemeettest.Fault{Op: op, Status: test.status, Reason: test.reason})
+				c.fake.FailNext(googlemeettest.Refuse(op, test.status, test.reason))
 			}
 		}
 		fail("insert")
@@ -70,7 +70,7 @@ func TestGooglesErrors(t *testing.T) {
 func TestAPassingLimit(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.FailNext(403, "rateLimitExceeded", "userRateLimitExceeded")
+	c.fake.FailNext(googlemeettest.Refuse("", 403, "rateLimitExceeded"), googlemeettest.Refuse("", 403, "userRateLimitExceeded"))
 	c.create(t, request(t, "appt-1"))
 	require.Equal(t, 3, c.fake.Count("insert"))
 }
@@ -78,7 +78,7 @@ func TestAPassingLimit(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.Inject(googlemeettest.Fault{Status: 429, Reason: "rateLimitExceeded", RetryAfter: time.Minute})
+	c.fake.FailNext(googlemeettest.Fault{Status: 429, Reason: "rateLimitExceeded", RetryAfter: time.Minute})
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, meet.ErrRateLimited)
 	require.Equal(t, time.Minute, failure(t, err).RetryAfter)
@@ -91,14 +91,14 @@ func TestAProxyInBetween(t *testing.T) {
 	t.Run("a passing 502", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		c.fake.Inject(googlemeettest.Fault{Status: 502, Body: "<h1>Bad Gateway</h1>"})
+		c.fake.FailNext(googlemeettest.Fault{Status: 502, Body: "<h1>Bad Gateway</h1>"})
 		c.create(t, request(t, "appt-1"))
 	})
 	t.Run("a page in place of an event", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		page := googlemeettest.Fault{Status: 200, Body: "<h1>Please log in to the network</h1>"}
-		c.fake.Inject(page, page, page, page)
+		c.fake.FailNext(page, page, page, page)
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, meet.ErrAmbiguous)
 		require.EqualError(t, err, "googlemeet: Create: outcome unknown: answer is not JSON")
@@ -106,7 +106,7 @@ func TestAProxyInBetween(t *testing.T) {
 	t.Run("a redirect is not followed", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		c.fake.Inject(googlemeettest.Fault{Status: 302, Body: "elsewhere"})
+		c.fake.FailNext(googlemeettest.Fault{Status: 302, Body: "elsewhere"})
 		_, err := c.Get(t.Context(), doctor, "99999999999")
 		require.ErrorIs(t, err, meet.ErrUnavailable)
 	})
@@ -220,7 +220,7 @@ func TestTokens(t *testing.T) {
 	t.Run("refused again and again", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		c.fake.FailNext(401, "authError", "authError")
+		c.fake.FailNext(googlemeettest.Refuse("", 401, "authError"), googlemeettest.Refuse("", 401, "authError"))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, meet.ErrReconnect)
 		require.Equal(t, 2, c.fake.Count("insert"))
@@ -242,7 +242,7 @@ func TestTokens(t *testing.T) {
 		c := open(t)
 		c.fake.ExpireTokens()
 		for range 10 {
-			c.fake.Inject(googlemeettest.Fault{Op: "token", Status: 503})
+			c.fake.FailNext(googlemeettest.Fault{Op: "token", Status: 503})
 		}
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, meet.ErrUnavailable)
@@ -294,7 +294,7 @@ func TestTokens(t *testing.T) {
 func TestContextEndsTheCall(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.Inject(googlemeettest.Fault{Op: "insert", Delay: time.Hour})
+	c.fake.FailNext(googlemeettest.Delay("insert", time.Hour))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := c.Create(ctx, doctor, request(t, "appt-1"))

@@ -29,7 +29,7 @@ func (c *Client) newProvider() store.Provider {
 	return store.Provider{
 		Name: ProviderName, Issuer: issuer,
 		ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, RedirectURL: c.cfg.RedirectURL,
-		AuthURL: c.cfg.Endpoints.Auth, TokenURL: c.cfg.Endpoints.Token,
+		AuthURL: c.cfg.Endpoints.Authorize, TokenURL: c.cfg.Endpoints.Token,
 		AuthStyle:  oauth2.AuthStyleInParams,
 		Scopes:     c.cfg.Scopes,
 		Required:   []string{c.cfg.calendarScope()},

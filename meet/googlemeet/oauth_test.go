@@ -92,7 +92,7 @@ func TestRevoke(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrRejected)
 
 	for range 3 {
-		c.fake.Inject(googlemeettest.Fault{Op: "revoke", Status: 503})
+		c.fake.FailNext(googlemeettest.Fault{Op: "revoke", Status: 503})
 	}
 	err = revoke(t.Context(), rec.Token)
 	require.ErrorIs(t, err, meet.ErrAmbiguous)

@@ -168,7 +168,7 @@ func TestALostAnswerToAnUpdate(t *testing.T) {
 	c := open(t)
 	req := request(t, "appt-1")
 	m := c.create(t, req)
-	c.fake.DropNext("patch")
+	c.fake.FailNext(googlemeettest.LoseAnswer("patch"))
 	req.Start = req.Start.Add(time.Hour)
 	moved, err := c.Update(t.Context(), doctor, m.ID, req)
 	require.NoError(t, err)
@@ -196,7 +196,7 @@ func TestCancel(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		m := c.create(t, request(t, "appt-1"))
-		c.fake.DropNext("delete")
+		c.fake.FailNext(googlemeettest.LoseAnswer("delete"))
 		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
 		require.Equal(t, "cancelled", c.fake.Events()[0].Status)
 		got, err := c.Get(t.Context(), doctor, m.ID)
@@ -226,7 +226,7 @@ func TestCancel(t *testing.T) {
 	t.Run("not permitted", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		c.fake.FailNext(403, "forbiddenForNonOrganizer")
+		c.fake.FailNext(googlemeettest.Refuse("", 403, "forbiddenForNonOrganizer"))
 		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "99999999999"), meet.ErrForbidden)
 	})
 }

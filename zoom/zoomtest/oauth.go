@@ -265,13 +265,13 @@ func (s *Server) rotate(w http.ResponseWriter, form url.Values) {
 
 func (s *Server) issue(w http.ResponseWriter, g *grant) {
 	access, refresh := "access-"+rand.Text(), "refresh-"+rand.Text()
-	s.auth.access[access] = accessToken{g, time.Now().Add(s.cfg.TokenTTL)}
+	s.auth.access[access] = accessToken{g, time.Now().Add(s.cfg.TokenLifetime)}
 	s.auth.refresh[refresh] = refreshToken{grant: g}
 	apiURL := s.cfg.APIURL
 	setDefault(&apiURL, s.url)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"access_token": access, "token_type": "bearer", "refresh_token": refresh,
-		"expires_in": int(s.cfg.TokenTTL / time.Second), "scope": strings.Join(g.scopes, " "), "api_url": apiURL,
+		"expires_in": int(s.cfg.TokenLifetime / time.Second), "scope": strings.Join(g.scopes, " "), "api_url": apiURL,
 	})
 }
 

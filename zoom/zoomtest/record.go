@@ -61,64 +61,8 @@ func (s *Server) Requests(ops ...Op) []Request {
 	return found
 }
 
-// fault is what happens to one request.
-type fault struct {
-	status int
-	body   string
-	header http.Header
-	cut    cut
-	delay  time.Duration
-}
-
-type cut int
-
-const (
-	cutNothing cut = iota
-	cutBefore      // before anything is done
-	cutAfter       // after it is done
-)
-
-// FailNext makes the next request of an operation fail with a status, a body and headers as "Name", "value"
-// pairs, before anything is done. Several calls line up. A body that begins with "<" is XML.
-func (s *Server) FailNext(op Op, status int, body string, header ...string) {
-	f := fault{status: status, body: body, header: http.Header{}}
-	f.header.Set("Content-Type", "application/json;charset=UTF-8")
-	if len(body) > 0 && body[0] == '<' {
-		f.header.Set("Content-Type", "application/xml;charset=UTF-8")
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		f.header.Set(header[i], header[i+1])
-	}
-	s.plan(op, f, 1)
-}
-
-// DropResponse makes the next n requests of an operation be carried out, and their answers be lost.
-func (s *Server) DropResponse(op Op, n int) { s.plan(op, fault{cut: cutAfter}, n) }
-
-// DropRequest makes the next n requests of an operation be lost before they are carried out.
-func (s *Server) DropRequest(op Op, n int) { s.plan(op, fault{cut: cutBefore}, n) }
-
-// Delay makes the next request of an operation wait before it is carried out, unless the client hangs up.
-func (s *Server) Delay(op Op, d time.Duration) { s.plan(op, fault{delay: d}, 1) }
-
-func (s *Server) plan(op Op, f fault, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range n {
-		s.faults[op] = append(s.faults[op], f)
-	}
-}
-
-func (s *Server) nextFault(op Op) fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	planned := s.faults[op]
-	if len(planned) == 0 {
-		return fault{}
-	}
-	s.faults[op] = planned[1:]
-	return planned[0]
-}
+// Count is how many requests of an operation arrived.
+func (s *Server) Count(op Op) int { return len(s.Requests(op)) }
 
 // maxBody bounds what the fake reads.
 const maxBody = 1 << 20
@@ -132,21 +76,19 @@ func (s *Server) serve(op Op, handler http.HandlerFunc) http.Handler {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		f := s.nextFault(op)
-		if f.delay > 0 && s.wait(r.Context(), f.delay) != nil {
+		if f.Delay > 0 && s.wait(r.Context(), f.Delay) != nil {
 			s.record(op, r, body, 0)
 			panic(http.ErrAbortHandler)
 		}
 		answer := &answer{header: http.Header{}, status: http.StatusOK}
 		answer.header.Set("X-Zm-Trackingid", newTrackingID())
 		switch {
-		case f.status != 0:
-			maps.Copy(answer.header, f.header)
-			answer.WriteHeader(f.status)
-			answer.body.WriteString(f.body)
-		case f.cut != cutBefore:
+		case f.Status != 0:
+			f.answer(answer)
+		case !f.LoseRequest:
 			handler(answer, r)
 		}
-		if f.cut != cutNothing {
+		if f.LoseRequest || f.LoseAnswer {
 			s.record(op, r, body, 0)
 			panic(http.ErrAbortHandler) // net/http's way to cut the connection
 		}

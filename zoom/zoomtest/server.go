@@ -8,7 +8,7 @@
 //	})
 //
 // A doctor who clicks "Allow" is [Server.Authorize]. What arrived is in [Server.Requests] and
-// [Server.Meetings]. [Server.FailNext], [Server.DropResponse] and [Server.Delay] make an operation fail.
+// [Server.Meetings]. [Server.FailNext] makes operations fail: [Refuse], [LoseAnswer], [LoseRequest], [Delay].
 //
 // The fake is as strict as Zoom and in the same places as careless: a start in the past or in
 // another form than Zoom's silently becomes "now".
@@ -44,8 +44,8 @@ type Config struct {
 	Scopes []string
 	// Grant, if not nil, is what a consent gives, whatever was asked for.
 	Grant []string
-	// TokenTTL is how long access tokens live. If 0, 3599 seconds.
-	TokenTTL time.Duration
+	// TokenLifetime is how long access tokens live. If 0, 3599 seconds.
+	TokenLifetime time.Duration
 	// APIURL is told with each token as the account's region. If empty, the server's own.
 	APIURL string
 	// DailyLimit is how often a user's meetings may be made and changed a day. If 0, 100.
@@ -78,7 +78,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ClientID, "zoomtest-client")
 	setDefault(&c.ClientSecret, "zoomtest-secret")
 	setDefault(&c.WebhookSecret, "zoomtest-webhook")
-	setDefault(&c.TokenTTL, 3599*time.Second)
+	setDefault(&c.TokenLifetime, 3599*time.Second)
 	setDefault(&c.DailyLimit, 100)
 	setDefault(&c.MaxPage, 300)
 	if c.MeetingID == nil {
@@ -113,7 +113,7 @@ type Server struct {
 	auth     authState
 	meetings []*meeting
 	spent    map[string]int // user and UTC day: creates and updates
-	faults   map[Op][]fault
+	faults   []Fault
 	requests []Request
 }
 
@@ -125,7 +125,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg.withDefaults(), url: "http://" + listener.Addr().String(), done: make(chan struct{}),
-		auth: newAuthState(), spent: map[string]int{}, faults: map[Op][]fault{},
+		auth: newAuthState(), spent: map[string]int{},
 	}
 	s.stop, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}

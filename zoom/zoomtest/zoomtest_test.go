@@ -170,7 +170,7 @@ func TestRefreshTokensRotate(t *testing.T) {
 
 func TestTokensExpire(t *testing.T) {
 	t.Parallel()
-	s := zoomtest.NewServer(t, zoomtest.Config{TokenTTL: time.Nanosecond})
+	s := zoomtest.NewServer(t, zoomtest.Config{TokenLifetime: time.Nanosecond})
 	status, answer := call(t, s, connect(t, s), http.MethodGet, "/users/me", "")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.EqualValues(t, 124, answer["code"])
@@ -288,11 +288,11 @@ func TestFaultsAndRecords(t *testing.T) {
 	t.Parallel()
 	s := zoomtest.NewServer(t)
 	token := connect(t, s)
-	s.FailNext(zoomtest.OpMe, http.StatusTeapot, `{"code":7}`, "Retry-After", "3")
+	s.FailNext(zoomtest.Refuse(zoomtest.OpMe, http.StatusTeapot, `{"code":7}`, "Retry-After", "3"))
 	status, answer := call(t, s, token, http.MethodGet, "/users/me", "")
 	require.Equal(t, http.StatusTeapot, status)
 	require.EqualValues(t, 7, answer["code"])
-	s.DropResponse(zoomtest.OpCreate, 1)
+	s.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Endpoints().API+"/users/me/meetings", strings.NewReader(`{}`))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token["access_token"].(string))
@@ -307,6 +307,11 @@ func TestFaultsAndRecords(t *testing.T) {
 	}
 	require.Equal(t, "Bearer", s.Requests(zoomtest.OpMe)[0].Scheme)
 	require.Zero(t, s.Requests(zoomtest.OpCreate)[0].Status)
+	require.Equal(t, 1, s.Count(zoomtest.OpCreate))
+
+	s.FailNext(zoomtest.Refuse("", http.StatusTeapot, `{}`)) // whichever comes first
+	status, _ = call(t, s, token, http.MethodGet, "/users/me/meetings", "")
+	require.Equal(t, http.StatusTeapot, status)
 }
 
 func TestSendWebhook(t *testing.T) {

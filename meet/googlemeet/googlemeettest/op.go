@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong with one call. A Status answers in place of the call, which is then not
-// done; Drop does it and loses the answer.
+// Fault is something that goes wrong with one call. Refuse, LoseAnswer, LoseRequest and Delay make the usual ones.
 type Fault struct {
 	// Op is the call that it is for, as in Request. If empty, the next call of the Calendar API.
 	Op string
-	// Status is answered with an error body of Google's that gives Reason.
+	// Status is answered with an error body of Google's that gives Reason, and the call is not done. If 0, it is.
 	Status int
 	Reason string
 	// Message stands in the error body beside Reason.
@@ -24,31 +23,34 @@ type Fault struct {
 	RetryAfter time.Duration
 	// Body is sent as it is, as HTML, in place of Google's error body: a proxy in between.
 	Body string
-	// Drop does the call, then closes the connection without an answer.
-	Drop bool
+	// LoseAnswer does the call, and then cuts the connection.
+	LoseAnswer bool
+	// LoseRequest cuts the connection before anything is done.
+	LoseRequest bool
 	// Delay is waited for first.
 	Delay time.Duration
 }
 
-// Inject makes coming calls go wrong, each fault once, in order.
-func (s *Server) Inject(faults ...Fault) {
+// Refuse answers with a status and an error body of Google's that gives reason.
+func Refuse(op string, status int, reason string) Fault {
+	return Fault{Op: op, Status: status, Reason: reason}
+}
+
+// LoseAnswer does the call, and the client does not hear of it.
+func LoseAnswer(op string) Fault { return Fault{Op: op, LoseAnswer: true} }
+
+// LoseRequest cuts the connection before the call is done.
+func LoseRequest(op string) Fault { return Fault{Op: op, LoseRequest: true} }
+
+// Delay does the call later.
+func Delay(op string, d time.Duration) Fault { return Fault{Op: op, Delay: d} }
+
+// FailNext makes coming calls go wrong, each fault once, those for the same op in order.
+func (s *Server) FailNext(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, faults...)
 }
-
-// FailNext makes the next calls of the Calendar API fail with status, one for each reason; at least one.
-func (s *Server) FailNext(status int, reasons ...string) {
-	if len(reasons) == 0 {
-		reasons = []string{""}
-	}
-	for _, reason := range reasons {
-		s.Inject(Fault{Status: status, Reason: reason})
-	}
-}
-
-// DropNext does the next call of op and loses its answer.
-func (s *Server) DropNext(op string) { s.Inject(Fault{Op: op, Drop: true}) }
 
 func (s *Server) fault(op string) (Fault, bool) {
 	s.mu.Lock()
@@ -93,14 +95,15 @@ func (s *Server) op(name string, handle func(*incoming) reply) http.HandlerFunc 
 			out = apiError(http.StatusRequestEntityTooLarge, "uploadTooLarge", "Request is too large.")
 		case fault.Status != 0:
 			out = fault.reply()
-		default:
+		case !fault.LoseRequest:
 			out = handle(in)
 		}
-		if fault.Drop {
+		lost := fault.LoseRequest || fault.LoseAnswer
+		if lost {
 			out.status = 0
 		}
 		s.record(name, in, out.status)
-		if fault.Drop {
+		if lost {
 			panic(http.ErrAbortHandler) // net/http closes the connection, and says nothing
 		}
 		out.send(w)

@@ -12,7 +12,7 @@
 //
 // [Server.Authorize] does what a doctor does who clicks Allow; in a browser the page is there to be
 // clicked. Everything that was asked can be read ([Server.Events], [Server.Requests]), and everything
-// can be made to go wrong ([Server.FailNext], [Server.Inject], [Server.DelayRooms], [Server.FailRooms]).
+// can be made to go wrong ([Server.FailNext], [Server.DelayRooms], [Server.FailRooms]).
 //
 // It answers with Google's status codes and error bodies, and is stricter in one thing: a
 // consent without PKCE (S256) is refused. Nothing leaves the machine.
@@ -96,10 +96,10 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// NewServer returns a Server with the zero Config that is closed at the end of the test.
-func NewServer(tb TB) *Server {
+// NewServer returns a Server that is closed at the end of the test.
+func NewServer(tb TB, cfg ...Config) *Server {
 	tb.Helper()
-	s, err := Start(Config{})
+	s, err := Start(append(cfg, Config{})[0])
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}
@@ -126,7 +126,7 @@ func (s *Server) ClientSecret() store.Secret { return store.NewSecret(s.cfg.Clie
 // Endpoints are the addresses for googlemeet.Config.
 func (s *Server) Endpoints() googlemeet.Endpoints {
 	return googlemeet.Endpoints{
-		Auth: s.url + "/o/oauth2/v2/auth", Token: s.url + "/token", Revoke: s.url + "/revoke",
+		Authorize: s.url + "/o/oauth2/v2/auth", Token: s.url + "/token", Revoke: s.url + "/revoke",
 		Calendar: s.url + "/calendar/v3", Join: s.url,
 	}
 }

@@ -48,7 +48,7 @@ func (c *caller) consentURL(change func(url.Values)) string {
 	if change != nil {
 		change(q)
 	}
-	return c.fake.Endpoints().Auth + "?" + q.Encode()
+	return c.fake.Endpoints().Authorize + "?" + q.Encode()
 }
 
 // post sends a form to the token endpoint or to that of revocation.
@@ -357,9 +357,7 @@ func TestCalendar(t *testing.T) {
 
 func TestAccessTokens(t *testing.T) {
 	t.Parallel()
-	fake, err := googlemeettest.Start(googlemeettest.Config{TokenLifetime: time.Nanosecond})
-	require.NoError(t, err)
-	t.Cleanup(fake.Close)
+	fake := googlemeettest.NewServer(t, googlemeettest.Config{TokenLifetime: time.Nanosecond})
 	c := newCaller(t, fake).signIn()
 	status, doc := c.call("GET", "/calendars/primary/events/abcde", nil)
 	require.Equal(t, 401, status, "it has expired")
@@ -373,8 +371,8 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	c := newCaller(t, googlemeettest.NewServer(t)).signIn()
 	const event = "/calendars/primary/events/abcde"
-	c.fake.FailNext(503, "backendError")
-	c.fake.Inject(
+	c.fake.FailNext(googlemeettest.Refuse("", 503, "backendError"))
+	c.fake.FailNext(
 		googlemeettest.Fault{Op: "delete", Status: 403, Reason: "quotaExceeded", Message: "Calendar usage limits exceeded."},
 		googlemeettest.Fault{Op: "get", Status: 429, Reason: "rateLimitExceeded", RetryAfter: 1500 * time.Millisecond},
 	)
@@ -389,14 +387,17 @@ func TestFaults(t *testing.T) {
 	require.Equal(t, 403, status)
 	require.Equal(t, "usageLimits", doc["error"].(map[string]any)["errors"].([]any)[0].(map[string]any)["domain"])
 
-	c.fake.DropNext("insert")
+	c.fake.FailNext(googlemeettest.LoseRequest("insert"), googlemeettest.LoseAnswer("insert"))
 	body := `{"id":"abcde","start":{"date":"2031-03-01"},"end":{"date":"2031-03-02"}}`
-	req, err := http.NewRequestWithContext(t.Context(), "POST", c.fake.Endpoints().Calendar+"/calendars/primary/events", strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+c.access)
-	_, err = c.http.Do(req) //nolint:bodyclose // there is none
-	require.Error(t, err)
-	require.Len(t, c.fake.Events(), 1, "it was done all the same")
+	for made, message := range []string{"nothing was done", "it was done all the same"} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", c.fake.Endpoints().Calendar+"/calendars/primary/events", strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+c.access)
+		_, err = c.http.Do(req) //nolint:bodyclose // there is none
+		require.Error(t, err)
+		require.Len(t, c.fake.Events(), made, message)
+	}
+	require.Equal(t, 2, c.fake.Count("insert"))
 	requests := c.fake.Requests()
 	require.Zero(t, requests[len(requests)-1].Status)
 	require.ErrorIs(t, c.fake.Edit("other", nil), googlemeettest.ErrNoEvent)
@@ -426,7 +427,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	fake, err := googlemeettest.Start(googlemeettest.Config{})
 	require.NoError(t, err)
 	c := newCaller(t, fake)
-	fake.Inject(googlemeettest.Fault{Op: "revoke", Delay: time.Hour})
+	fake.FailNext(googlemeettest.Delay("revoke", time.Hour))
 	failed := make(chan error, 1)
 	go func() {
 		_, err := c.http.PostForm(fake.Endpoints().Revoke, url.Values{}) //nolint:bodyclose // there is none
