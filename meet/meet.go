@@ -44,6 +44,7 @@ import (
 //   - Create makes a meeting. The same Key gives the same meeting, also after a
 //     lost reply or in another process; after Cancel it gives a new one. A Key
 //     whose meeting was moved since is ErrConflict or that meeting: use Update to move.
+//     A Key that has a meeting gets it also when its Start has passed; a new one is ErrInvalid then.
 //   - Get reads a meeting. One that does not exist is ErrNotFound; a cancelled one
 //     is ErrNotFound or has StatusCancelled.
 //   - Update moves or renames a meeting; its ID and join link stay. req is the

@@ -31,9 +31,10 @@
 // Zoom knows no idempotency keys. Create writes a hash of the request's Key into the agenda and
 // looks for it in the doctor's meetings before it makes one and afterwards, so that a lost
 // answer or a second process leaves one meeting. Create deletes no meeting but the one that it has just
-// made and given to nobody: it does so if there is an older one. So no link that was handed out goes dead. The
+// made and given to nobody itself: it does so if there is an older one. The
 // price is a spare meeting where two processes meet within one second or Zoom's list lags
-// behind; the next Create with that Key returns the oldest. A doctor who rewrites the agenda in Zoom takes the mark away.
+// behind; the next Create with that Key returns the oldest. A link goes dead only if a third process found
+// the newer meeting in the moment before it was withdrawn. A doctor who rewrites the agenda in Zoom takes the mark away.
 //
 // # Errors
 //
