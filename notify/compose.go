@@ -86,6 +86,9 @@ type RetryPolicy struct {
 // ErrRateLimited and ErrUnavailable, while ctx lives, waiting as long as the
 // provider asked for. It never repeats after ErrAmbiguous or any other error.
 // The error is that of the last attempt.
+//
+// Package whatsapp repeats by itself: set its Config.Attempts to 1 inside Retry,
+// or the attempts of both multiply. Package smtp makes one attempt.
 func Retry(n Notifier, policy RetryPolicy) Notifier {
 	if policy.Attempts <= 0 {
 		policy.Attempts = 3

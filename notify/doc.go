@@ -6,7 +6,7 @@
 // such as notify/template, makes the words in the recipient's language and zone.
 //
 //	mail, err := smtp.New(smtp.Config{Addr: "smtp.example.org:587", From: "Clinic <care@clinic.example>", …})
-//	chat, err := whatsapp.New(whatsapp.Config{…})
+//	chat, err := whatsapp.New(whatsapp.Config{Attempts: 1, …}) // Retry repeats
 //	tell := notify.Fallback(notify.Retry(chat, notify.RetryPolicy{}), notify.Retry(mail, notify.RetryPolicy{}))
 //
 //	receipt, err := tell.Notify(ctx, notify.Message{
@@ -24,14 +24,24 @@
 // mend the message ([ErrInvalid]), alert a person ([ErrUnauthorized],
 // [ErrForbidden]), wait ([ErrRateLimited], [ErrUnavailable]), take another
 // channel ([ErrRecipient]). [ErrAmbiguous] is its own answer: the message may
-// have gone out. Repeat it with the same Key if twice is better than never,
-// which holds for a reminder and not for a one-time password. [Fallback] and
-// [Retry] act on these errors for you and never repeat what is ambiguous.
+// have gone out. [Fallback] and [Retry] act on these errors for you and never
+// repeat what is ambiguous.
+//
+// A Key does not make sending idempotent: the same Key sent twice is sent twice,
+// since neither SMTP nor the WhatsApp API has idempotency keys. Two e-mails then
+// have the same Message-ID, by which some mailboxes show one of them, and many
+// both; two WhatsApp messages have the same reference and both arrive. So keep in
+// your own database which Keys were accepted, and send those no more. After
+// ErrAmbiguous choose: send again if twice is better than never, as for a
+// reminder; leave it if not, as for a one-time password; or, on WhatsApp, wait
+// for a status with the Key's reference, which proves that it went out, though
+// its absence proves nothing.
 //
 // # Security
 //
 // Errors and log values hold no address, phone number, name or word of a
-// message. Addresses, names, subjects and file names are checked for control
+// message, and a [Message] and its parts print without them; as JSON they are
+// whole, for a queue. Addresses, names, subjects and file names are checked for control
 // characters before they come near a protocol: see [Message.Validate].
 //
 // # Testing

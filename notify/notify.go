@@ -144,7 +144,8 @@ var (
 	ErrRateLimited = fault.ErrRateLimited
 	// ErrUnavailable means that it was not sent because the provider failed; repeat later.
 	ErrUnavailable = fault.ErrUnavailable
-	// ErrAmbiguous means that it may have been sent: the answer was lost.
+	// ErrAmbiguous means that it may have been sent: the answer was lost. To send it
+	// again, with the same Key too, may be to send it twice.
 	ErrAmbiguous = fault.ErrAmbiguous
 	// ErrRecipient means that this recipient cannot be reached over this channel; try another one.
 	ErrRecipient = fault.ErrRecipient

@@ -24,8 +24,8 @@
 // connection takes one more, which proves that the server knows BDAT.
 //
 // The Message-ID comes from the message's Key, the recipient and the sender's
-// domain, so that what is sent again after notify.ErrAmbiguous is recognised as
-// the same mail by the mailboxes that look for it.
+// domain. What is sent again, after notify.ErrAmbiguous for instance, is a second
+// mail with the same Message-ID: some mailboxes then show one of the two, others both.
 //
 // # Errors
 //
