@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,7 +98,7 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	h.closers = append(h.closers, zoom.Close)
 	h.meetings["google"], h.meetings["zoom"] = google, zoom
 
-	key := store.NewSecret(rand.Text() + rand.Text()) // in production from the configuration, the same for all servers
+	key := store.NewKey() // in production from the configuration, the same for all servers
 	for name, provider := range map[string]store.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {
 		h.connects[name], err = connect.New(connect.Config{
 			Provider: provider, Tokens: tokens, Keys: []store.Secret{key}, Subject: h.sessions.doctor,

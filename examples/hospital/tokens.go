@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,17 +50,13 @@ func sealingKey(path string) (store.Secret, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return store.NewSecret(string(text)), err
 	}
-	random := make([]byte, 32)
-	if _, err := rand.Read(random); err != nil {
-		return store.Secret{}, err
-	}
-	encoded := base64.StdEncoding.EncodeToString(random)
+	key := store.NewKey()
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return store.Secret{}, err
 	}
-	_, err = file.WriteString(encoded)
-	return store.NewSecret(encoded), errors.Join(err, file.Sync(), file.Close())
+	_, err = file.WriteString(key.Reveal())
+	return key, errors.Join(err, file.Sync(), file.Close())
 }
 
 // remember tells the local Google and Zoom of the tokens that they issued before a restart. The

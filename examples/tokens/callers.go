@@ -16,7 +16,7 @@ import (
 // consent is a doctor who clicks through connect's handlers.
 func consent(ctx context.Context, fake *zoomtest.Server, provider store.Provider, tokens store.TokenStore, key store.Key) error {
 	doctors, err := connect.New(connect.Config{
-		Provider: provider, Tokens: tokens, Keys: []store.Secret{newKey()}, ReturnURL: "http://127.0.0.1:3001/done",
+		Provider: provider, Tokens: tokens, Keys: []store.Secret{store.NewKey()}, ReturnURL: "http://127.0.0.1:3001/done",
 		Subject: func(*http.Request) (string, error) { return key.Subject, nil }, AllowInsecureLocalhost: true,
 	})
 	if err != nil {

@@ -4,9 +4,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -50,7 +48,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	table, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
-	oldKey, newKey := newKey(), newKey()
+	oldKey, newKey := store.NewKey(), store.NewKey()
 	before, err1 := seal(table, oldKey)
 	during, err2 := seal(table, newKey, oldKey)
 	after, err3 := seal(table, newKey)
@@ -87,12 +85,6 @@ func run(ctx context.Context, out io.Writer) error {
 	_, gone := table.Get(ctx, key)
 	fmt.Fprintf(out, "disconnected: revoked at Zoom %t, %v; in the database: %v\n", revoked, err, gone)
 	return nil
-}
-
-func newKey() store.Secret {
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails
-	return store.NewSecret(base64.StdEncoding.EncodeToString(random))
 }
 
 func seal(st store.TokenStore, keys ...store.Secret) (store.TokenStore, error) {

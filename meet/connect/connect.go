@@ -60,7 +60,7 @@ type Config struct {
 	// from the query. An error, or "", means that nobody is. Required.
 	Subject func(*http.Request) (string, error)
 	// Keys seal the flow's cookie: each of 32 random bytes or more. The first one seals, all of them
-	// open, so that a new one can be put in front while flows are under way. Required.
+	// open, so that a new one can be put in front while flows are under way. store.NewKey makes one. Required.
 	Keys []store.Secret
 	// ReturnURL is the host's page where flows end: an https address (http on loopback). Required.
 	ReturnURL string
