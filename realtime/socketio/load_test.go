@@ -212,17 +212,22 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 		clients = append(clients, client)
 	}
 	ctx := within(t)
-	broken := make(chan error, 1)
-	go func() {
-		for {
+	require.NoError(t, c.hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "e", Data: "x"}))
+	_, err := clients[0].Next(ctx)
+	require.NoError(t, err)
+	broken, flowing := make(chan error, 1), make(chan struct{})
+	go func() { // faster than clients read: some of them end as slow, which is as it should be
+		for n := 0; ; n++ {
+			if n == 100 {
+				close(flowing)
+			}
 			if err := c.hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "e", Data: "x"}); err != nil {
 				broken <- err
 				return
 			}
 		}
 	}()
-	_, err := clients[0].Next(ctx)
-	require.NoError(t, err)
+	<-flowing
 	require.NoError(t, c.hub.Shutdown(ctx))
 	require.ErrorIs(t, <-broken, realtime.ErrClosed)
 	for _, client := range clients {
