@@ -20,6 +20,11 @@ const maxPackets = 256
 // maxBatch is how many bytes of packets one poll carries before the rest waits for the next.
 const maxBatch = 1 << 20
 
+// pausedPoll is how long a poll waits at most while the client is to upgrade. The client may
+// not know yet, or never hear of it through a proxy that swallows frames: without a
+// wait it would poll as fast as it can.
+const pausedPoll = 100 * time.Millisecond
+
 func (s *session) openPolling(w http.ResponseWriter) {
 	ok := s.conn.Do(func() {
 		if err := s.answer(w, s.server.openPacket(s.sid, webSocketTransport)); err != nil {
@@ -71,13 +76,16 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 		return s.batch(first), true
 	default:
 	}
+	var soon <-chan time.Time // nil, which blocks
 	if phase == pausing {
-		return noopPacket, true
+		soon = time.After(pausedPoll)
 	}
 	select {
 	case first := <-s.conn.Queue():
 		return s.batch(first), true
 	case <-s.wake:
+		return noopPacket, true
+	case <-soon:
 		return noopPacket, true
 	case <-life.Done():
 		return closePacket, true

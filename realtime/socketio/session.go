@@ -54,7 +54,7 @@ type phase int
 const (
 	polling phase = iota
 	probing       // a WebSocket asks; polls go on
-	pausing       // the client was told to upgrade as soon as its poll is answered: polls do not wait
+	pausing       // the client was told to upgrade as soon as its poll is answered: polls do not wait long
 	onWebSocket
 )
 

@@ -231,7 +231,7 @@ func TestUpgrade(t *testing.T) {
 		s.send("2probe")
 		require.Equal(t, "3probe", s.text())
 		require.Equal(t, "6", (<-poll).body)
-		require.Equal(t, "6", p.get(t).body, "until the upgrade no poll waits")
+		require.Equal(t, "6", p.get(t).body, "until the upgrade no poll waits long")
 		require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body, "and POSTs are still handled")
 		s.send("5")
 		require.Equal(t, `430[{"ok":true}]`, s.text(), "what waited goes over the WebSocket")
@@ -264,6 +264,22 @@ func TestUpgrade(t *testing.T) {
 		require.Eventually(t, func() bool { return p.get(t).body == `430[{"ok":true}]` }, 5*time.Second, time.Millisecond)
 		c.broadcast(t, "clinic-7", "new-appointment", 1)
 		require.Equal(t, `42["new-appointment",1]`, p.get(t).body)
+	})
+
+	t.Run("no poll is answered at once for nothing", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		p := c.connectPolling(t)
+		s := c.dialSocket(t, "&sid="+p.sid, nil)
+		s.send("2probe")
+		require.Equal(t, "3probe", s.text()) // let a proxy swallow it: the client goes on polling
+		start := time.Now()
+		for range 5 {
+			require.Equal(t, "6", p.get(t).body)
+		}
+		require.Greater(t, time.Since(start), 300*time.Millisecond)
+		require.Equal(t, "ok", p.post(t, `427["x"]`).body)
+		require.Equal(t, `437[{"ok":false,"error":"unknown event"}]`, p.get(t).body, "what there is to say is said")
 	})
 
 	t.Run("one at a time", func(t *testing.T) {
