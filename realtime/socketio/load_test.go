@@ -288,6 +288,35 @@ func TestPanicOfTheHost(t *testing.T) {
 	}
 }
 
+// A host's Authenticate that panics when it is asked the second time leaves no
+// connection behind that counts for ever.
+func TestPanicDuringHandshake(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{"transport=polling", "transport=websocket"} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			asked := 0
+			hub, err := realtime.NewHub(realtime.Config{Authenticate: func(*http.Request) (string, error) {
+				if asked++; asked > 1 {
+					panic("bug")
+				}
+				return "ada", nil
+			}})
+			require.NoError(t, err)
+			sio, err := socketio.New(socketio.Config{Hub: hub})
+			require.NoError(t, err)
+			r := httptest.NewRequest("GET", "/socket.io/?EIO=4&"+query, nil)
+			r.Header = http.Header{
+				"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+				"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+			}
+			require.PanicsWithValue(t, "bug", func() { sio.ServeHTTP(httptest.NewRecorder(), r) })
+			require.Zero(t, hub.Stats().Connections)
+			require.NoError(t, hub.Shutdown(t.Context()))
+		})
+	}
+}
+
 // Nothing that a patient or a session could be known by is logged or sent to a stranger.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()

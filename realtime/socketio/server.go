@@ -118,7 +118,6 @@ func (s *Server) connect(r *http.Request, from caller) (*session, error) {
 		return nil, err
 	}
 	if err := s.confirm(r, from, conn); err != nil {
-		conn.Close(realtime.ErrForbidden)
 		return nil, err
 	}
 	session := &session{
@@ -141,13 +140,23 @@ func (s *Server) connect(r *http.Request, from caller) (*session, error) {
 }
 
 // confirm asks again who sent r, now that Hub.Disconnect finds conn: a person who
-// logged out after the first answer and before Connect was not found there.
+// logged out after the first answer and before Connect was not found there. Unless
+// the answer is the same, conn ends.
 func (s *Server) confirm(r *http.Request, from caller, conn *realtime.Conn) error {
+	same := false
+	defer func() {
+		if !same { // also if the host's function panics: nobody else knows conn yet
+			conn.Close(realtime.ErrForbidden)
+		}
+	}()
 	subject, err := s.subject(r, from)
-	if err == nil && subject != conn.Client().Subject {
-		err = realtime.ErrForbidden
+	if err != nil {
+		return err
 	}
-	return err
+	if same = subject == conn.Client().Subject; !same {
+		return realtime.ErrForbidden
+	}
+	return nil
 }
 
 func (s *Server) session(sid string) *session {
