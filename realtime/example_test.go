@@ -31,6 +31,10 @@ func (e events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.Close(nil)
+	if again, err := e.hub.Authenticate(r); err != nil || again != subject { // logged out meanwhile
+		http.Error(w, "forbidden", http.StatusForbidden)
+		return
+	}
 	if err := conn.Join(r.Context(), r.URL.Query().Get("room")); err != nil {
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return

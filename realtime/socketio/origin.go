@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/telemed-go/telemed/internal/fault"
 )
@@ -23,9 +24,15 @@ func checkOrigins(p *fault.Problems, allowed []string) map[string]bool {
 	for _, text := range allowed {
 		origin, ok := parseOrigin(text)
 		p.Check(ok, "AllowedOrigins", `holds what is not an origin such as "https://clinic.example" (a wildcard is spelled AllowAnyOrigin)`)
+		p.Check(isASCII(text), "AllowedOrigins", `holds a name that browsers send in ASCII, as "https://xn--…"`)
 		origins[origin.String()] = true
 	}
 	return origins
+}
+
+// isASCII is false for a name as people write it in other scripts. No Origin header is equal to it.
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 // parseOrigin accepts scheme://host[:port] alone and brings it to the form that browsers send.

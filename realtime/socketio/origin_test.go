@@ -149,7 +149,7 @@ func TestNew(t *testing.T) {
 
 	for _, origin := range []string{
 		"*", "https://*", "https://*.clinic.example", "clinic.example", "https://clinic.example/", "https://clinic.example/a",
-		"https://u:p@clinic.example", "https://clinic.example?x", "ftp://clinic.example", "null", "", "https://", "https://:443", "file:///x",
+		"https://u:p@clinic.example", "https://clinic.example?x", "ftp://clinic.example", "null", "", "https://", "https://:443", "file:///x", "https://आशा.example",
 	} {
 		_, err := socketio.New(socketio.Config{Hub: hub, AllowedOrigins: []string{origin}})
 		require.ErrorIs(t, err, fault.ErrInvalid, "%q", origin)
