@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -142,6 +143,93 @@ func TestBatches(t *testing.T) {
 		packets += strings.Count(body, "\x1e") + 1
 	}
 	require.Equal(t, 3, polls)
+}
+
+// Thousands of events while sessions fail to upgrade, and then do: none is lost, doubled or out of order.
+func TestUpgradeUnderLoad(t *testing.T) {
+	t.Parallel()
+	const clients, count, window = 4, 2000, 200
+	c := setup(t)
+	ctx := within(t)
+	var all sync.WaitGroup
+	for n := range clients {
+		u := &upgrader{poller: c.connectPolling(t), room: fmt.Sprintf("clinic-%d", 100+n), open: make(chan struct{}, window)}
+		require.Equal(t, "ok", u.post(t, fmt.Sprintf(`42["join-clinic",%d]`, 100+n)).body)
+		all.Go(func() {
+			for i := range count {
+				select {
+				case u.open <- struct{}{}: // never so far ahead that the client is too slow
+				case <-ctx.Done():
+					return
+				}
+				if err := c.hub.Broadcast(ctx, u.room, realtime.Event{Name: "n", Data: i}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		all.Go(func() {
+			for u.next < count/4 {
+				u.poll(t)
+			}
+			_ = u.probe(t).conn.Close() // the change fails
+			for u.next < count/2 {
+				u.poll(t)
+			}
+			s := u.probe(t)
+			s.send("5")
+			for u.next < count {
+				u.take(t, s.text())
+			}
+		})
+	}
+	all.Wait()
+}
+
+// upgrader is a session that receives its room's events, which are numbered.
+type upgrader struct {
+	poller
+	room string
+	next int
+	open chan struct{} // full while as many events are on their way as may be
+}
+
+func (u *upgrader) poll(t *testing.T) {
+	for packet := range strings.SplitSeq(u.get(t).body, "\x1e") {
+		u.take(t, packet)
+	}
+}
+
+func (u *upgrader) take(t *testing.T, packet string) {
+	if packet == "6" || strings.HasPrefix(packet, "43") {
+		return
+	}
+	if want := fmt.Sprintf(`42["n",%d]`, u.next); packet != want {
+		t.Errorf("got %q, want %q", packet, want)
+	}
+	u.next++
+	<-u.open
+}
+
+// probe polls until the server has answered on a WebSocket and the last poll is
+// over, as clients do.
+func (u *upgrader) probe(t *testing.T) socket {
+	s := u.dialSocket(t, "&sid="+u.sid, nil)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		s.send("2probe")
+		if got := s.text(); got != "3probe" {
+			t.Errorf("got %q to a probe", got)
+		}
+	}()
+	for {
+		u.poll(t)
+		select {
+		case <-answered:
+			return s
+		default:
+		}
+	}
 }
 
 func TestClientsComeAndGo(t *testing.T) {
