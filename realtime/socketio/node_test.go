@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,6 +112,50 @@ func TestNodeShutdown(t *testing.T) {
 			require.Contains(t, []any{"transport close", "transport error"}, node.step("gone")["reason"], "an error if the client is between two polls")
 			node.end()
 		})
+	}
+}
+
+// A deploy: the process ends, and a new one knows nothing of the old one's sessions.
+func TestNodeRestart(t *testing.T) {
+	t.Parallel()
+	for name, transports := range map[string]string{"websocket": "websocket", "polling": "polling", "default": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			address := listener.Addr().String()
+			first, stop := process(t, listener)
+			node := startNode(t, "restart", "http://"+address, transports)
+			require.Equal(t, ok, node.step("joined")["answer"])
+			require.Equal(t, 1, first.Stats().Rooms)
+			stop()
+
+			listener, err = net.Listen("tcp", address)
+			require.NoError(t, err)
+			second, stop := process(t, listener)
+			defer stop()
+			require.Equal(t, ok, node.step("joined")["answer"])
+			require.NoError(t, second.Broadcast(within(t), "clinic-7", realtime.Event{Name: "new-appointment", Data: "after"}))
+			require.Equal(t, `["after"]`, node.step("appointments")["data"])
+			node.end()
+		})
+	}
+}
+
+// process is a host's process, from its start to the end of stop.
+func process(t *testing.T, listener net.Listener) (hub *realtime.Hub, stop func()) {
+	t.Helper()
+	hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
+	require.NoError(t, err)
+	sio, err := socketio.New(socketio.Config{Hub: hub})
+	require.NoError(t, err)
+	server := &http.Server{Handler: sio, ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	return hub, func() {
+		require.NoError(t, hub.Shutdown(within(t)))
+		require.NoError(t, server.Shutdown(within(t)))
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
 	}
 }
 

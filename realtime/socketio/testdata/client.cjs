@@ -85,6 +85,20 @@ const scenarios = {
     report("binary", { reason });
   },
 
+  // The server goes and another one takes its place. What the page does is in its "connect" handler.
+  async restart() {
+    const socket = io(url, options);
+    const appointments = [];
+    socket.on("new-appointment", (appointment) => appointments.push(appointment));
+    socket.on("connect", async () => {
+      report("joined", { answer: await socket.emitWithAck("join-clinic", "7") });
+    });
+    await once(socket, "disconnect");
+    await once(socket, "new-appointment");
+    report("appointments", { data: appointments });
+    socket.disconnect();
+  },
+
   // A client that only listens, until the server goes.
   async shutdown() {
     const socket = io(url, { ...options, reconnection: false });
