@@ -27,7 +27,7 @@ const (
 
 // Options says how to connect. The zero value is a WebSocket with no extra headers.
 type Options struct {
-	// Header is sent with every request: a session's Cookie, an Origin.
+	// Header is sent with every request: a session's Cookie, an Origin. Dial copies it.
 	Header http.Header
 	// Transport is WebSocket if empty.
 	Transport Transport
@@ -86,6 +86,7 @@ func Dial(ctx context.Context, rawURL string, options Options) (*Client, error) 
 	if endpoint.Path == "" || endpoint.Path == "/" {
 		endpoint.Path = "/socket.io/"
 	}
+	options.Header = options.Header.Clone()
 	var w wire
 	switch options.Transport {
 	case "", WebSocket:

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,6 +127,31 @@ func TestClient(t *testing.T) {
 			require.Eventually(t, func() bool { return hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
 		})
 	}
+}
+
+// A test that reuses its header for the next client does not change what the first one sends.
+func TestHeaderIsCopied(t *testing.T) {
+	t.Parallel()
+	var users sync.Map
+	hub, err := realtime.NewHub(realtime.Config{Authenticate: func(r *http.Request) (string, error) {
+		users.Store(r.Header.Get("User"), true)
+		return "", nil
+	}})
+	require.NoError(t, err)
+	sio, err := socketio.New(socketio.Config{Hub: hub})
+	require.NoError(t, err)
+	server := httptest.NewServer(sio)
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { require.NoError(t, hub.Shutdown(context.Background())) })
+	header := http.Header{"User": {"ada"}}
+	client, err := realtimetest.Dial(within(t), server.URL, realtimetest.Options{Transport: realtimetest.Polling, Header: header})
+	require.NoError(t, err)
+	header.Set("User", "bob")
+	_, err = client.EmitAck(within(t), "x")
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	_, bob := users.Load("bob")
+	require.False(t, bob)
 }
 
 func TestClientHearsTheRestAfterTheEnd(t *testing.T) {

@@ -28,7 +28,8 @@ type Recorder struct {
 
 var _ realtime.Broadcaster = (*Recorder)(nil)
 
-// Broadcast records ev. It refuses what a Hub refuses, with the same errors.
+// Broadcast records ev. It refuses what a Hub refuses, with the same errors, save
+// an event that is too large: it knows no hub's Config.MaxEventSize.
 func (r *Recorder) Broadcast(ctx context.Context, room string, ev realtime.Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("realtimetest: Broadcast: %w", err)
