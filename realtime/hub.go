@@ -220,7 +220,7 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Co
 }
 
 // Disconnect ends every connection of subject and returns how many there were.
-// Call it after a person has logged out or lost a right, so that Authenticate and
+// Call it after a person has logged out or lost a right, or a login has expired, so that Authenticate and
 // Authorize know: a client that connects again is authenticated and authorised afresh. The empty subject is every anonymous client.
 func (h *Hub) Disconnect(subject string) int {
 	h.mu.Lock()

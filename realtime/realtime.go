@@ -34,8 +34,9 @@
 //
 // Without Config.Authorize nobody joins any room, and without
 // Config.Authenticate every client is anonymous: its Subject is empty. Rights
-// are asked for when a client joins; call [Hub.Disconnect] when a subject loses
-// them. Nothing that an event holds is logged, and an [Event] prints without its
+// are asked for when a client joins, and who the client is when it connects; an open
+// connection outlives both. Call [Hub.Disconnect] when a subject loses a right, logs
+// out, or its login expires. Nothing that an event holds is logged, and an [Event] prints without its
 // data.
 //
 // # Testing
