@@ -247,7 +247,7 @@ func TestUpgrade(t *testing.T) {
 
 	t.Run("goes on polling after a probe that fails", func(t *testing.T) {
 		t.Parallel()
-		c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.UpgradeTimeout = 50 * time.Millisecond })
+		c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.UpgradeTimeout = 500 * time.Millisecond })
 		p := c.connectPolling(t)
 		for _, script := range [][]string{{"5"}, {"2"}, {"2probe", "2probe"}, {"2probe"}, {}} { // the last two let the time pass
 			s := c.dialSocket(t, "&sid="+p.sid, nil)
