@@ -77,10 +77,7 @@ func (k *call) insert(ctx context.Context, event *calendar.Event) (*calendar.Eve
 	}
 	made, err := k.events.Insert(k.cfg.Calendar, event).ConferenceDataVersion(1).SendUpdates(notify(event.Attendees)).
 		Fields(fields).Context(rest.Repeatable(ctx)).Do()
-	if err != nil {
-		return nil, failed(k.op, err, true)
-	}
-	return made, nil
+	return k.outcome(made, event.Id, err, true)
 }
 
 func (k *call) get(ctx context.Context, id string, fields googleapi.Field) (*calendar.Event, error) {
@@ -88,10 +85,7 @@ func (k *call) get(ctx context.Context, id string, fields googleapi.Field) (*cal
 		return nil, failed(k.op, err, false)
 	}
 	event, err := k.events.Get(k.cfg.Calendar, id).Fields(fields).Context(ctx).Do()
-	if err != nil {
-		return nil, failed(k.op, err, false)
-	}
-	return event, nil
+	return k.outcome(event, id, err, false)
 }
 
 // patch changes old, if it is still as it was read. It may be repeated: the second
@@ -106,8 +100,16 @@ func (k *call) patch(ctx context.Context, old, change *calendar.Event, conferenc
 		request.Header().Set("If-Match", old.Etag)
 	}
 	event, err := request.Do()
+	return k.outcome(event, old.Id, err, true)
+}
+
+// outcome refuses what is well-formed, and yet not the event with the id: null, an empty object, another event.
+func (k *call) outcome(event *calendar.Event, id string, err error, write bool) (*calendar.Event, error) {
+	if err == nil && (event == nil || event.Id != id) {
+		err = errNotEvent
+	}
 	if err != nil {
-		return nil, failed(k.op, err, true)
+		return nil, failed(k.op, err, write)
 	}
 	return event, nil
 }

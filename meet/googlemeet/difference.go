@@ -47,6 +47,9 @@ func patchTime(old, t *calendar.EventDateTime) *calendar.EventDateTime {
 func attendees(old []*calendar.EventAttendee, want []meet.Attendee) (list []*calendar.EventAttendee, changed bool) {
 	guests := map[string]*calendar.EventAttendee{}
 	for _, attendee := range old {
+		if attendee == nil { // as JSON's null comes out
+			continue
+		}
 		if attendee.Self || attendee.Organizer || attendee.Resource {
 			list = append(list, attendee)
 			continue

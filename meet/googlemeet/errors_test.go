@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -177,6 +178,41 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 			require.ErrorIs(t, err, test.kind)
 		})
 	}
+}
+
+// What is JSON, and yet no event of ours: nothing is done with it, least of all a patch of whatever it names.
+func TestAnswersThatAreNotTheEvent(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{`null`, `{}`, `{"id":""}`, `{"id":"another"}`} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			var patches atomic.Int32
+			c := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPatch {
+					patches.Add(1)
+				}
+				_, _ = w.Write([]byte(answer))
+			})
+			_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+			require.EqualError(t, err, "googlemeet: Create: outcome unknown: answer is not an event")
+			require.ErrorIs(t, err, meet.ErrAmbiguous)
+			_, err = c.Get(t.Context(), doctor, "abcde")
+			require.EqualError(t, err, "googlemeet: Get: provider unavailable: answer is not an event")
+			_, err = c.Update(t.Context(), doctor, "abcde", request(t, "appt-1"))
+			require.ErrorIs(t, err, meet.ErrUnavailable)
+			require.Zero(t, patches.Load())
+		})
+	}
+}
+
+func TestListsWithHoles(t *testing.T) {
+	t.Parallel()
+	const answer = `{"id":"abcde","conferenceData":{"entryPoints":[null]},"attendees":[null]}`
+	c := hostile(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(answer)) })
+	_, err := c.Get(t.Context(), doctor, "abcde")
+	require.ErrorIs(t, err, meet.ErrUnavailable)
+	_, err = c.Update(t.Context(), doctor, "abcde", request(t, "appt-1"))
+	require.ErrorIs(t, err, meet.ErrUnavailable)
 }
 
 func TestAnEventWithoutTimes(t *testing.T) {

@@ -173,7 +173,7 @@ func (c *Client) room(event *calendar.Event) (string, roomState) {
 func videoLink(event *calendar.Event) string {
 	if event.ConferenceData != nil {
 		for _, entry := range event.ConferenceData.EntryPoints {
-			if entry.EntryPointType == "video" && entry.Uri != "" {
+			if entry != nil && entry.EntryPointType == "video" && entry.Uri != "" {
 				return entry.Uri
 			}
 		}
