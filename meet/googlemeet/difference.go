@@ -43,20 +43,20 @@ func patchTime(old, t *calendar.EventDateTime) *calendar.EventDateTime {
 
 // attendees returns the guests as req wants them, and whether they are others than before. A patch
 // replaces the whole list, so who stays is sent as he was read: without his answer he would
-// be asked again. The doctor and rooms are no guests, and stay.
+// be asked again. The doctor and rooms are no guests, and stay. Nobody is listed twice.
 func attendees(old []*calendar.EventAttendee, want []meet.Attendee) (list []*calendar.EventAttendee, changed bool) {
-	guests := map[string]*calendar.EventAttendee{}
+	guests, seen := map[string]*calendar.EventAttendee{}, map[string]bool{}
 	for _, attendee := range old {
 		if attendee == nil { // as JSON's null comes out
 			continue
 		}
 		if attendee.Self || attendee.Organizer || attendee.Resource {
 			list = append(list, attendee)
+			seen[strings.ToLower(attendee.Email)] = true
 			continue
 		}
 		guests[strings.ToLower(attendee.Email)] = attendee
 	}
-	seen := map[string]bool{}
 	for _, attendee := range want {
 		address := strings.ToLower(attendee.Email)
 		if seen[address] {

@@ -74,9 +74,7 @@ func (c *Client) newEvent(id string, req meet.Request) *calendar.Event {
 		ExtendedProperties:      &calendar.EventExtendedProperties{Private: map[string]string{markName: c.mark(req.Key)}},
 		ConferenceData:          newRoom(id), // the same for each attempt, so that they make one room
 	}
-	for _, attendee := range req.Attendees {
-		event.Attendees = append(event.Attendees, newAttendee(attendee))
-	}
+	event.Attendees, _ = attendees(nil, req.Attendees)
 	return event
 }
 

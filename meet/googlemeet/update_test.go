@@ -99,6 +99,19 @@ func TestUpdateOfGuests(t *testing.T) {
 	require.Empty(t, c.fake.Events()[0].Attendees)
 }
 
+// The host invites the doctor too, and somebody twice.
+func TestTheDoctorAmongTheGuests(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	req := request(t, "appt-1")
+	req.Attendees = []meet.Attendee{{Email: "Doctor@example.org"}, {Email: "asha@example.org"}, {Email: "Asha@example.org"}}
+	m := c.create(t, req)
+	require.Equal(t, []string{"Doctor@example.org", "asha@example.org"}, c.fake.Events()[0].Attendees)
+	_, err := c.Update(t.Context(), doctor, m.ID, req)
+	require.NoError(t, err)
+	require.Zero(t, c.fake.Count("patch"), "nothing changed, nobody is mailed")
+}
+
 func TestUpdateOfAnAllDayEvent(t *testing.T) {
 	t.Parallel()
 	c := open(t)

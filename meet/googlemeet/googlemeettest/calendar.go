@@ -184,7 +184,7 @@ func (a *access) complete(doc object) {
 		if attendee["responseStatus"] == nil {
 			attendee["responseStatus"] = "needsAction"
 		}
-		if attendee["email"] == a.account.email {
+		if email, _ := attendee["email"].(string); strings.EqualFold(email, a.account.email) {
 			attendee["self"], attendee["organizer"] = true, true
 		}
 	}
