@@ -138,4 +138,9 @@ func hasStatus(err error, statuses ...int) bool {
 	return false
 }
 
-func isGone(err error) bool { return hasStatus(err, http.StatusNotFound, http.StatusGone) }
+// isGone reports whether Google says that there is no such event. A 404 without a reason is somebody
+// else's, a proxy's for instance, and proves nothing.
+func isGone(err error) bool {
+	e, ok := err.(*Error)
+	return ok && e.Reason != "" && hasStatus(err, http.StatusNotFound, http.StatusGone)
+}

@@ -236,6 +236,14 @@ func TestCancel(t *testing.T) {
 		requests := c.fake.Requests()
 		require.Contains(t, requests[len(requests)-1].Query, "sendUpdates=all")
 	})
+	t.Run("a 404 that is not Google's proves nothing", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		m := c.create(t, request(t, "appt-1"))
+		c.fake.FailNext(googlemeettest.Fault{Op: "delete", Status: 404, Body: "<h1>proxy</h1>"})
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), meet.ErrNotFound)
+		require.Equal(t, "confirmed", c.fake.Events()[0].Status)
+	})
 	t.Run("not permitted", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
