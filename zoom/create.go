@@ -193,9 +193,11 @@ func (s *session) marked(ctx context.Context, mark string) ([]meeting, error) {
 	for range maxPages {
 		var page struct {
 			Meetings []meeting `json:"meetings"`
+			Size     int       `json:"page_size"`
 			Next     string    `json:"next_page_token"`
 		}
-		if err := s.read(ctx, rest.Request{Path: "/users/me/meetings", Query: query}, &page); err != nil {
+		whole := func() bool { return page.Meetings != nil || page.Size > 0 } // else it would look as if there were none
+		if err := s.ask(ctx, rest.Request{Path: "/users/me/meetings", Query: query}, &page, whole, false); err != nil {
 			return nil, err
 		}
 		for _, m := range page.Meetings {

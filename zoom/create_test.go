@@ -240,6 +240,41 @@ func TestListWithoutEnd(t *testing.T) {
 	require.Empty(t, c.fake.Requests(zoomtest.OpCreate))
 }
 
+// Zoom answers some errors with a good status. Such a list does not say that there is no meeting.
+func TestListThatIsNone(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		body string
+		want error
+	}{
+		"an error": {`{"code":200,"message":"Only available for paid account"}`, meet.ErrForbidden},
+		"nothing":  {`{}`, meet.ErrUnavailable},
+		"null":     {`null`, meet.ErrUnavailable},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, zoomtest.Config{})
+			m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+			require.NoError(t, err)
+			c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, http.StatusOK, test.body))
+			_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
+			require.ErrorIs(t, err, test.want)
+			require.Len(t, c.live(), 1, "a second meeting was made")
+			again, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+			require.NoError(t, err)
+			require.Equal(t, m.ID, again.ID)
+		})
+	}
+	t.Run("empty, without meetings", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, zoomtest.Config{})
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, http.StatusOK, `{"page_size":300,"total_records":0}`))
+		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.NoError(t, err)
+	})
+}
+
 // Two processes create at the same time: both list nothing, both POST, and both must end with the same meeting.
 func TestTwoProcessesAtOnce(t *testing.T) {
 	t.Parallel()

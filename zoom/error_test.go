@@ -54,6 +54,7 @@ func TestErrors(t *testing.T) {
 		"xml 502":            {502, `<Error>Asha</Error>`, []error{meet.ErrUnavailable}, 0},
 		"200 with an error":  {200, `{"code":200,"message":"Only available for paid account: Asha"}`, []error{meet.ErrForbidden}, 200},
 		"200 with nothing":   {200, `{}`, []error{meet.ErrUnavailable}, 0},
+		"200 without a link": {200, `{"id":82000000001,"topic":"Asha"}`, []error{meet.ErrUnavailable}, 0},
 		"200 with an array":  {200, `["Asha"]`, []error{meet.ErrUnavailable}, 0},
 		"200 empty":          {200, ``, []error{meet.ErrUnavailable}, 0},
 		"still unauthorized": {401, `{"code":124,"message":"Asha"}`, []error{meet.ErrUnauthorized}, 124},

@@ -32,10 +32,15 @@ func (c *Client) open(ctx context.Context, op, hostID string) (*session, error) 
 	return &session{Client: c, op: op, rest: c.api(token, c.source.Client(key, c.http))}, nil
 }
 
-// read makes a call that changes nothing.
-func (s *session) read(ctx context.Context, call rest.Request, out any) error {
-	if _, err := s.rest.Do(ctx, call, out); err != nil {
-		return newError(s.op, err, false)
+// ask makes a call and reads its answer into out. Zoom answers some errors with a good status: whole says,
+// once out is filled, whether that is what was asked for.
+func (s *session) ask(ctx context.Context, call rest.Request, out any, whole func() bool, write bool) error {
+	resp, err := s.rest.Do(ctx, call, out)
+	if err == nil && !whole() {
+		err = &rest.Error{Status: resp.Status, Header: resp.Header, Body: resp.Body, RequestID: resp.RequestID, Err: errIncomplete}
+	}
+	if err != nil {
+		return newError(s.op, err, write)
 	}
 	return nil
 }
@@ -48,17 +53,12 @@ func (s *session) write(ctx context.Context, call rest.Request, out any) error {
 	return nil
 }
 
-// meeting makes a call that is answered with a meeting. Zoom answers some errors with a good status.
+// meeting makes a call that is answered with a meeting.
 func (s *session) meeting(ctx context.Context, call rest.Request, write bool) (*meeting, error) {
 	var found meeting
-	resp, err := s.rest.Do(ctx, call, &found)
-	switch {
-	case err != nil:
-		return nil, newError(s.op, err, write)
-	case found.ID == 0:
-		return nil, newError(s.op, &rest.Error{
-			Status: resp.Status, Header: resp.Header, Body: resp.Body, RequestID: resp.RequestID, Err: errIncomplete,
-		}, write)
+	whole := func() bool { return found.ID != 0 && found.JoinURL != "" }
+	if err := s.ask(ctx, call, &found, whole, write); err != nil {
+		return nil, err
 	}
 	return &found, nil
 }

@@ -120,4 +120,4 @@ func (n *flexInt) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-var errIncomplete = errors.New("the answer is not a meeting")
+var errIncomplete = errors.New("the answer is not what was asked for")
