@@ -123,6 +123,9 @@ func sourceError(op string, err error) *Error {
 	return &Error{Op: op, err: err}
 }
 
+// tokenEnded is Zoom's code for an access token that does not work any more, or never did.
+const tokenEnded = 124
+
 // kinds returns what the answer means to a caller.
 func kinds(answer *rest.Error, said failure, write bool) []error {
 	switch {
@@ -132,7 +135,7 @@ func kinds(answer *rest.Error, said failure, write bool) []error {
 		return []error{answer.Kind(write)}
 	}
 	switch said.Code {
-	case 124:
+	case tokenEnded:
 		return []error{meet.ErrUnauthorized}
 	case 4700, 4711: // the token lacks a scope
 		return []error{meet.ErrMissingScope, meet.ErrReconnect}

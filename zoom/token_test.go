@@ -91,6 +91,17 @@ func TestLostRefreshIsAskedAgain(t *testing.T) {
 	require.Equal(t, 1, c.fake.Refreshes())
 }
 
+// Zoom reports an ended token with 401, and now and then with 400.
+func TestTokenThatEndedWith400IsRenewed(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, http.StatusBadRequest, `{"code":124,"message":"Access token is expired."}`))
+	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.NoError(t, err)
+	require.Equal(t, 1, c.fake.Refreshes())
+	require.Len(t, c.live(), 1)
+}
+
 // A refresh whose answers are lost says nothing about the call that wanted it: that was never made.
 func TestLostRefreshIsNotALostCall(t *testing.T) {
 	t.Parallel()

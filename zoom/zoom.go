@@ -172,13 +172,13 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// httpClient returns the host's client with retries and the recognition of daily limits under it.
+// httpClient returns the host's client with retries, and under them what knows Zoom's answers.
 func httpClient(host *http.Client) *http.Client {
 	var base http.RoundTripper
 	if host != nil {
 		base = host.Transport
 	}
-	return rest.HTTPClient(host, rest.Transport{Base: &dailyLimit{base: &rest.Transport{Base: base, Attempts: 1}}})
+	return rest.HTTPClient(host, rest.Transport{Base: &wire{base: &rest.Transport{Base: base, Attempts: 1}}})
 }
 
 // OAuth describes Zoom's authorization server and this app, for meet/connect.
