@@ -3,6 +3,7 @@ package meettest
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		"a key whose start has passed":         keyAfterStart,
 		"another key is another meeting":       otherKey,
 		"a key can be used again after cancel": keyAfterCancel,
+		"a key whose meeting was moved":        keyAfterUpdate,
 		"update keeps id and link":             update,
 		"cancel twice":                         cancelTwice,
 		"what does not exist":                  missing,
@@ -38,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		"a cancelled context":                  cancelledContext,
 		"a doctor who is not connected":        stranger,
 		"zones and odd times":                  zones,
+		"a host link is for the host alone":    hostLink,
 	}
 	for name, check := range checks {
 		t.Run(name, func(t *testing.T) {
@@ -84,6 +87,9 @@ func createAndGet(t *testing.T, h Harness) {
 	created := mustCreate(t, h, req)
 	if created.Status != meet.StatusScheduled || created.JoinURL == "" {
 		t.Errorf("status is %q and the join link empty: %v", created.Status, created.JoinURL == "")
+	}
+	if created.Provider == "" {
+		t.Error("the meeting does not name its provider")
 	}
 	if created.Topic != meet.DefaultTopic {
 		t.Errorf("topic is %q, want the neutral one", created.Topic)
@@ -164,6 +170,28 @@ func keyAfterCancel(t *testing.T, h Harness) {
 	if second.Status == meet.StatusCancelled || second.JoinURL == "" {
 		t.Error("Create after Cancel returns a meeting that does not take place")
 	}
+	if second.ID == first.ID || second.JoinURL == first.JoinURL {
+		t.Error("Create after Cancel returns the meeting that was cancelled")
+	}
+}
+
+// keyAfterUpdate repeats the Create of a meeting that was moved, as a job does that was interrupted.
+func keyAfterUpdate(t *testing.T, h Harness) {
+	req := request("appt-1")
+	created := mustCreate(t, h, req)
+	moved := req
+	moved.Start = moved.Start.Add(3 * time.Hour)
+	if _, err := h.Provider.Update(t.Context(), h.HostID, created.ID, moved); err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+	if found, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
+		wantError(t, "Create at the old time", err, meet.ErrConflict)
+	} else if found.ID != created.ID {
+		t.Error("a Create at the old time made another meeting: the patient gets two links")
+	}
+	if found := mustCreate(t, h, moved); found.ID != created.ID {
+		t.Error("a Create at the new time made another meeting: the patient gets two links")
+	}
 }
 
 func update(t *testing.T, h Harness) {
@@ -180,6 +208,9 @@ func update(t *testing.T, h Harness) {
 	got, err := h.Provider.Get(t.Context(), h.HostID, created.ID)
 	if err != nil {
 		t.Fatalf("Get: %v", err)
+	}
+	if got.JoinURL != created.JoinURL {
+		t.Error("after Update there is another join link than the patient has")
 	}
 	if !got.Start.Equal(moved.Start) || got.Duration != moved.Duration || got.Topic != moved.Topic {
 		t.Errorf("after Update: %v for %v, %q", got.Start, got.Duration, got.Topic)
@@ -253,22 +284,60 @@ func wantField(t *testing.T, op string, err error, field string) {
 }
 
 func cancelledContext(t *testing.T, h Harness) {
+	created := mustCreate(t, h, request("appt-1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := h.Provider.Create(ctx, h.HostID, request("appt-1"))
-	wantError(t, "Create", err, context.Canceled)
-	_, err = h.Provider.Get(ctx, h.HostID, unknownID)
-	wantError(t, "Get", err, context.Canceled)
+	for op, err := range everyMethod(ctx, h.Provider, h.HostID, created.ID) {
+		wantError(t, op, err, context.Canceled)
+	}
+	if got, err := h.Provider.Get(t.Context(), h.HostID, created.ID); err != nil || got.Status != meet.StatusScheduled {
+		t.Errorf("Cancel cancelled although its context had ended: %v, %v", got, err)
+	}
+}
+
+// everyMethod calls the methods of a provider, Cancel last, and yields their errors.
+func everyMethod(ctx context.Context, p meet.MeetingProvider, hostID, meetingID string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		_, err := p.Create(ctx, hostID, request("appt-2"))
+		if !yield("Create", err) {
+			return
+		}
+		_, err = p.Get(ctx, hostID, meetingID)
+		if !yield("Get", err) {
+			return
+		}
+		_, err = p.Update(ctx, hostID, meetingID, request("appt-1"))
+		if !yield("Update", err) {
+			return
+		}
+		yield("Cancel", p.Cancel(ctx, hostID, meetingID))
+	}
 }
 
 func stranger(t *testing.T, h Harness) {
 	if h.Stranger == "" {
 		t.Skip("this provider has no doctor who is not connected")
 	}
-	_, err := h.Provider.Create(t.Context(), h.Stranger, request("appt-1"))
-	wantError(t, "Create", err, meet.ErrNotConnected)
-	err = h.Provider.Cancel(t.Context(), h.Stranger, unknownID)
-	wantError(t, "Cancel", err, meet.ErrNotConnected)
+	for op, err := range everyMethod(t.Context(), h.Provider, h.Stranger, unknownID) {
+		wantError(t, op, err, meet.ErrNotConnected)
+	}
+}
+
+func hostLink(t *testing.T, h Harness) {
+	linker, ok := h.Provider.(meet.HostLinker)
+	if !ok {
+		t.Skip("this provider's hosts enter by the join link")
+	}
+	created := mustCreate(t, h, request("appt-1"))
+	link, err := linker.HostLink(t.Context(), h.HostID, created.ID)
+	if err != nil {
+		t.Fatalf("HostLink: %v", err)
+	}
+	if link.Reveal() == "" || link.Reveal() == created.JoinURL {
+		t.Error("the host link is empty, or that of the patients")
+	}
+	_, err = linker.HostLink(t.Context(), h.HostID, unknownID)
+	wantError(t, "HostLink", err, meet.ErrNotFound)
 }
 
 func zones(t *testing.T, h Harness) {
@@ -282,6 +351,8 @@ func zones(t *testing.T, h Harness) {
 		"fixed offset, known letters": base.In(time.FixedZone("IST", 5*3600+1800)),
 		"local":                       base.Local(),
 		"new york":                    base.In(newYork),
+		"new york in four months":     base.In(newYork).AddDate(0, 4, 0), // of the three, one has
+		"new york in eight months":    base.In(newYork).AddDate(0, 8, 0), // another offset than today
 		"fractions":                   base.Add(123456789),
 	}
 	for name, start := range starts {
