@@ -89,12 +89,12 @@ func (k *call) get(ctx context.Context, id string, fields googleapi.Field) (*cal
 }
 
 // patch changes old, if it is still as it was read. It may be repeated: the second
-// time finds another etag. A change of the room needs conferences.
-func (k *call) patch(ctx context.Context, old, change *calendar.Event, conferences int64, sendUpdates string) (*calendar.Event, error) {
+// time finds another etag. Google wants conferenceDataVersion in every change of an event that has a room.
+func (k *call) patch(ctx context.Context, old, change *calendar.Event, sendUpdates string) (*calendar.Event, error) {
 	if err := begun(ctx); err != nil {
 		return nil, failed(k.op, err, true)
 	}
-	request := k.events.Patch(k.cfg.Calendar, old.Id, change).ConferenceDataVersion(conferences).SendUpdates(sendUpdates).
+	request := k.events.Patch(k.cfg.Calendar, old.Id, change).ConferenceDataVersion(1).SendUpdates(sendUpdates).
 		Fields(fields).Context(rest.Repeatable(ctx))
 	if old.Etag != "" {
 		request.Header().Set("If-Match", old.Etag)

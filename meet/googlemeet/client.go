@@ -144,7 +144,7 @@ func (k *call) update(ctx context.Context, id string, req meet.Request) (*calend
 		if change == nil {
 			return old, nil
 		}
-		event, err := k.patch(ctx, old, change, 0, sendUpdates)
+		event, err := k.patch(ctx, old, change, sendUpdates)
 		if !hasStatus(err, http.StatusPreconditionFailed) || try == updateTries {
 			return event, err
 		}
@@ -236,7 +236,7 @@ func (k *call) waitUntil(ctx context.Context) time.Time {
 // process asks too, it is read instead.
 func (k *call) askAgain(ctx context.Context, event *calendar.Event) (*calendar.Event, error) {
 	change := &calendar.Event{ConferenceData: newRoom(rand.Text())}
-	fresh, err := k.patch(ctx, event, change, 1, notifyNone)
+	fresh, err := k.patch(ctx, event, change, notifyNone)
 	if hasStatus(err, http.StatusPreconditionFailed) {
 		return k.get(ctx, event.Id, fields)
 	}

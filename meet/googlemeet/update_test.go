@@ -58,6 +58,7 @@ func TestUpdateSendsWhatChanged(t *testing.T) {
 	require.Len(t, bodies, 1)
 	require.Len(t, bodies[0], 2, "start and end, always together: %v", bodies[0])
 	require.Contains(t, queries[0], "sendUpdates=none")
+	require.Contains(t, queries[0], "conferenceDataVersion=1", "Google's word: for all event modification requests")
 	require.Equal(t, "bring the ECG", document(t, c.fake, m.ID)["description"], "what the doctor wrote stays")
 
 	again, err := c.Update(t.Context(), doctor, m.ID, req)
