@@ -170,7 +170,10 @@ func TestUpdate(t *testing.T) {
 		"moved but not read": {func(s *zoomtest.Server) {
 			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpGet)}, 20)...)
 		}, meet.ErrAmbiguous, true},
-		"refused":                  {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, `{"code":3000}`)) }, meet.ErrInvalid, false},
+		"refused": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, `{"code":3000}`)) }, meet.ErrInvalid, false},
+		"a page of a proxy": {func(s *zoomtest.Server) {
+			s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 200, "<html>"))
+		}, meet.ErrAmbiguous, false},
 		"silently not carried out": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 204, "")) }, zoom.ErrMismatch, false},
 	}
 	for name, test := range tests {
@@ -211,6 +214,20 @@ func TestCancel(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{})
 		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, 404, "<html>proxy</html>"))
 		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "82000000001"), meet.ErrNotFound)
+	})
+	t.Run("a good status that is not Zoom's 204 proves nothing", func(t *testing.T) {
+		t.Parallel()
+		for body, want := range map[string]error{
+			"<html>log in to the network</html>":                       meet.ErrAmbiguous,
+			`{"code":200,"message":"Only available for paid account"}`: meet.ErrForbidden,
+		} {
+			c := newClinic(t, zoomtest.Config{})
+			m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+			require.NoError(t, err)
+			c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, http.StatusOK, body))
+			require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), want)
+			require.Len(t, c.live(), 1)
+		}
 	})
 	t.Run("going on", func(t *testing.T) {
 		t.Parallel()

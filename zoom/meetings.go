@@ -36,19 +36,23 @@ func (c *Client) open(ctx context.Context, op, hostID string) (*session, error) 
 // once out is filled, whether that is what was asked for.
 func (s *session) ask(ctx context.Context, call rest.Request, out any, whole func() bool, write bool) error {
 	resp, err := s.rest.Do(ctx, call, out)
-	if err == nil && !whole() {
-		err = &rest.Error{Status: resp.Status, Header: resp.Header, Body: resp.Body, RequestID: resp.RequestID, Err: errIncomplete}
-	}
-	if err != nil {
-		return newError(s.op, err, write)
-	}
-	return nil
+	return s.outcome(resp, err, err == nil && whole(), write)
 }
 
-// write makes a call that changes something.
-func (s *session) write(ctx context.Context, call rest.Request, out any) error {
-	if _, err := s.rest.Do(ctx, call, out); err != nil {
-		return newError(s.op, err, true)
+// write makes a call that changes something, and that Zoom answers without a word.
+func (s *session) write(ctx context.Context, call rest.Request) error {
+	resp, err := s.rest.Do(ctx, call, nil)
+	return s.outcome(resp, err, err == nil && len(resp.Body) == 0, true)
+}
+
+func (s *session) outcome(resp *rest.Response, err error, whole, write bool) error {
+	switch {
+	case err != nil:
+		return newError(s.op, err, write)
+	case !whole:
+		return newError(s.op, &rest.Error{
+			Status: resp.Status, Header: resp.Header, Body: resp.Body, RequestID: resp.RequestID, Err: errIncomplete,
+		}, write)
 	}
 	return nil
 }
@@ -71,7 +75,7 @@ func (s *session) get(ctx context.Context, id string) (*meeting, error) {
 var silent = url.Values{"schedule_for_reminder": {"false"}, "cancel_meeting_reminder": {"false"}}
 
 func (s *session) delete(ctx context.Context, id string) error {
-	err := s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id), Query: silent}, nil)
+	err := s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id), Query: silent})
 	if failed, ok := errors.AsType[*Error](err); ok && failed.Code == 3001 {
 		return nil // gone already
 	}
@@ -112,7 +116,7 @@ func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.
 	}
 	req = req.Normal()
 	patch := rest.Request{Method: http.MethodPatch, Path: rest.Path("meetings", meetingID), JSON: newSchedule(req, time.Now())}
-	changed := s.write(rest.Repeatable(ctx), patch, nil) // the whole new state: twice is once
+	changed := s.write(rest.Repeatable(ctx), patch) // the whole new state: twice is once
 	if changed != nil && !errors.Is(changed, meet.ErrAmbiguous) {
 		return nil, changed
 	}
