@@ -206,16 +206,25 @@ func TestFakeFitsZoomsDocument(t *testing.T) {
 	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
 	api := c.Tokens().Client(c.key, nil)
-	for _, path := range []string{"/v2/meetings/" + m.ID, "/v2/users/me/meetings"} {
-		resp, err := api.Get(c.fake.URL() + path)
+	fits := func(resp *http.Response, err error, status string) {
+		t.Helper()
 		require.NoError(t, err)
 		raw, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
-		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.Equal(t, status, strconv.Itoa(resp.StatusCode))
 		var body any
 		require.NoError(t, json.Unmarshal(raw, &body))
-		want := doc.operation(t, http.MethodGet, path).Responses["200"].Content["application/json"].Schema
+		method, path := resp.Request.Method, resp.Request.URL.Path
+		want := doc.operation(t, method, path).Responses[status].Content["application/json"].Schema
+		require.NotNil(t, want, path)
 		require.Empty(t, want.check(path, body))
+	}
+	const meetings = "/v2/users/me/meetings"
+	resp, err := api.Post(c.fake.URL()+meetings, "application/json", strings.NewReader(`{"topic":"Visit","password":"abc"}`))
+	fits(resp, err, "201")
+	for _, path := range []string{"/v2/meetings/" + m.ID, meetings} {
+		resp, err := api.Get(c.fake.URL() + path)
+		fits(resp, err, "200")
 	}
 }
