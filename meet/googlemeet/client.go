@@ -54,9 +54,9 @@ func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, e
 		switch {
 		case hasStatus(err, http.StatusGone):
 			continue
-		case hasStatus(err, http.StatusNotFound) && tooLate != nil:
+		case isGone(err) && tooLate != nil:
 			return nil, tooLate
-		case hasStatus(err, http.StatusNotFound): // taken, yet not to be seen: another process is at it
+		case hasStatus(err, http.StatusNotFound) && tooLate == nil: // taken, yet not to be seen: another process is at it
 			return nil, &Error{Op: k.op, Status: http.StatusConflict, Reason: "duplicate", kind: meet.ErrAmbiguous}
 		case err != nil:
 			return nil, err

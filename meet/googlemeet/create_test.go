@@ -166,6 +166,9 @@ func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 	_, err := c.Create(t.Context(), doctor, req)
 	require.Equal(t, googlemeet.ReasonMoved, failure(t, err).Reason)
 	req.Key = "unknown"
+	c.fake.FailNext(googlemeettest.Fault{Op: "get", Status: 404, Body: "<h1>proxy</h1>"})
+	_, err = c.Create(t.Context(), doctor, req)
+	require.NotErrorIs(t, err, meet.ErrInvalid, "a 404 that is not Google's does not say that there is no meeting")
 	_, err = c.Create(t.Context(), doctor, req)
 	require.ErrorIs(t, err, meet.ErrInvalid)
 	require.EqualError(t, err, "googlemeet: Create: Start is in the past")
