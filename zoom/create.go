@@ -172,7 +172,7 @@ func (s *session) first(ctx context.Context, listed []meeting) (*meeting, error)
 	slices.SortFunc(listed, inOrder)
 	for _, m := range listed {
 		found, err := s.get(ctx, m.id())
-		if !errors.Is(err, meet.ErrNotFound) {
+		if !gone(err) {
 			return found, err
 		}
 	}

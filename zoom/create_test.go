@@ -275,6 +275,27 @@ func TestListThatIsNone(t *testing.T) {
 	})
 }
 
+// A proxy answers for Zoom while the listed meeting is read: it is not gone.
+func TestListedMeetingThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.NoError(t, err)
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, "<html>proxy</html>"))
+	_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.ErrorIs(t, err, meet.ErrNotFound)
+	require.Len(t, c.live(), 1, "a second meeting was made")
+	again, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.NoError(t, err)
+	require.Equal(t, m.ID, again.ID)
+
+	deleted := zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, `{"code":3001,"message":"Meeting does not exist"}`)
+	c.fake.FailNext(deleted, deleted) // since it was listed
+	_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.NoError(t, err)
+	require.Len(t, c.live(), 2)
+}
+
 // Two processes create at the same time: both list nothing, both POST, and both must end with the same meeting.
 func TestTwoProcessesAtOnce(t *testing.T) {
 	t.Parallel()

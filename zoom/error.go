@@ -123,8 +123,11 @@ func sourceError(op string, err error) *Error {
 	return &Error{Op: op, err: err}
 }
 
-// tokenEnded is Zoom's code for an access token that does not work any more, or never did.
-const tokenEnded = 124
+// The codes of Zoom that more than an error's kind hangs on.
+const (
+	tokenEnded  = 124  // the access token does not work any more, or never did
+	meetingGone = 3001 // the meeting was deleted, has expired, or never was
+)
 
 // kinds returns what the answer means to a caller.
 func kinds(answer *rest.Error, said failure, write bool) []error {
@@ -141,7 +144,7 @@ func kinds(answer *rest.Error, said failure, write bool) []error {
 		return []error{meet.ErrMissingScope, meet.ErrReconnect}
 	case 1001, 1010: // the doctor's Zoom user is gone, or in another account
 		return []error{meet.ErrReconnect}
-	case 3001, 12702:
+	case meetingGone, 12702:
 		return []error{meet.ErrNotFound}
 	case 200, 403, 3003, 3063, 3161: // no permission, a paid plan needed, not the host, no licence
 		return []error{meet.ErrForbidden}

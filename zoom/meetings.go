@@ -76,10 +76,17 @@ var silent = url.Values{"schedule_for_reminder": {"false"}, "cancel_meeting_remi
 
 func (s *session) delete(ctx context.Context, id string) error {
 	err := s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id), Query: silent})
-	if failed, ok := errors.AsType[*Error](err); ok && failed.Code == 3001 {
-		return nil // gone already
+	if gone(err) {
+		return nil
 	}
 	return err
+}
+
+// gone reports whether Zoom says that there is no such meeting. A 404 without its code is somebody
+// else's, a proxy's for instance, and proves nothing.
+func gone(err error) bool {
+	failed, ok := errors.AsType[*Error](err)
+	return ok && failed.Code == meetingGone
 }
 
 // Get reads a meeting. One that was cancelled, or whose start is 30 days past, is meet.ErrNotFound.

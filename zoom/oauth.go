@@ -67,14 +67,14 @@ func (c *Client) revoke(ctx context.Context, token store.Token) error {
 	server := rest.Client{Base: c.cfg.Endpoints.Revoke, HTTP: c.http, RequestID: trackingID, Header: header}
 	form := url.Values{"token": {token.Access.Reveal()}}
 	_, err := server.Do(rest.Repeatable(ctx), rest.Request{Method: http.MethodPost, Form: form}, nil)
-	if err != nil && !gone(err) {
+	if err != nil && !withdrawn(err) {
 		return newError("Revoke", err, true)
 	}
 	return nil
 }
 
-// gone reports whether Zoom says that the token means nothing any more.
-func gone(err error) bool {
+// withdrawn reports whether Zoom says that the token means nothing any more.
+func withdrawn(err error) bool {
 	var answer *rest.Error
 	if !errors.As(err, &answer) || answer.Status < 400 || answer.Status > 499 {
 		return false
