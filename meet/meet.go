@@ -48,8 +48,8 @@ import (
 //   - Get reads a meeting. One that does not exist is ErrNotFound; a cancelled one
 //     is ErrNotFound or has StatusCancelled.
 //   - Update moves or renames a meeting; its ID and join link stay. req is the
-//     whole new state; req.Key is the one given to Create. A cancelled meeting
-//     is ErrNotFound or ErrConflict.
+//     whole new state; req.Key is the one given to Create: a meeting of another
+//     Key is ErrConflict. A cancelled one is ErrNotFound or ErrConflict.
 //   - Cancel ends it for good. One that is gone already is no error.
 //
 // A hostID without an account is ErrNotConnected; an account that lost its

@@ -225,9 +225,11 @@ func (s *session) withdraw(ctx context.Context, id string) error {
 	return err
 }
 
+const markPrefix = "ref:"
+
 // marker is what a meeting's agenda begins with: 100 bits that say nothing to whoever does not have the key.
 func (c *Client) marker(hostID, key string) string {
 	mac := hmac.New(sha256.New, []byte(c.cfg.MarkerKey.Reveal()))
 	mac.Write([]byte(hostID + "\x00" + key))
-	return "ref:" + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:20]
+	return markPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:20]
 }

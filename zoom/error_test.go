@@ -98,8 +98,12 @@ func TestDailyLimit(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{DailyLimit: 2})
 		m, err := c.Create(t.Context(), doctor, visit(t, "appt-1"))
 		require.NoError(t, err)
-		_, err = c.Update(t.Context(), doctor, m.ID, visit(t, "appt-1"))
+		req := visit(t, "appt-1")
+		req.Topic = "moved"
+		_, err = c.Update(t.Context(), doctor, m.ID, req)
 		require.NoError(t, err)
+		_, err = c.Update(t.Context(), doctor, m.ID, req)
+		require.NoError(t, err, "nothing is to be changed")
 		_, err = c.Update(t.Context(), doctor, m.ID, visit(t, "appt-1"))
 		requireDailyLimit(t, err)
 		_, err = c.Create(t.Context(), doctor, visit(t, "appt-2"))
@@ -167,7 +171,11 @@ func TestUpdate(t *testing.T) {
 		"never arrives": {func(s *zoomtest.Server) {
 			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpUpdate)}, 20)...)
 		}, meet.ErrAmbiguous, false},
+		"not even read": {func(s *zoomtest.Server) {
+			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpGet)}, 20)...)
+		}, meet.ErrUnavailable, false},
 		"moved but not read": {func(s *zoomtest.Server) {
+			s.FailNext(zoomtest.Delay(zoomtest.OpGet, 0)) // the look before is well
 			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpGet)}, 20)...)
 		}, meet.ErrAmbiguous, true},
 		"refused": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, `{"code":3000}`)) }, meet.ErrInvalid, false},
@@ -196,6 +204,33 @@ func TestUpdate(t *testing.T) {
 			require.Equal(t, m.Passcode, updated.Passcode)
 		})
 	}
+}
+
+func TestUpdateOfAnotherKey(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.NoError(t, err)
+	req := visit(t, "appt-43")
+	req.Start = req.Start.Add(time.Hour)
+	_, err = c.Update(t.Context(), doctor, m.ID, req)
+	require.ErrorIs(t, err, meet.ErrConflict)
+	require.EqualError(t, err, "zoom: Update: conflict with the current state: the meeting is another key's")
+	require.Equal(t, m.ID, zoomError(t, err).MeetingID)
+	require.Empty(t, c.fake.Requests(zoomtest.OpUpdate))
+}
+
+func TestUpdateAfterTheDoctorWroteAnAgenda(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	req := visit(t, "appt-42")
+	m, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 200, `{"id":`+m.ID+`,"join_url":"https://zoom.us/j/1","agenda":"Bring the X-rays"}`))
+	req.Start = req.Start.Add(time.Hour)
+	moved, err := c.Update(t.Context(), doctor, m.ID, req)
+	require.NoError(t, err)
+	require.True(t, moved.Start.Equal(req.Start))
 }
 
 func TestCancel(t *testing.T) {

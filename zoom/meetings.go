@@ -106,9 +106,10 @@ func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeti
 	return found.in(nil), nil
 }
 
-// Update moves or renames a meeting; its ID, join link, passcode and settings stay. It reads
-// the meeting back and returns ErrMismatch, with Error.MeetingID, if Zoom has another time than the
-// request. Each call counts towards the doctor's 100 of the day.
+// Update moves or renames a meeting; its ID, join link, passcode and settings stay. A meeting that
+// was made for another Key is meet.ErrConflict; one that is as req wants it already is left alone, since each
+// change counts towards the doctor's 100 of the day. Update reads the meeting back and returns ErrMismatch,
+// with Error.MeetingID, if Zoom has another time than the request.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
 func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	if err := check("Update", req, time.Now()); err != nil {
@@ -122,24 +123,43 @@ func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.
 		return nil, err
 	}
 	req = req.Normal()
-	patch := rest.Request{Method: http.MethodPatch, Path: rest.Path("meetings", meetingID), JSON: newSchedule(req, time.Now())}
+	found, err := s.get(ctx, meetingID)
+	switch {
+	case err != nil:
+		return nil, err
+	case found.isOthers(c.marker(hostID, req.Key)):
+		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{meet.ErrConflict}, err: errOtherKey}
+	case !found.is(req, time.Now()):
+		found, err = s.change(ctx, meetingID, req)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found.in(req.Start.Location()), nil
+}
+
+var errOtherKey = errors.New("the meeting is another key's")
+
+// change makes the meeting what req, which must be normal, says, and reads it back.
+func (s *session) change(ctx context.Context, id string, req meet.Request) (*meeting, error) {
+	patch := rest.Request{Method: http.MethodPatch, Path: rest.Path("meetings", id), JSON: newSchedule(req, time.Now())}
 	changed := s.write(rest.Repeatable(ctx), patch) // the whole new state: twice is once
 	if changed != nil && !errors.Is(changed, meet.ErrAmbiguous) {
 		return nil, changed
 	}
-	found, err := s.get(ctx, meetingID)
+	found, err := s.get(ctx, id)
 	switch {
 	case err != nil && errors.Is(err, meet.ErrNotFound):
 		return nil, err
 	case err != nil: // changed or not, nobody has seen it
-		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{meet.ErrAmbiguous}, err: hidden(ctx, err)}
-	case changed != nil && (found.misplaced(req, time.Now()) != nil || found.Topic != req.Topic):
+		return nil, &Error{Op: s.op, MeetingID: id, kinds: []error{meet.ErrAmbiguous}, err: hidden(ctx, err)}
+	case changed != nil && !found.is(req, time.Now()):
 		return nil, changed
 	}
 	if fields := found.misplaced(req, time.Now()); fields != nil {
 		return nil, s.mismatch(found, fields)
 	}
-	return found.in(req.Start.Location()), nil
+	return found, nil
 }
 
 // Cancel deletes a meeting. One that is gone already is no error; one that is going on

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed/meet"
@@ -87,6 +88,19 @@ func (m *meeting) misplaced(req meet.Request, now time.Time) []string {
 		fields = append(fields, "duration")
 	}
 	return fields
+}
+
+// is reports whether m is as req, which must be normal, wants it. A zone that has two names may look
+// like another one: a change too many does no harm.
+func (m *meeting) is(req meet.Request, now time.Time) bool {
+	zone := meet.ZoneName(req.Start)
+	return m.misplaced(req, now) == nil && m.Topic == req.Topic && (zone == "" || zone == m.TimeZone)
+}
+
+// isOthers reports whether m was made for another key than the mark's. A doctor may have written
+// over the agenda: then nobody can tell, and the host is believed.
+func (m *meeting) isOthers(mark string) bool {
+	return strings.HasPrefix(m.Agenda, markPrefix) && !strings.HasPrefix(m.Agenda, mark)
 }
 
 // in returns the meeting with its start in zone, or if that is nil in the zone that Zoom tells.

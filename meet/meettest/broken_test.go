@@ -45,6 +45,7 @@ var broken = map[string]struct {
 			}
 		}}
 	}},
+	"moves whatever has the id": {"update under another key", func(p *meettest.Provider) meet.MeetingProvider { return keyless{p} }},
 	"cancels once": {"cancel twice", func(p *meettest.Provider) meet.MeetingProvider {
 		return &brokenProvider{Provider: p, cancel: func(ctx context.Context, hostID, id string) error {
 			if m, err := p.Get(ctx, hostID, id); err != nil || m.Status == meet.StatusCancelled {
@@ -198,4 +199,17 @@ func (b *brokenProvider) Cancel(ctx context.Context, hostID, meetingID string) e
 		return b.cancel(ctx, hostID, meetingID)
 	}
 	return b.Provider.Cancel(ctx, hostID, meetingID)
+}
+
+// keyless believes the id alone in Update.
+type keyless struct{ *meettest.Provider }
+
+func (k keyless) Update(ctx context.Context, hostID, id string, req meet.Request) (*meet.Meeting, error) {
+	for _, key := range []string{"appt-1", "appt-2"} {
+		req.Key = key
+		if m, err := k.Provider.Update(ctx, hostID, id, req); !errors.Is(err, meet.ErrConflict) {
+			return m, err
+		}
+	}
+	return nil, meet.ErrConflict
 }

@@ -138,8 +138,11 @@ func (p *Provider) Update(ctx context.Context, hostID, meetingID string, req mee
 	if err != nil {
 		return nil, err
 	}
-	if e.meeting.Status == meet.StatusCancelled {
+	switch {
+	case e.meeting.Status == meet.StatusCancelled:
 		return nil, fmt.Errorf("meettest: Update: the meeting is cancelled: %w", meet.ErrConflict)
+	case e.key != req.Key:
+		return nil, fmt.Errorf("meettest: Update: the meeting is another key's: %w", meet.ErrConflict)
 	}
 	e.set(req)
 	return new(e.meeting), nil
