@@ -32,19 +32,18 @@ const (
 	PaymentFailed     PaymentStatus = "failed"
 )
 
-// CanBecome reports whether a payment may move from s to next. Webhooks arrive
-// in any order: apply an event only if its status can follow the stored one. A
-// failed payment may still be authorized, days later, when a bank answers late.
+// wayOfPayment lists the statuses in the order in which a payment goes through
+// them. Failed stands before authorized: a bank may answer days late.
+var wayOfPayment = []PaymentStatus{PaymentCreated, PaymentFailed, PaymentAuthorized, PaymentCaptured, PaymentRefunded}
+
+// CanBecome reports whether a payment may move from s to next: forward, over
+// any number of steps. Webhooks arrive in any order and may be missed: apply an
+// event only if its status can follow the stored one, and the last status stands
+// at the end, whatever came first. A failed payment may still be authorized, days
+// later, when a bank answers late; an authorized one does not fail any more.
 func (s PaymentStatus) CanBecome(next PaymentStatus) bool {
-	switch s {
-	case PaymentCreated, PaymentFailed:
-		return next == PaymentAuthorized || next == PaymentCaptured || s == PaymentCreated && next == PaymentFailed
-	case PaymentAuthorized:
-		return next == PaymentCaptured || next == PaymentRefunded || next == PaymentFailed
-	case PaymentCaptured:
-		return next == PaymentRefunded
-	}
-	return false
+	from := slices.Index(wayOfPayment, s)
+	return from >= 0 && from < slices.Index(wayOfPayment, next)
 }
 
 // RefundStatus is where a refund stands. A gateway may send others than the

@@ -19,9 +19,9 @@ func TestPaymentTransitions(t *testing.T) {
 		payments.PaymentCreated, payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded, payments.PaymentFailed, "unheard of",
 	}
 	legal := map[payments.PaymentStatus][]payments.PaymentStatus{
-		payments.PaymentCreated:    {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentFailed},
-		payments.PaymentFailed:     {payments.PaymentAuthorized, payments.PaymentCaptured}, // a bank that answers late
-		payments.PaymentAuthorized: {payments.PaymentCaptured, payments.PaymentRefunded, payments.PaymentFailed},
+		payments.PaymentCreated:    {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentFailed, payments.PaymentRefunded},
+		payments.PaymentFailed:     {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded}, // a bank that answers late
+		payments.PaymentAuthorized: {payments.PaymentCaptured, payments.PaymentRefunded},
 		payments.PaymentCaptured:   {payments.PaymentRefunded},
 	}
 	for _, from := range all {
@@ -33,6 +33,44 @@ func TestPaymentTransitions(t *testing.T) {
 	require.True(t, payments.RefundPending.CanBecome(payments.RefundFailed))
 	require.False(t, payments.RefundProcessed.CanBecome(payments.RefundPending))
 	require.False(t, payments.RefundPending.CanBecome(payments.RefundPending))
+}
+
+// TestPaymentEventsInAnyOrder applies what happened to one payment in every order in which it can be told.
+func TestPaymentEventsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	for name, happened := range map[string][]payments.PaymentStatus{
+		"paid":                        {payments.PaymentAuthorized, payments.PaymentCaptured},
+		"paid and given back":         {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded},
+		"the bank answered late":      {payments.PaymentFailed, payments.PaymentAuthorized},
+		"late, and nobody captured":   {payments.PaymentFailed, payments.PaymentAuthorized, payments.PaymentRefunded},
+		"captured after a late bank":  {payments.PaymentFailed, payments.PaymentAuthorized, payments.PaymentCaptured},
+		"failed, and nothing came of": {payments.PaymentFailed},
+	} {
+		last := happened[len(happened)-1]
+		permute(happened, func(told []payments.PaymentStatus) {
+			stored := payments.PaymentCreated
+			for _, status := range told {
+				if stored.CanBecome(status) {
+					stored = status
+				}
+			}
+			require.Equal(t, last, stored, "%s, told as %v", name, told)
+		})
+	}
+}
+
+// permute calls use with every order of all.
+func permute(all []payments.PaymentStatus, use func([]payments.PaymentStatus)) {
+	var place func(placed, left []payments.PaymentStatus)
+	place = func(placed, left []payments.PaymentStatus) {
+		if len(left) == 0 {
+			use(placed)
+		}
+		for i := range left {
+			place(append(slices.Clone(placed), left[i]), slices.Concat(left[:i], left[i+1:]))
+		}
+	}
+	place(nil, all)
 }
 
 func TestBusinessKey(t *testing.T) {
