@@ -26,7 +26,7 @@ const (
 	DefaultRemember = 16 * 24 * time.Hour
 	// bodyTimeout is how long a body may take to arrive; webhooks are a few kilobytes.
 	bodyTimeout = 10 * time.Second
-	// claimLease outlives every handler that minds its deadline.
+	// claimLease is how long an event counts as being handled, if not for longer; see lease.
 	claimLease = time.Minute
 )
 
@@ -42,7 +42,8 @@ type WebhookConfig struct {
 	Handle func(ctx context.Context, e *Event) error
 
 	// Deduper keeps an event from being handled twice. If nil, a MemoryDeduper
-	// of its own, which is enough for one process.
+	// of its own, which is enough for one process. Two handlers that are to see
+	// the same events need a Deduper each: what one has handled is done.
 	Deduper Deduper
 	// AccountID refuses events of other accounts, if not empty: they are
 	// answered 200 and dropped.
@@ -179,7 +180,7 @@ func (h *webhookHandler) once(ctx context.Context, event *Event, body []byte) (i
 	if event.ID != "" {
 		keys = append(keys, "evt:"+event.ID)
 	}
-	claim, err := h.cfg.Deduper.Claim(ctx, keys, claimLease)
+	claim, err := h.cfg.Deduper.Claim(ctx, keys, h.lease())
 	switch {
 	case err != nil:
 		h.log(ctx, slog.LevelError, "payment webhook could not be claimed", slog.Any("event", event), slog.Any("error", err))
@@ -210,6 +211,9 @@ func (h *webhookHandler) once(ctx context.Context, event *Event, body []byte) (i
 	}
 	return http.StatusOK, "ok"
 }
+
+// lease outlives a Handle that minds its deadline and the entry in the books after it.
+func (h *webhookHandler) lease() time.Duration { return max(claimLease, 2*h.cfg.Timeout) }
 
 // call runs Handle under its deadline and turns a panic into an error that
 // names its type alone: its text may hold anything.

@@ -260,6 +260,32 @@ func TestWebhookDeadline(t *testing.T) {
 	require.Equal(t, 1, calls)
 }
 
+// TestWebhookLongTimeout: a host that gives Handle minutes is not called a second time meanwhile.
+func TestWebhookLongTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		webhook := newWebhook(t, payments.WebhookConfig{
+			Parser: parser{}, Timeout: 10 * time.Minute,
+			Handle: func(ctx context.Context, _ *payments.Event) error {
+				calls.Add(1)
+				<-ctx.Done()
+				return nil
+			},
+		})
+		first := make(chan int)
+		go func() {
+			status, _ := post(webhook, "evt_1", `{"type":"a"}`)
+			first <- status
+		}()
+		time.Sleep(9 * time.Minute)
+		status, _ := post(webhook, "evt_1", `{"type":"a"}`)
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Equal(t, http.StatusOK, <-first)
+		require.EqualValues(t, 1, calls.Load())
+	})
+}
+
 // broken is a Deduper whose database is down for one of its methods.
 type broken struct {
 	*payments.MemoryDeduper
