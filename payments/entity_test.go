@@ -120,7 +120,15 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 		}
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", value)
-		require.NotContains(t, log.String(), canary, "text log of %T", value)
+		if _, ok := value.(slog.LogValuer); ok {
+			slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "value", value)
+		}
+		require.NotContains(t, log.String(), canary, "log of %T", value)
+	}
+	for _, value := range []any{payments.Payment{Raw: raw}, payments.Order{Raw: raw}, payments.Refund{Raw: raw}, payments.Event{Raw: raw}} {
+		encoded, err := json.Marshal(value)
+		require.NoError(t, err)
+		require.NotContains(t, string(encoded), canary, "JSON of %T", value)
 	}
 	require.Equal(t, "{id:pay_1 order_id: status: amount:0 method: reason:}", fmt.Sprintf("%+v", payment))
 }

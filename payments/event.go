@@ -34,8 +34,9 @@ type Event struct {
 	Payment *Payment
 	Order   *Order
 	Refund  *Refund
-	// Raw is the body as it was received and signed, the payer's data included. Never log it.
-	Raw json.RawMessage
+	// Raw is the body as it was received and signed, the payer's data included.
+	// Never log it. It is not encoded with the event: to queue an event, queue Raw.
+	Raw json.RawMessage `json:"-"`
 }
 
 // BusinessKey names what happened, not the message that tells it: one payment

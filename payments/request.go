@@ -178,6 +178,11 @@ type CheckoutUI struct {
 	Redirect bool
 }
 
+// LogValue leaves out the prefilled data, which a logger would else encode field by field.
+func (ui CheckoutUI) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", ui.Name), slog.Any("prefill", ui.Prefill), slog.Bool("redirect", ui.Redirect))
+}
+
 // Prefill is the patient's data for the payment page. It reaches the gateway.
 type Prefill struct {
 	Name  string
