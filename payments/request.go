@@ -3,6 +3,7 @@ package payments
 import (
 	"fmt"
 	"log/slog"
+	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
 )
@@ -39,6 +40,7 @@ type OrderRequest struct {
 func (r OrderRequest) Validate() error {
 	var p fault.Problems
 	p.Required("Receipt", r.Receipt)
+	p.Check(utf8.ValidString(r.Receipt), "Receipt", "is not UTF-8") // JSON makes one receipt of two such
 	checkAmount(&p, "Amount", r.Amount)
 	p.Check(r.Capture == CaptureDefault || r.Capture == CaptureAutomatic || r.Capture == CaptureManual, "Capture", "is not a capture mode")
 	return p.Err("payments: order")

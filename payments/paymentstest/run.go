@@ -136,6 +136,8 @@ func (s *suite) badRequests() {
 	fields(err, "Amount")
 	_, err = s.CreateOrder(ctx, payments.OrderRequest{Receipt: "bill_1", Amount: payments.Money{Minor: 100, Currency: "XYZ"}})
 	fields(err, "Amount")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Receipt: "bill_\xff", Amount: amount})
+	fields(err, "Receipt")
 	_, err = s.VerifyPayment(ctx, payments.Confirmation{})
 	fields(err, "OrderID", "Expected", "PaymentID", "Signature")
 	_, err = s.Capture(ctx, payments.CaptureRequest{})

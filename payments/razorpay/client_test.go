@@ -119,6 +119,7 @@ func TestRefusedBeforeAnyRequest(t *testing.T) {
 		"Amount: under a rupee":  {Receipt: "b", Amount: payments.INR(99)},
 		"Amount: a third digit":  {Receipt: "b", Amount: payments.Money{Minor: 99991, Currency: "KWD"}},
 		"Receipt: 41 characters": {Receipt: strings.Repeat("अ", 41), Amount: payments.INR(100)},
+		"Receipt: not UTF-8":     {Receipt: "bill_\xff", Amount: payments.INR(100)},
 		"Receipt: none":          {Amount: payments.INR(100)},
 		"Notes: 16":              {Receipt: "b", Amount: payments.INR(100), Notes: many},
 		"Notes: a long one":      {Receipt: "b", Amount: payments.INR(100), Notes: map[string]string{"k": long}},
