@@ -255,22 +255,32 @@ func TestReceiptTaken(t *testing.T) {
 	require.ErrorIs(t, err, payments.ErrIdempotencyConflict, "taken, but by nothing that can be found")
 }
 
-// TestSilentConflict: the answer is about an order or refund of another amount than was asked for.
+// TestSilentConflict: the answer is about an order, payment or refund that is not what was asked for.
 func TestSilentConflict(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	reply := func(body string) razorpaytest.Fault {
 		return razorpaytest.Fault{Status: 200, Header: map[string][]string{"Content-Type": {"application/json"}}, Body: body}
 	}
-	srv.FailNext(reply(`{"id":"order_1","amount":99,"currency":"INR"}`).On(postOrder))
-	_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
-	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
+	for _, body := range []string{
+		`{"id":"order_1","receipt":"bill_1","amount":99,"currency":"INR"}`, `{"id":"order_1","receipt":"BILL_1","amount":100,"currency":"INR"}`,
+	} {
+		srv.FailNext(reply(body).On(postOrder))
+		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+		require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
+	}
 	srv.FailNext(reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`).On(postRefund))
-	_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
+	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
 	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
 	srv.FailNext(reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`).On(postCapture))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
 	require.ErrorIs(t, err, payments.ErrAmbiguous, "captured, it says, and is not")
+	srv.FailNext(reply(`{"id":"pay_2","amount":100,"currency":"INR","status":"captured"}`).On(postCapture))
+	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
+	require.ErrorIs(t, err, payments.ErrAmbiguous, "another payment was captured")
+	srv.FailNext(reply(`{"id":"order_2","amount":100,"currency":"INR","status":"paid"}`))
+	_, err = client.Order(t.Context(), "order_1")
+	require.ErrorIs(t, err, payments.ErrUnavailable, "another order is paid")
 }
 
 // TestUniqueReceipt lets Razorpay itself keep receipts apart: a lost answer is simply asked for again.

@@ -37,9 +37,14 @@ func (c *Client) payment(ctx context.Context, op, id string) (*payments.Payment,
 		return nil, err
 	}
 	if string(got.ID) != id {
-		return nil, newError(op, &rest.Error{Status: http.StatusOK, Err: errors.New("answer is about another payment")}, false)
+		return nil, another(op, "payment", false)
 	}
 	return got.payment(), nil
+}
+
+// another is for an answer that is whole, but about something that was not asked about.
+func another(op, what string, write bool) error {
+	return newError(op, &rest.Error{Status: http.StatusOK, Err: errors.New("answer is about another " + what)}, write)
 }
 
 // CheckSignature checks what the checkout returned, without a request: whether
@@ -118,6 +123,9 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"), repeat: true,
 		data: map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency)},
 	}, &got)
+	if err == nil && string(got.ID) != req.PaymentID {
+		err = another(op, "payment", true)
+	}
 	if err == nil {
 		return captured(op, got.payment(), req, nil)
 	}

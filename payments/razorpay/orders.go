@@ -69,7 +69,7 @@ func (c *Client) postOrder(ctx context.Context, op string, req payments.OrderReq
 		return nil, err
 	}
 	order := got.order()
-	if order.Amount != req.Amount {
+	if order.Amount != req.Amount || order.Receipt != req.Receipt {
 		return nil, refuse(op, payments.ErrIdempotencyConflict)
 	}
 	return order, nil
@@ -137,6 +137,9 @@ func (c *Client) Order(ctx context.Context, orderID string) (*payments.Order, er
 	var got wireOrder
 	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "orders", orderID)}, &got); err != nil {
 		return nil, err
+	}
+	if string(got.ID) != orderID {
+		return nil, another(op, "order", false)
 	}
 	return got.order(), nil
 }
