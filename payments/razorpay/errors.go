@@ -111,7 +111,6 @@ var kinds = []struct {
 	{0, "api key provided is invalid", fault.ErrUnauthorized},
 	{0, "api secret provided is invalid", fault.ErrUnauthorized},
 	{0, "different request with the same idempotency key", payments.ErrIdempotencyConflict},
-	{http.StatusConflict, "in progress", errInProgress},
 	{0, "id provided does not exist", fault.ErrNotFound},
 	{0, "is not a valid id", fault.ErrNotFound},
 	{0, "already been captured", payments.ErrAlreadyCaptured},
@@ -140,6 +139,9 @@ func (e *Error) classify(err *rest.Error, write bool) error {
 		if (row.status == 0 || row.status == err.Status) && strings.Contains(said, row.text) {
 			return row.kind
 		}
+	}
+	if write && err.Status == http.StatusConflict { // whatever it says: the documents give it no text
+		return errInProgress
 	}
 	switch e.Code {
 	case "GATEWAY_ERROR", "SERVER_ERROR", "SERVICE_UNAVAILABLE": // whatever the status says

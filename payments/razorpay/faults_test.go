@@ -82,6 +82,9 @@ func TestRetries(t *testing.T) {
 		"refund, a cut answer":              {refund, razorpaytest.Truncated(), postRefund, nil, 2},
 		"refund, nothing but cut answers":   {refund, razorpaytest.Truncated().Repeat(9), postRefund, payments.ErrAmbiguous, 2},
 		"refund, the same is in progress":   {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress."), postRefund, nil, 2},
+		"refund, in progress, in no words":  {refund, razorpaytest.Fault{Status: 409}, postRefund, nil, 2},
+		"order, in progress":                {create, razorpaytest.Fault{Status: 409}, postOrder, payments.ErrAmbiguous, 1},
+		"capture, in progress":              {capture, razorpaytest.Fault{Status: 409}, postCapture, payments.ErrAmbiguous, 1},
 		"refund, it stays in progress":      {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress.").Repeat(9), postRefund, payments.ErrAmbiguous, 3},
 		"refund, always a server error":     {refund, razorpaytest.Failing(500).Repeat(9), postRefund, payments.ErrAmbiguous, 3},
 	} {
