@@ -224,7 +224,7 @@ func TestExactNumbers(t *testing.T) {
 func TestContext(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
-	srv.FailNext(razorpaytest.Hanging())
+	srv.FailNext(razorpaytest.Hanging().On(getPayment))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
@@ -233,11 +233,35 @@ func TestContext(t *testing.T) {
 	require.Less(t, time.Since(begin), 5*time.Second)
 
 	srv.FailNext(razorpaytest.Hanging().On("POST /v1/orders"))
-	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
-	_, err = client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	ended := make(chan error)
+	go func() {
+		_, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+		ended <- err
+	}()
+	require.Eventually(t, func() bool { return srv.Count("POST /v1/orders") == 1 }, 10*time.Second, time.Millisecond)
+	cancel()
+	err = <-ended
+	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, payments.ErrAmbiguous, "it was sent, so nobody knows")
+}
+
+// TestContextThatEnded: nothing was sent, so the outcome is known.
+func TestContextThatEnded(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.UniqueReceipt = true })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, created := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	_, captured := client.Capture(ctx, payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
+	_, refunded := client.Refund(ctx, payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
+	for _, err := range []error{created, captured, refunded} {
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, payments.ErrUnavailable)
+		require.NotErrorIs(t, err, payments.ErrAmbiguous)
+	}
+	require.Empty(t, srv.Requests())
 }
 
 // TestConnections: errors with long bodies use one connection too; razorpay-go alone would open one each.
