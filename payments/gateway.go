@@ -40,9 +40,10 @@ type PaymentGateway interface {
 	Capture(ctx context.Context, req CaptureRequest) (*Payment, error)
 
 	// Refund gives money back. The same IdempotencyKey gives the same refund;
-	// with another amount it is ErrIdempotencyConflict. A pending refund is a
-	// success: money arrives later, or EventRefundFailed tells that it did not;
-	// then a new key makes a new refund.
+	// for another payment or amount it is ErrIdempotencyConflict. A pending refund
+	// is a success: money arrives later, or EventRefundFailed tells that it did not,
+	// and the same key gives that refund with its RefundFailed and no error. Then a
+	// new key makes a new refund.
 	//
 	// ErrAlreadyRefunded means that nothing is left: somebody gave the money back
 	// under another key or by hand, on the gateway's own pages. It is no failure:

@@ -30,10 +30,11 @@ func TestGateway(t *testing.T) {
 				return c.PaymentID, err
 			},
 			LoseAnswer: func() {
-				for _, call := range []paymentstest.Call{paymentstest.CreateOrder, paymentstest.Refund} {
+				for _, call := range []paymentstest.Call{paymentstest.CreateOrder, paymentstest.Capture, paymentstest.Refund} {
 					g.LoseAnswer(call)
 				}
 			},
+			Sign: g.Sign,
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -19,9 +20,13 @@ type Harness struct {
 	Pay func(orderID string) (paymentID, signature string, err error)
 	// FailPayment makes an attempt that fails and returns the payment's id. Nil: not checked.
 	FailPayment func(orderID string) (paymentID string, err error)
-	// LoseAnswers makes the gateway's side carry out the next request that
+	// LoseAnswer makes the gateway's side carry out the next request that
 	// changes something and lose the answer. Nil: not checked.
 	LoseAnswer func()
+	// Sign returns what the checkout would sign for this pair, also for a pair that
+	// it never would: only with it is VerifyPayment seen to look behind a good
+	// signature. Nil: not checked.
+	Sign func(orderID, paymentID string) (signature string)
 }
 
 // Run checks a gateway against the contract of payments.PaymentGateway.
@@ -34,6 +39,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		"a forged signature is refused":               (*suite).forged,
 		"amount and currency must be as expected":     (*suite).wrongAmount,
 		"a payment of another order is refused":       (*suite).otherOrder,
+		"a good signature does not pay":               (*suite).signedOnly,
 		"a failed payment leaves the order open":      (*suite).failedPayment,
 		"an authorized payment is captured once":      (*suite).capture,
 		"a refund happens once a key":                 (*suite).refundOnce,
@@ -44,6 +50,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		"a context that ended is heard":               (*suite).cancelled,
 		"a lost answer does not make a second order":  (*suite).lostOrder,
 		"a lost answer does not make a second refund": (*suite).lostRefund,
+		"a lost answer does not lose a capture":       (*suite).lostCapture,
 		"orders are found":                            (*suite).finder,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,12 +108,19 @@ func (s *suite) ok(err error, doing string) {
 }
 
 func (s *suite) orderOnce() {
-	first := s.order("bill_1", "")
+	notes := map[string]string{"visit": "42"}
+	first, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Receipt: "bill_1", Notes: notes})
+	s.ok(err, "CreateOrder")
+	notes["visit"] = "changed by the caller, afterwards"
 	if first.ID == "" || first.Amount != amount || first.Receipt != "bill_1" || first.Status != payments.OrderCreated {
 		s.Errorf("CreateOrder: got %v with receipt %q", first, first.Receipt)
 	}
-	if again := s.order("bill_1", ""); again.ID != first.ID {
+	again := s.order("bill_1", "")
+	if again.ID != first.ID {
 		s.Errorf("the same receipt made a second order: %s, then %s", first.ID, again.ID)
+	}
+	if again.Notes["visit"] == notes["visit"] {
+		s.Errorf("the gateway has kept the caller's map of notes")
 	}
 	if other := s.order("bill_10", ""); other.ID == first.ID {
 		s.Errorf("two receipts gave one order")
@@ -115,7 +129,7 @@ func (s *suite) orderOnce() {
 	if paid := s.order("bill_1", ""); paid.ID != first.ID || paid.Status != payments.OrderPaid {
 		s.Errorf("the same receipt after the payment: got %v, want the paid order %s", paid, first.ID)
 	}
-	_, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: payments.INR(50100), Receipt: "bill_1"})
+	_, err = s.CreateOrder(s.Context(), payments.OrderRequest{Amount: payments.INR(50100), Receipt: "bill_1"})
 	s.wants(err, payments.ErrIdempotencyConflict, "the same receipt with another amount")
 }
 
@@ -166,12 +180,19 @@ func hasField(err error, field string) bool {
 
 func (s *suite) verifyCaptured() {
 	c := s.captured()
+	check := func(p *payments.Payment, err error, doing string) {
+		s.Helper()
+		s.ok(err, doing)
+		if p.ID != c.PaymentID || p.OrderID != c.OrderID || p.Amount != amount || p.Refunded.Minor != 0 || p.Status != payments.PaymentCaptured {
+			s.Errorf("%s: got %v", doing, p)
+		}
+		p.Status = "changed by the caller"
+	}
 	for range 2 { // callback and webhook may both ask
 		p, err := s.VerifyPayment(s.Context(), c)
-		s.ok(err, "VerifyPayment")
-		if p.ID != c.PaymentID || p.OrderID != c.OrderID || p.Amount != amount || p.Status != payments.PaymentCaptured {
-			s.Errorf("VerifyPayment: got %v", p)
-		}
+		check(p, err, "VerifyPayment")
+		p, err = s.Payment(s.Context(), c.PaymentID)
+		check(p, err, "Payment")
 	}
 }
 
@@ -216,6 +237,31 @@ func (s *suite) otherOrder() {
 	}
 }
 
+// signedOnly is for who has got hold of a signature, or of the key: what the gateway itself says of the payment decides.
+func (s *suite) signedOnly() {
+	if s.Sign == nil {
+		s.Skip("the harness cannot sign")
+	}
+	paid, open := s.captured(), s.order("bill_open", payments.CaptureAutomatic)
+	swapped := paid
+	swapped.OrderID, swapped.Signature = open.ID, s.Sign(open.ID, paid.PaymentID)
+	_, err := s.VerifyPayment(s.Context(), swapped)
+	s.wants(err, payments.ErrOrderMismatch, "a signed payment of another order")
+
+	unknown := paid
+	unknown.PaymentID, unknown.Signature = absent, s.Sign(paid.OrderID, absent)
+	_, err = s.VerifyPayment(s.Context(), unknown)
+	s.wants(err, payments.ErrNotFound, "a signed payment that does not exist")
+
+	if s.FailPayment == nil {
+		return
+	}
+	id, err := s.FailPayment(open.ID)
+	s.ok(err, "FailPayment")
+	_, err = s.VerifyPayment(s.Context(), payments.Confirmation{OrderID: open.ID, Expected: open.Amount, PaymentID: id, Signature: s.Sign(open.ID, id)})
+	s.wants(err, payments.ErrPaymentIncomplete, "a signed payment that failed")
+}
+
 func (s *suite) failedPayment() {
 	if s.FailPayment == nil {
 		s.Skip("the harness cannot fail a payment")
@@ -247,6 +293,8 @@ func (s *suite) capture() {
 	s.wants(err, payments.ErrPaymentIncomplete, "refunding what was not captured")
 	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: payments.INR(100)})
 	s.wants(err, payments.ErrAmountMismatch, "capturing a part")
+	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: payments.Money{Minor: amount.Minor, Currency: "USD"}})
+	s.wants(err, payments.ErrAmountMismatch, "capturing another currency")
 	for range 2 {
 		p, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: amount})
 		s.ok(err, "Capture")
@@ -256,6 +304,14 @@ func (s *suite) capture() {
 	}
 	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: payments.INR(100)})
 	s.wants(err, payments.ErrAlreadyCaptured, "capturing another amount afterwards")
+	p, err = s.VerifyPayment(ctx, c)
+	s.ok(err, "VerifyPayment after Capture")
+	if p.Status != payments.PaymentCaptured {
+		s.Errorf("VerifyPayment after Capture: got status %s", p.Status)
+	}
+	if paid := s.order("bill_manual", payments.CaptureManual); paid.Status != payments.OrderPaid {
+		s.Errorf("the order after Capture: got status %s", paid.Status)
+	}
 }
 
 func (s *suite) refundOnce() {
@@ -273,6 +329,9 @@ func (s *suite) refundOnce() {
 	}
 	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: req.IdempotencyKey, Amount: new(payments.INR(100))})
 	s.wants(err, payments.ErrIdempotencyConflict, "the same key with another amount")
+	other := s.pay(s.order("bill_other", payments.CaptureAutomatic))
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: other.PaymentID, IdempotencyKey: req.IdempotencyKey})
+	s.wants(err, payments.ErrIdempotencyConflict, "the same key for another payment")
 	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "another_key"})
 	s.wants(err, payments.ErrAlreadyRefunded, "another key when nothing is left")
 }
@@ -290,6 +349,11 @@ func (s *suite) partialRefunds() {
 	s.ok(err, "Payment")
 	if p.Status != payments.PaymentCaptured || p.Refunded != payments.INR(20000) {
 		s.Errorf("after the first part: got %v with %v refunded", p, p.Refunded)
+	}
+	p, err = s.VerifyPayment(ctx, c)
+	s.ok(err, "VerifyPayment of what was refunded in part")
+	if p.Refunded != payments.INR(20000) {
+		s.Errorf("VerifyPayment: got %v refunded, want INR 200.00", p.Refunded)
 	}
 	rest, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "the_rest_of_it"})
 	s.ok(err, "refunding the rest")
@@ -336,8 +400,10 @@ func (s *suite) concurrentRefunds() {
 	}
 }
 
+const absent = "pay_AAAAAAAAAAAAAA"
+
 func (s *suite) notFound() {
-	ctx, absent := s.Context(), "pay_AAAAAAAAAAAAAA"
+	ctx := s.Context()
 	_, err := s.Payment(ctx, absent)
 	s.wants(err, payments.ErrNotFound, "Payment")
 	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: absent, Amount: amount})
@@ -356,6 +422,8 @@ func (s *suite) cancelled() {
 	s.wants(err, context.Canceled, "Payment")
 	_, err = s.VerifyPayment(ctx, c)
 	s.wants(err, context.Canceled, "VerifyPayment")
+	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: c.PaymentID, Amount: amount})
+	s.wants(err, context.Canceled, "Capture")
 	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"})
 	s.wants(err, context.Canceled, "Refund")
 }
@@ -401,6 +469,23 @@ func (s *suite) lostRefund() {
 	}
 }
 
+func (s *suite) lostCapture() {
+	if s.LoseAnswer == nil {
+		s.Skip("the harness cannot lose an answer")
+	}
+	c := s.pay(s.order("bill_manual", payments.CaptureManual))
+	req := payments.CaptureRequest{PaymentID: c.PaymentID, Amount: amount}
+	s.LoseAnswer()
+	if _, err := s.Capture(s.Context(), req); err != nil {
+		s.wants(err, payments.ErrAmbiguous, "Capture without an answer")
+	}
+	p, err := s.Capture(s.Context(), req)
+	s.ok(err, "Capture again")
+	if p.Status != payments.PaymentCaptured {
+		s.Errorf("Capture again: got status %s", p.Status)
+	}
+}
+
 func (s *suite) finder() {
 	finder, ok := s.Gateway.(payments.OrderFinder)
 	if !ok {
@@ -419,11 +504,18 @@ func (s *suite) finder() {
 	s.wants(err, payments.ErrNotFound, "a part of a receipt")
 	_, err = finder.Order(ctx, "order_AAAAAAAAAAAAAA")
 	s.wants(err, payments.ErrNotFound, "Order")
+	want := 1
+	if s.FailPayment != nil {
+		_, err = s.FailPayment(o.ID)
+		s.ok(err, "FailPayment")
+		want = 2
+	}
 	c := s.pay(o)
 	all, err := finder.OrderPayments(ctx, o.ID)
 	s.ok(err, "OrderPayments")
-	if len(all) != 1 || all[0].ID != c.PaymentID {
-		s.Errorf("OrderPayments: got %v, want %s alone", all, c.PaymentID)
+	paid := func(p *payments.Payment) bool { return p.ID == c.PaymentID && p.Status == payments.PaymentCaptured }
+	if len(all) != want || !slices.ContainsFunc(all, paid) {
+		s.Errorf("OrderPayments: got %v, want %d with %s captured", all, want, c.PaymentID)
 	}
 	found, err = finder.Order(ctx, o.ID)
 	s.ok(err, "Order")

@@ -3,6 +3,7 @@ package razorpay_test
 import (
 	"testing"
 
+	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments/paymentstest"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -22,6 +23,9 @@ func TestConformance(t *testing.T) {
 						return paid.PaymentID, paid.Signature, err
 					},
 					FailPayment: srv.FailPayment,
+					Sign: func(orderID, paymentID string) string {
+						return signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(orderID+"|"+paymentID))
+					},
 					LoseAnswer: func() {
 						srv.FailNext(razorpaytest.LostAnswer().On("POST /v1/*"), razorpaytest.LostAnswer().On("POST /v1/payments/*/*"))
 					},

@@ -160,7 +160,12 @@ func captured(op string, p *payments.Payment, req payments.CaptureRequest, err e
 		return nil, refuse(op, payments.ErrPaymentIncomplete)
 	}
 	if err == nil { // "captured", but the payment says otherwise
-		err = refuse(op, fault.ErrAmbiguous)
+		return nil, refuse(op, fault.ErrAmbiguous)
+	}
+	if e, ok := errors.AsType[*Error](err); ok && p.Amount != req.Amount { // in whatever words it was refused
+		told := *e
+		told.kind = payments.ErrAmountMismatch
+		return nil, &told
 	}
 	return nil, err
 }
