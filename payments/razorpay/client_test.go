@@ -179,18 +179,23 @@ func TestVerifyReadsThePayment(t *testing.T) {
 	}
 }
 
-// TestTwoOrdersOfOneReceipt is what two concurrent calls can leave behind: the paid one counts.
+// TestTwoOrdersOfOneReceipt is what two concurrent calls can leave behind: the one with money in it counts.
 func TestTwoOrdersOfOneReceipt(t *testing.T) {
 	t.Parallel()
-	srv, client := start(t, razorpaytest.Config{})
+	srv, client := start(t, razorpaytest.Config{ManualCapture: true})
 	older := order(t, client)
 	srv.FailNext(razorpaytest.Fault{Status: 200, Body: `{"entity":"collection","count":0,"items":[]}`}.On(listOrders))
 	newer := order(t, client)
 	require.NotEqual(t, older.ID, newer.ID)
 	found, err := client.OrderByReceipt(t.Context(), older.Receipt)
 	require.NoError(t, err)
-	require.Equal(t, newer.ID, found.ID, "the newest, as long as none is paid")
-	pay(t, srv, older)
+	require.Equal(t, newer.ID, found.ID, "the newest, as long as nobody began to pay")
+	reserved := pay(t, srv, older)
+	require.Equal(t, older.ID, order(t, client).ID, "its money is reserved: a second order would take it twice")
+	_, err = srv.FailPayment(newer.ID)
+	require.NoError(t, err)
+	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: reserved.PaymentID, Amount: older.Amount})
+	require.NoError(t, err)
 	require.Equal(t, older.ID, order(t, client).ID)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -91,11 +92,15 @@ func (c *Client) sameOrder(ctx context.Context, op string, req payments.OrderReq
 	return nil, refuse(op, fault.ErrNotFound)
 }
 
-// better picks a paid order before an unpaid one, and the newest of equals; Razorpay lists the newest first.
+// wayOfOrder lists the statuses in the order in which an order goes through them.
+var wayOfOrder = []payments.OrderStatus{payments.OrderCreated, payments.OrderAttempted, payments.OrderPaid}
+
+// better picks the order that got furthest, for money may be reserved for an
+// attempted one, and the newest of equals; Razorpay lists the newest first.
 func better(orders []*payments.Order, fits func(*payments.Order) bool) *payments.Order {
 	var best *payments.Order
 	for _, order := range orders {
-		if fits(order) && (best == nil || order.Status == payments.OrderPaid && best.Status != payments.OrderPaid) {
+		if fits(order) && (best == nil || slices.Index(wayOfOrder, order.Status) > slices.Index(wayOfOrder, best.Status)) {
 			best = order
 		}
 	}
@@ -144,7 +149,8 @@ func (c *Client) Order(ctx context.Context, orderID string) (*payments.Order, er
 	return got.order(), nil
 }
 
-// OrderByReceipt finds the order of a receipt: a paid one if there are several, else the newest.
+// OrderByReceipt finds the order of a receipt; if there are several, a paid one
+// before an attempted one before the newest.
 //
 // https://razorpay.com/docs/api/orders/fetch-all
 func (c *Client) OrderByReceipt(ctx context.Context, receipt string) (*payments.Order, error) {
