@@ -29,7 +29,8 @@
 // [ErrAmountMismatch] and [ErrOrderMismatch] mean that somebody is trying, or
 // that the host mixed up two bills. [ErrPaymentIncomplete] is the usual failure
 // of a payment; the order stays open for another attempt. [ErrInvalid] comes
-// with a [FieldError] for each wrong field.
+// with a [FieldError] for each field that is wrong before the gateway is asked;
+// what the gateway itself refuses is named by the leaf's own error.
 //
 // # Security
 //

@@ -33,6 +33,7 @@ func TestNewNamesAllProblems(t *testing.T) {
 	for field, change := range map[string]func(*razorpay.Config){
 		"KeySecret":         func(c *razorpay.Config) { c.KeySecret = payments.NewSecret("s3cret\n") },
 		"KeyID":             func(c *razorpay.Config) { c.KeyID = "rzp_test_1 " },
+		"WebhookSecrets[0]": func(c *razorpay.Config) { c.WebhookSecrets = []payments.Secret{payments.NewSecret("w\n")} },
 		"WebhookSecrets[1]": func(c *razorpay.Config) { c.WebhookSecrets = []payments.Secret{payments.NewSecret("w"), c.KeySecret} },
 		"BaseURL":           func(c *razorpay.Config) { c.BaseURL = "https://api.razorpay.com/v1" },
 	} {

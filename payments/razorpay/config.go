@@ -110,6 +110,7 @@ func (cfg Config) validate() error {
 	p.Check(clean(cfg.KeySecret.Reveal()), "KeySecret", "has a blank or control character in it")
 	for i, s := range cfg.WebhookSecrets {
 		p.Check(strings.TrimSpace(s.Reveal()) != "", "WebhookSecrets["+itoa(i)+"]", "is empty: anybody could sign with it")
+		p.Check(strings.IndexFunc(s.Reveal(), unicode.IsControl) < 0, "WebhookSecrets["+itoa(i)+"]", "has a control character in it: no signature would fit")
 		p.Check(s.IsZero() || !s.Equal(cfg.KeySecret), "WebhookSecrets["+itoa(i)+"]", "is the KeySecret; a webhook has a secret of its own")
 	}
 	if problem := baseProblem(cfg.BaseURL, strings.HasPrefix(cfg.KeyID, "rzp_live_")); problem != "" {

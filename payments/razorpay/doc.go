@@ -22,8 +22,8 @@
 // # Errors
 //
 // Failed calls are *[Error] and match the sentinels of package payments. Reads,
-// refunds and captures are repeated, up to three times in all, when the gateway
-// fails or the answer is lost; an order is looked up by its receipt instead. Calls
+// refunds and captures are repeated a few times when the gateway fails or the
+// answer is lost; an order is looked up by its receipt instead. Calls
 // without a deadline end after 30 seconds.
 //
 // # Security
