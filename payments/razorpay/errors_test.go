@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,7 @@ func TestErrorKinds(t *testing.T) {
 		"another payment":                {raw(200, `{"id":"pay_other"}`), payments.ErrUnavailable, "200: provider unavailable: answer is about another payment"},
 		"a fraction of a paisa":          {raw(200, `{"id":"pay_1","amount":1.5}`), payments.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
 		"HTML for an answer":             {razorpaytest.HTML(200), payments.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
+		"an endless answer":              {raw(200, `{"id":"pay_1","x":"`+strings.Repeat("x", 4<<20)+`"}`), payments.ErrUnavailable, "200: provider unavailable: answer is longer than 4194304 bytes"},
 		"a redirect":                     {raw(302, ""), payments.ErrUnavailable, "302: provider unavailable"},
 	} {
 		srv.FailNext(tc.fault)
