@@ -275,6 +275,10 @@ func TestSilentConflict(t *testing.T) {
 	srv.FailNext(reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`).On(postRefund))
 	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
 	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
+	srv.FailNext(reply(`{"id":"pay_1","amount":500,"currency":"INR","status":"captured"}`).On(getPayment),
+		reply(`{"id":"rfnd_1","payment_id":"pay_1","amount":200,"currency":"INR"}`).On(postRefund))
+	_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001", Amount: new(payments.INR(100))})
+	require.ErrorIs(t, err, payments.ErrIdempotencyConflict, "another amount was given back")
 	srv.FailNext(reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`).On(postCapture))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
 	require.ErrorIs(t, err, payments.ErrAmbiguous, "captured, it says, and is not")
