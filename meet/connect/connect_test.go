@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
@@ -83,11 +84,32 @@ func TestReturnTo(t *testing.T) {
 		"doctor":                       http.StatusBadRequest,
 		"/#fragment":                   http.StatusBadRequest,
 		"/" + strings.Repeat("a", 600): http.StatusBadRequest,
+		"https:/evil.example":          http.StatusBadRequest,
+		"doctor@evil.example":          http.StatusBadRequest,
+		" //evil.example":              http.StatusBadRequest,
+		"/\x7f/evil.example":           http.StatusBadRequest,
+		"/\x00/evil.example":           http.StatusBadRequest,
+		"/%zz":                         http.StatusBadRequest,
+		"/\xff":                        http.StatusBadRequest,
+		`\\evil.example`:               http.StatusBadRequest,
 	}
 	for path, want := range tests {
 		b := newBrowser(t, "dr-rao")
 		w := b.do(h.Start(), http.MethodGet, "/connect?return_to="+url.QueryEscape(path))
 		require.Equal(t, want, w.Code, path)
+	}
+
+	// What browsers may read as another site ends at ours: the address begins with it.
+	for _, path := range []string{
+		"/%2F/evil.example", "/%5Cevil.example", "/@evil.example", "/.//evil.example", "/..//evil.example", "/%09/evil.example",
+		"/\uff0f\uff0fevil.example", "/\u0085/evil.example", "/;@evil.example", "/:80", "/\u2028/evil.example",
+		"/?" + strings.Repeat("&", 500), "/" + strings.Repeat("<", 511), "/" + strings.Repeat(`"`, 511),
+	} {
+		b := newBrowser(t, strings.Repeat(`"`, 255))
+		end := b.callback(t, h, b.begin(t, h, "/connect?return_to="+url.QueryEscape(path)))
+		require.Equal(t, "https://app.clinic.example", end.Scheme+"://"+end.Host, path)
+		require.Nil(t, end.User, path)
+		require.Equal(t, "true", end.Query().Get("success"), path)
 	}
 
 	b := newBrowser(t, "dr-rao")
@@ -268,7 +290,14 @@ func TestManyFlowsDoNotFillTheHeader(t *testing.T) {
 	b := newBrowser(t, "dr-rao")
 	for range 30 {
 		b.begin(t, h, "/connect")
-		require.LessOrEqual(t, len(b.cookies()), 9)
+		require.LessOrEqual(t, headerSize(b), 3<<10)
+	}
+	require.GreaterOrEqual(t, len(b.cookies()), 2)
+
+	// A link on a strange page can begin flows too, with the longest path.
+	for range 30 {
+		b.begin(t, h, "/connect?return_to=/"+strings.Repeat("%22", 500))
+		require.LessOrEqual(t, headerSize(b), 3<<10)
 	}
 }
 
@@ -277,6 +306,13 @@ func TestDisconnect(t *testing.T) {
 	setup := func(t *testing.T) *host {
 		var h *host
 		h = newHost(t, func(c *connect.Config) {
+func headerSize(b *browser) (size int) {
+	for _, cookie := range b.cookies() {
+		size += len(cookie.String()) + len("; ")
+	}
+	return size
+}
+
 			c.Provider.Revoke = func(ctx context.Context, token store.Token) error { return revoking(h).Revoke(ctx, token) }
 		})
 		for doctor, account := range map[string]string{"dr-rao": "acc-1", "dr-who": "acc-2"} {
@@ -534,7 +570,7 @@ func TestReplayGuardForgets(t *testing.T) {
 
 func Example() {
 	provider := store.Provider{ // zoom.Client and googlemeet.Client describe themselves: client.OAuth()
-		Name: "zoom", ClientID: "client", ClientSecret: store.NewSecret("secret"), AuthStyle: 2,
+		Name: "zoom", ClientID: "client", ClientSecret: store.NewSecret("secret"), AuthStyle: oauth2.AuthStyleInHeader,
 		RedirectURL: "https://api.clinic.example/api/auth/zoom/doctor/callback",
 		AuthURL:     "https://zoom.us/oauth/authorize", TokenURL: "https://zoom.us/oauth/token",
 	}

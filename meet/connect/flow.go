@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -54,11 +55,13 @@ func newSealer(keys []store.Secret) (sealer, error) {
 
 // seal binds the flow to the cookie's name, so that no cookie's value fits another one.
 func (s sealer) seal(name string, f flow) (string, error) {
-	plain, err := json.Marshal(f)
-	if err != nil {
+	var plain bytes.Buffer
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false) // an & in a return path would take six bytes
+	if err := encoder.Encode(f); err != nil {
 		return "", errors.New("connect: flow cannot be encoded")
 	}
-	value := base64.RawURLEncoding.EncodeToString(s.aeads[0].Seal(nil, nil, plain, []byte(name)))
+	value := base64.RawURLEncoding.EncodeToString(s.aeads[0].Seal(nil, nil, plain.Bytes(), []byte(name)))
 	if len(value) > maxCookie-len(name)-100 {
 		return "", errors.New("connect: subject and return path are too long for a cookie")
 	}
@@ -106,22 +109,28 @@ func (c *Connector) cookie(name, value string, age time.Duration) *http.Cookie {
 	}
 }
 
-// maxFlows is how many flows one browser may have under way: their cookies go with each
-// request, and servers refuse long headers.
-const maxFlows = 8
+// maxFlows is how many bytes of cookies the flows of one browser may have: some nine flows of the usual
+// size. They go with each request, and servers refuse long headers, nginx those of 8 kB.
+const maxFlows = 3 << 10
 
-// sweep clears the cookies of flows that were given up, if there are many.
-func (c *Connector) sweep(w http.ResponseWriter, r *http.Request) {
+// sweep clears the cookies of flows that were given up, if there would be too many with the fresh one.
+func (c *Connector) sweep(w http.ResponseWriter, r *http.Request, fresh *http.Cookie) {
 	var names []string
+	size := cookieSize(fresh)
 	for _, cookie := range r.Cookies() {
 		if strings.HasPrefix(cookie.Name, c.cookiePrefix()) {
 			names = append(names, cookie.Name)
+			size += cookieSize(cookie)
 		}
 	}
-	if len(names) < maxFlows {
+	if size <= maxFlows {
 		return
 	}
 	for _, name := range names {
 		http.SetCookie(w, c.cookie(name, "", 0))
 	}
+}
+
+func cookieSize(cookie *http.Cookie) int {
+	return len(cookie.Name) + len("=") + len(cookie.Value) + len("; ")
 }

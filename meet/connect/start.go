@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 
@@ -33,8 +34,10 @@ func (c *Connector) Start() http.Handler {
 
 // Begin starts a flow for the doctor who is logged in: it sets the flow's cookie on w and
 // returns the provider's address to go to. returnTo is a path of the ReturnURL's site,
-// or empty. The error is a *FlowError with ReasonLogin, or matches store.ErrInvalid.
+// or empty. The answer is kept out of caches. The error is a *FlowError with ReasonLogin, or matches
+// store.ErrInvalid.
 func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, returnTo string) (string, error) {
+	private(w)
 	subject, err := c.subject(r)
 	if err != nil {
 		return "", err
@@ -52,15 +55,16 @@ func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, returnTo strin
 	if err != nil {
 		return "", err
 	}
-	c.sweep(w, r)
-	http.SetCookie(w, c.cookie(name, value, flowTime))
+	fresh := c.cookie(name, value, flowTime)
+	c.sweep(w, r, fresh)
+	http.SetCookie(w, fresh)
 	return c.cfg.Provider.AuthCodeURL(f.State, f.Verifier), nil
 }
 
 // sameSite accepts absolute paths only. Browsers read a backslash as a slash and skip
 // control characters, so that "/\evil.example" and "/\t/evil.example" would leave the site.
 func sameSite(path string) bool {
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || len(path) > 512 {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || len(path) > 512 || !utf8.ValidString(path) {
 		return false
 	}
 	if strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
