@@ -52,6 +52,7 @@ func (c *Connector) page(returnTo string, err error) string {
 	query := target.Query()
 	query.Set("provider", c.cfg.Provider.Name)
 	query.Set("success", "true")
+	query.Del("reason") // that of an earlier flow, if the doctor came from such a page
 	if err != nil {
 		query.Set("success", "false")
 		query.Set("reason", string(reasonOf(err)))
@@ -61,21 +62,21 @@ func (c *Connector) page(returnTo string, err error) string {
 }
 
 // Finish ends the flow that r, the provider's callback, belongs to: it checks it, buys the
-// token and stores it. The flow's cookie is cleared on w whatever happens. The error is
-// a *FlowError, and then nothing was stored.
+// token and stores it. The flow's cookie is cleared on w whatever happens, and the answer kept out of
+// caches and its address out of the Referer header. The error is a *FlowError.
 func (c *Connector) Finish(w http.ResponseWriter, r *http.Request) (Result, error) {
+	private(w)
 	query := r.URL.Query()
 	f, err := c.recognise(w, r, query)
 	if err != nil {
-		return Result{}, err
+		return Result{ReturnTo: f.ReturnTo}, err
 	}
 	result := Result{Key: c.Key(f.Subject), ReturnTo: f.ReturnTo}
 	code, err := c.accept(r, f, query)
 	if err != nil {
 		return result, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), exchangeTime)
-	defer cancel()
+	ctx := context.WithoutCancel(r.Context()) // the code is spent if the browser hangs up now
 	token, err := c.buy(ctx, code, f)
 	if err != nil {
 		return result, err
@@ -124,14 +125,12 @@ func (c *Connector) accept(r *http.Request, f flow, query url.Values) (string, e
 	if !c.issuerFits(query["iss"]) {
 		return "", &FlowError{Reason: ReasonInvalid}
 	}
-	if c.cfg.Replay != nil {
-		fresh, err := c.cfg.Replay.Once(r.Context(), c.cfg.Provider.Name+":"+f.State, time.Unix(f.Expires, 0))
-		if err != nil {
-			return "", &FlowError{Reason: ReasonStore, Err: err}
-		}
-		if !fresh {
-			return "", &FlowError{Reason: ReasonExpired}
-		}
+	fresh, err := c.cfg.Replay.Once(r.Context(), c.cfg.Provider.Name+":"+f.State, time.Unix(f.Expires, 0))
+	if err != nil {
+		return "", &FlowError{Reason: ReasonStore, Err: err}
+	}
+	if !fresh {
+		return "", &FlowError{Reason: ReasonExpired}
 	}
 	switch {
 	case query.Get("error") == "access_denied":
@@ -158,6 +157,8 @@ func (c *Connector) issuerFits(iss []string) bool {
 
 // buy exchanges the code and checks what was granted.
 func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	defer cancel()
 	token, err := c.cfg.Provider.Exchange(ctx, code, f.Verifier)
 	if err != nil {
 		reason := ReasonProvider
@@ -177,8 +178,11 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 	return token, nil
 }
 
-// keep stores the token, if it is one that lasts.
+// keep stores the token, if it is one that lasts. It has time of its own: however long the provider
+// took, a token that was bought must not be lost.
 func (c *Connector) keep(ctx context.Context, key store.Key, token store.Token) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	if token.Refresh.IsZero() {
 		old, err := c.cfg.Tokens.Get(ctx, key)
 		switch {
@@ -186,6 +190,8 @@ func (c *Connector) keep(ctx context.Context, key store.Key, token store.Token) 
 			return &FlowError{Reason: ReasonNoRefresh}
 		case err != nil:
 			return &FlowError{Reason: ReasonStore, Err: err}
+		case old.Status == store.StatusReconnect:
+			return &FlowError{Reason: ReasonNoRefresh} // the old refresh token is dead
 		case old.Token.Refresh.IsZero() || old.Token.Account.ID != token.Account.ID || token.Account.ID == "":
 			return &FlowError{Reason: ReasonNoRefresh} // another account's refresh token must not be paired with this one
 		}

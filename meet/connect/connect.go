@@ -68,8 +68,9 @@ type Config struct {
 	// AllowInsecureLocalhost lets cookies go over plain http, for development on this machine: then
 	// the Provider's RedirectURL may be http. It has no effect on https.
 	AllowInsecureLocalhost bool
-	// Replay makes a state good for one callback on all servers. If nil, that rests on the cookie, which is
-	// cleared, and on the provider, which takes a code once.
+	// Replay makes a state good for one callback on all servers. If nil, on this one: NewMemoryReplayGuard.
+	// A host with several should have one for all, since a provider that sees a code again, because the
+	// doctor reloads the page, may take back the token (RFC 6749 §4.1.2).
 	Replay ReplayGuard
 	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May be nil.
 	OnConnect    func(ctx context.Context, key store.Key, account store.Account)
@@ -81,9 +82,11 @@ type Config struct {
 // flowTime is how long a doctor may take on the consent page.
 const flowTime = 10 * time.Minute
 
-// exchangeTime bounds what follows the callback. It goes on if the browser
-// hangs up: the code is spent by then.
-const exchangeTime = 30 * time.Second
+// What follows the callback is bounded by exchangeTime at the provider and by storeTime at the store.
+const (
+	exchangeTime = 30 * time.Second
+	storeTime    = 10 * time.Second
+)
 
 // Connector has the handlers of one provider. It is safe for concurrent use.
 type Connector struct {
@@ -98,6 +101,9 @@ type Connector struct {
 func New(cfg Config) (*Connector, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Replay == nil {
+		cfg.Replay = NewMemoryReplayGuard()
 	}
 	c := &Connector{cfg: cfg, guard: http.NewCrossOriginProtection()}
 	var p fault.Problems

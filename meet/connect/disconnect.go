@@ -48,8 +48,8 @@ var errNotRevoked = errors.New("forgotten, but not revoked")
 // doctor has reconnected meanwhile, and if that cannot be known because the store is no store.Lister or the account has
 // no id: then revoked is false and the doctor can withdraw it at the provider.
 //
-// If the store fails, nothing was done. If revoking fails, the account is deleted all the same,
-// and the error says so. An account that is not there is no error.
+// If the store fails, nothing was revoked, and the account may be there still or not: call Forget
+// again. If revoking fails, the account is deleted all the same, and the error says so. An account that is not there is no error.
 func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, err error) {
 	key := c.Key(subject)
 	rec, err := c.cfg.Tokens.Get(ctx, key)
@@ -60,7 +60,7 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 	if err != nil && !unreadable {
 		return false, fmt.Errorf("connect: %w", err)
 	}
-	if err := c.cfg.Tokens.Delete(ctx, key); err != nil {
+	if err := c.remove(ctx, key); err != nil {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	if c.cfg.OnDisconnect != nil {
@@ -80,6 +80,15 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 		return false, fmt.Errorf("connect: %w: %w", errNotRevoked, err)
 	}
 	return true, nil
+}
+
+// remove asks a second time if the answer was lost: whoever asks later finds no account, and could not
+// revoke what is not there.
+func (c *Connector) remove(ctx context.Context, key store.Key) error {
+	if c.cfg.Tokens.Delete(ctx, key) == nil {
+		return nil
+	}
+	return c.cfg.Tokens.Delete(ctx, key)
 }
 
 // inUse reports whether the account is, or may be, another doctor's too, or the same doctor's

@@ -26,11 +26,12 @@ const (
 	ReasonConfig Reason = "not_configured"
 	// ReasonNoRefresh: the provider gave no refresh token, so that the connection would end within the hour.
 	ReasonNoRefresh Reason = "no_refresh_token"
-	// ReasonStore: the token could not be stored. Trying again may help.
+	// ReasonStore: the store failed, before or while the token was stored. Trying again may help.
 	ReasonStore Reason = "not_stored"
 )
 
-// FlowError is a flow that did not end with a stored token. Nothing was stored.
+// FlowError is a flow that did not end with a stored token. Nothing was stored, save that with
+// ReasonStore nobody knows: the store may have done it and its answer been lost. State tells later.
 type FlowError struct {
 	// Reason is what to tell the doctor.
 	Reason Reason
