@@ -55,8 +55,12 @@ func newShared() *http.Transport {
 	return transport
 }
 
-// drainLimit is how much of an answer nobody wants is read so that its connection can be used again.
-const drainLimit = 64 << 10
+// An answer nobody wants is read, up to drainLimit and for drainTime, so that its connection can be used
+// again. One that does not end in time costs its connection and not the next attempt.
+const (
+	drainLimit = 64 << 10
+	drainTime  = time.Second
+)
 
 type repeatableKey struct{}
 
@@ -76,6 +80,10 @@ func Once(ctx context.Context) context.Context {
 
 // RoundTrip implements http.RoundTripper. An error says with [Unsent] whether the request may have arrived.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Context().Err() != nil { // net/http would not say that it sent nothing
+		closeBody(req)
+		return nil, &notSent{context.Cause(req.Context()), true}
+	}
 	attempts := max(t.Attempts, 0)
 	if attempts == 0 {
 		attempts = 3
@@ -309,6 +317,8 @@ func closeBody(req *http.Request) {
 }
 
 func discard(resp *http.Response) {
+	stop := time.AfterFunc(drainTime, func() { _ = resp.Body.Close() })
+	defer stop.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, drainLimit)
 	_ = resp.Body.Close()
 }

@@ -239,6 +239,11 @@ func TestRetryAfter(t *testing.T) {
 		"Sun, 01 Mar 2026 12:00:30 GMT": {30 * time.Second, true},
 		"2026-03-01T12:01:00Z":          {time.Minute, true},
 		"2026-02-28T00:00:00Z":          {0, true},
+		"Sat, 28 Feb 2026 12:00:00 GMT": {0, true},
+		"0001-01-01T00:00:00Z":          {0, true},
+		" 7 ":                           {7 * time.Second, true},
+		"+5":                            {0, false},
+		"٣":                             {0, false},
 		"-5":                            {0, false},
 		"soon":                          {0, false},
 		"1.5":                           {0, false},
@@ -261,9 +266,40 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
+// A proxy begins to say 503 and never ends.
+func TestAnAnswerThatNeverEndsLeavesTimeForAnother(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s, url, client := start(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = http.NewResponseController(w).Flush()
+		<-release
+	}, status(200))
+	t.Cleanup(func() { close(release) })
+	ctx, cancel := context.WithTimeout(t.Context(), rest.DefaultTimeout)
+	defer cancel()
+	resp, err := send(t, ctx, client, http.MethodGet, url)
+	require.NoError(t, err)
+	require.Equal(t, 200, resp.StatusCode)
+	require.EqualValues(t, 2, s.requests.Load())
+}
+
 func TestUnsent(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: &rest.Transport{MinWait: time.Millisecond}}
+
+	t.Run("the context had ended", func(t *testing.T) {
+		t.Parallel()
+		s, url, client := start(t, status(200))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := api(url, client).Do(ctx, rest.Request{Method: http.MethodPost, JSON: struct{}{}}, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		failure, _ := errors.AsType[*rest.Error](err)
+		require.Equal(t, fault.ErrUnavailable, failure.Kind(true), "nothing was sent: nobody has to look")
+		require.Zero(t, s.requests.Load())
+	})
 
 	t.Run("nobody listens", func(t *testing.T) {
 		t.Parallel()
