@@ -154,7 +154,7 @@ func TestTokenRequestWithoutAnswer(t *testing.T) {
 		release := make(chan struct{})
 		e := newEndpoint(t, func(http.ResponseWriter, *http.Request) { <-release })
 		defer close(release)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		_, err := e.provider(oauth2.AuthStyleInHeader).Refresh(ctx, store.Token{Refresh: store.NewSecret("canary")})
 		require.ErrorIs(t, err, store.ErrAmbiguous)

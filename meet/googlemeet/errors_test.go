@@ -331,7 +331,7 @@ func TestContextEndsTheCall(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	c.fake.FailNext(googlemeettest.Delay("insert", time.Hour))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := c.Create(ctx, doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -117,7 +117,7 @@ func TestContextEndsTheCall(t *testing.T) {
 	srv := whatsapptest.NewServer(t)
 	client := newClient(t, config(srv))
 	srv.FailNext(whatsapptest.Fault{Hang: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := client.Notify(ctx, message("k"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
