@@ -45,6 +45,26 @@ func TestContentArrives(t *testing.T) {
 	}
 }
 
+// A header line that has encoded words in it holds 76 octets at most (RFC 2047, 2).
+func TestEncodedWordsFitOnALine(t *testing.T) {
+	t.Parallel()
+	fake, client := pair(t, smtptest.Config{}, func(cfg *smtp.Config) {
+		cfg.From, cfg.ReplyTo = strings.Repeat("अस्पताल ", 9)+"<care@clinic.example>", strings.Repeat("क", 60)+" <desk@clinic.example>"
+	})
+	for n := range 80 {
+		msg := message("line")
+		msg.To.Name, msg.Content.Subject = strings.Repeat("आ", n+1), strings.Repeat("x", n%3)+strings.Repeat("प", n+1)
+		_, err := client.Notify(t.Context(), msg)
+		require.NoError(t, err)
+	}
+	for _, got := range fake.Messages() {
+		header, _, _ := strings.Cut(string(got.Raw), "\r\n\r\n")
+		for line := range strings.SplitSeq(header, "\r\n") {
+			require.True(t, !strings.Contains(line, "=?") || len(line) <= 76, "%d: %s", len(line), line)
+		}
+	}
+}
+
 // same checks that got says what msg does, and nothing else.
 func same(t *testing.T, msg notify.Message, got smtptest.Message) {
 	t.Helper()
