@@ -2,12 +2,15 @@ package smtp
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/notify"
 )
 
 // A context that ends between two commands is not forgotten by the deadline of the next.
@@ -30,4 +33,23 @@ func TestEndOfContextOutlastsDeadlines(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	stop()
 	require.True(t, k.broken)
+}
+
+// A connection that was made just as close stopped waiting carries no message any more.
+func TestConnectionMadeWhileCutOff(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe()
+	defer far.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	var p *pool
+	p = newPool(1, time.Second, func(context.Context) (*conn, error) {
+		require.ErrorIs(t, p.close(ended), context.Canceled)
+		return &conn{raw: near}, nil
+	})
+	_, err := p.get(t.Context())
+	require.ErrorIs(t, err, notify.ErrClosed)
+	_, err = near.Write([]byte("MAIL"))
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+	require.NoError(t, p.close(t.Context()), "its slot is free again")
 }

@@ -16,6 +16,8 @@ type pool struct {
 	slots chan struct{} // one taken for each connection in use
 	ttl   time.Duration
 
+	closing chan struct{} // held by the close that collects the slots
+
 	life context.Context // ends when close stops waiting: a connection that is being made then is given up
 	cut  context.CancelCauseFunc
 
@@ -30,9 +32,10 @@ func newPool(size int, ttl time.Duration, dial func(context.Context) (*conn, err
 	life, cut := context.WithCancelCause(context.Background())
 	return &pool{
 		dial: dial, ttl: ttl, life: life, cut: cut,
-		slots: make(chan struct{}, size),
-		done:  make(chan struct{}),
-		inUse: map[*conn]struct{}{},
+		slots:   make(chan struct{}, size),
+		closing: make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		inUse:   map[*conn]struct{}{},
 	}
 }
 
@@ -60,10 +63,23 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 		<-p.slots
 		return nil, err
 	}
+	if !p.use(k) {
+		<-p.slots
+		return nil, errClosed()
+	}
+	return k, nil
+}
+
+// use notes a new connection, unless cutOff has been here and missed it.
+func (p *pool) use(k *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.life.Err() != nil {
+		k.kill()
+		return false
+	}
 	p.inUse[k] = struct{}{}
-	return k, nil
+	return true
 }
 
 var errCut = errors.New("the client was closed")
@@ -131,6 +147,13 @@ func (p *pool) expire(k *conn) {
 // close lets what is in use come to its end, until ctx ends, and closes the rest.
 func (p *pool) close(ctx context.Context) error {
 	p.shut()
+	select { // two at once, each with some of the slots, would wait for each other
+	case p.closing <- struct{}{}:
+		defer func() { <-p.closing }()
+	case <-ctx.Done():
+		p.cutOff()
+		return ctx.Err()
+	}
 	for taken := range cap(p.slots) {
 		select {
 		case p.slots <- struct{}{}:

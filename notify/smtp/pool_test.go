@@ -227,3 +227,26 @@ func TestCloseCutsOff(t *testing.T) {
 		})
 	}
 }
+
+// Close may be called by a signal handler and by a defer at the same time.
+func TestCloseAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		client, err := smtp.New(smtp.Config{Addr: "mail.invalid:587", From: "care@clinic.example", MaxConns: 64})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := client.Close(ctx); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		cancel()
+		if t.Failed() {
+			return
+		}
+	}
+}
