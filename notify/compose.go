@@ -3,7 +3,9 @@ package notify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -16,20 +18,25 @@ import (
 // ErrInvalid (a recipient without a phone number, for instance). It stops at
 // ErrAmbiguous, since the message may have gone out; at ErrRateLimited and
 // ErrUnavailable, since waiting is better (put a [Retry] inside); and when ctx
-// ends. The error then holds those of every channel that was tried.
+// ends. The error then holds those of every channel that was tried, and ctx's if
+// its end is why there were no more.
 func Fallback(ns ...Notifier) Notifier {
 	return NotifierFunc(func(ctx context.Context, msg Message) (*Receipt, error) {
 		if len(ns) == 0 {
 			return nil, errNoNotifier
 		}
 		var errs []error
-		for _, n := range ns {
+		for i, n := range ns {
+			if i > 0 && ctx.Err() != nil {
+				errs = append(errs, ctx.Err())
+				break
+			}
 			receipt, err := n.Notify(ctx, msg)
 			if err == nil {
 				return receipt, nil
 			}
 			errs = append(errs, err)
-			if !elsewhere(err) || ctx.Err() != nil {
+			if !elsewhere(err) {
 				break
 			}
 		}
@@ -51,15 +58,29 @@ func isAny(err error, kinds ...error) bool {
 // Fanout sends msg over all of ns at once and waits for every one. It returns a
 // receipt for each that accepted, in the order of ns, and the joined errors of
 // the others: both may be there. Use it where a patient is to be told on every
-// channel; [Fallback] tells them on one.
+// channel; [Fallback] tells them on one. If one of ns panics, Fanout does, when
+// the others are through.
 func Fanout(ctx context.Context, msg Message, ns ...Notifier) ([]*Receipt, error) {
 	receipts := make([]*Receipt, len(ns))
 	errs := make([]error, len(ns))
+	panics := make([]string, len(ns))
 	var wg sync.WaitGroup
 	for i, n := range ns {
-		wg.Go(func() { receipts[i], errs[i] = n.Notify(ctx, msg) })
+		wg.Go(func() {
+			defer func() {
+				if cause := recover(); cause != nil { // here it would end the whole program
+					panics[i] = fmt.Sprintf("%v\n\n%s", cause, debug.Stack())
+				}
+			}()
+			receipts[i], errs[i] = n.Notify(ctx, msg)
+		})
 	}
 	wg.Wait()
+	for _, text := range panics {
+		if text != "" {
+			panic(text)
+		}
+	}
 	accepted := receipts[:0]
 	for i, receipt := range receipts {
 		if errs[i] == nil {
@@ -85,7 +106,7 @@ type RetryPolicy struct {
 // Retry returns a Notifier that repeats what n surely did not send: after
 // ErrRateLimited and ErrUnavailable, while ctx lives, waiting as long as the
 // provider asked for. It never repeats after ErrAmbiguous or any other error.
-// The error is that of the last attempt.
+// The error is that of the last attempt, with ctx's if that ended the wait.
 //
 // Package whatsapp repeats by itself: set its Config.Attempts to 1 inside Retry,
 // or the attempts of both multiply. Package smtp makes one attempt.
@@ -107,10 +128,18 @@ func Retry(n Notifier, policy RetryPolicy) Notifier {
 			}
 			wait, ok := policy.wait(attempt, err)
 			if !ok || !sleep(ctx, wait) {
-				return nil, err
+				return nil, ended(ctx, err)
 			}
 		}
 	})
+}
+
+// ended adds the end of ctx to err, if ctx has ended and err does not say so.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, ctx.Err())
 }
 
 func unsent(err error) bool {

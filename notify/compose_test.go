@@ -88,6 +88,7 @@ func TestFallbackReportsAll(t *testing.T) {
 		return nil, notify.ErrRecipient
 	}), second).Notify(ctx, valid())
 	require.ErrorIs(t, err, notify.ErrRecipient)
+	require.ErrorIs(t, err, context.Canceled, "or it would look as if the second had refused too")
 	require.Zero(t, second.calls, "the context has ended")
 }
 
@@ -104,6 +105,21 @@ func TestFanout(t *testing.T) {
 	receipts, err = notify.Fanout(t.Context(), valid())
 	require.NoError(t, err)
 	require.Empty(t, receipts)
+}
+
+// A panic is the caller's, where a server recovers it, and not the whole program's end.
+func TestFanoutPanics(t *testing.T) {
+	t.Parallel()
+	other := &outcomes{name: "other"}
+	defer func() {
+		cause := fmt.Sprint(recover())
+		require.Contains(t, cause, "broken")
+		require.Contains(t, cause, "compose_test.go", "where it was")
+		require.Equal(t, 1, other.calls, "the others are waited for")
+	}()
+	_, _ = notify.Fanout(t.Context(), valid(), other, notify.NotifierFunc(func(context.Context, notify.Message) (*notify.Receipt, error) {
+		panic("broken")
+	}))
 }
 
 func TestRetry(t *testing.T) {
@@ -165,6 +181,7 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 		began := time.Now()
 		_, err := notify.Retry(n, notify.RetryPolicy{}).Notify(ctx, valid())
 		require.ErrorIs(t, err, notify.ErrUnavailable)
+		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 1, n.calls)
 		require.Equal(t, 100*time.Millisecond, time.Since(began))
 	})
