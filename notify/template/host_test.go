@@ -56,6 +56,32 @@ func TestHostTemplates(t *testing.T) {
 	require.Equal(t, []string{"Data.Test"}, fields(t, err))
 }
 
+// prescription has its method on the pointer, as many types do.
+type prescription struct{ Link string }
+
+func (p *prescription) Validate() error {
+	if p.Link == "" {
+		return errors.New("zkmark")
+	}
+	p.Link = "changed"
+	return nil
+}
+
+func TestValidateOnAPointer(t *testing.T) {
+	t.Parallel()
+	cfg := withFiles("en/prescription.subject", "Ready", "en/prescription.txt", "{{.Data.Link}}")
+	cfg.Samples = map[string]any{"prescription": &prescription{"x"}}
+	set := newSet(t, cfg)
+	for _, data := range []any{prescription{}, &prescription{}} {
+		_, err := set.Render(message("prescription", "en", data))
+		require.Equal(t, []string{"Data"}, fields(t, err))
+		require.NotContains(t, err.Error(), "zkmark")
+	}
+	mine := &prescription{"https://clinic.example/p"}
+	require.Equal(t, "https://clinic.example/p", render(t, set, message("prescription", "en", mine)).Text)
+	require.Equal(t, "https://clinic.example/p", mine.Link, "the host's data stays as it is")
+}
+
 func TestOverrides(t *testing.T) {
 	t.Parallel()
 	cfg := withFiles(

@@ -200,7 +200,7 @@ func (s *Set) find(name, locale string) *translation {
 func (s *Set) check(msg notify.Message, data any) error {
 	var p fault.Problems
 	checkLine(&p, "To.Name", msg.To.Name, 256)
-	if v, ok := data.(validator); ok {
+	if v := validates(data); v != nil {
 		if err := v.Validate(); err != nil {
 			fields := fault.Fields(err)
 			p.Check(len(fields) > 0, "Data", "is refused by its Validate method")
@@ -210,6 +210,17 @@ func (s *Set) check(msg notify.Message, data any) error {
 		}
 	}
 	return p.Err("template: " + msg.Template)
+}
+
+// validates returns data, or a pointer to a copy of it, if that has the method Validate.
+func validates(data any) validator {
+	if v, ok := data.(validator); ok {
+		return v
+	}
+	pointer := reflect.New(reflect.TypeOf(data))
+	pointer.Elem().Set(reflect.ValueOf(data))
+	v, _ := pointer.Interface().(validator)
+	return v
 }
 
 // partError says which part failed. Its cause is shown for sample data only: it may quote a value.
