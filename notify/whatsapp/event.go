@@ -168,8 +168,9 @@ func parse(body []byte) ([]event, error) {
 	for _, entry := range n.Entry {
 		for _, change := range entry.Changes {
 			if change.Field == "messages" {
-				if found, ok := parseMessages(change.Value); ok {
-					events = append(events, found...)
+				found, whole := parseMessages(change.Value)
+				events = append(events, found...)
+				if whole {
 					continue
 				}
 			}
@@ -219,7 +220,7 @@ type messagesValue struct {
 	} `json:"metadata"`
 	Contacts []contact         `json:"contacts"`
 	Messages []json.RawMessage `json:"messages"`
-	Statuses []wireStatus      `json:"statuses"`
+	Statuses []json.RawMessage `json:"statuses"`
 }
 
 type contact struct {
@@ -242,13 +243,20 @@ type wireStatus struct {
 	} `json:"errors"`
 }
 
-func parseMessages(raw json.RawMessage) ([]event, bool) {
+// parseMessages returns what it understands, and whether that is all: one message
+// of a new shape must not hide the statuses that came with it.
+func parseMessages(raw json.RawMessage) (events []event, whole bool) {
 	var v messagesValue
-	if json.Unmarshal(raw, &v) != nil || len(v.Messages)+len(v.Statuses) == 0 {
+	if json.Unmarshal(raw, &v) != nil {
 		return nil, false
 	}
-	var events []event
-	for _, s := range v.Statuses {
+	whole = len(v.Messages)+len(v.Statuses) > 0
+	for _, raw := range v.Statuses {
+		var s wireStatus
+		if json.Unmarshal(raw, &s) != nil {
+			whole = false
+			continue
+		}
 		status := s.status()
 		status.PhoneNumberID = string(v.Metadata.PhoneNumberID)
 		events = append(events, event{status: status})
@@ -256,12 +264,13 @@ func parseMessages(raw json.RawMessage) ([]event, bool) {
 	for _, raw := range v.Messages {
 		message, ok := parseInbound(raw, v.Contacts)
 		if !ok {
-			return nil, false
+			whole = false
+			continue
 		}
 		message.PhoneNumberID = string(v.Metadata.PhoneNumberID)
 		events = append(events, event{message: message})
 	}
-	return events, true
+	return events, whole
 }
 
 func (s *wireStatus) status() *Status {

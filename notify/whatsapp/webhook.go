@@ -31,7 +31,8 @@ type Handler struct {
 	Status func(ctx context.Context, s Status) error
 	// Message is called for each message from a person.
 	Message func(ctx context.Context, m Inbound) error
-	// Other is called for every other change, and for changes of a shape that is not known here.
+	// Other is called for every other change, and for a change that has a message or
+	// status of a shape that is not known here; Status and Message get the rest of it.
 	Other func(ctx context.Context, c Change) error
 	// Remember is how many statuses and messages that were handled are not handled
 	// again if they come again, in this process. If 0, none.

@@ -263,6 +263,23 @@ func TestUnknownShapesBecomeChanges(t *testing.T) {
 	}
 }
 
+// One message of a new shape does not hide what came with it.
+func TestUnknownShapeAmongOthers(t *testing.T) {
+	t.Parallel()
+	var host collector
+	value := `{` + meta + `,
+		"statuses":[{"id":"wamid.1","status":"delivered"},{"id":"wamid.2","status":"failed","errors":"new"}],
+		"messages":[{"from":"919876500042","id":"wamid.3","text":"new"},{"from":"919876500042","id":"wamid.4","text":{"body":"hello"}}]}`
+	body := webhook("messages", value)
+	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.Len(t, host.statuses, 1)
+	require.Equal(t, "wamid.1", host.statuses[0].MessageID)
+	require.Len(t, host.messages, 1)
+	require.Equal(t, "hello", host.messages[0].Text)
+	require.Len(t, host.changes, 1)
+	require.Equal(t, value, string(host.changes[0].Value))
+}
+
 func TestHandlerErrorsAskForAnotherDelivery(t *testing.T) {
 	t.Parallel()
 	body := webhook("messages", `{"statuses":[{"id":"w1","status":"sent"},{"id":"w2","status":"sent"},{"id":"w3","status":"sent"}]}`)
