@@ -46,10 +46,15 @@ func (m Message) Validate(c Channel) error {
 
 // Validate reports everything that is wrong with c as the content of a message
 // on the channel, or nil; leaves call it on what a Renderer made. The error is
-// like that of [Message.Validate], and its fields begin with "Content.".
+// like that of [Message.Validate], and its fields begin with "Content."; for a nil c
+// it is "Template", which rendered to nothing.
 func (c *Content) Validate(channel Channel) error {
 	var p fault.Problems
-	c.problems(&p, channel)
+	if c == nil {
+		p.Add("Template", "renders to nothing")
+	} else {
+		c.problems(&p, channel)
+	}
 	return p.Err("notify")
 }
 

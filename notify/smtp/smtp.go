@@ -222,9 +222,6 @@ func (c *Client) letter(msg notify.Message) (*letter, error) {
 		if err != nil {
 			return nil, err
 		}
-		if rendered == nil {
-			return nil, fault.Invalid("smtp", "Template", "renders to nothing")
-		}
 		if err := rendered.Validate(notify.Email); err != nil {
 			return nil, err
 		}

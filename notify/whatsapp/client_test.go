@@ -163,6 +163,21 @@ func TestInvalidBeforeTheNetwork(t *testing.T) {
 	require.Zero(t, srv.Count())
 }
 
+// emptyHanded is a Renderer that forgot to make something.
+type emptyHanded struct{}
+
+func (emptyHanded) Render(notify.Message) (*notify.Content, error) { return nil, nil }
+
+func TestRendererMakesNothing(t *testing.T) {
+	t.Parallel()
+	client := offline(t, func(cfg *whatsapp.Config) { cfg.Renderer = emptyHanded{} }, nil)
+	msg := message("k")
+	msg.Content, msg.Template = nil, template.Confirmed
+	_, err := client.Notify(t.Context(), msg)
+	require.ErrorIs(t, err, notify.ErrInvalid)
+	require.Equal(t, "Template", fault.Fields(err)[0].Field)
+}
+
 // TestBuiltinTemplates holds package template and the fake's approved templates together.
 func TestBuiltinTemplates(t *testing.T) {
 	t.Parallel()
