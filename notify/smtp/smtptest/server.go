@@ -76,12 +76,13 @@ type Server struct {
 	done     chan struct{} // closed by Close, to free what hangs
 	once     sync.Once
 
-	mu       sync.Mutex
-	messages []Message
-	arrived  chan struct{} // closed and replaced whenever messages grows
-	faults   []Fault
-	rejected map[string]bool
-	greeted  map[string]bool
+	mu        sync.Mutex
+	messages  []Message
+	forgotten int           // messages that Reset took away
+	arrived   chan struct{} // closed and replaced whenever messages grows
+	faults    []Fault
+	rejected  map[string]bool
+	greeted   map[string]bool
 }
 
 // Start starts a server on a free port of 127.0.0.1. End it with Close.
@@ -180,6 +181,7 @@ func (s *Server) Messages() []Message {
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forgotten += len(s.messages)
 	s.messages, s.faults = nil, nil
 }
 
@@ -188,8 +190,8 @@ func (s *Server) Reset() {
 func (s *Server) WaitFor(ctx context.Context, match func(Message) bool) (Message, error) {
 	for seen := 0; ; {
 		s.mu.Lock()
-		fresh := s.messages[min(seen, len(s.messages)):]
-		seen = len(s.messages)
+		fresh := s.messages[max(0, seen-s.forgotten):]
+		seen = s.forgotten + len(s.messages)
 		if s.arrived == nil {
 			s.arrived = make(chan struct{})
 		}

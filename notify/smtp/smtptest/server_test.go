@@ -7,6 +7,7 @@ import (
 	gosmtp "net/smtp"
 	"net/textproto"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -182,4 +183,27 @@ func TestWaitForWhatComesLater(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "s", got.Subject)
 	require.NoError(t, <-sent)
+}
+
+// Reset does not make a WaitFor that is under way overlook the next mail.
+func TestWaitForAfterReset(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t)
+	require.NoError(t, send(t, server, good))
+	looked := make(chan struct{})
+	var once sync.Once
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	found := make(chan error, 1)
+	go func() {
+		_, err := server.WaitFor(ctx, func(m smtptest.Message) bool {
+			defer once.Do(func() { close(looked) })
+			return m.ID == "2@b.example"
+		})
+		found <- err
+	}()
+	<-looked
+	server.Reset()
+	require.NoError(t, send(t, server, strings.Replace(good, "<1@", "<2@", 1)))
+	require.NoError(t, <-found)
 }
