@@ -91,13 +91,13 @@ func KindOf(code int) error {
 		return fault.ErrRateLimited
 	case 368, 131031, 131042, 131048, 130497, // blocked, payment, spam, country
 		132015, 132016, // template paused, disabled
-		133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016: // the number's registration
+		131037, 131045, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016: // the number's name and registration
 		return fault.ErrForbidden
 	case 0, 3, 10, 190, 131005:
 		return fault.ErrUnauthorized
 	case 130472, 131021, 131026, 131030, 131047, 131049, 131050, 131062:
 		return fault.ErrRecipient
-	case 33, 100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132018, 132068:
+	case 33, 100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132018, 132068, 135000:
 		return fault.ErrInvalid
 	}
 	if code >= 200 && code <= 299 { // permissions

@@ -29,10 +29,10 @@ func TestCodes(t *testing.T) {
 		{notify.ErrAmbiguous, []int{1, 2, 131000}},
 		{notify.ErrRateLimited, []int{4, 80007, 80008, 130429, 131056, 132069}},
 		{notify.ErrForbidden, []int{131048, 368, 131031, 131042, 130497, 132015, 132016}},
-		{notify.ErrForbidden, []int{133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016}},
+		{notify.ErrForbidden, []int{131037, 131045, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016}},
 		{notify.ErrUnauthorized, []int{0, 3, 10, 190, 200, 230, 299, 131005}},
 		{notify.ErrRecipient, []int{131026, 131021, 131030, 131050, 131062, 131047, 131049, 130472}},
-		{notify.ErrInvalid, []int{33, 100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132018, 132068}},
+		{notify.ErrInvalid, []int{33, 100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132018, 132068, 135000}},
 	} {
 		for _, code := range class.codes {
 			require.Equal(t, class.kind, whatsapp.KindOf(code), "code %d", code)

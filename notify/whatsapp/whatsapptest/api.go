@@ -74,7 +74,7 @@ func usualStatus(code int) int {
 		return http.StatusForbidden
 	case code == 4, code == 80007, code == 80008, code == 130429, code == 131056:
 		return http.StatusTooManyRequests
-	case code == 1, code == 131000, code == 131016:
+	case code == 1, code == 131000, code == 131016, code == 131045:
 		return http.StatusInternalServerError
 	case code == 2, code == 133004, code == 131057:
 		return http.StatusServiceUnavailable
