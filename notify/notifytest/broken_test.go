@@ -32,6 +32,7 @@ var broken = map[string]struct {
 	"checks nothing":              {"invalid", fault{anything: true}},
 	"changes the words":           {"unchanged", fault{edits: true}},
 	"does not ask the context":    {"cancelled", fault{deaf: true}},
+	"is not sure of nothing":      {"cancelled", fault{unsure: true}},
 	"ignores the deadline":        {"hanging until the deadline", fault{deaf: true}},
 	"obeys the deadline alone":    {"hanging until cancelled", fault{deadlineOnly: true}},
 	"gives one id to all":         {"concurrent", fault{receipt: func(r *notify.Receipt) *notify.Receipt { r.ID = "1"; return r }}},
@@ -52,6 +53,7 @@ type fault struct {
 	anything     bool // takes any message
 	edits        bool // changes the message
 	deaf         bool // to its context
+	unsure       bool // whether it sent what it did not
 	deadlineOnly bool
 	repeats      bool // after ErrAmbiguous
 	stuck        bool // refuses on for ever
@@ -69,6 +71,9 @@ type channel struct {
 }
 
 func (c *channel) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
+	if c.unsure && ctx.Err() != nil {
+		return nil, errors.Join(notify.ErrAmbiguous, ctx.Err())
+	}
 	if !c.deaf && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -178,6 +178,9 @@ func testCancelled(t *testing.T, h Harness) {
 	if !errors.Is(err, context.Canceled) || receipt != nil {
 		t.Errorf("got receipt %v and error %v, want none and context.Canceled", receipt, err)
 	}
+	if errors.Is(err, notify.ErrAmbiguous) {
+		t.Errorf("got %v, which says that the message may have been sent", err)
+	}
 	if got := h.Accepted(); got != 0 {
 		t.Errorf("the provider took %d messages, want 0", got)
 	}
