@@ -48,7 +48,8 @@ type Config struct {
 	// Attempts is how often a message is sent at most, while Meta surely does not take
 	// it and asks to wait for 5 seconds at most. If 0, 3; 1 under notify.Retry or a queue.
 	Attempts int
-	// HTTPClient sends the requests; its redirects are not followed. If nil, one with a 30-second timeout.
+	// HTTPClient sends the requests; its redirects are not followed, and its Timeout bounds
+	// a message with all its attempts. If nil, one with a 30-second timeout.
 	HTTPClient *http.Client
 	// Logger gets warnings about the API's version, template pacing and refused
 	// webhooks, and errors about a Handler's panics, without anything personal. If
@@ -58,9 +59,10 @@ type Config struct {
 
 // Client sends messages from one number. It is safe for concurrent use.
 type Client struct {
-	cfg   Config
-	api   *rest.Client
-	retry notify.RetryPolicy
+	cfg     Config
+	api     *rest.Client
+	timeout time.Duration // for a message, all attempts together
+	retry   notify.RetryPolicy
 }
 
 var _ notify.Notifier = (*Client)(nil)
@@ -86,11 +88,14 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	client := rest.HTTPClient(cfg.HTTPClient, rest.Transport{Attempts: 1})
+	timeout := client.Timeout
+	client.Timeout = 0 // net/http's own end of a call would hide whether anything was sent
 	return &Client{
-		cfg: cfg,
+		cfg: cfg, timeout: timeout,
 		api: &rest.Client{
 			Base:      strings.TrimRight(cfg.BaseURL, "/"),
-			HTTP:      rest.HTTPClient(cfg.HTTPClient, rest.Transport{Attempts: 1}),
+			HTTP:      client,
 			Header:    http.Header{"Authorization": {"Bearer " + cfg.Token.Reveal()}},
 			MaxBody:   1 << 20,
 			RequestID: "X-Fb-Trace-Id",
@@ -140,6 +145,8 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 		return nil, err
 	}
 	req := newRequest(msg.To.Phone, Reference(msg.Key), call)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	return notify.Retry(notify.NotifierFunc(func(ctx context.Context, _ notify.Message) (*notify.Receipt, error) {
 		return c.send(ctx, req)
 	}), c.retry).Notify(ctx, msg)

@@ -112,6 +112,35 @@ func TestAttempts(t *testing.T) {
 	})
 }
 
+// The client's own timeout tells a Meta that cannot be reached, for which another
+// channel may be taken, from one that does not answer.
+func TestOwnTimeout(t *testing.T) {
+	t.Parallel()
+	srv := whatsapptest.NewServer(t)
+	done := make(chan struct{})
+	t.Cleanup(func() { close(done) })
+	srv.FailNext(whatsapptest.Fault{Hang: true})
+	unreachable := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		<-done
+		return nil, errors.New("done")
+	}}
+	for name, c := range map[string]struct {
+		transport http.RoundTripper
+		want      error
+	}{
+		"unreachable": {unreachable, notify.ErrUnavailable},
+		"silent":      {http.DefaultTransport, notify.ErrAmbiguous},
+	} {
+		cfg := config(srv)
+		cfg.Attempts, cfg.HTTPClient = 3, &http.Client{Transport: c.transport, Timeout: 100 * time.Millisecond}
+		began := time.Now()
+		_, err := newClient(t, cfg).Notify(t.Context(), message("k"))
+		require.ErrorIs(t, err, c.want, name)
+		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+		require.Less(t, time.Since(began), 5*time.Second, name)
+	}
+}
+
 func TestContextEndsTheCall(t *testing.T) {
 	t.Parallel()
 	srv := whatsapptest.NewServer(t)
