@@ -38,24 +38,31 @@ type Client struct {
 	RequestID string
 }
 
-// HTTPClient returns the client that calls go through: the host's, or an empty one, with
-// DefaultTimeout if it has none, the retrying transport around its transport, and
-// redirects refused (a redirect would carry credentials to another host).
+// HTTPClient returns the client that calls go through: the host's, or an empty one, with the retrying
+// transport around its transport, which keeps its timeout (see [TimeoutOf]), and redirects
+// refused (a redirect would carry credentials to another host).
 func HTTPClient(host *http.Client, t Transport) *http.Client {
 	client := &http.Client{}
 	if host != nil {
 		copied := *host
 		client = &copied
 	}
-	if client.Timeout == 0 { // also for a host whose client is there for its transport alone
-		client.Timeout = DefaultTimeout
-	}
+	t.Timeout, client.Timeout = TimeoutOf(host), 0
 	if t.Base == nil {
 		t.Base = client.Transport
 	}
 	client.Transport = &t
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
+}
+
+// TimeoutOf returns how long a call may take: the host client's Timeout, or DefaultTimeout if that
+// is not set, as in a client that is there for its transport alone.
+func TimeoutOf(host *http.Client) time.Duration {
+	if host == nil || host.Timeout <= 0 {
+		return DefaultTimeout
+	}
+	return host.Timeout
 }
 
 // Request is one call.

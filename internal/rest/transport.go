@@ -40,6 +40,9 @@ type Transport struct {
 	MinWait time.Duration
 	// MaxWait is the longest pause, also the longest Retry-After that is waited for. If 0, 10 s.
 	MaxWait time.Duration
+	// Timeout bounds a request with all its attempts and the reading of its answer, as http.Client's would; that
+	// one replaces the error, and with it the word on whether anything was sent. If 0, there is none.
+	Timeout time.Duration
 	// IdempotencyHeaders name headers that make a request repeatable, beside Idempotency-Key.
 	IdempotencyHeaders []string
 }
@@ -80,6 +83,33 @@ func Once(ctx context.Context) context.Context {
 
 // RoundTrip implements http.RoundTripper. An error says with [Unsent] whether the request may have arrived.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.Timeout <= 0 {
+		return t.send(req)
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), t.Timeout)
+	resp, err := t.send(req.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = &boundedBody{resp.Body, cancel}
+	return resp, nil
+}
+
+// boundedBody is an answer whose reading Timeout bounds too.
+type boundedBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (b *boundedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// send makes the attempts.
+func (t *Transport) send(req *http.Request) (*http.Response, error) {
 	if req.Context().Err() != nil { // net/http would not say that it sent nothing
 		closeBody(req)
 		return nil, &notSent{context.Cause(req.Context()), true}

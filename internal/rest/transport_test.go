@@ -434,9 +434,58 @@ func (l *lostThenDown) RoundTrip(req *http.Request) (*http.Response, error) {
 	return closing.RoundTrip(req)
 }
 
-func TestDefaultTimeout(t *testing.T) {
+func TestTimeoutOf(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, rest.DefaultTimeout, rest.HTTPClient(nil, rest.Transport{}).Timeout)
-	require.Equal(t, rest.DefaultTimeout, rest.HTTPClient(&http.Client{Transport: failing{}}, rest.Transport{}).Timeout)
-	require.Equal(t, time.Second, rest.HTTPClient(&http.Client{Timeout: time.Second}, rest.Transport{}).Timeout)
+	require.Equal(t, rest.DefaultTimeout, rest.TimeoutOf(nil))
+	require.Equal(t, rest.DefaultTimeout, rest.TimeoutOf(&http.Client{Transport: failing{}}))
+	require.Equal(t, time.Second, rest.TimeoutOf(&http.Client{Timeout: time.Second}))
+}
+
+// TestTimeout is about a host's client with a timeout, and a caller whose context has no end: what ends
+// the call must not hide whether the request left.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	silent := func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does a server see that the client hangs up
+		<-r.Context().Done()
+	}
+	halting := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"id":`)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { close(done) })
+	unreachable := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		<-done
+		return nil, errors.New("done")
+	}}
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		base    http.RoundTripper
+		want    error
+	}{
+		"cannot be reached": {silent, unreachable, fault.ErrUnavailable},
+		"does not answer":   {silent, nil, fault.ErrAmbiguous},
+		"stops half-way":    {halting, nil, fault.ErrAmbiguous},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(test.handler)
+			t.Cleanup(server.Close)
+			transport := test.base
+			if transport == nil {
+				own := &http.Transport{}
+				t.Cleanup(own.CloseIdleConnections)
+				transport = own
+			}
+			client := rest.Client{Base: server.URL, HTTP: rest.HTTPClient(&http.Client{Timeout: 300 * time.Millisecond, Transport: transport}, rest.Transport{})}
+			_, err := client.Do(context.Background(), rest.Request{Method: http.MethodPost, JSON: 1}, new(any))
+			var failed *rest.Error
+			require.ErrorAs(t, err, &failed)
+			require.ErrorIs(t, failed.Kind(true), test.want)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+	}
 }

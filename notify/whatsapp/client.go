@@ -88,14 +88,11 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	client := rest.HTTPClient(cfg.HTTPClient, rest.Transport{Attempts: 1})
-	timeout := client.Timeout
-	client.Timeout = 0 // net/http's own end of a call would hide whether anything was sent
 	return &Client{
-		cfg: cfg, timeout: timeout,
+		cfg: cfg, timeout: rest.TimeoutOf(cfg.HTTPClient),
 		api: &rest.Client{
 			Base:      strings.TrimRight(cfg.BaseURL, "/"),
-			HTTP:      client,
+			HTTP:      rest.HTTPClient(cfg.HTTPClient, rest.Transport{Attempts: 1}),
 			Header:    http.Header{"Authorization": {"Bearer " + cfg.Token.Reveal()}},
 			MaxBody:   1 << 20,
 			RequestID: "X-Fb-Trace-Id",

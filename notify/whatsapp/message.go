@@ -87,9 +87,6 @@ type response struct {
 // send makes one attempt. The transport repeats nothing: which answers are safe
 // to repeat is told by the code in the body.
 func (c *Client) send(ctx context.Context, req *request) (*notify.Receipt, error) {
-	if err := ctx.Err(); err != nil { // a lost answer looks the same, but this surely was not sent
-		return nil, &Error{Op: "Notify", Err: err, kind: fault.ErrUnavailable}
-	}
 	var answer response
 	resp, err := c.api.Do(ctx, rest.Request{
 		Method: http.MethodPost,
