@@ -329,7 +329,7 @@ func (r *refresh) announce(v verdict) {
 func (r *refresh) get() (Record, error) {
 	ctx, cancel := context.WithTimeout(r.run, r.cfg.storeTimeout())
 	defer cancel()
-	rec, err := r.cfg.Store.Get(ctx, r.key)
+	rec, err := getOpen(ctx, r.cfg.Store, r.key)
 	if err == nil {
 		r.remember(rec)
 	}

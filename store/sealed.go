@@ -19,7 +19,8 @@ const sealedType = "sealed.v1"
 // status and lease stay readable, because stores list and lease by them.
 //
 // A record whose token is not sealed is passed through, so that encryption can be switched on
-// over an existing table; each refresh seals one, [Reseal] the rest. Then switch to
+// over an existing table; each refresh seals one, [Reseal] the rest. In a process that still
+// runs without Sealed, a Source and [Set] answer ErrDecrypt for what is sealed. Then switch to
 // [SealedStrict]: whoever can write to the database could plant a token in clear otherwise.
 // A record that does not open, for want of the key or because it was changed, is ErrDecrypt,
 // never a reason to reconnect. That an older ciphertext was put back cannot be seen.
@@ -129,6 +130,16 @@ func (s *sealed) openToken(rec Record) (Token, error) {
 		return Token{}, err
 	}
 	return DecodeToken(plaintext)
+}
+
+// getOpen reads a record whose token is to be used. A store that is not wrapped returns sealed
+// ones as they are, without a refresh token: that must not look like a revoked account.
+func getOpen(ctx context.Context, st TokenStore, key Key) (Record, error) {
+	rec, err := st.Get(ctx, key)
+	if err == nil && rec.Token.Type == sealedType {
+		return Record{}, fmt.Errorf("store: %s is sealed, and this store does not open it: %w", key, ErrDecrypt)
+	}
+	return rec, err
 }
 
 // owner is the associated data: what it is for and whose it is, each with its

@@ -264,6 +264,35 @@ func TestWrongKeyIsNoReasonToReconnect(t *testing.T) {
 	require.Zero(t, provider.count())
 }
 
+// A process without the keys, as each one of the version before encryption was switched on, must
+// neither send ciphertext to the provider nor take the account for revoked.
+func TestSealedRecordsInAStoreThatDoesNotOpenThem(t *testing.T) {
+	t.Parallel()
+	for name, expiry := range map[string]time.Time{"works": time.Now().Add(time.Hour), "expired": time.Now().Add(-time.Hour)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inner, provider := store.NewMemory(), newRotating()
+			kept := provider.connect("dr-rao")
+			kept.Expiry = expiry
+			require.NoError(t, store.Set(t.Context(), store.Sealed(inner, ring(t, store.NewKey())), doctor, kept))
+			before, err := inner.Get(t.Context(), doctor)
+			require.NoError(t, err)
+
+			s, err := store.NewSource(store.SourceConfig{Store: inner, Provider: "zoom", Refresh: provider.refresh})
+			require.NoError(t, err)
+			defer s.Close(context.Background())
+			_, err = s.Token(t.Context(), doctor)
+			require.ErrorIs(t, err, store.ErrDecrypt)
+			require.ErrorIs(t, store.Set(t.Context(), inner, doctor, token("consent")), store.ErrDecrypt, "what is there cannot be kept")
+
+			after, err := inner.Get(t.Context(), doctor)
+			require.NoError(t, err)
+			require.Equal(t, before, after)
+			require.Zero(t, provider.count())
+		})
+	}
+}
+
 func FuzzSealedBytes(f *testing.F) {
 	key := store.NewSecret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	r := ring(f, key)

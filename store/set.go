@@ -36,7 +36,7 @@ func Set(ctx context.Context, st TokenStore, key Key, token Token) error {
 const setTries = 7
 
 func set(ctx context.Context, st TokenStore, key Key, token Token) error {
-	old, err := st.Get(ctx, key)
+	old, err := getOpen(ctx, st, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("store: Set: %w", err)
 	}

@@ -113,7 +113,7 @@ func (s *Source) read(ctx context.Context, key Key) (Record, error) {
 		ctx, cancel = context.WithTimeout(ctx, s.cfg.storeTimeout())
 		defer cancel()
 	}
-	rec, err := s.cfg.Store.Get(ctx, key)
+	rec, err := getOpen(ctx, s.cfg.Store, key)
 	if err == nil {
 		s.remember(rec)
 	}
