@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"context"
+	"iter"
 	"os"
 	"os/exec"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +46,17 @@ var broken = map[string]struct {
 	"brings back the deleted":  {"a refresh and a disconnect", func() store.TokenStore { return newBroken(broke{upsert: true}) }},
 	"cuts what is large":       {"large token", func() store.TokenStore { return newBroken(broke{change: cutAccess}) }},
 	"creates over what exists": {"one of many creates", func() store.TokenStore { return newBroken(broke{replaces: true}) }},
+	"drops what has expired":   {"times", func() store.TokenStore { return newBroken(broke{ttl: true}) }},
+	"reads a copy that lags":   {"get what was put", func() store.TokenStore { return newBroken(broke{lags: true}) }},
+	"lists the deleted": {"list", func() store.TokenStore {
+		return newIndexed(func(_, first store.Record, _ bool) (store.Record, bool) { return first, true })
+	}},
+	"lists by an old status": {"list", func() store.TokenStore {
+		return newIndexed(func(rec, first store.Record, there bool) (store.Record, bool) {
+			rec.Status = first.Status
+			return rec, there
+		})
+	}},
 }
 
 func cutAccess(r *store.Record) {
@@ -80,7 +93,7 @@ func TestFindsWhatIsBroken(t *testing.T) {
 }
 
 type broke struct {
-	counter, overwrite, twoSteps, share, noContext, anyKey, upsert, replaces bool
+	counter, overwrite, twoSteps, share, noContext, anyKey, upsert, replaces, ttl, lags bool
 
 	fold   func(string) string
 	change func(*store.Record)
@@ -91,6 +104,7 @@ type brokenStore struct {
 	broke
 	mu      sync.Mutex
 	records map[store.Key]store.Record
+	before  map[store.Key]store.Record // what the last Put has replaced
 	last    atomic.Int64
 }
 
@@ -101,7 +115,7 @@ func newBroken(b broke) *brokenStore {
 	if b.change == nil {
 		b.change = func(*store.Record) {}
 	}
-	return &brokenStore{broke: b, records: map[store.Key]store.Record{}}
+	return &brokenStore{broke: b, records: map[store.Key]store.Record{}, before: map[store.Key]store.Record{}}
 }
 
 func (b *brokenStore) check(ctx context.Context, key *store.Key) error {
@@ -123,8 +137,12 @@ func (b *brokenStore) Get(ctx context.Context, key store.Key) (store.Record, err
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	rec, ok := b.records[key]
-	if !ok {
+	if !ok || b.ttl && !rec.Token.Expiry.IsZero() && rec.Token.Expiry.Before(time.Now()) {
 		return store.Record{}, store.ErrNotFound
+	}
+	if old, moved := b.before[key]; b.lags && moved {
+		delete(b.before, key) // the next read is right
+		rec = old
 	}
 	rec.Key = asked
 	return b.copied(rec), nil
@@ -157,6 +175,9 @@ func (b *brokenStore) Put(ctx context.Context, rec store.Record) (string, error)
 		n, _ := strconv.Atoi(old.Revision)
 		rec.Revision = strconv.Itoa(n + 1)
 	}
+	if ok {
+		b.before[key] = old
+	}
 	b.records[key] = rec
 	return rec.Revision, nil
 }
@@ -178,4 +199,43 @@ func (b *brokenStore) Delete(ctx context.Context, key store.Key) error {
 	defer b.mu.Unlock()
 	delete(b.records, key)
 	return nil
+}
+
+// indexed is a store whose List goes by what was first put under a key.
+type indexed struct {
+	*brokenStore
+	first map[store.Key]store.Record
+	list  func(rec, first store.Record, there bool) (store.Record, bool)
+}
+
+func newIndexed(list func(rec, first store.Record, there bool) (store.Record, bool)) *indexed {
+	return &indexed{newBroken(broke{}), map[store.Key]store.Record{}, list}
+}
+
+func (i *indexed) Put(ctx context.Context, rec store.Record) (string, error) {
+	if _, ok := i.first[rec.Key]; !ok {
+		i.first[rec.Key] = rec
+	}
+	return i.brokenStore.Put(ctx, rec)
+}
+
+func (i *indexed) List(ctx context.Context, filter store.Filter) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		if ctx.Err() != nil {
+			yield(store.Record{}, ctx.Err())
+			return
+		}
+		for key, first := range i.first {
+			rec, there := i.records[key]
+			entry, listed := i.list(rec, first, there)
+			if listed && filter.Match(entry) {
+				if there {
+					entry = i.copied(rec)
+				}
+				if !yield(entry, nil) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -10,6 +10,9 @@
 // What the contract forbids costs a doctor the connection in production: a write that
 // is lost when two processes meet, a revision that comes back, two ids that a
 // collation takes for one.
+//
+// The suite is one process, and gets one store for each subtest. A lock of the store's own therefore
+// passes for compare-and-set, and loses updates between two processes: the comparison must be the database's.
 package storetest
 
 import (
