@@ -14,6 +14,9 @@ import (
 // and lease are cleared, so that an account waiting to be reconnected is active
 // again. A refresh that runs meanwhile does not overwrite the new token.
 //
+// A record that cannot be opened is not overwritten, since the key may be missing here alone: ErrDecrypt. If
+// the key is lost, delete the record first.
+//
 // A code of a consent can be spent once, so Set tries for some seconds, or until
 // ctx ends, before it gives up on a store that fails. Writing twice does no harm.
 //

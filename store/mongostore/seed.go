@@ -44,8 +44,13 @@ type SeedReport struct {
 	Failed int
 }
 
-// maxNamed bounds how many failed documents an error names.
-const maxNamed = 20
+const (
+	// maxNamed bounds how many failed documents an error names.
+	maxNamed = 20
+	// seedBatch is how many documents are read at a time. Their tokens must be written within the ten minutes after
+	// which a server forgets a cursor that is not asked for more, also if each write is tried for some seconds.
+	seedBatch = 100
+)
 
 // ImportSeed copies the tokens of doctor documents of this form into a TokenStore:
 //
@@ -86,7 +91,7 @@ type seedRun struct {
 
 // all visits the documents. Only the fields that are imported cross the network.
 func (r *seedRun) all(ctx context.Context) error {
-	fields := options.Find().SetProjection(bson.D{{Key: "googleMeetToken", Value: 1}, {Key: "googleMeetConnected", Value: 1}})
+	fields := options.Find().SetProjection(bson.D{{Key: "googleMeetToken", Value: 1}, {Key: "googleMeetConnected", Value: 1}}).SetBatchSize(seedBatch)
 	doctors := r.Doctors.Clone(pinned())
 	cursor, err := doctors.Find(ctx, bson.D{{Key: "googleMeetConnected", Value: true}}, fields)
 	if err != nil {

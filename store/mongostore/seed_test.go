@@ -90,6 +90,10 @@ func TestImportSeed(t *testing.T) {
 				_, err := command.Body.Lookup("projection").Document().LookupErr("googleMeetToken")
 				require.NoError(t, err, "patients' and doctors' data stays where it is")
 			}
+			if command.Name != "insert" {
+				batch, ok := command.Body.Lookup("batchSize").AsInt64OK()
+				require.True(t, ok && batch <= 100, "a batch of 16 MB outlives its cursor's ten minutes")
+			}
 		}
 	})
 
