@@ -223,8 +223,10 @@ func TestSealedHidesAndBinds(t *testing.T) {
 	_, err = store.Sealed(inner, ring(t, store.NewKey())).Get(t.Context(), doctor)
 	require.ErrorIs(t, err, store.ErrDecrypt)
 
-	_, err = sealed.Put(t.Context(), store.Record{Key: doctor, Token: store.Token{Access: store.NewSecret(string(make([]byte, 60_000)))}})
-	require.Error(t, err, "too large is an error, not a cut")
+	counted := newFaulty()
+	err = store.Set(t.Context(), store.Sealed(counted, ring(t, key)), doctor, store.Token{Access: store.NewSecret(string(make([]byte, 60_000)))})
+	require.ErrorIs(t, err, store.ErrInvalid, "too large is an error, not a cut")
+	require.Equal(t, 1, counted.gets, "and trying again does not make it smaller")
 }
 
 func TestTokensInClear(t *testing.T) {

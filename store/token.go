@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/secret"
 )
 
@@ -150,8 +151,8 @@ type wireToken struct {
 }
 
 // EncodeToken returns the bytes that a store writes down. They hold the secrets in
-// clear; Sealed encrypts them. The expiry is kept in milliseconds. An error means
-// that the token is too large.
+// clear; Sealed encrypts them. The expiry is kept in milliseconds. An error that
+// matches ErrInvalid means that the token is too large.
 func EncodeToken(t Token) ([]byte, error) {
 	wire := wireToken{
 		Version: 1, Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Type: t.Type,
@@ -165,7 +166,7 @@ func EncodeToken(t Token) ([]byte, error) {
 		return nil, errors.New("store: token cannot be encoded")
 	}
 	if len(data) > maxTokenBytes {
-		return nil, errors.New("store: token is too large to keep")
+		return nil, fault.Invalid("store", "Token", "is too large to keep")
 	}
 	return data, nil
 }
