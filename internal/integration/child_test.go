@@ -47,12 +47,16 @@ type childConfig struct {
 	Secret    string
 	Doctors   int
 	Load      bool // ask for tokens all the time, not when told to
+	Exchange  time.Duration
 }
 
 const (
-	callers      = 16 // goroutines a process
-	exchangeTime = 3 * time.Second
-	leaseTime    = 2 * exchangeTime
+	callers = 16 // goroutines a process
+	// exchangeTime bounds an exchange where nobody is killed, hastyTime where leases have to be taken
+	// over soon. A lease lives twice as long, and a quarter of that is what a Source waits for
+	// its database at most: a busy machine needs more than that now and then.
+	exchangeTime = 20 * time.Second
+	hastyTime    = 3 * time.Second
 )
 
 // report is a line that a process writes.
@@ -76,8 +80,8 @@ func doctorKey(n int) store.Key {
 const processHeader = "X-Test-Process"
 
 // named is a client whose requests carry the process's name.
-func named(process string) *http.Client {
-	return &http.Client{Timeout: exchangeTime, Transport: namedTransport(process)}
+func named(process string, exchange time.Duration) *http.Client {
+	return &http.Client{Timeout: exchange, Transport: namedTransport(process)}
 }
 
 type namedTransport string
@@ -92,14 +96,14 @@ func (n namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) (*store.Source, *zoom.Client, error) {
 	z, err := zoom.New(zoom.Config{
 		ClientID: c.ClientID, ClientSecret: store.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
-		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name),
+		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	source, err := store.NewSource(store.SourceConfig{
 		Store: tokens, Provider: zoom.ProviderName, Refresh: z.OAuth().Refresh,
-		Timeout: exchangeTime, LeaseTTL: leaseTime, OnRefresh: onRefresh,
+		Timeout: c.Exchange, LeaseTTL: 2 * c.Exchange, OnRefresh: onRefresh,
 		MaxRejections: -1, // kills are so frequent here that the brake would take the provider for broken
 	})
 	return source, z, err

@@ -53,7 +53,7 @@ func newFleet(t *testing.T, d database, ttl, latency time.Duration, doctors int)
 	return &fleet{
 		provider: p, tokens: tokens, dead: map[string]time.Time{},
 		cfg: childConfig{
-			Driver: d.driver, Dialect: d.dialect, DSN: dsn, Table: table, Doctors: doctors,
+			Driver: d.driver, Dialect: d.dialect, DSN: dsn, Table: table, Doctors: doctors, Exchange: exchangeTime,
 			Endpoints: p.endpoints(), ClientID: p.fake.ClientID(), Secret: p.fake.ClientSecret().Reveal(),
 		},
 	}

@@ -31,6 +31,7 @@ func TestKilled(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, d, 3*time.Second, 30*time.Millisecond, doctors)
+			f.cfg.Exchange = hastyTime
 			w := &war{fleet: f, t: t}
 			w.wage(*killFor)
 			w.settle()
@@ -128,7 +129,7 @@ func (w *war) settle() {
 	var group sync.WaitGroup
 	outcomes := make([]error, w.cfg.Doctors)
 	for n := range outcomes {
-		group.Go(func() { _, outcomes[n] = source.Token(w.t.Context(), doctorKey(n)) })
+		group.Go(func() { outcomes[n] = patiently(w.t.Context(), source, doctorKey(n)) })
 	}
 	group.Wait()
 	require.NoError(w.t, source.Close(w.t.Context()))
@@ -141,6 +142,18 @@ func (w *war) settle() {
 	w.reconnect()
 	for n := range outcomes {
 		w.wantLive(doctorKey(n))
+	}
+}
+
+// patiently asks again while the database is too slow for a Source in haste.
+func patiently(ctx context.Context, source *store.Source, key store.Key) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for {
+		_, err := source.Token(ctx, key)
+		if !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
+			return err
+		}
 	}
 }
 
@@ -232,8 +245,10 @@ func (w *war) tally() (served, failed int) {
 		served += end.Served
 		failed += len(end.Failed)
 		for _, text := range end.Failed {
-			require.Contains(w.t, text, "the token could not be leased", "the only failure that a kill excuses")
+			require.Regexp(w.t, "the token could not be leased|provider unavailable: context deadline exceeded$", text,
+				"a kill excuses no other failure, nor does a busy machine")
 		}
 	}
+	require.Greater(w.t, served, failed, "most calls must be served")
 	return served, failed
 }

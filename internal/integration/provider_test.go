@@ -174,7 +174,7 @@ func (p *provider) reuses() [][2]exchange {
 func (p *provider) connect(t *testing.T, tokens store.TokenStore, n int) {
 	t.Helper()
 	doctor := doctorKey(n)
-	cfg := childConfig{Name: doctor.Subject, Endpoints: p.endpoints(), ClientID: p.fake.ClientID(), Secret: p.fake.ClientSecret().Reveal()}
+	cfg := childConfig{Name: doctor.Subject, Exchange: exchangeTime, Endpoints: p.endpoints(), ClientID: p.fake.ClientID(), Secret: p.fake.ClientSecret().Reveal()}
 	source, z, err := cfg.source(tokens, nil)
 	require.NoError(t, err)
 	require.NoError(t, source.Close(t.Context()))
