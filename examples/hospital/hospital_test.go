@@ -26,9 +26,11 @@ import (
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -96,54 +98,127 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// Everything that is logged during a whole visit, at any level and by anybody, and everything that
-// meeting and payment providers are sent, is searched for what is marked.
-func TestCanary(t *testing.T) {
-	var logs syncBuffer
-	logger := slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug - 100, AddSource: true}))
+// canary is a hospital with a marked patient. Everything that is logged from now on, at any level and by
+// anybody, is kept.
+func canary(t *testing.T) (w *walk, logs *syncBuffer, tokens *spy) {
+	t.Helper()
+	logs, tokens = &syncBuffer{}, &spy{Memory: store.NewMemory()}
+	logger := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug - 100, AddSource: true}))
 	oldDefault, oldOutput := slog.Default(), log.Writer()
 	slog.SetDefault(logger)
-	log.SetOutput(&logs)
+	log.SetOutput(logs)
 	t.Cleanup(func() { slog.SetDefault(oldDefault); log.SetOutput(oldOutput) })
-
-	tokens := &spy{Memory: store.NewMemory()}
 	s, err := open("127.0.0.1:0", tokens, logger)
 	require.NoError(t, err)
 	who := visitor{Name: "Canary Patientname", Email: "canary.mail@example.org", Phone: "+919999912345"}
-	w := &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: who}
+	return &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: who}, logs, tokens
+}
 
-	marked := []string{"Canary", "Patientname", "canary.mail", "9999912345", "mail-password",
-		s.world.google.ClientSecret().Reveal(), s.world.zoom.ClientSecret().Reveal(), s.world.razorpay.KeySecret().Reveal(),
-		s.world.razorpay.WebhookSecret().Reveal(), s.world.whatsapp.Token().Reveal()}
+// personal is the marked patient.
+var personal = []string{"Canary", "Patientname", "canary.mail", "9999912345"}
+
+// secrets are what must not be logged beside the patient: credentials, tokens, sessions, and links that let people in.
+func secrets(w *walk, tokens *spy) []string {
+	world := w.site.world
+	found := append([]string{"mail-password", world.google.ClientSecret().Reveal(), world.zoom.ClientSecret().Reveal(),
+		world.razorpay.KeySecret().Reveal(), world.razorpay.WebhookSecret().Reveal(), world.whatsapp.Token().Reveal()}, tokens.seen...)
+	found = append(found, strings.TrimPrefix(w.staff.cookies(), sessionCookie+"="))
+	for _, visit := range w.site.visits.all() {
+		found = append(found, visit.Page)
+	}
+	for _, event := range world.google.Events() {
+		found = append(found, event.JoinURL)
+	}
+	for _, m := range world.zoom.Meetings() {
+		found = append(found, m.Password, fmt.Sprintf("/j/%d", m.ID))
+	}
+	return found
+}
+
+// Everything that is logged during a whole visit, and everything that meeting and payment providers are
+// sent, is searched for what is marked.
+func TestCanary(t *testing.T) {
+	w, logs, tokens := canary(t)
 	require.NoError(t, w.run())
 	require.GreaterOrEqual(t, len(tokens.seen), 4, "two accounts with two tokens each")
-	marked = append(marked, tokens.seen...)
-	marked = append(marked, strings.TrimPrefix(w.staff.cookies(), sessionCookie+"="))
-	for _, visit := range s.visits.all() {
-		marked = append(marked, visit.Page)
-	}
-
-	var sent strings.Builder
-	for _, request := range s.world.google.Requests() {
-		fmt.Fprintf(&sent, "%+v\n", request)
-	}
-	for _, request := range s.world.zoom.Requests() {
-		fmt.Fprintf(&sent, "%+v\n", request)
-	}
-	for _, request := range s.world.razorpay.Requests() {
-		fmt.Fprintf(&sent, "%+v\n", request)
-	}
+	hidden, sent := secrets(w, tokens), toProviders(w)
 	require.NoError(t, w.close())
+	requireHidden(t, logs, hidden)
+	for provider, text := range sent {
+		require.Contains(t, text, needles[provider], "what %s was sent can be searched", provider)
+		for _, mark := range personal {
+			require.NotContains(t, text, mark, "%s was told", provider)
+		}
+	}
+}
 
-	require.Greater(t, logs.buf.Len(), 500, "there must be logs to search")
-	require.Greater(t, sent.Len(), 2000, "there must be requests to search")
-	for i, secret := range marked {
-		require.GreaterOrEqual(t, len(secret), 6, "mark %d", i)
-		require.NotContains(t, logs.String(), secret, "mark %d is in the logs", i)
+// Errors tell more than successes: the same while everything goes wrong that can.
+func TestCanaryWhenThingsFail(t *testing.T) {
+	w, logs, tokens := canary(t)
+	world := w.site.world
+	_, err := w.connect("zoom", world.zoom.Authorize)
+	require.NoError(t, err)
+	world.razorpay.FailNext(razorpaytest.HTML(502).On("POST /v1/orders"), razorpaytest.Truncated().On("POST /v1/payments/*/refund"))
+	world.zoom.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate), zoomtest.Refuse(zoomtest.OpUpdate, 400, "<html>"))
+	world.mail.RejectRecipient(w.who.Email)
+	world.whatsapp.FailNext(whatsapptest.Refuse(131026), whatsapptest.DropAfterAccept(), whatsapptest.Refuse(100))
+	page, err := w.patient.post("/book", w.form("zoom", "en"))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusBadGateway, page.code)
+	_, err = w.book("zoom", "en")
+	require.NoError(t, err)
+	_, err = w.forgePayment()
+	require.NoError(t, err)
+	result, err := w.outcome("pay")
+	require.NoError(t, err)
+	_, err = w.patient.post("/payments/callback", result)
+	require.NoError(t, err)
+	require.NoError(t, world.razorpay.WaitWebhooks(t.Context()))
+	impatient(t, w)
+	eventually(t, func() bool { row := w.row(); return row.settled() })
+	_, err = w.patient.post(w.visit+"/reschedule", url.Values{"start": {w.row().Start.Add(time.Hour).Format(startLayout)}})
+	require.NoError(t, err)
+	_, err = w.staff.get("/api/auth/zoom/doctor/callback?" + url.Values{"code": {w.who.Name}, "state": {w.who.Name}}.Encode())
+	require.NoError(t, err)
+	_, err = w.patient.post(w.visit+"/cancel", nil)
+	require.NoError(t, err)
+	w.wantRefunded(t)
+	hidden := append(secrets(w, tokens), result.Get("razorpay_signature"))
+	require.NoError(t, w.close())
+	require.Contains(t, logs.String(), "message is given up")
+	require.Contains(t, logs.String(), "visit is not settled yet")
+	requireHidden(t, logs, hidden)
+}
+
+// requireHidden searches the logs.
+func requireHidden(t *testing.T, logs *syncBuffer, secrets []string) {
+	t.Helper()
+	require.Greater(t, len(logs.String()), 500, "there must be logs to search")
+	for i, mark := range append(secrets, personal...) {
+		require.GreaterOrEqual(t, len(mark), 6, "mark %d", i)
+		require.NotContains(t, logs.String(), mark, "mark %d is in the logs", i)
 	}
-	for _, personal := range marked[:4] {
-		require.NotContains(t, sent.String(), personal, "a meeting or payment provider was told")
+}
+
+// needles are in what each provider is sent if it can be read at all.
+var needles = map[string]string{"google": "Video consultation", "zoom": "Video consultation", "razorpay": "visit-", "checkout": "Lotus"}
+
+// toProviders is everything that meeting and payment providers were sent, as text.
+func toProviders(w *walk) map[string]string {
+	sent := map[string]string{}
+	for _, request := range w.site.world.google.Requests() {
+		sent["google"] += fmt.Sprintf("%+v\n", request)
 	}
+	for _, request := range w.site.world.zoom.Requests() {
+		sent["zoom"] += fmt.Sprintf("%+v %s\n", request, request.Body) // %+v shows bytes as numbers
+	}
+	for _, request := range w.site.world.razorpay.Requests() {
+		sent["razorpay"] += fmt.Sprintf("%+v\n", request)
+	}
+	for _, visit := range w.site.visits.all() {
+		sent["checkout"] += w.site.checkoutURL(visit) + "\n"
+	}
+	return sent
 }
 
 func TestBadInputAtEachDoor(t *testing.T) {
