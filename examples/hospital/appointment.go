@@ -37,6 +37,7 @@ type appointment struct {
 	Status   status
 
 	OrderID, PaymentID, RefundID string
+	PaidAt                       time.Time
 	// RefundFailed is true if the bank sent the refund back: a person must call the patient.
 	RefundFailed bool
 

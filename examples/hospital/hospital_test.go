@@ -26,6 +26,7 @@ import (
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -289,6 +290,47 @@ func TestOtherSitesMayNotPost(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, resp.StatusCode, path)
 	}
 	require.Equal(t, confirmed, w.row().Status)
+}
+
+// After a logout in another window nobody reads patients' names on a dashboard that was left open.
+func TestLogoutEndsTheDashboard(t *testing.T) {
+	w := start(t)
+	_, err := w.openDashboard()
+	require.NoError(t, err)
+	_, err = w.patient.post("/logout", nil) // a stranger's changes nothing
+	require.NoError(t, err)
+	_, err = w.dashboard.EmitAck(t.Context(), "join-clinic", clinicID)
+	require.NoError(t, err)
+	_, err = w.staff.post("/logout", nil)
+	require.NoError(t, err)
+	select {
+	case <-w.dashboard.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the dashboard is still in the clinic's room")
+	}
+}
+
+// A receipt that is sent late names the time of the payment, and messages in Hindi have no English sentences.
+func TestWords(t *testing.T) {
+	w := start(t)
+	_, err := w.book("zoom", "hi")
+	require.NoError(t, err)
+	_, err = w.pay()
+	require.NoError(t, err)
+	row := w.row()
+	payment, err := w.site.gateway.Payment(t.Context(), row.PaymentID)
+	require.NoError(t, err)
+	receipt := words(template.Receipt, &row).(template.PaymentReceipt)
+	require.Equal(t, payment.CreatedAt, receipt.PaidAt)
+
+	_, err = w.patient.post(w.visit+"/cancel", nil)
+	require.NoError(t, err)
+	mails := w.site.mails(w.row())
+	require.Len(t, mails, 3)
+	require.Contains(t, mails[0].Text, "INR 500.00")
+	for _, mail := range mails {
+		require.NotRegexp(t, "(?i)payment|consultation", mail.Text)
+	}
 }
 
 // The browser never comes back after paying: the webhook alone books the visit.

@@ -263,7 +263,9 @@ func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
-	h.sessions.logout(w, r)
+	if doctor := h.sessions.logout(w, r); doctor != "" {
+		h.hub.Disconnect(doctor) // dashboards that are still logged in come back by themselves
+	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 

@@ -45,7 +45,7 @@ func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, payments.ErrConflict) && h.knows(visit.OrderID, result.PaymentID):
 		err = nil // the webhook was first, and the money may be on its way back already
 	case err == nil && payment.Status == payments.PaymentCaptured:
-		err = h.pay(r.Context(), visit.ID, payment.ID)
+		err = h.pay(r.Context(), visit.ID, payment)
 	}
 	if err != nil {
 		h.fail(w, r, err)
@@ -90,7 +90,7 @@ func (h *hospital) onPaymentEvent(ctx context.Context, e *payments.Event) error 
 		payment.Status != payments.PaymentCaptured {
 		return nil
 	}
-	if err := h.pay(ctx, visit.ID, payment.ID); err != nil {
+	if err := h.pay(ctx, visit.ID, payment); err != nil {
 		return err
 	}
 	h.trySettling(ctx, visit.ID)

@@ -27,13 +27,16 @@ func (s *sessions) login(w http.ResponseWriter, doctor string) {
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-func (s *sessions) logout(w http.ResponseWriter, r *http.Request) {
+// logout ends the session and returns whose it was.
+func (s *sessions) logout(w http.ResponseWriter, r *http.Request) (doctor string) {
 	if cookie, err := r.Cookie(sessionCookie); err == nil {
 		s.mu.Lock()
+		doctor = s.byID[cookie.Value]
 		delete(s.byID, cookie.Value)
 		s.mu.Unlock()
 	}
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	return doctor
 }
 
 // doctor returns who is logged in. It is the Subject of connect and the Authenticate of realtime.

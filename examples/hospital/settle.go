@@ -129,7 +129,7 @@ func (h *hospital) settleMessages(ctx context.Context, a *appointment, save func
 		due := a.Due[key]
 		notifier := map[notify.Channel]notify.Notifier{notify.Email: h.mail, notify.WhatsApp: h.whatsapp}[due.channel]
 		receipt, err := notifier.Notify(ctx, notify.Message{
-			Key: key, To: a.Patient.recipient(), Template: due.template, Data: h.words(due.template, a),
+			Key: key, To: a.Patient.recipient(), Template: due.template, Data: words(due.template, a),
 		})
 		switch {
 		case err == nil:

@@ -27,12 +27,12 @@ func (h *hospital) book(ctx context.Context, a appointment) (appointment, error)
 
 // pay records a verified payment. It is called by the browser's return and by each webhook; what follows
 // from it is settle's.
-func (h *hospital) pay(ctx context.Context, id, paymentID string) error {
+func (h *hospital) pay(ctx context.Context, id string, payment *payments.Payment) error {
 	return h.visits.work(ctx, id, func(a *appointment, _ func()) error {
 		if a.PaymentID != "" {
 			return nil
 		}
-		a.PaymentID = paymentID
+		a.PaymentID, a.PaidAt = payment.ID, payment.CreatedAt
 		if a.Status == awaitingPayment { // else it was cancelled meanwhile, and the money goes back
 			a.Status = paid
 			a.owe(template.Receipt)
@@ -90,11 +90,11 @@ func (h *hospital) refundFailed(ctx context.Context, id string) error {
 }
 
 // words is the data of a template.
-func (h *hospital) words(name string, a *appointment) any {
+func words(name string, a *appointment) any {
 	if name == template.Receipt {
 		return template.PaymentReceipt{
 			Patient: a.Patient.Name, Amount: a.Amount.Minor, Currency: string(a.Amount.Currency),
-			Reference: a.PaymentID, PaidAt: h.now(), Item: "Video consultation",
+			Reference: a.PaymentID, PaidAt: a.PaidAt, Item: inLanguage(a, "Video consultation", "वीडियो परामर्श"),
 		}
 	}
 	data := template.Appointment{
@@ -102,7 +102,15 @@ func (h *hospital) words(name string, a *appointment) any {
 		JoinURL: a.JoinURL, Sequence: a.Sequence,
 	}
 	if name == template.Cancelled && a.RefundID != "" {
-		data.Note = fmt.Sprintf("The payment of %s was given back.", a.Amount)
+		data.Note = fmt.Sprintf(inLanguage(a, "The payment of %s was given back.", "%s का भुगतान वापस कर दिया गया है।"), a.Amount)
 	}
 	return data
+}
+
+// inLanguage picks the hospital's own words, as the templates pick theirs.
+func inLanguage(a *appointment, english, hindi string) string {
+	if a.Patient.Locale == "hi" {
+		return hindi
+	}
+	return english
 }
