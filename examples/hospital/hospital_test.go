@@ -758,7 +758,7 @@ func TestBrowser(t *testing.T) {
 	s, err := open("127.0.0.1:0", store.NewMemory(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/visit.cjs", s.base)
 	cmd.Env = append(os.Environ(), "TELEMED_CHROMIUM="+chromium)

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed/meet"
@@ -201,7 +203,7 @@ func (h *hospital) chats(visit appointment) []string {
 	return found
 }
 
-// showMail is the HTML of a mail, in a frame of its own that can do nothing.
+// showMail is the HTML of a mail, in a frame of its own that can do nothing but open links in a new window.
 func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
 	visit, err := h.visits.ofPage(r.PathValue("page"))
 	if err != nil {
@@ -214,9 +216,9 @@ func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, errNoVisit)
 		return
 	}
-	w.Header().Set("Content-Security-Policy", "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'")
+	w.Header().Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write([]byte(mails[n].HTML))
+	_, _ = io.WriteString(w, strings.Replace(mails[n].HTML, "<head>", `<head><base target="_blank">`, 1))
 }
 
 func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request) {

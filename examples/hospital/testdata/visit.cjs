@@ -73,6 +73,11 @@ function watch(page, errors) {
     assert.match(await patient.locator("#join").getAttribute("href"), /^http/);
     const mail = patient.frameLocator("iframe").first();
     await mail.getByText(name).first().waitFor(); // as text, in the mail
+    await patient.getByText("अपॉइंटमेंट की पुष्टि").click();
+    const popup = patient.waitForEvent("popup");
+    await patient.frameLocator("iframe").nth(1).getByRole("link").first().click();
+    assert.equal((await popup).url(), await patient.locator("#join").getAttribute("href")); // a link in a mail opens
+    await (await popup).close();
 
     // A wrong form says so at its fields, and puts the cursor into the first.
     const careless = await (await browser.newContext({ viewport: { width: 390, height: 844 } })).newPage();
@@ -95,8 +100,12 @@ function watch(page, errors) {
     assert.equal(await row.locator("td").last().textContent(), "confirmed");
     await picture(staff, "clinic");
 
+    // It has not heard of what happens while it is away, and sees it when it is back.
+    await staff.evaluate(() => socket.disconnect());
+    await staff.getByText("connection lost").waitFor();
     await patient.click("#cancel button");
     await patient.locator("#status", { hasText: "cancelled" }).waitFor();
+    await staff.evaluate(() => socket.connect());
     await staff.locator("#visits td", { hasText: "cancelled" }).waitFor();
     assert.equal(await row.count(), 1);
 

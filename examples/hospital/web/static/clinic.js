@@ -10,12 +10,31 @@ function say(text, good) {
   live.className = good ? "badge good" : "badge bad";
 }
 
+let heard = []; // since the room was joined
+
 socket.on("connect", () => {
-  socket.emit("join-clinic", live.dataset.clinic, (answer) => {
-    if (answer.ok) say("live", true);
-    else say("not permitted", false);
+  socket.emit("join-clinic", live.dataset.clinic, async (answer) => {
+    if (!answer.ok) return say("not permitted", false);
+    heard = [];
+    try {
+      await catchUp();
+      say("live", true);
+    } catch {
+      say("please load this page again", false);
+    }
   });
 });
+
+// catchUp reads the table anew: nobody tells a page what happened before it joined, or while it was away.
+async function catchUp() {
+  const answer = await fetch(location.href);
+  if (!answer.ok) throw new Error(answer.statusText);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  visits.replaceChildren(...page.querySelectorAll("#visits tr"));
+  document.getElementById("none").hidden = visits.rows.length > 0;
+  visits.querySelectorAll("time").forEach(readable);
+  heard.forEach(show); // what the server said meanwhile is newer
+}
 socket.on("disconnect", () => say("connection lost, trying again…", false));
 
 function cell(row, text) {
@@ -48,5 +67,9 @@ function readable(time) {
 }
 
 document.querySelectorAll("time").forEach(readable);
-socket.on("new-appointment", show);
-socket.on("appointment-changed", show);
+for (const event of ["new-appointment", "appointment-changed"]) {
+  socket.on(event, (visit) => {
+    heard.push(visit);
+    show(visit);
+  });
+}
