@@ -2,12 +2,12 @@ package main
 
 import (
 	"net/http"
-	"net/mail"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/telemed-go/telemed/notify"
 )
 
 // problems are what is wrong with a form, by the field's name.
@@ -19,18 +19,15 @@ func (p problems) check(ok bool, field, problem string) {
 	}
 }
 
-var phone = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-
 // parseBooking reads the booking form. connected are the providers that the doctor can be met at.
 func parseBooking(r *http.Request, connected []string, now time.Time) (appointment, problems) {
 	wrong := problems{}
 	field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
 	name, email, number := field("name"), field("email"), strings.ReplaceAll(field("phone"), " ", "")
 	wrong.check(name != "", "name", "is required")
-	wrong.check(utf8.RuneCountInString(name) <= 80 && oneLine(name), "name", "must be one line of at most 80 characters")
-	address, err := mail.ParseAddress(email)
-	wrong.check(err == nil && address.Address == email && len(email) <= 254, "email", "must be an address like asha@example.org")
-	wrong.check(phone.MatchString(number), "phone", "must have a plus sign and the country's code, like +919876543210")
+	wrong.check(utf8.RuneCountInString(name) <= 80 && len(name) <= maxName && oneLine(name), "name", "must be one line of at most 80 characters, or 66 in Hindi")
+	wrong.check(notify.ValidEmail(email), "email", "must be an address like asha@example.org")
+	wrong.check(notify.ValidPhone(number), "phone", "must have a plus sign and the country's code, like +919876543210")
 	language := field("language")
 	wrong.check(language == "en" || language == "hi", "language", "must be en or hi")
 	zone, err := parseZone(field("zone"))
@@ -72,8 +69,13 @@ func parseStart(text string, zone *time.Location, now time.Time, wrong problems)
 	return start
 }
 
+// maxName is how many bytes of a name the templates take.
+const maxName = 200
+
+// oneLine refuses what a mail's header cannot have: controls, separators, and marks that turn the direction round.
 func oneLine(text string) bool {
 	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' ||
+			(r >= '\u202a' && r <= '\u202e') || (r >= '\u2066' && r <= '\u2069')
 	}) < 0
 }

@@ -277,6 +277,44 @@ func TestBadInputAtEachDoor(t *testing.T) {
 	require.Zero(t, w.site.world.razorpay.Count("POST /v1/orders"))
 }
 
+// Whoever the form lets through can be written to: nobody pays and then hears nothing.
+func TestWhoBooksCanBeWrittenTo(t *testing.T) {
+	w := start(t)
+	tests := map[string]struct{ field, value string }{
+		"name with a mark that reverses": {"name", "Asha \u202everma"},
+		"name with an isolate":           {"name", "Asha \u2066Verma"},
+		"long name in Hindi":             {"name", strings.Repeat("आ", 80)},
+		"name in Hindi":                  {"name", strings.Repeat("आ", 66)},
+		"name of emoji":                  {"name", strings.Repeat("🙂", 80)},
+		"name with gaps":                 {"name", "A" + strings.Repeat(" ", 70) + "V"},
+		"name that is markup":            {"name", "<b>*Asha* _Verma_</b>"},
+		"domain with an underscore":      {"email", "a@b_c.org"},
+		"domain with a hyphen":           {"email", "a@-b.org"},
+		"domain in Hindi":                {"email", "asha@उदाहरण.भारत"},
+		"address literal":                {"email", "a@[192.0.2.1]"},
+		"long local part":                {"email", strings.Repeat("a", 65) + "@example.org"},
+		"short number":                   {"phone", "+1234567"},
+		"long number":                    {"phone", "+123456789012345"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			form := w.form("zoom", "hi")
+			form.Set(test.field, test.value)
+			page, err := w.patient.post("/book", form)
+			require.NoError(t, err)
+			if page.code == http.StatusBadRequest {
+				require.Contains(t, page.body, `id="wrong-`+test.field+`"`)
+				return
+			}
+			w.visit = page.path
+			_, err = w.pay()
+			require.NoError(t, err)
+			require.Len(t, w.site.mails(w.row()), 2)
+			require.Len(t, w.site.chats(w.row()), 2)
+		})
+	}
+}
+
 func TestOtherSitesMayNotPost(t *testing.T) {
 	w := booked(t, "zoom")
 	for _, path := range []string{"/book", "/logout", w.visit + "/cancel", "/api/auth/zoom/doctor/disconnect"} {

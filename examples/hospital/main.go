@@ -26,7 +26,7 @@ import (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:3001", "loopback address to listen on")
-	path := flag.String("tokens", "", "SQLite file that keeps the doctor's connections across restarts; without it they are in memory")
+	path := flag.String("tokens", "", "SQLite file that keeps the doctor's connections across restarts; visits are in memory all the same")
 	check := flag.Bool("check", false, "walk a visit through real HTTP, print what is seen, and exit non-zero if anything is not so")
 	verbose := flag.Bool("v", false, "log what the SDK logs")
 	flag.Parse()
