@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,7 +38,7 @@ func connectDoctor(ctx context.Context, cfg googlemeet.Config, browse func(addre
 	base := redirect.Scheme + "://" + redirect.Host
 	connector, err := connect.New(connect.Config{
 		Provider: google.OAuth(), Tokens: cfg.Tokens, ReturnURL: base + "/done", AllowInsecureLocalhost: true,
-		Keys:    []store.Secret{store.NewSecret(rand.Text() + rand.Text())},
+		Keys:    []store.Secret{store.NewKey()},
 		Subject: func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
 	})
 	if err != nil {

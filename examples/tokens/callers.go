@@ -54,3 +54,13 @@ func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, k
 	callers.Wait()
 	return errors.Join(errs...)
 }
+
+func seal(st store.TokenStore, keys ...store.Secret) (store.TokenStore, error) {
+	ring, err := store.NewKeyring(keys...)
+	return store.SealedStrict(st, ring), err
+}
+
+func config(fake *zoomtest.Server, tokens store.TokenStore) zoom.Config {
+	return zoom.Config{ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(), Tokens: tokens, Endpoints: fake.Endpoints(),
+		RedirectURL: "http://127.0.0.1:3001/api/auth/zoom/doctor/callback"}
+}

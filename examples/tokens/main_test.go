@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed/internal/leaktest"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -15,11 +17,22 @@ func TestRun(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), &out))
 	for _, line := range []string{
-		"with token [redacted] <nil>",
-		"16 callers in 2 processes: 1 refresh, 0 tokens spent twice, <nil>",
-		"keys rotated: 1 sealed again, <nil>; new key: <nil>, old key: ",
-		"disconnected: revoked at Zoom true, <nil>; in the database: ",
+		"with token [redacted]\n",
+		"16 callers in 2 processes: 1 refresh, 0 tokens spent twice\n",
+		"keys rotated: 1 sealed again, the new key reads it, the old key does not: true\n",
+		"disconnected: revoked at Zoom: true, gone from the database: true\n",
 	} {
 		require.Contains(t, out.String(), line)
 	}
+}
+
+// An example that fails says so to the shell.
+func TestRunFails(t *testing.T) {
+	fake := zoomtest.NewServer(t)
+	fake.FailNext(zoomtest.Refuse(zoomtest.OpToken, 400, `{"error":"invalid_grant","reason":"Invalid authorization code"}`))
+	var out strings.Builder
+	require.Error(t, live(t.Context(), &out, fake, store.NewMemory()))
+
+	fake.FailNext(zoomtest.Delay(zoomtest.OpToken, 0), zoomtest.Refuse(zoomtest.OpToken, 400, `{"error":"invalid_client"}`))
+	require.Error(t, live(t.Context(), &out, fake, store.NewMemory()), "the refresh fails")
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -40,7 +39,7 @@ func connectDoctor(ctx context.Context, cfg zoom.Config, browse func(address str
 	base := redirect.Scheme + "://" + redirect.Host
 	connector, err := connect.New(connect.Config{
 		Provider: z.OAuth(), Tokens: cfg.Tokens, ReturnURL: base + "/done", AllowInsecureLocalhost: true,
-		Keys:    []store.Secret{store.NewSecret(rand.Text() + rand.Text())},
+		Keys:    []store.Secret{store.NewKey()},
 		Subject: func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
 	})
 	if err != nil {

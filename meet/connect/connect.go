@@ -27,7 +27,7 @@
 //
 // # Errors
 //
-// Finish and Disconnect return errors that match those of package store; a failed flow is
+// Finish and Forget return errors that match those of package store; a failed flow is
 // a *FlowError with its Reason.
 //
 // # Testing
