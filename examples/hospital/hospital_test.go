@@ -656,6 +656,29 @@ func TestMoveGoesOn(t *testing.T) {
 	require.Len(t, w.site.mails(w.row()), 3)
 }
 
+// The doctor has deleted the meeting by hand before the patient moves it: the patient gets a link that works.
+func TestMoveOfADeletedMeeting(t *testing.T) {
+	for _, provider := range []string{"google", "zoom"} {
+		t.Run(provider, func(t *testing.T) {
+			w := booked(t, provider)
+			before := w.row()
+			require.NoError(t, w.site.meetings[provider].Cancel(t.Context(), doctorID, before.MeetingID))
+			moved := before.Start.Add(3 * time.Hour)
+			_, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {moved.Format(startLayout)}})
+			require.NoError(t, err)
+			after := w.row()
+			require.True(t, after.settled())
+			require.NotEqual(t, before.JoinURL, after.JoinURL)
+			meeting, err := w.site.meetings[provider].Get(t.Context(), doctorID, after.MeetingID)
+			require.NoError(t, err)
+			require.True(t, meeting.Start.Equal(moved))
+			mails := w.site.mails(after)
+			require.Len(t, mails, 3)
+			require.Contains(t, mails[0].Text, after.JoinURL)
+		})
+	}
+}
+
 // One visit's provider is slow: other patients' payments do not wait for it.
 func TestOneSlowProviderHoldsNobodyUp(t *testing.T) {
 	w := start(t)

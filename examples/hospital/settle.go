@@ -58,7 +58,7 @@ func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func(
 	if a.MeetingStart.Equal(a.Start) {
 		return nil
 	}
-	if _, err := provider.Update(ctx, doctorID, a.MeetingID, a.request()); err != nil {
+	if err := moveMeeting(ctx, provider, a); err != nil {
 		return fmt.Errorf("move: %w", err)
 	}
 	a.MeetingStart = a.Start
@@ -66,6 +66,20 @@ func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func(
 	a.owe(template.Rescheduled)
 	save()
 	return h.announce(ctx, "appointment-changed", a)
+}
+
+// moveMeeting brings the meeting to the visit's start. If the doctor has deleted it, there is a new one with another link.
+func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointment) error {
+	_, err := provider.Update(ctx, doctorID, a.MeetingID, a.request())
+	if !errors.Is(err, meet.ErrNotFound) && !errors.Is(err, meet.ErrConflict) {
+		return err
+	}
+	meeting, createErr := provider.Create(ctx, doctorID, a.request())
+	if createErr != nil || !meeting.Start.Equal(a.Start) { // it is there after all, at the old time
+		return errors.Join(err, createErr)
+	}
+	a.MeetingID, a.JoinURL = meeting.ID, meeting.JoinURL
+	return nil
 }
 
 // settleRefund gives the money of a cancelled visit back, once.
