@@ -80,7 +80,7 @@ func TestFastPath(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	require.Zero(t, allocs)
+	require.LessOrEqual(t, allocs, 4.0, "what a bound on the read costs")
 	require.Equal(t, 101, counting.gets, "one read for each token")
 }
 

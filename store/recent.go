@@ -72,6 +72,13 @@ func (s *Source) last(key Key, stale Secret) (Token, bool) {
 	return seen.token.clone(), seen.token.usable(time.Now(), useMargin, stale)
 }
 
+// remembers reports whether last would return a token.
+func (s *Source) remembers(key Key, stale Secret) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recent.seen[key].token.usable(time.Now(), useMargin, stale)
+}
+
 func (s *Source) forget(key Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -81,7 +81,7 @@ func (s *Source) token(ctx context.Context, key Key, stale Secret) (Token, error
 	if token, ok := s.unsaved(key, stale); ok {
 		return token, nil
 	}
-	rec, err := s.read(ctx, key)
+	rec, err := s.read(ctx, key, stale)
 	if err != nil {
 		return s.withoutStore(ctx, key, stale, err)
 	}
@@ -106,13 +106,15 @@ func (s *Source) checkKey(key Key) error {
 	return nil
 }
 
-// read asks the store, but not for so long that a token from memory comes too late.
-func (s *Source) read(ctx context.Context, key Key) (Record, error) {
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > s.cfg.storeTimeout() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.cfg.storeTimeout())
-		defer cancel()
+// read asks the store, but not for so long that a token from memory comes too late: whoever can be
+// served from there has half of the caller's time left.
+func (s *Source) read(ctx context.Context, key Key, stale Secret) (Record, error) {
+	patience := s.cfg.storeTimeout()
+	if deadline, ok := ctx.Deadline(); ok && s.remembers(key, stale) {
+		patience = min(patience, time.Until(deadline)/2)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rec, err := getOpen(ctx, s.cfg.Store, key)
 	if err == nil {
 		s.remember(rec)
