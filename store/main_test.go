@@ -108,7 +108,7 @@ type faulty struct {
 	mu            sync.Mutex
 	before, after func(op string) error
 	gets          int
-	hang          bool // Get does not answer
+	hang          string // this operation does not answer
 }
 
 func newFaulty() *faulty { return &faulty{Memory: store.NewMemory()} }
@@ -116,13 +116,25 @@ func newFaulty() *faulty { return &faulty{Memory: store.NewMemory()} }
 func (f *faulty) fail(before, after func(op string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.before, f.after, f.hang = before, after, false
+	f.before, f.after, f.hang = before, after, ""
 }
 
-func (f *faulty) hangUp() {
+func (f *faulty) hangUp(op string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.hang = true
+	f.hang = op
+}
+
+// hangs waits until ctx ends if op is to hang.
+func (f *faulty) hangs(ctx context.Context, op string) error {
+	f.mu.Lock()
+	hang := f.hang
+	f.mu.Unlock()
+	if hang != op {
+		return nil
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 func (f *faulty) hooks(op string) (func(string) error, func(string) error) {
@@ -144,12 +156,8 @@ func (f *faulty) hooks(op string) (func(string) error, func(string) error) {
 
 func (f *faulty) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	before, after := f.hooks("get")
-	f.mu.Lock()
-	hang := f.hang
-	f.mu.Unlock()
-	if hang {
-		<-ctx.Done()
-		return store.Record{}, context.Cause(ctx)
+	if err := f.hangs(ctx, "get"); err != nil {
+		return store.Record{}, err
 	}
 	if err := before("get"); err != nil {
 		return store.Record{}, err
@@ -163,6 +171,9 @@ func (f *faulty) Get(ctx context.Context, key store.Key) (store.Record, error) {
 
 func (f *faulty) Put(ctx context.Context, rec store.Record) (string, error) {
 	before, after := f.hooks("put")
+	if err := f.hangs(ctx, "put"); err != nil {
+		return "", err
+	}
 	if err := before("put"); err != nil {
 		return "", err
 	}

@@ -326,8 +326,17 @@ func (r *refresh) announce(v verdict) {
 	r.land(v.token, v.err)
 }
 
+// patience is how long one call of the store may take. While callers wait for a save it is
+// no longer than they do.
+func (r *refresh) patience() time.Duration {
+	if r.saving && !r.landed {
+		return min(saveInline, r.cfg.storeTimeout())
+	}
+	return r.cfg.storeTimeout()
+}
+
 func (r *refresh) get() (Record, error) {
-	ctx, cancel := context.WithTimeout(r.run, r.cfg.storeTimeout())
+	ctx, cancel := context.WithTimeout(r.run, r.patience())
 	defer cancel()
 	rec, err := getOpen(ctx, r.cfg.Store, r.key)
 	if err == nil {
@@ -337,7 +346,7 @@ func (r *refresh) get() (Record, error) {
 }
 
 func (r *refresh) put(rec *Record) error {
-	ctx, cancel := context.WithTimeout(r.run, r.cfg.storeTimeout())
+	ctx, cancel := context.WithTimeout(r.run, r.patience())
 	defer cancel()
 	revision, err := r.cfg.Store.Put(ctx, *rec)
 	if err != nil {

@@ -215,6 +215,31 @@ func TestSaveFailsForAWhile(t *testing.T) {
 	}
 }
 
+// A database that hangs keeps nobody from a token that is bought already.
+func TestSaveHangs(t *testing.T) {
+	t.Parallel()
+	for name, op := range map[string]string{"at the read": "get", "at the write": "put"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				s := c.source()
+				c.provider.after = func(int) error { c.store.hangUp(op); return nil }
+				begin := time.Now()
+				token, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+				require.LessOrEqual(t, time.Since(begin), 2500*time.Millisecond)
+				c.provider.after = nil
+				c.store.fail(nil, nil)
+				time.Sleep(15 * time.Second)
+				require.Equal(t, "refresh-dr-rao-2", c.record().Token.Refresh.Reveal())
+				c.works(s)
+			})
+		})
+	}
+}
+
 func TestSaveConflictsAndLostAcks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -405,7 +430,7 @@ func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(c *clinic){
 		"fails":                 func(c *clinic) { c.store.fail(down, nil) },
-		"hangs":                 func(c *clinic) { c.store.hangUp() },
+		"hangs":                 func(c *clinic) { c.store.hangUp("get") },
 		"another key sealed it": func(c *clinic) { c.store.fail(func(string) error { return store.ErrDecrypt }, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
