@@ -45,6 +45,7 @@ func (r *refresh) save(spent, token Token) {
 			r.land(token, nil)
 		}
 		if time.Since(begin) > r.cfg.SaveFor || sleep(r.run, pause) != nil {
+			r.spool(unsaved)
 			r.lost(unsaved)
 			r.land(token, nil)
 			return

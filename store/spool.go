@@ -67,14 +67,15 @@ func (s *Source) adopt(u Unsaved) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.recent.unsaved[u.Key]; known {
+	known, busy := s.recent.unsaved[u.Key]
+	if busy && known.same(u.Token) {
 		return nil // our own
 	}
 	_, err := s.launch(u.Key, func(r *refresh) {
 		r.spooled = true
 		r.save(u.Spent, u.Token)
 	})
-	if err == nil {
+	if err == nil && (!busy || u.Token.Expiry.After(known.Expiry)) {
 		s.recent.unsaved[u.Key] = u.Token
 	}
 	return err

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -209,6 +211,92 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 		n, err = c.source().Recover(t.Context())
 		require.NoError(t, err, "without a spool there is nothing to do")
 		require.Zero(t, n)
+	})
+}
+
+// A file that could not be dropped must not stand in the way of the one that counts.
+func TestRecoverWithAnObsoleteFileBeside(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string][]int{"before it": {0, 1}, "behind it": {1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				first := c.record().Token
+				second, err := c.provider.refresh(t.Context(), first)
+				require.NoError(t, err)
+				require.NoError(t, store.Set(t.Context(), c.store.Memory, doctor, second)) // saved, but not dropped
+				third, err := c.provider.refresh(t.Context(), second)
+				require.NoError(t, err)
+				left := []store.Unsaved{{Key: doctor, Spent: first, Token: second}, {Key: doctor, Spent: second, Token: third}}
+				spool := &listed{kept: []store.Unsaved{left[order[0]], left[order[1]]}}
+				s := c.source(func(cfg *store.SourceConfig) { cfg.Spool = spool })
+				_, err = s.Recover(t.Context())
+				require.NoError(t, err)
+				time.Sleep(time.Second)
+				require.Equal(t, "refresh-dr-rao-3", c.record().Token.Refresh.Reveal())
+				require.Empty(t, spooled(t, spool))
+				c.works(s)
+			})
+		})
+	}
+}
+
+// listed is a Spool that lists in the order in which it was given what it keeps.
+type listed struct {
+	mu   sync.Mutex
+	kept []store.Unsaved
+}
+
+func (l *listed) Keep(_ context.Context, u store.Unsaved) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, u)
+	return nil
+}
+
+func (l *listed) Drop(_ context.Context, u store.Unsaved) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = slices.DeleteFunc(l.kept, func(kept store.Unsaved) bool { return kept.Token.Access.Equal(u.Token.Access) })
+	return nil
+}
+
+func (l *listed) List(context.Context) iter.Seq2[store.Unsaved, error] {
+	l.mu.Lock()
+	all := slices.Clone(l.kept)
+	l.mu.Unlock()
+	return func(yield func(store.Unsaved, error) bool) {
+		for _, u := range all {
+			if !yield(u, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A process that is cut off while others keep changing the record has the token in its spool.
+func TestCutOffBetweenConflictsIsSpooled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		spool := &listed{}
+		s := c.source(func(cfg *store.SourceConfig) { cfg.Spool = spool })
+		c.provider.after = func(int) error {
+			c.store.fail(func(op string) error {
+				if op == "put" {
+					return store.ErrConflict
+				}
+				return nil
+			}, nil)
+			return nil
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Error(t, s.Close(ended))
+		require.Len(t, spooled(t, spool), 1)
 	})
 }
 
