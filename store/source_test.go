@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -914,6 +915,58 @@ func TestRefreshThatNeverReturns(t *testing.T) {
 		_, err := s.Token(t.Context(), doctor)
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	})
+}
+
+// A host's function that panics fails its refresh, and not the process, which may hold tokens of
+// other doctors that are not saved yet.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(c *clinic, cfg *store.SourceConfig, panics *atomic.Bool)
+		saved  bool
+	}{
+		"RefreshFunc": {func(c *clinic, cfg *store.SourceConfig, panics *atomic.Bool) {
+			cfg.Refresh = func(ctx context.Context, old store.Token) (store.Token, error) {
+				if panics.Load() {
+					panic("canary")
+				}
+				return c.provider.refresh(ctx, old)
+			}
+		}, false},
+		"OnRefresh": {func(_ *clinic, cfg *store.SourceConfig, panics *atomic.Bool) {
+			cfg.OnRefresh = func(store.Key) {
+				if panics.Load() {
+					panic("canary")
+				}
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				var (
+					log    strings.Builder
+					panics atomic.Bool
+				)
+				panics.Store(true)
+				s := c.source(func(cfg *store.SourceConfig) {
+					cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+					test.change(c, cfg, &panics)
+				})
+				_, err := s.Token(t.Context(), doctor)
+				require.ErrorIs(t, err, store.ErrUnavailable)
+				require.NotContains(t, err.Error()+log.String(), "canary")
+				require.Contains(t, log.String(), "panicked")
+				require.Equal(t, test.saved, c.record().Token.Access.Reveal() == "access-dr-rao-2")
+				panics.Store(false)
+				token, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+				c.works(s)
+			})
+		})
+	}
 }
 
 // A hospital may have more doctors than a process remembers.
