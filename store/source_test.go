@@ -568,6 +568,11 @@ func TestReconnectDuringARefreshWins(t *testing.T) {
 				require.Equal(t, "access-new", token.Access.Reveal())
 				require.Equal(t, []string{"more"}, c.record().Token.Scopes)
 				require.Equal(t, "access-new", c.record().Token.Access.Reveal())
+				want := "refresh-new"
+				if google {
+					want = "refresh-dr-rao-1"
+				}
+				require.Equal(t, want, c.record().Token.Refresh.Reveal())
 			})
 		})
 	}
