@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -43,17 +44,17 @@ var scenarios = []scenario{
 	{name: "deploys+spool", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, deploys: 20, spool: true},
 	{
 		name: "all", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, badGateways: 0.1, dropped: 0.01,
-		kills: 7, deploys: 7, spool: true,
+		kills: 7, deploys: 7, consents: 6, spool: true,
 	},
 	{
 		name: "all, at Google", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, badGateways: 0.1, dropped: 0.01,
-		kills: 7, deploys: 7, stays: true,
+		kills: 7, deploys: 7, consents: 6, stays: true,
 	},
 }
 
 // TestSimulation lives through days in which everything fails that can. In none of them may a token be
 // lost that a client could have kept, a token be spent twice, or a doctor be told to
-// reconnect without need.
+// reconnect without need; and to serve nobody is no way to get there.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	totals := make([]tally, len(scenarios))
@@ -65,6 +66,11 @@ func TestSimulation(t *testing.T) {
 				require.Zero(t, totals[i].lostUnexplained, "tokens lost that could have been kept")
 				require.Zero(t, totals[i].twiceUnexplained, "tokens spent twice")
 				require.Zero(t, totals[i].falseReconns, "doctors told to reconnect without need")
+				require.LessOrEqual(t, totals[i].exchanges, 31*simDoctors*seeds(), "more refreshes than hours")
+				require.Less(t, totals[i].failed, totals[i].calls/25, "callers without a token that works")
+				if sc.name == "calm" {
+					require.Zero(t, totals[i].failed)
+				}
 				if sc.stays || sc.kills == 0 && sc.dropped == 0 && (sc.deploys == 0 || sc.spool) {
 					require.Zero(t, totals[i].lost, "nothing was cut that could explain a loss")
 				}
@@ -162,6 +168,9 @@ func (w *world) live() {
 		slots.Go(func() { w.serve(slot) })
 	}
 	slots.Go(w.mend)
+	for _, key := range w.keys() {
+		slots.Go(func() { w.consent(key) })
+	}
 	slots.Wait()
 	w.crowd.Wait()
 	time.Sleep(5 * time.Minute) // what a killed process left asleep wakes up and ends
@@ -198,14 +207,19 @@ func (w *world) schedule(slot int) []event {
 	r := w.random(fmt.Sprint("schedule/", slot))
 	var events []event
 	for range w.kills {
-		burst := time.Duration(1+r.IntN(286)) * 5 * time.Minute
-		events = append(events, event{w.begin.Add(burst + time.Duration(r.Int64N(int64(3500*time.Millisecond)))), true})
+		events = append(events, event{w.aim(r, 3500*time.Millisecond), true})
 	}
 	for range w.deploys {
 		events = append(events, event{w.begin.Add(time.Minute + time.Duration(r.Int64N(int64(simDay-time.Hour)))), false})
 	}
 	slices.SortFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	return events
+}
+
+// aim returns a time within a span after the full five minutes, when refreshes happen.
+func (w *world) aim(r *rand.Rand, span time.Duration) time.Time {
+	burst := time.Duration(1+r.IntN(286)) * 5 * time.Minute
+	return w.begin.Add(burst + time.Duration(r.Int64N(int64(span))))
 }
 
 // serve runs one process after the other.
@@ -240,7 +254,7 @@ func (w *world) start(slot, life int) *process {
 	p := &process{world: w, slot: slot, life: life, stopping: make(chan struct{}), draws: map[string]uint64{}}
 	r := w.random(fmt.Sprint("start/", slot, "/", life))
 	if w.slow {
-		p.skew = time.Duration(r.Int64N(int64(4*time.Minute))) - 2*time.Minute
+		p.skew = (time.Duration(r.Int64N(int64(4*time.Minute))) - 2*time.Minute).Truncate(time.Millisecond)
 	}
 	source := w.build(p, store.SourceConfig{
 		Store: database{p}, Provider: "zoom", Refresh: p.refreshFor, OnReconnect: p.flagged,
@@ -317,6 +331,26 @@ func (w *world) mend() {
 	}
 }
 
+// consent has a doctor connect again now and then, without need: whatever is bought or judged at that
+// moment must not touch the new token.
+func (w *world) consent(key store.Key) {
+	r := w.random("consent/" + key.Subject)
+	var times []time.Time
+	for range w.consents {
+		times = append(times, w.aim(r, 15*time.Second))
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	for _, at := range times {
+		time.Sleep(time.Until(at))
+		rec, err := w.db.Get(context.Background(), key)
+		if err == nil && rec.Status == store.StatusReconnect {
+			w.mourn(key, rec)
+		}
+		w.count(&w.tally.consents)
+		w.connect(key)
+	}
+}
+
 // mourn counts what a new consent is about to replace.
 func (w *world) mourn(key store.Key, rec store.Record) {
 	w.mu.Lock()
@@ -371,10 +405,10 @@ func (n naive) Close(context.Context) error { return nil }
 
 func printTable(totals []tally) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%d days each\tcalls\tfailed\t401\texchanges\tdial\t502\tdropped\tdb errors\tlost acks\tkills\tdeploys\tcut\tlost\tunexplained\ttwice\tunexplained\tfalse reconnects\t\n", seeds())
+	fmt.Fprintf(w, "%d days each\tcalls\tfailed\t401\texchanges\tdial\t502\tdropped\tdb errors\tlost acks\tkills\tdeploys\tconsents\tcut\tlost\tunexplained\ttwice\tunexplained\tfalse reconnects\t\n", seeds())
 	for i, n := range totals {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", scenarios[i].name,
-			n.calls, n.failed, n.refused, n.exchanges, n.dials, n.gateways, n.drops, n.errors, n.acks, n.kills, n.deploys,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", scenarios[i].name,
+			n.calls, n.failed, n.refused, n.exchanges, n.dials, n.gateways, n.drops, n.errors, n.acks, n.kills, n.deploys, n.consents,
 			n.cut, n.lost, n.lostUnexplained, n.twice, n.twiceUnexplained, n.falseReconns)
 	}
 	_ = w.Flush()

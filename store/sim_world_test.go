@@ -17,13 +17,16 @@ type scenario struct {
 	name string
 	// slow has the provider take up to 13 seconds, fail 10 % of dials, and clocks differ by up to 2 minutes.
 	slow bool
-	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages a day of 1 to 20 minutes.
+	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages a day of 1 to 20
+	// minutes. In every second one calls are not refused, but hang.
 	storeErrors, lostAcks float64
 	outages               int
 	// badGateways and dropped are the provider's: answers of 502 before, and answers lost after the exchange.
 	badGateways, dropped float64
 	// kills and deploys are each process's a day.
 	kills, deploys int
+	// consents are each doctor's a day, given without need while everything goes on.
+	consents int
 	// stays is a provider with Google's rules: a refresh token is not spent, and access tokens live side by side.
 	stays bool
 	// spool gives each process a disk that outlives it.
@@ -34,7 +37,7 @@ type scenario struct {
 type tally struct {
 	calls, failed, refused, exchanges     int // by callers; of the API; by the provider
 	dials, gateways, drops, errors, acks  int // faults injected
-	kills, deploys                        int
+	kills, deploys, consents              int
 	cut                                   int // tokens whose answer was lost, or whose process was killed before it was saved
 	lost, lostUnexplained                 int
 	twice, twiceUnexplained, falseReconns int
@@ -52,6 +55,7 @@ func (a *tally) add(b tally) {
 	a.acks += b.acks
 	a.kills += b.kills
 	a.deploys += b.deploys
+	a.consents += b.consents
 	a.cut += b.cut
 	a.lost += b.lost
 	a.lostUnexplained += b.lostUnexplained
@@ -74,7 +78,7 @@ type world struct {
 	seed  uint64
 	build func(p *process, cfg store.SourceConfig) tokens
 	begin time.Time
-	down  [][2]time.Time
+	down  []outage
 
 	mu       sync.Mutex
 	db       *store.Memory
@@ -84,10 +88,16 @@ type world struct {
 	crowd    sync.WaitGroup
 }
 
+// outage is a time in which the database takes no calls.
+type outage struct {
+	from, to time.Time
+	hangs    bool
+}
+
 // account is the provider's truth about a doctor. Its tokens are numbered; the last one lives.
 type account struct {
 	live    int
-	expires time.Time
+	expires map[int]time.Time
 	buyers  map[int]*process // nil: a consent
 	cut     map[int]bool     // tokens that no client could have kept
 	lost    map[int]bool     // tokens counted as lost
@@ -120,15 +130,17 @@ func newWorld(sc scenario, seed uint64, build func(*process, store.SourceConfig)
 		accounts: map[string]*account{}, disks: map[int]*disk{},
 	}
 	r := w.random("outages")
-	for range sc.outages {
+	for i := range sc.outages {
 		from := w.begin.Add(time.Duration(r.Int64N(int64(simDay))))
-		w.down = append(w.down, [2]time.Time{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute))))})
+		w.down = append(w.down, outage{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute)))), i%2 == 1})
 	}
 	for slot := range simProcesses {
 		w.disks[slot] = &disk{kept: map[string]store.Unsaved{}}
 	}
 	for i := range simDoctors {
-		w.accounts[fmt.Sprint("dr-", i)] = &account{buyers: map[int]*process{}, cut: map[int]bool{}, lost: map[int]bool{}}
+		w.accounts[fmt.Sprint("dr-", i)] = &account{
+			expires: map[int]time.Time{}, buyers: map[int]*process{}, cut: map[int]bool{}, lost: map[int]bool{},
+		}
 	}
 	return w
 }
@@ -180,9 +192,9 @@ func (w *world) mint(subject string, buyer *process) store.Token {
 	a := w.accounts[subject]
 	a.live++
 	a.buyers[a.live] = buyer
-	a.expires = time.Now().Add(time.Hour)
+	a.expires[a.live] = time.Now().Add(time.Hour)
 	return store.Token{
-		Access: store.NewSecret(accessText(subject, a.live)), Refresh: store.NewSecret(w.living(subject)), Expiry: a.expires,
+		Access: store.NewSecret(accessText(subject, a.live)), Refresh: store.NewSecret(w.living(subject)), Expiry: a.expires[a.live],
 	}
 }
 
@@ -196,15 +208,16 @@ func (w *world) connect(key store.Key) {
 	}
 }
 
-// works is the API: it takes the newest access token while it lasts.
+// works is the API: it takes the newest access token while it lasts, and at Google the others as well.
 func (w *world) works(key store.Key, token store.Token) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a := w.subject(key)
-	if w.stays {
-		return time.Now().Before(token.Expiry.Add(2 * time.Minute)) // as far as clocks differ
+	var doctor, n int
+	if _, err := fmt.Sscanf(token.Access.Reveal(), "access/dr-%d/%d", &doctor, &n); err != nil {
+		panic(err)
 	}
-	return token.Access.Reveal() == accessText(key.Subject, a.live) && time.Now().Before(a.expires)
+	a := w.accounts[fmt.Sprint("dr-", doctor)]
+	return a == w.subject(key) && (n == a.live || w.stays) && time.Now().Before(a.expires[n])
 }
 
 // saved reports whether the account's living token is where it outlives p. world.mu is held.
@@ -222,15 +235,15 @@ func (p *process) end() {
 	for _, key := range p.keys() {
 		a := p.subject(key)
 		if a.buyers[a.live] == p && !p.saved(key) {
-			p.cutLive(a)
+			p.cutOff(a, a.live)
 		}
 	}
 }
 
-// cutLive notes that nobody can have the account's living token. world.mu is held.
-func (w *world) cutLive(a *account) {
-	if !w.stays && !a.cut[a.live] {
-		a.cut[a.live] = true
+// cutOff notes that nobody can have the account's n-th token. world.mu is held.
+func (w *world) cutOff(a *account, n int) {
+	if !w.stays && !a.cut[n] {
+		a.cut[n] = true
 		w.tally.cut++
 	}
 }
@@ -298,22 +311,23 @@ func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token,
 		p.count(&p.tally.gateways)
 		return store.Token{}, fmt.Errorf("502: %w", store.ErrAmbiguous)
 	}
-	token, err := p.exchange(subject, n, !p.calm() && r.Float64() < p.dropped)
-	if err == nil {
-		err = wait(ctx, takes/2)
+	token, bought, err := p.exchange(subject, n, !p.calm() && r.Float64() < p.dropped)
+	if err != nil {
+		p.alive()
+		return store.Token{}, err
 	}
+	err = wait(ctx, takes/2)
 	p.alive()
-	if err == context.DeadlineExceeded || err == context.Canceled { // the answer comes to nobody
+	if err != nil { // the answer comes to nobody
 		p.mu.Lock()
-		p.cutLive(p.accounts[subject])
+		p.cutOff(p.accounts[subject], bought)
 		p.mu.Unlock()
 	}
-	token.Expiry = token.Expiry.Add(p.skew)
 	return token, err
 }
 
-// exchange is the moment at which the provider commits.
-func (p *process) exchange(subject string, n int, drop bool) (store.Token, error) {
+// exchange is the moment at which the provider commits. It returns the number of what was bought.
+func (p *process) exchange(subject string, n int, drop bool) (token store.Token, bought int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.accounts[subject]
@@ -325,18 +339,18 @@ func (p *process) exchange(subject string, n int, drop bool) (store.Token, error
 				p.tally.twiceUnexplained++
 			}
 		}
-		return store.Token{}, fmt.Errorf("400: %w", store.ErrRejected)
+		return store.Token{}, 0, fmt.Errorf("400: %w", store.ErrRejected)
 	}
-	token := p.mint(subject, p)
+	token = p.mint(subject, p)
 	if p.dead {
-		p.cutLive(a)
+		p.cutOff(a, a.live)
 	}
 	if drop {
 		p.tally.drops++
-		p.cutLive(a)
-		return store.Token{}, fmt.Errorf("connection reset: %w", store.ErrAmbiguous)
+		p.cutOff(a, a.live)
+		return store.Token{}, 0, fmt.Errorf("connection reset: %w", store.ErrAmbiguous)
 	}
-	return token, nil
+	return token, a.live, nil
 }
 
 // database is the store as a process sees it.
@@ -354,7 +368,10 @@ func (d database) call(ctx context.Context, key store.Key, op string, apply func
 	d.alive()
 	now := time.Now()
 	for _, outage := range d.down {
-		if now.After(outage[0]) && now.Before(outage[1]) && !d.calm() {
+		if now.After(outage.from) && now.Before(outage.to) && !d.calm() {
+			if outage.hangs {
+				<-ctx.Done()
+			}
 			return errOutage
 		}
 	}
@@ -378,16 +395,27 @@ func (d database) call(ctx context.Context, key store.Key, op string, apply func
 
 func (d database) Get(ctx context.Context, key store.Key) (rec store.Record, err error) {
 	err = d.call(ctx, key, "get", func() (err error) { rec, err = d.db.Get(ctx, key); return })
-	return rec, err
+	return moved(rec, -d.skew), err
 }
 
 func (d database) Put(ctx context.Context, rec store.Record) (revision string, err error) {
-	err = d.call(ctx, rec.Key, "put", func() (err error) { revision, err = d.db.Put(ctx, rec); return })
+	err = d.call(ctx, rec.Key, "put", func() (err error) { revision, err = d.db.Put(ctx, moved(rec, d.skew)); return })
 	return revision, err
 }
 
 func (d database) Delete(ctx context.Context, key store.Key) error {
 	return d.call(ctx, key, "delete", func() error { return d.db.Delete(ctx, key) })
+}
+
+// moved returns rec with its times moved from one clock to another. A process lives by the bubble's
+// clock; what it writes down is by its own, and what it reads was written by somebody else's.
+func moved(rec store.Record, by time.Duration) store.Record {
+	for _, at := range []*time.Time{&rec.Token.Expiry, &rec.UpdatedAt, &rec.Lease.Until} {
+		if !at.IsZero() {
+			*at = at.Add(by)
+		}
+	}
+	return rec
 }
 
 // disk is a Spool that outlives its process.
@@ -402,6 +430,7 @@ func (m mount) Keep(_ context.Context, u store.Unsaved) error {
 	m.alive()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	u.Token.Expiry = u.Token.Expiry.Add(m.skew)
 	m.disks[m.slot].kept[u.Token.Refresh.Reveal()] = u
 	return nil
 }
@@ -419,6 +448,7 @@ func (m mount) List(context.Context) iter.Seq2[store.Unsaved, error] {
 	defer m.mu.Unlock()
 	var all []store.Unsaved
 	for _, u := range m.disks[m.slot].kept {
+		u.Token.Expiry = u.Token.Expiry.Add(-m.skew)
 		all = append(all, u)
 	}
 	return func(yield func(store.Unsaved, error) bool) {
