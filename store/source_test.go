@@ -317,6 +317,29 @@ func TestLostAnswerTaints(t *testing.T) {
 	})
 }
 
+// The lease has to be won again after the answer was lost: what is known of the token stays known.
+func TestLostAnswerIsRememberedOverAFailedWrite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.after = func(int) error {
+			failed := false
+			c.store.fail(func(op string) error {
+				if op == "put" && !failed {
+					failed = true
+					return errDown
+				}
+				return nil
+			}, nil)
+			return errors.New("connection reset")
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorContains(t, err, "without its answer reaching us")
+	})
+}
+
 func TestRequestThatNeverArrived(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -616,6 +639,31 @@ func TestVerdictAboutAnotherTokenIsNone(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
 		require.Equal(t, store.StatusActive, c.record().Status)
+	})
+}
+
+// A rejection of the old token says nothing about one that came meanwhile and has to be refreshed itself.
+func TestAnotherTokenIsAskedForTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.before = func(call int) error {
+			switch call {
+			case 1: // the doctor connects anew, with a token that has run out by now
+				next := c.provider.connect("dr-rao")
+				next.Expiry = time.Now()
+				require.NoError(t, store.Set(t.Context(), c.store.Memory, doctor, next))
+				return store.ErrRejected
+			case 2:
+				return store.ErrRejected
+			}
+			return nil
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, 3, c.provider.count())
+		require.Equal(t, "access-dr-rao-3", c.record().Token.Access.Reveal())
 	})
 }
 
