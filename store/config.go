@@ -113,3 +113,8 @@ func (c SourceConfig) storeTimeout() time.Duration { return min(10*time.Second, 
 // maxSavePause is the longest pause between two tries to save. It is a small part of LeaseTTL:
 // when the store is back, the holder saves before anybody thinks that it is dead.
 func (c SourceConfig) maxSavePause() time.Duration { return min(10*time.Second, c.LeaseTTL/4) }
+
+// takeoverPause is how long a process that has taken a lease over leaves the token alone. The takeover showed
+// that the store takes writes, perhaps again: a holder that was only waiting for that saves meanwhile.
+// With jitter, it is longer than maxSavePause and shorter than LeaseTTL.
+func (c SourceConfig) takeoverPause() time.Duration { return 3 * c.maxSavePause() }

@@ -28,7 +28,8 @@
 // How: a refresh is not tied to the caller's context. Whoever refreshes holds a lease, won by
 // compare-and-set in the store, which also proves that the store takes writes before anything is
 // spent. No clock is compared with another machine's: a lease is dead when this process
-// has watched it stand still for [SourceConfig].LeaseTTL, with the store answering all the while. A new
+// has watched it stand still for [SourceConfig].LeaseTTL, with the store answering all the while, and whoever
+// takes it over leaves its holder a last chance to save before anything is spent. A new
 // token is saved until it is saved, over any revision, as long as the record still holds the token
 // that was spent for it; meanwhile callers are served from memory.
 //

@@ -86,8 +86,10 @@ func (r *refresh) fly() {
 // a good token meanwhile, it returns that, and need is false.
 func (r *refresh) lease() (rec Record, need bool, err error) {
 	giveUp := time.Now().Add(2*r.cfg.LeaseTTL + r.cfg.Timeout)
+	seized := false // from another one, who may be waiting to save
 	for n := 0; ; n++ {
 		rec, err = r.get()
+		wait := poll(n)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			r.forget(r.key)
@@ -101,19 +103,21 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 		case r.resting(rec, time.Now()):
 			return rec, false, reconnectError(rec)
 		case rec.Lease.Owner == "" || rec.Lease.Owner == r.owner || r.dead(rec):
-			if err = r.take(&rec); err == nil {
+			seized = seized || rec.Lease.Owner != "" && rec.Lease.Owner != r.owner
+			if err = r.take(&rec); err == nil && !seized {
 				return rec, true, nil
 			}
-			if !errors.Is(err, ErrConflict) {
-				r.sight.revision = ""
+			if err == nil {
+				seized, wait, err = false, r.cfg.takeoverPause(), errBusy
 			}
+			r.sight.revision = ""
 		default:
 			err = errBusy
 		}
 		if time.Now().After(giveUp) {
 			return rec, false, fmt.Errorf("store: %s: the token could not be leased: %w", r.key, fault.Tagged(ErrUnavailable, err))
 		}
-		if err := r.pause(poll(n)); err != nil {
+		if err := r.pause(wait); err != nil {
 			return rec, false, err
 		}
 	}
@@ -131,7 +135,8 @@ func (r *refresh) dead(rec Record) bool {
 }
 
 // take writes this refresh into the lease. A lease taken over from another holder is
-// tainted: that one may have spent the token. A write that took too long to be told is no
+// tainted: that one may have spent the token. It may also have been waiting for a store that could be
+// read and not written, so after a takeover it is given time to save first; see lease. A write that took too long to be told is no
 // hold: others may have watched it for as long.
 func (r *refresh) take(rec *Record) error {
 	if rec.Lease.Owner != "" && rec.Lease.Owner != r.owner {

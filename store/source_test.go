@@ -681,7 +681,7 @@ func TestSilentProcessIsTakenOver(t *testing.T) {
 		_, err = s.Token(t.Context(), doctor)
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, time.Since(begin), 60*time.Second)
-		require.LessOrEqual(t, time.Since(begin), 63*time.Second)
+		require.LessOrEqual(t, time.Since(begin), 95*time.Second)
 		c.works(s)
 	})
 }
@@ -745,6 +745,51 @@ func TestPartitionHeals(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
 	})
+}
+
+// A database that can be read and not written (its disk is full) makes a process that waits to save look
+// dead. When it takes writes again, that process must be first, though another one asked first.
+func TestWritesComeBackToTheOneThatWaits(t *testing.T) {
+	t.Parallel()
+	for name, ackLost := range map[string]bool{"and say so": false, "and the first does not say so": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				begin := time.Now()
+				full := func(until time.Duration) func(string) error {
+					return func(op string) error {
+						if op == "put" && time.Since(begin) < until {
+							return errDown
+						}
+						return nil
+					}
+				}
+				acks := func(op string) error {
+					if op == "put" && ackLost {
+						ackLost = false
+						return errDown
+					}
+					return nil
+				}
+				slower := &faulty{Memory: c.store.Memory} // has just looked, and looks again in nine seconds
+				holder, other := c.source(func(cfg *store.SourceConfig) { cfg.Store = slower }), c.source()
+				c.provider.after = func(int) error {
+					c.store.fail(full(55*time.Second), acks)
+					slower.fail(full(64*time.Second), nil)
+					return nil
+				}
+				_, err := holder.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				c.provider.after = nil
+				token, err := other.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+				require.Empty(t, c.record().Lease)
+				c.works(other)
+			})
+		})
+	}
 }
 
 func TestNoVerdictWithoutTheLease(t *testing.T) {
@@ -851,7 +896,7 @@ func TestTakeoverWhileTheOldTokenWorks(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, time.Since(begin))
 		require.True(t, token.Access.Equal(rec.Token.Access))
-		time.Sleep(65 * time.Second)
+		time.Sleep(95 * time.Second)
 		require.False(t, c.record().Token.Access.Equal(rec.Token.Access), "taken over in the background")
 	})
 }
