@@ -18,7 +18,7 @@ type scenario struct {
 	// slow has the provider take up to 13 seconds, fail 10 % of dials, and clocks differ by up to 2 minutes.
 	slow bool
 	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages a day of 1 to 20
-	// minutes. In every second one calls are not refused, but hang.
+	// minutes, half of which begin when refreshes happen.
 	storeErrors, lostAcks float64
 	outages               int
 	// badGateways and dropped are the provider's: answers of 502 before, and answers lost after the exchange.
@@ -88,11 +88,18 @@ type world struct {
 	crowd    sync.WaitGroup
 }
 
-// outage is a time in which the database takes no calls.
+// outage is a time in which the database refuses calls, lets them hang, or takes no writes.
 type outage struct {
 	from, to time.Time
-	hangs    bool
+	kind     int
 }
+
+const (
+	refuses = iota
+	hangs
+	readOnly
+	outageKinds
+)
 
 // account is the provider's truth about a doctor. Its tokens are numbered; the last one lives.
 type account struct {
@@ -132,7 +139,10 @@ func newWorld(sc scenario, seed uint64, build func(*process, store.SourceConfig)
 	r := w.random("outages")
 	for i := range sc.outages {
 		from := w.begin.Add(time.Duration(r.Int64N(int64(simDay))))
-		w.down = append(w.down, outage{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute)))), i%2 == 1})
+		if i >= sc.outages/2 {
+			from = w.aim(r, 15*time.Second)
+		}
+		w.down = append(w.down, outage{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute)))), i % outageKinds})
 	}
 	for slot := range simProcesses {
 		w.disks[slot] = &disk{kept: map[string]store.Unsaved{}}
@@ -368,12 +378,13 @@ func (d database) call(ctx context.Context, key store.Key, op string, apply func
 	d.alive()
 	now := time.Now()
 	for _, outage := range d.down {
-		if now.After(outage.from) && now.Before(outage.to) && !d.calm() {
-			if outage.hangs {
-				<-ctx.Done()
-			}
-			return errOutage
+		if now.Before(outage.from) || now.After(outage.to) || d.calm() || outage.kind == readOnly && op == "get" {
+			continue
 		}
+		if outage.kind == hangs {
+			<-ctx.Done()
+		}
+		return errOutage
 	}
 	if !d.calm() && r.Float64() < d.storeErrors {
 		d.count(&d.tally.errors)
