@@ -109,6 +109,7 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 			}
 			if err == nil {
 				seized, wait, err = false, r.cfg.takeoverPause(), errBusy
+				giveUp = time.Now().Add(r.cfg.LeaseTTL)
 			}
 			r.sight.revision = ""
 		default:
