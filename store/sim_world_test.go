@@ -21,6 +21,8 @@ type scenario struct {
 	// minutes, half of which begin when refreshes happen.
 	storeErrors, lostAcks float64
 	outages               int
+	// diskFull has every outage begin when refreshes happen, and refuse only writes.
+	diskFull bool
 	// badGateways and dropped are the provider's: answers of 502 before, and answers lost after the exchange.
 	badGateways, dropped float64
 	// kills and deploys are each process's a day.
@@ -138,11 +140,14 @@ func newWorld(sc scenario, seed uint64, build func(*process, store.SourceConfig)
 	}
 	r := w.random("outages")
 	for i := range sc.outages {
-		from := w.begin.Add(time.Duration(r.Int64N(int64(simDay))))
-		if i >= sc.outages/2 {
+		from, kind := w.begin.Add(time.Duration(r.Int64N(int64(simDay)))), i%outageKinds
+		if sc.diskFull || i >= sc.outages/2 {
 			from = w.aim(r, 15*time.Second)
 		}
-		w.down = append(w.down, outage{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute)))), i % outageKinds})
+		if sc.diskFull {
+			kind = readOnly
+		}
+		w.down = append(w.down, outage{from, from.Add(time.Minute + time.Duration(r.Int64N(int64(19*time.Minute)))), kind})
 	}
 	for slot := range simProcesses {
 		w.disks[slot] = &disk{kept: map[string]store.Unsaved{}}
