@@ -92,6 +92,7 @@ func TestOneRefreshForAll(t *testing.T) {
 				}
 				require.Equal(t, map[string]int{"access-dr-rao-2meeting": 100 * sources}, many(c, 100, all...))
 				require.Equal(t, 1, c.provider.count())
+				require.LessOrEqual(t, c.store.gets, 110*sources, "in each process one asks for all how the refresh goes")
 				require.EqualValues(t, 1, refreshed.Load())
 				require.Equal(t, []string{"meeting"}, c.record().Token.Scopes)
 				require.Empty(t, c.record().Lease)

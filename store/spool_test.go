@@ -248,9 +248,12 @@ type listed struct {
 	kept []store.Unsaved
 }
 
-func (l *listed) Keep(_ context.Context, u store.Unsaved) error {
+func (l *listed) Keep(ctx context.Context, u store.Unsaved) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	l.kept = append(l.kept, u)
 	return nil
 }
