@@ -32,6 +32,31 @@ func api(t *testing.T, good string) (*httptest.Server, *atomic.Int32) {
 	return server, &calls
 }
 
+// The answer that is not handed on must be closed, or its connection is lost.
+func TestClientClosesTheFirstAnswer(t *testing.T) {
+	t.Parallel()
+	s, _, _ := connected(t)
+	server, _ := api(t, "access-dr-rao-2")
+	var first *closing
+	base := &http.Client{Transport: transportFunc(func(req *http.Request) (*http.Response, error) {
+		resp, err := server.Client().Transport.RoundTrip(req)
+		if err == nil && first == nil {
+			first = &closing{Reader: resp.Body}
+			resp.Body = first
+		}
+		return resp, err
+	})}
+	resp, err := s.Client(doctor, base).Get(server.URL)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.True(t, first.closed)
+}
+
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
 // connected is a Source over a doctor whose access token is "access-dr-rao-1" and works for an hour.
 func connected(t *testing.T) (*store.Source, *rotating, *faulty) {
 	provider, tokens := newRotating(), newFaulty()

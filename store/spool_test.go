@@ -446,6 +446,8 @@ func TestKeepAlive(t *testing.T) {
 		}
 		require.NoError(t, store.Set(t.Context(), c.store, store.Key{Provider: "google", Subject: "idle"}, token("a")))
 		require.NoError(t, store.Set(t.Context(), c.store, numbered(8), store.Token{Access: store.NewSecret("minted")}))
+		_, err := c.store.Put(t.Context(), store.Record{Key: numbered(9), Token: c.provider.connect("9"), Status: store.StatusReconnect, UpdatedAt: time.Now()})
+		require.NoError(t, err, "an account that waits for its doctor is none of KeepAlive's")
 		s := c.source()
 		refreshed, failed, err := s.KeepAlive(t.Context())
 		require.NoError(t, err)
