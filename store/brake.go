@@ -68,7 +68,7 @@ func (s *Source) believe(key Key) bool {
 		s.cfg.Logger.Error("store: the provider rejects too many accounts; none is marked",
 			slog.String("provider", s.cfg.Provider), slog.Int("rejected", rejected))
 		if s.cfg.OnBrake != nil {
-			s.cfg.OnBrake(rejected)
+			s.tell("OnBrake", func() { s.cfg.OnBrake(rejected) })
 		}
 	}
 	return !held || !patient

@@ -11,8 +11,7 @@ import (
 // RefreshFunc buys the next token for old. It is called once for each attempt and
 // never twice at the same time for the same key, in any process. It must end when ctx
 // does. Its errors decide what the Source believes; see [Provider.Refresh], which is one.
-// An error that matches none of the named ones counts as ErrAmbiguous. A panic fails the refresh, not
-// the process.
+// An error that matches none of the named ones counts as ErrAmbiguous, and so does a panic.
 type RefreshFunc func(ctx context.Context, old Token) (Token, error)
 
 // SourceConfig configures a Source.

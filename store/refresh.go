@@ -102,12 +102,13 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 			return rec, false, nil
 		case r.resting(rec, time.Now()):
 			return rec, false, reconnectError(rec)
-		case rec.Lease.Owner == "" || rec.Lease.Owner == r.owner || r.dead(rec):
-			seized = seized || rec.Lease.Owner != "" && rec.Lease.Owner != r.owner
-			if err = r.take(&rec); err == nil && !seized {
+		case !r.others(rec) || r.dead(rec):
+			seized = seized || r.others(rec)
+			err = r.take(&rec)
+			switch {
+			case err == nil && !seized:
 				return rec, true, nil
-			}
-			if err == nil {
+			case err == nil:
 				seized, wait, err = false, r.cfg.takeoverPause(), errBusy
 				giveUp = time.Now().Add(r.cfg.LeaseTTL)
 			}
@@ -126,6 +127,9 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 
 var errBusy = errors.New("another process is refreshing it")
 
+// others reports whether another refresh holds the lease, alive or dead.
+func (r *refresh) others(rec Record) bool { return rec.Lease.Owner != "" && rec.Lease.Owner != r.owner }
+
 // dead reports whether the lease has stood still for LeaseTTL before the eyes of this process.
 func (r *refresh) dead(rec Record) bool {
 	if r.sight.revision != rec.Revision {
@@ -135,12 +139,12 @@ func (r *refresh) dead(rec Record) bool {
 	return time.Since(r.sight.since) >= r.cfg.LeaseTTL
 }
 
-// take writes this refresh into the lease. A lease taken over from another holder is
-// tainted: that one may have spent the token. It may also have been waiting for a store that could be
-// read and not written, so after a takeover it is given time to save first; see lease. A write that took too long to be told is no
-// hold: others may have watched it for as long.
+// take writes this refresh into the lease. A lease taken over from another holder is tainted: that
+// one may have spent the token. It may also have been waiting for a store that could be read and
+// not written, so after a takeover it is given time to save first; see lease. A write that took too
+// long to be told is no hold: others may have watched it for as long.
 func (r *refresh) take(rec *Record) error {
-	if rec.Lease.Owner != "" && rec.Lease.Owner != r.owner {
+	if r.others(*rec) {
 		rec.Lease.Tainted = true
 		r.cfg.Logger.Warn("store: lease of a silent process taken over", slog.Any("key", r.key))
 	}
@@ -194,7 +198,11 @@ func (r *refresh) exchange(rec Record) {
 func (r *refresh) buy(old Token) (Token, error) {
 	ctx, cancel := context.WithTimeout(r.run, r.cfg.Timeout)
 	defer cancel()
-	token, err := r.cfg.Refresh(ctx, old.clone())
+	var token Token
+	err := r.guarded("Refresh", func() (err error) {
+		token, err = r.cfg.Refresh(ctx, old.clone())
+		return err
+	})
 	if err == nil && token.Access.IsZero() {
 		err = fmt.Errorf("store: %s: the refresh brought no access token: %w", r.key, ErrAmbiguous)
 	}
@@ -326,7 +334,7 @@ func (r *refresh) announce(v verdict) {
 	if v.mark != "" {
 		r.cfg.Logger.Warn("store: account must be connected again", slog.Any("key", r.key), slog.String("reason", v.mark))
 		if r.cfg.OnReconnect != nil {
-			r.cfg.OnReconnect(r.key, v.mark)
+			r.tell("OnReconnect", func() { r.cfg.OnReconnect(r.key, v.mark) })
 		}
 	}
 	r.land(v.token, v.err)
@@ -341,10 +349,13 @@ func (r *refresh) patience() time.Duration {
 	return r.cfg.storeTimeout()
 }
 
-func (r *refresh) get() (Record, error) {
+func (r *refresh) get() (rec Record, err error) {
 	ctx, cancel := context.WithTimeout(r.run, r.patience())
 	defer cancel()
-	rec, err := getOpen(ctx, r.cfg.Store, r.key)
+	err = r.guarded("Store.Get", func() (err error) {
+		rec, err = getOpen(ctx, r.cfg.Store, r.key)
+		return err
+	})
 	if err == nil {
 		r.remember(rec)
 	}
@@ -354,13 +365,17 @@ func (r *refresh) get() (Record, error) {
 func (r *refresh) put(rec *Record) error {
 	ctx, cancel := context.WithTimeout(r.run, r.patience())
 	defer cancel()
-	revision, err := r.cfg.Store.Put(ctx, *rec)
-	if err != nil {
+	err := r.guarded("Store.Put", func() error {
+		revision, err := r.cfg.Store.Put(ctx, *rec)
+		if err == nil {
+			rec.Revision = revision
+		}
 		return err
+	})
+	if err == nil {
+		r.remember(*rec)
 	}
-	rec.Revision = revision
-	r.remember(*rec)
-	return nil
+	return err
 }
 
 var errClosed = fmt.Errorf("store: source: %w", ErrClosed)

@@ -63,7 +63,7 @@ func (r *refresh) spool(unsaved Unsaved) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.run), spoolTimeout)
 	defer cancel()
-	if err := r.cfg.Spool.Keep(ctx, unsaved); err != nil {
+	if err := r.guarded("Spool.Keep", func() error { return r.cfg.Spool.Keep(ctx, unsaved) }); err != nil {
 		r.cfg.Logger.Warn("store: new token cannot be spooled", slog.Any("key", r.key), slog.Any("error", err))
 		return
 	}
@@ -78,7 +78,7 @@ func (r *refresh) settle(unsaved Unsaved) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.run), spoolTimeout)
 	defer cancel()
-	if err := r.cfg.Spool.Drop(ctx, unsaved); err != nil { // Recover will find that it is obsolete
+	if err := r.guarded("Spool.Drop", func() error { return r.cfg.Spool.Drop(ctx, unsaved) }); err != nil { // Recover will find that it is obsolete
 		r.cfg.Logger.Warn("store: token stays in the spool", slog.Any("key", r.key), slog.Any("error", err))
 	}
 }
@@ -128,6 +128,6 @@ func (r *refresh) saveOnce(spent, token Token) (Token, error) {
 func (r *refresh) refreshed() {
 	r.countRefresh(r.key)
 	if r.cfg.OnRefresh != nil {
-		r.cfg.OnRefresh(r.key)
+		r.tell("OnRefresh", func() { r.cfg.OnRefresh(r.key) })
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -237,21 +235,9 @@ func (s *Source) launch(key Key, work func(*refresh)) (*flight, error) {
 		r := &refresh{Source: s, key: key, owner: rand.Text(), flight: f}
 		defer s.drop(key, f)
 		defer r.land(Token{}, fmt.Errorf("store: %s: the refresh ended without a result: %w", key, ErrUnavailable))
-		defer r.survive()
 		work(r)
 	})
 	return f, nil
-}
-
-// survive has a panic of the host's code (RefreshFunc, the store, a hook) fail this refresh alone. Let
-// through, it would end the process, and with it the tokens of others that are not saved yet. It is
-// logged by its type and place, since its text may hold anything. The lease stays until it
-// is taken over, and tainted by that.
-func (r *refresh) survive() {
-	if cause := recover(); cause != nil {
-		r.cfg.Logger.Error("store: a refresh panicked", slog.Any("key", r.key),
-			slog.String("type", fmt.Sprintf("%T", cause)), slog.String("stack", string(debug.Stack())))
-	}
 }
 
 // drop makes room for the key's next flight.
