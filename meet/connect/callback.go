@@ -34,8 +34,9 @@ func (c *Connector) Callback() http.Handler {
 		}
 		result, err := c.Finish(w, r)
 		if err != nil {
-			c.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "connect: flow failed",
-				slog.String("provider", c.cfg.Provider.Name), slog.String("reason", string(reasonOf(err))), slog.Any("error", err))
+			reason := reasonOf(err)
+			c.cfg.Logger.LogAttrs(r.Context(), reason.level(), "connect: flow failed",
+				slog.String("provider", c.cfg.Provider.Name), slog.String("reason", string(reason)), slog.Any("error", err))
 		}
 		http.Redirect(w, r, c.page(result.ReturnTo, err), http.StatusSeeOther)
 	})

@@ -75,7 +75,8 @@ type Config struct {
 	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May be nil.
 	OnConnect    func(ctx context.Context, key store.Key, account store.Account)
 	OnDisconnect func(ctx context.Context, key store.Key)
-	// Logger gets one line for each flow that failed, without names or tokens. If nil, nothing is logged.
+	// Logger gets one line for each flow that failed, without names or tokens: a warning if provider, store or
+	// configuration failed, else for information. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -538,6 +538,10 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	query := b.begin(t, h, "/connect")
 	b.callback(t, h, query)
 	require.Contains(t, out.String(), "scope_missing")
+	require.NotContains(t, out.String(), "level=WARN", "doctors may do that")
+	h.authority.answer = map[string]any{"refresh_token": ""}
+	b.callback(t, h, b.begin(t, h, "/connect"))
+	require.Contains(t, out.String(), "level=WARN msg=\"connect: flow failed\" provider=google reason=no_refresh_token")
 	for _, secret := range []string{"canary", query.Get("state"), query.Get("code"), "s3cr3t"} {
 		require.NotContains(t, out.String(), secret)
 	}

@@ -1,6 +1,9 @@
 package connect
 
-import "errors"
+import (
+	"errors"
+	"log/slog"
+)
 
 // Reason says why a flow did not end with a stored token. It is the value of "reason"
 // at the host's page, which says it to the doctor in words.
@@ -29,6 +32,15 @@ const (
 	// ReasonStore: the store failed, before or while the token was stored. Trying again may help.
 	ReasonStore Reason = "not_stored"
 )
+
+// level is how loud a flow that failed is logged: what doctors do is no trouble, what fails beneath them is.
+func (r Reason) level() slog.Level {
+	switch r {
+	case ReasonProvider, ReasonConfig, ReasonNoRefresh, ReasonStore:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
 
 // FlowError is a flow that did not end with a stored token. Nothing was stored, save that with
 // ReasonStore nobody knows: the store may have done it and its answer been lost. State tells later.
