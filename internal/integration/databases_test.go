@@ -31,6 +31,7 @@ var databases = []database{
 	{"SQLite", "sqlite3", sqlstore.SQLite, sqliteFile},
 	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, fromEnv("TELEMED_POSTGRES_DSN", "")},
 	{"MariaDB", "mysql", sqlstore.MySQL, fromEnv("TELEMED_MARIADB_DSN", "")},
+	{"PostgreSQL, repeatable read", "pgx", sqlstore.PostgreSQL, repeatableRead},
 	{"MariaDB with clientFoundRows", "mysql", sqlstore.MySQL, fromEnv("TELEMED_MARIADB_DSN", "clientFoundRows=true")},
 }
 
@@ -38,6 +39,11 @@ var databases = []database{
 func sqliteFile(t *testing.T) string {
 	return "file:" + filepath.Join(t.TempDir(), "tokens.db") +
 		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
+}
+
+// repeatableRead is the server of a host that has raised its isolation: there a lost race is an error.
+func repeatableRead(t *testing.T) string {
+	return fromEnv("TELEMED_POSTGRES_DSN", "")(t) + " default_transaction_isolation='repeatable read'"
 }
 
 func fromEnv(name, parameter string) func(*testing.T) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -56,6 +57,12 @@ func failed(op string, err error) error {
 		kind = store.ErrAmbiguous
 	}
 	return &Error{Op: op, Code: code(err), kind: kind, err: err}
+}
+
+// rolledBack reports whether the database undid a statement because of another one: what an isolation level above the
+// default makes of a lost race (PostgreSQL's 40001), and deadlocks (40P01, MySQL's 1213).
+func rolledBack(err error) bool {
+	return slices.Contains([]string{"40001", "40P01", "1213"}, code(err))
 }
 
 // beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …") and ncruces/go-sqlite3

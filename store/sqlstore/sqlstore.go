@@ -108,7 +108,7 @@ func (s *Store) outcome(ctx context.Context, rec store.Record, revision string, 
 	switch {
 	case lookErr == nil && stored == revision:
 		return nil
-	case err == nil, lookErr == nil && rec.Revision == "": // no row, or MySQL's duplicate key
+	case err == nil, rolledBack(err), lookErr == nil && rec.Revision == "": // no row, a race, or MySQL's duplicate key
 		return fmt.Errorf("sqlstore: Put: %s: %w", rec.Key, store.ErrConflict)
 	}
 	return failed("Put", err)

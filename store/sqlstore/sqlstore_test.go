@@ -112,6 +112,11 @@ type errState struct{ errServer }
 
 func (errState) SQLState() string { return "57P01" }
 
+// errRace is what PostgreSQL answers to the loser of a race at repeatable read.
+type errRace struct{ errServer }
+
+func (errRace) SQLState() string { return "40001" }
+
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -132,6 +137,7 @@ func TestLostAnswers(t *testing.T) {
 		{name: "create of what is there, by duplicate key", dialect: sqlstore.MySQL, there: true, err: errServer{}, want: store.ErrConflict},
 		{name: "create that failed", dialect: sqlstore.MySQL, err: errServer{}, want: store.ErrAmbiguous},
 		{name: "replace that failed", dialect: sqlstore.MySQL, over: "old", there: true, err: errServer{}, want: store.ErrAmbiguous},
+		{name: "replace that lost a race", dialect: sqlstore.PostgreSQL, over: "old", there: true, err: errRace{}, want: store.ErrConflict},
 		{name: "replace of what has moved on", dialect: sqlstore.MySQL, over: "old", there: true, want: store.ErrConflict},
 		{name: "replace of what is gone", dialect: sqlstore.MySQL, over: "old", want: store.ErrConflict},
 	} {
