@@ -163,18 +163,23 @@ func Reseal(ctx context.Context, st TokenStore) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("store: Reseal: the store cannot list: %w", errors.ErrUnsupported)
 	}
-	resealed := 0
+	resealed, unopened := 0, 0
 	for rec, err := range lister.List(ctx, Filter{}) {
 		if err != nil {
 			return resealed, fmt.Errorf("store: Reseal: %w", err)
 		}
 		written, err := resealOne(ctx, st, rec)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrDecrypt):
+			unopened++
+		case err != nil:
 			return resealed, fmt.Errorf("store: Reseal: %w", err)
-		}
-		if written {
+		case written:
 			resealed++
 		}
+	}
+	if unopened > 0 {
+		return resealed, fmt.Errorf("store: Reseal: %d records left as they are: %w", unopened, ErrDecrypt)
 	}
 	return resealed, nil
 }

@@ -295,6 +295,39 @@ func TestSealedRecordsInAStoreThatDoesNotOpenThem(t *testing.T) {
 	}
 }
 
+// A record that was moved here while others were sealed again is left as it is, and the rest is done.
+func TestResealGoesOnWhenARecordIsSpoilt(t *testing.T) {
+	t.Parallel()
+	inner, keys := newFaulty(), ring(t, store.NewKey())
+	st := store.Sealed(inner, keys)
+	for i := range 3 {
+		require.NoError(t, store.Set(t.Context(), st, numbered(i), token("a")))
+	}
+	spoilt := false
+	inner.fail(func(op string) error {
+		if op == "put" && !spoilt {
+			spoilt = true
+			rec, err := inner.Memory.Get(t.Context(), numbered(1))
+			require.NoError(t, err)
+			rec.Token.Access = store.NewSecret("c3BvaWx0")
+			_, err = inner.Memory.Put(t.Context(), rec)
+			require.NoError(t, err)
+		}
+		return nil
+	}, nil)
+	n, err := store.Reseal(t.Context(), st)
+	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.Equal(t, 2, n)
+}
+
+func TestATokenThatIsNoText(t *testing.T) {
+	t.Parallel()
+	st := store.Sealed(store.NewMemory(), ring(t, store.NewKey()))
+	err := store.Set(t.Context(), st, doctor, token("access-\xff"))
+	require.ErrorIs(t, err, store.ErrInvalid)
+	require.EqualError(t, err, "store: Set: store: Token is not UTF-8")
+}
+
 func FuzzSealedBytes(f *testing.F) {
 	key := store.NewSecret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	r := ring(f, key)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 
@@ -152,8 +153,11 @@ type wireToken struct {
 
 // EncodeToken returns the bytes that a store writes down. They hold the secrets in
 // clear; Sealed encrypts them. The expiry is kept in milliseconds. An error that
-// matches ErrInvalid means that the token is too large.
+// matches ErrInvalid means that the token is too large, or no text: JSON would change it silently.
 func EncodeToken(t Token) ([]byte, error) {
+	if !utf8.ValidString(t.Access.Reveal()) || !utf8.ValidString(t.Refresh.Reveal()) {
+		return nil, fault.Invalid("store", "Token", "is not UTF-8")
+	}
 	wire := wireToken{
 		Version: 1, Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Type: t.Type,
 		Scopes: t.Scopes, ID: t.Account.ID, Email: t.Account.Email, Extra: t.Extra,
