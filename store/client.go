@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +15,7 @@ import (
 
 // Client returns a client that adds the key's access token to each request, and
 // when the provider answers 401 renews it and sends the request once more, if its body
-// can be had again (GetBody). The token goes to the host that the request was made for, over https
+// can be had again (GetBody); see Renew for a provider that goes on refusing. The token goes to the host that the request was made for, over https
 // or to loopback, and not along when that one redirects elsewhere. base sends the requests; nil
 // means http.DefaultTransport with a timeout of 30 seconds. Errors of Token come through,
 // wrapped in *url.Error.
@@ -78,8 +79,12 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil
 	}
-	drain(resp.Body)
 	renewed, err := b.source.Renew(req.Context(), b.key, token.Access)
+	if errors.Is(err, errJustRenewed) { // the provider means something else by its 401
+		closeBody(again.Body)
+		return resp, nil
+	}
+	drain(resp.Body)
 	if err != nil {
 		closeBody(again.Body)
 		return nil, err

@@ -104,6 +104,29 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// A provider that answers 401 to everything is not asked for a new token at each call.
+func TestClientOfAProviderThatRefusesEverything(t *testing.T) {
+	t.Parallel()
+	s, provider, _ := connected(t)
+	server, calls := api(t, "nobody")
+	client := s.Client(doctor, server.Client())
+	for range 5 {
+		resp, err := client.Post(server.URL, "text/plain", strings.NewReader("body"))
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+		require.Equal(t, "body", string(body), "the answer is whole")
+	}
+	require.EqualValues(t, 6, calls.Load(), "the first one twice")
+	require.Equal(t, 1, provider.count())
+	token, err := s.Token(t.Context(), doctor)
+	require.NoError(t, err, "who did not complain gets the token")
+	_, err = s.Renew(t.Context(), doctor, token.Access)
+	require.ErrorIs(t, err, store.ErrUnavailable)
+}
+
 func TestClientErrors(t *testing.T) {
 	t.Parallel()
 	s, provider, tokens := connected(t)

@@ -11,7 +11,8 @@ import (
 // RefreshFunc buys the next token for old. It is called once for each attempt and
 // never twice at the same time for the same key, in any process. It must end when ctx
 // does. Its errors decide what the Source believes; see [Provider.Refresh], which is one.
-// An error that matches none of the named ones counts as ErrAmbiguous, and so does a panic.
+// An error that matches none of the named ones counts as ErrAmbiguous, and so does a panic. One
+// that has the method RetryDelay() time.Duration tells how long the provider wants to be left alone.
 type RefreshFunc func(ctx context.Context, old Token) (Token, error)
 
 // SourceConfig configures a Source.

@@ -117,6 +117,9 @@ func (e *OAuthError) Is(target error) bool { return target == e.kind }
 // Unwrap returns why there was no answer: a context's error, for instance.
 func (e *OAuthError) Unwrap() error { return e.err }
 
+// RetryDelay is RetryAfter, for code that takes errors of any package.
+func (e *OAuthError) RetryDelay() time.Duration { return e.RetryAfter }
+
 // jsonAnswers mends answers that are JSON and say that they are plain text, as a proxy or
 // a server without a Content-Type makes them. x/oauth2 would not find the token in them, and
 // the refresh token would be spent for nothing.

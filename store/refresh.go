@@ -231,9 +231,11 @@ func ambiguous(err error) bool {
 	return true
 }
 
+// retryAfter is how long the provider wants to be left alone, 0 if it did not say.
 func retryAfter(err error) time.Duration {
-	if failure, ok := errors.AsType[*OAuthError](err); ok {
-		return min(failure.RetryAfter, maxCool)
+	var delayed interface{ RetryDelay() time.Duration }
+	if errors.As(err, &delayed) {
+		return min(max(delayed.RetryDelay(), 0), maxCool)
 	}
 	return 0
 }

@@ -103,7 +103,7 @@ func (r *refresh) saveOnce(spent, token Token) (Token, error) {
 	case err != nil:
 		return Token{}, err
 	case rec.Token.same(token): // our own write, whose answer was lost
-		r.refreshed()
+		r.refreshed(rec)
 		return token, nil
 	case rec.Token.same(spent): // only lease and status moved, if anything
 		rec.Token = token
@@ -120,13 +120,22 @@ func (r *refresh) saveOnce(spent, token Token) (Token, error) {
 	if err := r.put(&rec); err != nil {
 		return Token{}, err
 	}
-	r.refreshed()
+	r.refreshed(rec)
 	return rec.Token, nil
 }
 
-// refreshed tells who wants to know.
-func (r *refresh) refreshed() {
+// renewPause is how long a token that was renewed because its predecessor was refused is not renewed again.
+const renewPause = 30 * time.Second
+
+var errJustRenewed = fmt.Errorf("%w: the token that was just renewed is refused as well", ErrUnavailable)
+
+// refreshed tells who wants to know. It keeps a provider that refuses whatever it gave from being asked for
+// a token at each call.
+func (r *refresh) refreshed(rec Record) {
 	r.countRefresh(r.key)
+	if !r.stale.IsZero() {
+		r.coolDown(rec, min(renewPause, r.early(rec)), fmt.Errorf("store: %s: %w", r.key, errJustRenewed))
+	}
 	if r.cfg.OnRefresh != nil {
 		r.tell("OnRefresh", func() { r.cfg.OnRefresh(r.key) })
 	}

@@ -1021,6 +1021,50 @@ func TestRefreshThatNeverReturns(t *testing.T) {
 	})
 }
 
+// busyUntil is an error of a host's own RefreshFunc.
+type busyUntil struct{ delay time.Duration }
+
+func (busyUntil) Error() string               { return "busy" }
+func (busyUntil) Is(target error) bool        { return target == store.ErrRateLimited }
+func (b busyUntil) RetryDelay() time.Duration { return b.delay }
+
+func TestRetryDelayOfTheHostsError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		c.provider.before = func(int) error { return fmt.Errorf("wrapped: %w", busyUntil{time.Minute}) }
+		s := c.source()
+		for range 3 {
+			_, err := s.Token(t.Context(), doctor)
+			require.ErrorIs(t, err, store.ErrRateLimited)
+		}
+		require.Equal(t, 1, c.provider.count())
+		time.Sleep(time.Minute)
+		_, err := s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, store.ErrRateLimited)
+		require.Equal(t, 2, c.provider.count())
+	})
+}
+
+// After half a minute a refused token is renewed again: it may have been withdrawn since.
+func TestRenewAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		token, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		token, err = s.Renew(t.Context(), doctor, token.Access)
+		require.NoError(t, err, "it was not renewed for being refused")
+		_, err = s.Renew(t.Context(), doctor, token.Access)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		time.Sleep(31 * time.Second)
+		token, err = s.Renew(t.Context(), doctor, token.Access)
+		require.NoError(t, err)
+		require.Equal(t, "access-dr-rao-4", token.Access.Reveal())
+	})
+}
+
 // Code of the host that panics in a refresh costs neither the process nor a token that was bought.
 func TestPanics(t *testing.T) {
 	t.Parallel()
