@@ -343,7 +343,7 @@ func stranger(t *testing.T, h Harness) {
 func hostLink(t *testing.T, h Harness) {
 	linker, ok := h.Provider.(meet.HostLinker)
 	if !ok {
-		t.Skip("this provider's hosts enter by the join link")
+		t.Skip("this provider does not implement meet.HostLinker: its hosts enter by the join link")
 	}
 	created := mustCreate(t, h, request("appt-1"))
 	link, err := linker.HostLink(t.Context(), h.HostID, created.ID)
