@@ -46,6 +46,14 @@ func parseBooking(r *http.Request, connected []string, now time.Time) (appointme
 	}, wrong
 }
 
+// formKey tells a form that is sent twice from one that is filled in twice, or changed and sent again.
+func formKey(r *http.Request) string {
+	if r.PostFormValue("form") == "" {
+		return ""
+	}
+	return r.PostForm.Encode()
+}
+
 // parseZone refuses "" and "Local", which LoadLocation takes, for they mean this server's zone.
 func parseZone(name string) (*time.Location, error) {
 	if name == "" || name == "Local" {

@@ -277,6 +277,50 @@ func TestBadInputAtEachDoor(t *testing.T) {
 	require.Zero(t, w.site.world.razorpay.Count("POST /v1/orders"))
 }
 
+// A form that is sent again books nothing more; one that was changed does.
+func TestOneFormIsOneVisit(t *testing.T) {
+	w := start(t)
+	page, err := w.patient.get("/book")
+	require.NoError(t, err)
+	form := w.form("zoom", "en")
+	form.Set("form", hidden.FindStringSubmatch(page.body)[2])
+	pages := make([]string, 4)
+	var clicks sync.WaitGroup
+	for i := range pages {
+		clicks.Go(func() {
+			page, err := w.patient.post("/book", form)
+			require.NoError(t, err)
+			pages[i] = page.path
+		})
+	}
+	clicks.Wait()
+	require.Len(t, w.site.visits.all(), 1)
+	for _, page := range pages {
+		require.Equal(t, "/visits/"+w.site.visits.all()[0].Page, page)
+	}
+	form.Set("name", "Asha Verma's mother")
+	page, err = w.patient.post("/book", form)
+	require.NoError(t, err)
+	require.NotEqual(t, pages[0], page.path)
+	require.Len(t, w.site.visits.all(), 2)
+}
+
+func TestPagesThatAreNotThere(t *testing.T) {
+	w := booked(t, "zoom")
+	for _, path := range []string{"/nothing", "/payments/callback", w.visit + "/cancel", w.visit + "/reschedule"} {
+		page, err := w.patient.get(path)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusNotFound, page.code, path)
+		require.Contains(t, page.body, "There is no such page.", path)
+	}
+	_, err := w.patient.post(w.visit+"/cancel", nil)
+	require.NoError(t, err)
+	page, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {w.row().Start.Add(time.Hour).Format(startLayout)}})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusConflict, page.code)
+	require.Contains(t, page.body, `href="`+w.visit+`"`)
+}
+
 // Whoever the form lets through can be written to: nobody pays and then hears nothing.
 func TestWhoBooksCanBeWrittenTo(t *testing.T) {
 	w := start(t)

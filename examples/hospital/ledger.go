@@ -16,6 +16,7 @@ type ledger struct {
 	rows    map[string]*row
 	byPage  map[string]string
 	byOrder map[string]string
+	byForm  map[string]string
 }
 
 // row is an appointment and the right to work on it, which one goroutine has at a time.
@@ -25,18 +26,38 @@ type row struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{rows: map[string]*row{}, byPage: map[string]string{}, byOrder: map[string]string{}}
+	return &ledger{rows: map[string]*row{}, byPage: map[string]string{}, byOrder: map[string]string{}, byForm: map[string]string{}}
 }
 
 var errNoVisit = errors.New("there is no such visit")
 
-func (l *ledger) add(a appointment) {
+// reserve returns the id of the visit that a form books: the same one if the same form is sent again, by a
+// double click or because the answer was lost. A form without a key, "", is a new one each time.
+func (l *ledger) reserve(form string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, known := l.byForm[form]
+	if !known {
+		id = newID()
+	}
+	if form != "" {
+		l.byForm[form] = id
+	}
+	return id
+}
+
+// add records a visit and returns it, or the one that has its id already.
+func (l *ledger) add(a appointment) appointment {
 	a.Due, a.Sent = map[string]message{}, map[string]*notify.Receipt{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if r, known := l.rows[a.ID]; known {
+		return r.saved.clone()
+	}
 	l.rows[a.ID] = &row{working: make(chan struct{}, 1), saved: a}
 	l.order = append(l.order, a.ID)
 	l.byPage[a.Page], l.byOrder[a.OrderID] = a.ID, a.ID
+	return a.clone()
 }
 
 // work runs f on the appointment, while nobody else does. f calls save after each step that

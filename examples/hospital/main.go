@@ -30,6 +30,11 @@ func main() {
 	check := flag.Bool("check", false, "walk a visit through real HTTP, print what is seen, and exit non-zero if anything is not so")
 	verbose := flag.Bool("v", false, "log what the SDK logs")
 	flag.Parse()
+	if flag.NArg() > 0 { // "check" instead of "-check"
+		fmt.Fprintln(flag.CommandLine.Output(), "hospital takes flags alone:")
+		flag.Usage()
+		os.Exit(2)
+	}
 
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {

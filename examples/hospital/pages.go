@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"html/template"
 	"io"
@@ -56,11 +57,19 @@ func (h *hospital) show(w http.ResponseWriter, code int, page string, data any) 
 	_, _ = out.WriteTo(w)
 }
 
+// problem is a page that says what went wrong, and where to go from there.
+type problem struct{ Text, Back string }
+
 // fail answers an error with a page that says what to do. The error's text stays here.
-func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) { h.failAt(w, r, err, "") }
+
+// failAt is fail for what is about a visit, to whose page it leads back.
+func (h *hospital) failAt(w http.ResponseWriter, r *http.Request, err error, visit string) {
 	code, text := http.StatusBadGateway, "Something did not answer. Nothing is lost: please try again in a minute."
 	field, wrong := errors.AsType[*meet.FieldError](err)
 	switch {
+	case errors.Is(err, errNoPage):
+		code, text = http.StatusNotFound, "There is no such page."
 	case errors.Is(err, errNoVisit), errors.Is(err, meet.ErrNotFound):
 		code, text = http.StatusNotFound, "There is no such visit."
 	case errors.Is(err, payments.ErrSignature):
@@ -70,11 +79,16 @@ func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case wrong:
 		code, text = http.StatusBadRequest, field.Error()
 	case errors.Is(err, errState), errors.Is(err, meet.ErrConflict):
-		code, text = http.StatusConflict, "The visit has changed meanwhile. Please look at its page again."
+		code, text = http.StatusConflict, "The visit has changed meanwhile. Please look at its page."
 	}
 	h.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("route", r.Pattern), slog.Int("status", code), slog.Any("error", err))
-	h.show(w, code, "error.html", text)
+	h.show(w, code, "error.html", problem{text, visit})
 }
+
+var errNoPage = errors.New("there is no such page")
+
+// showNothing is for every other address, and for those that only forms are sent to: a phone may load them again.
+func (h *hospital) showNothing(w http.ResponseWriter, r *http.Request) { h.fail(w, r, errNoPage) }
 
 func (h *hospital) showHome(w http.ResponseWriter, r *http.Request) {
 	connected, err := h.connected(r.Context())
@@ -100,7 +114,9 @@ func (h *hospital) showBooking(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	tomorrow := h.now().AddDate(0, 0, 1)
-	values := map[string]string{"zone": "Asia/Kolkata", "language": "en", "start": tomorrow.Format("2006-01-02") + "T10:30"}
+	values := map[string]string{
+		"form": rand.Text(), "zone": "Asia/Kolkata", "language": "en", "start": tomorrow.Format("2006-01-02") + "T10:30",
+	}
 	if len(connected) > 0 {
 		values["provider"] = connected[0]
 	}
@@ -109,7 +125,7 @@ func (h *hospital) showBooking(w http.ResponseWriter, r *http.Request) {
 
 func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		h.show(w, http.StatusBadRequest, "error.html", "The form cannot be read.")
+		h.show(w, http.StatusBadRequest, "error.html", problem{Text: "The form cannot be read."})
 		return
 	}
 	connected, err := h.connected(r.Context())
@@ -126,7 +142,7 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 		h.show(w, http.StatusBadRequest, "book.html", bookingPage{Connected: connected, Values: values, Wrong: wrong, Fee: payments.INR(fee).String()})
 		return
 	}
-	visit, err = h.book(r.Context(), visit)
+	visit, err = h.book(r.Context(), visit, formKey(r))
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -223,7 +239,7 @@ func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
 
 func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		h.show(w, http.StatusBadRequest, "error.html", "The form cannot be read.")
+		h.show(w, http.StatusBadRequest, "error.html", problem{Text: "The form cannot be read."})
 		return
 	}
 	visit, err := h.visits.ofPage(r.PathValue("page"))
@@ -252,7 +268,7 @@ func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request) {
 // afterwards settles what was recorded and goes back to the visit's page, which shows how far it got.
 func (h *hospital) afterwards(w http.ResponseWriter, r *http.Request, visit appointment, err error) {
 	if err != nil {
-		h.fail(w, r, err)
+		h.failAt(w, r, err, "/visits/"+visit.Page)
 		return
 	}
 	h.trySettling(r.Context(), visit.ID)

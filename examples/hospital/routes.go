@@ -66,6 +66,7 @@ func (h *hospital) handler() http.Handler {
 	own.HandleFunc("POST /logout", h.postLogout)
 	own.HandleFunc("GET /doctor/settings/integration", h.showSettings)
 	own.HandleFunc("GET /clinic", h.showClinic)
+	own.HandleFunc("GET /", h.showNothing)
 	static, err := fs.Sub(web, "web/static")
 	if err != nil {
 		panic(err) // the folder is part of the program

@@ -10,9 +10,9 @@ import (
 	"github.com/telemed-go/telemed/payments"
 )
 
-// book records a visit and opens the order that pays for it.
-func (h *hospital) book(ctx context.Context, a appointment) (appointment, error) {
-	a.ID, a.Page, a.Status, a.Amount = newID(), newID(), awaitingPayment, payments.INR(fee)
+// book records a visit and opens the order that pays for it, once for each form.
+func (h *hospital) book(ctx context.Context, a appointment, form string) (appointment, error) {
+	a.ID, a.Page, a.Status, a.Amount = h.visits.reserve(form), newID(), awaitingPayment, payments.INR(fee)
 	if err := a.request().Validate(h.now()); err != nil {
 		return a, err
 	}
@@ -21,8 +21,7 @@ func (h *hospital) book(ctx context.Context, a appointment) (appointment, error)
 		return a, err
 	}
 	a.OrderID = order.ID
-	h.visits.add(a)
-	return a, nil
+	return h.visits.add(a), nil
 }
 
 // pay records a verified payment. It is called by the browser's return and by each webhook; what follows

@@ -103,6 +103,8 @@ function watch(page, errors) {
     // It has not heard of what happens while it is away, and sees it when it is back.
     await staff.evaluate(() => socket.disconnect());
     await staff.getByText("connection lost").waitFor();
+    await patient.click("#cancel summary");
+    await picture(patient, "cancel");
     await patient.click("#cancel button");
     await patient.locator("#status", { hasText: "cancelled" }).waitFor();
     await staff.evaluate(() => socket.connect());
