@@ -239,7 +239,7 @@ type wireStatus struct {
 	UserID    text  `json:"recipient_user_id"`
 	Reference text  `json:"biz_opaque_callback_data"`
 	Errors    []struct {
-		Code int `json:"code"`
+		Code *int `json:"code"` // 0 is a code
 	} `json:"errors"`
 }
 
@@ -280,10 +280,10 @@ func (s *wireStatus) status() *Status {
 	}
 	if s.Status == Failed {
 		status.Err = &Error{Op: "Status", kind: fault.ErrUnavailable}
-		if len(s.Errors) > 0 {
-			status.Err.Code, status.Err.HasCode = s.Errors[0].Code, true
-			status.Err.kind = failure(s.Errors[0].Code)
-			status.Err.RetryAfter = waits[s.Errors[0].Code]
+		if len(s.Errors) > 0 && s.Errors[0].Code != nil {
+			code := *s.Errors[0].Code
+			status.Err.Code, status.Err.HasCode = code, true
+			status.Err.kind, status.Err.RetryAfter = failure(code), waits[code]
 		}
 	}
 	return status

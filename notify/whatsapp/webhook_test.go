@@ -170,9 +170,10 @@ func TestStatuses(t *testing.T) {
 		{"id":"wamid.1","status":"sent","timestamp":1750091044,"recipient_id":919876500042,"pricing":{"billable":true}},
 		{"id":"wamid.2","status":"failed","timestamp":"x","recipient_user_id":"IN.123","errors":[{"code":131026,"title":"to 919876500042"}]},
 		{"id":"wamid.3","status":"failed"},
+		{"id":"wamid.3","status":"failed","errors":[{"title":"new"}]},
 		{"id":"wamid.4","status":"warped","timestamp":"-5","recipient_id":"abc"}]}`)
 	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
-	require.Len(t, host.statuses, 5)
+	require.Len(t, host.statuses, 6)
 	require.Equal(t, whatsapp.Status{
 		MessageID: "wamid.1", State: whatsapp.Delivered, Reference: "ref", At: time.Unix(1750091045, 0).UTC(), Phone: phone, PhoneNumberID: "1",
 	}, host.statuses[0])
@@ -183,10 +184,13 @@ func TestStatuses(t *testing.T) {
 	require.Equal(t, []string{"", "IN.123"}, []string{failed.Phone, failed.UserID})
 	require.ErrorIs(t, failed.Err, notify.ErrRecipient)
 	require.EqualError(t, failed.Err, "whatsapp: Status (code 131026): recipient cannot be reached")
-	require.ErrorIs(t, host.statuses[3].Err, notify.ErrUnavailable)
-	require.Equal(t, whatsapp.State("warped"), host.statuses[4].State)
-	require.Empty(t, host.statuses[4].Phone)
-	require.True(t, host.statuses[4].At.IsZero())
+	for _, unexplained := range host.statuses[3:5] {
+		require.ErrorIs(t, unexplained.Err, notify.ErrUnavailable)
+		require.False(t, unexplained.Err.HasCode)
+	}
+	require.Equal(t, whatsapp.State("warped"), host.statuses[5].State)
+	require.Empty(t, host.statuses[5].Phone)
+	require.True(t, host.statuses[5].At.IsZero())
 }
 
 func TestFailedIsNeverAmbiguous(t *testing.T) {
