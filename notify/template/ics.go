@@ -71,8 +71,11 @@ func mailto(address string) string {
 	if address == "" {
 		return "invalid:nomail"
 	}
-	return "mailto:" + address
+	return "mailto:" + uriEscapes.Replace(address)
 }
+
+// uriEscapes keeps a local part from being read as something else than an address (RFC 6068).
+var uriEscapes = strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23", "&", "%26")
 
 // named returns the parameter that shows a name for an address.
 func named(name string) string {

@@ -27,13 +27,13 @@ func TestInvite(t *testing.T) {
 	t.Parallel()
 	set := newSet(t, config())
 	msg := message(template.Confirmed, "en", appointment())
-	msg.To.Name = `Rao, "Asha"; ^x`
+	msg.To.Name, msg.To.Email = `Rao, "Asha"; ^x`, "asha?cc=50%&x+y@example.org"
 	props := invite(t, set, msg)
 	require.Equal(t, wholeInvite, names(props))
 	for name, want := range map[string]string{
 		"METHOD": "REQUEST", "SEQUENCE": "0", "STATUS": "CONFIRMED", "DTSTAMP": "20260220T080000Z",
 		"DTSTART": "20260302T050000Z", "DTEND": "20260302T053000Z", "SUMMARY": `Video consultation\, City Clinic`,
-		"URL": appointment().JoinURL, "ORGANIZER": "mailto:care@clinic.example", "ATTENDEE": "mailto:asha@example.org",
+		"URL": appointment().JoinURL, "ORGANIZER": "mailto:care@clinic.example", "ATTENDEE": "mailto:asha%3Fcc=50%25%26x+y@example.org",
 	} {
 		require.Equal(t, want, value(props, name), name)
 	}
