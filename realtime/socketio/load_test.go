@@ -171,7 +171,9 @@ func TestUpgradeUnderLoad(t *testing.T) {
 			for u.next < count/4 {
 				u.poll(t)
 			}
-			_ = u.probe(t).conn.Close() // the change fails
+			failed := u.probe(t)
+			failed.send("nonsense")
+			_, _ = io.Copy(io.Discard, failed.r) // the server has given the change up when it hangs up
 			for u.next < count/2 {
 				u.poll(t)
 			}
