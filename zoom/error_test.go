@@ -178,6 +178,9 @@ func TestUpdate(t *testing.T) {
 			s.FailNext(zoomtest.Delay(zoomtest.OpGet, 0)) // the look before is well
 			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpGet)}, 20)...)
 		}, meet.ErrAmbiguous, true},
+		"moved, and a proxy knows no meeting": {func(s *zoomtest.Server) {
+			s.FailNext(zoomtest.Delay(zoomtest.OpGet, 0), zoomtest.Refuse(zoomtest.OpGet, 404, "<html>"))
+		}, meet.ErrAmbiguous, true},
 		"refused": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, `{"code":3000}`)) }, meet.ErrInvalid, false},
 		"a page of a proxy": {func(s *zoomtest.Server) {
 			s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 200, "<html>"))
@@ -204,6 +207,20 @@ func TestUpdate(t *testing.T) {
 			require.Equal(t, m.Passcode, updated.Passcode)
 		})
 	}
+}
+
+// What begins soon is moved by seconds too, although Zoom itself may move it by as much.
+func TestUpdateOfAVisitThatBeginsSoon(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	req := visit(t, "appt-42")
+	req.Start = time.Now().Truncate(time.Second).Add(25 * time.Second)
+	m, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	req.Start = req.Start.Add(90 * time.Second)
+	moved, err := c.Update(t.Context(), doctor, m.ID, req)
+	require.NoError(t, err)
+	require.True(t, moved.Start.Equal(req.Start))
 }
 
 func TestUpdateOfAnotherKey(t *testing.T) {

@@ -129,7 +129,7 @@ func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.
 		return nil, err
 	case found.isOthers(c.marker(hostID, req.Key)):
 		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{meet.ErrConflict}, err: errOtherKey}
-	case !found.is(req, time.Now()):
+	case !found.is(req, time.Now()) || !found.start().Equal(req.Start): // what begins soon is moved by seconds too
 		found, err = s.change(ctx, meetingID, req)
 	}
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *session) change(ctx context.Context, id string, req meet.Request) (*mee
 	}
 	found, err := s.get(ctx, id)
 	switch {
-	case err != nil && errors.Is(err, meet.ErrNotFound):
+	case gone(err):
 		return nil, err
 	case err != nil: // changed or not, nobody has seen it
 		return nil, &Error{Op: s.op, MeetingID: id, kinds: []error{meet.ErrAmbiguous}, err: hidden(ctx, err)}
