@@ -71,12 +71,13 @@ func (s *Source) adopt(u Unsaved) error {
 	if busy && known.same(u.Token) {
 		return nil // our own
 	}
-	_, err := s.launch(u.Key, func(r *refresh) {
+	f, err := s.launch(u.Key, func(r *refresh) {
 		r.spooled = true
 		r.save(u.Spent, u.Token)
 	})
 	if err == nil && (!busy || u.Token.Expiry.After(known.Expiry)) {
 		s.recent.unsaved[u.Key] = u.Token
+		s.flights[u.Key] = f // the older one ends first, and nobody may refresh while this one is in the air
 	}
 	return err
 }

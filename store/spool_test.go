@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -481,4 +482,49 @@ func TestKeepAlive(t *testing.T) {
 		_, _, err = plain.KeepAlive(t.Context())
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 	})
+}
+
+// A spool has an obsolete token beside the living one, in either order, and the disk of the database is full until that
+// one has run out: it is saved first all the same.
+func TestRecoverTwoOfOneKey(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string][]int{"obsolete first": {0, 1}, "obsolete last": {1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				first := c.record().Token
+				second, err := c.provider.refresh(t.Context(), first)
+				require.NoError(t, err)
+				require.NoError(t, store.Set(t.Context(), c.store.Memory, doctor, second))
+				c.expire()
+				third, err := c.provider.refresh(t.Context(), second)
+				require.NoError(t, err)
+				left := []store.Unsaved{{Key: doctor, Spent: first, Token: second}, {Key: doctor, Spent: second, Token: third}}
+				s := c.source(func(cfg *store.SourceConfig) {
+					cfg.Spool = &listed{kept: []store.Unsaved{left[order[0]], left[order[1]]}}
+					cfg.OnReconnect = func(store.Key, string) { t.Error("nobody has lost anything") }
+				})
+				var full atomic.Bool
+				full.Store(true)
+				c.store.fail(func(op string) error {
+					if op == "put" && full.Load() {
+						return errDown
+					}
+					return nil
+				}, nil)
+				_, err = s.Recover(t.Context())
+				require.NoError(t, err)
+				time.Sleep(time.Hour + time.Minute)
+				var caller sync.WaitGroup
+				caller.Go(func() { _, _ = s.Token(t.Context(), doctor) })
+				time.Sleep(10*time.Second + 300*time.Millisecond)
+				full.Store(false)
+				time.Sleep(5 * time.Minute)
+				caller.Wait()
+				require.Zero(t, c.provider.twice)
+				c.works(s)
+			})
+		})
+	}
 }
