@@ -15,10 +15,10 @@ import (
 
 // Client returns a client that adds the key's access token to each request, and
 // when the provider answers 401 renews it and sends the request once more, if its body
-// can be had again (GetBody); see Renew for a provider that goes on refusing. The token goes to the host that the request was made for, over https
-// or to loopback, and not along when that one redirects elsewhere. base sends the requests; nil
-// means http.DefaultTransport with a timeout of 30 seconds. Errors of Token come through,
-// wrapped in *url.Error.
+// can be had again (GetBody); see Renew for a provider that goes on refusing. The token goes to the
+// host that the request was made for, over https or to loopback, and not along when that one
+// redirects elsewhere. base sends the requests; nil means http.DefaultTransport with a timeout of 30
+// seconds. A token is waited for that long too. Errors of Token come through, wrapped in *url.Error.
 func (s *Source) Client(key Key, base *http.Client) *http.Client {
 	client := &http.Client{Timeout: rest.DefaultTimeout}
 	if base != nil {
@@ -66,7 +66,7 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req.Body)
 		return nil, fmt.Errorf("store: %s: the address is not https: %w", b.key, ErrInvalid)
 	}
-	token, err := b.source.Token(req.Context(), b.key)
+	token, err := b.token(req.Context(), Secret{})
 	if err != nil {
 		closeBody(req.Body)
 		return nil, err
@@ -79,17 +79,26 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil
 	}
-	renewed, err := b.source.Renew(req.Context(), b.key, token.Access)
+	renewed, err := b.token(req.Context(), token.Access)
 	if errors.Is(err, errJustRenewed) { // the provider means something else by its 401
 		closeBody(again.Body)
 		return resp, nil
 	}
-	drain(resp.Body)
+	rest.Discard(resp)
 	if err != nil {
 		closeBody(again.Body)
 		return nil, err
 	}
 	return b.send(authorized(again, renewed))
+}
+
+var errLate = fmt.Errorf("%w: there was no token in time", ErrUnavailable)
+
+// token bounds the wait for a token: base may have its timeout in its transport, which only sees what is sent.
+func (b *bearer) token(ctx context.Context, stale Secret) (Token, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, rest.DefaultTimeout, errLate)
+	defer cancel()
+	return b.source.token(ctx, b.key, stale)
 }
 
 func (b *bearer) send(req *http.Request) (*http.Response, error) {
@@ -128,11 +137,6 @@ func rewind(req *http.Request) (*http.Request, bool) {
 	body, err := req.GetBody()
 	again.Body = body
 	return again, err == nil
-}
-
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10)
-	closeBody(body)
 }
 
 func closeBody(body io.Closer) {

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -125,6 +127,26 @@ func TestClientOfAProviderThatRefusesEverything(t *testing.T) {
 	require.NoError(t, err, "who did not complain gets the token")
 	_, err = s.Renew(t.Context(), doctor, token.Access)
 	require.ErrorIs(t, err, store.ErrUnavailable)
+}
+
+// The wait for a token has an end of its own: a dead process holds the lease, and the caller has no deadline.
+func TestClientWaitsForATokenAsLongAsForAnAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		rec := c.record()
+		rec.Lease.Owner = "dead"
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		client := c.source().Client(doctor, &http.Client{Transport: transportFunc(func(*http.Request) (*http.Response, error) {
+			return nil, errors.New("not sent")
+		})})
+		begin := time.Now()
+		_, err = client.Get("https://api.example/")
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorContains(t, err, "no token in time")
+		require.Equal(t, rest.DefaultTimeout, time.Since(begin))
+	})
 }
 
 func TestClientErrors(t *testing.T) {

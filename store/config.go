@@ -30,7 +30,8 @@ type SourceConfig struct {
 	// Timeout bounds one exchange with the provider. If 0, 15 seconds.
 	Timeout time.Duration
 	// LeaseTTL is how long a lease must have been seen unchanged before another process takes
-	// it over. It must be at least twice Timeout. If 0, 60 seconds or twice Timeout if that is more.
+	// it over, which takes up to half as long again: the holder may still save. A Close in that time leaves
+	// the lease to the next. It must be at least twice Timeout. If 0, 60 seconds or twice Timeout if that is more.
 	LeaseTTL time.Duration
 	// SaveFor is how long a new token is tried to be saved while the store fails. If 0, 24 hours.
 	SaveFor time.Duration

@@ -134,7 +134,11 @@ var errJustRenewed = fmt.Errorf("%w: the token that was just renewed is refused 
 func (r *refresh) refreshed(rec Record) {
 	r.countRefresh(r.key)
 	if !r.stale.IsZero() {
-		r.coolDown(rec, min(renewPause, r.early(rec)), fmt.Errorf("store: %s: %w", r.key, errJustRenewed))
+		pause := renewPause
+		if !rec.Token.Expiry.IsZero() {
+			pause = min(pause, rec.Token.Expiry.Sub(rec.UpdatedAt)/4) // it ends before the next refresh is due
+		}
+		r.coolDown(rec, pause, fmt.Errorf("store: %s: %w", r.key, errJustRenewed))
 	}
 	if r.cfg.OnRefresh != nil {
 		r.tell("OnRefresh", func() { r.cfg.OnRefresh(r.key) })

@@ -69,7 +69,7 @@ func (s *Source) Token(ctx context.Context, key Key) (Token, error) {
 
 // Renew is Token for a caller to whom the provider said that the access token stale
 // does not work. If the store has another one by now, that is returned, so that a
-// herd of refused calls makes one refresh. A token that was itself renewed within the last 30 seconds
+// herd of refused calls makes one refresh. A token that this process itself renewed within the last 30 seconds
 // is not renewed again: the error matches ErrUnavailable.
 func (s *Source) Renew(ctx context.Context, key Key, stale Secret) (Token, error) {
 	return s.token(ctx, key, stale)

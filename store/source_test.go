@@ -1065,6 +1065,28 @@ func TestRenewAgain(t *testing.T) {
 	})
 }
 
+// So are tokens of which nobody knows how long they live.
+func TestRenewWithoutExpiry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source(func(cfg *store.SourceConfig) {
+			cfg.Refresh = func(ctx context.Context, old store.Token) (store.Token, error) {
+				token, err := c.provider.refresh(ctx, old)
+				token.Expiry = time.Time{}
+				return token, err
+			}
+		})
+		token, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		token, err = s.Renew(t.Context(), doctor, token.Access)
+		require.NoError(t, err)
+		_, err = s.Renew(t.Context(), doctor, token.Access)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.Equal(t, 2, c.provider.count())
+	})
+}
+
 // Code of the host that panics in a refresh costs neither the process nor a token that was bought.
 func TestPanics(t *testing.T) {
 	t.Parallel()

@@ -138,7 +138,7 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 		}
 		open = open || changes(req) && !refused(resp, err)
 		if resp != nil {
-			discard(resp)
+			Discard(resp)
 		}
 		if ctxErr := Sleep(req.Context(), pause); ctxErr != nil {
 			closeBody(next)
@@ -161,7 +161,7 @@ func settled(open bool, resp *http.Response, err error) (*http.Response, error) 
 	case err != nil:
 		err = &notSent{err, false}
 	case refused(resp, nil):
-		discard(resp)
+		Discard(resp)
 		return nil, &notSent{errOpen, false}
 	}
 	return resp, err
@@ -346,7 +346,8 @@ func closeBody(req *http.Request) {
 	}
 }
 
-func discard(resp *http.Response) {
+// Discard reads an answer that nobody wants, as far as that is worth it, and closes it.
+func Discard(resp *http.Response) {
 	stop := time.AfterFunc(drainTime, func() { _ = resp.Body.Close() })
 	defer stop.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, drainLimit)
