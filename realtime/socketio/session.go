@@ -188,6 +188,16 @@ func (s *session) pausePolls() {
 
 // promote makes ws the transport once no poll waits and no POST is handled.
 func (s *session) promote(ws *webSocket) bool {
+	if !s.whileIdle(func() { s.setPhase(onWebSocket) }) {
+		return false
+	}
+	s.upgraded <- ws // has room: promote succeeds once
+	return true
+}
+
+// whileIdle calls f while no poll waits and no POST is handled, unless the session ends before.
+// They are free again before the client can hear of f: a late poll must not overlap with it.
+func (s *session) whileIdle(f func()) bool {
 	ctx := s.conn.Context()
 	for _, busy := range []chan struct{}{s.polls, s.posts} {
 		select {
@@ -197,7 +207,6 @@ func (s *session) promote(ws *webSocket) bool {
 			return false
 		}
 	}
-	s.setPhase(onWebSocket)
-	s.upgraded <- ws // has room: promote succeeds once
+	f()
 	return true
 }
