@@ -289,7 +289,9 @@ func TestOneFormIsOneVisit(t *testing.T) {
 	for i := range pages {
 		clicks.Go(func() {
 			page, err := w.patient.post("/book", form)
-			require.NoError(t, err)
+			if err != nil {
+				t.Error(err)
+			}
 			pages[i] = page.path
 		})
 	}
@@ -721,6 +723,34 @@ func TestMoveOfADeletedMeeting(t *testing.T) {
 			require.Contains(t, mails[0].Text, after.JoinURL)
 		})
 	}
+}
+
+// A meeting that took a deleted one's place, and nobody heard of it, goes with the visit too.
+func TestCancelAfterAMoveOfADeletedMeeting(t *testing.T) {
+	w := booked(t, "zoom")
+	before, zoom := w.row(), w.site.meetings["zoom"]
+	require.NoError(t, zoom.Cancel(t.Context(), doctorID, before.MeetingID))
+	w.site.meetings["zoom"] = unheard{zoom}
+	_, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {before.Start.Add(3 * time.Hour).Format(startLayout)}})
+	require.NoError(t, err)
+	require.Len(t, w.site.world.zoom.Meetings(), 2)
+	w.site.meetings["zoom"] = zoom
+	_, err = w.patient.post(w.visit+"/cancel", nil)
+	require.NoError(t, err)
+	w.wantRefunded(t)
+	for _, m := range w.site.world.zoom.Meetings() {
+		require.True(t, m.Deleted, "%d", m.ID)
+	}
+}
+
+// unheard makes meetings whose answers are lost.
+type unheard struct{ meet.MeetingProvider }
+
+func (u unheard) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+	if _, err := u.MeetingProvider.Create(ctx, hostID, req); err != nil {
+		return nil, err
+	}
+	return nil, meet.ErrAmbiguous
 }
 
 // One visit's provider is slow: other patients' payments do not wait for it.

@@ -58,7 +58,7 @@ func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func(
 	if a.MeetingStart.Equal(a.Start) {
 		return nil
 	}
-	if err := moveMeeting(ctx, provider, a); err != nil {
+	if err := moveMeeting(ctx, provider, a, save); err != nil {
 		return fmt.Errorf("move: %w", err)
 	}
 	a.MeetingStart = a.Start
@@ -69,16 +69,23 @@ func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func(
 }
 
 // moveMeeting brings the meeting to the visit's start. If the doctor has deleted it, there is a new one with another link.
-func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointment) error {
-	_, err := provider.Update(ctx, doctorID, a.MeetingID, a.request())
-	if !errors.Is(err, meet.ErrNotFound) && !errors.Is(err, meet.ErrConflict) {
+func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointment, save func()) error {
+	if a.MeetingID != "" {
+		_, err := provider.Update(ctx, doctorID, a.MeetingID, a.request())
+		if !errors.Is(err, meet.ErrNotFound) && !errors.Is(err, meet.ErrConflict) {
+			return err
+		}
+		a.MeetingID = "" // cancelling finds by its key what may be there from now on
+		save()
+	}
+	meeting, err := provider.Create(ctx, doctorID, a.request())
+	if err != nil {
 		return err
 	}
-	meeting, createErr := provider.Create(ctx, doctorID, a.request())
-	if createErr != nil || !meeting.Start.Equal(a.Start) { // it is there after all, at the old time
-		return errors.Join(err, createErr)
-	}
 	a.MeetingID, a.JoinURL = meeting.ID, meeting.JoinURL
+	if !meeting.Start.Equal(a.Start) {
+		return meet.ErrConflict // it is there after all, at the old time
+	}
 	return nil
 }
 
