@@ -35,7 +35,7 @@ type Event struct {
 	Order   *Order
 	Refund  *Refund
 	// Raw is the body as it was received and signed, the payer's data included.
-	// Never log it. It is not encoded with the event: to queue an event, queue Raw.
+	// Never log it. It is left out when the event is encoded; all the rest can be queued as JSON.
 	Raw json.RawMessage `json:"-"`
 }
 
