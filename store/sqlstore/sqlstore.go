@@ -119,16 +119,24 @@ func (s *Store) revision(ctx context.Context, key store.Key) (revision string, e
 	return revision, err
 }
 
-// Delete implements store.TokenStore.
+// Delete implements store.TokenStore. If the database rolls it back for another's write, it is tried again.
 func (s *Store) Delete(ctx context.Context, key store.Key) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}
-	if _, err := s.exec(ctx, s.sql.remove, key.Provider, key.Subject); err != nil {
-		return failed("Delete", err)
+	for try := 1; ; try++ {
+		_, err := s.exec(ctx, s.sql.remove, key.Provider, key.Subject)
+		switch {
+		case err == nil:
+			return nil
+		case !rolledBack(err) || try == deleteTries:
+			return failed("Delete", err)
+		}
 	}
-	return nil
 }
+
+// deleteTries is how many races in a row a Delete may lose; each was won by another write.
+const deleteTries = 20
 
 func (s *Store) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	result, err := s.db.ExecContext(ctx, query, args...)

@@ -173,6 +173,23 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+func TestDeleteThatLosesRaces(t *testing.T) {
+	t.Parallel()
+	fake, db := newFakeDB(t)
+	lost := 0
+	fake.exec = func(query) (int64, error) {
+		if lost++; lost <= 3 {
+			return 0, errRace{}
+		}
+		return 1, nil
+	}
+	require.NoError(t, open(t, db, sqlstore.PostgreSQL).Delete(t.Context(), asha))
+	require.Len(t, fake.asked(), 4)
+
+	fake.exec = func(query) (int64, error) { return 0, errRace{} }
+	require.ErrorIs(t, open(t, db, sqlstore.PostgreSQL).Delete(t.Context(), asha), store.ErrAmbiguous)
+}
+
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
