@@ -55,9 +55,12 @@ type war struct {
 	ends    []report
 }
 
-// wage keeps fleetSize processes running and kills them until the time is over.
+// recovery is how long those that are left go on after the last kill: they take the leases of the dead over.
+const recovery = 15 * time.Second
+
+// wage keeps fleetSize processes running, kills them until the time is over, and lets the last ones recover.
 func (w *war) wage(d time.Duration) {
-	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	ctx, cancel := context.WithTimeout(w.t.Context(), d+recovery)
 	defer cancel()
 	targets := make(chan string, 1)
 	var exchanges atomic.Int64
@@ -78,13 +81,19 @@ func (w *war) wage(d time.Duration) {
 	defer repair.Stop()
 	next := time.NewTimer(killPause())
 	defer next.Stop()
+	peace := time.NewTimer(d)
+	defer peace.Stop()
+	aims := (<-chan string)(targets)
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-peace.C:
+			next.Stop()
+			aims = nil
 		case <-repair.C:
 			w.reconnect()
-		case name := <-targets:
+		case name := <-aims:
 			w.kill(name)
 		case <-next.C:
 			w.kill("")
