@@ -3,20 +3,13 @@ package meettest_test
 import (
 	"context"
 	"errors"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/meettest"
 )
-
-// brokenEnv names the broken provider that TestBroken runs the suite over.
-const brokenEnv = "MEETTEST_BROKEN"
 
 // broken are providers with one fault each, and the check that must find it.
 var broken = map[string]struct {
@@ -69,10 +62,7 @@ var broken = map[string]struct {
 
 // TestBroken is the child's side of TestFindsWhatIsBroken.
 func TestBroken(t *testing.T) {
-	name := os.Getenv(brokenEnv)
-	if name == "" {
-		t.Skip("runs only as a child of TestFindsWhatIsBroken")
-	}
+	name := suitetest.Broken(t)
 	meettest.Run(t, func(*testing.T) meettest.Harness {
 		provider := meettest.New()
 		provider.Connect("dr-rao")
@@ -83,19 +73,11 @@ func TestBroken(t *testing.T) {
 // TestFindsWhatIsBroken runs the suite over broken providers in other processes, where it may fail.
 func TestFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	for name, provider := range broken {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			check := strings.ReplaceAll(provider.check, " ", "_")
-			child := exec.CommandContext(t.Context(), self, "-test.run=^TestBroken$/^"+check+"$", "-test.timeout=60s")
-			child.Env = append(os.Environ(), brokenEnv+"="+name)
-			out, err := child.CombinedOutput()
-			require.Error(t, err, "the suite passes")
-			require.Contains(t, string(out), "--- FAIL: TestBroken/"+check)
-		})
+	clauses := map[string]string{}
+	for name, b := range broken {
+		clauses[name] = b.check
 	}
+	suitetest.Finds(t, clauses)
 }
 
 // brokenProvider is a provider with a fault. What is nil is as it should be.

@@ -4,22 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/notifytest"
 )
-
-// brokenEnv names the broken notifier that TestBroken runs the suite over.
-const brokenEnv = "NOTIFYTEST_BROKEN"
 
 // broken are notifiers with one fault each, and the clause that must find it.
 var broken = map[string]struct {
@@ -156,27 +149,16 @@ func TestSoundChannelConforms(t *testing.T) {
 
 // TestBroken is the child's side of TestFindsWhatIsBroken.
 func TestBroken(t *testing.T) {
-	name := os.Getenv(brokenEnv)
-	if name == "" {
-		t.Skip("runs only as a child of TestFindsWhatIsBroken")
-	}
+	name := suitetest.Broken(t)
 	notifytest.Run(t, func(*testing.T) notifytest.Harness { return (&channel{fault: broken[name].fault}).harness() })
 }
 
 // TestFindsWhatIsBroken runs the suite over broken notifiers in other processes, where it may fail.
 func TestFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	for name, c := range broken {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			clause := strings.ReplaceAll(c.clause, " ", "_")
-			child := exec.CommandContext(t.Context(), self, "-test.run=^TestBroken$/^"+clause+"$", "-test.timeout=60s")
-			child.Env = append(os.Environ(), brokenEnv+"="+name)
-			out, err := child.CombinedOutput()
-			require.Error(t, err, "the suite passes")
-			require.Contains(t, string(out), "--- FAIL: TestBroken/"+clause)
-		})
+	clauses := map[string]string{}
+	for name, b := range broken {
+		clauses[name] = b.clause
 	}
+	suitetest.Finds(t, clauses)
 }

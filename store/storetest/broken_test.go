@@ -3,8 +3,6 @@ package storetest_test
 import (
 	"context"
 	"iter"
-	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -13,14 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/storetest"
 )
-
-// brokenEnv names the broken store that TestBroken runs the suite over.
-const brokenEnv = "STORETEST_BROKEN"
 
 // broken are stores with one fault each, and the clause that must find it.
 var broken = map[string]struct {
@@ -67,29 +61,18 @@ func cutAccess(r *store.Record) {
 
 // TestBroken is the child's side of TestFindsWhatIsBroken.
 func TestBroken(t *testing.T) {
-	name := os.Getenv(brokenEnv)
-	if name == "" {
-		t.Skip("runs only as a child of TestFindsWhatIsBroken")
-	}
+	name := suitetest.Broken(t)
 	storetest.Run(t, func(*testing.T) store.TokenStore { return broken[name].open() })
 }
 
 // TestFindsWhatIsBroken runs the suite over broken stores in other processes, where it may fail.
 func TestFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	for name, store := range broken {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			clause := strings.ReplaceAll(store.clause, " ", "_")
-			child := exec.CommandContext(t.Context(), self, "-test.run=^TestBroken$/^"+clause+"$", "-test.timeout=60s")
-			child.Env = append(os.Environ(), brokenEnv+"="+name)
-			out, err := child.CombinedOutput()
-			require.Error(t, err, "the suite passes")
-			require.Contains(t, string(out), "--- FAIL: TestBroken/"+clause)
-		})
+	clauses := map[string]string{}
+	for name, b := range broken {
+		clauses[name] = b.clause
 	}
+	suitetest.Finds(t, clauses)
 }
 
 type broke struct {
