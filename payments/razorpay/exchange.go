@@ -44,9 +44,6 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (x *exchange) send(req *http.Request) ([]byte, *rest.Error) {
-	if err := x.ctx.Err(); err != nil { // the client would not say whether anything was sent
-		return nil, &rest.Error{Unsent: true, Err: err}
-	}
 	resp, err := x.client.Do(req)
 	if err != nil {
 		return nil, &rest.Error{Unsent: rest.Unsent(err), Err: withoutURL(err)}
