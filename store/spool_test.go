@@ -215,9 +215,10 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 	})
 }
 
-// A file that could not be dropped must not stand in the way of the one that counts.
-func TestRecoverWithAnObsoleteFileBeside(t *testing.T) {
-	t.Parallel()
+// besideAnObsoleteFile runs f with a spool that has a token which was saved and not dropped, and the one that
+// counts, in either order.
+func besideAnObsoleteFile(t *testing.T, f func(c *clinic, spool *listed)) {
+	t.Helper()
 	for name, order := range map[string][]int{"before it": {0, 1}, "behind it": {1, 0}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -226,21 +227,28 @@ func TestRecoverWithAnObsoleteFileBeside(t *testing.T) {
 				first := c.record().Token
 				second, err := c.provider.refresh(t.Context(), first)
 				require.NoError(t, err)
-				require.NoError(t, store.Set(t.Context(), c.store.Memory, doctor, second)) // saved, but not dropped
+				require.NoError(t, store.Set(t.Context(), c.store.Memory, doctor, second))
 				third, err := c.provider.refresh(t.Context(), second)
 				require.NoError(t, err)
 				left := []store.Unsaved{{Key: doctor, Spent: first, Token: second}, {Key: doctor, Spent: second, Token: third}}
-				spool := &listed{kept: []store.Unsaved{left[order[0]], left[order[1]]}}
-				s := c.source(func(cfg *store.SourceConfig) { cfg.Spool = spool })
-				_, err = s.Recover(t.Context())
-				require.NoError(t, err)
-				time.Sleep(time.Second)
-				require.Equal(t, "refresh-dr-rao-3", c.record().Token.Refresh.Reveal())
-				require.Empty(t, spooled(t, spool))
-				c.works(s)
+				f(c, &listed{kept: []store.Unsaved{left[order[0]], left[order[1]]}})
 			})
 		})
 	}
+}
+
+// A file that could not be dropped must not stand in the way of the one that counts.
+func TestRecoverWithAnObsoleteFileBeside(t *testing.T) {
+	t.Parallel()
+	besideAnObsoleteFile(t, func(c *clinic, spool *listed) {
+		s := c.source(func(cfg *store.SourceConfig) { cfg.Spool = spool })
+		_, err := s.Recover(c.Context())
+		require.NoError(c, err)
+		time.Sleep(time.Second)
+		require.Equal(c, "refresh-dr-rao-3", c.record().Token.Refresh.Reveal())
+		require.Empty(c, spooled(c.T, spool))
+		c.works(s)
+	})
 }
 
 // listed is a Spool that lists in the order in which it was given what it keeps.
@@ -484,47 +492,32 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// A spool has an obsolete token beside the living one, in either order, and the disk of the database is full until that
-// one has run out: it is saved first all the same.
-func TestRecoverTwoOfOneKey(t *testing.T) {
+// The disk of the database is full until the token that counts has run out: it is saved before it is spent.
+func TestRecoverWithAnObsoleteFileBesideAndAFullDisk(t *testing.T) {
 	t.Parallel()
-	for name, order := range map[string][]int{"obsolete first": {0, 1}, "obsolete last": {1, 0}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				c := newClinic(t)
-				first := c.record().Token
-				second, err := c.provider.refresh(t.Context(), first)
-				require.NoError(t, err)
-				require.NoError(t, store.Set(t.Context(), c.store.Memory, doctor, second))
-				c.expire()
-				third, err := c.provider.refresh(t.Context(), second)
-				require.NoError(t, err)
-				left := []store.Unsaved{{Key: doctor, Spent: first, Token: second}, {Key: doctor, Spent: second, Token: third}}
-				s := c.source(func(cfg *store.SourceConfig) {
-					cfg.Spool = &listed{kept: []store.Unsaved{left[order[0]], left[order[1]]}}
-					cfg.OnReconnect = func(store.Key, string) { t.Error("nobody has lost anything") }
-				})
-				var full atomic.Bool
-				full.Store(true)
-				c.store.fail(func(op string) error {
-					if op == "put" && full.Load() {
-						return errDown
-					}
-					return nil
-				}, nil)
-				_, err = s.Recover(t.Context())
-				require.NoError(t, err)
-				time.Sleep(time.Hour + time.Minute)
-				var caller sync.WaitGroup
-				caller.Go(func() { _, _ = s.Token(t.Context(), doctor) })
-				time.Sleep(10*time.Second + 300*time.Millisecond)
-				full.Store(false)
-				time.Sleep(5 * time.Minute)
-				caller.Wait()
-				require.Zero(t, c.provider.twice)
-				c.works(s)
-			})
+	besideAnObsoleteFile(t, func(c *clinic, spool *listed) {
+		s := c.source(func(cfg *store.SourceConfig) {
+			cfg.Spool = spool
+			cfg.OnReconnect = func(store.Key, string) { c.Error("nobody has lost anything") }
 		})
-	}
+		var full atomic.Bool
+		full.Store(true)
+		c.store.fail(func(op string) error {
+			if op == "put" && full.Load() {
+				return errDown
+			}
+			return nil
+		}, nil)
+		_, err := s.Recover(c.Context())
+		require.NoError(c, err)
+		time.Sleep(time.Hour + time.Minute)
+		var caller sync.WaitGroup
+		caller.Go(func() { _, _ = s.Token(c.Context(), doctor) })
+		time.Sleep(10*time.Second + 300*time.Millisecond)
+		full.Store(false)
+		time.Sleep(5 * time.Minute)
+		caller.Wait()
+		require.Zero(c, c.provider.twice)
+		c.works(s)
+	})
 }
