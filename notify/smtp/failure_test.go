@@ -226,7 +226,7 @@ func TestReplies(t *testing.T) {
 		{"bdat", "451 4.3.0", notify.ErrUnavailable, 451, "4.3.0"},
 		{"bdat", "354", notify.ErrUnavailable, 354, ""},
 		{"bdat", "220", notify.ErrUnavailable, 220, ""},
-		{"final", "502 5.5.1", notify.ErrUnavailable, 502, "5.5.1"},
+		{"final", "502 5.5.1", notify.ErrForbidden, 502, "5.5.1"},
 		{"final", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
 		{"final", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
 		{"final", "550 5.1.1", notify.ErrRecipient, 550, "5.1.1"},

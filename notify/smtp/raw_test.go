@@ -122,6 +122,7 @@ type rawConn struct {
 	r      *bufio.Reader
 	secure bool
 	mail   bool // in a transaction
+	chunks bytes.Buffer
 }
 
 // say answers stage and reports whether the dialogue goes on, and with what code.
@@ -195,13 +196,14 @@ func (c *rawConn) handle(line string) bool {
 		case c.server.noBDAT != "":
 			_, err := io.WriteString(c.nc, c.server.noBDAT+"\r\n")
 			ok = err == nil
-		case rest == "0":
-			_, ok = c.say("bdat", "250 2.0.0 0 octets")
+		case rest == "0": // as Postfix does
+			_, ok = c.say("bdat", "551 5.7.1 Bad null BDAT request")
 		default:
 			ok = c.chunk(rest)
 		}
 	case "RSET":
 		c.mail = false
+		c.chunks.Reset()
 		_, ok = c.say("rset", "250 2.0.0 reset")
 	case "NOOP":
 		_, ok = c.say("noop", "250 2.0.0 here")
@@ -266,14 +268,18 @@ func (c *rawConn) dotted() bool {
 func (c *rawConn) chunk(rest string) bool {
 	size, last, _ := strings.Cut(rest, " ")
 	n, err := strconv.Atoi(size)
-	if err != nil || last != "LAST" || !c.body() {
+	if err != nil || last != "LAST" && last != "" || last == "LAST" && !c.body() {
 		return false
 	}
-	var whole bytes.Buffer
-	if _, err := io.CopyN(&whole, c.r, int64(n)); err != nil {
+	if _, err := io.CopyN(&c.chunks, c.r, int64(n)); err != nil {
 		return false
 	}
-	return c.keep(whole.String())
+	if last == "" {
+		_, ok := c.say("bdat", "250 2.0.0 "+size+" octets")
+		return ok
+	}
+	defer c.chunks.Reset()
+	return c.keep(c.chunks.String())
 }
 
 func (c *rawConn) keep(msg string) bool {

@@ -13,8 +13,8 @@ import (
 var (
 	// errStale is a connection that died while it was idle. Nothing was sent over it.
 	errStale = errors.New("smtp: the idle connection was dead")
-	// errNoChunking is a server that offered BDAT and does not know it. Nothing of a message was sent.
-	errNoChunking = errors.New("smtp: the server does not know BDAT")
+	// errNoChunking is a server that offered BDAT and refused it. It took no message.
+	errNoChunking = errors.New("smtp: the server refuses BDAT")
 )
 
 // send hands l to the server. The envelope goes first, in one flight where the
@@ -22,10 +22,10 @@ var (
 // the answer proves that the connection lives, so that a failure before it is
 // surely harmless, and a refused recipient costs no upload. Everything is in
 // memory, and a message ends with a length or a dot that is only written when
-// all before it was, so the server never takes half of one. No byte of a message goes
-// out before the server has agreed to take it, by 354 to DATA or 250 to the
-// first BDAT: behind a command that it does not know, it would read the message
-// as commands, and whoever wrote the message would speak in our name.
+// all before it was, so the server never takes half of one. No byte that a person wrote
+// goes out before the server has agreed to take it, by 354 to DATA or 250 to the first
+// BDAT of the connection: behind a command that it does not know, it would read the
+// message as commands, and whoever wrote the message would speak in our name.
 func (k *conn) send(ctx context.Context, l *letter) error {
 	stop := k.obey(ctx)
 	defer stop()
@@ -33,19 +33,13 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 		return err
 	}
 	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
-	err := k.envelope(ctx, l, chunking)
-	if err == errNoChunking {
-		k.client.noChunking.Store(true)
-		if chunking = false; !k.broken {
-			err = k.envelope(ctx, l, chunking)
-		}
-	}
+	rest, err := k.envelope(ctx, l, chunking)
 	if err != nil {
 		return err
 	}
 	k.used++
 	if chunking {
-		return k.chunk(ctx, l)
+		return k.chunk(ctx, rest)
 	}
 	return k.data(ctx, l)
 }
@@ -66,14 +60,13 @@ func tooLarge(e *Error) *Error {
 	return e
 }
 
-// probe is a chunk of nothing. It shows whether the server knows BDAT, at the
-// price of a round trip for the first message of a connection to a server without
-// PIPELINING; with it the probe travels with MAIL and RCPT.
-const probe = "BDAT 0"
-
-// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT, or
-// the probe if it will and this connection has not seen one yet.
-func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) error {
+// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT. If it
+// will, the first one on a connection begins here with a chunk that is its opening line,
+// Mime-Version: whether the server knows BDAT shows before it has a byte that a person wrote. The
+// chunk costs a round trip where there is no PIPELINING. It is not an empty chunk, which
+// Postfix refuses. rest is what of the body is still to be sent.
+func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (rest []byte, err error) {
+	rest = l.body
 	steps := []step{
 		{"mail", 250, "MAIL FROM:<" + l.from + ">" + k.mailParams(l)},
 		{"rcpt", 250, "RCPT TO:<" + l.to + ">"},
@@ -82,7 +75,9 @@ func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) error {
 	case !chunking:
 		steps = append(steps, step{"data", 354, "DATA"})
 	case !k.chunks:
-		steps = append(steps, step{"data", 250, probe})
+		opening, _, _ := bytes.Cut(l.body, []byte("\r\n"))
+		rest = l.body[len(opening)+2:] // a message has more than one header line
+		steps = append(steps, step{opFirstChunk, 250, bdat(len(opening)+2) + "\r\n" + string(opening)})
 	}
 	flight := 1
 	if k.offers("PIPELINING") && !k.client.cfg.DisablePipelining {
@@ -90,11 +85,16 @@ func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) error {
 	}
 	for ; len(steps) > 0; steps = steps[min(flight, len(steps)):] {
 		if err := k.flight(ctx, steps[:min(flight, len(steps))]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return rest, nil
 }
+
+// opFirstChunk is the step whose answer shows whether the server knows BDAT.
+const opFirstChunk = "bdat"
+
+func bdat(length int) string { return "BDAT " + strconv.Itoa(length) }
 
 type step struct {
 	op   string
@@ -135,8 +135,8 @@ func (k *conn) flight(ctx context.Context, steps []step) error {
 		switch {
 		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
 			return errStale
-		case first == nil && s.line == probe:
-			first = k.probed(r)
+		case first == nil && s.op == opFirstChunk:
+			first = k.firstChunk(r)
 		case first == nil && !accepted(r, s.want):
 			first = k.verdict(s.op, r)
 		case first != nil && r.code == 354:
@@ -150,20 +150,32 @@ func (k *conn) flight(ctx context.Context, steps []step) error {
 	return first
 }
 
-// probed reads the answer to the probe. Of the class 50x is a server that does
-// not know BDAT, or not here; any other refusal is about the message, and DATA would get it too.
-func (k *conn) probed(r reply) error {
+// firstChunk reads the answer to the first BDAT of a connection. A refusal that is not of
+// BDAT is about the message, and DATA would get it too.
+func (k *conn) firstChunk(r reply) error {
 	switch {
 	case r.code == 250:
 		k.chunks = true
 		return nil
-	case r.code/10 == 50:
-		return errNoChunking
+	case refusesBDAT(r):
+		return k.withoutChunking()
 	case r.code < 400: // not an answer to this
 		k.broken = true
 		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: fault.ErrUnavailable}
 	}
 	return k.verdict("data", r)
+}
+
+// refusesBDAT reports whether r refuses the command and not the message. 551 and 555 are
+// what servers say that know BDAT and not this use of it.
+func refusesBDAT(r reply) bool { return r.code/10 == 50 || r.code == 551 || r.code == 555 }
+
+// withoutChunking remembers that this server's mail goes by DATA. The connection is not
+// used again, for who knows what the server has read the chunk as.
+func (k *conn) withoutChunking() error {
+	k.broken = true
+	k.client.noChunking.Store(true)
+	return errNoChunking
 }
 
 // accepted takes 251 and 252 for RCPT, "will forward" and "will try", for a yes.
@@ -200,19 +212,15 @@ func (k *conn) reset(ctx context.Context) {
 	}
 }
 
-// chunk sends the message with its length ahead (RFC 3030): a connection that
-// breaks on the way leaves the server with too few bytes, which it throws away.
-// The server has taken the probe before.
-func (k *conn) chunk(ctx context.Context, l *letter) error {
-	head := "BDAT " + strconv.Itoa(len(l.body)) + " LAST\r\n"
-	r, err := k.commit(ctx, []byte(head), l.body)
+// chunk sends body with its length ahead (RFC 3030): a connection that breaks on the way
+// leaves the server with too few bytes, which it throws away.
+func (k *conn) chunk(ctx context.Context, body []byte) error {
+	r, err := k.commit(ctx, []byte(bdat(len(body))+" LAST\r\n"), body)
 	if err != nil {
 		return err
 	}
-	if r.code/10 == 50 { // it changed its mind: who knows what it has read the message as
-		k.broken = true
-		k.client.noChunking.Store(true)
-		return &Error{Op: "data", Code: r.code, Enhanced: r.enhanced, Reason: "the server took one BDAT and not the next", kind: fault.ErrUnavailable}
+	if refusesBDAT(r) { // it took one and not this one
+		return k.withoutChunking()
 	}
 	return k.conclude(ctx, r)
 }

@@ -91,7 +91,7 @@ type Client struct {
 	tls        *tls.Config
 	log        *slog.Logger
 	pool       *pool
-	noChunking atomic.Bool // the server offered BDAT and then did not know it
+	noChunking atomic.Bool // the server offered BDAT and refused it
 }
 
 var _ notify.Notifier = (*Client)(nil)
@@ -231,8 +231,7 @@ func (c *Client) letter(msg notify.Message) (*letter, error) {
 }
 
 // deliver sends l, again over another connection if the one it got from the
-// pool had died while idle, or broke when the server turned out not to know BDAT:
-// in both cases it surely was not sent.
+// pool had died while idle, or the server refused BDAT: in both cases it was not taken.
 func (c *Client) deliver(ctx context.Context, l *letter) error {
 	for {
 		conn, err := c.pool.get(ctx)

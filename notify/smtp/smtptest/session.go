@@ -138,7 +138,7 @@ func (s *Server) greylists(from, to string) bool {
 
 func (s *session) Data(r io.Reader) error {
 	if s.server.take(DropBeforeEnd) != 0 {
-		_, _ = io.ReadFull(r, make([]byte, 16))
+		_, _ = io.ReadFull(r, make([]byte, 64))
 		_ = s.conn.Conn().Close()
 		return errAborted
 	}
