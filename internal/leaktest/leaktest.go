@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// parallel is how many parallel tests of a package run at once, unless -parallel is given. Most
-// of them wait for a network, and on a machine with two cores they would wait one after the other.
+// parallel is how many parallel tests of a package run at once, unless -parallel is
+// given. Most of them wait for a network, and on a machine with two cores they would wait
+// one after the other.
 const parallel = 8
 
 // Main runs the tests and exits; use it as the body of TestMain. A goroutine
@@ -64,7 +65,8 @@ func closeIdle() {
 	}
 }
 
-// strangers returns the stacks of the goroutines that neither the runtime nor the test runner owns.
+// strangers returns the stacks of the goroutines that neither the runtime nor the test
+// runner owns.
 func strangers() []string {
 	buffer := make([]byte, 1<<20)
 	buffer = buffer[:runtime.Stack(buffer, true)]
