@@ -62,10 +62,6 @@ var outside = map[string][]string{
 	"store/mongostore":      {"go.mongodb.org/mongo-driver/v2"},
 
 	"store/mongostore/internal/wiretest": {"go.mongodb.org/mongo-driver/v2"},
-
-	// Until tokens are refreshed in store/oauth and accounts connected in store/connect.
-	"store":        {"golang.org/x/oauth2"},
-	"meet/connect": {"golang.org/x/oauth2"},
 }
 
 // Violations returns what in the graph breaks a rule, each in one line, sorted.

@@ -14,7 +14,7 @@ import (
 
 // Leaves returns the packages that do a thing with one provider, sorted.
 func Leaves(graph Graph) []string {
-	others := slices.Concat(categories, compositions, stores, []string{"", "meet/connect"})
+	others := slices.Concat(categories, compositions, stores, []string{""})
 	var leaves []string
 	for pkg := range graph {
 		hidden := strings.Contains("/"+pkg+"/", "/internal/")
