@@ -88,6 +88,7 @@ func TestPlantedViolations(t *testing.T) {
 		"notify imports ./examples/email: nothing stands on an example":                                 {"notify", "./examples/email"},
 		"the root imports fmt: the root package is documentation":                                       {"", "fmt"},
 		"notify/smtp imports ./internal/leaktest: production code does not reach a fake":                {"notify/smtp", "./internal/leaktest"},
+		"zoom imports ./internal/fake: production code does not reach a fake":                           {"zoom", "./internal/fake"},
 		"payments/razorpay imports github.com/razorpay/razorpay-gone: this dependency has another home": {"payments/razorpay", "github.com/razorpay/razorpay-gone"},
 	}
 	for want, plant := range planted {
