@@ -160,7 +160,7 @@ func TestRequestsFitZoomsDocument(t *testing.T) {
 	t.Parallel()
 	doc := zoomDocument(t)
 	c := wholeLife(t)
-	ops := []zoomtest.Op{zoomtest.OpCreate, zoomtest.OpList, zoomtest.OpGet, zoomtest.OpUpdate, zoomtest.OpDelete}
+	ops := []string{zoomtest.OpCreate, zoomtest.OpList, zoomtest.OpGet, zoomtest.OpUpdate, zoomtest.OpDelete}
 	for _, op := range ops {
 		require.NotEmpty(t, c.fake.Requests(op), op)
 	}

@@ -160,7 +160,7 @@ func TestCanaryWhenThingsFail(t *testing.T) {
 	_, err := w.connect("zoom", world.zoom.Authorize)
 	require.NoError(t, err)
 	world.razorpay.FailNext(razorpaytest.HTML(502).On("POST /v1/orders"), razorpaytest.Truncated().On("POST /v1/payments/*/refund"))
-	world.zoom.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate), zoomtest.Refuse(zoomtest.OpUpdate, 400, "<html>"))
+	world.zoom.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Fault{Op: zoomtest.OpUpdate, Status: 400, Body: "<html>"})
 	world.mail.RejectRecipient(w.who.Email)
 	world.whatsapp.FailNext(whatsapptest.Refuse(131026), whatsapptest.DropAfterAccept(), whatsapptest.Refuse(100))
 	page, err := w.patient.post("/book", w.form("zoom", "en"))
