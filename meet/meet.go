@@ -15,7 +15,7 @@
 // # Errors
 //
 // Every provider returns errors that match the values below with errors.Is,
-// whatever else they carry. ErrAmbiguous means that nobody knows whether it
+// whatever else they carry. telemed.ErrAmbiguous means that nobody knows whether it
 // happened: call again with the same Key, and it is done once.
 //
 // # Security
@@ -31,8 +31,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/internal/secret"
+	"github.com/telemed-go/telemed"
 )
 
 // MeetingProvider makes and keeps meetings in a doctor's account.
@@ -43,17 +42,17 @@ import (
 //
 //   - Create makes a meeting. The same Key gives the same meeting, also after a
 //     lost reply or in another process; after Cancel it gives a new one. A Key
-//     whose meeting was moved since is ErrConflict or that meeting: use Update to move.
-//     A Key that has a meeting gets it also when its Start has passed; a new one is ErrInvalid then.
-//   - Get reads a meeting. One that does not exist is ErrNotFound; a cancelled one
-//     is ErrNotFound or has StatusCancelled.
+//     whose meeting was moved since is telemed.ErrConflict or that meeting: use Update to move.
+//     A Key that has a meeting gets it also when its Start has passed; a new one is telemed.ErrInvalid then.
+//   - Get reads a meeting. One that does not exist is telemed.ErrNotFound; a cancelled one
+//     is telemed.ErrNotFound or has StatusCancelled.
 //   - Update moves or renames a meeting; its ID and join link stay. req is the
 //     whole new state; req.Key is the one given to Create: a meeting of another
-//     Key is ErrConflict. A cancelled one is ErrNotFound or ErrConflict.
+//     Key is telemed.ErrConflict. A cancelled one is telemed.ErrNotFound or telemed.ErrConflict.
 //   - Cancel ends it for good. One that is gone already is no error.
 //
-// A hostID without an account is ErrNotConnected; an account that lost its
-// permission is ErrReconnect.
+// A hostID without an account is telemed.ErrNotConnected; an account that lost its
+// permission is telemed.ErrReconnect.
 type MeetingProvider interface {
 	Create(ctx context.Context, hostID string, req Request) (*Meeting, error)
 	Get(ctx context.Context, hostID, meetingID string) (*Meeting, error)
@@ -65,14 +64,8 @@ type MeetingProvider interface {
 type HostLinker interface {
 	// HostLink returns a link that makes whoever opens it the host. Fetch it when the
 	// doctor clicks, redirect to it, and do not store, mail or log it.
-	HostLink(ctx context.Context, hostID, meetingID string) (Secret, error)
+	HostLink(ctx context.Context, hostID, meetingID string) (telemed.Secret, error)
 }
-
-// Secret hides a link or passcode from logs and encodings.
-type Secret = secret.String
-
-// NewSecret returns a Secret that holds text.
-func NewSecret(text string) Secret { return secret.New(text) }
 
 // Status is where a meeting stands.
 type Status string
@@ -122,33 +115,3 @@ func (m Meeting) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("provider", m.Provider), slog.String("id", m.ID),
 		slog.String("status", string(m.Status)), slog.Time("start", m.Start))
 }
-
-// The errors that a caller acts on. Packages of this module share them: they are
-// the same values elsewhere.
-var (
-	// ErrInvalid means that the request is wrong; *FieldError names the field. Nothing was sent.
-	ErrInvalid = fault.ErrInvalid
-	// ErrNotFound means that there is no such meeting (any more).
-	ErrNotFound = fault.ErrNotFound
-	// ErrConflict means that the meeting is not in the state that the request assumes.
-	ErrConflict = fault.ErrConflict
-	// ErrNotConnected means that the doctor has no connected account.
-	ErrNotConnected = fault.ErrNotConnected
-	// ErrReconnect means that the doctor must connect the account again.
-	ErrReconnect = fault.ErrReconnect
-	// ErrMissingScope means that the account was connected without a permission that this needs. It comes with ErrReconnect.
-	ErrMissingScope = fault.ErrMissingScope
-	// ErrUnauthorized means that the application's credentials were refused: mend the configuration.
-	ErrUnauthorized = fault.ErrUnauthorized
-	// ErrForbidden means that the account may not do this: no licence, not the organizer.
-	ErrForbidden = fault.ErrForbidden
-	// ErrRateLimited means that it did not happen because there are too many requests.
-	ErrRateLimited = fault.ErrRateLimited
-	// ErrUnavailable means that it did not happen because the provider failed.
-	ErrUnavailable = fault.ErrUnavailable
-	// ErrAmbiguous means that the reply was lost: call again with the same Key.
-	ErrAmbiguous = fault.ErrAmbiguous
-)
-
-// FieldError names the field of a request that is wrong, and how. It never holds the value.
-type FieldError = fault.FieldError

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/meettest"
 )
@@ -57,7 +58,7 @@ func TestValidate(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			require.ErrorIs(t, err, meet.ErrInvalid)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
 			require.ErrorContains(t, err, "meet: request: "+test.want)
 		})
 	}
@@ -110,7 +111,7 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 // A handler turns an error into an answer: it needs the field, not the text.
 func ExampleFieldError() {
 	_, err := meettest.New().Create(context.Background(), "dr-rao", meet.Request{Key: "appt-42", Duration: time.Hour})
-	if field, ok := errors.AsType[*meet.FieldError](err); ok {
+	if field, ok := errors.AsType[*telemed.FieldError](err); ok {
 		fmt.Println("400", field.Field, field.Problem)
 	}
 	// Output: 400 Start is required

@@ -77,7 +77,7 @@ func (r Request) GoString() string { return r.String() }
 
 // Validate names everything that is wrong with r at the time now. Providers call it
 // first in Update, and in Create with r.Start for now: they look for the Key's meeting before
-// they refuse to make one in the past. The error matches ErrInvalid.
+// they refuse to make one in the past. The error matches telemed.ErrInvalid.
 func (r Request) Validate(now time.Time) error {
 	var p fault.Problems
 	p.Required("Key", r.Key)

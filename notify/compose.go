@@ -9,15 +9,17 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/telemed-go/telemed"
 )
 
 // Fallback returns a Notifier that tries each of ns in turn until one accepts.
 //
 // It goes on to the next channel only after an error that says this channel
-// cannot take the message: ErrRecipient, ErrForbidden, ErrUnauthorized, or
-// ErrInvalid (a recipient without a phone number, for instance). It stops at
-// ErrAmbiguous, since the message may have gone out; at ErrRateLimited and
-// ErrUnavailable, since waiting is better (put a [Retry] inside); and when ctx
+// cannot take the message: ErrRecipient, telemed.ErrForbidden, telemed.ErrUnauthorized, or
+// telemed.ErrInvalid (a recipient without a phone number, for instance). It stops at
+// telemed.ErrAmbiguous, since the message may have gone out; at telemed.ErrRateLimited and
+// telemed.ErrUnavailable, since waiting is better (put a [Retry] inside); and when ctx
 // ends. The error then holds those of every channel that was tried, and ctx's if
 // its end is why there were no more.
 func Fallback(ns ...Notifier) Notifier {
@@ -47,8 +49,8 @@ func Fallback(ns ...Notifier) Notifier {
 var errNoNotifier = errors.New("notify: there is no notifier to send with")
 
 func elsewhere(err error) bool {
-	return !isAny(err, ErrAmbiguous, ErrRateLimited, ErrUnavailable) &&
-		isAny(err, ErrRecipient, ErrForbidden, ErrUnauthorized, ErrInvalid)
+	return !isAny(err, telemed.ErrAmbiguous, telemed.ErrRateLimited, telemed.ErrUnavailable) &&
+		isAny(err, ErrRecipient, telemed.ErrForbidden, telemed.ErrUnauthorized, telemed.ErrInvalid)
 }
 
 func isAny(err error, kinds ...error) bool {
@@ -104,8 +106,8 @@ type RetryPolicy struct {
 }
 
 // Retry returns a Notifier that repeats what n surely did not send: after
-// ErrRateLimited and ErrUnavailable, while ctx lives, waiting as long as the
-// provider asked for. It never repeats after ErrAmbiguous or any other error.
+// telemed.ErrRateLimited and telemed.ErrUnavailable, while ctx lives, waiting as long as the
+// provider asked for. It never repeats after telemed.ErrAmbiguous or any other error.
 // The error is that of the last attempt, with ctx's if that ended the wait.
 //
 // Package whatsapp repeats by itself: set its Config.Attempts to 1 inside Retry,
@@ -143,7 +145,7 @@ func ended(ctx context.Context, err error) error {
 }
 
 func unsent(err error) bool {
-	return isAny(err, ErrRateLimited, ErrUnavailable) && !errors.Is(err, ErrAmbiguous)
+	return isAny(err, telemed.ErrRateLimited, telemed.ErrUnavailable) && !errors.Is(err, telemed.ErrAmbiguous)
 }
 
 func (p RetryPolicy) wait(attempt int, err error) (time.Duration, bool) {

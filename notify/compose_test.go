@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -45,14 +46,14 @@ func TestFallback(t *testing.T) {
 		next  bool
 	}{
 		"recipient":                       {notify.ErrRecipient, true},
-		"forbidden":                       {notify.ErrForbidden, true},
-		"unauthorized":                    {notify.ErrUnauthorized, true},
+		"forbidden":                       {telemed.ErrForbidden, true},
+		"unauthorized":                    {telemed.ErrUnauthorized, true},
 		"invalid":                         {notify.Message{}.Validate(notify.Email), true},
-		"ambiguous":                       {notify.ErrAmbiguous, false},
-		"ambiguous and recipient":         {errors.Join(notify.ErrRecipient, notify.ErrAmbiguous), false},
-		"rate limited":                    {notify.ErrRateLimited, false},
-		"unavailable":                     {notify.ErrUnavailable, false},
-		"recipient, then unavailable":     {errors.Join(notify.ErrRecipient, notify.ErrUnavailable), false},
+		"ambiguous":                       {telemed.ErrAmbiguous, false},
+		"ambiguous and recipient":         {errors.Join(notify.ErrRecipient, telemed.ErrAmbiguous), false},
+		"rate limited":                    {telemed.ErrRateLimited, false},
+		"unavailable":                     {telemed.ErrUnavailable, false},
+		"recipient, then unavailable":     {errors.Join(notify.ErrRecipient, telemed.ErrUnavailable), false},
 		"something else":                  {errors.New("else"), false},
 		"recipient at the end of a chain": {fmt.Errorf("a: %w", &delayed{kind: notify.ErrRecipient}), true},
 	} {
@@ -74,9 +75,9 @@ func TestFallback(t *testing.T) {
 
 func TestFallbackReportsAll(t *testing.T) {
 	t.Parallel()
-	_, err := notify.Fallback(&outcomes{errs: []error{notify.ErrRecipient}}, &outcomes{errs: []error{notify.ErrForbidden}}).Notify(t.Context(), valid())
+	_, err := notify.Fallback(&outcomes{errs: []error{notify.ErrRecipient}}, &outcomes{errs: []error{telemed.ErrForbidden}}).Notify(t.Context(), valid())
 	require.ErrorIs(t, err, notify.ErrRecipient)
-	require.ErrorIs(t, err, notify.ErrForbidden)
+	require.ErrorIs(t, err, telemed.ErrForbidden)
 
 	_, err = notify.Fallback().Notify(t.Context(), valid())
 	require.Error(t, err)
@@ -95,9 +96,9 @@ func TestFallbackReportsAll(t *testing.T) {
 func TestFanout(t *testing.T) {
 	t.Parallel()
 	receipts, err := notify.Fanout(t.Context(), valid(),
-		&outcomes{name: "a"}, &outcomes{errs: []error{notify.ErrRecipient}}, &outcomes{name: "c"}, &outcomes{errs: []error{notify.ErrAmbiguous}})
+		&outcomes{name: "a"}, &outcomes{errs: []error{notify.ErrRecipient}}, &outcomes{name: "c"}, &outcomes{errs: []error{telemed.ErrAmbiguous}})
 	require.ErrorIs(t, err, notify.ErrRecipient)
-	require.ErrorIs(t, err, notify.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	require.Len(t, receipts, 2)
 	require.Equal(t, "a", receipts[0].ID)
 	require.Equal(t, "c", receipts[1].ID)
@@ -133,17 +134,17 @@ func TestRetry(t *testing.T) {
 		min, max time.Duration
 	}{
 		"accepted at once":      {nil, notify.RetryPolicy{}, 1, nil, 0, 0},
-		"second time":           {[]error{notify.ErrUnavailable}, notify.RetryPolicy{}, 2, nil, time.Second / 2, time.Second},
-		"third time":            {[]error{notify.ErrUnavailable, notify.ErrRateLimited}, notify.RetryPolicy{}, 3, nil, 3 * time.Second / 2, 3 * time.Second},
-		"never":                 {[]error{notify.ErrUnavailable, notify.ErrUnavailable, notify.ErrRateLimited}, notify.RetryPolicy{}, 3, notify.ErrRateLimited, time.Second, 3 * time.Second},
-		"ambiguous":             {[]error{notify.ErrAmbiguous}, notify.RetryPolicy{}, 1, notify.ErrAmbiguous, 0, 0},
-		"ambiguous among":       {[]error{errors.Join(notify.ErrUnavailable, notify.ErrAmbiguous)}, notify.RetryPolicy{}, 1, notify.ErrAmbiguous, 0, 0},
+		"second time":           {[]error{telemed.ErrUnavailable}, notify.RetryPolicy{}, 2, nil, time.Second / 2, time.Second},
+		"third time":            {[]error{telemed.ErrUnavailable, telemed.ErrRateLimited}, notify.RetryPolicy{}, 3, nil, 3 * time.Second / 2, 3 * time.Second},
+		"never":                 {[]error{telemed.ErrUnavailable, telemed.ErrUnavailable, telemed.ErrRateLimited}, notify.RetryPolicy{}, 3, telemed.ErrRateLimited, time.Second, 3 * time.Second},
+		"ambiguous":             {[]error{telemed.ErrAmbiguous}, notify.RetryPolicy{}, 1, telemed.ErrAmbiguous, 0, 0},
+		"ambiguous among":       {[]error{errors.Join(telemed.ErrUnavailable, telemed.ErrAmbiguous)}, notify.RetryPolicy{}, 1, telemed.ErrAmbiguous, 0, 0},
 		"recipient":             {[]error{notify.ErrRecipient}, notify.RetryPolicy{}, 1, notify.ErrRecipient, 0, 0},
-		"as asked":              {[]error{soon(notify.ErrRateLimited, 7*time.Second)}, notify.RetryPolicy{}, 2, nil, 7 * time.Second, 7 * time.Second},
-		"asked for too long":    {[]error{soon(notify.ErrRateLimited, time.Hour)}, notify.RetryPolicy{}, 1, notify.ErrRateLimited, 0, 0},
-		"one attempt":           {[]error{notify.ErrUnavailable}, notify.RetryPolicy{Attempts: 1}, 1, notify.ErrUnavailable, 0, 0},
-		"bounded":               {[]error{notify.ErrUnavailable, notify.ErrUnavailable, notify.ErrUnavailable}, notify.RetryPolicy{Attempts: 4, Base: time.Minute, Max: time.Minute}, 4, nil, 90 * time.Second, 3 * time.Minute},
-		"base beyond the bound": {[]error{notify.ErrUnavailable}, notify.RetryPolicy{Base: time.Hour, Max: time.Second}, 2, nil, time.Second / 2, time.Second},
+		"as asked":              {[]error{soon(telemed.ErrRateLimited, 7*time.Second)}, notify.RetryPolicy{}, 2, nil, 7 * time.Second, 7 * time.Second},
+		"asked for too long":    {[]error{soon(telemed.ErrRateLimited, time.Hour)}, notify.RetryPolicy{}, 1, telemed.ErrRateLimited, 0, 0},
+		"one attempt":           {[]error{telemed.ErrUnavailable}, notify.RetryPolicy{Attempts: 1}, 1, telemed.ErrUnavailable, 0, 0},
+		"bounded":               {[]error{telemed.ErrUnavailable, telemed.ErrUnavailable, telemed.ErrUnavailable}, notify.RetryPolicy{Attempts: 4, Base: time.Minute, Max: time.Minute}, 4, nil, 90 * time.Second, 3 * time.Minute},
+		"base beyond the bound": {[]error{telemed.ErrUnavailable}, notify.RetryPolicy{Base: time.Hour, Max: time.Second}, 2, nil, time.Second / 2, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -165,22 +166,22 @@ func TestRetry(t *testing.T) {
 func TestRetryEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		n := &outcomes{errs: []error{notify.ErrUnavailable}}
+		n := &outcomes{errs: []error{telemed.ErrUnavailable}}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		began := time.Now()
 		_, err := notify.Retry(n, notify.RetryPolicy{}).Notify(ctx, valid())
-		require.ErrorIs(t, err, notify.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		require.Equal(t, 1, n.calls)
 		require.Zero(t, time.Since(began), "a wait that cannot end in time does not begin")
 	})
 	synctest.Test(t, func(t *testing.T) {
-		n := &outcomes{errs: []error{notify.ErrUnavailable}}
+		n := &outcomes{errs: []error{telemed.ErrUnavailable}}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, cancel)
 		began := time.Now()
 		_, err := notify.Retry(n, notify.RetryPolicy{}).Notify(ctx, valid())
-		require.ErrorIs(t, err, notify.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 1, n.calls)
 		require.Equal(t, 100*time.Millisecond, time.Since(began))
@@ -190,7 +191,7 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	require.Zero(t, notify.RetryAfter(nil))
-	require.Zero(t, notify.RetryAfter(notify.ErrRateLimited))
-	require.Zero(t, notify.RetryAfter(&delayed{notify.ErrRateLimited, -time.Second}))
-	require.Equal(t, time.Minute, notify.RetryAfter(errors.Join(notify.ErrRecipient, &delayed{notify.ErrRateLimited, time.Minute})))
+	require.Zero(t, notify.RetryAfter(telemed.ErrRateLimited))
+	require.Zero(t, notify.RetryAfter(&delayed{telemed.ErrRateLimited, -time.Second}))
+	require.Equal(t, time.Minute, notify.RetryAfter(errors.Join(notify.ErrRecipient, &delayed{telemed.ErrRateLimited, time.Minute})))
 }

@@ -21,9 +21,9 @@
 // # Errors
 //
 // Every [Notifier] answers with the same few errors, and each says what to do:
-// mend the message ([ErrInvalid]), alert a person ([ErrUnauthorized],
-// [ErrForbidden]), wait ([ErrRateLimited], [ErrUnavailable]), take another
-// channel ([ErrRecipient]). [ErrAmbiguous] is its own answer: the message may
+// mend the message (telemed.ErrInvalid), alert a person (telemed.ErrUnauthorized,
+// telemed.ErrForbidden), wait (telemed.ErrRateLimited, telemed.ErrUnavailable), take another
+// channel ([ErrRecipient]). telemed.ErrAmbiguous is its own answer: the message may
 // have gone out. [Fallback] and [Retry] act on these errors for you and never
 // repeat what is ambiguous.
 //
@@ -32,7 +32,7 @@
 // have the same Message-ID, by which some mailboxes show one of them, and many
 // both; two WhatsApp messages have the same reference and both arrive. So keep in
 // your own database which Keys were accepted, and send those no more. After
-// ErrAmbiguous choose: send again if twice is better than never, as for a
+// telemed.ErrAmbiguous choose: send again if twice is better than never, as for a
 // reminder; leave it if not, as for a one-time password; or, on WhatsApp, wait
 // for a status with the Key's reference, which proves that it went out, though
 // its absence proves nothing.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/notifytest"
 )
@@ -33,7 +34,7 @@ func ExampleMessage_Validate() {
 	msg := notify.Message{Key: "appt-42/confirmed", To: notify.Recipient{Email: "asha@", Name: "Asha\nRao"}}
 	err := msg.Validate(notify.Email)
 	fmt.Println(err)
-	fmt.Println(errors.Is(err, notify.ErrInvalid))
+	fmt.Println(errors.Is(err, telemed.ErrInvalid))
 	// Output:
 	// notify: Template is required if there is no Content; To.Name has a control character or line break; To.Email is not a bare e-mail address
 	// true

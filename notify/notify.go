@@ -2,10 +2,8 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"time"
-
-	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/internal/secret"
 )
 
 // Notifier delivers one message to one recipient over one channel.
@@ -15,8 +13,8 @@ import (
 //
 // A nil error means that the provider accepted the message, which is not yet
 // delivered; the receipt then is not nil and has a Channel, an ID and a time.
-// ErrAmbiguous means that it may have been accepted; every other error means
-// that it was not. A message that is wrong gives ErrInvalid, with a *FieldError
+// telemed.ErrAmbiguous means that it may have been accepted; every other error means
+// that it was not. A message that is wrong gives telemed.ErrInvalid, with a *telemed.FieldError
 // that names each wrong field, before any network. A ctx that has ended gives
 // an error that matches it. No error holds an address, a phone number, a name,
 // a word of the message or a credential.
@@ -31,12 +29,6 @@ type NotifierFunc func(ctx context.Context, msg Message) (*Receipt, error)
 
 // Notify calls f.
 func (f NotifierFunc) Notify(ctx context.Context, msg Message) (*Receipt, error) { return f(ctx, msg) }
-
-// Secret hides a password or token from logs and encodings; see NewSecret.
-type Secret = secret.String
-
-// NewSecret returns a Secret that holds text.
-func NewSecret(text string) Secret { return secret.New(text) }
 
 // Channel is the way a message takes.
 type Channel string
@@ -131,27 +123,6 @@ type Receipt struct {
 	At time.Time
 }
 
-// The errors that a caller acts on. Those that other packages of the module
-// share are the same values there: notify.ErrRateLimited == meet.ErrRateLimited.
-var (
-	// ErrInvalid means that the message itself is wrong; a *FieldError names the field.
-	ErrInvalid = fault.ErrInvalid
-	// ErrUnauthorized means that the channel's credentials were refused: alert a person, no message will get through.
-	ErrUnauthorized = fault.ErrUnauthorized
-	// ErrForbidden means that the account may not send this: spam block, payment due, template paused.
-	ErrForbidden = fault.ErrForbidden
-	// ErrRateLimited means that it was not sent because there are too many; wait, then repeat.
-	ErrRateLimited = fault.ErrRateLimited
-	// ErrUnavailable means that it was not sent because the provider failed; repeat later.
-	ErrUnavailable = fault.ErrUnavailable
-	// ErrAmbiguous means that it may have been sent: the answer was lost. To send it
-	// again, with the same Key too, may be to send it twice.
-	ErrAmbiguous = fault.ErrAmbiguous
-	// ErrRecipient means that this recipient cannot be reached over this channel; try another one.
-	ErrRecipient = fault.ErrRecipient
-	// ErrClosed means that the notifier was closed before the call.
-	ErrClosed = fault.ErrClosed
-)
-
-// FieldError names the field of a request that is wrong, and how.
-type FieldError = fault.FieldError
+// ErrRecipient means that this recipient cannot be reached over this channel, ever or for
+// now. Try another channel.
+var ErrRecipient = errors.New("recipient cannot be reached")

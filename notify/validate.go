@@ -21,7 +21,7 @@ const (
 )
 
 // Validate reports everything that is wrong with m for channel c, or nil. The
-// error matches ErrInvalid, names each field by a *FieldError ("To.Email") and
+// error matches telemed.ErrInvalid, names each field by a *telemed.FieldError ("To.Email") and
 // holds no value of one. Content is checked too, if it is given; Template and
 // Data are the Renderer's to check.
 func (m Message) Validate(c Channel) error {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -59,7 +59,7 @@ func TestValidate(t *testing.T) {
 			for channel, want := range map[notify.Channel][]string{notify.Email: c.email, notify.WhatsApp: c.whatsapp} {
 				err := msg.Validate(channel)
 				var fields []string
-				for _, e := range fault.Fields(err) {
+				for _, e := range telemed.Fields(err) {
 					fields = append(fields, e.Field)
 				}
 				require.ElementsMatch(t, want, fields, "%s: %v", channel, err)
@@ -67,7 +67,7 @@ func TestValidate(t *testing.T) {
 					require.NoError(t, err)
 					continue
 				}
-				require.ErrorIs(t, err, notify.ErrInvalid)
+				require.ErrorIs(t, err, telemed.ErrInvalid)
 				if msg.Content != nil {
 					require.Equal(t, msg.Content.Validate(channel) == nil, !strings.Contains(strings.Join(want, " "), "Content"))
 				}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 )
 
 // Deduper remembers which webhooks were handled. It works in two phases, so
@@ -85,7 +85,7 @@ func (d *MemoryDeduper) Len() int {
 	return d.oldest.Len()
 }
 
-// Claim implements Deduper. It is ErrUnavailable if all the room is taken by claims in flight.
+// Claim implements Deduper. It is telemed.ErrUnavailable if all the room is taken by claims in flight.
 func (d *MemoryDeduper) Claim(ctx context.Context, keys []string, lease time.Duration) (Claim, error) {
 	if err := ctx.Err(); err != nil {
 		return Claim{}, err
@@ -97,7 +97,7 @@ func (d *MemoryDeduper) Claim(ctx context.Context, keys []string, lease time.Dur
 		return Claim{State: state}, nil
 	}
 	if !d.makeRoom(len(keys), now) {
-		return Claim{}, fmt.Errorf("payments: deduper is full of claims in flight: %w", fault.ErrUnavailable)
+		return Claim{}, fmt.Errorf("payments: deduper is full of claims in flight: %w", telemed.ErrUnavailable)
 	}
 	token := rand.Text()
 	for _, key := range keys {

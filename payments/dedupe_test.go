@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 )
 
@@ -65,7 +66,7 @@ func TestMemoryDeduperIsBounded(t *testing.T) {
 		require.Equal(t, payments.ClaimNew, claim(t, d, fmt.Sprint("flight", i)).State)
 	}
 	_, err := d.Claim(t.Context(), []string{"one too many"}, time.Minute)
-	require.ErrorIs(t, err, payments.ErrUnavailable, "claims in flight are never pushed out")
+	require.ErrorIs(t, err, telemed.ErrUnavailable, "claims in flight are never pushed out")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

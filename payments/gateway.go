@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-
-	"github.com/telemed-go/telemed/internal/secret"
 )
 
 // PaymentGateway takes and returns money. razorpay.Client is one;
@@ -14,18 +12,18 @@ import (
 // An implementation is safe for concurrent use, honours ctx on all I/O and
 // keeps nothing of a request after it returns. Every call that moves money can
 // be repeated with the same receipt or key, after a crash too, and happens
-// once. A lost answer is ErrAmbiguous, never a plain failure.
+// once. A lost answer is telemed.ErrAmbiguous, never a plain failure.
 type PaymentGateway interface {
 	// CreateOrder opens an order that the patient then pays. The same Receipt
 	// and Amount again gives the same order, which may be paid by now; the same
 	// Receipt with another Amount is ErrIdempotencyConflict.
 	CreateOrder(ctx context.Context, req OrderRequest) (*Order, error)
 
-	// Payment reads a payment. An unknown id is ErrNotFound.
+	// Payment reads a payment. An unknown id is telemed.ErrNotFound.
 	Payment(ctx context.Context, paymentID string) (*Payment, error)
 
 	// VerifyPayment decides whether an order is paid. It checks the signature
-	// first (ErrSignature, before any request), then reads the payment from the
+	// first (telemed.ErrSignature, before any request), then reads the payment from the
 	// gateway and checks that it is for this order (ErrOrderMismatch), of this
 	// amount and currency (ErrAmountMismatch), and captured. An authorized
 	// payment is returned without error and with that status: its money is only
@@ -53,9 +51,9 @@ type PaymentGateway interface {
 
 // OrderFinder reads orders; ask a gateway for it by type assertion.
 type OrderFinder interface {
-	// Order reads an order by the gateway's id. An unknown id is ErrNotFound.
+	// Order reads an order by the gateway's id. An unknown id is telemed.ErrNotFound.
 	Order(ctx context.Context, orderID string) (*Order, error)
-	// OrderByReceipt finds the order of a receipt. None is ErrNotFound.
+	// OrderByReceipt finds the order of a receipt. None is telemed.ErrNotFound.
 	OrderByReceipt(ctx context.Context, receipt string) (*Order, error)
 	// OrderPayments lists the attempts to pay an order, failed ones too. It is
 	// how to find out about a payment when neither callback nor webhook came.
@@ -73,13 +71,7 @@ type CheckoutProvider interface {
 // WebhookParser turns a webhook into an Event; see [NewWebhookHandler].
 type WebhookParser interface {
 	// ParseWebhook checks the signature over body, byte for byte as received,
-	// before it looks inside: ErrSignature. A body that is signed but cannot be
-	// read is ErrInvalid. An event of an unknown type is not an error.
+	// before it looks inside: telemed.ErrSignature. A body that is signed but cannot be
+	// read is telemed.ErrInvalid. An event of an unknown type is not an error.
 	ParseWebhook(h http.Header, body []byte) (*Event, error)
 }
-
-// Secret hides a key from logs and encodings; see NewSecret.
-type Secret = secret.String
-
-// NewSecret returns a Secret that holds text.
-func NewSecret(text string) Secret { return secret.New(text) }

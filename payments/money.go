@@ -24,7 +24,7 @@ type Money struct {
 func INR(paise int64) Money { return Money{Minor: paise, Currency: "INR"} }
 
 // NewMoney returns an amount in the smallest unit of currency ("INR"). A
-// currency outside the table is ErrInvalid.
+// currency outside the table is telemed.ErrInvalid.
 func NewMoney(minor int64, currency string) (Money, error) {
 	m := Money{Minor: minor, Currency: Currency(currency)}
 	if !m.Currency.Known() {
@@ -35,7 +35,7 @@ func NewMoney(minor int64, currency string) (Money, error) {
 
 // ParseMoney reads an amount as people write it, "1,234.50" or "12,34,567.89",
 // in the given currency. It is exact or it fails: more digits than the currency
-// has, commas in odd places, blanks, exponents and overflow are ErrInvalid.
+// has, commas in odd places, blanks, exponents and overflow are telemed.ErrInvalid.
 func ParseMoney(text, currency string) (Money, error) {
 	m, err := NewMoney(0, currency)
 	if err != nil {
@@ -97,7 +97,7 @@ func allDigits(text string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
-// Add returns m + other. Different currencies and overflow are ErrInvalid.
+// Add returns m + other. Different currencies and overflow are telemed.ErrInvalid.
 func (m Money) Add(other Money) (Money, error) {
 	if m.Currency != other.Currency {
 		return Money{}, errCurrencies()
@@ -109,7 +109,7 @@ func (m Money) Add(other Money) (Money, error) {
 	return Money{Minor: sum, Currency: m.Currency}, nil
 }
 
-// Sub returns m - other. Different currencies and overflow are ErrInvalid.
+// Sub returns m - other. Different currencies and overflow are telemed.ErrInvalid.
 func (m Money) Sub(other Money) (Money, error) {
 	if m.Currency != other.Currency {
 		return Money{}, errCurrencies()
@@ -172,7 +172,7 @@ func (m Money) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote. A fraction, a number in quotes, a
-// missing part or an unknown currency is ErrInvalid; only the zero Money has no currency.
+// missing part or an unknown currency is telemed.ErrInvalid; only the zero Money has no currency.
 func (m *Money) UnmarshalJSON(data []byte) error {
 	var read moneyJSON
 	if err := json.Unmarshal(data, &read); err != nil || read.Amount == nil || read.Currency == nil {

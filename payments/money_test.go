@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/payments"
 )
@@ -46,7 +47,7 @@ func TestParseMoney(t *testing.T) {
 		{"500.0", "JPY"}, {"1.2345", "KWD"}, {"92233720368547758.08", "INR"}, {"99999999999999999999", "INR"}, {"5", "XYZ"}, {"5", "inr"}, {"5", ""},
 	} {
 		_, err := payments.ParseMoney(tc.text, tc.currency)
-		require.ErrorIs(t, err, payments.ErrInvalid, "%q %s", tc.text, tc.currency)
+		require.ErrorIs(t, err, telemed.ErrInvalid, "%q %s", tc.text, tc.currency)
 	}
 }
 
@@ -77,7 +78,7 @@ func TestMoneyArithmetic(t *testing.T) {
 					require.NoError(t, err, "%d %d", a, b)
 					require.Equal(t, payments.INR(want.Int64()), got)
 				} else {
-					require.ErrorIs(t, err, payments.ErrInvalid, "%d %d", a, b)
+					require.ErrorIs(t, err, telemed.ErrInvalid, "%d %d", a, b)
 				}
 			}
 			sum, err := payments.INR(a).Add(payments.INR(b))
@@ -87,9 +88,9 @@ func TestMoneyArithmetic(t *testing.T) {
 		}
 	}
 	_, err := payments.INR(1).Add(payments.Money{Minor: 1, Currency: "USD"})
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	_, err = payments.INR(1).Sub(payments.Money{})
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 }
 
 func TestMoneyJSON(t *testing.T) {
@@ -110,7 +111,7 @@ func TestMoneyJSON(t *testing.T) {
 		`{"amount":1.5,"currency":"INR"}`, `{"amount":1e3,"currency":"INR"}`, `{"amount":"5","currency":"INR"}`, `{"amount":5}`, `{"currency":"INR"}`,
 		`{"amount":5,"currency":"XYZ"}`, `{"amount":0,"currency":"inr"}`, `5`, `[]`, `{"amount":9223372036854775808,"currency":"INR"}`,
 	} {
-		require.ErrorIs(t, json.Unmarshal([]byte(bad), &got), payments.ErrInvalid, bad)
+		require.ErrorIs(t, json.Unmarshal([]byte(bad), &got), telemed.ErrInvalid, bad)
 	}
 }
 
@@ -140,7 +141,7 @@ func TestExponents(t *testing.T) {
 		require.Equal(t, want, got, code)
 	}
 	_, err := payments.NewMoney(1, "BTC")
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.False(t, payments.Currency("inr").Known())
 }
 
@@ -153,7 +154,7 @@ func FuzzParseMoney(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, currency string) {
 		m, err := payments.ParseMoney(text, currency)
 		if err != nil {
-			require.ErrorIs(t, err, payments.ErrInvalid)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
 			require.Zero(t, m)
 			return
 		}

@@ -36,7 +36,7 @@ type OrderRequest struct {
 	Capture CaptureMode
 }
 
-// Validate returns nil, or an ErrInvalid that names every field that no gateway can take.
+// Validate returns nil, or an telemed.ErrInvalid that names every field that no gateway can take.
 func (r OrderRequest) Validate() error {
 	var p fault.Problems
 	p.Required("Receipt", r.Receipt)
@@ -69,7 +69,7 @@ type Confirmation struct {
 	Signature string
 }
 
-// Validate returns nil, or an ErrInvalid that names every field that is missing.
+// Validate returns nil, or an telemed.ErrInvalid that names every field that is missing.
 func (c Confirmation) Validate() error {
 	var p fault.Problems
 	p.Required("OrderID", c.OrderID)
@@ -95,7 +95,7 @@ type CaptureRequest struct {
 	Amount Money
 }
 
-// Validate returns nil, or an ErrInvalid that names every field that is wrong.
+// Validate returns nil, or an telemed.ErrInvalid that names every field that is wrong.
 func (r CaptureRequest) Validate() error {
 	var p fault.Problems
 	p.Required("PaymentID", r.PaymentID)
@@ -129,7 +129,7 @@ type RefundRequest struct {
 	Notes map[string]string
 }
 
-// Validate returns nil, or an ErrInvalid that names every field that is wrong.
+// Validate returns nil, or an telemed.ErrInvalid that names every field that is wrong.
 func (r RefundRequest) Validate() error {
 	var p fault.Problems
 	p.Required("PaymentID", r.PaymentID)

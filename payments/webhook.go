@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -57,7 +58,7 @@ type WebhookConfig struct {
 }
 
 // NewWebhookHandler returns the http.Handler for the gateway's webhooks, or an
-// ErrInvalid that names everything that is wrong with cfg.
+// telemed.ErrInvalid that names everything that is wrong with cfg.
 //
 // It reads the raw body, checks the signature, drops duplicates, calls Handle
 // and answers:
@@ -131,7 +132,7 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	event, err := h.cfg.Parser.ParseWebhook(r.Header, body)
 	switch {
-	case errors.Is(err, fault.ErrSignature):
+	case errors.Is(err, telemed.ErrSignature):
 		h.log(r.Context(), slog.LevelWarn, "payment webhook refused: signature mismatch")
 		respond(w, http.StatusUnauthorized, "signature mismatch")
 	case err != nil || event == nil:

@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 )
@@ -33,11 +34,11 @@ var key = []byte("webhook secret")
 
 func (parser) ParseWebhook(h http.Header, body []byte) (*payments.Event, error) {
 	if !signature.Valid(h.Get("Signature"), body, key) {
-		return nil, payments.ErrSignature
+		return nil, telemed.ErrSignature
 	}
 	var read struct{ Type, Account string }
 	if err := json.Unmarshal(body, &read); err != nil {
-		return nil, payments.ErrInvalid
+		return nil, telemed.ErrInvalid
 	}
 	return &payments.Event{ID: h.Get("Event-Id"), Type: read.Type, AccountID: read.Account, Raw: body}, nil
 }
@@ -328,7 +329,7 @@ func TestWebhookNamesAllProblems(t *testing.T) {
 	t.Parallel()
 	h, err := payments.NewWebhookHandler(payments.WebhookConfig{Timeout: -1, Remember: -1})
 	require.Nil(t, h)
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.EqualError(t, err, "payments: webhook: Parser is required; Handle is required; Timeout is negative; Remember is negative")
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -30,7 +31,7 @@ type Conn struct {
 func (c *Conn) Client() Client { return c.client }
 
 // Context ends when the connection does; context.Cause tells why: what Close
-// was called with, ErrSlow, ErrClosed after Shutdown, ErrForbidden after Disconnect.
+// was called with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect.
 func (c *Conn) Context() context.Context { return c.ctx }
 
 // Queue yields the messages to be sent, in order. It is never closed: select on Context, too.
@@ -49,8 +50,8 @@ func (c *Conn) Send(message []byte) bool {
 }
 
 // Join puts the connection into room if the host's Authorize agrees. To be in
-// the room already is no error, and asks nobody. Errors match ErrInvalid,
-// ErrForbidden (and with it whatever Authorize returned), ErrFull or ErrClosed.
+// the room already is no error, and asks nobody. Errors match telemed.ErrInvalid,
+// telemed.ErrForbidden (and with it whatever Authorize returned), ErrFull or telemed.ErrClosed.
 // After Config.MaxRefusals refusals one more ends the connection.
 func (c *Conn) Join(ctx context.Context, room string) error {
 	if err := CheckRoom(room); err != nil {
@@ -62,7 +63,7 @@ func (c *Conn) Join(ctx context.Context, room string) error {
 	if err := c.authorize(ctx, room); err != nil {
 		c.hub.refuse("join refused")
 		c.countRefusal(err)
-		return fault.Tagged(ErrForbidden, fmt.Errorf("realtime: Join: %w", err))
+		return fault.Tagged(telemed.ErrForbidden, fmt.Errorf("realtime: Join: %w", err))
 	}
 	_, err := c.enter(room, true)
 	return err
@@ -70,7 +71,7 @@ func (c *Conn) Join(ctx context.Context, room string) error {
 
 func (c *Conn) authorize(ctx context.Context, room string) error {
 	if c.hub.cfg.Authorize == nil {
-		return ErrForbidden
+		return telemed.ErrForbidden
 	}
 	return c.hub.cfg.Authorize(ctx, c.client, room)
 }
@@ -78,13 +79,13 @@ func (c *Conn) authorize(ctx context.Context, room string) error {
 // countRefusal ends a connection that goes on guessing rooms. That the host could
 // not find out is no guess of the client's.
 func (c *Conn) countRefusal(err error) {
-	if errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, telemed.ErrUnavailable) {
 		return
 	}
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	if c.refused++; c.refused > c.hub.cfg.MaxRefusals {
-		c.hub.endLocked(c, ErrForbidden)
+		c.hub.endLocked(c, telemed.ErrForbidden)
 	}
 }
 
@@ -95,7 +96,7 @@ func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, open := h.conns[c]; !open {
-		return false, fmt.Errorf("realtime: Join: %w", ErrClosed)
+		return false, fmt.Errorf("realtime: Join: %w", telemed.ErrClosed)
 	}
 	if _, in := c.rooms[room]; in {
 		return true, nil
@@ -124,12 +125,12 @@ func (c *Conn) Leave(room string) {
 	}
 }
 
-// Close ends the connection with cause, or with ErrClosed if cause is nil. The
+// Close ends the connection with cause, or with telemed.ErrClosed if cause is nil. The
 // first call counts. Transports log cause: it must not hold
 // anything of a patient.
 func (c *Conn) Close(cause error) {
 	if cause == nil {
-		cause = ErrClosed
+		cause = telemed.ErrClosed
 	}
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 )
 
@@ -66,7 +67,7 @@ func Example() {
 	hub, err := realtime.NewHub(realtime.Config{
 		Authorize: func(_ context.Context, _ realtime.Client, room string) error {
 			if room != "clinic-7" {
-				return realtime.ErrForbidden
+				return telemed.ErrForbidden
 			}
 			return nil
 		},

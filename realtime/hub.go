@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -15,7 +16,7 @@ import (
 // nobody can join a room of.
 type Config struct {
 	// Authorize decides whether client may join room; nil as its answer lets it in.
-	// Every error refuses; ErrUnavailable tells the client that it may ask again.
+	// Every error refuses; telemed.ErrUnavailable tells the client that it may ask again.
 	// ctx ends with the connection. Authorize is called from many goroutines.
 	// If Authorize is nil, every join is refused.
 	Authorize func(ctx context.Context, client Client, room string) error
@@ -37,7 +38,7 @@ type Config struct {
 	// MaxRooms is how many rooms one connection may be in. If 0, 64.
 	MaxRooms int
 	// MaxRefusals is how many joins of one connection Authorize may refuse. One more, and the
-	// connection is ended with ErrForbidden. ErrUnavailable does not count. If 0, 64.
+	// connection is ended with telemed.ErrForbidden. telemed.ErrUnavailable does not count. If 0, 64.
 	MaxRefusals int
 	// MaxEventSize is how many bytes the JSON of one event's Data may have. If 0, 1000000.
 	MaxEventSize int
@@ -124,7 +125,7 @@ func NewHub(cfg Config) (*Hub, error) {
 
 // Broadcast queues ev for everybody in room and returns; it never waits for a
 // connection. Broadcasts reach every connection in the same order. See
-// [Broadcaster] for errors; ErrInvalid is also what an event above MaxEventSize gets.
+// [Broadcaster] for errors; telemed.ErrInvalid is also what an event above MaxEventSize gets.
 func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("realtime: Broadcast: %w", err)
@@ -151,7 +152,7 @@ func (h *Hub) fanOut(room string, encoded encodings) (slow int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return 0, fmt.Errorf("realtime: Broadcast: %w", ErrClosed)
+		return 0, fmt.Errorf("realtime: Broadcast: %w", telemed.ErrClosed)
 	}
 	h.stats.Broadcasts++
 	for conn := range h.rooms[room] {
@@ -175,7 +176,7 @@ func (h *Hub) queueLocked(conn *Conn, message []byte) bool {
 	}
 }
 
-// Authenticate asks Config.Authenticate who sent r. The error matches ErrForbidden.
+// Authenticate asks Config.Authenticate who sent r. The error matches telemed.ErrForbidden.
 func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 	if h.cfg.Authenticate == nil {
 		return "", nil
@@ -183,7 +184,7 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 	subject, err = h.cfg.Authenticate(r)
 	if err != nil {
 		h.refuse("authentication refused")
-		return "", fault.Tagged(ErrForbidden, fmt.Errorf("realtime: Authenticate: %w", err))
+		return "", fault.Tagged(telemed.ErrForbidden, fmt.Errorf("realtime: Authenticate: %w", err))
 	}
 	return subject, nil
 }
@@ -193,7 +194,7 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 // unless the answer is the same: who logged out between the first answer and
 // Connect was not there yet for Disconnect to find. The transport sends what [Conn.Queue] yields and must end the
 // connection with [Conn.Close]. The values of ctx stay with the connection, its
-// end does not touch it. The error matches ErrFull or ErrClosed.
+// end does not touch it. The error matches ErrFull or telemed.ErrClosed.
 func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Conn, error) {
 	conn := &Conn{
 		hub:     h,
@@ -208,8 +209,8 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Co
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		conn.cancel(ErrClosed)
-		return nil, fmt.Errorf("realtime: Connect: %w", ErrClosed)
+		conn.cancel(telemed.ErrClosed)
+		return nil, fmt.Errorf("realtime: Connect: %w", telemed.ErrClosed)
 	case len(h.conns) >= h.cfg.MaxConnections:
 		conn.cancel(ErrFull)
 		h.stats.Refused++
@@ -228,7 +229,7 @@ func (h *Hub) Disconnect(subject string) int {
 	ended := 0
 	for conn := range h.conns {
 		if conn.client.Subject == subject {
-			h.endLocked(conn, ErrForbidden)
+			h.endLocked(conn, telemed.ErrForbidden)
 			ended++
 		}
 	}
@@ -253,7 +254,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	if !h.closed {
 		h.closed = true
 		for conn := range h.conns {
-			h.endLocked(conn, ErrClosed)
+			h.endLocked(conn, telemed.ErrClosed)
 		}
 		if h.work == 0 {
 			close(h.idle)

@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 )
 
@@ -132,21 +132,21 @@ func TestBroadcastRefused(t *testing.T) {
 		is    error
 		field string
 	}{
-		"no room":         {t.Context(), "", realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
-		"line in room":    {t.Context(), "a\nb", realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
-		"long room":       {t.Context(), strings.Repeat("x", 129), realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
-		"broken room":     {t.Context(), "\xff", realtime.Event{Name: "e"}, realtime.ErrInvalid, "room"},
-		"no name":         {t.Context(), "x", realtime.Event{}, realtime.ErrInvalid, "Name"},
-		"reserved name":   {t.Context(), "x", realtime.Event{Name: "disconnect"}, realtime.ErrInvalid, "Name"},
-		"unencodable":     {t.Context(), "x", realtime.Event{Name: "e", Data: math.Inf(1)}, realtime.ErrInvalid, "Data"},
-		"too large":       {t.Context(), "x", realtime.Event{Name: "e", Data: "123456789"}, realtime.ErrInvalid, "Data"},
+		"no room":         {t.Context(), "", realtime.Event{Name: "e"}, telemed.ErrInvalid, "room"},
+		"line in room":    {t.Context(), "a\nb", realtime.Event{Name: "e"}, telemed.ErrInvalid, "room"},
+		"long room":       {t.Context(), strings.Repeat("x", 129), realtime.Event{Name: "e"}, telemed.ErrInvalid, "room"},
+		"broken room":     {t.Context(), "\xff", realtime.Event{Name: "e"}, telemed.ErrInvalid, "room"},
+		"no name":         {t.Context(), "x", realtime.Event{}, telemed.ErrInvalid, "Name"},
+		"reserved name":   {t.Context(), "x", realtime.Event{Name: "disconnect"}, telemed.ErrInvalid, "Name"},
+		"unencodable":     {t.Context(), "x", realtime.Event{Name: "e", Data: math.Inf(1)}, telemed.ErrInvalid, "Data"},
+		"too large":       {t.Context(), "x", realtime.Event{Name: "e", Data: "123456789"}, telemed.ErrInvalid, "Data"},
 		"ended context":   {ended, "x", realtime.Event{Name: "e"}, context.Canceled, ""},
 		"largest is good": {t.Context(), "x", realtime.Event{Name: "e", Data: "12345678"}, nil, ""},
 	} {
 		err := hub.Broadcast(test.ctx, test.room, test.event)
 		require.ErrorIs(t, err, test.is, name)
 		if test.field != "" {
-			require.Equal(t, test.field, fault.Fields(err)[0].Field, name)
+			require.Equal(t, test.field, telemed.Fields(err)[0].Field, name)
 		}
 	}
 	require.Equal(t, []string{`e="12345678"`}, queued(conn))
@@ -159,7 +159,7 @@ func TestJoin(t *testing.T) {
 		t.Parallel()
 		hub := newHub(t, realtime.Config{})
 		conn := connect(t, hub, "ada")
-		require.ErrorIs(t, conn.Join(t.Context(), "x"), realtime.ErrForbidden)
+		require.ErrorIs(t, conn.Join(t.Context(), "x"), telemed.ErrForbidden)
 		require.Equal(t, realtime.Stats{Connections: 1, Refused: 1}, hub.Stats())
 	})
 
@@ -171,21 +171,21 @@ func TestJoin(t *testing.T) {
 			asked = append(asked, client.Subject+" "+room)
 			switch room {
 			case "down":
-				return fmt.Errorf("%w: %w", realtime.ErrUnavailable, down)
+				return fmt.Errorf("%w: %w", telemed.ErrUnavailable, down)
 			case "x":
 				return nil
 			}
-			return realtime.ErrForbidden
+			return telemed.ErrForbidden
 		}})
 		conn := connect(t, hub, "ada")
 		require.NoError(t, conn.Join(t.Context(), "x"))
 		require.NoError(t, conn.Join(t.Context(), "x"))
-		require.ErrorIs(t, conn.Join(t.Context(), "y"), realtime.ErrForbidden)
+		require.ErrorIs(t, conn.Join(t.Context(), "y"), telemed.ErrForbidden)
 		err := conn.Join(t.Context(), "down")
-		require.ErrorIs(t, err, realtime.ErrForbidden)
-		require.ErrorIs(t, err, realtime.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrForbidden)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		require.ErrorIs(t, err, down)
-		require.ErrorIs(t, conn.Join(t.Context(), ""), realtime.ErrInvalid)
+		require.ErrorIs(t, conn.Join(t.Context(), ""), telemed.ErrInvalid)
 		require.Equal(t, []string{"ada x", "ada y", "ada down"}, asked)
 	})
 
@@ -211,7 +211,7 @@ func TestJoin(t *testing.T) {
 			return nil
 		}})
 		conn = connect(t, hub, "")
-		require.ErrorIs(t, conn.Join(t.Context(), "x"), realtime.ErrClosed)
+		require.ErrorIs(t, conn.Join(t.Context(), "x"), telemed.ErrClosed)
 		require.Zero(t, hub.Stats().Rooms, "no ghost is left in the room")
 	})
 }
@@ -244,7 +244,7 @@ func TestDisconnect(t *testing.T) {
 	require.Equal(t, 2, hub.Disconnect("ada"))
 	require.Equal(t, 0, hub.Disconnect("ada"))
 	for _, conn := range []*realtime.Conn{first, second} {
-		require.ErrorIs(t, context.Cause(conn.Context()), realtime.ErrForbidden)
+		require.ErrorIs(t, context.Cause(conn.Context()), telemed.ErrForbidden)
 	}
 	require.NoError(t, other.Context().Err())
 	require.NotEqual(t, first.Client().ID, second.Client().ID)
@@ -260,19 +260,19 @@ func TestMaxRefusals(t *testing.T) {
 		case "mine":
 			return nil
 		case "unknown":
-			return fmt.Errorf("database: %w", realtime.ErrUnavailable)
+			return fmt.Errorf("database: %w", telemed.ErrUnavailable)
 		}
 		return errors.New("no")
 	}})
 	conn := connect(t, hub, "ada", "mine")
 	for _, room := range []string{"a", "unknown", "b", "unknown", "unknown"} {
-		require.ErrorIs(t, conn.Join(t.Context(), room), realtime.ErrForbidden)
+		require.ErrorIs(t, conn.Join(t.Context(), room), telemed.ErrForbidden)
 	}
-	require.ErrorIs(t, conn.Join(t.Context(), ""), realtime.ErrInvalid)
+	require.ErrorIs(t, conn.Join(t.Context(), ""), telemed.ErrInvalid)
 	require.NoError(t, conn.Context().Err(), "two guesses; what the host could not tell is none")
-	require.ErrorIs(t, conn.Join(t.Context(), "c"), realtime.ErrForbidden)
-	require.ErrorIs(t, context.Cause(conn.Context()), realtime.ErrForbidden)
-	require.ErrorIs(t, conn.Join(t.Context(), "d"), realtime.ErrClosed)
+	require.ErrorIs(t, conn.Join(t.Context(), "c"), telemed.ErrForbidden)
+	require.ErrorIs(t, context.Cause(conn.Context()), telemed.ErrForbidden)
+	require.ErrorIs(t, conn.Join(t.Context(), "d"), telemed.ErrClosed)
 	require.Equal(t, 7, asked, "the host is left in peace")
 	require.Zero(t, hub.Stats().Rooms)
 }
@@ -288,7 +288,7 @@ func TestAuthenticate(t *testing.T) {
 	hub := newHub(t, realtime.Config{Authenticate: func(*http.Request) (string, error) { return "ada", expired }})
 	subject, err = hub.Authenticate(r)
 	require.ErrorIs(t, err, expired)
-	require.ErrorIs(t, err, realtime.ErrForbidden)
+	require.ErrorIs(t, err, telemed.ErrForbidden)
 	require.Empty(t, subject, "what came with the error does not count")
 }
 
@@ -314,7 +314,7 @@ func TestShutdown(t *testing.T) {
 			early, cancel := context.WithCancel(t.Context())
 			cancel()
 			require.ErrorIs(t, hub.Shutdown(early), context.Canceled)
-			require.ErrorIs(t, context.Cause(conn.Context()), realtime.ErrClosed)
+			require.ErrorIs(t, context.Cause(conn.Context()), telemed.ErrClosed)
 
 			done := make(chan error, 2)
 			for range 2 {
@@ -334,13 +334,13 @@ func TestShutdown(t *testing.T) {
 		hub := newHub(t, realtime.Config{Authorize: anybody})
 		conn := connect(t, hub, "", "x")
 		require.NoError(t, hub.Shutdown(t.Context()))
-		require.ErrorIs(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e"}), realtime.ErrClosed)
-		require.ErrorIs(t, conn.Join(t.Context(), "y"), realtime.ErrClosed)
+		require.ErrorIs(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e"}), telemed.ErrClosed)
+		require.ErrorIs(t, conn.Join(t.Context(), "y"), telemed.ErrClosed)
 		require.False(t, conn.Send([]byte("m")))
 		require.False(t, conn.Do(func() { t.Error("must not run") }))
 		require.False(t, conn.Go(func() { t.Error("must not run") }))
 		_, err := hub.Connect(t.Context(), "", newPlain())
-		require.ErrorIs(t, err, realtime.ErrClosed)
+		require.ErrorIs(t, err, telemed.ErrClosed)
 		conn.Leave("x")
 		conn.Close(nil)
 		require.Empty(t, queued(conn))
@@ -400,7 +400,7 @@ func TestConcurrency(t *testing.T) {
 						}
 					}
 				})
-				if err := conn.Join(conn.Context(), "x"); err != nil && !errors.Is(err, realtime.ErrClosed) {
+				if err := conn.Join(conn.Context(), "x"); err != nil && !errors.Is(err, telemed.ErrClosed) {
 					t.Error(err)
 				}
 				switch i % 3 {
@@ -442,7 +442,7 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 		wg.Go(func() {
 			for {
 				if err := hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e"}); err != nil {
-					if !errors.Is(err, realtime.ErrClosed) {
+					if !errors.Is(err, telemed.ErrClosed) {
 						t.Error(err)
 					}
 					return
@@ -458,7 +458,7 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 func TestNewHub(t *testing.T) {
 	t.Parallel()
 	_, err := realtime.NewHub(realtime.Config{QueueSize: -1, MaxConnections: -1, MaxRooms: -1, MaxRefusals: -1, MaxEventSize: -1})
-	require.ErrorIs(t, err, realtime.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.EqualError(t, err, "realtime: QueueSize is negative; MaxConnections is negative; MaxRooms is negative; MaxRefusals is negative; MaxEventSize is negative")
 }
 

@@ -25,8 +25,8 @@
 //
 // # Errors
 //
-// [ErrInvalid] says that the call itself is wrong, [ErrForbidden] that the host
-// did not authorise, [ErrFull] that a limit is reached and [ErrClosed] that the
+// telemed.ErrInvalid says that the call itself is wrong, telemed.ErrForbidden that the host
+// did not authorise, [ErrFull] that a limit is reached and telemed.ErrClosed that the
 // hub is shut down or the connection has ended. A connection that reads too
 // slowly ends with the cause [ErrSlow].
 //
@@ -58,33 +58,21 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
-// The errors that a caller acts on. The first four are the values that every
-// package of the SDK shares.
+// The errors that only live events have.
 var (
-	// ErrInvalid means that a room's name or an event is not usable; a *FieldError names the part.
-	ErrInvalid = fault.ErrInvalid
-	// ErrForbidden means that the host's Authenticate or Authorize refused.
-	ErrForbidden = fault.ErrForbidden
-	// ErrUnavailable is for a host's Authorize to return when it could not find out. The join is refused, and the client may ask again.
-	ErrUnavailable = fault.ErrUnavailable
-	// ErrClosed means that the hub is shut down, or that the connection has ended.
-	ErrClosed = fault.ErrClosed
 	// ErrFull means that the hub has as many connections, or the connection as many rooms, as Config allows.
 	ErrFull = errors.New("limit reached")
 	// ErrSlow is the cause with which a connection ends that does not take its events in time.
 	ErrSlow = errors.New("connection too slow")
 )
 
-// FieldError names one wrong field. It matches ErrInvalid.
-type FieldError = fault.FieldError
-
 // Broadcaster sends events to everybody in a room. Hub is one; a host that runs
 // several processes puts its own in front of several hubs.
 //
 // Implementations are safe for concurrent use. They do not keep or change
 // ev.Data after they return, do not wait for slow receivers, and return nil for
-// a room that nobody is in. A wrong event or room gives ErrInvalid, a closed
-// broadcaster ErrClosed, an ended ctx its error; in each of these cases nobody received anything.
+// a room that nobody is in. A wrong event or room gives telemed.ErrInvalid, a closed
+// broadcaster telemed.ErrClosed, an ended ctx its error; in each of these cases nobody received anything.
 type Broadcaster interface {
 	Broadcast(ctx context.Context, room string, ev Event) error
 }
@@ -101,7 +89,7 @@ type Event struct {
 }
 
 // Encode checks the event and returns its data as JSON. It is for those who
-// implement Broadcaster. Errors match ErrInvalid and do not quote the data.
+// implement Broadcaster. Errors match telemed.ErrInvalid and do not quote the data.
 func (e Event) Encode() (json.RawMessage, error) {
 	var p fault.Problems
 	p.Required("Name", e.Name)
@@ -125,7 +113,7 @@ const maxName = 128
 
 var reservedNames = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 
-// CheckRoom returns an error that matches ErrInvalid unless room is a usable
+// CheckRoom returns an error that matches telemed.ErrInvalid unless room is a usable
 // name: 1 to 128 bytes of UTF-8 without control characters.
 func CheckRoom(room string) error {
 	var p fault.Problems

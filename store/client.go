@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/rest"
 )
@@ -64,9 +65,9 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if !address.Encrypted(req.URL) {
 		closeBody(req.Body)
-		return nil, fmt.Errorf("store: %s: the address is not https: %w", b.key, ErrInvalid)
+		return nil, fmt.Errorf("store: %s: the address is not https: %w", b.key, telemed.ErrInvalid)
 	}
-	token, err := b.token(req.Context(), Secret{})
+	token, err := b.token(req.Context(), telemed.Secret{})
 	if err != nil {
 		closeBody(req.Body)
 		return nil, err
@@ -92,10 +93,10 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return b.send(authorized(again, renewed))
 }
 
-var errLate = fmt.Errorf("%w: there was no token in time", ErrUnavailable)
+var errLate = fmt.Errorf("%w: there was no token in time", telemed.ErrUnavailable)
 
 // token bounds the wait for a token: base may have its timeout in its transport, which only sees what is sent.
-func (b *bearer) token(ctx context.Context, stale Secret) (Token, error) {
+func (b *bearer) token(ctx context.Context, stale telemed.Secret) (Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, rest.DefaultTimeout, errLate)
 	defer cancel()
 	return b.source.token(ctx, b.key, stale)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
 )
@@ -126,7 +127,7 @@ func TestClientOfAProviderThatRefusesEverything(t *testing.T) {
 	token, err := s.Token(t.Context(), doctor)
 	require.NoError(t, err, "who did not complain gets the token")
 	_, err = s.Renew(t.Context(), doctor, token.Access)
-	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 }
 
 // The wait for a token has an end of its own: a dead process holds the lease, and the caller has no deadline.
@@ -143,7 +144,7 @@ func TestClientWaitsForATokenAsLongAsForAnAnswer(t *testing.T) {
 		})})
 		begin := time.Now()
 		_, err = client.Get("https://api.example/")
-		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		require.ErrorContains(t, err, "no token in time")
 		require.Equal(t, rest.DefaultTimeout, time.Since(begin))
 	})
@@ -154,9 +155,9 @@ func TestClientErrors(t *testing.T) {
 	s, provider, tokens := connected(t)
 	server, calls := api(t, "nobody")
 	client := s.Client(doctor, nil)
-	provider.before = func(int) error { return store.ErrUnauthorized }
+	provider.before = func(int) error { return telemed.ErrUnauthorized }
 	_, err := client.Get(server.URL)
-	require.ErrorIs(t, err, store.ErrUnauthorized, "why it could not be renewed")
+	require.ErrorIs(t, err, telemed.ErrUnauthorized, "why it could not be renewed")
 	require.EqualValues(t, 1, calls.Load())
 
 	require.NoError(t, tokens.Delete(t.Context(), doctor))
@@ -164,12 +165,12 @@ func TestClientErrors(t *testing.T) {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
 	require.NoError(t, err)
 	_, err = client.Do(req)
-	require.ErrorIs(t, err, store.ErrNotConnected)
+	require.ErrorIs(t, err, telemed.ErrNotConnected)
 	require.True(t, body.closed)
 	require.EqualValues(t, 1, calls.Load())
 
 	_, err = client.Get("http://api.example/")
-	require.ErrorIs(t, err, store.ErrInvalid, "no token in clear")
+	require.ErrorIs(t, err, telemed.ErrInvalid, "no token in clear")
 	_, err = client.Get("http://127.0.0.1:0/")
 	require.Error(t, err)
 }

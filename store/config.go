@@ -11,7 +11,7 @@ import (
 // RefreshFunc buys the next token for old. It is called once for each attempt and
 // never twice at the same time for the same key, in any process. It must end when ctx
 // does. Its errors decide what the Source believes; see [Provider.Refresh], which is one.
-// An error that matches none of the named ones counts as ErrAmbiguous, and so does a panic. One
+// An error that matches none of the named ones counts as telemed.ErrAmbiguous, and so does a panic. One
 // that has the method RetryDelay() time.Duration tells how long the provider wants to be left alone.
 type RefreshFunc func(ctx context.Context, old Token) (Token, error)
 
@@ -44,7 +44,7 @@ type SourceConfig struct {
 	// MaxRejections is the brake: if the provider rejects the refresh tokens of more accounts than
 	// this within RejectionWindow, and of more than it refreshes, it is the provider that is
 	// broken. No further account is then marked, unless it is still rejected after RetryReconnect; its
-	// callers get ErrUnavailable. Each process counts for itself. If 0, 10. If negative, there
+	// callers get telemed.ErrUnavailable. Each process counts for itself. If 0, 10. If negative, there
 	// is no brake.
 	MaxRejections int
 	// RejectionWindow is the time over which rejections are counted. If 0, 10 minutes.

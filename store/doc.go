@@ -35,8 +35,8 @@
 //
 // # Errors
 //
-// [ErrNotConnected] and [ErrReconnect] are about the account, [ErrUnauthorized] is about the
-// application's configuration, [ErrDecrypt] about its keys; everything else passes. An account is
+// telemed.ErrNotConnected and telemed.ErrReconnect are about the account, telemed.ErrUnauthorized is about the
+// application's configuration, telemed.ErrDecrypt about its keys; everything else passes. An account is
 // marked for reconnecting only after the provider has said twice that its refresh token is dead,
 // and not while it says so of everybody (see SourceConfig.MaxRejections). Its token is kept, and tried again each hour.
 //

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -25,7 +26,7 @@ func Example() {
 	}))
 	defer authority.Close()
 	provider := store.Provider{ // zoom.Client and googlemeet.Client describe theirs: client.OAuth()
-		Name: "zoom", ClientID: "id", ClientSecret: store.NewSecret("secret"), RedirectURL: "https://clinic.example/callback",
+		Name: "zoom", ClientID: "id", ClientSecret: telemed.NewSecret("secret"), RedirectURL: "https://clinic.example/callback",
 		AuthURL: authority.URL, TokenURL: authority.URL, AuthStyle: oauth2.AuthStyleInHeader,
 	}
 	keys, err := store.NewKeyring(store.NewKey()) // from the environment, in earnest
@@ -55,7 +56,7 @@ func Example() {
 		fmt.Println(token.Access.Reveal(), err)
 	}
 	_, err = source.Token(ctx, store.Key{Provider: "zoom", Subject: "doctor-8"})
-	fmt.Println(errors.Is(err, store.ErrNotConnected))
+	fmt.Println(errors.Is(err, telemed.ErrNotConnected))
 	fmt.Println("a token prints as", token.Refresh, "and was sold", sold, "times")
 	// Output:
 	// access-2 <nil>
@@ -71,14 +72,14 @@ func ExampleSealed() {
 	database := store.NewMemory()
 	doctor := store.Key{Provider: "google", Subject: "doctor-7"}
 	oldKey, newKey := store.NewKey(), store.NewKey()
-	open := func(keys ...store.Secret) store.TokenStore {
+	open := func(keys ...telemed.Secret) store.TokenStore {
 		ring, err := store.NewKeyring(keys...)
 		if err != nil {
 			log.Fatal(err)
 		}
 		return store.SealedStrict(database, ring)
 	}
-	if err := store.Set(ctx, open(oldKey), doctor, store.Token{Refresh: store.NewSecret("refresh")}); err != nil {
+	if err := store.Set(ctx, open(oldKey), doctor, store.Token{Refresh: telemed.NewSecret("refresh")}); err != nil {
 		log.Fatal(err)
 	}
 
@@ -89,7 +90,7 @@ func ExampleSealed() {
 	fmt.Println(rec.Token.Refresh.Reveal(), err)
 
 	_, err = open(oldKey).Get(ctx, doctor)
-	fmt.Println("the wrong key is no reason to reconnect:", errors.Is(err, store.ErrDecrypt), errors.Is(err, store.ErrReconnect))
+	fmt.Println("the wrong key is no reason to reconnect:", errors.Is(err, telemed.ErrDecrypt), errors.Is(err, telemed.ErrReconnect))
 	// Output:
 	// 1 resealed <nil>
 	// refresh <nil>
@@ -107,14 +108,14 @@ func ExampleSource_Client() {
 	ctx := context.Background()
 	doctor := store.Key{Provider: "zoom", Subject: "doctor-7"}
 	tokens := store.NewMemory()
-	first := store.Token{Access: store.NewSecret("first"), Refresh: store.NewSecret("r"), Expiry: time.Now().Add(time.Hour)}
+	first := store.Token{Access: telemed.NewSecret("first"), Refresh: telemed.NewSecret("r"), Expiry: time.Now().Add(time.Hour)}
 	if err := store.Set(ctx, tokens, doctor, first); err != nil {
 		log.Fatal(err)
 	}
 	source, err := store.NewSource(store.SourceConfig{
 		Store: tokens, Provider: "zoom",
 		Refresh: func(context.Context, store.Token) (store.Token, error) {
-			return store.Token{Access: store.NewSecret("second"), Expiry: time.Now().Add(time.Hour)}, nil
+			return store.Token{Access: telemed.NewSecret("second"), Expiry: time.Now().Add(time.Hour)}, nil
 		},
 	})
 	if err != nil {

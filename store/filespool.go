@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -148,7 +149,7 @@ func (s *FileSpool) List(ctx context.Context) iter.Seq2[Unsaved, error] {
 			}
 		}
 		if unopened > 0 {
-			yield(Unsaved{}, fmt.Errorf("store: spool: %d files: %w", unopened, ErrDecrypt))
+			yield(Unsaved{}, fmt.Errorf("store: spool: %d files: %w", unopened, telemed.ErrDecrypt))
 		}
 	}
 }
@@ -156,7 +157,7 @@ func (s *FileSpool) List(ctx context.Context) iter.Seq2[Unsaved, error] {
 func (s *FileSpool) read(name string) (Unsaved, error) {
 	path := filepath.Join(s.dir, name)
 	if info, err := os.Stat(path); err != nil || info.Size() > maxSpoolFile {
-		return Unsaved{}, errors.Join(ErrDecrypt, err)
+		return Unsaved{}, errors.Join(telemed.ErrDecrypt, err)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -168,7 +169,7 @@ func (s *FileSpool) read(name string) (Unsaved, error) {
 	}
 	var wire wireUnsaved
 	if json.Unmarshal(plaintext, &wire) != nil {
-		return Unsaved{}, ErrDecrypt
+		return Unsaved{}, telemed.ErrDecrypt
 	}
 	u := Unsaved{Key: Key{Provider: wire.Provider, Subject: wire.Subject}}
 	if u.Spent, err = DecodeToken(wire.Spent); err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+
+	"github.com/telemed-go/telemed"
 )
 
 // guarded calls the host's code from a refresh and turns its panic into an error. Let through, a panic there would
@@ -14,7 +16,7 @@ func (s *Source) guarded(what string, f func() error) (err error) {
 		if cause := recover(); cause != nil {
 			s.cfg.Logger.Error("store: code of the host panicked", slog.String("what", what),
 				slog.String("type", fmt.Sprintf("%T", cause)), slog.String("stack", string(debug.Stack())))
-			err = fmt.Errorf("store: %s panicked with a %T: %w", what, cause, ErrAmbiguous)
+			err = fmt.Errorf("store: %s panicked with a %T: %w", what, cause, telemed.ErrAmbiguous)
 		}
 	}()
 	return f()

@@ -20,7 +20,7 @@ type Key struct {
 	Subject string
 }
 
-// Validate names what is wrong with k. The error matches ErrInvalid.
+// Validate names what is wrong with k. The error matches telemed.ErrInvalid.
 func (k Key) Validate() error {
 	var p fault.Problems
 	p.Check(validProvider(k.Provider), "Key.Provider", "is not 1 to 64 characters of a-z, 0-9, _ and -")

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -49,15 +50,15 @@ const (
 )
 
 // NewKey returns a random key for a Keyring. `openssl rand -base64 32` makes one as well.
-func NewKey() Secret {
+func NewKey() telemed.Secret {
 	key := make([]byte, keyBytes)
 	_, _ = rand.Read(key) // never fails
-	return NewSecret(base64.StdEncoding.EncodeToString(key))
+	return telemed.NewSecret(base64.StdEncoding.EncodeToString(key))
 }
 
 // NewKeyring returns a ring of keys, each 32 random bytes in standard base64. A passphrase is no
-// key. The error matches ErrInvalid and names every key that is wrong.
-func NewKeyring(keys ...Secret) (*Keyring, error) {
+// key. The error matches telemed.ErrInvalid and names every key that is wrong.
+func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
 	ring := &Keyring{byID: map[uint32]*ringKey{}}
 	var p fault.Problems
 	p.Check(len(keys) > 0, "keys", "are required")
@@ -115,14 +116,14 @@ func (r *Keyring) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
 	return gcm.Seal(header, nil, plaintext, associatedData), nil
 }
 
-// Decrypt implements AEAD with the key that sealed. The error matches ErrDecrypt.
+// Decrypt implements AEAD with the key that sealed. The error matches telemed.ErrDecrypt.
 func (r *Keyring) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	if len(ciphertext) < sealedHeader || ciphertext[0] != sealedVersion {
-		return nil, fmt.Errorf("store: keyring: not sealed by a keyring: %w", ErrDecrypt)
+		return nil, fmt.Errorf("store: keyring: not sealed by a keyring: %w", telemed.ErrDecrypt)
 	}
 	key, ok := r.byID[binary.BigEndian.Uint32(ciphertext[1:sealedHeader])]
 	if !ok {
-		return nil, fmt.Errorf("store: keyring: the key is not in the ring: %w", ErrDecrypt)
+		return nil, fmt.Errorf("store: keyring: the key is not in the ring: %w", telemed.ErrDecrypt)
 	}
 	gcm, err := key.cipher(associatedData)
 	if err != nil {
@@ -130,7 +131,7 @@ func (r *Keyring) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	}
 	plaintext, err := gcm.Open(nil, nil, ciphertext[sealedHeader:], associatedData)
 	if err != nil {
-		return nil, fmt.Errorf("store: keyring: changed, or sealed for another place: %w", ErrDecrypt)
+		return nil, fmt.Errorf("store: keyring: changed, or sealed for another place: %w", telemed.ErrDecrypt)
 	}
 	return plaintext, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
 )
@@ -52,7 +53,7 @@ func (p *rotating) mint(account string) store.Token {
 	name := fmt.Sprintf("%s-%d", account, p.generation[account])
 	p.live["refresh-"+name] = account
 	return store.Token{
-		Access: store.NewSecret("access-" + name), Refresh: store.NewSecret("refresh-" + name),
+		Access: telemed.NewSecret("access-" + name), Refresh: telemed.NewSecret("refresh-" + name),
 		Expiry: time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond), Scopes: []string{"meeting"},
 	}
 }
@@ -86,7 +87,7 @@ func (p *rotating) refresh(ctx context.Context, old store.Token) (store.Token, e
 	token := p.mint(account)
 	if p.keepRefresh {
 		delete(p.live, token.Refresh.Reveal())
-		token.Refresh = store.Secret{}
+		token.Refresh = telemed.Secret{}
 	}
 	if after != nil {
 		if err := after(call); err != nil {

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"iter"
 	"sync"
+
+	"github.com/telemed-go/telemed"
 )
 
 // Memory is a TokenStore in the memory of one process, for tests and examples: what
@@ -27,7 +29,7 @@ func (m *Memory) Get(ctx context.Context, key Key) (Record, error) {
 	defer m.mu.Unlock()
 	rec, ok := m.records[key]
 	if !ok {
-		return Record{}, ErrNotFound
+		return Record{}, telemed.ErrNotFound
 	}
 	rec.Token = rec.Token.clone()
 	return rec, nil
@@ -41,7 +43,7 @@ func (m *Memory) Put(ctx context.Context, rec Record) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.records[rec.Key].Revision != rec.Revision {
-		return "", ErrConflict
+		return "", telemed.ErrConflict
 	}
 	rec.Token = rec.Token.clone()
 	rec.Revision = rand.Text()

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
@@ -39,31 +40,31 @@ func (p Provider) failed(op string, err error) error {
 func kindOf(status int, code string) error {
 	switch {
 	case status == http.StatusTooManyRequests:
-		return ErrRateLimited
+		return telemed.ErrRateLimited
 	case status >= 500 || status == http.StatusRequestTimeout:
-		return ErrAmbiguous
+		return telemed.ErrAmbiguous
 	case slices.Contains(configErrors, code):
-		return ErrUnauthorized
+		return telemed.ErrUnauthorized
 	case code == "invalid_grant":
 		return ErrRejected
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return ErrUnauthorized
+		return telemed.ErrUnauthorized
 	case status >= 400:
-		return ErrInvalid
+		return telemed.ErrInvalid
 	}
-	return ErrAmbiguous
+	return telemed.ErrAmbiguous
 }
 
 // errNoToken stands for x/oauth2's complaints about an answer, which may quote it.
 var errNoToken = errors.New("the answer was cut or is no token")
 
 func (p Provider) noAnswer(op string, err error) error {
-	failure := &OAuthError{Provider: p.Name, Op: op, kind: ErrAmbiguous, err: errNoToken}
+	failure := &OAuthError{Provider: p.Name, Op: op, kind: telemed.ErrAmbiguous, err: errNoToken}
 	if _, sent := errors.AsType[*url.Error](err); sent {
 		failure.err = rest.WithoutURL(err)
 	}
 	if rest.Unsent(err) {
-		failure.kind = ErrUnavailable
+		failure.kind = telemed.ErrUnavailable
 	}
 	return failure
 }
@@ -111,7 +112,7 @@ func (e *OAuthError) Error() string {
 	return text
 }
 
-// Is ties the error to one of ErrRejected, ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrAmbiguous and ErrInvalid.
+// Is ties the error to one of ErrRejected, telemed.ErrUnauthorized, telemed.ErrRateLimited, telemed.ErrUnavailable, telemed.ErrAmbiguous and telemed.ErrInvalid.
 func (e *OAuthError) Is(target error) bool { return target == e.kind }
 
 // Unwrap returns why there was no answer: a context's error, for instance.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
@@ -23,7 +24,7 @@ type Provider struct {
 	Name string
 	// ClientID, ClientSecret and RedirectURL are this application's. Required.
 	ClientID     string
-	ClientSecret Secret
+	ClientSecret telemed.Secret
 	RedirectURL  string
 	// AuthURL and TokenURL are the server's endpoints. Required.
 	AuthURL, TokenURL string
@@ -52,7 +53,7 @@ type Provider struct {
 	HTTPClient *http.Client
 }
 
-// Validate names everything that is wrong with p. The error matches ErrInvalid.
+// Validate names everything that is wrong with p. The error matches telemed.ErrInvalid.
 func (p Provider) Validate() error {
 	var problems fault.Problems
 	problems.Check(validProvider(p.Name), "Name", "is not 1 to 64 characters of a-z, 0-9, _ and -")
@@ -139,9 +140,9 @@ func (p Provider) Exchange(ctx context.Context, code, verifier string) (Token, e
 
 // Refresh buys the next token for old's refresh token, sending it once. What the
 // answer leaves out is kept from old. ErrRejected means that the refresh token is
-// dead, ErrUnauthorized that the application's credentials are refused,
-// ErrUnavailable and ErrRateLimited that surely nothing happened, and
-// ErrAmbiguous that the refresh token may be spent.
+// dead, telemed.ErrUnauthorized that the application's credentials are refused,
+// telemed.ErrUnavailable and telemed.ErrRateLimited that surely nothing happened, and
+// telemed.ErrAmbiguous that the refresh token may be spent.
 func (p Provider) Refresh(ctx context.Context, old Token) (Token, error) {
 	if old.Refresh.IsZero() {
 		return Token{}, fmt.Errorf("%s: Refresh: there is no refresh token: %w", p.Name, ErrRejected)

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -55,7 +55,7 @@ func (e *endpoint) posted() []url.Values {
 
 func (e *endpoint) provider(style oauth2.AuthStyle) store.Provider {
 	return store.Provider{
-		Name: "zoom", ClientID: "client+id", ClientSecret: store.NewSecret("canary-secret"), RedirectURL: "https://clinic.example/callback",
+		Name: "zoom", ClientID: "client+id", ClientSecret: telemed.NewSecret("canary-secret"), RedirectURL: "https://clinic.example/callback",
 		AuthURL: e.URL + "/authorize", TokenURL: e.URL + "/token?canary-query=1", AuthStyle: style, Scopes: []string{"meeting"},
 		ExtraFields: []string{"api_url", "number"}, HTTPClient: e.Client(),
 	}
@@ -91,32 +91,32 @@ func TestTokenRequestsThatFail(t *testing.T) {
 		kind   error
 		text   string
 	}{
-		"HTML with 200":           {reply(200, "text/html", "<html>canary</html>"), store.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
-		"text with 200":           {reply(200, "text/plain", "canary %zz"), store.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
-		"empty with 200":          {reply(200, jsonType, ""), store.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
-		"no token with 200":       {reply(200, jsonType, `{"refresh_token":"canary"}`), store.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
-		"wrong type with 200":     {reply(200, jsonType, `{"access_token":"canary","expires_in":"canary"}`), store.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
+		"HTML with 200":           {reply(200, "text/html", "<html>canary</html>"), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
+		"text with 200":           {reply(200, "text/plain", "canary %zz"), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
+		"empty with 200":          {reply(200, jsonType, ""), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
+		"no token with 200":       {reply(200, jsonType, `{"refresh_token":"canary"}`), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
+		"wrong type with 200":     {reply(200, jsonType, `{"access_token":"canary","expires_in":"canary"}`), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
 		"error with 200":          {reply(200, jsonType, `{"error":"invalid_grant"}`), store.ErrRejected, "200 (invalid_grant): grant was rejected"},
-		"cut":                     {cut, store.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
-		"hung up":                 {hangUp, store.ErrAmbiguous, "outcome unknown: EOF"},
-		"503":                     {reply(503, "text/html", "canary"), store.ErrAmbiguous, "503: outcome unknown"},
-		"502 in XML":              {reply(502, "application/xml", "<error>canary</error>"), store.ErrAmbiguous, "502: outcome unknown"},
-		"504 with invalid_grant":  {reply(504, jsonType, `{"error":"invalid_grant"}`), store.ErrAmbiguous, "504 (invalid_grant): outcome unknown"},
-		"500 with invalid_client": {reply(500, jsonType, `{"error":"invalid_client"}`), store.ErrAmbiguous, "500 (invalid_client): outcome unknown"},
-		"408":                     {reply(408, jsonType, ``), store.ErrAmbiguous, "408: outcome unknown"},
+		"cut":                     {cut, telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
+		"hung up":                 {hangUp, telemed.ErrAmbiguous, "outcome unknown: EOF"},
+		"503":                     {reply(503, "text/html", "canary"), telemed.ErrAmbiguous, "503: outcome unknown"},
+		"502 in XML":              {reply(502, "application/xml", "<error>canary</error>"), telemed.ErrAmbiguous, "502: outcome unknown"},
+		"504 with invalid_grant":  {reply(504, jsonType, `{"error":"invalid_grant"}`), telemed.ErrAmbiguous, "504 (invalid_grant): outcome unknown"},
+		"500 with invalid_client": {reply(500, jsonType, `{"error":"invalid_client"}`), telemed.ErrAmbiguous, "500 (invalid_client): outcome unknown"},
+		"408":                     {reply(408, jsonType, ``), telemed.ErrAmbiguous, "408: outcome unknown"},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/canary", http.StatusTemporaryRedirect)
-		}, store.ErrAmbiguous, "307: outcome unknown"},
-		"429":                     {reply(429, jsonType, `{"error":"invalid_grant"}`), store.ErrRateLimited, "429 (invalid_grant): rate limited"},
+		}, telemed.ErrAmbiguous, "307: outcome unknown"},
+		"429":                     {reply(429, jsonType, `{"error":"invalid_grant"}`), telemed.ErrRateLimited, "429 (invalid_grant): rate limited"},
 		"invalid_grant":           {reply(400, jsonType, `{"error":"invalid_grant","error_description":"canary"}`), store.ErrRejected, "400 (invalid_grant): grant was rejected"},
 		"Zoom's dead token":       {reply(400, jsonType, `{"reason":"Invalid Token! canary","error":"invalid_grant"}`), store.ErrRejected, "400 (invalid_grant): grant was rejected"},
 		"Zoom's dead token, 2021": {reply(401, jsonType, `{"reason":"Invalid Token!","error":"invalid_grant"}`), store.ErrRejected, "401 (invalid_grant): grant was rejected"},
-		"Zoom's wrong client":     {reply(400, jsonType, `{"reason":"Invalid client_id or client_secret","error":"invalid_client"}`), store.ErrUnauthorized, "400 (invalid_client): credentials refused"},
-		"Google's wrong client":   {reply(401, jsonType, `{"error":"invalid_client","error_description":"The OAuth client was not found."}`), store.ErrUnauthorized, "401 (invalid_client): credentials refused"},
-		"unauthorized_client":     {reply(400, jsonType, `{"error":"unauthorized_client"}`), store.ErrUnauthorized, "400 (unauthorized_client): credentials refused"},
-		"403 of a firewall":       {reply(403, "text/html", "canary"), store.ErrUnauthorized, "403: credentials refused"},
-		"400 in HTML":             {reply(400, "text/html", "canary"), store.ErrInvalid, "400: invalid request"},
-		"a code of its own":       {reply(400, jsonType, `{"error":"canary 4711 https://x"}`), store.ErrInvalid, "400: invalid request"},
+		"Zoom's wrong client":     {reply(400, jsonType, `{"reason":"Invalid client_id or client_secret","error":"invalid_client"}`), telemed.ErrUnauthorized, "400 (invalid_client): credentials refused"},
+		"Google's wrong client":   {reply(401, jsonType, `{"error":"invalid_client","error_description":"The OAuth client was not found."}`), telemed.ErrUnauthorized, "401 (invalid_client): credentials refused"},
+		"unauthorized_client":     {reply(400, jsonType, `{"error":"unauthorized_client"}`), telemed.ErrUnauthorized, "400 (unauthorized_client): credentials refused"},
+		"403 of a firewall":       {reply(403, "text/html", "canary"), telemed.ErrUnauthorized, "403: credentials refused"},
+		"400 in HTML":             {reply(400, "text/html", "canary"), telemed.ErrInvalid, "400: invalid request"},
+		"a code of its own":       {reply(400, jsonType, `{"error":"canary 4711 https://x"}`), telemed.ErrInvalid, "400: invalid request"},
 		"form":                    {reply(400, "application/x-www-form-urlencoded", "error=invalid_grant&error_description=canary"), store.ErrRejected, "400 (invalid_grant): grant was rejected"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestTokenRequestsThatFail(t *testing.T) {
 				e := newEndpoint(t, test.answer)
 				var err error
 				if style == oauth2.AuthStyleInHeader {
-					_, err = e.provider(style).Refresh(t.Context(), store.Token{Refresh: store.NewSecret("canary-refresh")})
+					_, err = e.provider(style).Refresh(t.Context(), store.Token{Refresh: telemed.NewSecret("canary-refresh")})
 				} else {
 					_, err = e.provider(style).Exchange(t.Context(), "canary-code", "canary-verifier")
 				}
@@ -144,9 +144,9 @@ func TestTokenRequestWithoutAnswer(t *testing.T) {
 		t.Parallel()
 		e := newEndpoint(t, hangUp)
 		e.Close()
-		_, err := e.provider(oauth2.AuthStyleInHeader).Refresh(t.Context(), store.Token{Refresh: store.NewSecret("canary")})
-		require.ErrorIs(t, err, store.ErrUnavailable, "it was not sent")
-		require.NotErrorIs(t, err, store.ErrAmbiguous)
+		_, err := e.provider(oauth2.AuthStyleInHeader).Refresh(t.Context(), store.Token{Refresh: telemed.NewSecret("canary")})
+		require.ErrorIs(t, err, telemed.ErrUnavailable, "it was not sent")
+		require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 		require.NotContains(t, err.Error(), "canary")
 	})
 	t.Run("slow", func(t *testing.T) {
@@ -156,8 +156,8 @@ func TestTokenRequestWithoutAnswer(t *testing.T) {
 		release := make(chan struct{})
 		e := newEndpoint(t, func(http.ResponseWriter, *http.Request) { cancel(); <-release })
 		defer close(release)
-		_, err := e.provider(oauth2.AuthStyleInHeader).Refresh(ctx, store.Token{Refresh: store.NewSecret("canary")})
-		require.ErrorIs(t, err, store.ErrAmbiguous)
+		_, err := e.provider(oauth2.AuthStyleInHeader).Refresh(ctx, store.Token{Refresh: telemed.NewSecret("canary")})
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.ErrorIs(t, err, context.Canceled)
 		require.NotContains(t, err.Error(), "canary")
 		require.Len(t, e.posted(), 1)
@@ -165,10 +165,10 @@ func TestTokenRequestWithoutAnswer(t *testing.T) {
 	t.Run("with an unsettled style", func(t *testing.T) {
 		t.Parallel()
 		e := newEndpoint(t, hangUp)
-		_, err := e.provider(oauth2.AuthStyleAutoDetect).Refresh(t.Context(), store.Token{Refresh: store.NewSecret("canary")})
-		require.ErrorIs(t, err, store.ErrInvalid)
+		_, err := e.provider(oauth2.AuthStyleAutoDetect).Refresh(t.Context(), store.Token{Refresh: telemed.NewSecret("canary")})
+		require.ErrorIs(t, err, telemed.ErrInvalid)
 		_, err = e.provider(oauth2.AuthStyleAutoDetect).Exchange(t.Context(), "code", "verifier")
-		require.ErrorIs(t, err, store.ErrInvalid)
+		require.ErrorIs(t, err, telemed.ErrInvalid)
 		require.Empty(t, e.posted(), "guessing would send it twice")
 	})
 	t.Run("nothing to refresh with", func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestRetryAfterIsPassedOn(t *testing.T) {
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(429)
 	})
-	_, err := e.provider(oauth2.AuthStyleInHeader).Refresh(t.Context(), store.Token{Refresh: store.NewSecret("r")})
+	_, err := e.provider(oauth2.AuthStyleInHeader).Refresh(t.Context(), store.Token{Refresh: telemed.NewSecret("r")})
 	failure, ok := errors.AsType[*store.OAuthError](err)
 	require.True(t, ok)
 	require.Equal(t, 7*time.Second, failure.RetryAfter)
@@ -196,7 +196,7 @@ func TestRetryAfterIsPassedOn(t *testing.T) {
 func TestRefresh(t *testing.T) {
 	t.Parallel()
 	old := store.Token{
-		Access: store.NewSecret("a1"), Refresh: store.NewSecret("r1"), Scopes: []string{"meeting", "user"},
+		Access: telemed.NewSecret("a1"), Refresh: telemed.NewSecret("r1"), Scopes: []string{"meeting", "user"},
 		Account: store.Account{ID: "acc"}, Extra: map[string]string{"api_url": "https://api-in.zoom.us", "kept": "yes"},
 	}
 	for name, test := range map[string]struct {
@@ -282,7 +282,7 @@ func TestProviderValidate(t *testing.T) {
 	t.Parallel()
 	err := store.Provider{}.Validate()
 	var fields []string
-	for _, field := range fault.Fields(err) {
+	for _, field := range telemed.Fields(err) {
 		fields = append(fields, field.Field)
 	}
 	require.Equal(t, []string{"Name", "ClientID", "ClientSecret", "RedirectURL", "AuthURL", "TokenURL", "AuthStyle"}, fields)
@@ -310,20 +310,20 @@ func TestSourceOverProvider(t *testing.T) {
 		w.WriteHeader(429)
 	})
 	tokens := store.NewMemory()
-	require.NoError(t, store.Set(t.Context(), tokens, doctor, store.Token{Refresh: store.NewSecret("r1")}))
+	require.NoError(t, store.Set(t.Context(), tokens, doctor, store.Token{Refresh: telemed.NewSecret("r1")}))
 	s, err := store.NewSource(store.SourceConfig{Store: tokens, Provider: "zoom", Refresh: e.provider(oauth2.AuthStyleInHeader).Refresh})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close(context.Background())) }()
 	for range 3 {
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrRateLimited)
+		require.ErrorIs(t, err, telemed.ErrRateLimited)
 	}
 	require.Contains(t, err.Error(), "asked again in ")
 	require.Len(t, e.posted(), 1)
 
-	require.NoError(t, store.Set(t.Context(), tokens, doctor, store.Token{Refresh: store.NewSecret("r2")}))
+	require.NoError(t, store.Set(t.Context(), tokens, doctor, store.Token{Refresh: telemed.NewSecret("r2")}))
 	_, err = s.Token(t.Context(), doctor)
-	require.ErrorIs(t, err, store.ErrRateLimited)
+	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	require.Len(t, e.posted(), 2, "a new consent is another matter")
 	require.False(t, strings.Contains(err.Error(), "r2"))
 }
@@ -360,7 +360,7 @@ func FuzzTokenResponse(f *testing.F) {
 			})},
 		}
 		begin := time.Now().Add(-time.Second)
-		token, err := p.Refresh(t.Context(), store.Token{Refresh: store.NewSecret("refresh")})
+		token, err := p.Refresh(t.Context(), store.Token{Refresh: telemed.NewSecret("refresh")})
 		require.Equal(t, 1, sent)
 		if err != nil {
 			require.Regexp(t, textOfOAuthError, err.Error())
@@ -387,6 +387,6 @@ func TestProviderNewSource(t *testing.T) {
 	source, err := provider.NewSource(store.NewMemory(), store.SourceConfig{Early: time.Minute}, nil)
 	require.NoError(t, err)
 	_, err = source.Token(t.Context(), store.Key{Provider: "zoom", Subject: "dr-rao"})
-	require.ErrorIs(t, err, store.ErrNotConnected)
+	require.ErrorIs(t, err, telemed.ErrNotConnected)
 	require.NoError(t, source.Close(t.Context()))
 }

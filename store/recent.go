@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"time"
+
+	"github.com/telemed-go/telemed"
 )
 
 // recent is what a process remembers of its keys. It is guarded by Source.mu.
@@ -52,7 +54,7 @@ func (s *Source) remember(rec Record) {
 // free, so that it is not called again soon.
 func (r *recent) makeRoom(now time.Time) {
 	for key, seen := range r.seen {
-		if !seen.token.usable(now, useMargin, Secret{}) {
+		if !seen.token.usable(now, useMargin, telemed.Secret{}) {
 			delete(r.seen, key)
 		}
 	}
@@ -65,7 +67,7 @@ func (r *recent) makeRoom(now time.Time) {
 }
 
 // last returns the token seen last, if it works.
-func (s *Source) last(key Key, stale Secret) (Token, bool) {
+func (s *Source) last(key Key, stale telemed.Secret) (Token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := s.recent.seen[key]
@@ -73,7 +75,7 @@ func (s *Source) last(key Key, stale Secret) (Token, bool) {
 }
 
 // remembers reports whether last would return a token.
-func (s *Source) remembers(key Key, stale Secret) bool {
+func (s *Source) remembers(key Key, stale telemed.Secret) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.recent.seen[key].token.usable(time.Now(), useMargin, stale)
@@ -87,7 +89,7 @@ func (s *Source) forget(key Key) {
 }
 
 // unsaved returns the new token that waits to be saved, if it works.
-func (s *Source) unsaved(key Key, stale Secret) (Token, bool) {
+func (s *Source) unsaved(key Key, stale telemed.Secret) (Token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token, ok := s.recent.unsaved[key]

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -20,7 +21,7 @@ import (
 type refresh struct {
 	*Source
 	key    Key
-	stale  Secret
+	stale  telemed.Secret
 	owner  string
 	flight *flight
 	landed bool
@@ -91,10 +92,10 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 		rec, err = r.get()
 		wait := poll(n)
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, telemed.ErrNotFound):
 			r.forget(r.key)
-			return rec, false, fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)
-		case errors.Is(err, ErrDecrypt):
+			return rec, false, fmt.Errorf("store: %s: %w", r.key, telemed.ErrNotConnected)
+		case errors.Is(err, telemed.ErrDecrypt):
 			return rec, false, fmt.Errorf("store: %s: %w", r.key, err)
 		case err != nil:
 			r.sight.revision = "" // a store that fails may hide that the lease moved
@@ -117,7 +118,7 @@ func (r *refresh) lease() (rec Record, need bool, err error) {
 			err = errBusy
 		}
 		if time.Now().After(giveUp) {
-			return rec, false, fmt.Errorf("store: %s: the token could not be leased: %w", r.key, fault.Tagged(ErrUnavailable, err))
+			return rec, false, fmt.Errorf("store: %s: the token could not be leased: %w", r.key, fault.Tagged(telemed.ErrUnavailable, err))
 		}
 		if err := r.pause(wait); err != nil {
 			return rec, false, err
@@ -204,7 +205,7 @@ func (r *refresh) buy(old Token) (Token, error) {
 		return err
 	})
 	if err == nil && token.Access.IsZero() {
-		err = fmt.Errorf("store: %s: the refresh brought no access token: %w", r.key, ErrAmbiguous)
+		err = fmt.Errorf("store: %s: the refresh brought no access token: %w", r.key, telemed.ErrAmbiguous)
 	}
 	return token, err
 }
@@ -215,7 +216,7 @@ func (r *refresh) judge(err error, try int) (pause time.Duration, again bool) {
 	case errors.Is(err, ErrRejected):
 		r.rejections++
 		return confirmAfter, true
-	case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrInvalid), retryAfter(err) > maxPoll:
+	case errors.Is(err, telemed.ErrUnauthorized), errors.Is(err, telemed.ErrInvalid), retryAfter(err) > maxPoll:
 		return 0, false
 	}
 	return max(poll(try+2), retryAfter(err)), try < exchangeTries+r.rejections
@@ -223,7 +224,7 @@ func (r *refresh) judge(err error, try int) (pause time.Duration, again bool) {
 
 // ambiguous reports whether the refresh token may be spent after err.
 func ambiguous(err error) bool {
-	for _, sure := range []error{ErrRejected, ErrUnauthorized, ErrInvalid, ErrUnavailable, ErrRateLimited} {
+	for _, sure := range []error{ErrRejected, telemed.ErrUnauthorized, telemed.ErrInvalid, telemed.ErrUnavailable, telemed.ErrRateLimited} {
 		if errors.Is(err, sure) {
 			return false
 		}
@@ -274,7 +275,7 @@ func (r *refresh) release(rec Record, cause error) {
 // token, or the provider rejects everybody.
 func (r *refresh) rejected(judged Record) {
 	if !r.believe(r.key) {
-		err := fmt.Errorf("store: %s: the provider rejects too many accounts to be believed: %w", r.key, ErrUnavailable)
+		err := fmt.Errorf("store: %s: the provider rejects too many accounts to be believed: %w", r.key, telemed.ErrUnavailable)
 		judged.Lease = Lease{Tainted: judged.Lease.Tainted}
 		if r.put(&judged) == nil {
 			r.coolDown(judged, brakePause, err)
@@ -293,7 +294,7 @@ func (r *refresh) rejected(judged Record) {
 			break
 		}
 	}
-	r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, err)))
+	r.land(Token{}, fmt.Errorf("store: %s: %w", r.key, fault.Tagged(telemed.ErrUnavailable, err)))
 }
 
 // verdict is what came of a rejection.
@@ -308,8 +309,8 @@ type verdict struct {
 func (r *refresh) mark(judged Record) (verdict, error) {
 	rec, err := r.get()
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return verdict{err: fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)}, nil
+	case errors.Is(err, telemed.ErrNotFound):
+		return verdict{err: fmt.Errorf("store: %s: %w", r.key, telemed.ErrNotConnected)}, nil
 	case err != nil:
 		return verdict{}, err
 	case rec.Token.same(judged.Token) && rec.Status == StatusReconnect && rec.Lease.Owner == "" && !rec.UpdatedAt.Equal(judged.UpdatedAt):
@@ -317,7 +318,7 @@ func (r *refresh) mark(judged Record) (verdict, error) {
 	case !rec.Token.same(judged.Token) && rec.Token.usable(time.Now(), useMargin, r.stale):
 		return verdict{token: rec.Token}, nil
 	case !rec.Token.same(judged.Token) || rec.Lease.Owner != r.owner:
-		return verdict{err: fmt.Errorf("store: %s: %w", r.key, fault.Tagged(ErrUnavailable, errBusy))}, nil
+		return verdict{err: fmt.Errorf("store: %s: %w", r.key, fault.Tagged(telemed.ErrUnavailable, errBusy))}, nil
 	}
 	rec.Lease = Lease{Tainted: rec.Lease.Tainted || judged.Lease.Tainted}
 	rec.Status, rec.Reason = StatusReconnect, reasonRejected
@@ -380,7 +381,7 @@ func (r *refresh) put(rec *Record) error {
 	return err
 }
 
-var errClosed = fmt.Errorf("store: source: %w", ErrClosed)
+var errClosed = fmt.Errorf("store: source: %w", telemed.ErrClosed)
 
 func (r *refresh) isClosing() bool {
 	select {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/telemed-go/telemed"
 )
 
 // saveInline is how long callers wait for the save before they get the token from memory.
@@ -25,12 +27,12 @@ func (r *refresh) save(spent, token Token) {
 			r.settle(unsaved)
 			r.land(kept, nil)
 			return
-		case errors.Is(err, ErrNotConnected): // disconnected meanwhile: not to be brought back
+		case errors.Is(err, telemed.ErrNotConnected): // disconnected meanwhile: not to be brought back
 			r.settle(unsaved)
 			r.forget(r.key)
 			r.land(Token{}, err)
 			return
-		case !errors.Is(err, ErrConflict) && !waiting:
+		case !errors.Is(err, telemed.ErrConflict) && !waiting:
 			waiting = true
 			r.setUnsaved(r.key, token)
 			r.cfg.Logger.Warn("store: new token cannot be saved yet", slog.Any("key", r.key))
@@ -98,8 +100,8 @@ func (r *refresh) lost(unsaved Unsaved) {
 func (r *refresh) saveOnce(spent, token Token) (Token, error) {
 	rec, err := r.get()
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return Token{}, fmt.Errorf("store: %s: %w", r.key, ErrNotConnected)
+	case errors.Is(err, telemed.ErrNotFound):
+		return Token{}, fmt.Errorf("store: %s: %w", r.key, telemed.ErrNotConnected)
 	case err != nil:
 		return Token{}, err
 	case rec.Token.same(token): // our own write, whose answer was lost
@@ -127,7 +129,7 @@ func (r *refresh) saveOnce(spent, token Token) (Token, error) {
 // renewPause is how long a token that was renewed because its predecessor was refused is not renewed again.
 const renewPause = 30 * time.Second
 
-var errJustRenewed = fmt.Errorf("%w: the token that was just renewed is refused as well", ErrUnavailable)
+var errJustRenewed = fmt.Errorf("%w: the token that was just renewed is refused as well", telemed.ErrUnavailable)
 
 // refreshed tells who wants to know. It keeps a provider that refuses whatever it gave from being asked for
 // a token at each call.

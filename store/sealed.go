@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -20,16 +21,16 @@ const sealedType = "sealed.v1"
 //
 // A record whose token is not sealed is passed through, so that encryption can be switched on
 // over an existing table; each refresh seals one, [Reseal] the rest. In a process that still
-// runs without Sealed, a Source and [Set] answer ErrDecrypt for what is sealed. Then switch to
+// runs without Sealed, a Source and [Set] answer telemed.ErrDecrypt for what is sealed. Then switch to
 // [SealedStrict]: whoever can write to the database could plant a token in clear otherwise.
-// A record that does not open, for want of the key or because it was changed, is ErrDecrypt,
+// A record that does not open, for want of the key or because it was changed, is telemed.ErrDecrypt,
 // never a reason to reconnect. That an older ciphertext was put back cannot be seen.
 //
-// The result implements Lister if st does. A list ends with one ErrDecrypt if it had to leave
+// The result implements Lister if st does. A list ends with one telemed.ErrDecrypt if it had to leave
 // records out. Sealing makes a token a third longer.
 func Sealed(st TokenStore, aead AEAD) TokenStore { return newSealed(st, aead, false) }
 
-// SealedStrict is Sealed without the passage for tokens in clear: they are ErrDecrypt.
+// SealedStrict is Sealed without the passage for tokens in clear: they are telemed.ErrDecrypt.
 func SealedStrict(st TokenStore, aead AEAD) TokenStore { return newSealed(st, aead, true) }
 
 func newSealed(st TokenStore, aead AEAD, strict bool) TokenStore {
@@ -73,7 +74,7 @@ func (s *sealed) Put(ctx context.Context, rec Record) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("store: %s cannot be sealed: %w", rec.Key, err)
 	}
-	rec.Token = Token{Type: sealedType, Access: NewSecret(base64.StdEncoding.EncodeToString(ciphertext)), Expiry: rec.Token.Expiry}
+	rec.Token = Token{Type: sealedType, Access: telemed.NewSecret(base64.StdEncoding.EncodeToString(ciphertext)), Expiry: rec.Token.Expiry}
 	return s.st.Put(ctx, rec)
 }
 
@@ -99,7 +100,7 @@ func (s *sealedLister) List(ctx context.Context, filter Filter) iter.Seq2[Record
 			}
 		}
 		if unopened > 0 {
-			yield(Record{}, fmt.Errorf("store: %d records left out of the list: %w", unopened, ErrDecrypt))
+			yield(Record{}, fmt.Errorf("store: %d records left out of the list: %w", unopened, telemed.ErrDecrypt))
 		}
 	}
 }
@@ -108,13 +109,13 @@ func (s *sealedLister) List(ctx context.Context, filter Filter) iter.Seq2[Record
 func (s *sealed) open(rec Record) (Record, error) {
 	if rec.Token.Type != sealedType {
 		if s.strict {
-			return Record{}, fmt.Errorf("store: %s is not sealed: %w", rec.Key, ErrDecrypt)
+			return Record{}, fmt.Errorf("store: %s is not sealed: %w", rec.Key, telemed.ErrDecrypt)
 		}
 		return rec, nil
 	}
 	token, err := s.openToken(rec)
 	if err != nil {
-		return Record{}, fmt.Errorf("store: %s: %w", rec.Key, fault.Tagged(ErrDecrypt, err))
+		return Record{}, fmt.Errorf("store: %s: %w", rec.Key, fault.Tagged(telemed.ErrDecrypt, err))
 	}
 	rec.Token = token
 	return rec, nil
@@ -137,7 +138,7 @@ func (s *sealed) openToken(rec Record) (Token, error) {
 func getOpen(ctx context.Context, st TokenStore, key Key) (Record, error) {
 	rec, err := st.Get(ctx, key)
 	if err == nil && rec.Token.Type == sealedType {
-		return Record{}, fmt.Errorf("store: %s is sealed, and this store does not open it: %w", key, ErrDecrypt)
+		return Record{}, fmt.Errorf("store: %s is sealed, and this store does not open it: %w", key, telemed.ErrDecrypt)
 	}
 	return rec, err
 }
@@ -156,7 +157,7 @@ func owner(purpose string, key Key) []byte {
 // Reseal writes every record of st anew, so that the first key of the ring seals it; st is what Sealed
 // returned. A record that is changed meanwhile is tried again: it may have been
 // sealed by a process that has not got the new key first yet. It returns how many were
-// written, and ErrDecrypt, after all others are done, if some do not open. Run
+// written, and telemed.ErrDecrypt, after all others are done, if some do not open. Run
 // it once after a key was put first, while everything runs.
 func Reseal(ctx context.Context, st TokenStore) (int, error) {
 	lister, ok := st.(Lister)
@@ -170,7 +171,7 @@ func Reseal(ctx context.Context, st TokenStore) (int, error) {
 		}
 		written, err := resealOne(ctx, st, rec)
 		switch {
-		case errors.Is(err, ErrDecrypt):
+		case errors.Is(err, telemed.ErrDecrypt):
 			unopened++
 		case err != nil:
 			return resealed, fmt.Errorf("store: Reseal: %w", err)
@@ -179,7 +180,7 @@ func Reseal(ctx context.Context, st TokenStore) (int, error) {
 		}
 	}
 	if unopened > 0 {
-		return resealed, fmt.Errorf("store: Reseal: %d records left as they are: %w", unopened, ErrDecrypt)
+		return resealed, fmt.Errorf("store: Reseal: %d records left as they are: %w", unopened, telemed.ErrDecrypt)
 	}
 	return resealed, nil
 }
@@ -187,11 +188,11 @@ func Reseal(ctx context.Context, st TokenStore) (int, error) {
 func resealOne(ctx context.Context, st TokenStore, rec Record) (written bool, err error) {
 	for {
 		_, err = st.Put(ctx, rec)
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, telemed.ErrConflict) {
 			return err == nil, err
 		}
 		rec, err = st.Get(ctx, rec.Key)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, telemed.ErrNotFound) {
 			return false, nil
 		}
 		if err != nil {

@@ -11,12 +11,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/storetest"
 )
 
-func ring(t testing.TB, keys ...store.Secret) *store.Keyring {
+func ring(t testing.TB, keys ...telemed.Secret) *store.Keyring {
 	t.Helper()
 	r, err := store.NewKeyring(keys...)
 	require.NoError(t, err)
@@ -56,15 +56,15 @@ func TestSealedListsIfTheStoreDoes(t *testing.T) {
 func TestNewKeyring(t *testing.T) {
 	t.Parallel()
 	good := store.NewKey()
-	for name, keys := range map[string][]store.Secret{
-		"none": nil, "empty": {{}}, "passphrase": {store.NewSecret("correct horse battery staple")},
-		"short": {store.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 16)))}, "twice": {good, good},
+	for name, keys := range map[string][]telemed.Secret{
+		"none": nil, "empty": {{}}, "passphrase": {telemed.NewSecret("correct horse battery staple")},
+		"short": {telemed.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 16)))}, "twice": {good, good},
 	} {
 		_, err := store.NewKeyring(keys...)
-		require.ErrorIs(t, err, store.ErrInvalid, name)
+		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 	}
-	_, err := store.NewKeyring(store.NewSecret("x"), good, store.NewSecret("y"))
-	require.Len(t, fault.Fields(err), 2)
+	_, err := store.NewKeyring(telemed.NewSecret("x"), good, telemed.NewSecret("y"))
+	require.Len(t, telemed.Fields(err), 2)
 	require.NotEqual(t, good.Reveal(), store.NewKey().Reveal())
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 		require.Equal(t, "keyring of 1", fmt.Sprintf(verb, ring(t, good)))
@@ -84,14 +84,14 @@ func TestKeyring(t *testing.T) {
 	require.Equal(t, "token", string(opened))
 
 	_, err = r.Decrypt(sealed, []byte("owner2"))
-	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
 	for i := range sealed { // no byte may be changed, no part left out
 		damaged := bytes.Clone(sealed)
 		damaged[i] ^= 1
 		_, err = r.Decrypt(damaged, []byte("owner"))
-		require.ErrorIs(t, err, store.ErrDecrypt)
+		require.ErrorIs(t, err, telemed.ErrDecrypt)
 		_, err = r.Decrypt(sealed[:i], []byte("owner"))
-		require.ErrorIs(t, err, store.ErrDecrypt)
+		require.ErrorIs(t, err, telemed.ErrDecrypt)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestRotation(t *testing.T) {
 			require.NoError(t, store.Set(t.Context(), store.Sealed(st, before), numbered(i), token("a")))
 		}
 		_, err := store.Sealed(st, third).Get(t.Context(), numbered(0))
-		require.ErrorIs(t, err, store.ErrDecrypt)
+		require.ErrorIs(t, err, telemed.ErrDecrypt)
 		n, err := store.Reseal(t.Context(), store.Sealed(st, second))
 		require.NoError(t, err)
 		require.Equal(t, 5, n)
@@ -136,7 +136,7 @@ func TestRotation(t *testing.T) {
 func numbered(i int) store.Key { return store.Key{Provider: "zoom", Subject: fmt.Sprint("dr-", i)} }
 
 func token(access string) store.Token {
-	return store.Token{Access: store.NewSecret(access), Refresh: store.NewSecret("refresh-" + access), Expiry: time.Now().Add(time.Hour)}
+	return store.Token{Access: telemed.NewSecret(access), Refresh: telemed.NewSecret("refresh-" + access), Expiry: time.Now().Add(time.Hour)}
 }
 
 func TestResealWhileOthersWrite(t *testing.T) {
@@ -162,7 +162,7 @@ func TestResealWhileOthersWrite(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "newer", rec.Token.Access.Reveal())
 	_, err = st.Memory.Get(t.Context(), numbered(1))
-	require.ErrorIs(t, err, store.ErrNotFound)
+	require.ErrorIs(t, err, telemed.ErrNotFound)
 
 	_, err = store.Reseal(t.Context(), threeMethods{st})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
@@ -182,7 +182,7 @@ func TestResealGoesOnBehindWhatDoesNotOpen(t *testing.T) {
 	require.NoError(t, store.Set(t.Context(), store.Sealed(st, ring(t, mine)), numbered(9), token("a")))
 	n, err := store.Reseal(t.Context(), store.Sealed(st, ring(t, mine)))
 	require.Equal(t, 1, n)
-	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
 	require.EqualError(t, err, "store: Reseal: store: 4 records left out of the list: record cannot be decrypted")
 }
 
@@ -209,7 +209,7 @@ func TestSealedHidesAndBinds(t *testing.T) {
 	_, err = inner.Put(t.Context(), moved)
 	require.NoError(t, err)
 	_, err = sealed.Get(t.Context(), moved.Key)
-	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
 	require.NotContains(t, err.Error(), "dr-evil")
 
 	shifted := rec // the same bytes, cut elsewhere
@@ -218,14 +218,14 @@ func TestSealedHidesAndBinds(t *testing.T) {
 	_, err = inner.Put(t.Context(), shifted)
 	require.NoError(t, err)
 	_, err = sealed.Get(t.Context(), shifted.Key)
-	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
 
 	_, err = store.Sealed(inner, ring(t, store.NewKey())).Get(t.Context(), doctor)
-	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
 
 	counted := newFaulty()
-	err = store.Set(t.Context(), store.Sealed(counted, ring(t, key)), doctor, store.Token{Access: store.NewSecret(string(make([]byte, 60_000)))})
-	require.ErrorIs(t, err, store.ErrInvalid, "too large is an error, not a cut")
+	err = store.Set(t.Context(), store.Sealed(counted, ring(t, key)), doctor, store.Token{Access: telemed.NewSecret(string(make([]byte, 60_000)))})
+	require.ErrorIs(t, err, telemed.ErrInvalid, "too large is an error, not a cut")
 	require.Equal(t, 1, counted.gets, "and trying again does not make it smaller")
 }
 
@@ -237,7 +237,7 @@ func TestTokensInClear(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "clear", rec.Token.Access.Reveal())
 	_, err = store.SealedStrict(inner, r).Get(t.Context(), doctor)
-	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
 
 	_, err = store.Sealed(inner, r).Put(t.Context(), rec)
 	require.NoError(t, err)
@@ -257,8 +257,8 @@ func TestWrongKeyIsNoReasonToReconnect(t *testing.T) {
 	})
 	require.NoError(t, err)
 	_, err = s.Token(t.Context(), doctor)
-	require.ErrorIs(t, err, store.ErrDecrypt)
-	require.NotErrorIs(t, err, store.ErrReconnect)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
+	require.NotErrorIs(t, err, telemed.ErrReconnect)
 	require.NoError(t, s.Close(context.Background()))
 	rec, err := inner.Get(t.Context(), doctor)
 	require.NoError(t, err)
@@ -284,8 +284,8 @@ func TestSealedRecordsInAStoreThatDoesNotOpenThem(t *testing.T) {
 			require.NoError(t, err)
 			defer s.Close(context.Background())
 			_, err = s.Token(t.Context(), doctor)
-			require.ErrorIs(t, err, store.ErrDecrypt)
-			require.ErrorIs(t, store.Set(t.Context(), inner, doctor, token("consent")), store.ErrDecrypt, "what is there cannot be kept")
+			require.ErrorIs(t, err, telemed.ErrDecrypt)
+			require.ErrorIs(t, store.Set(t.Context(), inner, doctor, token("consent")), telemed.ErrDecrypt, "what is there cannot be kept")
 
 			after, err := inner.Get(t.Context(), doctor)
 			require.NoError(t, err)
@@ -309,14 +309,14 @@ func TestResealGoesOnWhenARecordIsSpoilt(t *testing.T) {
 			spoilt = true
 			rec, err := inner.Memory.Get(t.Context(), numbered(1))
 			require.NoError(t, err)
-			rec.Token.Access = store.NewSecret("c3BvaWx0")
+			rec.Token.Access = telemed.NewSecret("c3BvaWx0")
 			_, err = inner.Memory.Put(t.Context(), rec)
 			require.NoError(t, err)
 		}
 		return nil
 	}, nil)
 	n, err := store.Reseal(t.Context(), st)
-	require.ErrorIs(t, err, store.ErrDecrypt)
+	require.ErrorIs(t, err, telemed.ErrDecrypt)
 	require.Equal(t, 2, n)
 }
 
@@ -324,12 +324,12 @@ func TestATokenThatIsNoText(t *testing.T) {
 	t.Parallel()
 	st := store.Sealed(store.NewMemory(), ring(t, store.NewKey()))
 	err := store.Set(t.Context(), st, doctor, token("access-\xff"))
-	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.EqualError(t, err, "store: Set: store: Token is not UTF-8")
 }
 
 func FuzzSealedBytes(f *testing.F) {
-	key := store.NewSecret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
+	key := telemed.NewSecret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	r := ring(f, key)
 	sealed, err := r.Encrypt([]byte("token"), []byte("owner"))
 	require.NoError(f, err)
@@ -341,13 +341,13 @@ func FuzzSealedBytes(f *testing.F) {
 		if err == nil && string(plaintext) == "token" && owner == "owner" {
 			return // what was sealed above
 		}
-		require.ErrorIs(t, err, store.ErrDecrypt, "nobody forges a ciphertext")
+		require.ErrorIs(t, err, telemed.ErrDecrypt, "nobody forges a ciphertext")
 
 		inner := store.NewMemory()
-		_, err = inner.Put(t.Context(), store.Record{Key: doctor, Token: store.Token{Type: "sealed.v1", Access: store.NewSecret(string(data))}})
+		_, err = inner.Put(t.Context(), store.Record{Key: doctor, Token: store.Token{Type: "sealed.v1", Access: telemed.NewSecret(string(data))}})
 		require.NoError(t, err)
 		_, err = store.Sealed(inner, r).Get(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrDecrypt)
+		require.ErrorIs(t, err, telemed.ErrDecrypt)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/telemed-go/telemed"
 )
 
 // Set stores the token of a new consent. What the answer left out is kept from the
@@ -14,7 +16,7 @@ import (
 // and lease are cleared, so that an account waiting to be reconnected is active
 // again. A refresh that runs meanwhile does not overwrite the new token.
 //
-// A record that cannot be opened is not overwritten, since the key may be missing here alone: ErrDecrypt. If
+// A record that cannot be opened is not overwritten, since the key may be missing here alone: telemed.ErrDecrypt. If
 // the key is lost, delete the record first.
 //
 // A code of a consent can be spent once, so Set tries for some seconds, or until
@@ -28,7 +30,7 @@ func Set(ctx context.Context, st TokenStore, key Key, token Token) error {
 	}
 	for n := 0; ; n++ {
 		err := set(ctx, st, key, token)
-		final := err == nil || errors.Is(err, ErrDecrypt) || errors.Is(err, ErrInvalid)
+		final := err == nil || errors.Is(err, telemed.ErrDecrypt) || errors.Is(err, telemed.ErrInvalid)
 		if final || n >= setTries || sleep(ctx, jitter(20*time.Millisecond<<n)) != nil {
 			return err
 		}
@@ -40,7 +42,7 @@ const setTries = 7
 
 func set(ctx context.Context, st TokenStore, key Key, token Token) error {
 	old, err := getOpen(ctx, st, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, telemed.ErrNotFound) {
 		return fmt.Errorf("store: Set: %w", err)
 	}
 	if err == nil && sameAccount(old.Token, token) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -42,7 +43,7 @@ func TestSet(t *testing.T) {
 			require.NoError(t, err)
 
 			next := store.Token{
-				Access: store.NewSecret("new"), Refresh: store.NewSecret(test.refresh), Account: store.Account{ID: test.account},
+				Access: telemed.NewSecret("new"), Refresh: telemed.NewSecret(test.refresh), Account: store.Account{ID: test.account},
 				Scopes: []string{"b"}, Extra: map[string]string{"k": "new"},
 			}
 			require.NoError(t, store.Set(t.Context(), st, doctor, next))
@@ -91,7 +92,7 @@ func TestSetOverAStoreThatFails(t *testing.T) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.Error(t, store.Set(ended, st, doctor, token("c")))
-		require.ErrorIs(t, store.Set(t.Context(), st, store.Key{}, token("c")), store.ErrInvalid)
+		require.ErrorIs(t, store.Set(t.Context(), st, store.Key{}, token("c")), telemed.ErrInvalid)
 	})
 }
 
@@ -113,7 +114,7 @@ func TestTokensHide(t *testing.T) {
 	}
 	require.NotContains(t, out.String(), "canary")
 	require.NotContains(t, out.String(), fmt.Sprintf("%x", "canary"))
-	_, err := store.EncodeToken(store.Token{Access: store.NewSecret(strings.Repeat("canary", 20_000))})
+	_, err := store.EncodeToken(store.Token{Access: telemed.NewSecret(strings.Repeat("canary", 20_000))})
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "canary")
 	require.NotErrorIs(t, err, errors.ErrUnsupported)

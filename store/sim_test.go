@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -380,7 +381,7 @@ func (n naive) Token(ctx context.Context, key store.Key) (store.Token, error) {
 	return n.renew(ctx, rec)
 }
 
-func (n naive) Renew(ctx context.Context, key store.Key, _ store.Secret) (store.Token, error) {
+func (n naive) Renew(ctx context.Context, key store.Key, _ telemed.Secret) (store.Token, error) {
 	rec, err := database{n.process}.Get(ctx, key)
 	if err != nil {
 		return store.Token{}, err

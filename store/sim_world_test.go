@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -69,7 +70,7 @@ func (a *tally) add(b tally) {
 // tokens is what a simulated process stands on: a Source, or a pattern that is to be shown to fail.
 type tokens interface {
 	Token(ctx context.Context, key store.Key) (store.Token, error)
-	Renew(ctx context.Context, key store.Key, stale store.Secret) (store.Token, error)
+	Renew(ctx context.Context, key store.Key, stale telemed.Secret) (store.Token, error)
 	Close(ctx context.Context) error
 }
 
@@ -209,7 +210,7 @@ func (w *world) mint(subject string, buyer *process) store.Token {
 	a.buyers[a.live] = buyer
 	a.expires[a.live] = time.Now().Add(time.Hour)
 	return store.Token{
-		Access: store.NewSecret(accessText(subject, a.live)), Refresh: store.NewSecret(w.living(subject)), Expiry: a.expires[a.live],
+		Access: telemed.NewSecret(accessText(subject, a.live)), Refresh: telemed.NewSecret(w.living(subject)), Expiry: a.expires[a.live],
 	}
 }
 
@@ -316,7 +317,7 @@ func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token,
 		takes = time.Duration(r.Int64N(int64(13 * time.Second)))
 		if r.Float64() < 0.1 {
 			p.count(&p.tally.dials)
-			return store.Token{}, fmt.Errorf("dial: %w", store.ErrUnavailable)
+			return store.Token{}, fmt.Errorf("dial: %w", telemed.ErrUnavailable)
 		}
 	}
 	if err := wait(ctx, takes/2); err != nil {
@@ -324,7 +325,7 @@ func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token,
 	}
 	if !p.calm() && r.Float64() < p.badGateways {
 		p.count(&p.tally.gateways)
-		return store.Token{}, fmt.Errorf("502: %w", store.ErrAmbiguous)
+		return store.Token{}, fmt.Errorf("502: %w", telemed.ErrAmbiguous)
 	}
 	token, bought, err := p.exchange(subject, n, !p.calm() && r.Float64() < p.dropped)
 	if err != nil {
@@ -363,7 +364,7 @@ func (p *process) exchange(subject string, n int, drop bool) (token store.Token,
 	if drop {
 		p.tally.drops++
 		p.cutOff(a, a.live)
-		return store.Token{}, 0, fmt.Errorf("connection reset: %w", store.ErrAmbiguous)
+		return store.Token{}, 0, fmt.Errorf("connection reset: %w", telemed.ErrAmbiguous)
 	}
 	return token, a.live, nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -54,9 +55,9 @@ func NewSource(cfg SourceConfig) (*Source, error) {
 }
 
 // Token returns a token whose access token works, refreshing it first if need be.
-// The error matches ErrNotConnected if there is no account, ErrReconnect if it
-// must be connected again, ErrUnauthorized if the provider refuses the application, ErrDecrypt
-// if the record cannot be opened, and ErrUnavailable, ErrRateLimited or ErrAmbiguous if the
+// The error matches telemed.ErrNotConnected if there is no account, telemed.ErrReconnect if it
+// must be connected again, telemed.ErrUnauthorized if the provider refuses the application, telemed.ErrDecrypt
+// if the record cannot be opened, and telemed.ErrUnavailable, telemed.ErrRateLimited or telemed.ErrAmbiguous if the
 // store or the provider fails while no token works; then call again later.
 //
 // A token that works is returned also while it is being refreshed or cannot be. That
@@ -64,18 +65,18 @@ func NewSource(cfg SourceConfig) (*Source, error) {
 // answer, the last token that this process has seen is returned as long as it works.
 // Otherwise Token waits for the refresh until ctx ends.
 func (s *Source) Token(ctx context.Context, key Key) (Token, error) {
-	return s.token(ctx, key, Secret{})
+	return s.token(ctx, key, telemed.Secret{})
 }
 
 // Renew is Token for a caller to whom the provider said that the access token stale
 // does not work. If the store has another one by now, that is returned, so that a
 // herd of refused calls makes one refresh. A token that this process itself renewed within the last 30 seconds
-// is not renewed again: the error matches ErrUnavailable.
-func (s *Source) Renew(ctx context.Context, key Key, stale Secret) (Token, error) {
+// is not renewed again: the error matches telemed.ErrUnavailable.
+func (s *Source) Renew(ctx context.Context, key Key, stale telemed.Secret) (Token, error) {
 	return s.token(ctx, key, stale)
 }
 
-func (s *Source) token(ctx context.Context, key Key, stale Secret) (Token, error) {
+func (s *Source) token(ctx context.Context, key Key, stale telemed.Secret) (Token, error) {
 	if err := s.checkKey(key); err != nil {
 		return Token{}, err
 	}
@@ -91,7 +92,7 @@ func (s *Source) token(ctx context.Context, key Key, stale Secret) (Token, error
 		return rec.Token, nil
 	}
 	token, err := s.renewed(ctx, rec, stale)
-	if err != nil && !errors.Is(err, ErrNotConnected) && rec.Token.usable(now, useMargin, stale) {
+	if err != nil && !errors.Is(err, telemed.ErrNotConnected) && rec.Token.usable(now, useMargin, stale) {
 		return rec.Token, nil
 	}
 	return token, err
@@ -109,7 +110,7 @@ func (s *Source) checkKey(key Key) error {
 
 // read asks the store, but not for so long that a token from memory comes too late: whoever can be
 // served from there has half of the caller's time left.
-func (s *Source) read(ctx context.Context, key Key, stale Secret) (Record, error) {
+func (s *Source) read(ctx context.Context, key Key, stale telemed.Secret) (Record, error) {
 	patience := s.cfg.storeTimeout()
 	if deadline, ok := ctx.Deadline(); ok && s.remembers(key, stale) {
 		patience = min(patience, time.Until(deadline)/2)
@@ -131,7 +132,7 @@ func (s *Source) early(rec Record) time.Duration {
 }
 
 // renewed returns the token that follows rec's, or why there is none.
-func (s *Source) renewed(ctx context.Context, rec Record, stale Secret) (Token, error) {
+func (s *Source) renewed(ctx context.Context, rec Record, stale telemed.Secret) (Token, error) {
 	if s.resting(rec, time.Now()) {
 		return Token{}, reconnectError(rec)
 	}
@@ -157,25 +158,25 @@ func (s *Source) resting(rec Record, now time.Time) bool {
 }
 
 func reconnectError(rec Record) error {
-	return fmt.Errorf("store: %s: %w: %s", rec.Key, ErrReconnect, rec.Reason)
+	return fmt.Errorf("store: %s: %w: %s", rec.Key, telemed.ErrReconnect, rec.Reason)
 }
 
 // withoutStore serves the last token seen while the store is down.
-func (s *Source) withoutStore(ctx context.Context, key Key, stale Secret, err error) (Token, error) {
+func (s *Source) withoutStore(ctx context.Context, key Key, stale telemed.Secret, err error) (Token, error) {
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, telemed.ErrNotFound):
 		s.forget(key)
-		return Token{}, fmt.Errorf("store: %s: %w", key, ErrNotConnected)
+		return Token{}, fmt.Errorf("store: %s: %w", key, telemed.ErrNotConnected)
 	case ctx.Err() != nil:
 		return Token{}, fmt.Errorf("store: %s: %w", key, context.Cause(ctx))
 	}
 	if token, ok := s.last(key, stale); ok {
 		return token, nil
 	}
-	if errors.Is(err, ErrDecrypt) {
+	if errors.Is(err, telemed.ErrDecrypt) {
 		return Token{}, fmt.Errorf("store: %s: %w", key, err)
 	}
-	return Token{}, fmt.Errorf("store: %s: %w", key, fault.Tagged(ErrUnavailable, err))
+	return Token{}, fmt.Errorf("store: %s: %w", key, fault.Tagged(telemed.ErrUnavailable, err))
 }
 
 // flight is one refresh that many callers wait for.
@@ -186,7 +187,7 @@ type flight struct {
 }
 
 // join waits for the key's flight and starts one if there is none.
-func (s *Source) join(ctx context.Context, key Key, stale Secret) (Token, error) {
+func (s *Source) join(ctx context.Context, key Key, stale telemed.Secret) (Token, error) {
 	for round := 1; ; round++ {
 		f, started, err := s.flight(key, stale)
 		if err != nil {
@@ -203,14 +204,14 @@ func (s *Source) join(ctx context.Context, key Key, stale Secret) (Token, error)
 		case started || f.token.fresh(time.Now(), stale):
 			return f.token.clone(), nil
 		case round > 1:
-			return Token{}, fmt.Errorf("store: %s: the next token waits to be saved: %w", key, ErrUnavailable)
+			return Token{}, fmt.Errorf("store: %s: the next token waits to be saved: %w", key, telemed.ErrUnavailable)
 		}
 		// The flight was under way before the caller's token went bad: once more.
 	}
 }
 
 // flight returns the key's refresh, and whether it was started by this call.
-func (s *Source) flight(key Key, stale Secret) (f *flight, started bool, err error) {
+func (s *Source) flight(key Key, stale telemed.Secret) (f *flight, started bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f, ok := s.flights[key]; ok {
@@ -226,7 +227,7 @@ func (s *Source) flight(key Key, stale Secret) (f *flight, started bool, err err
 // launch runs work as the key's flight. Source.mu is held.
 func (s *Source) launch(key Key, work func(*refresh)) (*flight, error) {
 	if s.closed {
-		return nil, fmt.Errorf("store: source: %w", ErrClosed)
+		return nil, fmt.Errorf("store: source: %w", telemed.ErrClosed)
 	}
 	f := &flight{done: make(chan struct{})}
 	if _, busy := s.flights[key]; !busy {
@@ -235,7 +236,7 @@ func (s *Source) launch(key Key, work func(*refresh)) (*flight, error) {
 	s.working.Go(func() {
 		r := &refresh{Source: s, key: key, owner: rand.Text(), flight: f}
 		defer s.drop(key, f)
-		defer r.land(Token{}, fmt.Errorf("store: %s: the refresh ended without a result: %w", key, ErrUnavailable))
+		defer r.land(Token{}, fmt.Errorf("store: %s: the refresh ended without a result: %w", key, telemed.ErrUnavailable))
 		work(r)
 	})
 	return f, nil

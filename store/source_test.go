@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -22,13 +22,13 @@ func TestNewSourceNamesEverythingWrong(t *testing.T) {
 	t.Parallel()
 	_, err := store.NewSource(store.SourceConfig{})
 	require.EqualError(t, err, "store: source: Store is required; Provider is not 1 to 64 characters of a-z, 0-9, _ and -; Refresh is required")
-	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 
 	_, err = store.NewSource(store.SourceConfig{
 		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh,
 		Early: -1, Timeout: -1, LeaseTTL: -1, SaveFor: -1, RetryReconnect: -1, IdleAfter: -1, RejectionWindow: -1,
 	})
-	require.Len(t, fault.Fields(err), 7)
+	require.Len(t, telemed.Fields(err), 7)
 
 	_, err = store.NewSource(store.SourceConfig{
 		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh, Timeout: time.Minute, LeaseTTL: time.Minute,
@@ -42,10 +42,10 @@ func TestKeysAreChecked(t *testing.T) {
 	require.NoError(t, err)
 	for _, key := range []store.Key{{}, {Provider: "zoom"}, {Provider: "google", Subject: "dr-rao"}} {
 		_, err := s.Token(t.Context(), key)
-		require.ErrorIs(t, err, store.ErrInvalid)
+		require.ErrorIs(t, err, telemed.ErrInvalid)
 	}
 	_, err = s.Token(t.Context(), doctor)
-	require.ErrorIs(t, err, store.ErrNotConnected)
+	require.ErrorIs(t, err, telemed.ErrNotConnected)
 	require.NotContains(t, err.Error(), "dr-rao")
 	require.NoError(t, s.Close(t.Context()))
 }
@@ -118,7 +118,7 @@ func TestRefreshedEarlyAndServedMeanwhile(t *testing.T) {
 		require.Equal(t, "access-dr-rao-2", token.Access.Reveal(), "more than five minutes are left")
 
 		time.Sleep(2 * time.Minute)
-		c.provider.before = func(int) error { return fmt.Errorf("502: %w", store.ErrAmbiguous) }
+		c.provider.before = func(int) error { return fmt.Errorf("502: %w", telemed.ErrAmbiguous) }
 		token, err = s.Token(t.Context(), doctor)
 		require.NoError(t, err)
 		require.Equal(t, "access-dr-rao-2", token.Access.Reveal(), "a provider that fails takes no token away that works")
@@ -198,13 +198,13 @@ func TestSaveFailsForAWhile(t *testing.T) {
 				require.Equal(t, "access-dr-rao-2", token.Access.Reveal(), "served from memory")
 				if !read {
 					_, err = other.Token(t.Context(), doctor)
-					require.ErrorIs(t, err, store.ErrUnavailable)
+					require.ErrorIs(t, err, telemed.ErrUnavailable)
 					require.Equal(t, 1, c.provider.count(), "nobody else spends the old one")
 				}
 
 				time.Sleep(time.Hour) // by now the one in memory has run out as well
 				_, err = s.Token(t.Context(), doctor)
-				require.ErrorIs(t, err, store.ErrUnavailable)
+				require.ErrorIs(t, err, telemed.ErrUnavailable)
 				require.Equal(t, 1, c.provider.count())
 
 				c.provider.after = nil
@@ -301,7 +301,7 @@ func TestLostAnswerTaints(t *testing.T) {
 			return nil
 		}
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.ErrorContains(t, err, "without its answer reaching us")
 		require.Contains(t, reason, "without its answer reaching us")
 		rec := c.record()
@@ -336,7 +336,7 @@ func TestLostAnswerIsRememberedOverAFailedWrite(t *testing.T) {
 			return errors.New("connection reset")
 		}
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.ErrorContains(t, err, "without its answer reaching us")
 	})
 }
@@ -348,7 +348,7 @@ func TestRequestThatNeverArrived(t *testing.T) {
 		s := c.source()
 		c.provider.before = func(call int) error {
 			if call < 3 {
-				return fmt.Errorf("dial: %w", store.ErrUnavailable)
+				return fmt.Errorf("dial: %w", telemed.ErrUnavailable)
 			}
 			return nil
 		}
@@ -357,9 +357,9 @@ func TestRequestThatNeverArrived(t *testing.T) {
 		require.Equal(t, 3, c.provider.count())
 
 		c.expire()
-		c.provider.before = func(int) error { return fmt.Errorf("dial: %w", store.ErrUnavailable) }
+		c.provider.before = func(int) error { return fmt.Errorf("dial: %w", telemed.ErrUnavailable) }
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		require.Equal(t, 6, c.provider.count())
 		require.Empty(t, c.record().Lease, "given back, and not tainted")
 		c.provider.before = nil
@@ -388,14 +388,14 @@ func TestRejectionIsConfirmedOnce(t *testing.T) {
 		c.expire()
 		c.provider.before = func(int) error { return fmt.Errorf("400: %w", store.ErrRejected) }
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.ErrorContains(t, err, "the provider rejected the refresh token")
 		require.NotContains(t, err.Error(), "earlier refresh")
 		require.Equal(t, 4, c.provider.count())
 		require.Equal(t, "refresh-dr-rao-2", c.record().Token.Refresh.Reveal())
 
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.Equal(t, 4, c.provider.count(), "left alone for an hour")
 
 		c.provider.before = nil
@@ -421,7 +421,7 @@ func TestMarkingSurvivesALostAck(t *testing.T) {
 			return nil
 		})
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.EqualValues(t, 1, marked.Load())
 		require.Equal(t, store.StatusReconnect, c.record().Status)
 	})
@@ -429,7 +429,7 @@ func TestMarkingSurvivesALostAck(t *testing.T) {
 
 func TestConfigurationErrorsTouchNothing(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []error{store.ErrUnauthorized, store.ErrInvalid} {
+	for _, kind := range []error{telemed.ErrUnauthorized, telemed.ErrInvalid} {
 		t.Run(kind.Error(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -439,7 +439,7 @@ func TestConfigurationErrorsTouchNothing(t *testing.T) {
 				c.provider.before = func(int) error { return fmt.Errorf("400: %w", kind) }
 				_, err := s.Token(t.Context(), doctor)
 				require.ErrorIs(t, err, kind)
-				require.NotErrorIs(t, err, store.ErrReconnect)
+				require.NotErrorIs(t, err, telemed.ErrReconnect)
 				require.Equal(t, 1, c.provider.count(), "asking again changes nothing")
 				after := c.record()
 				after.Revision = before.Revision
@@ -456,7 +456,7 @@ func TestStoreDown(t *testing.T) {
 	for name, fault := range map[string]func(c *clinic){
 		"fails":                 func(c *clinic) { c.store.fail(down, nil) },
 		"hangs":                 func(c *clinic) { c.store.hangUp("get") },
-		"another key sealed it": func(c *clinic) { c.store.fail(func(string) error { return store.ErrDecrypt }, nil) },
+		"another key sealed it": func(c *clinic) { c.store.fail(func(string) error { return telemed.ErrDecrypt }, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -479,8 +479,8 @@ func TestStoreDown(t *testing.T) {
 				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
 				_, err = stranger.Token(t.Context(), doctor)
 				require.Error(t, err)
-				require.NotErrorIs(t, err, store.ErrNotConnected)
-				require.NotErrorIs(t, err, store.ErrReconnect)
+				require.NotErrorIs(t, err, telemed.ErrNotConnected)
+				require.NotErrorIs(t, err, telemed.ErrReconnect)
 
 				ended, cancel := context.WithCancel(t.Context())
 				cancel()
@@ -500,14 +500,14 @@ func TestDecryptIsNeverAReasonToReconnect(t *testing.T) {
 		s := c.source()
 		c.store.fail(nil, func(op string) error { // from the second read on, inside the refresh
 			if op == "get" && c.store.gets > 1 {
-				return store.ErrDecrypt
+				return telemed.ErrDecrypt
 			}
 			return nil
 		})
 		begin := time.Now()
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrDecrypt)
-		require.NotErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrDecrypt)
+		require.NotErrorIs(t, err, telemed.ErrReconnect)
 		require.Zero(t, time.Since(begin), "asking again does not bring the key")
 		require.Zero(t, c.provider.count())
 		require.Equal(t, store.StatusActive, c.record().Status)
@@ -552,7 +552,7 @@ func TestRenewDuringAFlight(t *testing.T) {
 		go func() { _, _ = s.Token(t.Context(), doctor) }()
 		time.Sleep(500 * time.Millisecond)
 		// The flight brings access-2, which this caller already knows to be refused.
-		token, err := s.Renew(t.Context(), doctor, store.NewSecret("access-dr-rao-2"))
+		token, err := s.Renew(t.Context(), doctor, telemed.NewSecret("access-dr-rao-2"))
 		require.NoError(t, err)
 		require.Equal(t, "access-dr-rao-3", token.Access.Reveal())
 	})
@@ -565,9 +565,9 @@ func TestDisconnectDuringARefresh(t *testing.T) {
 		s := c.source()
 		c.provider.after = func(int) error { return c.store.Delete(t.Context(), doctor) }
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrNotConnected)
+		require.ErrorIs(t, err, telemed.ErrNotConnected)
 		_, err = c.store.Memory.Get(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrNotFound, "not brought back")
+		require.ErrorIs(t, err, telemed.ErrNotFound, "not brought back")
 	})
 }
 
@@ -581,9 +581,9 @@ func TestReconnectDuringARefreshWins(t *testing.T) {
 				c.provider.keepRefresh = google
 				s := c.source()
 				c.provider.after = func(int) error {
-					consent := store.Token{Access: store.NewSecret("access-new"), Expiry: time.Now().Add(time.Hour), Scopes: []string{"more"}}
+					consent := store.Token{Access: telemed.NewSecret("access-new"), Expiry: time.Now().Add(time.Hour), Scopes: []string{"more"}}
 					if !google {
-						consent.Refresh = store.NewSecret("refresh-new")
+						consent.Refresh = telemed.NewSecret("refresh-new")
 					}
 					return store.Set(t.Context(), c.store.Memory, doctor, consent)
 				}
@@ -613,7 +613,7 @@ func TestConsentWithoutRefreshTokenDuringARefresh(t *testing.T) {
 				return nil
 			}
 			return store.Set(t.Context(), c.store.Memory, doctor, store.Token{
-				Access: store.NewSecret("access-new"), Expiry: time.Now().Add(time.Hour), Scopes: []string{"more"},
+				Access: telemed.NewSecret("access-new"), Expiry: time.Now().Add(time.Hour), Scopes: []string{"more"},
 			})
 		}
 		token, err := s.Token(t.Context(), doctor)
@@ -699,7 +699,7 @@ func TestTakeoverSaysWhyATokenMayBeDead(t *testing.T) {
 		_, err = c.provider.refresh(t.Context(), rec.Token)
 		require.NoError(t, err)
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.ErrorContains(t, err, "without its answer reaching us")
 	})
 }
@@ -735,7 +735,7 @@ func TestPartitionHeals(t *testing.T) {
 		_, err := lonely.Token(t.Context(), doctor)
 		require.NoError(t, err)
 		_, err = other.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.Equal(t, store.StatusReconnect, c.record().Status)
 
 		island.fail(nil, nil)
@@ -808,8 +808,8 @@ func TestNoVerdictWithoutTheLease(t *testing.T) {
 			return store.ErrRejected
 		}
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrUnavailable)
-		require.NotErrorIs(t, err, store.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
+		require.NotErrorIs(t, err, telemed.ErrReconnect)
 		require.Equal(t, store.StatusActive, c.record().Status)
 		require.Equal(t, "somebody", c.record().Lease.Owner)
 	})
@@ -824,10 +824,10 @@ func TestDisconnectedIsForgotten(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.store.Delete(t.Context(), doctor))
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrNotConnected)
+		require.ErrorIs(t, err, telemed.ErrNotConnected)
 		c.store.fail(down, nil)
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrUnavailable, "not served from memory")
+		require.ErrorIs(t, err, telemed.ErrUnavailable, "not served from memory")
 	})
 }
 
@@ -926,7 +926,7 @@ func TestClose(t *testing.T) {
 			require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
 			c.expire()
 			_, err = s.Token(t.Context(), doctor)
-			require.ErrorIs(t, err, store.ErrClosed)
+			require.ErrorIs(t, err, telemed.ErrClosed)
 			c.works(c.source())
 		})
 	})
@@ -945,7 +945,7 @@ func TestClose(t *testing.T) {
 			begin := time.Now()
 			require.NoError(t, s.Close(t.Context()))
 			require.Zero(t, time.Since(begin), "a wait for somebody else's lease is given up")
-			require.ErrorIs(t, <-failed, store.ErrClosed)
+			require.ErrorIs(t, <-failed, telemed.ErrClosed)
 			require.Zero(t, c.provider.count())
 		})
 	})
@@ -963,7 +963,7 @@ func TestClose(t *testing.T) {
 				return nil
 			})
 			_, err := s.Token(t.Context(), doctor)
-			require.ErrorIs(t, err, store.ErrClosed)
+			require.ErrorIs(t, err, telemed.ErrClosed)
 			require.NoError(t, <-closed)
 			require.Zero(t, c.provider.count())
 			require.Empty(t, c.record().Lease)
@@ -1017,7 +1017,7 @@ func TestRefreshThatNeverReturns(t *testing.T) {
 			cfg.Refresh = func(context.Context, store.Token) (store.Token, error) { goexit(); return store.Token{}, nil }
 		})
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 	})
 }
 
@@ -1025,7 +1025,7 @@ func TestRefreshThatNeverReturns(t *testing.T) {
 type busyUntil struct{ delay time.Duration }
 
 func (busyUntil) Error() string               { return "busy" }
-func (busyUntil) Is(target error) bool        { return target == store.ErrRateLimited }
+func (busyUntil) Is(target error) bool        { return target == telemed.ErrRateLimited }
 func (b busyUntil) RetryDelay() time.Duration { return b.delay }
 
 func TestRetryDelayOfTheHostsError(t *testing.T) {
@@ -1036,12 +1036,12 @@ func TestRetryDelayOfTheHostsError(t *testing.T) {
 		s := c.source()
 		for range 3 {
 			_, err := s.Token(t.Context(), doctor)
-			require.ErrorIs(t, err, store.ErrRateLimited)
+			require.ErrorIs(t, err, telemed.ErrRateLimited)
 		}
 		require.Equal(t, 1, c.provider.count())
 		time.Sleep(time.Minute)
 		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrRateLimited)
+		require.ErrorIs(t, err, telemed.ErrRateLimited)
 		require.Equal(t, 2, c.provider.count())
 	})
 }
@@ -1057,7 +1057,7 @@ func TestRenewAgain(t *testing.T) {
 		token, err = s.Renew(t.Context(), doctor, token.Access)
 		require.NoError(t, err, "it was not renewed for being refused")
 		_, err = s.Renew(t.Context(), doctor, token.Access)
-		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		time.Sleep(31 * time.Second)
 		token, err = s.Renew(t.Context(), doctor, token.Access)
 		require.NoError(t, err)
@@ -1082,7 +1082,7 @@ func TestRenewWithoutExpiry(t *testing.T) {
 		token, err = s.Renew(t.Context(), doctor, token.Access)
 		require.NoError(t, err)
 		_, err = s.Renew(t.Context(), doctor, token.Access)
-		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		require.Equal(t, 2, c.provider.count())
 	})
 }
@@ -1100,7 +1100,7 @@ func TestPanics(t *testing.T) {
 		}, nil},
 		"Refresh, each time": {3, func(c *clinic, _ *store.SourceConfig, fault func()) {
 			c.provider.before = func(int) error { fault(); return nil }
-		}, store.ErrAmbiguous},
+		}, telemed.ErrAmbiguous},
 		"Get before the save": {1, func(c *clinic, _ *store.SourceConfig, fault func()) {
 			c.store.fail(func(op string) error {
 				if op == "get" && c.provider.count() == 1 {

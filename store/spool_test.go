@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -40,12 +41,12 @@ func TestFileSpool(t *testing.T) {
 	full := token("canary")
 	full.Expiry = full.Expiry.UTC().Truncate(time.Millisecond)
 	full.Scopes, full.Extra = []string{"s"}, map[string]string{"k": "v"}
-	u := store.Unsaved{Key: doctor, Spent: store.Token{Refresh: store.NewSecret("canary-0")}, Token: full}
+	u := store.Unsaved{Key: doctor, Spent: store.Token{Refresh: telemed.NewSecret("canary-0")}, Token: full}
 	for range 2 { // keeping it again is the same
 		require.NoError(t, s.Keep(t.Context(), u))
 	}
 	other := u
-	other.Token.Access = store.NewSecret("canary-2")
+	other.Token.Access = telemed.NewSecret("canary-2")
 	require.NoError(t, s.Keep(t.Context(), other))
 	got := spooled(t, s)
 	require.Len(t, got, 2)
@@ -97,7 +98,7 @@ func TestFileSpoolWithDamage(t *testing.T) {
 	}
 	require.Equal(t, 2, good)
 	require.Len(t, failed, 1)
-	require.ErrorIs(t, failed[0], store.ErrDecrypt)
+	require.ErrorIs(t, failed[0], telemed.ErrDecrypt)
 	require.EqualError(t, failed[0], "store: spool: 3 files: record cannot be decrypted")
 
 	require.NoError(t, os.RemoveAll(dir))
@@ -112,7 +113,7 @@ func TestFileSpoolWithDamage(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Keep(ended, store.Unsaved{Key: doctor}), context.Canceled)
-	require.ErrorIs(t, s.Keep(t.Context(), store.Unsaved{}), store.ErrInvalid)
+	require.ErrorIs(t, s.Keep(t.Context(), store.Unsaved{}), telemed.ErrInvalid)
 }
 
 // TestDeployDuringAnOutage is what the spool is for.
@@ -200,7 +201,7 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal())
 		_, err = c.store.Memory.Get(t.Context(), gone)
-		require.ErrorIs(t, err, store.ErrNotFound)
+		require.ErrorIs(t, err, telemed.ErrNotFound)
 		left := spooled(t, files)
 		require.Len(t, left, 1)
 		require.Equal(t, google, left[0].Key, "another Source's")
@@ -208,7 +209,7 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 		require.NoError(t, s.Close(t.Context()))
 		require.NoError(t, files.Keep(t.Context(), store.Unsaved{Key: doctor, Spent: spent, Token: token("obsolete")}))
 		_, err = s.Recover(t.Context())
-		require.ErrorIs(t, err, store.ErrClosed)
+		require.ErrorIs(t, err, telemed.ErrClosed)
 		n, err = c.source().Recover(t.Context())
 		require.NoError(t, err, "without a spool there is nothing to do")
 		require.Zero(t, n)
@@ -297,7 +298,7 @@ func TestCutOffBetweenConflictsIsSpooled(t *testing.T) {
 		c.provider.after = func(int) error {
 			c.store.fail(func(op string) error {
 				if op == "put" {
-					return store.ErrConflict
+					return telemed.ErrConflict
 				}
 				return nil
 			}, nil)
@@ -368,17 +369,17 @@ func TestBrake(t *testing.T) {
 		for i := range 20 {
 			_, err := s.Token(t.Context(), numbered(i))
 			if i < 5 {
-				require.ErrorIs(t, err, store.ErrReconnect)
+				require.ErrorIs(t, err, telemed.ErrReconnect)
 				continue
 			}
-			require.ErrorIs(t, err, store.ErrUnavailable)
-			require.NotErrorIs(t, err, store.ErrReconnect)
+			require.ErrorIs(t, err, telemed.ErrUnavailable)
+			require.NotErrorIs(t, err, telemed.ErrReconnect)
 		}
 		require.Equal(t, 5, marked)
 		require.Equal(t, []int{6}, alarms, "one alarm")
 		calls := c.provider.count()
 		_, err := s.Token(t.Context(), numbered(19))
-		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		require.Equal(t, calls, c.provider.count(), "left alone for a minute")
 
 		c.provider.before = nil // the provider has recovered
@@ -389,7 +390,7 @@ func TestBrake(t *testing.T) {
 		}
 		c.provider.before = func(int) error { return fmt.Errorf("400: %w", store.ErrRejected) }
 		_, err = s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, store.ErrReconnect, "one among many that work is believed")
+		require.ErrorIs(t, err, telemed.ErrReconnect, "one among many that work is believed")
 		c.provider.before = nil
 		time.Sleep(time.Hour)
 		for i := range 30 {
@@ -414,7 +415,7 @@ func TestBrakeLetsGo(t *testing.T) {
 			for i := range 30 {
 				_, err := s.Token(t.Context(), numbered(i))
 				require.Error(t, err)
-				if errors.Is(err, store.ErrReconnect) {
+				if errors.Is(err, telemed.ErrReconnect) {
 					marked++
 				}
 			}
@@ -440,7 +441,7 @@ func TestWithoutBrake(t *testing.T) {
 		c.expire()
 		for i := range 30 {
 			_, err := s.Token(t.Context(), numbered(i))
-			require.ErrorIs(t, err, store.ErrReconnect)
+			require.ErrorIs(t, err, telemed.ErrReconnect)
 		}
 	})
 }
@@ -454,7 +455,7 @@ func TestKeepAlive(t *testing.T) {
 			c.connect(numbered(i)) // connected lately
 		}
 		require.NoError(t, store.Set(t.Context(), c.store, store.Key{Provider: "google", Subject: "idle"}, token("a")))
-		require.NoError(t, store.Set(t.Context(), c.store, numbered(8), store.Token{Access: store.NewSecret("minted")}))
+		require.NoError(t, store.Set(t.Context(), c.store, numbered(8), store.Token{Access: telemed.NewSecret("minted")}))
 		_, err := c.store.Put(t.Context(), store.Record{Key: numbered(9), Token: c.provider.connect("9"), Status: store.StatusReconnect, UpdatedAt: time.Now()})
 		require.NoError(t, err, "an account that waits for its doctor is none of KeepAlive's")
 		s := c.source()
@@ -473,7 +474,7 @@ func TestKeepAlive(t *testing.T) {
 		time.Sleep(31 * 24 * time.Hour)
 		c.provider.before = func(call int) error {
 			if call == 2 {
-				return fmt.Errorf("400: %w", store.ErrUnauthorized)
+				return fmt.Errorf("400: %w", telemed.ErrUnauthorized)
 			}
 			return nil
 		}

@@ -2,11 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 	"time"
-
-	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // TokenStore keeps one record for each connected account. A host's own store
@@ -18,10 +17,10 @@ import (
 // and maps are the same.
 //
 //   - Get returns the record last put, from the primary copy: a replica that lags
-//     behind would hand out a refresh token that is spent. Absent: ErrNotFound.
+//     behind would hand out a refresh token that is spent. Absent: telemed.ErrNotFound.
 //   - Put writes rec if the stored revision is still rec.Revision; "" means that
 //     there must be no record yet. It returns the new revision, a random text never
-//     used before for any key. Otherwise nothing is written: ErrConflict. When Put
+//     used before for any key. Otherwise nothing is written: telemed.ErrConflict. When Put
 //     returns another error, it may have been written all the same.
 //   - Delete removes the record, whatever its revision. Absent: nil.
 type TokenStore interface {
@@ -97,40 +96,6 @@ type Lease struct {
 	Tainted bool
 }
 
-// The errors of a store.
-var (
-	// ErrNotFound means that there is no record under the key.
-	ErrNotFound = fault.ErrNotFound
-	// ErrConflict means that the record is not at the revision that Put was given.
-	ErrConflict = fault.ErrConflict
-	// ErrDecrypt means that a record cannot be opened: another key sealed it, or it was moved or
-	// changed. It says nothing about the account and never counts as a reason to reconnect.
-	ErrDecrypt = fault.ErrDecrypt
-)
-
-// The errors of a [Source] and a [Provider], beside those of the store. Packages of
-// this module share them.
-var (
-	// ErrNotConnected means that nobody connected an account under the key.
-	ErrNotConnected = fault.ErrNotConnected
-	// ErrReconnect means that the account must be connected again.
-	ErrReconnect = fault.ErrReconnect
-	// ErrRejected is what a refresh function returns if the provider says that the refresh
-	// token is dead. A Source asks twice before it believes that.
-	ErrRejected = fault.ErrRejected
-	// ErrUnauthorized means that the application's own credentials were refused. No record is touched.
-	ErrUnauthorized = fault.ErrUnauthorized
-	// ErrRateLimited means that the provider refused because of too many requests.
-	ErrRateLimited = fault.ErrRateLimited
-	// ErrUnavailable means that store or provider failed, and surely nothing happened.
-	ErrUnavailable = fault.ErrUnavailable
-	// ErrAmbiguous means that the answer was lost.
-	ErrAmbiguous = fault.ErrAmbiguous
-	// ErrInvalid means that an argument is wrong; a *FieldError names it.
-	ErrInvalid = fault.ErrInvalid
-	// ErrClosed means that the Source is closed.
-	ErrClosed = fault.ErrClosed
-)
-
-// FieldError names the field that is wrong, and how.
-type FieldError = fault.FieldError
+// ErrRejected is what a refresh function returns if the provider says that the refresh token
+// is dead. A Source asks twice before it believes that.
+var ErrRejected = errors.New("grant was rejected")

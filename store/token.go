@@ -12,23 +12,16 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/internal/secret"
 )
-
-// Secret is a text that only its Reveal method returns: every verb of fmt,
-// slog, JSON and the other encodings print "[redacted]". The zero value is empty.
-type Secret = secret.String
-
-// NewSecret returns a Secret that holds text.
-func NewSecret(text string) Secret { return secret.New(text) }
 
 // Token is an OAuth 2.0 token and what came beside it.
 type Token struct {
 	// Access is sent to the provider's API.
-	Access Secret
+	Access telemed.Secret
 	// Refresh buys the next Access. With Zoom it can be spent once. Empty for tokens that are minted anew.
-	Refresh Secret
+	Refresh telemed.Secret
 	// Type is the scheme of the Authorization header; empty means "Bearer".
 	Type string
 	// Expiry is when Access stops working. Zero means that nobody knows: a Source refreshes such a token
@@ -54,13 +47,13 @@ type Account struct {
 func (a Account) LogValue() slog.Value { return slog.BoolValue(a.ID != "") }
 
 // String hides both.
-func (a Account) String() string { return secret.Redacted }
+func (a Account) String() string { return telemed.Redacted }
 
 // GoString hides both.
-func (a Account) GoString() string { return secret.Redacted }
+func (a Account) GoString() string { return telemed.Redacted }
 
 // MarshalJSON hides both: JSON of a whole token is for logs. EncodeToken is for stores.
-func (a Account) MarshalJSON() ([]byte, error) { return []byte(`"` + secret.Redacted + `"`), nil }
+func (a Account) MarshalJSON() ([]byte, error) { return []byte(`"` + telemed.Redacted + `"`), nil }
 
 // HasScope reports whether scope was granted. Scopes are compared whole.
 func (t Token) HasScope(scope string) bool { return slices.Contains(t.Scopes, scope) }
@@ -81,7 +74,7 @@ func (t Token) OAuth2() *oauth2.Token {
 func FromOAuth2(token *oauth2.Token) Token {
 	scope, _ := token.Extra("scope").(string)
 	return Token{
-		Access: NewSecret(token.AccessToken), Refresh: NewSecret(token.RefreshToken),
+		Access: telemed.NewSecret(token.AccessToken), Refresh: telemed.NewSecret(token.RefreshToken),
 		Type: token.TokenType, Expiry: millis(token.Expiry), Scopes: strings.Fields(scope),
 	}
 }
@@ -94,12 +87,12 @@ func (t Token) scheme() string {
 }
 
 // usable reports whether the access token works for at least margin, if it is not the stale one.
-func (t Token) usable(now time.Time, margin time.Duration, stale Secret) bool {
+func (t Token) usable(now time.Time, margin time.Duration, stale telemed.Secret) bool {
 	return !t.Access.IsZero() && t.Expiry.After(now.Add(margin)) && (stale.IsZero() || !t.Access.Equal(stale))
 }
 
 // fresh reports whether a token that was just bought is worth handing out.
-func (t Token) fresh(now time.Time, stale Secret) bool {
+func (t Token) fresh(now time.Time, stale telemed.Secret) bool {
 	return !t.Access.IsZero() && (t.Expiry.IsZero() || t.Expiry.After(now)) && (stale.IsZero() || !t.Access.Equal(stale))
 }
 
@@ -153,7 +146,7 @@ type wireToken struct {
 
 // EncodeToken returns the bytes that a store writes down. They hold the secrets in
 // clear; Sealed encrypts them. The expiry is kept in milliseconds. An error that
-// matches ErrInvalid means that the token is too large, or no text: JSON would change it silently.
+// matches telemed.ErrInvalid means that the token is too large, or no text: JSON would change it silently.
 func EncodeToken(t Token) ([]byte, error) {
 	if !utf8.ValidString(t.Access.Reveal()) || !utf8.ValidString(t.Refresh.Reveal()) {
 		return nil, fault.Invalid("store", "Token", "is not UTF-8")
@@ -182,7 +175,7 @@ func DecodeToken(data []byte) (Token, error) {
 		return Token{}, errors.New("store: these bytes are not a token")
 	}
 	t := Token{
-		Access: NewSecret(wire.Access), Refresh: NewSecret(wire.Refresh), Type: wire.Type,
+		Access: telemed.NewSecret(wire.Access), Refresh: telemed.NewSecret(wire.Refresh), Type: wire.Type,
 		Scopes: wire.Scopes, Account: Account{ID: wire.ID, Email: wire.Email}, Extra: wire.Extra,
 	}
 	if wire.Expiry != 0 {

@@ -14,18 +14,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
 )
 
 // Create makes a meeting at the request's time, once for each Key: it returns the one that is
 // there, if there is one, also if another process made it, and also when its start has passed. If that
-// has another time than the request, the error is meet.ErrConflict with its Error.MeetingID: use Update to move it.
+// has another time than the request, the error is telemed.ErrConflict with its Error.MeetingID: use Update to move it.
 //
 // If Zoom makes the meeting at another time, or with a less safe setting, it is cancelled and the
 // error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. The account's administrator
 // must unlock the setting then, or the host accept it in Config.AcceptLocked. A doctor's calls
-// with the same Key wait for each other. If the error is meet.ErrAmbiguous, call again.
+// with the same Key wait for each other. If the error is telemed.ErrAmbiguous, call again.
 //
 // Request.Attendees must be empty: Zoom invites nobody. Beside the request that makes the meeting,
 // Create lists the doctor's meetings before and after, 300 at a time.
@@ -41,7 +42,7 @@ func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*
 	mark := c.marker(hostID, req.Key)
 	unlock, err := c.creating.lock(ctx, mark)
 	if err != nil {
-		return nil, &Error{Op: "Create", kinds: []error{meet.ErrUnavailable}, err: err}
+		return nil, &Error{Op: "Create", kinds: []error{telemed.ErrUnavailable}, err: err}
 	}
 	defer unlock()
 
@@ -69,7 +70,7 @@ func (s *session) create(ctx context.Context, mark string, req meet.Request) (*m
 	code := newPasscode()
 	own, err := s.post(ctx, mark, code, req)
 	switch {
-	case errors.Is(err, meet.ErrAmbiguous):
+	case errors.Is(err, telemed.ErrAmbiguous):
 		found := s.lookAfter(ctx, mark)
 		if found == nil {
 			return nil, err
@@ -147,7 +148,7 @@ func inOrder(a, b meeting) int {
 // accept says whether an earlier meeting is what is asked for now.
 func (s *session) accept(found *meeting, req meet.Request) error {
 	if fields := found.misplaced(req, time.Now()); fields != nil {
-		return &Error{Op: s.op, Fields: fields, MeetingID: found.id(), kinds: []error{meet.ErrConflict}, err: errMoved}
+		return &Error{Op: s.op, Fields: fields, MeetingID: found.id(), kinds: []error{telemed.ErrConflict}, err: errMoved}
 	}
 	if fields := s.overridden(found); fields != nil {
 		return s.mismatch(found, fields)
@@ -210,7 +211,7 @@ func (s *session) marked(ctx context.Context, mark string) ([]meeting, error) {
 		}
 		query.Set("next_page_token", page.Next)
 	}
-	return nil, &Error{Op: s.op, kinds: []error{meet.ErrUnavailable}, err: errors.New("the list of meetings does not end")}
+	return nil, &Error{Op: s.op, kinds: []error{telemed.ErrUnavailable}, err: errors.New("the list of meetings does not end")}
 }
 
 // withdraw deletes a meeting that must not stay, also if the caller has gone.

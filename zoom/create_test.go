@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
@@ -148,7 +149,7 @@ func TestCreateOnce(t *testing.T) {
 			test.spoil(t, c)
 			m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 			if err != nil { // what the contract asks of a host then
-				require.NotErrorIs(t, err, meet.ErrConflict)
+				require.NotErrorIs(t, err, telemed.ErrConflict)
 				require.NotContains(t, err.Error(), "Asha")
 				m, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
 			}
@@ -193,7 +194,7 @@ func TestUnknownOutcomeIsAmbiguous(t *testing.T) {
 	c := newClinic(t, zoomtest.Config{})
 	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseRequest: true})
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
-	require.ErrorIs(t, err, meet.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	require.Len(t, c.fake.Requests(zoomtest.OpCreate), 1)
 	require.Empty(t, c.live())
 }
@@ -230,7 +231,7 @@ func TestCallerWhoWaitsForAnother(t *testing.T) {
 	defer cancel()
 	_, err = c.Create(ctx, doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.NotErrorIs(t, err, meet.ErrAmbiguous, "it was never its turn")
+	require.NotErrorIs(t, err, telemed.ErrAmbiguous, "it was never its turn")
 	require.NoError(t, <-first)
 	require.Len(t, c.live(), 1)
 }
@@ -242,7 +243,7 @@ func TestListWithoutEnd(t *testing.T) {
 		c.fake.FailNext(answered(zoomtest.OpList, http.StatusOK, `{"meetings":[],"next_page_token":"again"}`))
 	}
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
-	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.Empty(t, c.fake.Requests(zoomtest.OpCreate))
 }
 
@@ -253,9 +254,9 @@ func TestListThatIsNone(t *testing.T) {
 		body string
 		want error
 	}{
-		"an error": {`{"code":200,"message":"Only available for paid account"}`, meet.ErrForbidden},
-		"nothing":  {`{}`, meet.ErrUnavailable},
-		"null":     {`null`, meet.ErrUnavailable},
+		"an error": {`{"code":200,"message":"Only available for paid account"}`, telemed.ErrForbidden},
+		"nothing":  {`{}`, telemed.ErrUnavailable},
+		"null":     {`null`, telemed.ErrUnavailable},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -289,7 +290,7 @@ func TestListedMeetingThatCannotBeRead(t *testing.T) {
 	require.NoError(t, err)
 	c.fake.FailNext(answered(zoomtest.OpGet, http.StatusNotFound, "<html>proxy</html>"))
 	_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
-	require.ErrorIs(t, err, meet.ErrNotFound)
+	require.ErrorIs(t, err, telemed.ErrNotFound)
 	require.Len(t, c.live(), 1, "a second meeting was made")
 	again, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
@@ -418,11 +419,11 @@ func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 
 	req.Start = begun.Add(-time.Hour)
 	_, err = c.Create(t.Context(), doctor, req)
-	require.ErrorIs(t, err, meet.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 
 	req.Key = "unknown"
 	_, err = c.Create(t.Context(), doctor, req)
-	require.ErrorIs(t, err, meet.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.ErrorContains(t, err, "Start is in the past")
 	require.Len(t, c.fake.Requests(zoomtest.OpCreate), 1)
 
@@ -445,7 +446,7 @@ func TestMovedKeyIsAConflict(t *testing.T) {
 	require.NoError(t, err)
 
 	_, err = c.Create(t.Context(), doctor, req)
-	require.ErrorIs(t, err, meet.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 	require.Equal(t, m.ID, zoomError(t, err).MeetingID)
 	require.Len(t, c.live(), 1, "a moved meeting must not be deleted")
 }
@@ -458,8 +459,8 @@ func TestLockedSettings(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{Locked: locked})
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.ErrorIs(t, err, zoom.ErrMismatch)
-		require.ErrorIs(t, err, meet.ErrForbidden)
-		require.NotErrorIs(t, err, meet.ErrConflict)
+		require.ErrorIs(t, err, telemed.ErrForbidden)
+		require.NotErrorIs(t, err, telemed.ErrConflict)
 		require.Equal(t, []string{"settings.waiting_room", "settings.auto_recording"}, zoomError(t, err).Fields)
 		require.Empty(t, zoomError(t, err).MeetingID)
 		require.Empty(t, c.live())
@@ -556,7 +557,7 @@ func TestAttendeesAreRefused(t *testing.T) {
 	req := visit(t, "appt-42")
 	req.Attendees = []meet.Attendee{{Email: "asha@example.org"}}
 	_, err := c.Create(t.Context(), doctor, req)
-	require.ErrorIs(t, err, meet.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.ErrorContains(t, err, "Attendees")
 	require.NotContains(t, err.Error(), "asha")
 	require.Empty(t, c.fake.Requests(zoomtest.OpCreate))

@@ -4,7 +4,7 @@
 //
 //	z, err := zoom.New(zoom.Config{
 //		ClientID:     os.Getenv("ZOOM_CLIENT_ID"),
-//		ClientSecret: store.NewSecret(os.Getenv("ZOOM_CLIENT_SECRET")),
+//		ClientSecret: telemed.NewSecret(os.Getenv("ZOOM_CLIENT_SECRET")),
 //		RedirectURL:  "https://clinic.example/zoom/callback",
 //		Tokens:       tokens, // a store.TokenStore
 //	})

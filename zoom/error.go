@@ -10,19 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
-	"github.com/telemed-go/telemed/meet"
-	"github.com/telemed-go/telemed/store"
 )
 
 var (
 	// ErrDailyLimit means that the doctor's meetings were made or changed too often today (100 times, until
 	// 00:00 UTC), or that the account's requests of the day are used up. It comes with
-	// meet.ErrRateLimited; Error.RetryAfter says how long. Nothing happened.
+	// telemed.ErrRateLimited; Error.RetryAfter says how long. Nothing happened.
 	// See https://developers.zoom.us/docs/api/rate-limits/.
 	ErrDailyLimit = errors.New("daily limit reached")
 	// ErrMismatch means that Zoom made the meeting otherwise than it was asked to; Error.Fields names in
-	// what. For a time it comes with meet.ErrConflict, for a setting that the account has locked with meet.ErrForbidden.
+	// what. For a time it comes with telemed.ErrConflict, for a setting that the account has locked with telemed.ErrForbidden.
 	ErrMismatch = errors.New("not as requested")
 )
 
@@ -104,8 +103,8 @@ func newError(op string, err error, write bool) *Error {
 // fromSource recognises errors of the token source: with them, the call was not carried out.
 func fromSource(err error) bool {
 	for _, target := range []error{
-		store.ErrNotConnected, store.ErrReconnect, store.ErrUnauthorized, store.ErrRateLimited, store.ErrUnavailable,
-		store.ErrAmbiguous, store.ErrInvalid, store.ErrDecrypt, store.ErrClosed,
+		telemed.ErrNotConnected, telemed.ErrReconnect, telemed.ErrUnauthorized, telemed.ErrRateLimited, telemed.ErrUnavailable,
+		telemed.ErrAmbiguous, telemed.ErrInvalid, telemed.ErrDecrypt, telemed.ErrClosed,
 	} {
 		if errors.Is(err, target) {
 			return true
@@ -117,8 +116,8 @@ func fromSource(err error) bool {
 // sourceError wraps an error of the token source. A refresh whose outcome is unknown
 // must not make the call look as if its own were.
 func sourceError(op string, err error) *Error {
-	if errors.Is(err, store.ErrAmbiguous) {
-		return &Error{Op: op, kinds: []error{meet.ErrUnavailable}, err: errors.New("the access token could not be renewed")}
+	if errors.Is(err, telemed.ErrAmbiguous) {
+		return &Error{Op: op, kinds: []error{telemed.ErrUnavailable}, err: errors.New("the access token could not be renewed")}
 	}
 	return &Error{Op: op, err: err}
 }
@@ -133,25 +132,25 @@ const (
 func kinds(answer *rest.Error, said failure, write bool) []error {
 	switch {
 	case answer.Status == 429 && said.daily(answer.Header):
-		return []error{meet.ErrRateLimited, ErrDailyLimit}
+		return []error{telemed.ErrRateLimited, ErrDailyLimit}
 	case answer.Status == 0 || answer.Status == 429 || answer.Status >= 500:
 		return []error{answer.Kind(write)}
 	}
 	switch said.Code {
 	case tokenEnded:
-		return []error{meet.ErrUnauthorized}
+		return []error{telemed.ErrUnauthorized}
 	case 4700, 4711: // the token lacks a scope
-		return []error{meet.ErrMissingScope, meet.ErrReconnect}
+		return []error{telemed.ErrMissingScope, telemed.ErrReconnect}
 	case 1001, 1010: // the doctor's Zoom user is gone, or in another account
-		return []error{meet.ErrReconnect}
+		return []error{telemed.ErrReconnect}
 	case meetingGone, 12702:
-		return []error{meet.ErrNotFound}
+		return []error{telemed.ErrNotFound}
 	case 200, 403, 3003, 3063, 3161: // no permission, a paid plan needed, not the host, no licence
-		return []error{meet.ErrForbidden}
+		return []error{telemed.ErrForbidden}
 	case 303, 404, 3002, 3007, 3018, 3037, 3038: // in progress, over, of another kind
-		return []error{meet.ErrConflict}
+		return []error{telemed.ErrConflict}
 	case 300, 2300, 3000:
-		return []error{meet.ErrInvalid}
+		return []error{telemed.ErrInvalid}
 	}
 	return []error{answer.Kind(write)}
 }

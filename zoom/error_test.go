@@ -10,8 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/meet"
-	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -22,7 +21,7 @@ func TestNewNamesEverything(t *testing.T) {
 		Endpoints: zoom.Endpoints{Authorize: "http://zoom.example", Token: "ftp://x", Revoke: "http://zoom.example", API: "nowhere"},
 		Settings:  map[string]any{"x": make(chan int)}, AcceptLocked: []string{"waiting_room", "waitingroom"},
 	})
-	require.ErrorIs(t, err, meet.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	for _, field := range []string{
 		"ClientID", "ClientSecret", "RedirectURL", "Tokens", "Endpoints.Authorize", "Endpoints.Token", "Endpoints.Revoke", "Endpoints.API", "Settings", "AcceptLocked[1]",
 	} {
@@ -38,25 +37,25 @@ func TestErrors(t *testing.T) {
 		want   []error
 		code   int
 	}{
-		"validation":         {400, `{"code":300,"message":"Asha","errors":[{"field":"settings.jbh_time","message":"Asha"}]}`, []error{meet.ErrInvalid}, 300},
-		"code as text":       {400, `{"code":"300","message":"Asha"}`, []error{meet.ErrInvalid}, 300},
-		"scope":              {400, `{"code":4711,"message":"Asha"}`, []error{meet.ErrMissingScope, meet.ErrReconnect}, 4711},
-		"scope, older code":  {400, `{"code":4700,"message":"Asha"}`, []error{meet.ErrMissingScope, meet.ErrReconnect}, 4700},
-		"paid plan":          {400, `{"code":200,"message":"Asha"}`, []error{meet.ErrForbidden}, 200},
-		"no licence":         {400, `{"code":3161,"message":"Asha"}`, []error{meet.ErrForbidden}, 3161},
-		"user is gone":       {404, `{"code":1001,"message":"User does not exist: Asha"}`, []error{meet.ErrReconnect}, 1001},
-		"meeting is gone":    {404, `{"code":3001,"message":"Asha"}`, []error{meet.ErrNotFound}, 3001},
-		"in progress":        {400, `{"code":3002,"message":"Asha"}`, []error{meet.ErrConflict}, 3002},
-		"not recognized":     {404, `{"code":2300,"message":"Asha"}`, []error{meet.ErrInvalid}, 2300},
-		"forbidden":          {403, `{"code":403,"message":"Asha"}`, []error{meet.ErrForbidden}, 403},
-		"html":               {403, `<html>Asha</html>`, []error{meet.ErrForbidden}, 0},
-		"xml 502":            {502, `<Error>Asha</Error>`, []error{meet.ErrUnavailable}, 0},
-		"200 with an error":  {200, `{"code":200,"message":"Only available for paid account: Asha"}`, []error{meet.ErrForbidden}, 200},
-		"200 with nothing":   {200, `{}`, []error{meet.ErrUnavailable}, 0},
-		"200 without a link": {200, `{"id":82000000001,"topic":"Asha"}`, []error{meet.ErrUnavailable}, 0},
-		"200 with an array":  {200, `["Asha"]`, []error{meet.ErrUnavailable}, 0},
-		"200 empty":          {200, ``, []error{meet.ErrUnavailable}, 0},
-		"still unauthorized": {401, `{"code":124,"message":"Asha"}`, []error{meet.ErrUnauthorized}, 124},
+		"validation":         {400, `{"code":300,"message":"Asha","errors":[{"field":"settings.jbh_time","message":"Asha"}]}`, []error{telemed.ErrInvalid}, 300},
+		"code as text":       {400, `{"code":"300","message":"Asha"}`, []error{telemed.ErrInvalid}, 300},
+		"scope":              {400, `{"code":4711,"message":"Asha"}`, []error{telemed.ErrMissingScope, telemed.ErrReconnect}, 4711},
+		"scope, older code":  {400, `{"code":4700,"message":"Asha"}`, []error{telemed.ErrMissingScope, telemed.ErrReconnect}, 4700},
+		"paid plan":          {400, `{"code":200,"message":"Asha"}`, []error{telemed.ErrForbidden}, 200},
+		"no licence":         {400, `{"code":3161,"message":"Asha"}`, []error{telemed.ErrForbidden}, 3161},
+		"user is gone":       {404, `{"code":1001,"message":"User does not exist: Asha"}`, []error{telemed.ErrReconnect}, 1001},
+		"meeting is gone":    {404, `{"code":3001,"message":"Asha"}`, []error{telemed.ErrNotFound}, 3001},
+		"in progress":        {400, `{"code":3002,"message":"Asha"}`, []error{telemed.ErrConflict}, 3002},
+		"not recognized":     {404, `{"code":2300,"message":"Asha"}`, []error{telemed.ErrInvalid}, 2300},
+		"forbidden":          {403, `{"code":403,"message":"Asha"}`, []error{telemed.ErrForbidden}, 403},
+		"html":               {403, `<html>Asha</html>`, []error{telemed.ErrForbidden}, 0},
+		"xml 502":            {502, `<Error>Asha</Error>`, []error{telemed.ErrUnavailable}, 0},
+		"200 with an error":  {200, `{"code":200,"message":"Only available for paid account: Asha"}`, []error{telemed.ErrForbidden}, 200},
+		"200 with nothing":   {200, `{}`, []error{telemed.ErrUnavailable}, 0},
+		"200 without a link": {200, `{"id":82000000001,"topic":"Asha"}`, []error{telemed.ErrUnavailable}, 0},
+		"200 with an array":  {200, `["Asha"]`, []error{telemed.ErrUnavailable}, 0},
+		"200 empty":          {200, ``, []error{telemed.ErrUnavailable}, 0},
+		"still unauthorized": {401, `{"code":124,"message":"Asha"}`, []error{telemed.ErrUnauthorized}, 124},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +68,7 @@ func TestErrors(t *testing.T) {
 			for _, want := range test.want {
 				require.ErrorIs(t, err, want)
 			}
-			require.NotErrorIs(t, err, meet.ErrAmbiguous)
+			require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 			failed := zoomError(t, err)
 			require.Equal(t, "Get", failed.Op)
 			require.Equal(t, test.status, failed.Status)
@@ -140,8 +139,8 @@ func TestDailyLimit(t *testing.T) {
 func requireDailyLimit(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, zoom.ErrDailyLimit)
-	require.ErrorIs(t, err, meet.ErrRateLimited)
-	require.NotErrorIs(t, err, meet.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrRateLimited)
+	require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 	wait := zoomError(t, err).RetryAfter
 	require.Greater(t, wait, time.Duration(0))
 	require.LessOrEqual(t, wait, 24*time.Hour+2*time.Second)
@@ -151,8 +150,8 @@ func TestMissingScope(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{Grant: []string{"user:read:user", "meeting:read:list_meetings"}})
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
-	require.ErrorIs(t, err, meet.ErrMissingScope)
-	require.ErrorIs(t, err, meet.ErrReconnect)
+	require.ErrorIs(t, err, telemed.ErrMissingScope)
+	require.ErrorIs(t, err, telemed.ErrReconnect)
 }
 
 func TestUpdate(t *testing.T) {
@@ -168,21 +167,21 @@ func TestUpdate(t *testing.T) {
 		"one request lost": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Fault{Op: zoomtest.OpUpdate, LoseRequest: true}) }, nil, true},
 		"never arrives": {func(s *zoomtest.Server) {
 			s.FailNext(zoomtest.Fault{Op: zoomtest.OpUpdate, LoseRequest: true, Times: 20})
-		}, meet.ErrAmbiguous, false},
+		}, telemed.ErrAmbiguous, false},
 		"not even read": {func(s *zoomtest.Server) {
 			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet, LoseRequest: true, Times: 20})
-		}, meet.ErrUnavailable, false},
+		}, telemed.ErrUnavailable, false},
 		"moved but not read": {func(s *zoomtest.Server) {
 			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet}) // the look before is well
 			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet, LoseRequest: true, Times: 20})
-		}, meet.ErrAmbiguous, true},
+		}, telemed.ErrAmbiguous, true},
 		"moved, and a proxy knows no meeting": {func(s *zoomtest.Server) {
 			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet}, answered(zoomtest.OpGet, 404, "<html>"))
-		}, meet.ErrAmbiguous, true},
-		"refused": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, 3000, "")) }, meet.ErrInvalid, false},
+		}, telemed.ErrAmbiguous, true},
+		"refused": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, 3000, "")) }, telemed.ErrInvalid, false},
 		"a page of a proxy": {func(s *zoomtest.Server) {
 			s.FailNext(answered(zoomtest.OpUpdate, 200, "<html>"))
-		}, meet.ErrAmbiguous, false},
+		}, telemed.ErrAmbiguous, false},
 		"silently not carried out": {func(s *zoomtest.Server) { s.FailNext(answered(zoomtest.OpUpdate, 204, "")) }, zoom.ErrMismatch, false},
 	}
 	for name, test := range tests {
@@ -229,7 +228,7 @@ func TestUpdateOfAnotherKey(t *testing.T) {
 	req := visit(t, "appt-43")
 	req.Start = req.Start.Add(time.Hour)
 	_, err = c.Update(t.Context(), doctor, m.ID, req)
-	require.ErrorIs(t, err, meet.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 	require.EqualError(t, err, "zoom: Update: conflict with the current state: the meeting is another key's")
 	require.Equal(t, m.ID, zoomError(t, err).MeetingID)
 	require.Empty(t, c.fake.Requests(zoomtest.OpUpdate))
@@ -263,13 +262,13 @@ func TestCancel(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
 		c.fake.FailNext(answered(zoomtest.OpDelete, 404, "<html>proxy</html>"))
-		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "82000000001"), meet.ErrNotFound)
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "82000000001"), telemed.ErrNotFound)
 	})
 	t.Run("a good status that is not Zoom's 204 proves nothing", func(t *testing.T) {
 		t.Parallel()
 		for body, want := range map[string]error{
-			"<html>log in to the network</html>":                       meet.ErrAmbiguous,
-			`{"code":200,"message":"Only available for paid account"}`: meet.ErrForbidden,
+			"<html>log in to the network</html>":                       telemed.ErrAmbiguous,
+			`{"code":200,"message":"Only available for paid account"}`: telemed.ErrForbidden,
 		} {
 			c := newClinic(t, zoomtest.Config{})
 			m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
@@ -285,13 +284,13 @@ func TestCancel(t *testing.T) {
 		m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.NoError(t, err)
 		c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Started = true })
-		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), meet.ErrConflict)
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), telemed.ErrConflict)
 	})
 	t.Run("another provider's id", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
 		for _, id := range []string{"", "tm2k3j4h5", "1/../2", "12 3", "99999999999999999999"} {
-			require.ErrorIs(t, c.Cancel(t.Context(), doctor, id), meet.ErrInvalid, id)
+			require.ErrorIs(t, c.Cancel(t.Context(), doctor, id), telemed.ErrInvalid, id)
 		}
 		require.Empty(t, c.fake.Requests(zoomtest.OpDelete))
 	})
@@ -314,7 +313,7 @@ func TestHostLink(t *testing.T) {
 
 	c.fake.FailNext(answered(zoomtest.OpGet, 200, `{"id":82000000001,"join_url":"https://zoom.us/j/1"}`))
 	_, err = c.HostLink(t.Context(), doctor, m.ID)
-	require.ErrorIs(t, err, meet.ErrForbidden)
+	require.ErrorIs(t, err, telemed.ErrForbidden)
 }
 
 func TestDeadlineIsKept(t *testing.T) {
@@ -335,7 +334,7 @@ func TestClosedClient(t *testing.T) {
 	c.fake.ExpireTokens()
 	require.NoError(t, c.Close(t.Context()))
 	_, err := c.Get(t.Context(), doctor, "82000000001")
-	require.ErrorIs(t, err, store.ErrClosed)
+	require.ErrorIs(t, err, telemed.ErrClosed)
 }
 
 // Whatever fails, no error may hold what the exchange held.

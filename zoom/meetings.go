@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
@@ -89,7 +90,7 @@ func gone(err error) bool {
 	return ok && failed.Code == meetingGone
 }
 
-// Get reads a meeting. One that was cancelled, or whose start is 30 days past, is meet.ErrNotFound.
+// Get reads a meeting. One that was cancelled, or whose start is 30 days past, is telemed.ErrNotFound.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/GET/meetings/{meetingId}.
 func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeting, error) {
 	if err := checkID("Get", meetingID); err != nil {
@@ -107,7 +108,7 @@ func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeti
 }
 
 // Update moves or renames a meeting; its ID, join link, passcode and settings stay. A meeting that
-// was made for another Key is meet.ErrConflict; one that is as req wants it already is left alone, since each
+// was made for another Key is telemed.ErrConflict; one that is as req wants it already is left alone, since each
 // change counts towards the doctor's 100 of the day. Update reads the meeting back and returns ErrMismatch,
 // with Error.MeetingID, if Zoom has another time than the request.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
@@ -128,7 +129,7 @@ func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.
 	case err != nil:
 		return nil, err
 	case found.isOthers(c.marker(hostID, req.Key)):
-		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{meet.ErrConflict}, err: errOtherKey}
+		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{telemed.ErrConflict}, err: errOtherKey}
 	case !found.is(req, time.Now()) || !found.start().Equal(req.Start): // what begins soon is moved by seconds too
 		found, err = s.change(ctx, meetingID, req)
 	}
@@ -144,7 +145,7 @@ var errOtherKey = errors.New("the meeting is another key's")
 func (s *session) change(ctx context.Context, id string, req meet.Request) (*meeting, error) {
 	patch := rest.Request{Method: http.MethodPatch, Path: rest.Path("meetings", id), JSON: newSchedule(req, time.Now())}
 	changed := s.write(rest.Repeatable(ctx), patch) // the whole new state: twice is once
-	if changed != nil && !errors.Is(changed, meet.ErrAmbiguous) {
+	if changed != nil && !errors.Is(changed, telemed.ErrAmbiguous) {
 		return nil, changed
 	}
 	found, err := s.get(ctx, id)
@@ -152,7 +153,7 @@ func (s *session) change(ctx context.Context, id string, req meet.Request) (*mee
 	case gone(err):
 		return nil, err
 	case err != nil: // changed or not, nobody has seen it
-		return nil, &Error{Op: s.op, MeetingID: id, kinds: []error{meet.ErrAmbiguous}, err: hidden(ctx, err)}
+		return nil, &Error{Op: s.op, MeetingID: id, kinds: []error{telemed.ErrAmbiguous}, err: hidden(ctx, err)}
 	case changed != nil && !found.is(req, time.Now()):
 		return nil, changed
 	}
@@ -163,7 +164,7 @@ func (s *session) change(ctx context.Context, id string, req meet.Request) (*mee
 }
 
 // Cancel deletes a meeting. One that is gone already is no error; one that is going on
-// may be meet.ErrConflict. Zoom mails nobody about it.
+// may be telemed.ErrConflict. Zoom mails nobody about it.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/DELETE/meetings/{meetingId}.
 func (c *Client) Cancel(ctx context.Context, hostID, meetingID string) error {
 	if err := checkID("Cancel", meetingID); err != nil {
@@ -178,28 +179,28 @@ func (c *Client) Cancel(ctx context.Context, hostID, meetingID string) error {
 
 // HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It
 // works for two hours. Fetch it when the doctor clicks, redirect to it, and keep it nowhere.
-func (c *Client) HostLink(ctx context.Context, hostID, meetingID string) (meet.Secret, error) {
+func (c *Client) HostLink(ctx context.Context, hostID, meetingID string) (telemed.Secret, error) {
 	if err := checkID("HostLink", meetingID); err != nil {
-		return meet.Secret{}, err
+		return telemed.Secret{}, err
 	}
 	s, err := c.open(ctx, "HostLink", hostID)
 	if err != nil {
-		return meet.Secret{}, err
+		return telemed.Secret{}, err
 	}
 	found, err := s.get(ctx, meetingID)
 	if err != nil {
-		return meet.Secret{}, err
+		return telemed.Secret{}, err
 	}
 	if found.StartURL == "" {
-		return meet.Secret{}, &Error{Op: "HostLink", kinds: []error{meet.ErrForbidden}, err: errors.New("the account gets no host link")}
+		return telemed.Secret{}, &Error{Op: "HostLink", kinds: []error{telemed.ErrForbidden}, err: errors.New("the account gets no host link")}
 	}
-	return store.NewSecret(found.StartURL), nil
+	return telemed.NewSecret(found.StartURL), nil
 }
 
 // check names everything that is wrong with a request at the time now.
 func check(op string, req meet.Request, now time.Time) error {
 	var p fault.Problems
-	for _, field := range fault.Fields(req.Validate(now)) {
+	for _, field := range telemed.Fields(req.Validate(now)) {
 		p.Add(field.Field, "%s", field.Problem)
 	}
 	if len(req.Attendees) > 0 {
@@ -224,9 +225,9 @@ func isMeetingID(id string) bool { return len(id) <= 19 && strings.Trim(id, "012
 
 // mismatch is the error about a meeting that exists, but otherwise than asked for.
 func (s *session) mismatch(m *meeting, fields []string) *Error {
-	kind := meet.ErrConflict
+	kind := telemed.ErrConflict
 	if !slices.Contains(fields, "start_time") && !slices.Contains(fields, "duration") { // the account does not allow it
-		kind = meet.ErrForbidden
+		kind = telemed.ErrForbidden
 	}
 	return &Error{Op: s.op, Fields: fields, MeetingID: m.id(), kinds: []error{ErrMismatch, kind}}
 }

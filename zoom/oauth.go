@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
 )
@@ -44,7 +45,7 @@ func (c *Client) identify(ctx context.Context, token store.Token, _ string) (sto
 		return store.Account{}, newError("GetUser", err, false)
 	}
 	if me.ID == "" {
-		return store.Account{}, &Error{Op: "GetUser", kinds: []error{store.ErrUnavailable}, err: errors.New("the answer names no user")}
+		return store.Account{}, &Error{Op: "GetUser", kinds: []error{telemed.ErrUnavailable}, err: errors.New("the answer names no user")}
 	}
 	return store.Account{ID: me.ID, Email: me.Email}, nil
 }

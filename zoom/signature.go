@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/store"
 )
 
 // Role is what a signature lets its holder be in a meeting.
@@ -32,7 +32,7 @@ const (
 type SignatureRequest struct {
 	// ClientID and ClientSecret are those of an app with the Meeting SDK. Required.
 	ClientID     string
-	ClientSecret store.Secret
+	ClientSecret telemed.Secret
 	// MeetingID is the ID of a meet.Meeting. Required.
 	MeetingID string
 	// Role is RoleParticipant unless set: decide it from the session, never from the page's request.
@@ -43,12 +43,12 @@ type SignatureRequest struct {
 
 // MeetingSignature returns the token with which Zoom's Meeting SDK shows a meeting inside the host's own page. Make
 // it for somebody whose right to the visit was just checked; whoever holds it can join.
-// It makes no network call. An error matches meet.ErrInvalid.
+// It makes no network call. An error matches telemed.ErrInvalid.
 //
 // A participant without a Zoom login can join only meetings of the app's own Zoom account in this way: Zoom wants
 // more than a signature for those of other accounts, so a host whose doctors bring their own
 // gives out the join link. See https://developers.zoom.us/docs/meeting-sdk/auth/.
-func MeetingSignature(req SignatureRequest) (store.Secret, error) {
+func MeetingSignature(req SignatureRequest) (telemed.Secret, error) {
 	if req.ValidFor == 0 {
 		req.ValidFor = 2 * time.Hour
 	}
@@ -59,7 +59,7 @@ func MeetingSignature(req SignatureRequest) (store.Secret, error) {
 	p.Check(req.Role == RoleParticipant || req.Role == RoleHost, "Role", "is neither RoleParticipant nor RoleHost")
 	p.Check(req.ValidFor >= minSignature && req.ValidFor <= maxSignature, "ValidFor", "is not between 30 minutes and 48 hours")
 	if err := p.Err("zoom: MeetingSignature"); err != nil {
-		return store.Secret{}, err
+		return telemed.Secret{}, err
 	}
 	begin := time.Now().Add(-clockSkew)
 	end := begin.Add(req.ValidFor).Unix()
@@ -67,9 +67,9 @@ func MeetingSignature(req SignatureRequest) (store.Secret, error) {
 		AppKey: req.ClientID, Meeting: req.MeetingID, Role: req.Role, IssuedAt: begin.Unix(), Expires: end, TokenExpires: end,
 	})
 	if err != nil {
-		return store.Secret{}, err
+		return telemed.Secret{}, err
 	}
-	return store.NewSecret(signJWT(payload, req.ClientSecret)), nil
+	return telemed.NewSecret(signJWT(payload, req.ClientSecret)), nil
 }
 
 // signaturePayload has Zoom's claims. The older sdkKey is left out: newer SDKs refuse it.
@@ -83,7 +83,7 @@ type signaturePayload struct {
 }
 
 // signJWT returns a JWT (RFC 7519) with HS256.
-func signJWT(payload []byte, secret store.Secret) string {
+func signJWT(payload []byte, secret telemed.Secret) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	text := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(payload)
 	mac := hmac.New(sha256.New, []byte(secret.Reveal()))

@@ -8,8 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/meet"
-	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/zoom"
 )
 
@@ -20,7 +19,7 @@ const signatureVector = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." +
 
 func TestMeetingSignature(t *testing.T) {
 	t.Parallel()
-	req := zoom.SignatureRequest{ClientID: "abc123", ClientSecret: store.NewSecret("s3cr3t"), MeetingID: "123456789"}
+	req := zoom.SignatureRequest{ClientID: "abc123", ClientSecret: telemed.NewSecret("s3cr3t"), MeetingID: "123456789"}
 	t.Run("vector", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -43,7 +42,7 @@ func TestMeetingSignature(t *testing.T) {
 			bad := req
 			bad.ValidFor = valid
 			_, err := zoom.MeetingSignature(bad)
-			require.ErrorIs(t, err, meet.ErrInvalid)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
 		}
 	})
 	t.Run("names everything", func(t *testing.T) {

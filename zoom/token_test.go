@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
@@ -73,10 +73,10 @@ func TestCallerWhoLeavesDuringRefreshLosesNothing(t *testing.T) {
 	defer cancel()
 	_, err := c.Get(ctx, doctor, "82000000001")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.NotErrorIs(t, err, meet.ErrReconnect)
+	require.NotErrorIs(t, err, telemed.ErrReconnect)
 	require.Eventually(t, func() bool { return !c.token(t).Access.Equal(old) }, 5*time.Second, 5*time.Millisecond)
 	_, err = c.Get(t.Context(), doctor, "82000000001")
-	require.ErrorIs(t, err, meet.ErrNotFound)
+	require.ErrorIs(t, err, telemed.ErrNotFound)
 	require.Equal(t, 1, c.fake.Refreshes())
 }
 
@@ -86,7 +86,7 @@ func TestLostRefreshIsAskedAgain(t *testing.T) {
 	c.fake.ExpireTokens()
 	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, LoseRequest: true})
 	_, err := c.Get(t.Context(), doctor, "82000000001")
-	require.ErrorIs(t, err, meet.ErrNotFound, "the token works again")
+	require.ErrorIs(t, err, telemed.ErrNotFound, "the token works again")
 	require.Equal(t, 1, c.fake.Refreshes())
 }
 
@@ -108,8 +108,8 @@ func TestLostRefreshIsNotALostCall(t *testing.T) {
 	c.fake.ExpireTokens()
 	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, LoseRequest: true, Times: 20})
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
-	require.ErrorIs(t, err, meet.ErrUnavailable)
-	require.NotErrorIs(t, err, meet.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
+	require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 	require.Empty(t, c.fake.Requests(zoomtest.OpCreate))
 }
 
@@ -121,8 +121,8 @@ func TestUninstalledAppMustBeConnectedAgain(t *testing.T) {
 	})
 	c.fake.Uninstall("u-dr-rao")
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
-	require.ErrorIs(t, err, meet.ErrReconnect)
-	require.NotErrorIs(t, err, meet.ErrAmbiguous, "nothing was sent")
+	require.ErrorIs(t, err, telemed.ErrReconnect)
+	require.NotErrorIs(t, err, telemed.ErrAmbiguous, "nothing was sent")
 	require.Equal(t, []store.Key{c.key}, told)
 	require.Equal(t, "Create", zoomError(t, err).Op)
 
@@ -134,11 +134,11 @@ func TestUninstalledAppMustBeConnectedAgain(t *testing.T) {
 func TestWrongClientSecretKeepsTheAccount(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	misconfigured := c.another(t, func(cfg *zoom.Config) { cfg.ClientSecret = store.NewSecret("wrong") })
+	misconfigured := c.another(t, func(cfg *zoom.Config) { cfg.ClientSecret = telemed.NewSecret("wrong") })
 	c.fake.ExpireTokens()
 	_, err := misconfigured.Get(t.Context(), doctor, "82000000001")
-	require.ErrorIs(t, err, meet.ErrUnauthorized)
-	require.NotErrorIs(t, err, meet.ErrReconnect)
+	require.ErrorIs(t, err, telemed.ErrUnauthorized)
+	require.NotErrorIs(t, err, telemed.ErrReconnect)
 	rec, err := c.tokens.Get(t.Context(), c.key)
 	require.NoError(t, err)
 	require.Equal(t, store.StatusActive, rec.Status)
@@ -151,7 +151,7 @@ func TestRevoke(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{})
 		require.NoError(t, c.OAuth().Revoke(t.Context(), c.token(t)))
 		_, err := c.Get(t.Context(), doctor, "82000000001")
-		require.ErrorIs(t, err, meet.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.NoError(t, c.OAuth().Revoke(t.Context(), c.token(t)), "gone already is no error")
 	})
 	t.Run("with an expired access token", func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestRevoke(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{})
 		odd := c.another(t, func(cfg *zoom.Config) {
 			cfg.HTTPClient = &http.Client{Transport: spy}
-			cfg.ClientSecret = store.NewSecret("a?b>c~~~")
+			cfg.ClientSecret = telemed.NewSecret("a?b>c~~~")
 		})
 		require.NoError(t, odd.OAuth().Revoke(t.Context(), c.token(t)))
 		require.Equal(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("zoomtest-client:a?b>c~~~")), sent)
@@ -213,12 +213,12 @@ func TestRegion(t *testing.T) {
 			})
 			tokens := store.NewMemory()
 			client, err := zoom.New(zoom.Config{
-				ClientID: "id", ClientSecret: store.NewSecret("secret"), RedirectURL: "https://clinic.example/callback",
+				ClientID: "id", ClientSecret: telemed.NewSecret("secret"), RedirectURL: "https://clinic.example/callback",
 				Tokens: tokens, HTTPClient: &http.Client{Transport: spy},
 			})
 			require.NoError(t, err)
 			require.NoError(t, store.Set(t.Context(), tokens, store.Key{Provider: zoom.ProviderName, Subject: doctor}, store.Token{
-				Access: store.NewSecret("a"), Refresh: store.NewSecret("r"), Expiry: time.Now().Add(time.Hour),
+				Access: telemed.NewSecret("a"), Refresh: telemed.NewSecret("r"), Expiry: time.Now().Add(time.Hour),
 				Extra: map[string]string{"api_url": test.apiURL},
 			}))
 			_, err = client.Get(t.Context(), doctor, "123456789")

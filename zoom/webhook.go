@@ -15,15 +15,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/signature"
-	"github.com/telemed-go/telemed/store"
 )
 
 // WebhookConfig configures a Webhook.
 type WebhookConfig struct {
 	// Secrets are the secret tokens of the apps that send here; several while one is replaced. Required.
-	Secrets []store.Secret
+	Secrets []telemed.Secret
 	// OnEvent gets each verified event. Its ctx ends after 2.5 seconds, because Zoom gives up after 3: take
 	// the event down and return. After an error Zoom sends the event again, up to three
 	// times, 5, 25 and 85 minutes later. Events come twice and out of order: keep Event.DedupeKey, and
@@ -57,7 +57,7 @@ type Webhook struct {
 	seen *replayCache
 }
 
-// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg and matches meet.ErrInvalid.
+// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg and matches telemed.ErrInvalid.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	var p fault.Problems
 	p.Check(len(cfg.Secrets) > 0, "Secrets", "are required")
@@ -144,33 +144,33 @@ const (
 )
 
 var (
-	errUnsigned = fmt.Errorf("zoom: webhook: %w", fault.ErrSignature)
+	errUnsigned = fmt.Errorf("zoom: webhook: %w", telemed.ErrSignature)
 	errStale    = errors.New("zoom: webhook: the delivery is too old or from the future")
 )
 
 // verify returns the secret that signed the body.
-func (w *Webhook) verify(header http.Header, raw []byte, now time.Time) (store.Secret, error) {
+func (w *Webhook) verify(header http.Header, raw []byte, now time.Time) (telemed.Secret, error) {
 	timestamp := header.Get(timestampHeader)
 	given, ok := strings.CutPrefix(header.Get(signatureHeader), "v0=")
 	if !ok {
-		return store.Secret{}, errUnsigned
+		return telemed.Secret{}, errUnsigned
 	}
 	message := append([]byte("v0:"+timestamp+":"), raw...)
-	var signer store.Secret
+	var signer telemed.Secret
 	for _, secret := range w.cfg.Secrets {
 		if signature.Valid(given, message, []byte(secret.Reveal())) {
 			signer = secret
 		}
 	}
 	if signer.IsZero() {
-		return store.Secret{}, errUnsigned
+		return telemed.Secret{}, errUnsigned
 	}
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
-		return store.Secret{}, errStale
+		return telemed.Secret{}, errStale
 	}
 	if age := now.Sub(time.Unix(seconds, 0)); age > w.cfg.Tolerance || age < -webhookAhead {
-		return store.Secret{}, errStale
+		return telemed.Secret{}, errStale
 	}
 	return signer, nil
 }
@@ -179,7 +179,7 @@ func (w *Webhook) verify(header http.Header, raw []byte, now time.Time) (store.S
 var plainToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // validate answers Zoom's question whether this endpoint knows the secret.
-func (w *Webhook) validate(rw http.ResponseWriter, r *http.Request, secret store.Secret, raw []byte) {
+func (w *Webhook) validate(rw http.ResponseWriter, r *http.Request, secret telemed.Secret, raw []byte) {
 	var question struct {
 		Payload struct {
 			PlainToken string `json:"plainToken"`

@@ -21,9 +21,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
-	"github.com/telemed-go/telemed/meet"
-	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -53,9 +52,9 @@ type inbox struct {
 func newInbox(t *testing.T, secrets ...string) *inbox {
 	t.Helper()
 	box := &inbox{}
-	var all []store.Secret
+	var all []telemed.Secret
 	for _, text := range secrets {
-		all = append(all, store.NewSecret(text))
+		all = append(all, telemed.NewSecret(text))
 	}
 	handler, err := zoom.NewWebhook(zoom.WebhookConfig{
 		Secrets: all, Tolerance: 100 * 365 * 24 * time.Hour, OnEvent: box.take,
@@ -92,8 +91,8 @@ func sign(body string) (timestamp, sign string) {
 
 func TestNewWebhookNamesEverything(t *testing.T) {
 	t.Parallel()
-	_, err := zoom.NewWebhook(zoom.WebhookConfig{Secrets: []store.Secret{{}}, Tolerance: -1})
-	require.ErrorIs(t, err, meet.ErrInvalid)
+	_, err := zoom.NewWebhook(zoom.WebhookConfig{Secrets: []telemed.Secret{{}}, Tolerance: -1})
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	for _, field := range []string{"Secrets[0]", "OnEvent", "Tolerance"} {
 		require.ErrorContains(t, err, field)
 	}
@@ -192,7 +191,7 @@ func TestWebhookTimestamps(t *testing.T) {
 
 func webhookServer(t *testing.T, fake *zoomtest.Server, onEvent func(context.Context, zoom.Event) error) string {
 	t.Helper()
-	handler, err := zoom.NewWebhook(zoom.WebhookConfig{Secrets: []store.Secret{fake.WebhookSecret()}, OnEvent: onEvent})
+	handler, err := zoom.NewWebhook(zoom.WebhookConfig{Secrets: []telemed.Secret{fake.WebhookSecret()}, OnEvent: onEvent})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -253,7 +252,7 @@ func TestWebhookWhileHandling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		handler, err := zoom.NewWebhook(zoom.WebhookConfig{
-			Secrets:   []store.Secret{store.NewSecret(vectorSecret)},
+			Secrets:   []telemed.Secret{telemed.NewSecret(vectorSecret)},
 			Tolerance: 100 * 365 * 24 * time.Hour,
 			OnEvent: func(ctx context.Context, _ zoom.Event) error {
 				select {
@@ -389,7 +388,7 @@ func FuzzWebhook(f *testing.F) {
 	f.Add([]byte(`{"event":"app_deauthorized","payload":{"event_ts":"2024-09-08 15:58:40"}}`))
 	f.Add([]byte(`{"event":"x","payload":{"object":{"id":1e99,"participant":{"user_id":-0}}}}`))
 	handler, err := zoom.NewWebhook(zoom.WebhookConfig{
-		Secrets: []store.Secret{store.NewSecret(vectorSecret)},
+		Secrets: []telemed.Secret{telemed.NewSecret(vectorSecret)},
 		OnEvent: func(_ context.Context, event zoom.Event) error {
 			if event.Name == "" || len(event.DedupeKey) != 64 {
 				return errors.New("no event")

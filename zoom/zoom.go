@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
@@ -60,7 +61,7 @@ func setDefault(field *string, value string) {
 type Config struct {
 	// ClientID and ClientSecret are the app's, from https://marketplace.zoom.us/ (a user-managed OAuth app). Required.
 	ClientID     string
-	ClientSecret store.Secret
+	ClientSecret telemed.Secret
 	// RedirectURL is where Zoom sends a doctor back to, exactly as it is registered with the app:
 	// https, or http on loopback. Required.
 	RedirectURL string
@@ -83,7 +84,7 @@ type Config struct {
 	// MarkerKey keys the hash of the request's Key in a meeting's agenda. It must stay the same for as long
 	// as meetings live, and be the same in all processes. If zero, ClientID is used:
 	// then whoever sees a meeting can tell whether a Key they guess is its.
-	MarkerKey store.Secret
+	MarkerKey telemed.Secret
 	// LookAfter is how long Create waits, when an answer was lost, until it looks whether
 	// the meeting was made. If 0, 2 seconds.
 	LookAfter time.Duration
@@ -111,7 +112,7 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.MarkerKey.IsZero() {
-		c.MarkerKey = store.NewSecret(c.ClientID)
+		c.MarkerKey = telemed.NewSecret(c.ClientID)
 	}
 	return c
 }
@@ -121,7 +122,7 @@ var providerFields = strings.NewReplacer("AuthURL", "Endpoints.Authorize", "Toke
 
 func (c Config) validate(provider store.Provider) error {
 	var p fault.Problems
-	for _, field := range fault.Fields(provider.Validate()) {
+	for _, field := range telemed.Fields(provider.Validate()) {
 		p.Add(providerFields.Replace(field.Field), "%s", field.Problem)
 	}
 	p.Check(c.Tokens != nil, "Tokens", "is required")
@@ -152,7 +153,7 @@ var (
 )
 
 // New returns a Client, or an error that names everything that is wrong with cfg and
-// matches meet.ErrInvalid. It makes no network call.
+// matches telemed.ErrInvalid. It makes no network call.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	c := &Client{cfg: cfg}

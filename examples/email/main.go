@@ -13,6 +13,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
@@ -40,13 +41,13 @@ func run(ctx context.Context, out io.Writer, env func(string) string) error {
 	}
 	cfg := smtp.Config{
 		Addr: fake.Addr(), TLS: fake.ClientTLS(), From: "City Clinic <care@clinic.example>",
-		Username: "care", Password: notify.NewSecret("letmein"), Renderer: words,
+		Username: "care", Password: telemed.NewSecret("letmein"), Renderer: words,
 	}
 	to := notify.Recipient{Name: "Asha Rao", Email: "asha@example.org", Locale: "en-IN", Zone: zone}
 	live := env("EMAIL_HOST") != ""
 	if live {
 		cfg.Addr, cfg.TLS = net.JoinHostPort(env("EMAIL_HOST"), cmp.Or(env("EMAIL_PORT"), "587")), nil
-		cfg.Username, cfg.Password, cfg.From = env("EMAIL_USER"), notify.NewSecret(env("EMAIL_PASS")), env("EMAIL_FROM")
+		cfg.Username, cfg.Password, cfg.From = env("EMAIL_USER"), telemed.NewSecret(env("EMAIL_PASS")), env("EMAIL_FROM")
 		to.Email = cmp.Or(env("EMAIL_TO"), env("EMAIL_USER"))
 		if env("EMAIL_PORT") == "465" {
 			cfg.Security = smtp.ImplicitTLS

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -38,7 +39,7 @@ func connectDoctor(ctx context.Context, cfg googlemeet.Config, browse func(addre
 	base := redirect.Scheme + "://" + redirect.Host
 	connector, err := connect.New(connect.Config{
 		Provider: google.OAuth(), Tokens: cfg.Tokens, ReturnURL: base + "/done", AllowInsecureLocalhost: true,
-		Keys:    []store.Secret{store.NewKey()},
+		Keys:    []telemed.Secret{store.NewKey()},
 		Subject: func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
 	})
 	if err != nil {

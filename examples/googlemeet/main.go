@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -33,7 +34,7 @@ func main() {
 
 func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 	cfg := googlemeet.Config{
-		ClientID: getenv("GOOGLE_CLIENT_ID"), ClientSecret: store.NewSecret(getenv("GOOGLE_CLIENT_SECRET")),
+		ClientID: getenv("GOOGLE_CLIENT_ID"), ClientSecret: telemed.NewSecret(getenv("GOOGLE_CLIENT_SECRET")),
 		RedirectURL: getenv("GOOGLE_REDIRECT_URI"), Tokens: store.NewMemory(),
 	}
 	browse := func(address string) error {

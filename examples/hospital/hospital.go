@@ -9,10 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/meet/googlemeet"
-	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
@@ -101,7 +101,7 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	key := store.NewKey() // in production from the configuration, the same for all servers
 	for name, provider := range map[string]store.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {
 		h.connects[name], err = connect.New(connect.Config{
-			Provider: provider, Tokens: tokens, Keys: []store.Secret{key}, Subject: h.sessions.doctor,
+			Provider: provider, Tokens: tokens, Keys: []telemed.Secret{key}, Subject: h.sessions.doctor,
 			ReturnURL:              h.base + "/doctor/settings/integration",
 			AllowInsecureLocalhost: true, // this example has no certificate
 			Replay:                 connect.NewMemoryReplayGuard(),
@@ -117,7 +117,7 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 func (h *hospital) composePayments() (err error) {
 	h.gateway, err = razorpay.New(razorpay.Config{
 		KeyID: h.world.razorpay.KeyID(), KeySecret: h.world.razorpay.KeySecret(),
-		WebhookSecrets: []payments.Secret{h.world.razorpay.WebhookSecret()}, BaseURL: h.world.razorpay.URL(),
+		WebhookSecrets: []telemed.Secret{h.world.razorpay.WebhookSecret()}, BaseURL: h.world.razorpay.URL(),
 	})
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (h *hospital) composeMessages() error {
 	}
 	h.mail, err = smtp.New(smtp.Config{
 		Addr: h.world.mail.Addr(), From: clinicName + " <care@lotus.example>", TLS: h.world.mail.ClientTLS(),
-		Username: "care", Password: notify.NewSecret("mail-password"), Renderer: words, Logger: h.log,
+		Username: "care", Password: telemed.NewSecret("mail-password"), Renderer: words, Logger: h.log,
 	})
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func (h *hospital) composeRealtime() (err error) {
 		},
 		Authorize: func(_ context.Context, who realtime.Client, room string) error {
 			if who.Subject != doctorID || room != "clinic-"+clinicID {
-				return realtime.ErrForbidden
+				return telemed.ErrForbidden
 			}
 			return nil
 		},

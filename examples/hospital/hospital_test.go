@@ -23,6 +23,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
@@ -497,7 +498,7 @@ func (b *broken) next(method string) error {
 
 func (b *broken) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
 	err := b.next("Create")
-	if err != nil && !errors.Is(err, meet.ErrAmbiguous) {
+	if err != nil && !errors.Is(err, telemed.ErrAmbiguous) {
 		return nil, err
 	}
 	m, realErr := b.MeetingProvider.Create(ctx, hostID, req)
@@ -506,7 +507,7 @@ func (b *broken) Create(ctx context.Context, hostID string, req meet.Request) (*
 
 func (b *broken) Update(ctx context.Context, hostID, id string, req meet.Request) (*meet.Meeting, error) {
 	err := b.next("Update")
-	if err != nil && !errors.Is(err, meet.ErrAmbiguous) {
+	if err != nil && !errors.Is(err, telemed.ErrAmbiguous) {
 		return nil, err
 	}
 	m, realErr := b.MeetingProvider.Update(ctx, hostID, id, req)
@@ -523,7 +524,7 @@ func (b *broken) Cancel(ctx context.Context, hostID, id string) error {
 // The provider is down when the payment arrives: the money is not lost, and the visit is completed later.
 func TestAMeetingThatCannotBeMadeYet(t *testing.T) {
 	w := start(t)
-	breakZoom(w, "Create", meet.ErrUnavailable, meet.ErrAmbiguous, meet.ErrRateLimited)
+	breakZoom(w, "Create", telemed.ErrUnavailable, telemed.ErrAmbiguous, telemed.ErrRateLimited)
 	_, err := w.book("zoom", "en")
 	require.NoError(t, err)
 	result, err := w.outcome("pay")
@@ -616,7 +617,7 @@ func TestCancelGoesOn(t *testing.T) {
 		"the gateway is down": func(w *walk) {
 			w.site.world.razorpay.FailNext(razorpaytest.Failing(503).On("POST /v1/payments/*/refund").Repeat(3))
 		},
-		"zoom is down":    func(w *walk) { breakZoom(w, "Cancel", meet.ErrUnavailable, meet.ErrAmbiguous) },
+		"zoom is down":    func(w *walk) { breakZoom(w, "Cancel", telemed.ErrUnavailable, telemed.ErrAmbiguous) },
 		"mail is down":    func(w *walk) { w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TooManyConnections) },
 		"nothing is down": func(*walk) {},
 	}
@@ -661,7 +662,7 @@ func TestCancelAfterARefundByHand(t *testing.T) {
 // The meeting was made without its answer reaching us, and then the patient cancels: it does not stay behind.
 func TestCancelOfAMeetingThatNobodyKnows(t *testing.T) {
 	w := start(t)
-	breakZoom(w, "Create", slices.Repeat([]error{meet.ErrAmbiguous}, 3)...)
+	breakZoom(w, "Create", slices.Repeat([]error{telemed.ErrAmbiguous}, 3)...)
 	_, err := w.book("zoom", "en")
 	require.NoError(t, err)
 	result, err := w.outcome("pay")
@@ -678,7 +679,7 @@ func TestCancelOfAMeetingThatNobodyKnows(t *testing.T) {
 // Paid when the visit should have begun long ago: there is no visit, and the money goes back.
 func TestPaidTooLate(t *testing.T) {
 	w := start(t)
-	breakZoom(w, "Create", meet.ErrInvalid)
+	breakZoom(w, "Create", telemed.ErrInvalid)
 	_, err := w.book("zoom", "en")
 	require.NoError(t, err)
 	result, err := w.outcome("pay")
@@ -692,7 +693,7 @@ func TestPaidTooLate(t *testing.T) {
 // The provider moved the meeting, and its answer was lost: the patient is told, once.
 func TestMoveGoesOn(t *testing.T) {
 	w := booked(t, "zoom")
-	breakZoom(w, "Update", meet.ErrAmbiguous, meet.ErrUnavailable)
+	breakZoom(w, "Update", telemed.ErrAmbiguous, telemed.ErrUnavailable)
 	moved := w.row().Start.Add(3 * time.Hour)
 	_, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {moved.Format(startLayout)}})
 	require.NoError(t, err)
@@ -750,7 +751,7 @@ func (u unheard) Create(ctx context.Context, hostID string, req meet.Request) (*
 	if _, err := u.MeetingProvider.Create(ctx, hostID, req); err != nil {
 		return nil, err
 	}
-	return nil, meet.ErrAmbiguous
+	return nil, telemed.ErrAmbiguous
 }
 
 // One visit's provider is slow: other patients' payments do not wait for it.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
@@ -66,19 +66,19 @@ func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) { h.f
 // failAt is fail for what is about a visit, to whose page it leads back.
 func (h *hospital) failAt(w http.ResponseWriter, r *http.Request, err error, visit string) {
 	code, text := http.StatusBadGateway, "Something did not answer. Nothing is lost: please try again in a minute."
-	field, wrong := errors.AsType[*meet.FieldError](err)
+	field, wrong := errors.AsType[*telemed.FieldError](err)
 	switch {
 	case errors.Is(err, errNoPage):
 		code, text = http.StatusNotFound, "There is no such page."
-	case errors.Is(err, errNoVisit), errors.Is(err, meet.ErrNotFound):
+	case errors.Is(err, errNoVisit), errors.Is(err, telemed.ErrNotFound):
 		code, text = http.StatusNotFound, "There is no such visit."
-	case errors.Is(err, payments.ErrSignature):
+	case errors.Is(err, telemed.ErrSignature):
 		code, text = http.StatusBadRequest, "The payment's signature is wrong. No visit was booked."
 	case errors.Is(err, payments.ErrAmountMismatch):
 		code, text = http.StatusBadRequest, "The payment is not the one of this visit. Nothing was booked."
 	case wrong:
 		code, text = http.StatusBadRequest, field.Error()
-	case errors.Is(err, errState), errors.Is(err, meet.ErrConflict):
+	case errors.Is(err, errState), errors.Is(err, telemed.ErrConflict):
 		code, text = http.StatusConflict, "The visit has changed meanwhile. Please look at its page."
 	}
 	h.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("route", r.Pattern), slog.Int("status", code), slog.Any("error", err))

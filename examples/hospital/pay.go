@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 )
@@ -42,7 +43,7 @@ func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
 		OrderID: visit.OrderID, Expected: visit.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
 	})
 	switch {
-	case errors.Is(err, payments.ErrConflict) && h.knows(visit.OrderID, result.PaymentID):
+	case errors.Is(err, telemed.ErrConflict) && h.knows(visit.OrderID, result.PaymentID):
 		err = nil // the webhook was first, and the money may be on its way back already
 	case err == nil && payment.Status == payments.PaymentCaptured:
 		err = h.pay(r.Context(), visit.ID, payment)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
@@ -40,7 +41,7 @@ func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func(
 		a.MeetingAsked = true
 		save() // if the process dies in the next line, cancelling knows that there may be a meeting
 		meeting, err := provider.Create(ctx, doctorID, a.request())
-		if errors.Is(err, meet.ErrInvalid) { // it was paid too late
+		if errors.Is(err, telemed.ErrInvalid) { // it was paid too late
 			h.giveUp(a)
 			return nil
 		}
@@ -72,7 +73,7 @@ func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func(
 func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointment, save func()) error {
 	if a.MeetingID != "" {
 		_, err := provider.Update(ctx, doctorID, a.MeetingID, a.request())
-		if !errors.Is(err, meet.ErrNotFound) && !errors.Is(err, meet.ErrConflict) {
+		if !errors.Is(err, telemed.ErrNotFound) && !errors.Is(err, telemed.ErrConflict) {
 			return err
 		}
 		a.MeetingID = "" // cancelling finds by its key what may be there from now on
@@ -84,7 +85,7 @@ func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointm
 	}
 	a.MeetingID, a.JoinURL = meeting.ID, meeting.JoinURL
 	if !meeting.Start.Equal(a.Start) {
-		return meet.ErrConflict // it is there after all, at the old time
+		return telemed.ErrConflict // it is there after all, at the old time
 	}
 	return nil
 }
@@ -119,7 +120,7 @@ func (h *hospital) settleCancelled(ctx context.Context, a *appointment, save fun
 		if err == nil {
 			a.MeetingID = meeting.ID
 			save()
-		} else if !errors.Is(err, meet.ErrInvalid) && !disconnected(err) {
+		} else if !errors.Is(err, telemed.ErrInvalid) && !disconnected(err) {
 			return fmt.Errorf("meeting: %w", err)
 		}
 	}
@@ -136,7 +137,7 @@ func (h *hospital) settleCancelled(ctx context.Context, a *appointment, save fun
 }
 
 func disconnected(err error) bool {
-	return errors.Is(err, meet.ErrNotConnected) || errors.Is(err, meet.ErrReconnect)
+	return errors.Is(err, telemed.ErrNotConnected) || errors.Is(err, telemed.ErrReconnect)
 }
 
 // settleMessages sends what is due. A channel that fails does not stop the other. A message that may have
@@ -155,7 +156,7 @@ func (h *hospital) settleMessages(ctx context.Context, a *appointment, save func
 		switch {
 		case err == nil:
 			a.Sent[key] = receipt
-		case errors.Is(err, notify.ErrAmbiguous), errors.Is(err, notify.ErrRecipient), errors.Is(err, notify.ErrInvalid):
+		case errors.Is(err, telemed.ErrAmbiguous), errors.Is(err, notify.ErrRecipient), errors.Is(err, telemed.ErrInvalid):
 			h.log.LogAttrs(ctx, slog.LevelWarn, "message is given up", slog.String("visit", a.ID), slog.String("template", due.template), slog.Any("error", err))
 		default:
 			errs = append(errs, err)

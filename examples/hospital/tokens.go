@@ -11,6 +11,7 @@ import (
 
 	_ "github.com/ncruces/go-sqlite3/driver" // SQLite in Go, without cgo
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/sqlstore"
 )
@@ -45,15 +46,15 @@ func openTokens(ctx context.Context, path string) (store.TokenStore, func() erro
 }
 
 // sealingKey reads the key, or makes one the first time.
-func sealingKey(path string) (store.Secret, error) {
+func sealingKey(path string) (telemed.Secret, error) {
 	text, err := os.ReadFile(path)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return store.NewSecret(string(text)), err
+		return telemed.NewSecret(string(text)), err
 	}
 	key := store.NewKey()
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return store.Secret{}, err
+		return telemed.Secret{}, err
 	}
 	_, err = file.WriteString(key.Reveal())
 	return key, errors.Join(err, file.Sync(), file.Close())

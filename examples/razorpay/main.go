@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -30,7 +31,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
-	cfg := razorpay.Config{KeyID: getenv("RAZORPAY_KEY_ID"), KeySecret: payments.NewSecret(getenv("RAZORPAY_KEY_SECRET"))}
+	cfg := razorpay.Config{KeyID: getenv("RAZORPAY_KEY_ID"), KeySecret: telemed.NewSecret(getenv("RAZORPAY_KEY_SECRET"))}
 	var fake *razorpaytest.Server
 	if cfg.KeyID == "" {
 		var err error

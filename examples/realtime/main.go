@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/realtime/socketio"
@@ -46,7 +47,7 @@ func run(ctx context.Context, out io.Writer) error {
 // mayWatch stands for a look into the host's database.
 func mayWatch(_ context.Context, _ realtime.Client, room string) error {
 	if room != "clinic-mumbai" {
-		return realtime.ErrForbidden
+		return telemed.ErrForbidden
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"sync"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
@@ -16,7 +17,7 @@ import (
 // consent is a doctor who clicks through connect's handlers.
 func consent(ctx context.Context, fake *zoomtest.Server, provider store.Provider, tokens store.TokenStore, key store.Key) error {
 	doctors, err := connect.New(connect.Config{
-		Provider: provider, Tokens: tokens, Keys: []store.Secret{store.NewKey()}, ReturnURL: "http://127.0.0.1:3001/done",
+		Provider: provider, Tokens: tokens, Keys: []telemed.Secret{store.NewKey()}, ReturnURL: "http://127.0.0.1:3001/done",
 		Subject: func(*http.Request) (string, error) { return key.Subject, nil }, AllowInsecureLocalhost: true,
 	})
 	if err != nil {
@@ -38,7 +39,7 @@ func consent(ctx context.Context, fake *zoomtest.Server, provider store.Provider
 }
 
 // herd lets eight callers in each of two processes find out at once that the token does not work any more.
-func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, key store.Key, stale store.Secret) error {
+func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, key store.Key, stale telemed.Secret) error {
 	errs := make([]error, 16)
 	var callers sync.WaitGroup
 	for process := range 2 {
@@ -55,7 +56,7 @@ func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, k
 	return errors.Join(errs...)
 }
 
-func seal(st store.TokenStore, keys ...store.Secret) (store.TokenStore, error) {
+func seal(st store.TokenStore, keys ...telemed.Secret) (store.TokenStore, error) {
 	ring, err := store.NewKeyring(keys...)
 	return store.SealedStrict(st, ring), err
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
@@ -49,7 +50,7 @@ func live(ctx context.Context, out io.Writer, fake *zoomtest.Server, table store
 	}
 	defer func() { _ = meetings.Close(ctx) }()
 	doctors, err := connect.New(connect.Config{
-		Provider: meetings.OAuth(), Tokens: after, Keys: []store.Secret{newKey}, ReturnURL: "http://127.0.0.1:3001/done",
+		Provider: meetings.OAuth(), Tokens: after, Keys: []telemed.Secret{newKey}, ReturnURL: "http://127.0.0.1:3001/done",
 		Subject: func(*http.Request) (string, error) { return "dr-rao", nil }, AllowInsecureLocalhost: true,
 	})
 	if err != nil {
@@ -75,13 +76,13 @@ func live(ctx context.Context, out io.Writer, fake *zoomtest.Server, table store
 		return err
 	}
 	_, oldErr := before.Get(ctx, key)
-	fmt.Fprintf(out, "keys rotated: %d sealed again, the new key reads it, the old key does not: %t\n", n, errors.Is(oldErr, store.ErrDecrypt))
+	fmt.Fprintf(out, "keys rotated: %d sealed again, the new key reads it, the old key does not: %t\n", n, errors.Is(oldErr, telemed.ErrDecrypt))
 
 	revoked, err := doctors.Forget(ctx, "dr-rao")
 	if err != nil {
 		return err
 	}
 	_, gone := table.Get(ctx, key)
-	fmt.Fprintf(out, "disconnected: revoked at Zoom: %t, gone from the database: %t\n", revoked, errors.Is(gone, store.ErrNotFound))
+	fmt.Fprintf(out, "disconnected: revoked at Zoom: %t, gone from the database: %t\n", revoked, errors.Is(gone, telemed.ErrNotFound))
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 	_ "time/tzdata" // so that zones are known everywhere
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
@@ -40,7 +41,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 		return err
 	}
 	cfg := whatsapp.Config{
-		PhoneNumberID: getenv("WHATSAPP_PHONE_NUMBER_ID"), Token: notify.NewSecret(getenv("WHATSAPP_ACCESS_TOKEN")), Renderer: words,
+		PhoneNumberID: getenv("WHATSAPP_PHONE_NUMBER_ID"), Token: telemed.NewSecret(getenv("WHATSAPP_ACCESS_TOKEN")), Renderer: words,
 	}
 	var phone string
 	var fake *whatsapptest.Server

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
-	"github.com/telemed-go/telemed/notify"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -19,7 +19,7 @@ func TestRun(t *testing.T) {
 	require.Contains(t, out.String(), "नमस्ते आशा राव, डॉ. मेहता के साथ")
 
 	err := run(t.Context(), &out, func(string) string { return "" }, []string{"98765 43210"})
-	require.ErrorIs(t, err, notify.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.ErrorContains(t, err, "To.Phone")
 
 	env := map[string]string{"WHATSAPP_ACCESS_TOKEN": "x"}

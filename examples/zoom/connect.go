@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
@@ -39,7 +40,7 @@ func connectDoctor(ctx context.Context, cfg zoom.Config, browse func(address str
 	base := redirect.Scheme + "://" + redirect.Host
 	connector, err := connect.New(connect.Config{
 		Provider: z.OAuth(), Tokens: cfg.Tokens, ReturnURL: base + "/done", AllowInsecureLocalhost: true,
-		Keys:    []store.Secret{store.NewKey()},
+		Keys:    []telemed.Secret{store.NewKey()},
 		Subject: func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
@@ -29,7 +30,7 @@ func main() {
 
 func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 	cfg := zoom.Config{
-		ClientID: getenv("ZOOM_CLIENT_ID"), ClientSecret: store.NewSecret(getenv("ZOOM_CLIENT_SECRET")),
+		ClientID: getenv("ZOOM_CLIENT_ID"), ClientSecret: telemed.NewSecret(getenv("ZOOM_CLIENT_SECRET")),
 		RedirectURL: getenv("ZOOM_REDIRECT_URI"), Tokens: store.NewMemory(),
 	}
 	browse := func(address string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -13,7 +14,7 @@ func ExampleProblems() {
 	p.Check(false, "Timeout", "is negative")
 	err := p.Err("zoom")
 	fmt.Println(err)
-	fmt.Println(errors.Is(err, fault.ErrInvalid), len(fault.Fields(err)))
+	fmt.Println(errors.Is(err, telemed.ErrInvalid), len(telemed.Fields(err)))
 	// Output:
 	// zoom: ClientID is required; Timeout is negative
 	// true 2

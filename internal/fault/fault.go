@@ -1,45 +1,74 @@
-// Package fault holds the error values that every package of the SDK shares.
-//
-// A category package re-exports them under its own name, and the value stays the
-// same one: meet.ErrRateLimited == notify.ErrRateLimited. A host that handles a
-// rate limit therefore handles it once, whoever sent it.
+// Package fault builds the errors of Configs and requests: all that is wrong with a value at
+// once, each by its field. The errors themselves are in the root package.
 package fault
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
 
-// The sentinels that a caller acts on. Each says what to do next.
-var (
-	// ErrInvalid means the request itself is wrong; repeating it changes nothing.
-	// A *FieldError beside it names the field.
-	ErrInvalid = errors.New("invalid request")
-	// ErrNotFound means that what was asked for does not exist (any more).
-	ErrNotFound = errors.New("not found")
-	// ErrConflict means that the state is another than the request assumes; read again, then decide.
-	ErrConflict = errors.New("conflict with the current state")
-	// ErrUnauthorized means that the application's own credentials were refused: a person must mend the configuration.
-	ErrUnauthorized = errors.New("credentials refused")
-	// ErrForbidden means that the credentials are good but do not allow this.
-	ErrForbidden = errors.New("not permitted")
-	// ErrNotConnected means that the account holder (the doctor) has not connected an account yet, or has disconnected it.
-	ErrNotConnected = errors.New("account is not connected")
-	// ErrReconnect means that the account holder (the doctor) must connect the account again.
-	ErrReconnect = errors.New("account must be connected again")
-	// ErrMissingScope means that the account is connected without a permission that the call needs. It comes with ErrReconnect.
-	ErrMissingScope = errors.New("permission was not granted")
-	// ErrRateLimited means that the provider did not take the request because there were too many. It did not happen; wait, then repeat.
-	ErrRateLimited = errors.New("rate limited")
-	// ErrUnavailable means that the provider could not be reached or failed. The request did not take effect.
-	ErrUnavailable = errors.New("provider unavailable")
-	// ErrAmbiguous means that nobody knows whether the request took effect: the reply was lost. Repeat it with the same key, or look.
-	ErrAmbiguous = errors.New("outcome unknown")
-	// ErrSignature means that a signature does not fit: the message is forged, damaged or signed with another secret.
-	ErrSignature = errors.New("signature mismatch")
-	// ErrRejected means that the provider says that a grant is dead.
-	ErrRejected = errors.New("grant was rejected")
-	// ErrDecrypt means that stored bytes cannot be opened with the keys at hand.
-	ErrDecrypt = errors.New("record cannot be decrypted")
-	// ErrRecipient means that the addressee cannot be reached over this channel, ever or for now.
-	ErrRecipient = errors.New("recipient cannot be reached")
-	// ErrClosed means that the receiver was closed before the call.
-	ErrClosed = errors.New("closed")
+	"github.com/telemed-go/telemed"
 )
+
+// Problems collects what is wrong with a value, so that a caller hears all of
+// it at once. The zero value is ready to use.
+type Problems struct{ errs []error }
+
+// Add notes that field has a problem, formatted as by fmt.Sprintf. Do not
+// format the field's value into it.
+func (p *Problems) Add(field, format string, args ...any) {
+	p.errs = append(p.errs, &telemed.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
+}
+
+// Check adds the problem unless ok.
+func (p *Problems) Check(ok bool, field, format string, args ...any) {
+	if !ok {
+		p.Add(field, format, args...)
+	}
+}
+
+// Required adds "is required" if value is empty.
+func (p *Problems) Required(field, value string) { p.Check(value != "", field, "is required") }
+
+// Err returns nil if nothing was added, else one error that starts with prefix
+// and matches telemed.ErrInvalid and every *telemed.FieldError in it.
+func (p *Problems) Err(prefix string) error {
+	if len(p.errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", prefix, &joined{p.errs})
+}
+
+// joined prints its errors on one line: an error ends up in a log, where a line
+// is an event.
+type joined struct{ errs []error }
+
+func (j *joined) Error() string {
+	texts := make([]string, len(j.errs))
+	for i, err := range j.errs {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (j *joined) Unwrap() []error { return j.errs }
+
+// Invalid returns a single field error with a prefix.
+func Invalid(prefix, field, format string, args ...any) error {
+	var p Problems
+	p.Add(field, format, args...)
+	return p.Err(prefix)
+}
+
+// Tagged returns err so that errors.Is also finds tag, without a change to its text.
+func Tagged(tag, err error) error {
+	if err == nil || errors.Is(err, tag) {
+		return err
+	}
+	return &tagged{tag: tag, err: err}
+}
+
+type tagged struct{ tag, err error }
+
+func (t *tagged) Error() string   { return t.err.Error() }
+func (t *tagged) Unwrap() []error { return []error{t.err, t.tag} }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/sqlstore"
@@ -95,7 +96,7 @@ func (n namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // source returns what refreshes tokens in this process, as zoom does it.
 func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) (*store.Source, *zoom.Client, error) {
 	z, err := zoom.New(zoom.Config{
-		ClientID: c.ClientID, ClientSecret: store.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
+		ClientID: c.ClientID, ClientSecret: telemed.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
 		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange),
 	})
 	if err != nil {
@@ -221,7 +222,7 @@ func (g *tally) ask(source *store.Source, key store.Key) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case errors.Is(err, store.ErrReconnect):
+	case errors.Is(err, telemed.ErrReconnect):
 	case err != nil:
 		g.report.Failed = append(g.report.Failed, err.Error())
 	default:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -143,7 +144,7 @@ func (w *war) settle() {
 	group.Wait()
 	require.NoError(w.t, source.Close(w.t.Context()))
 	for n, err := range outcomes {
-		if !errors.Is(err, store.ErrReconnect) {
+		if !errors.Is(err, telemed.ErrReconnect) {
 			require.NoError(w.t, err)
 			w.wantLive(doctorKey(n))
 		}
@@ -160,7 +161,7 @@ func patiently(ctx context.Context, source *store.Source, key store.Key) error {
 	defer cancel()
 	for {
 		_, err := source.Token(ctx, key)
-		if !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
+		if !errors.Is(err, telemed.ErrUnavailable) || ctx.Err() != nil {
 			return err
 		}
 	}

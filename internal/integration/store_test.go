@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/sqlstore"
 	"github.com/telemed-go/telemed/store/storetest"
@@ -37,7 +38,7 @@ func TestSealed(t *testing.T) {
 		t.Run("nothing readable in the table", func(t *testing.T) {
 			table := d.table(t, db)
 			tokens := store.SealedStrict(openStore(t, d, db, table), keys)
-			err := store.Set(t.Context(), tokens, doctorKey(1), store.Token{Access: store.NewSecret("canary-access"), Refresh: store.NewSecret("canary-refresh")})
+			err := store.Set(t.Context(), tokens, doctorKey(1), store.Token{Access: telemed.NewSecret("canary-access"), Refresh: telemed.NewSecret("canary-refresh")})
 			require.NoError(t, err)
 			var column []byte
 			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT token FROM "+table).Scan(&column))
@@ -48,11 +49,11 @@ func TestSealed(t *testing.T) {
 		t.Run("a row moved to another doctor", func(t *testing.T) {
 			table := d.table(t, db)
 			tokens := store.SealedStrict(openStore(t, d, db, table), keys)
-			require.NoError(t, store.Set(t.Context(), tokens, doctorKey(1), store.Token{Access: store.NewSecret("a"), Refresh: store.NewSecret("r")}))
+			require.NoError(t, store.Set(t.Context(), tokens, doctorKey(1), store.Token{Access: telemed.NewSecret("a"), Refresh: telemed.NewSecret("r")}))
 			_, err := db.ExecContext(t.Context(), "UPDATE "+table+" SET subject = 'doctor-2'")
 			require.NoError(t, err)
 			_, err = tokens.Get(t.Context(), doctorKey(2))
-			require.ErrorIs(t, err, store.ErrDecrypt)
+			require.ErrorIs(t, err, telemed.ErrDecrypt)
 		})
 	})
 }
@@ -101,7 +102,7 @@ func TestCollation(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {
 		tokens := openStore(t, d, db, careless(t, d, db))
-		rec := store.Record{Key: store.Key{Provider: "zoom", Subject: "doc"}, Status: store.StatusActive, Token: store.Token{Access: store.NewSecret("theirs")}}
+		rec := store.Record{Key: store.Key{Provider: "zoom", Subject: "doc"}, Status: store.StatusActive, Token: store.Token{Access: telemed.NewSecret("theirs")}}
 		_, err := tokens.Put(t.Context(), rec)
 		require.NoError(t, err)
 
@@ -111,6 +112,6 @@ func TestCollation(t *testing.T) {
 		require.True(t, got.Token.Access.IsZero())
 		rec.Key = other
 		_, err = tokens.Put(t.Context(), rec)
-		require.ErrorIs(t, err, store.ErrConflict)
+		require.ErrorIs(t, err, telemed.ErrConflict)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/storetest"
 )
@@ -30,7 +31,7 @@ func TestTink(t *testing.T) {
 	t.Run("rotation", func(t *testing.T) {
 		t.Parallel()
 		inner := store.NewMemory()
-		want := store.Token{Access: store.NewSecret("access"), Refresh: store.NewSecret("refresh")}
+		want := store.Token{Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh")}
 		require.NoError(t, store.Set(t.Context(), store.SealedStrict(inner, old), doctorKey(1), want))
 		oldKey := primaryKey(t, manager)
 		addKey(t, manager)
@@ -42,7 +43,7 @@ func TestTink(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "refresh", rec.Token.Refresh.Reveal())
 		_, err = store.SealedStrict(inner, old).Get(t.Context(), doctorKey(1))
-		require.ErrorIs(t, err, store.ErrDecrypt, "Tink's own error is tagged")
+		require.ErrorIs(t, err, telemed.ErrDecrypt, "Tink's own error is tagged")
 	})
 }
 

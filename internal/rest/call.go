@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 )
 
 // DefaultTimeout bounds a whole call, retries included, when the host's context has no nearer end.
@@ -146,31 +146,31 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Kind(write bool) error {
 	switch {
 	case e.Unsent && e.Status != http.StatusTooManyRequests:
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	case e.Status == 0 || e.Status < 300: // a cut or unreadable answer to something that may have been done
 		if write {
-			return fault.ErrAmbiguous
+			return telemed.ErrAmbiguous
 		}
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	case e.Status == http.StatusTooManyRequests:
-		return fault.ErrRateLimited
+		return telemed.ErrRateLimited
 	case e.Status == http.StatusUnauthorized:
-		return fault.ErrUnauthorized
+		return telemed.ErrUnauthorized
 	case e.Status == http.StatusForbidden:
-		return fault.ErrForbidden
+		return telemed.ErrForbidden
 	case e.Status == http.StatusNotFound || e.Status == http.StatusGone:
-		return fault.ErrNotFound
+		return telemed.ErrNotFound
 	case e.Status == http.StatusConflict || e.Status == http.StatusPreconditionFailed:
-		return fault.ErrConflict
+		return telemed.ErrConflict
 	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
 		if write {
-			return fault.ErrAmbiguous
+			return telemed.ErrAmbiguous
 		}
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	case e.Status < 400: // a redirect, which is not followed
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	}
-	return fault.ErrInvalid
+	return telemed.ErrInvalid
 }
 
 // Do makes the call. A 2xx answer is decoded into out, unless out is nil or the

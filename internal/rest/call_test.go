@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
@@ -55,21 +55,21 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 		write   error
 		read    error
 	}{
-		"empty":       {respond(200, "application/json", ""), "200: answer is empty", fault.ErrAmbiguous, fault.ErrUnavailable},
-		"HTML":        {respond(200, "text/html", "<p>patient Asha</p>"), `200: answer is "text/html", not JSON`, fault.ErrAmbiguous, fault.ErrUnavailable},
-		"not JSON":    {respond(200, "application/json", `{"id":`), "200: answer is not the JSON that was expected", fault.ErrAmbiguous, fault.ErrUnavailable},
-		"wrong type":  {respond(200, "application/json", `{"id":[]}`), "200: answer is not the JSON that was expected", fault.ErrAmbiguous, fault.ErrUnavailable},
-		"too long":    {respond(200, "application/json", `{"id":"`+strings.Repeat("x", 2000)+`"}`), "200: answer is longer than 1000 bytes", fault.ErrAmbiguous, fault.ErrUnavailable},
-		"cut":         {cut, "200: answer was cut off: unexpected EOF", fault.ErrAmbiguous, fault.ErrUnavailable},
-		"hung up":     {hangUp, "no answer: EOF", fault.ErrAmbiguous, fault.ErrUnavailable},
-		"redirect":    {respond(302, "text/html", ""), "302 found", fault.ErrUnavailable, fault.ErrUnavailable},
-		"400":         {respond(400, "application/json", "{}"), "400 bad request", fault.ErrInvalid, fault.ErrInvalid},
-		"401":         {respond(401, "application/json", "{}"), "401 unauthorized", fault.ErrUnauthorized, fault.ErrUnauthorized},
-		"403":         {respond(403, "application/json", "{}"), "403 forbidden", fault.ErrForbidden, fault.ErrForbidden},
-		"404":         {respond(404, "application/json", "{}"), "404 not found", fault.ErrNotFound, fault.ErrNotFound},
-		"409":         {respond(409, "application/json", "{}"), "409 conflict", fault.ErrConflict, fault.ErrConflict},
-		"429":         {respond(429, "application/json", "{}"), "429 too many requests", fault.ErrRateLimited, fault.ErrRateLimited},
-		"502 in HTML": {respond(502, "text/html", "<h1>bad</h1>"), "502 bad gateway", fault.ErrAmbiguous, fault.ErrUnavailable},
+		"empty":       {respond(200, "application/json", ""), "200: answer is empty", telemed.ErrAmbiguous, telemed.ErrUnavailable},
+		"HTML":        {respond(200, "text/html", "<p>patient Asha</p>"), `200: answer is "text/html", not JSON`, telemed.ErrAmbiguous, telemed.ErrUnavailable},
+		"not JSON":    {respond(200, "application/json", `{"id":`), "200: answer is not the JSON that was expected", telemed.ErrAmbiguous, telemed.ErrUnavailable},
+		"wrong type":  {respond(200, "application/json", `{"id":[]}`), "200: answer is not the JSON that was expected", telemed.ErrAmbiguous, telemed.ErrUnavailable},
+		"too long":    {respond(200, "application/json", `{"id":"`+strings.Repeat("x", 2000)+`"}`), "200: answer is longer than 1000 bytes", telemed.ErrAmbiguous, telemed.ErrUnavailable},
+		"cut":         {cut, "200: answer was cut off: unexpected EOF", telemed.ErrAmbiguous, telemed.ErrUnavailable},
+		"hung up":     {hangUp, "no answer: EOF", telemed.ErrAmbiguous, telemed.ErrUnavailable},
+		"redirect":    {respond(302, "text/html", ""), "302 found", telemed.ErrUnavailable, telemed.ErrUnavailable},
+		"400":         {respond(400, "application/json", "{}"), "400 bad request", telemed.ErrInvalid, telemed.ErrInvalid},
+		"401":         {respond(401, "application/json", "{}"), "401 unauthorized", telemed.ErrUnauthorized, telemed.ErrUnauthorized},
+		"403":         {respond(403, "application/json", "{}"), "403 forbidden", telemed.ErrForbidden, telemed.ErrForbidden},
+		"404":         {respond(404, "application/json", "{}"), "404 not found", telemed.ErrNotFound, telemed.ErrNotFound},
+		"409":         {respond(409, "application/json", "{}"), "409 conflict", telemed.ErrConflict, telemed.ErrConflict},
+		"429":         {respond(429, "application/json", "{}"), "429 too many requests", telemed.ErrRateLimited, telemed.ErrRateLimited},
+		"502 in HTML": {respond(502, "text/html", "<h1>bad</h1>"), "502 bad gateway", telemed.ErrAmbiguous, telemed.ErrUnavailable},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestErrorsHideTheAddress(t *testing.T) {
 	require.NotContains(t, err.Error(), "canary")
 	failure, _ := errors.AsType[*rest.Error](err)
 	require.True(t, failure.Unsent)
-	require.Equal(t, fault.ErrUnavailable, failure.Kind(true), "what was never sent did not happen")
+	require.Equal(t, telemed.ErrUnavailable, failure.Kind(true), "what was never sent did not happen")
 
 	_, err = api("http://[::1", client).Do(t.Context(), rest.Request{}, nil)
 	require.EqualError(t, err, "no answer: request cannot be built from this address")
@@ -118,7 +118,7 @@ func TestContextEndsTheCall(t *testing.T) {
 	_, err := api(url, client).Do(ctx, rest.Request{Method: http.MethodPost, JSON: struct{}{}}, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	failure, _ := errors.AsType[*rest.Error](err)
-	require.Equal(t, fault.ErrAmbiguous, failure.Kind(true))
+	require.Equal(t, telemed.ErrAmbiguous, failure.Kind(true))
 }
 
 func TestPath(t *testing.T) {

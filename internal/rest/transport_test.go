@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/internal/rest"
 )
@@ -297,7 +297,7 @@ func TestUnsent(t *testing.T) {
 		_, err := api(url, client).Do(ctx, rest.Request{Method: http.MethodPost, JSON: struct{}{}}, nil)
 		require.ErrorIs(t, err, context.Canceled)
 		failure, _ := errors.AsType[*rest.Error](err)
-		require.Equal(t, fault.ErrUnavailable, failure.Kind(true), "nothing was sent: nobody has to look")
+		require.Equal(t, telemed.ErrUnavailable, failure.Kind(true), "nothing was sent: nobody has to look")
 		require.Zero(t, s.requests.Load())
 	})
 
@@ -395,12 +395,12 @@ func TestAnOpenOutcomeStaysOpen(t *testing.T) {
 		second http.HandlerFunc
 		want   error
 	}{
-		"then 429":                {http.MethodPost, status(429), fault.ErrAmbiguous},
-		"then 429, DELETE":        {http.MethodDelete, status(429), fault.ErrAmbiguous},
-		"then 429, to read":       {http.MethodGet, status(429), fault.ErrRateLimited},
-		"then 503":                {http.MethodPost, status(503), fault.ErrAmbiguous},
-		"then lost again":         {http.MethodPost, hangUp, fault.ErrAmbiguous},
-		"then a definite refusal": {http.MethodPost, status(400), fault.ErrInvalid},
+		"then 429":                {http.MethodPost, status(429), telemed.ErrAmbiguous},
+		"then 429, DELETE":        {http.MethodDelete, status(429), telemed.ErrAmbiguous},
+		"then 429, to read":       {http.MethodGet, status(429), telemed.ErrRateLimited},
+		"then 503":                {http.MethodPost, status(503), telemed.ErrAmbiguous},
+		"then lost again":         {http.MethodPost, hangUp, telemed.ErrAmbiguous},
+		"then a definite refusal": {http.MethodPost, status(400), telemed.ErrInvalid},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -419,7 +419,7 @@ func TestAnOpenOutcomeStaysOpen(t *testing.T) {
 		_, err := api("http://127.0.0.1:1", client).Do(rest.Repeatable(t.Context()), rest.Request{Method: http.MethodPost, JSON: struct{}{}}, nil)
 		failure, _ := errors.AsType[*rest.Error](err)
 		require.False(t, failure.Unsent)
-		require.Equal(t, fault.ErrAmbiguous, failure.Kind(true))
+		require.Equal(t, telemed.ErrAmbiguous, failure.Kind(true))
 	})
 }
 
@@ -466,9 +466,9 @@ func TestTimeout(t *testing.T) {
 		base    http.RoundTripper
 		want    error
 	}{
-		"cannot be reached": {silent, unreachable, fault.ErrUnavailable},
-		"does not answer":   {silent, nil, fault.ErrAmbiguous},
-		"stops half-way":    {halting, nil, fault.ErrAmbiguous},
+		"cannot be reached": {silent, unreachable, telemed.ErrUnavailable},
+		"does not answer":   {silent, nil, telemed.ErrAmbiguous},
+		"stops half-way":    {halting, nil, telemed.ErrAmbiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

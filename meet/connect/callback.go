@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -163,7 +164,7 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 	token, err := c.cfg.Provider.Exchange(ctx, code, f.Verifier)
 	if err != nil {
 		reason := ReasonProvider
-		if errors.Is(err, store.ErrUnauthorized) {
+		if errors.Is(err, telemed.ErrUnauthorized) {
 			reason = ReasonConfig
 		}
 		return token, &FlowError{Reason: reason, Err: err}
@@ -187,7 +188,7 @@ func (c *Connector) keep(ctx context.Context, key store.Key, token store.Token) 
 	if token.Refresh.IsZero() {
 		old, err := c.cfg.Tokens.Get(ctx, key)
 		switch {
-		case errors.Is(err, store.ErrNotFound):
+		case errors.Is(err, telemed.ErrNotFound):
 			return &FlowError{Reason: ReasonNoRefresh}
 		case err != nil:
 			return &FlowError{Reason: ReasonStore, Err: err}

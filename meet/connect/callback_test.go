@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
 )
@@ -176,7 +177,7 @@ func TestADeadRefreshTokenIsNotKept(t *testing.T) {
 	})
 	_, err := h.tokens.Put(t.Context(), store.Record{
 		Key: h.Key("dr-rao"), Status: store.StatusReconnect,
-		Token: store.Token{Access: store.NewSecret("old"), Refresh: store.NewSecret("dead"), Account: account},
+		Token: store.Token{Access: telemed.NewSecret("old"), Refresh: telemed.NewSecret("dead"), Account: account},
 	})
 	require.NoError(t, err)
 	h.authority.answer = map[string]any{"refresh_token": nil}
@@ -296,7 +297,7 @@ func TestAStoreWhoseAnswersAreLost(t *testing.T) {
 		t.Parallel()
 		h, revoked := setup(t, 0, 1)
 		require.NoError(t, store.Set(t.Context(), h.tokens, h.Key("dr-rao"), store.Token{
-			Access: store.NewSecret("a"), Refresh: store.NewSecret("r"), Account: store.Account{ID: "acc-1"},
+			Access: telemed.NewSecret("a"), Refresh: telemed.NewSecret("r"), Account: store.Account{ID: "acc-1"},
 		}))
 		done, err := h.Forget(t.Context(), "dr-rao")
 		require.NoError(t, err)
@@ -320,7 +321,7 @@ func FuzzCallback(f *testing.F) {
 		sent := 0
 		cfg := connect.Config{
 			Provider: (&authority{Server: &httptest.Server{URL: "https://issuer.example"}}).provider("google"),
-			Tokens:   store.NewMemory(), Keys: []store.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			Tokens:   store.NewMemory(), Keys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
 		}
 		cfg.Provider.HTTPClient = &http.Client{Transport: exchange(func() (int, string) { sent++; return http.StatusOK, goodToken })}
 		c, err := connect.New(cfg)

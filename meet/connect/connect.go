@@ -4,7 +4,7 @@
 //	google, err := connect.New(connect.Config{
 //		Provider:  meetClient.OAuth(), // a *googlemeet.Client or *zoom.Client
 //		Tokens:    tokens,
-//		Keys:      []store.Secret{cookieKey}, // 32 random bytes or more
+//		Keys:      []telemed.Secret{cookieKey}, // 32 random bytes or more
 //		Subject:   loggedInDoctor,            // func(*http.Request) (string, error)
 //		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
 //	})
@@ -45,6 +45,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/store"
@@ -61,7 +62,7 @@ type Config struct {
 	Subject func(*http.Request) (string, error)
 	// Keys seal the flow's cookie: each of 32 random bytes or more. The first one seals, all of them
 	// open, so that a new one can be put in front while flows are under way. store.NewKey makes one. Required.
-	Keys []store.Secret
+	Keys []telemed.Secret
 	// ReturnURL is the host's page where flows end: an https address (http on loopback). Required.
 	ReturnURL string
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
 )
@@ -202,7 +203,7 @@ func TestAttacks(t *testing.T) {
 			require.Equal(t, test.exchanges, h.authority.exchanges)
 			for _, doctor := range []string{"dr-rao", "dr-who", "dr-evil"} {
 				_, err := h.record(t, doctor)
-				require.ErrorIs(t, err, store.ErrNotFound, doctor)
+				require.ErrorIs(t, err, telemed.ErrNotFound, doctor)
 			}
 		})
 	}
@@ -279,12 +280,12 @@ func TestKeyRotation(t *testing.T) {
 	query := b.begin(t, old, "/connect")
 	rotated := newHost(t, func(c *connect.Config) {
 		c.Provider, c.Tokens = old.authority.provider("google"), old.tokens
-		c.Keys = []store.Secret{store.NewSecret(strings.Repeat("n", 32)), cookieKey}
+		c.Keys = []telemed.Secret{telemed.NewSecret(strings.Repeat("n", 32)), cookieKey}
 	})
 	cookies := b.cookies()
 	require.Equal(t, "true", b.callback(t, rotated, query).Query().Get("success"))
 
-	withdrawn := newHost(t, func(c *connect.Config) { c.Keys = []store.Secret{store.NewSecret(strings.Repeat("n", 32))} })
+	withdrawn := newHost(t, func(c *connect.Config) { c.Keys = []telemed.Secret{telemed.NewSecret(strings.Repeat("n", 32))} })
 	_, _, err := withdrawn.finish("dr-rao", query, cookies...)
 	require.EqualError(t, err, "connect: expired", "the old key opens nothing any more")
 }
@@ -322,7 +323,7 @@ func TestDisconnect(t *testing.T) {
 		})
 		for doctor, account := range map[string]string{"dr-rao": "acc-1", "dr-who": "acc-2"} {
 			require.NoError(t, store.Set(t.Context(), h.tokens, h.Key(doctor), store.Token{
-				Access: store.NewSecret("a"), Refresh: store.NewSecret("r-" + doctor), Account: store.Account{ID: account},
+				Access: telemed.NewSecret("a"), Refresh: telemed.NewSecret("r-" + doctor), Account: store.Account{ID: account},
 			}))
 		}
 		return h
@@ -335,7 +336,7 @@ func TestDisconnect(t *testing.T) {
 		require.JSONEq(t, `{"provider":"google","connected":false,"revoked":true}`, w.Body.String())
 		require.Equal(t, []string{"r-dr-rao"}, h.authority.revoked)
 		_, err := h.record(t, "dr-rao")
-		require.ErrorIs(t, err, store.ErrNotFound)
+		require.ErrorIs(t, err, telemed.ErrNotFound)
 		_, err = h.record(t, "dr-who")
 		require.NoError(t, err)
 	})
@@ -364,9 +365,9 @@ func TestDisconnect(t *testing.T) {
 		h := setup(t)
 		key := h.Key("dr-rao")
 		c, err := connect.New(connect.Config{
-			Provider: revoking(h), Tokens: h.tokens, Keys: []store.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			Provider: revoking(h), Tokens: h.tokens, Keys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
 			OnDisconnect: func(ctx context.Context, _ store.Key) { // between deleting and revoking
-				require.NoError(t, store.Set(ctx, h.tokens, key, store.Token{Refresh: store.NewSecret("new"), Account: store.Account{ID: "acc-1"}}))
+				require.NoError(t, store.Set(ctx, h.tokens, key, store.Token{Refresh: telemed.NewSecret("new"), Account: store.Account{ID: "acc-1"}}))
 			},
 		})
 		require.NoError(t, err)
@@ -382,7 +383,7 @@ func TestDisconnect(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		provider := revoking(h)
 		c, err := connect.New(connect.Config{
-			Provider: provider, Tokens: h.tokens, Keys: []store.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			Provider: provider, Tokens: h.tokens, Keys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
 			OnDisconnect: func(context.Context, store.Key) { cancel() },
 		})
 		require.NoError(t, err)
@@ -396,7 +397,7 @@ func TestDisconnect(t *testing.T) {
 		t.Parallel()
 		h := setup(t)
 		c, err := connect.New(connect.Config{
-			Provider: revoking(h), Tokens: struct{ store.TokenStore }{h.tokens}, Keys: []store.Secret{cookieKey},
+			Provider: revoking(h), Tokens: struct{ store.TokenStore }{h.tokens}, Keys: []telemed.Secret{cookieKey},
 			ReturnURL: returnURL, Subject: doctor,
 		})
 		require.NoError(t, err)
@@ -412,7 +413,7 @@ func TestDisconnect(t *testing.T) {
 		w := newBrowser(t, "dr-rao").do(h.Disconnect(), http.MethodPost, "/disconnect")
 		require.JSONEq(t, `{"provider":"google","connected":false,"revoked":false}`, w.Body.String())
 		_, err := h.record(t, "dr-rao")
-		require.ErrorIs(t, err, store.ErrNotFound)
+		require.ErrorIs(t, err, telemed.ErrNotFound)
 		_, err = h.Forget(t.Context(), "dr-who")
 		require.ErrorContains(t, err, "forgotten, but not revoked")
 	})
@@ -440,7 +441,7 @@ func TestDisconnect(t *testing.T) {
 		t.Parallel()
 		h := setup(t)
 		c, err := connect.New(connect.Config{
-			Provider: h.authority.provider("google"), Tokens: brokenStore{h.tokens}, Keys: []store.Secret{cookieKey},
+			Provider: h.authority.provider("google"), Tokens: brokenStore{h.tokens}, Keys: []telemed.Secret{cookieKey},
 			ReturnURL: returnURL, Subject: doctor,
 		})
 		require.NoError(t, err)
@@ -499,7 +500,7 @@ func TestStatus(t *testing.T) {
 
 	_, err := h.tokens.Put(t.Context(), store.Record{
 		Key: h.Key("dr-rao"), Status: store.StatusReconnect, Reason: "the provider rejected the refresh token",
-		Token: store.Token{Access: store.NewSecret("canary"), Account: store.Account{ID: "1", Email: "rao@example.org"}, Scopes: []string{"profile"}},
+		Token: store.Token{Access: telemed.NewSecret("canary"), Account: store.Account{ID: "1", Email: "rao@example.org"}, Scopes: []string{"profile"}},
 	})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"provider":"google","connected":true,"needs_reconnect":true,"reason":"the provider rejected the refresh token",
@@ -508,14 +509,14 @@ func TestStatus(t *testing.T) {
 
 func TestNewNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := connect.New(connect.Config{Keys: []store.Secret{store.NewSecret("short")}, ReturnURL: "http://app.clinic.example/"})
+	_, err := connect.New(connect.Config{Keys: []telemed.Secret{telemed.NewSecret("short")}, ReturnURL: "http://app.clinic.example/"})
 	for _, field := range []string{"ClientID", "ClientSecret", "AuthStyle", "Tokens", "Subject", "Keys", "ReturnURL"} {
 		require.ErrorContains(t, err, field)
 	}
-	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 
 	a := newAuthority(t)
-	cfg := connect.Config{Provider: a.provider("zoom"), Tokens: store.NewMemory(), Keys: []store.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor}
+	cfg := connect.Config{Provider: a.provider("zoom"), Tokens: store.NewMemory(), Keys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor}
 	cfg.Provider.RedirectURL = "http://localhost:3001/api/auth/zoom/doctor/callback"
 	_, err = connect.New(cfg)
 	require.ErrorContains(t, err, "AllowInsecureLocalhost")
@@ -562,12 +563,12 @@ func TestReplayGuardForgets(t *testing.T) {
 
 func Example() {
 	provider := store.Provider{ // zoom.Client and googlemeet.Client describe themselves: client.OAuth()
-		Name: "zoom", ClientID: "client", ClientSecret: store.NewSecret("secret"), AuthStyle: oauth2.AuthStyleInHeader,
+		Name: "zoom", ClientID: "client", ClientSecret: telemed.NewSecret("secret"), AuthStyle: oauth2.AuthStyleInHeader,
 		RedirectURL: "https://api.clinic.example/api/auth/zoom/doctor/callback",
 		AuthURL:     "https://zoom.us/oauth/authorize", TokenURL: "https://zoom.us/oauth/token",
 	}
 	zoom, err := connect.New(connect.Config{
-		Provider: provider, Tokens: store.NewMemory(), Keys: []store.Secret{store.NewSecret(strings.Repeat("k", 32))},
+		Provider: provider, Tokens: store.NewMemory(), Keys: []telemed.Secret{telemed.NewSecret(strings.Repeat("k", 32))},
 		Subject:   func(r *http.Request) (string, error) { return "dr-rao", nil }, // from the session
 		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
 	})

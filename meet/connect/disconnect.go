@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -53,10 +54,10 @@ var errNotRevoked = errors.New("forgotten, but not revoked")
 func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, err error) {
 	key := c.Key(subject)
 	rec, err := c.cfg.Tokens.Get(ctx, key)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, telemed.ErrNotFound) {
 		return false, nil
 	}
-	unreadable := errors.Is(err, store.ErrDecrypt) // cannot be revoked, must still go
+	unreadable := errors.Is(err, telemed.ErrDecrypt) // cannot be revoked, must still go
 	if err != nil && !unreadable {
 		return false, fmt.Errorf("connect: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed"
 )
 
 // flow is what must be the same at the callback as at the start. It travels in a cookie, sealed.
@@ -33,7 +33,7 @@ const maxCookie = 4096
 // sealer encrypts flows with AES-256-GCM.
 type sealer struct{ aeads []cipher.AEAD }
 
-func newSealer(keys []store.Secret) (sealer, error) {
+func newSealer(keys []telemed.Secret) (sealer, error) {
 	var s sealer
 	for _, key := range keys {
 		derived, err := hkdf.Key(sha256.New, []byte(key.Reveal()), nil, "telemed connect flow v1", 32)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
@@ -89,7 +90,7 @@ func (a *authority) token(w http.ResponseWriter, r *http.Request) {
 
 func (a *authority) provider(name string) store.Provider {
 	return store.Provider{
-		Name: name, ClientID: "client", ClientSecret: store.NewSecret("s3cr3t"),
+		Name: name, ClientID: "client", ClientSecret: telemed.NewSecret("s3cr3t"),
 		RedirectURL: "https://api.clinic.example/api/auth/" + name + "/doctor/callback",
 		AuthURL:     a.URL + "/authorize", TokenURL: a.URL + "/token", AuthStyle: oauth2.AuthStyleInParams,
 		Scopes: []string{"meetings"}, Issuer: "https://issuer.example",
@@ -103,7 +104,7 @@ type host struct {
 	authority *authority
 }
 
-var cookieKey = store.NewSecret("0123456789abcdef0123456789abcdef")
+var cookieKey = telemed.NewSecret("0123456789abcdef0123456789abcdef")
 
 const returnURL = "https://app.clinic.example/doctor/settings/integration"
 
@@ -112,7 +113,7 @@ func newHost(t *testing.T, change ...func(*connect.Config)) *host {
 	t.Helper()
 	h := &host{tokens: store.NewMemory(), authority: newAuthority(t)}
 	cfg := connect.Config{
-		Provider: h.authority.provider("google"), Tokens: h.tokens, Keys: []store.Secret{cookieKey},
+		Provider: h.authority.provider("google"), Tokens: h.tokens, Keys: []telemed.Secret{cookieKey},
 		ReturnURL: returnURL, Subject: doctor,
 	}
 	for _, f := range change {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -35,7 +36,7 @@ func (c *Connector) Start() http.Handler {
 // Begin starts a flow for the doctor who is logged in: it sets the flow's cookie on w and
 // returns the provider's address to go to. returnTo is a path of the ReturnURL's site,
 // or empty. The answer is kept out of caches. The error is a *FlowError with ReasonLogin, or matches
-// store.ErrInvalid.
+// telemed.ErrInvalid.
 func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, returnTo string) (string, error) {
 	private(w)
 	subject, err := c.subject(r)
@@ -81,7 +82,7 @@ func methodNotAllowed(w http.ResponseWriter, allow string) {
 
 // refuse answers what cannot be answered at the host's page.
 func (c *Connector) refuse(w http.ResponseWriter, err error) {
-	if fields := fault.Fields(err); len(fields) > 0 && reasonOf(err) != ReasonLogin {
+	if fields := telemed.Fields(err); len(fields) > 0 && reasonOf(err) != ReasonLogin {
 		http.Error(w, fields[0].Error(), http.StatusBadRequest)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -51,7 +52,7 @@ func (c *Connector) Status() http.Handler {
 func (c *Connector) State(ctx context.Context, subject string) (State, error) {
 	state := State{Provider: c.cfg.Provider.Name}
 	rec, err := c.cfg.Tokens.Get(ctx, c.Key(subject))
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, telemed.ErrNotFound) {
 		return state, nil
 	}
 	if err != nil {

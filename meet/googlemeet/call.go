@@ -10,6 +10,7 @@ import (
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
@@ -31,7 +32,7 @@ func (c *Client) begin(ctx context.Context, op, hostID string) (*call, error) {
 		option.WithLogger(slog.New(slog.DiscardHandler)), // else an environment variable prints bodies
 	)
 	if err != nil {
-		return nil, &Error{Op: op, kind: meet.ErrUnavailable, err: err}
+		return nil, &Error{Op: op, kind: telemed.ErrUnavailable, err: err}
 	}
 	return &call{Client: c, op: op, events: service.Events}, nil
 }
@@ -41,7 +42,7 @@ func key(hostID string) store.Key { return store.Key{Provider: ProviderName, Sub
 // ids names what is wrong with the ids of a call. An event's id must not climb: DELETE
 // …/events/.. would be the calendar.
 func (p *problems) ids(hostID string, meetingID *string) {
-	for _, field := range fault.Fields(key(hostID).Validate()) {
+	for _, field := range telemed.Fields(key(hostID).Validate()) {
 		p.Add("hostID", "%s", field.Problem)
 	}
 	switch {
@@ -55,7 +56,7 @@ func (p *problems) ids(hostID string, meetingID *string) {
 
 // request names what is wrong with a request at the time now.
 func (p *problems) request(req meet.Request, now time.Time) {
-	for _, field := range fault.Fields(req.Validate(now)) {
+	for _, field := range telemed.Fields(req.Validate(now)) {
 		p.Add(field.Field, "%s", field.Problem)
 	}
 }

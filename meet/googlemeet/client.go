@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/api/calendar/v3"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
 )
@@ -57,7 +58,7 @@ func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, e
 		case isGone(err) && tooLate != nil:
 			return nil, tooLate
 		case hasStatus(err, http.StatusNotFound) && tooLate == nil: // taken, yet not to be seen: another process is at it
-			return nil, &Error{Op: k.op, Status: http.StatusConflict, Reason: "duplicate", kind: meet.ErrAmbiguous}
+			return nil, &Error{Op: k.op, Status: http.StatusConflict, Reason: "duplicate", kind: telemed.ErrAmbiguous}
 		case err != nil:
 			return nil, err
 		case event.Status == "cancelled":
@@ -65,17 +66,17 @@ func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, e
 		}
 		return event, k.fits(event, req)
 	}
-	return nil, &Error{Op: k.op, Reason: ReasonTooOften, kind: meet.ErrConflict}
+	return nil, &Error{Op: k.op, Reason: ReasonTooOften, kind: telemed.ErrConflict}
 }
 
 // fits refuses an event that is not what Create was asked for.
 func (k *call) fits(event *calendar.Event, req meet.Request) error {
 	if markOf(event) != k.mark(req.Key) {
-		return &Error{Op: k.op, Reason: ReasonOtherKey, kind: meet.ErrConflict}
+		return &Error{Op: k.op, Reason: ReasonOtherKey, kind: telemed.ErrConflict}
 	}
 	m, _ := k.meeting(event)
 	if !m.Start.Equal(req.Start) || m.Duration != req.Duration {
-		return &Error{Op: k.op, Reason: ReasonMoved, Meeting: m, kind: meet.ErrConflict}
+		return &Error{Op: k.op, Reason: ReasonMoved, Meeting: m, kind: telemed.ErrConflict}
 	}
 	return nil
 }
@@ -135,10 +136,10 @@ func (k *call) update(ctx context.Context, id string, req meet.Request) (*calend
 			return nil, err
 		}
 		if old.Status == "cancelled" {
-			return nil, &Error{Op: k.op, Reason: ReasonCancelled, kind: meet.ErrConflict}
+			return nil, &Error{Op: k.op, Reason: ReasonCancelled, kind: telemed.ErrConflict}
 		}
 		if owner := markOf(old); owner != "" && owner != k.mark(req.Key) {
-			return nil, &Error{Op: k.op, Reason: ReasonOtherKey, kind: meet.ErrConflict}
+			return nil, &Error{Op: k.op, Reason: ReasonOtherKey, kind: telemed.ErrConflict}
 		}
 		change, sendUpdates := difference(old, req)
 		if change == nil {
@@ -185,12 +186,12 @@ func (k *call) withRoom(ctx context.Context, event *calendar.Event) (*meet.Meeti
 				return m, nil
 			}
 			if err := rest.Sleep(ctx, min(pause, time.Until(end))); err != nil {
-				return nil, &Error{Op: k.op, Meeting: m, kind: meet.ErrAmbiguous, err: err}
+				return nil, &Error{Op: k.op, Meeting: m, kind: telemed.ErrAmbiguous, err: err}
 			}
 			pause *= 2
 			fresh, err := k.get(ctx, event.Id, fields)
 			switch {
-			case ctx.Err() == nil && (errors.Is(err, meet.ErrUnavailable) || errors.Is(err, meet.ErrRateLimited)):
+			case ctx.Err() == nil && (errors.Is(err, telemed.ErrUnavailable) || errors.Is(err, telemed.ErrRateLimited)):
 				return m, nil // the event is there; its room can be looked at later
 			case err != nil:
 				return nil, withMeeting(err, m)
@@ -215,7 +216,7 @@ func (k *call) withRoom(ctx context.Context, event *calendar.Event) (*meet.Meeti
 // alive refuses a meeting that somebody cancelled while it was made.
 func (k *call) alive(m *meet.Meeting) (*meet.Meeting, error) {
 	if m.Status == meet.StatusCancelled {
-		return nil, &Error{Op: k.op, Reason: ReasonCancelled, kind: meet.ErrConflict}
+		return nil, &Error{Op: k.op, Reason: ReasonCancelled, kind: telemed.ErrConflict}
 	}
 	return m, nil
 }
@@ -247,11 +248,11 @@ func (k *call) askAgain(ctx context.Context, event *calendar.Event) (*calendar.E
 func (k *call) roomError(m *meet.Meeting, state roomState) error {
 	switch state {
 	case roomFailed:
-		return &Error{Op: k.op, Reason: ReasonRoomFailed, Meeting: m, kind: meet.ErrUnavailable}
+		return &Error{Op: k.op, Reason: ReasonRoomFailed, Meeting: m, kind: telemed.ErrUnavailable}
 	case roomMissing:
-		return &Error{Op: k.op, Reason: ReasonNoRoom, Meeting: m, kind: meet.ErrUnavailable}
+		return &Error{Op: k.op, Reason: ReasonNoRoom, Meeting: m, kind: telemed.ErrUnavailable}
 	case roomForeign:
-		return &Error{Op: k.op, Reason: ReasonForeignLink, Meeting: m, kind: meet.ErrConflict}
+		return &Error{Op: k.op, Reason: ReasonForeignLink, Meeting: m, kind: telemed.ErrConflict}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
@@ -46,7 +47,7 @@ type Config struct {
 	// "Web application". Required. While its consent screen is in "Testing", Google ends
 	// every connection after 7 days. See https://console.cloud.google.com/auth/clients.
 	ClientID     string
-	ClientSecret store.Secret
+	ClientSecret telemed.Secret
 	// RedirectURL is the callback as it is registered there, to the letter. Required.
 	RedirectURL string
 	// Tokens keeps the doctors' tokens. Required.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/store"
 )
@@ -17,12 +17,12 @@ import (
 func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := googlemeet.New(googlemeet.Config{})
-	require.ErrorIs(t, err, meet.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.EqualError(t, err, "googlemeet: ClientID is required; ClientSecret is required; Tokens is required; "+
 		"RedirectURL is not an https address (http is for loopback only)")
 
 	good := googlemeet.Config{
-		ClientID: "id", ClientSecret: store.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
+		ClientID: "id", ClientSecret: telemed.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
 	}
 	tests := map[string]func(*googlemeet.Config){
 		"RedirectURL":         func(c *googlemeet.Config) { c.RedirectURL = "http://clinic.example/callback" },
@@ -38,7 +38,7 @@ func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 		cfg := good
 		spoil(&cfg)
 		_, err := googlemeet.New(cfg)
-		require.ErrorIs(t, err, meet.ErrInvalid, field)
+		require.ErrorIs(t, err, telemed.ErrInvalid, field)
 		require.True(t, strings.HasPrefix(err.Error(), "googlemeet: "+field+" "), err.Error())
 	}
 

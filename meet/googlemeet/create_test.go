@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -112,8 +113,8 @@ func TestAnAnswerThatIsLostForGood(t *testing.T) {
 		c.fake.FailNext(googlemeettest.LoseAnswer("insert"))
 	}
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-	require.ErrorIs(t, err, meet.ErrAmbiguous)
-	require.NotErrorIs(t, err, meet.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
+	require.NotErrorIs(t, err, telemed.ErrUnavailable)
 	require.Equal(t, 0, failure(t, err).Status)
 	require.NotContains(t, err.Error(), c.fake.URL())
 
@@ -168,9 +169,9 @@ func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 	req.Key = "unknown"
 	c.fake.FailNext(googlemeettest.Fault{Op: "get", Status: 404, Body: "<h1>proxy</h1>"})
 	_, err = c.Create(t.Context(), doctor, req)
-	require.NotErrorIs(t, err, meet.ErrInvalid, "a 404 that is not Google's does not say that there is no meeting")
+	require.NotErrorIs(t, err, telemed.ErrInvalid, "a 404 that is not Google's does not say that there is no meeting")
 	_, err = c.Create(t.Context(), doctor, req)
-	require.ErrorIs(t, err, meet.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.EqualError(t, err, "googlemeet: Create: Start is in the past")
 	require.Equal(t, inserts, c.fake.Count("insert"))
 
@@ -192,7 +193,7 @@ func TestCancelledIDsAreNotFreeAgain(t *testing.T) {
 		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
 	}
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-	require.ErrorIs(t, err, meet.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 	require.Equal(t, googlemeet.ReasonTooOften, failure(t, err).Reason)
 	require.EqualError(t, err, "googlemeet: Create: (cancelledTooOften): conflict with the current state")
 }
@@ -209,7 +210,7 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 			"start": map[string]any{"dateTime": later.Format(time.RFC3339)}, "end": map[string]any{"dateTime": later.Add(req.Duration).Format(time.RFC3339)},
 		}))
 		_, err := c.Create(t.Context(), doctor, req)
-		require.ErrorIs(t, err, meet.ErrConflict)
+		require.ErrorIs(t, err, telemed.ErrConflict)
 		e := failure(t, err)
 		require.Equal(t, googlemeet.ReasonMoved, e.Reason)
 		require.Equal(t, m.ID, e.Meeting.ID)
@@ -221,7 +222,7 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		m := c.create(t, request(t, "appt-1"))
 		require.NoError(t, c.fake.Edit(m.ID, map[string]any{"extendedProperties": map[string]any{"private": map[string]any{"telemed": "other"}}}))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrConflict)
+		require.ErrorIs(t, err, telemed.ErrConflict)
 		require.Equal(t, googlemeet.ReasonOtherKey, failure(t, err).Reason)
 		require.Nil(t, failure(t, err).Meeting, "a stranger's meeting is not handed out")
 	})
@@ -239,7 +240,7 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		c.create(t, request(t, "appt-1"))
 		c.fake.FailNext(googlemeettest.Refuse("get", 403, "forbidden"))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrForbidden)
+		require.ErrorIs(t, err, telemed.ErrForbidden)
 	})
 	t.Run("taken, but not to be seen", func(t *testing.T) {
 		t.Parallel()
@@ -247,7 +248,7 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		c.create(t, request(t, "appt-1"))
 		c.fake.FailNext(googlemeettest.Refuse("get", 404, "notFound"))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrAmbiguous)
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.Len(t, c.fake.Events(), 1, "it is not made a second time")
 	})
 }
@@ -264,7 +265,7 @@ func TestTwoHospitalsInOneCalendar(t *testing.T) {
 	require.NotEqual(t, first.JoinURL, second.JoinURL, "patients of two hospitals would share a room")
 
 	_, err = b.Update(t.Context(), doctor, first.ID, request(t, "42"))
-	require.ErrorIs(t, err, meet.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 	require.Equal(t, googlemeet.ReasonOtherKey, failure(t, err).Reason)
 }
 

@@ -3,7 +3,7 @@
 //
 //	google, err := googlemeet.New(googlemeet.Config{
 //		ClientID:     os.Getenv("GOOGLE_CLIENT_ID"),
-//		ClientSecret: store.NewSecret(os.Getenv("GOOGLE_CLIENT_SECRET")),
+//		ClientSecret: telemed.NewSecret(os.Getenv("GOOGLE_CLIENT_SECRET")),
 //		RedirectURL:  "https://clinic.example/oauth/google/callback",
 //		Tokens:       tokens,
 //	})

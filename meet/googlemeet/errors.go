@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/api/googleapi"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
@@ -38,22 +39,22 @@ type Error struct {
 
 // The reasons that are not Google's.
 const (
-	// ReasonNoMeet means that the account or calendar cannot have Meet rooms at all. It comes with meet.ErrForbidden.
+	// ReasonNoMeet means that the account or calendar cannot have Meet rooms at all. It comes with telemed.ErrForbidden.
 	ReasonNoMeet = "conferenceTypeNotAllowed"
 	// ReasonRoomFailed means that the event is there and Google failed to make its room, twice. It
-	// comes with meet.ErrUnavailable and the Meeting; Create with the same Key tries again.
+	// comes with telemed.ErrUnavailable and the Meeting; Create with the same Key tries again.
 	ReasonRoomFailed = "conferenceFailed"
 	// ReasonNoRoom means that the event has no room: somebody removed it. As ReasonRoomFailed.
 	ReasonNoRoom = "conferenceMissing"
-	// ReasonForeignLink means that the event's link does not lead to Google Meet. It comes with meet.ErrConflict.
+	// ReasonForeignLink means that the event's link does not lead to Google Meet. It comes with telemed.ErrConflict.
 	ReasonForeignLink = "conferenceForeign"
-	// ReasonMoved means that there is a meeting under the Key, at another time. It comes with meet.ErrConflict and the Meeting.
+	// ReasonMoved means that there is a meeting under the Key, at another time. It comes with telemed.ErrConflict and the Meeting.
 	ReasonMoved = "moved"
-	// ReasonOtherKey means that the event belongs to another Key. It comes with meet.ErrConflict.
+	// ReasonOtherKey means that the event belongs to another Key. It comes with telemed.ErrConflict.
 	ReasonOtherKey = "otherKey"
-	// ReasonCancelled means that the meeting was cancelled, here or in the calendar. It comes with meet.ErrConflict.
+	// ReasonCancelled means that the meeting was cancelled, here or in the calendar. It comes with telemed.ErrConflict.
 	ReasonCancelled = "cancelled"
-	// ReasonTooOften means that a Key was cancelled more often than there are ids for it. It comes with meet.ErrConflict.
+	// ReasonTooOften means that a Key was cancelled more often than there are ids for it. It comes with telemed.ErrConflict.
 	ReasonTooOften = "cancelledTooOften"
 )
 
@@ -80,7 +81,7 @@ func (e *Error) Error() string {
 
 // Is ties the error to the values of package meet. A missing permission is also ErrReconnect.
 func (e *Error) Is(target error) bool {
-	return target == e.kind && target != nil || e.kind == meet.ErrMissingScope && target == meet.ErrReconnect
+	return target == e.kind && target != nil || e.kind == telemed.ErrMissingScope && target == telemed.ErrReconnect
 }
 
 // Unwrap returns why there was no answer: a context's error, or the token source's.
@@ -102,23 +103,23 @@ func failed(op string, err error, write bool) error {
 	case slices.ContainsFunc(accountErrors, func(target error) bool { return errors.Is(err, target) }):
 		return e // it says what it is by itself
 	case isTokenError(err): // the call was not made: what became of the token is not the caller's matter
-		e.kind, e.err = meet.ErrUnavailable, errors.New(e.err.Error())
+		e.kind, e.err = telemed.ErrUnavailable, errors.New(e.err.Error())
 	case write && !rest.Unsent(err) && !neverBegun(err):
-		e.kind = meet.ErrAmbiguous
+		e.kind = telemed.ErrAmbiguous
 	default:
-		e.kind = meet.ErrUnavailable
+		e.kind = telemed.ErrUnavailable
 	}
 	return e
 }
 
 // accountErrors are those of the token source that a caller acts on.
 var accountErrors = []error{
-	meet.ErrNotConnected, meet.ErrReconnect, meet.ErrUnauthorized, meet.ErrInvalid, store.ErrDecrypt, store.ErrClosed,
+	telemed.ErrNotConnected, telemed.ErrReconnect, telemed.ErrUnauthorized, telemed.ErrInvalid, telemed.ErrDecrypt, telemed.ErrClosed,
 }
 
 func isTokenError(err error) bool {
 	_, ok := errors.AsType[*store.OAuthError](err)
-	return ok || errors.Is(err, meet.ErrUnavailable) || errors.Is(err, meet.ErrRateLimited)
+	return ok || errors.Is(err, telemed.ErrUnavailable) || errors.Is(err, telemed.ErrRateLimited)
 }
 
 var errNotEvent = errors.New("answer is not an event")
@@ -156,27 +157,27 @@ func answered(op string, answer *googleapi.Error, write bool) error {
 	e.kind = byStatus.Kind(write)
 	switch {
 	case answer.Code == http.StatusUnauthorized:
-		e.kind = meet.ErrReconnect // a fresh token was tried already
+		e.kind = telemed.ErrReconnect // a fresh token was tried already
 	case answer.Code == http.StatusForbidden && kindOf403[e.Reason] != nil:
 		e.kind = kindOf403[e.Reason]
 	case e.Reason == ReasonNoMeet:
-		e.kind = meet.ErrForbidden
+		e.kind = telemed.ErrForbidden
 	}
 	return e
 }
 
 // kindOf403 tells what the many meanings of 403 ask of the caller; any other is ErrForbidden.
 var kindOf403 = map[string]error{
-	"rateLimitExceeded":               meet.ErrRateLimited,
-	"userRateLimitExceeded":           meet.ErrRateLimited,
-	"RATE_LIMIT_EXCEEDED":             meet.ErrRateLimited,
-	"quotaExceeded":                   meet.ErrRateLimited,
-	"dailyLimitExceeded":              meet.ErrRateLimited,
-	"insufficientPermissions":         meet.ErrMissingScope,
-	"ACCESS_TOKEN_SCOPE_INSUFFICIENT": meet.ErrMissingScope,
-	"accessNotConfigured":             meet.ErrUnauthorized,
-	"SERVICE_DISABLED":                meet.ErrUnauthorized,
-	"appNotInstalled":                 meet.ErrUnauthorized,
+	"rateLimitExceeded":               telemed.ErrRateLimited,
+	"userRateLimitExceeded":           telemed.ErrRateLimited,
+	"RATE_LIMIT_EXCEEDED":             telemed.ErrRateLimited,
+	"quotaExceeded":                   telemed.ErrRateLimited,
+	"dailyLimitExceeded":              telemed.ErrRateLimited,
+	"insufficientPermissions":         telemed.ErrMissingScope,
+	"ACCESS_TOKEN_SCOPE_INSUFFICIENT": telemed.ErrMissingScope,
+	"accessNotConfigured":             telemed.ErrUnauthorized,
+	"SERVICE_DISABLED":                telemed.ErrUnauthorized,
+	"appNotInstalled":                 telemed.ErrUnauthorized,
 }
 
 // reasonIn returns the reason of an error body: the first of errors[], else that of an

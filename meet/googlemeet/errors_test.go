@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -28,22 +29,22 @@ func TestGooglesErrors(t *testing.T) {
 		read     error // what Get returns
 		attempts int
 	}{
-		{400, "timeRangeEmpty", meet.ErrInvalid, meet.ErrInvalid, 1},
-		{400, "required", meet.ErrInvalid, meet.ErrInvalid, 1},
-		{403, "rateLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 4},
-		{403, "userRateLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 4},
-		{403, "quotaExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 1},
-		{403, "dailyLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 1},
-		{403, "insufficientPermissions", meet.ErrMissingScope, meet.ErrMissingScope, 1},
-		{403, "accessNotConfigured", meet.ErrUnauthorized, meet.ErrUnauthorized, 1},
-		{403, "forbiddenForNonOrganizer", meet.ErrForbidden, meet.ErrForbidden, 1},
-		{403, "", meet.ErrForbidden, meet.ErrForbidden, 1},
-		{404, "notFound", meet.ErrNotFound, meet.ErrNotFound, 1},
-		{410, "deleted", meet.ErrNotFound, meet.ErrNotFound, 1},
-		{412, "conditionNotMet", meet.ErrConflict, meet.ErrConflict, 1},
-		{429, "rateLimitExceeded", meet.ErrRateLimited, meet.ErrRateLimited, 4},
-		{500, "backendError", meet.ErrAmbiguous, meet.ErrUnavailable, 4},
-		{503, "backendError", meet.ErrAmbiguous, meet.ErrUnavailable, 4},
+		{400, "timeRangeEmpty", telemed.ErrInvalid, telemed.ErrInvalid, 1},
+		{400, "required", telemed.ErrInvalid, telemed.ErrInvalid, 1},
+		{403, "rateLimitExceeded", telemed.ErrRateLimited, telemed.ErrRateLimited, 4},
+		{403, "userRateLimitExceeded", telemed.ErrRateLimited, telemed.ErrRateLimited, 4},
+		{403, "quotaExceeded", telemed.ErrRateLimited, telemed.ErrRateLimited, 1},
+		{403, "dailyLimitExceeded", telemed.ErrRateLimited, telemed.ErrRateLimited, 1},
+		{403, "insufficientPermissions", telemed.ErrMissingScope, telemed.ErrMissingScope, 1},
+		{403, "accessNotConfigured", telemed.ErrUnauthorized, telemed.ErrUnauthorized, 1},
+		{403, "forbiddenForNonOrganizer", telemed.ErrForbidden, telemed.ErrForbidden, 1},
+		{403, "", telemed.ErrForbidden, telemed.ErrForbidden, 1},
+		{404, "notFound", telemed.ErrNotFound, telemed.ErrNotFound, 1},
+		{410, "deleted", telemed.ErrNotFound, telemed.ErrNotFound, 1},
+		{412, "conditionNotMet", telemed.ErrConflict, telemed.ErrConflict, 1},
+		{429, "rateLimitExceeded", telemed.ErrRateLimited, telemed.ErrRateLimited, 4},
+		{500, "backendError", telemed.ErrAmbiguous, telemed.ErrUnavailable, 4},
+		{503, "backendError", telemed.ErrAmbiguous, telemed.ErrUnavailable, 4},
 	}
 	c := open(t)
 	for _, test := range tests {
@@ -59,7 +60,7 @@ func TestGooglesErrors(t *testing.T) {
 		require.Equal(t, test.status, failure(t, err).Status)
 		require.Equal(t, test.reason, failure(t, err).Reason)
 		require.Equal(t, test.attempts, c.fake.Count("insert")-before, "%d %s", test.status, test.reason)
-		require.Equal(t, test.write == meet.ErrMissingScope, errors.Is(err, meet.ErrReconnect))
+		require.Equal(t, test.write == telemed.ErrMissingScope, errors.Is(err, telemed.ErrReconnect))
 
 		fail("get")
 		_, err = c.Get(t.Context(), doctor, "99999999999")
@@ -81,7 +82,7 @@ func TestRetryAfter(t *testing.T) {
 	c := open(t)
 	c.fake.FailNext(googlemeettest.Fault{Status: 429, Reason: "rateLimitExceeded", RetryAfter: time.Minute})
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-	require.ErrorIs(t, err, meet.ErrRateLimited)
+	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	require.Equal(t, time.Minute, failure(t, err).RetryAfter)
 	require.Equal(t, 1, c.fake.Count("insert"), "a minute is not waited for")
 	require.EqualError(t, err, "googlemeet: Create: 429 (rateLimitExceeded): rate limited")
@@ -101,7 +102,7 @@ func TestAProxyInBetween(t *testing.T) {
 		page := googlemeettest.Fault{Status: 200, Body: "<h1>Please log in to the network</h1>"}
 		c.fake.FailNext(page, page, page, page)
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrAmbiguous)
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.EqualError(t, err, "googlemeet: Create: outcome unknown: answer is not JSON")
 	})
 	t.Run("a redirect is not followed", func(t *testing.T) {
@@ -109,7 +110,7 @@ func TestAProxyInBetween(t *testing.T) {
 		c := open(t)
 		c.fake.FailNext(googlemeettest.Fault{Status: 302, Body: "elsewhere"})
 		_, err := c.Get(t.Context(), doctor, "99999999999")
-		require.ErrorIs(t, err, meet.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 	})
 }
 
@@ -146,28 +147,28 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 		text    string
 		kind    error
 	}{
-		"endless": {endless(200), "googlemeet: Get: provider unavailable: answer is longer than 1 MB", meet.ErrUnavailable},
+		"endless": {endless(200), "googlemeet: Get: provider unavailable: answer is longer than 1 MB", telemed.ErrUnavailable},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"id":"`))
-		}, "googlemeet: Get: provider unavailable: unexpected EOF", meet.ErrUnavailable},
-		"empty": {func(http.ResponseWriter, *http.Request) {}, "googlemeet: Get: provider unavailable: answer is not JSON", meet.ErrUnavailable},
+		}, "googlemeet: Get: provider unavailable: unexpected EOF", telemed.ErrUnavailable},
+		"empty": {func(http.ResponseWriter, *http.Request) {}, "googlemeet: Get: provider unavailable: answer is not JSON", telemed.ErrUnavailable},
 		"wrong types": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"id":[],"start":"` + canary + `"}`))
-		}, "googlemeet: Get: provider unavailable: answer is not an event", meet.ErrUnavailable},
-		"an endless error": {endless(404), "googlemeet: Get: 404: not found", meet.ErrNotFound},
+		}, "googlemeet: Get: provider unavailable: answer is not an event", telemed.ErrUnavailable},
+		"an endless error": {endless(404), "googlemeet: Get: 404: not found", telemed.ErrNotFound},
 		"an odd reason": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 			_, _ = w.Write([]byte(`{"error":{"errors":[{"reason":"` + canary + ` may not"}],"message":"` + canary + `"}}`))
-		}, "googlemeet: Get: 403: not permitted", meet.ErrForbidden},
+		}, "googlemeet: Get: 403: not permitted", telemed.ErrForbidden},
 		"an error of another shape": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 			_, _ = w.Write([]byte(`{"error":{"status":"PERMISSION_DENIED","details":[{"@type":"x","reason":"SERVICE_DISABLED"}]}}`))
-		}, "googlemeet: Get: 403 (SERVICE_DISABLED): credentials refused", meet.ErrUnauthorized},
+		}, "googlemeet: Get: 403 (SERVICE_DISABLED): credentials refused", telemed.ErrUnauthorized},
 		"a lie about the status": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(500)
 			_, _ = w.Write([]byte(`{"error":{"code":404}}`))
-		}, "googlemeet: Get: 500: provider unavailable", meet.ErrUnavailable},
+		}, "googlemeet: Get: 500: provider unavailable", telemed.ErrUnavailable},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -195,11 +196,11 @@ func TestAnswersThatAreNotTheEvent(t *testing.T) {
 			})
 			_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 			require.EqualError(t, err, "googlemeet: Create: outcome unknown: answer is not an event")
-			require.ErrorIs(t, err, meet.ErrAmbiguous)
+			require.ErrorIs(t, err, telemed.ErrAmbiguous)
 			_, err = c.Get(t.Context(), doctor, "abcde")
 			require.EqualError(t, err, "googlemeet: Get: provider unavailable: answer is not an event")
 			_, err = c.Update(t.Context(), doctor, "abcde", request(t, "appt-1"))
-			require.ErrorIs(t, err, meet.ErrUnavailable)
+			require.ErrorIs(t, err, telemed.ErrUnavailable)
 			require.Zero(t, patches.Load())
 		})
 	}
@@ -210,9 +211,9 @@ func TestListsWithHoles(t *testing.T) {
 	const answer = `{"id":"abcde","conferenceData":{"entryPoints":[null]},"attendees":[null]}`
 	c := hostile(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(answer)) })
 	_, err := c.Get(t.Context(), doctor, "abcde")
-	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	_, err = c.Update(t.Context(), doctor, "abcde", request(t, "appt-1"))
-	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 }
 
 func TestAnEventWithoutTimes(t *testing.T) {
@@ -245,8 +246,8 @@ func TestTokens(t *testing.T) {
 		})
 		c.fake.RevokeAccess("doctor@example.org")
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrReconnect)
-		require.NotErrorIs(t, err, meet.ErrAmbiguous)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
+		require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 		require.NotContains(t, err.Error(), doctor)
 		require.Contains(t, <-reasons, doctor+": ")
 
@@ -258,19 +259,19 @@ func TestTokens(t *testing.T) {
 		c := open(t)
 		c.fake.FailNext(googlemeettest.Refuse("", 401, "authError"), googlemeettest.Refuse("", 401, "authError"))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.Equal(t, 2, c.fake.Count("insert"))
 	})
 	t.Run("the application is refused", func(t *testing.T) {
 		t.Parallel()
 		c := open(t, func(cfg *googlemeet.Config) { cfg.HTTPClient.Timeout = 5 * time.Second })
 		cfg := config(t, c.fake, c.tokens)
-		cfg.ClientSecret = store.NewSecret("wrong")
+		cfg.ClientSecret = telemed.NewSecret("wrong")
 		other := newClient(t, cfg)
 		c.fake.ExpireTokens()
 		_, err := other.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrUnauthorized)
-		require.NotErrorIs(t, err, meet.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrUnauthorized)
+		require.NotErrorIs(t, err, telemed.ErrReconnect)
 		c.create(t, request(t, "appt-1")) // the doctor is still connected
 	})
 	t.Run("the token endpoint is down", func(t *testing.T) {
@@ -281,16 +282,16 @@ func TestTokens(t *testing.T) {
 			c.fake.FailNext(googlemeettest.Fault{Op: "token", Status: 503})
 		}
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrUnavailable)
-		require.NotErrorIs(t, err, meet.ErrAmbiguous, "no event was asked for")
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
+		require.NotErrorIs(t, err, telemed.ErrAmbiguous, "no event was asked for")
 	})
 	t.Run("without the calendar", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.connect(t, doctor, googlemeettest.Consent{WithoutCalendar: true})
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrMissingScope)
-		require.ErrorIs(t, err, meet.ErrReconnect)
+		require.ErrorIs(t, err, telemed.ErrMissingScope)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.EqualError(t, err, "googlemeet: Create: 403 (insufficientPermissions): permission was not granted")
 	})
 	t.Run("kept over a restart of everything", func(t *testing.T) {
@@ -323,7 +324,7 @@ func TestTokens(t *testing.T) {
 		require.NoError(t, c.Close(t.Context()))
 		c.fake.ExpireTokens()
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, store.ErrClosed)
+		require.ErrorIs(t, err, telemed.ErrClosed)
 	})
 }
 
@@ -335,13 +336,13 @@ func TestContextEndsTheCall(t *testing.T) {
 	defer cancel()
 	_, err := c.Create(ctx, doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorIs(t, err, meet.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 
 	cancelled, stop := context.WithCancel(t.Context())
 	stop()
 	err = c.Cancel(cancelled, doctor, "99999999999")
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, err, meet.ErrUnavailable, "it was not even begun")
+	require.ErrorIs(t, err, telemed.ErrUnavailable, "it was not even begun")
 	require.Zero(t, c.fake.Count("delete"))
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -39,7 +40,7 @@ func Example() {
 
 	kolkata, _ := time.LoadLocation("Asia/Kolkata")
 	req := meet.Request{Key: "appt-42", Start: time.Date(2126, 3, 1, 10, 30, 0, 0, kolkata), Duration: 30 * time.Minute}
-	if _, err = google.Create(ctx, "dr-rao", req); errors.Is(err, meet.ErrNotConnected) {
+	if _, err = google.Create(ctx, "dr-rao", req); errors.Is(err, telemed.ErrNotConnected) {
 		fmt.Println("the doctor connects first")
 	}
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -48,7 +49,7 @@ func ParseNodeCredentials(data []byte) (store.Token, error) {
 		return store.Token{}, err
 	}
 	return store.Token{
-		Access: store.NewSecret(doc.Access), Refresh: store.NewSecret(doc.Refresh), Type: doc.Type,
+		Access: telemed.NewSecret(doc.Access), Refresh: telemed.NewSecret(doc.Refresh), Type: doc.Type,
 		Expiry: expiry, Scopes: strings.Fields(doc.Scope),
 	}, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
 	"github.com/telemed-go/telemed/store"
@@ -22,7 +22,7 @@ import (
 func TestConsentIsAskedForWhole(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, googlemeet.Config{
-		ClientID: "id", ClientSecret: store.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
+		ClientID: "id", ClientSecret: telemed.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
 	})
 	oauth := client.OAuth()
 	require.NoError(t, oauth.Validate())
@@ -95,13 +95,13 @@ func TestRevoke(t *testing.T) {
 		c.fake.FailNext(googlemeettest.Fault{Op: "revoke", Status: 503})
 	}
 	err = revoke(t.Context(), rec.Token)
-	require.ErrorIs(t, err, meet.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	require.Equal(t, "Revoke", failure(t, err).Op)
 	require.NotContains(t, err.Error(), rec.Token.Refresh.Reveal())
 
 	access, err := c.consent(t, googlemeettest.Consent{})
 	require.NoError(t, err)
-	access.Refresh = store.Secret{}
+	access.Refresh = telemed.Secret{}
 	require.NoError(t, revoke(t.Context(), access), "without a refresh token the access token will do")
 	require.Equal(t, 6, c.fake.Count("revoke"))
 }
@@ -121,7 +121,7 @@ func idToken(t *testing.T, change map[string]any) string {
 func identifier(t testing.TB) func(string) (store.Account, error) {
 	t.Helper()
 	client, err := googlemeet.New(googlemeet.Config{
-		ClientID: "id", ClientSecret: store.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
+		ClientID: "id", ClientSecret: telemed.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
 	})
 	require.NoError(t, err)
 	return func(idToken string) (store.Account, error) {

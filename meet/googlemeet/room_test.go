@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -64,7 +65,7 @@ func TestWaitingEndsInTime(t *testing.T) {
 		time.AfterFunc(150*time.Millisecond, func() { cancel(gone) })
 		_, err := c.Create(ctx, doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, gone)
-		require.ErrorIs(t, err, meet.ErrAmbiguous)
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID, "what was made is told")
 	})
 	t.Run("when looking fails", func(t *testing.T) {
@@ -83,7 +84,7 @@ func TestWaitingEndsInTime(t *testing.T) {
 		c.fake.DelayRooms(1000)
 		c.fake.FailNext(googlemeettest.Refuse("get", 403, "forbidden"))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrForbidden)
+		require.ErrorIs(t, err, telemed.ErrForbidden)
 		require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID)
 	})
 	t.Run("when it is cancelled meanwhile", func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestWaitingEndsInTime(t *testing.T) {
 		require.Eventually(t, func() bool { return len(c.fake.Events()) == 1 }, 5*time.Second, time.Millisecond)
 		require.NoError(t, c.fake.Edit(c.fake.Events()[0].ID, map[string]any{"status": "cancelled"}))
 		err := <-done
-		require.ErrorIs(t, err, meet.ErrConflict)
+		require.ErrorIs(t, err, telemed.ErrConflict)
 		require.Equal(t, googlemeet.ReasonCancelled, failure(t, err).Reason)
 	})
 }
@@ -118,13 +119,13 @@ func TestARoomThatFails(t *testing.T) {
 	c := open(t)
 	c.fake.FailRooms(2)
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	e := failure(t, err)
 	require.Equal(t, googlemeet.ReasonRoomFailed, e.Reason)
 	require.Equal(t, c.fake.Events()[0].ID, e.Meeting.ID, "the event is not left behind in silence")
 
 	_, err = c.Get(t.Context(), doctor, e.Meeting.ID)
-	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.Equal(t, googlemeet.ReasonRoomFailed, failure(t, err).Reason)
 
 	m := c.create(t, request(t, "appt-1"))
@@ -138,7 +139,7 @@ func TestARoomThatMayNotBeAskedForAgain(t *testing.T) {
 	c.fake.FailRooms(1)
 	c.fake.FailNext(googlemeettest.Refuse("patch", 403, "quotaExceeded"))
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-	require.ErrorIs(t, err, meet.ErrRateLimited)
+	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID)
 	require.Equal(t, meet.StatusPending, failure(t, err).Meeting.Status)
 }
@@ -165,7 +166,7 @@ func TestARoomThatSomebodyRemoved(t *testing.T) {
 	require.NoError(t, c.fake.Edit(m.ID, map[string]any{"conferenceData": nil, "hangoutLink": nil}))
 
 	_, err := c.Get(t.Context(), doctor, m.ID)
-	require.ErrorIs(t, err, meet.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.Equal(t, googlemeet.ReasonNoRoom, failure(t, err).Reason)
 
 	mended, err := c.Update(t.Context(), doctor, m.ID, req)
@@ -208,7 +209,7 @@ func TestJoinLinks(t *testing.T) {
 	for name, edit := range bad {
 		require.NoError(t, c.fake.Edit(m.ID, edit), name)
 		_, err := c.Get(t.Context(), doctor, m.ID)
-		require.ErrorIs(t, err, meet.ErrConflict, name)
+		require.ErrorIs(t, err, telemed.ErrConflict, name)
 		e := failure(t, err)
 		require.Equal(t, googlemeet.ReasonForeignLink, e.Reason, name)
 		require.Empty(t, e.Meeting.JoinURL, name)
@@ -221,7 +222,7 @@ func TestAccountsWithoutMeet(t *testing.T) {
 	c := open(t)
 	c.fake.FailNext(googlemeettest.Fault{Op: "insert", Status: 400, Reason: "invalid", Message: "Invalid conference type value."})
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-	require.ErrorIs(t, err, meet.ErrForbidden)
-	require.NotErrorIs(t, err, meet.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrForbidden)
+	require.NotErrorIs(t, err, telemed.ErrInvalid)
 	require.EqualError(t, err, "googlemeet: Create: 400 (conferenceTypeNotAllowed): not permitted")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -172,7 +173,7 @@ func TestTheDoctorChangesTheEventMeanwhile(t *testing.T) {
 	meddler.meddle = func(int32) { edit() }
 	req.Topic = "Second follow-up"
 	_, err = c.Update(t.Context(), doctor, m.ID, req)
-	require.ErrorIs(t, err, meet.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 	require.Equal(t, 412, failure(t, err).Status)
 	require.EqualValues(t, 2+3, meddler.tries.Load())
 }
@@ -195,7 +196,7 @@ func TestUpdateKeepsToItsKey(t *testing.T) {
 	c := open(t)
 	m := c.create(t, request(t, "appt-1"))
 	_, err := c.Update(t.Context(), doctor, m.ID, request(t, "appt-2"))
-	require.ErrorIs(t, err, meet.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 	require.Equal(t, googlemeet.ReasonOtherKey, failure(t, err).Reason)
 
 	// Events of a backend that came before this one have no mark.
@@ -226,7 +227,7 @@ func TestCancel(t *testing.T) {
 		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
 		req.Start = req.Start.Add(time.Hour)
 		_, err := c.Update(t.Context(), doctor, m.ID, req)
-		require.ErrorIs(t, err, meet.ErrConflict)
+		require.ErrorIs(t, err, telemed.ErrConflict)
 		require.Equal(t, googlemeet.ReasonCancelled, failure(t, err).Reason)
 		require.Zero(t, c.fake.Count("patch"))
 	})
@@ -242,14 +243,14 @@ func TestCancel(t *testing.T) {
 		c := open(t)
 		m := c.create(t, request(t, "appt-1"))
 		c.fake.FailNext(googlemeettest.Fault{Op: "delete", Status: 404, Body: "<h1>proxy</h1>"})
-		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), meet.ErrNotFound)
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), telemed.ErrNotFound)
 		require.Equal(t, "confirmed", c.fake.Events()[0].Status)
 	})
 	t.Run("not permitted", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.fake.FailNext(googlemeettest.Refuse("", 403, "forbiddenForNonOrganizer"))
-		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "99999999999"), meet.ErrForbidden)
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "99999999999"), telemed.ErrForbidden)
 	})
 }
 
@@ -259,10 +260,10 @@ func TestIDsThatClimb(t *testing.T) {
 	c := open(t)
 	for _, id := range []string{"", "..", ".", "a/b", "../../primary", "a?b", "a%2Fb", "é", "a b"} {
 		_, err := c.Get(t.Context(), doctor, id)
-		require.ErrorIs(t, err, meet.ErrInvalid, id)
+		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 		_, err = c.Update(t.Context(), doctor, id, request(t, "appt-1"))
-		require.ErrorIs(t, err, meet.ErrInvalid, id)
-		require.ErrorIs(t, c.Cancel(t.Context(), doctor, id), meet.ErrInvalid, id)
+		require.ErrorIs(t, err, telemed.ErrInvalid, id)
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, id), telemed.ErrInvalid, id)
 	}
 	require.Equal(t, 1, len(c.fake.Requests()), "only the token was asked for")
 

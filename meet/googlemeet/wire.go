@@ -8,7 +8,7 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed"
 )
 
 // maxAnswer bounds an answer in bytes; an event of ours has some 2 kB.
@@ -47,7 +47,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 func condense(resp *http.Response, body []byte) []byte {
 	status, reason := resp.StatusCode, reasonIn(body)
 	switch {
-	case status == http.StatusForbidden && kindOf403[reason] == meet.ErrRateLimited && !lasting[reason]:
+	case status == http.StatusForbidden && kindOf403[reason] == telemed.ErrRateLimited && !lasting[reason]:
 		resp.StatusCode, resp.Status = http.StatusTooManyRequests, "429 Too Many Requests"
 	case status == http.StatusBadRequest && bytes.Contains(body, []byte("Invalid conference type")):
 		reason = ReasonNoMeet

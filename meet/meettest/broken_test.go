@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/meettest"
@@ -42,7 +43,7 @@ var broken = map[string]struct {
 	"cancels once": {"cancel twice", func(p *meettest.Provider) meet.MeetingProvider {
 		return &brokenProvider{Provider: p, cancel: func(ctx context.Context, hostID, id string) error {
 			if m, err := p.Get(ctx, hostID, id); err != nil || m.Status == meet.StatusCancelled {
-				return errors.Join(err, meet.ErrNotFound)
+				return errors.Join(err, telemed.ErrNotFound)
 			}
 			return p.Cancel(ctx, hostID, id)
 		}}
@@ -189,9 +190,9 @@ type keyless struct{ *meettest.Provider }
 func (k keyless) Update(ctx context.Context, hostID, id string, req meet.Request) (*meet.Meeting, error) {
 	for _, key := range []string{"appt-1", "appt-2"} {
 		req.Key = key
-		if m, err := k.Provider.Update(ctx, hostID, id, req); !errors.Is(err, meet.ErrConflict) {
+		if m, err := k.Provider.Update(ctx, hostID, id, req); !errors.Is(err, telemed.ErrConflict) {
 			return m, err
 		}
 	}
-	return nil, meet.ErrConflict
+	return nil, telemed.ErrConflict
 }

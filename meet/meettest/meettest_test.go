@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/meettest"
@@ -29,11 +30,11 @@ func TestProvider(t *testing.T) {
 func TestFailNext(t *testing.T) {
 	t.Parallel()
 	provider := meettest.New()
-	provider.FailNext(meet.ErrRateLimited, meet.ErrAmbiguous)
+	provider.FailNext(telemed.ErrRateLimited, telemed.ErrAmbiguous)
 	req := meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour}
 	_, err := provider.Create(t.Context(), "dr-rao", req)
-	require.ErrorIs(t, err, meet.ErrRateLimited)
-	require.ErrorIs(t, provider.Cancel(t.Context(), "dr-rao", "x"), meet.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrRateLimited)
+	require.ErrorIs(t, provider.Cancel(t.Context(), "dr-rao", "x"), telemed.ErrAmbiguous)
 	_, err = provider.Create(t.Context(), "dr-rao", req)
 	require.NoError(t, err)
 	require.Len(t, provider.Meetings(), 1)
@@ -70,11 +71,11 @@ func TestHostLinkIsHidden(t *testing.T) {
 
 func Example() {
 	provider := meettest.New()
-	provider.FailNext(meet.ErrUnavailable)
+	provider.FailNext(telemed.ErrUnavailable)
 
 	req := meet.Request{Key: "appt-42", Start: time.Now().Add(time.Hour), Duration: 30 * time.Minute}
 	_, err := provider.Create(context.Background(), "dr-rao", req)
-	fmt.Println(errors.Is(err, meet.ErrUnavailable))
+	fmt.Println(errors.Is(err, telemed.ErrUnavailable))
 
 	m, err := provider.Create(context.Background(), "dr-rao", req)
 	fmt.Println(m.ID, m.JoinURL, err)

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 )
 
@@ -39,7 +40,7 @@ type entry struct {
 func New() *Provider { return &Provider{} }
 
 // Connect limits the provider to the doctors given here, now and before: for others,
-// calls return meet.ErrNotConnected.
+// calls return telemed.ErrNotConnected.
 func (p *Provider) Connect(hostIDs ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,9 +141,9 @@ func (p *Provider) Update(ctx context.Context, hostID, meetingID string, req mee
 	}
 	switch {
 	case e.meeting.Status == meet.StatusCancelled:
-		return nil, fmt.Errorf("meettest: Update: the meeting is cancelled: %w", meet.ErrConflict)
+		return nil, fmt.Errorf("meettest: Update: the meeting is cancelled: %w", telemed.ErrConflict)
 	case e.key != req.Key:
-		return nil, fmt.Errorf("meettest: Update: the meeting is another key's: %w", meet.ErrConflict)
+		return nil, fmt.Errorf("meettest: Update: the meeting is another key's: %w", telemed.ErrConflict)
 	}
 	e.set(req)
 	return new(e.meeting), nil
@@ -162,17 +163,17 @@ func (p *Provider) Cancel(ctx context.Context, hostID, meetingID string) error {
 }
 
 // HostLink implements meet.HostLinker.
-func (p *Provider) HostLink(ctx context.Context, hostID, meetingID string) (meet.Secret, error) {
+func (p *Provider) HostLink(ctx context.Context, hostID, meetingID string) (telemed.Secret, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.ready(ctx, "HostLink", hostID); err != nil {
-		return meet.Secret{}, err
+		return telemed.Secret{}, err
 	}
 	e, err := p.find("HostLink", hostID, meetingID)
 	if err != nil {
-		return meet.Secret{}, err
+		return telemed.Secret{}, err
 	}
-	return meet.NewSecret(e.meeting.JoinURL + "?host=1"), nil
+	return telemed.NewSecret(e.meeting.JoinURL + "?host=1"), nil
 }
 
 func (e *entry) set(req meet.Request) {
@@ -192,7 +193,7 @@ func (p *Provider) ready(ctx context.Context, op, hostID string) error {
 		return fmt.Errorf("meettest: %s: %w", op, err)
 	}
 	if p.strict && !p.hosts[hostID] {
-		return fmt.Errorf("meettest: %s: %w", op, meet.ErrNotConnected)
+		return fmt.Errorf("meettest: %s: %w", op, telemed.ErrNotConnected)
 	}
 	return nil
 }
@@ -203,7 +204,7 @@ func (p *Provider) find(op, hostID, meetingID string) (*entry, error) {
 			return e, nil
 		}
 	}
-	return nil, fmt.Errorf("meettest: %s: %w", op, meet.ErrNotFound)
+	return nil, fmt.Errorf("meettest: %s: %w", op, telemed.ErrNotFound)
 }
 
 var (

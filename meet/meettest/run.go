@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 )
 
@@ -145,7 +146,7 @@ func keyAfterStart(t *testing.T, h Harness) {
 	created := mustCreate(t, h, req)
 	req.Start = time.Now().Add(-time.Hour)
 	if found, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
-		wantError(t, "Create", err, meet.ErrConflict)
+		wantError(t, "Create", err, telemed.ErrConflict)
 	} else if found.ID != created.ID {
 		t.Error("a Create after the start made another meeting")
 	}
@@ -186,7 +187,7 @@ func keyAfterUpdate(t *testing.T, h Harness) {
 		t.Fatalf("Update: %v", err)
 	}
 	if found, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
-		wantError(t, "Create at the old time", err, meet.ErrConflict)
+		wantError(t, "Create at the old time", err, telemed.ErrConflict)
 	} else if found.ID != created.ID {
 		t.Error("a Create at the old time made another meeting: the patient gets two links")
 	}
@@ -224,7 +225,7 @@ func updateOtherKey(t *testing.T, h Harness) {
 	other := request("appt-2")
 	other.Start = other.Start.Add(3 * time.Hour)
 	_, err := h.Provider.Update(t.Context(), h.HostID, created.ID, other)
-	wantError(t, "Update under another key", err, meet.ErrConflict)
+	wantError(t, "Update under another key", err, telemed.ErrConflict)
 	got, err := h.Provider.Get(t.Context(), h.HostID, created.ID)
 	if err != nil {
 		t.Fatalf("Get: %v", err)
@@ -248,14 +249,14 @@ const unknownID = "99999999999"
 
 func missing(t *testing.T, h Harness) {
 	_, err := h.Provider.Get(t.Context(), h.HostID, unknownID)
-	wantError(t, "Get", err, meet.ErrNotFound)
+	wantError(t, "Get", err, telemed.ErrNotFound)
 	_, err = h.Provider.Update(t.Context(), h.HostID, unknownID, request("appt-9"))
-	wantError(t, "Update", err, meet.ErrNotFound)
+	wantError(t, "Update", err, telemed.ErrNotFound)
 	if err := h.Provider.Cancel(t.Context(), h.HostID, unknownID); err != nil {
 		t.Errorf("Cancel of a meeting that is gone: %v, want nil", err)
 	}
 	_, err = h.Provider.Get(t.Context(), h.HostID, "")
-	wantError(t, "Get without an id", err, meet.ErrInvalid, meet.ErrNotFound)
+	wantError(t, "Get without an id", err, telemed.ErrInvalid, telemed.ErrNotFound)
 }
 
 func cancelled(t *testing.T, h Harness) {
@@ -268,10 +269,10 @@ func cancelled(t *testing.T, h Harness) {
 			t.Errorf("Get: status is %q", got.Status)
 		}
 	} else {
-		wantError(t, "Get", err, meet.ErrNotFound)
+		wantError(t, "Get", err, telemed.ErrNotFound)
 	}
 	_, err := h.Provider.Update(t.Context(), h.HostID, created.ID, request("appt-1"))
-	wantError(t, "Update", err, meet.ErrNotFound, meet.ErrConflict)
+	wantError(t, "Update", err, telemed.ErrNotFound, telemed.ErrConflict)
 }
 
 func invalid(t *testing.T, h Harness) {
@@ -294,8 +295,8 @@ func invalid(t *testing.T, h Harness) {
 
 func wantField(t *testing.T, op string, err error, field string) {
 	t.Helper()
-	wantError(t, op, err, meet.ErrInvalid)
-	if named, ok := errors.AsType[*meet.FieldError](err); !ok || named.Field != field {
+	wantError(t, op, err, telemed.ErrInvalid)
+	if named, ok := errors.AsType[*telemed.FieldError](err); !ok || named.Field != field {
 		t.Errorf("%s: error %v does not name %s", op, err, field)
 	}
 }
@@ -336,7 +337,7 @@ func stranger(t *testing.T, h Harness) {
 		t.Skip("this provider has no doctor who is not connected")
 	}
 	for op, err := range everyMethod(t.Context(), h.Provider, h.Stranger, unknownID) {
-		wantError(t, op, err, meet.ErrNotConnected)
+		wantError(t, op, err, telemed.ErrNotConnected)
 	}
 }
 
@@ -354,7 +355,7 @@ func hostLink(t *testing.T, h Harness) {
 		t.Error("the host link is empty, or that of the patients")
 	}
 	_, err = linker.HostLink(t.Context(), h.HostID, unknownID)
-	wantError(t, "HostLink", err, meet.ErrNotFound)
+	wantError(t, "HostLink", err, telemed.ErrNotFound)
 }
 
 func zones(t *testing.T, h Harness) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/notifytest"
@@ -29,8 +30,8 @@ var broken = map[string]struct {
 	"ignores the deadline":        {"hanging until the deadline", fault{deaf: true}},
 	"obeys the deadline alone":    {"hanging until cancelled", fault{deadlineOnly: true}},
 	"gives one id to all":         {"concurrent", fault{receipt: func(r *notify.Receipt) *notify.Receipt { r.ID = "1"; return r }}},
-	"has one error for all":       {"failing", fault{fails: func(error, notify.Message) error { return notify.ErrUnavailable }}},
-	"has two kinds in one":        {"failing", fault{fails: func(err error, _ notify.Message) error { return errors.Join(err, notify.ErrUnavailable) }}},
+	"has one error for all":       {"failing", fault{fails: func(error, notify.Message) error { return telemed.ErrUnavailable }}},
+	"has two kinds in one":        {"failing", fault{fails: func(err error, _ notify.Message) error { return errors.Join(err, telemed.ErrUnavailable) }}},
 	"quotes the address":          {"failing", fault{fails: func(err error, m notify.Message) error { return fmt.Errorf("to %s: %w", m.To.Email, err) }}},
 	"quotes the words":            {"failing", fault{fails: func(err error, m notify.Message) error { return fmt.Errorf("%q: %w", m.Content.Subject, err) }}},
 	"repeats what is ambiguous":   {"failing", fault{repeats: true}},
@@ -65,7 +66,7 @@ type channel struct {
 
 func (c *channel) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
 	if c.unsure && ctx.Err() != nil {
-		return nil, errors.Join(notify.ErrAmbiguous, ctx.Err())
+		return nil, errors.Join(telemed.ErrAmbiguous, ctx.Err())
 	}
 	if !c.deaf && ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -113,10 +114,10 @@ func (c *channel) answer(msg notify.Message) (*notify.Receipt, error) {
 		if !c.stuck {
 			c.next = nil
 		}
-		if errors.Is(err, notify.ErrAmbiguous) {
+		if errors.Is(err, telemed.ErrAmbiguous) {
 			c.accepted++
 		}
-		if errors.Is(err, notify.ErrAmbiguous) && c.repeats {
+		if errors.Is(err, telemed.ErrAmbiguous) && c.repeats {
 			c.accepted++
 		}
 		if c.fails != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/notifytest"
 )
@@ -12,7 +13,7 @@ import (
 // A host's code is given a Recorder, and asked afterwards whom it told what.
 func Example() {
 	told := &notifytest.Recorder{}
-	told.FailNext(notify.ErrRateLimited)
+	told.FailNext(telemed.ErrRateLimited)
 
 	msg := notify.Message{
 		Key:      "appt-42/confirmed",
@@ -20,7 +21,7 @@ func Example() {
 		Template: "appointment_confirmed",
 	}
 	_, err := told.Notify(context.Background(), msg)
-	fmt.Println(errors.Is(err, notify.ErrRateLimited), len(told.Messages()))
+	fmt.Println(errors.Is(err, telemed.ErrRateLimited), len(told.Messages()))
 	_, err = told.Notify(context.Background(), msg)
 	fmt.Println(err, told.Messages()[0].Template)
 	// Output:

@@ -10,7 +10,7 @@
 // # Errors
 //
 // A Recorder checks messages as the real channels do and so gives
-// notify.ErrInvalid for a message that none of them would take.
+// telemed.ErrInvalid for a message that none of them would take.
 package notifytest
 
 import (
@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -41,7 +42,7 @@ type Recorder struct {
 var _ notify.Notifier = (*Recorder)(nil)
 
 // Notify keeps msg, or fails as told by Fail and FailNext. A message that fails
-// is not kept, except with notify.ErrAmbiguous: that one did arrive, and only
+// is not kept, except with telemed.ErrAmbiguous: that one did arrive, and only
 // the answer was lost.
 func (r *Recorder) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
 	if err := ctx.Err(); err != nil {
@@ -77,7 +78,7 @@ func (r *Recorder) keep(msg notify.Message) (*notify.Receipt, error) {
 	if len(r.next) > 0 {
 		err, r.next = r.next[0], r.next[1:]
 	}
-	if err != nil && !errors.Is(err, notify.ErrAmbiguous) {
+	if err != nil && !errors.Is(err, telemed.ErrAmbiguous) {
 		return nil, err
 	}
 	r.messages = append(r.messages, msg)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/notifytest"
@@ -62,14 +63,14 @@ func TestRecorder(t *testing.T) {
 	t.Run("fails until told otherwise", func(t *testing.T) {
 		t.Parallel()
 		told := &notifytest.Recorder{}
-		told.Fail(notify.ErrUnavailable)
-		told.FailNext(notify.ErrRateLimited, nil)
+		told.Fail(telemed.ErrUnavailable)
+		told.FailNext(telemed.ErrRateLimited, nil)
 		_, err := told.Notify(t.Context(), message("a"))
-		require.ErrorIs(t, err, notify.ErrRateLimited)
+		require.ErrorIs(t, err, telemed.ErrRateLimited)
 		_, err = told.Notify(t.Context(), message("b"))
 		require.NoError(t, err)
 		_, err = told.Notify(t.Context(), message("c"))
-		require.ErrorIs(t, err, notify.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 		told.Fail(nil)
 		_, err = told.Notify(t.Context(), message("d"))
 		require.NoError(t, err)
@@ -79,9 +80,9 @@ func TestRecorder(t *testing.T) {
 	t.Run("keeps what is ambiguous", func(t *testing.T) {
 		t.Parallel()
 		told := &notifytest.Recorder{}
-		told.FailNext(notify.ErrAmbiguous)
+		told.FailNext(telemed.ErrAmbiguous)
 		_, err := told.Notify(t.Context(), message("a"))
-		require.ErrorIs(t, err, notify.ErrAmbiguous)
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.Len(t, told.Messages(), 1)
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -123,8 +123,8 @@ func testInvalid(t *testing.T, h Harness) {
 			msg := h.message("conformance/invalid")
 			c.spoil(&msg)
 			receipt, err := h.Notifier.Notify(t.Context(), msg)
-			if !errors.Is(err, notify.ErrInvalid) || receipt != nil {
-				t.Fatalf("got receipt %v and error %v, want none and notify.ErrInvalid", receipt, err)
+			if !errors.Is(err, telemed.ErrInvalid) || receipt != nil {
+				t.Fatalf("got receipt %v and error %v, want none and telemed.ErrInvalid", receipt, err)
 			}
 			if !names(err, c.field) {
 				t.Errorf("no FieldError in %q names %s", err, c.field)
@@ -138,7 +138,7 @@ func testInvalid(t *testing.T, h Harness) {
 }
 
 func names(err error, field string) bool {
-	for _, e := range fault.Fields(err) {
+	for _, e := range telemed.Fields(err) {
 		if e.Field == field || strings.HasPrefix(e.Field, field+".") {
 			return true
 		}
@@ -178,7 +178,7 @@ func testCancelled(t *testing.T, h Harness) {
 	if !errors.Is(err, context.Canceled) || receipt != nil {
 		t.Errorf("got receipt %v and error %v, want none and context.Canceled", receipt, err)
 	}
-	if errors.Is(err, notify.ErrAmbiguous) {
+	if errors.Is(err, telemed.ErrAmbiguous) {
 		t.Errorf("got %v, which says that the message may have been sent", err)
 	}
 	if got := h.Accepted(); got != 0 {
@@ -241,11 +241,11 @@ func testConcurrent(t *testing.T, h Harness) {
 
 // kinds are the sentinels that a provider's answer may lead to.
 var kinds = map[string]error{
-	"unauthorized": notify.ErrUnauthorized,
-	"forbidden":    notify.ErrForbidden,
-	"rate limited": notify.ErrRateLimited,
-	"unavailable":  notify.ErrUnavailable,
-	"ambiguous":    notify.ErrAmbiguous,
+	"unauthorized": telemed.ErrUnauthorized,
+	"forbidden":    telemed.ErrForbidden,
+	"rate limited": telemed.ErrRateLimited,
+	"unavailable":  telemed.ErrUnavailable,
+	"ambiguous":    telemed.ErrAmbiguous,
 	"recipient":    notify.ErrRecipient,
 }
 
@@ -270,7 +270,7 @@ func testFailing(t *testing.T, h Harness) {
 			}
 			h.quiet(t, err)
 			limit := 0
-			if errors.Is(kind, notify.ErrAmbiguous) {
+			if errors.Is(kind, telemed.ErrAmbiguous) {
 				limit = 1
 			}
 			if got := h.Accepted() - before; got > limit {

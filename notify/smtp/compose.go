@@ -16,7 +16,7 @@ import (
 
 	"gopkg.in/gomail.v2"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -38,7 +38,7 @@ func (l *letter) beyondASCII() bool { return !isASCII(l.from) || !isASCII(l.to) 
 func compose(from, replyTo *mail.Address, msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
 	defer func() {
 		if cause := recover(); cause != nil { // its text could hold the message
-			l, err = nil, failed("compose", fault.ErrInvalid, "the message cannot be composed")
+			l, err = nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
 		}
 	}()
 	l = &letter{from: from.Address, to: msg.To.Email, id: messageID(from.Address, msg)}
@@ -58,7 +58,7 @@ func compose(from, replyTo *mail.Address, msg notify.Message, content *notify.Co
 	}
 	var b bytes.Buffer
 	if _, err := m.WriteTo(&b); err != nil {
-		return nil, failed("compose", fault.ErrInvalid, "the message cannot be composed")
+		return nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
 	}
 	if !bytes.HasSuffix(b.Bytes(), []byte("\r\n")) { // base64 does not end its last line
 		b.WriteString("\r\n")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
@@ -114,7 +115,7 @@ func TestInjection(t *testing.T) {
 			msg := withFiles("injection")
 			edit(&msg)
 			_, err := client.Notify(t.Context(), msg)
-			require.ErrorIs(t, err, notify.ErrInvalid, "%s = %q", name, evil)
+			require.ErrorIs(t, err, telemed.ErrInvalid, "%s = %q", name, evil)
 			require.NotContains(t, err.Error(), evil)
 		}
 	}
@@ -122,7 +123,7 @@ func TestInjection(t *testing.T) {
 		msg := message("injection")
 		msg.To.Email = address
 		_, err := client.Notify(t.Context(), msg)
-		require.ErrorIs(t, err, notify.ErrInvalid, address)
+		require.ErrorIs(t, err, telemed.ErrInvalid, address)
 	}
 	require.Empty(t, fake.Messages())
 }
@@ -190,8 +191,8 @@ func TestTooLarge(t *testing.T) {
 	msg := message("large")
 	msg.Content.Text = strings.Repeat("long ", 1000)
 	_, err := client.Notify(t.Context(), msg)
-	require.ErrorIs(t, err, notify.ErrInvalid)
-	field, ok := errors.AsType[*notify.FieldError](err)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
+	field, ok := errors.AsType[*telemed.FieldError](err)
 	require.True(t, ok)
 	require.Equal(t, "Content", field.Field)
 	for _, command := range server.seen() {
@@ -214,15 +215,15 @@ func TestRenderer(t *testing.T) {
 		renderer notify.Renderer
 		want     error
 	}{
-		"none": {nil, notify.ErrInvalid},
+		"none": {nil, telemed.ErrInvalid},
 		"good": {renderer(func(m notify.Message) (*notify.Content, error) {
 			return &notify.Content{Subject: m.Template, Text: "x"}, nil
 		}), nil},
 		"failing": {renderer(func(notify.Message) (*notify.Content, error) { return nil, broken }), broken},
-		"nothing": {renderer(func(notify.Message) (*notify.Content, error) { return nil, nil }), notify.ErrInvalid},
+		"nothing": {renderer(func(notify.Message) (*notify.Content, error) { return nil, nil }), telemed.ErrInvalid},
 		"two-line subject": {renderer(func(notify.Message) (*notify.Content, error) {
 			return &notify.Content{Subject: "a\r\nBcc: b@c.example", Text: "x"}, nil
-		}), notify.ErrInvalid},
+		}), telemed.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -255,7 +256,7 @@ func FuzzNotify(f *testing.F) {
 		_, err := client.Notify(t.Context(), msg)
 		all := fake.Messages()
 		if err != nil {
-			require.ErrorIs(t, err, notify.ErrInvalid)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
 			require.Empty(t, all)
 			return
 		}

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -44,7 +44,7 @@ func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 	defer cancel()
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.cfg.Addr)
 	if err != nil {
-		return nil, lost(ctx, "connect", fault.ErrUnavailable, err)
+		return nil, lost(ctx, "connect", telemed.ErrUnavailable, err)
 	}
 	k := &conn{client: c, raw: raw}
 	defer func() {
@@ -133,9 +133,9 @@ func (k *conn) secure(ctx context.Context) error {
 	if _, offered := k.ext["STARTTLS"]; !offered {
 		switch {
 		case security == StartTLS:
-			return failed("starttls", fault.ErrUnavailable, "the server does not offer STARTTLS, which is required")
+			return failed("starttls", telemed.ErrUnavailable, "the server does not offer STARTTLS, which is required")
 		case k.client.cfg.Username != "":
-			return failed("starttls", fault.ErrUnauthorized, "the server does not offer STARTTLS, and credentials are never sent without TLS")
+			return failed("starttls", telemed.ErrUnauthorized, "the server does not offer STARTTLS, and credentials are never sent without TLS")
 		}
 		return nil
 	}
@@ -143,7 +143,7 @@ func (k *conn) secure(ctx context.Context) error {
 		return err
 	}
 	if k.r.Buffered() > 0 { // it would be read as if it had come through TLS
-		return failed("starttls", fault.ErrUnavailable, "somebody sent answers ahead of the TLS handshake")
+		return failed("starttls", telemed.ErrUnavailable, "somebody sent answers ahead of the TLS handshake")
 	}
 	if err := k.handshake(ctx, "starttls"); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (k *conn) secure(ctx context.Context) error {
 func (k *conn) handshake(ctx context.Context, op string) error {
 	secured := tls.Client(k.raw, k.client.tls)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		e := lost(ctx, op, fault.ErrUnavailable, err)
+		e := lost(ctx, op, telemed.ErrUnavailable, err)
 		if ctx.Err() == nil {
 			e.Reason = "the TLS handshake failed"
 			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -171,11 +171,11 @@ func (k *conn) handshake(ctx context.Context, op string) error {
 // authenticate sends the credentials, and only through TLS.
 func (k *conn) authenticate(ctx context.Context) error {
 	if !k.tls {
-		return failed("auth", fault.ErrUnauthorized, "credentials are never sent without TLS")
+		return failed("auth", telemed.ErrUnauthorized, "credentials are never sent without TLS")
 	}
 	params, offered := k.ext["AUTH"]
 	if !offered {
-		return failed("auth", fault.ErrUnauthorized, "the server does not offer AUTH, and there are credentials")
+		return failed("auth", telemed.ErrUnauthorized, "the server does not offer AUTH, and there are credentials")
 	}
 	user, password := k.client.cfg.Username, k.client.cfg.Password.Reveal()
 	mechanisms := strings.Fields(params)
@@ -186,7 +186,7 @@ func (k *conn) authenticate(ctx context.Context) error {
 	if slices.Contains(mechanisms, "LOGIN") {
 		return k.login(ctx, user, password)
 	}
-	return failed("auth", fault.ErrUnauthorized, "the server offers neither AUTH PLAIN nor LOGIN")
+	return failed("auth", telemed.ErrUnauthorized, "the server offers neither AUTH PLAIN nor LOGIN")
 }
 
 func (k *conn) login(ctx context.Context, user, password string) error {
@@ -231,14 +231,14 @@ func (k *conn) write(ctx context.Context, op, text string) error {
 	}
 	if err != nil {
 		k.broken = true
-		return lost(ctx, op, fault.ErrUnavailable, err)
+		return lost(ctx, op, telemed.ErrUnavailable, err)
 	}
 	return nil
 }
 
 // expect reads an answer and makes an error of any code but want.
 func (k *conn) expect(ctx context.Context, op string, want int, patience time.Duration) (reply, error) {
-	r, err := k.answer(ctx, op, fault.ErrUnavailable, patience)
+	r, err := k.answer(ctx, op, telemed.ErrUnavailable, patience)
 	if err != nil {
 		return reply{}, err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed"
 )
 
 // A context that ends between two commands is not forgotten by the deadline of the next.
@@ -48,7 +48,7 @@ func TestConnectionMadeWhileCutOff(t *testing.T) {
 		return &conn{raw: near}, nil
 	})
 	_, err := p.get(t.Context())
-	require.ErrorIs(t, err, notify.ErrClosed)
+	require.ErrorIs(t, err, telemed.ErrClosed)
 	_, err = near.Write([]byte("MAIL"))
 	require.ErrorIs(t, err, io.ErrClosedPipe)
 	require.NoError(t, p.close(t.Context()), "its slot is free again")

@@ -3,7 +3,7 @@
 //	mail, err := smtp.New(smtp.Config{
 //		Addr:     "smtp.example.org:587",
 //		Username: "care@clinic.example",
-//		Password: notify.NewSecret(password),
+//		Password: telemed.NewSecret(password),
 //		From:     "Clinic <care@clinic.example>",
 //		Renderer: templates, // *template.Set, for instance
 //	})
@@ -24,21 +24,21 @@
 // connection takes one more, which proves that the server knows BDAT.
 //
 // The Message-ID comes from the message's Key, the recipient and the sender's
-// domain. What is sent again, after notify.ErrAmbiguous for instance, is a second
+// domain. What is sent again, after telemed.ErrAmbiguous for instance, is a second
 // mail with the same Message-ID: some mailboxes then show one of the two, others both.
 //
 // # Errors
 //
 // Errors are those of package notify, as an [*Error] with the server's code:
 //
-//   - notify.ErrInvalid: a field of the message, or it is too large;
-//   - notify.ErrUnauthorized: 530, 534, 535, or no AUTH where there are credentials;
-//   - notify.ErrForbidden: the server's policy (5.7.x): relaying denied, spam block;
+//   - telemed.ErrInvalid: a field of the message, or it is too large;
+//   - telemed.ErrUnauthorized: 530, 534, 535, or no AUTH where there are credentials;
+//   - telemed.ErrForbidden: the server's policy (5.7.x): relaying denied, spam block;
 //   - notify.ErrRecipient: the mailbox is refused for good;
-//   - notify.ErrRateLimited: greylisting, too many messages or connections;
-//   - notify.ErrUnavailable: every other temporary answer, and all that went wrong
+//   - telemed.ErrRateLimited: greylisting, too many messages or connections;
+//   - telemed.ErrUnavailable: every other temporary answer, and all that went wrong
 //     before the last byte of the message was out, the end of ctx included;
-//   - notify.ErrAmbiguous: the message was out whole and the answer was lost.
+//   - telemed.ErrAmbiguous: the message was out whole and the answer was lost.
 //
 // # Security
 //

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/notify"
 )
 
 // Error is a message that was not sent, or whose outcome is unknown. errors.Is
@@ -58,7 +59,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Temporary reports whether the message was not sent and may be repeated.
 func (e *Error) Temporary() bool {
-	return e.kind == fault.ErrUnavailable || e.kind == fault.ErrRateLimited
+	return e.kind == telemed.ErrUnavailable || e.kind == telemed.ErrRateLimited
 }
 
 // failed is an error of our own making: something about the server or its
@@ -125,17 +126,17 @@ func kindOf(op string, r reply) error {
 	}
 	switch {
 	case r.code == 530, r.code == 534, r.code == 535, r.code == 538, op == "auth":
-		return fault.ErrUnauthorized
+		return telemed.ErrUnauthorized
 	case op == "ehlo", op == "starttls", op == "noop":
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	case r.code == 552 && !r.class("2"), r.is("3.4"), r.is("2.3"): // too large for the server or the mailbox
-		return fault.ErrInvalid
+		return telemed.ErrInvalid
 	case r.class("7"): // policy: relaying denied, listed as spam
-		return fault.ErrForbidden
+		return telemed.ErrForbidden
 	case op == "rcpt", r.class("1") && op == "data", r.class("2") && op == "data":
-		return fault.ErrRecipient
+		return notify.ErrRecipient
 	}
-	return fault.ErrForbidden
+	return telemed.ErrForbidden
 }
 
 // temporary tells "too many" from "broken": 4.7.x is policy (greylisting, send
@@ -143,7 +144,7 @@ func kindOf(op string, r reply) error {
 // connections, 4.5.3 too many recipients.
 func temporary(r reply) error {
 	if r.code/100 == 4 && r.code != 454 && (r.class("7") || r.is("2.1") || r.is("3.2") || r.is("4.5") || r.is("5.3")) {
-		return fault.ErrRateLimited
+		return telemed.ErrRateLimited
 	}
-	return fault.ErrUnavailable
+	return telemed.ErrUnavailable
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
@@ -21,7 +22,7 @@ func Example() {
 		Addr:     fake.Addr(),
 		From:     "Clinic <care@clinic.example>",
 		Username: "care",
-		Password: notify.NewSecret("letmein"),
+		Password: telemed.NewSecret("letmein"),
 		TLS:      fake.ClientTLS(), // only for the fake: a real server's certificate is trusted without
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
@@ -64,11 +65,11 @@ func TestResetAtEveryByte(t *testing.T) {
 					case err == nil:
 						sent++
 						require.Eventually(t, func() bool { return len(server.messages()) == before+1 }, 5*time.Second, time.Millisecond)
-					case errors.Is(err, notify.ErrAmbiguous):
+					case errors.Is(err, telemed.ErrAmbiguous):
 						lost++
 					default:
 						unsent++
-						require.ErrorIs(t, err, notify.ErrUnavailable)
+						require.ErrorIs(t, err, telemed.ErrUnavailable)
 						require.Len(t, server.messages(), before, "byte %d: %v", n, err)
 					}
 					require.Less(t, n, int64(10_000))
@@ -146,7 +147,7 @@ func TestHanging(t *testing.T) {
 					}
 				})
 				client := newClient(t, server.addr(), func(cfg *smtp.Config) {
-					cfg.TLS, cfg.Username, cfg.Password = server.clientTLS(), "care", notify.NewSecret("letmein")
+					cfg.TLS, cfg.Username, cfg.Password = server.clientTLS(), "care", telemed.NewSecret("letmein")
 					if p.edit != nil {
 						p.edit(cfg)
 					}
@@ -162,9 +163,9 @@ func TestHanging(t *testing.T) {
 				_, err := client.Notify(ctx, msg)
 				late := time.Since(<-ended)
 				require.ErrorIs(t, err, how.want)
-				require.NotEqual(t, errors.Is(err, notify.ErrAmbiguous), errors.Is(err, notify.ErrUnavailable))
+				require.NotEqual(t, errors.Is(err, telemed.ErrAmbiguous), errors.Is(err, telemed.ErrUnavailable))
 				if hung := reached.Load(); hung != nil { // on a busy machine the context may have ended on the way, while a long message was composed
-					require.Equal(t, p.ambiguous, errors.Is(err, notify.ErrAmbiguous), "%v", err)
+					require.Equal(t, p.ambiguous, errors.Is(err, telemed.ErrAmbiguous), "%v", err)
 					require.Less(t, min(late, time.Since(*hung)), 2*time.Second)
 				}
 			})
@@ -179,9 +180,9 @@ func TestOwnTimeouts(t *testing.T) {
 		edit func(*smtp.Config)
 		want error
 	}{
-		"greeting": {func(cfg *smtp.Config) { cfg.DialTimeout = 100 * time.Millisecond }, notify.ErrUnavailable},
-		"rcpt":     {func(cfg *smtp.Config) { cfg.CommandTimeout = 100 * time.Millisecond }, notify.ErrUnavailable},
-		"final":    {func(cfg *smtp.Config) { cfg.DataTimeout = 100 * time.Millisecond }, notify.ErrAmbiguous},
+		"greeting": {func(cfg *smtp.Config) { cfg.DialTimeout = 100 * time.Millisecond }, telemed.ErrUnavailable},
+		"rcpt":     {func(cfg *smtp.Config) { cfg.CommandTimeout = 100 * time.Millisecond }, telemed.ErrUnavailable},
+		"final":    {func(cfg *smtp.Config) { cfg.DataTimeout = 100 * time.Millisecond }, telemed.ErrAmbiguous},
 	} {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
@@ -205,34 +206,34 @@ func TestReplies(t *testing.T) {
 		code         int
 		enhanced     string
 	}{
-		{"greeting", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
-		{"greeting", "421 4.3.2", notify.ErrRateLimited, 421, "4.3.2"},
-		{"ehlo", "502 5.5.1", notify.ErrUnavailable, 502, "5.5.1"},
-		{"mail", "530 5.7.0", notify.ErrUnauthorized, 530, "5.7.0"},
-		{"mail", "550 5.7.1", notify.ErrForbidden, 550, "5.7.1"},
-		{"mail", "553", notify.ErrForbidden, 553, ""},
-		{"mail", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
-		{"mail", "421 4.7.0", notify.ErrRateLimited, 421, "4.7.0"},
-		{"mail", "451 4.3.0", notify.ErrUnavailable, 451, "4.3.0"},
+		{"greeting", "554 5.7.1", telemed.ErrForbidden, 554, "5.7.1"},
+		{"greeting", "421 4.3.2", telemed.ErrRateLimited, 421, "4.3.2"},
+		{"ehlo", "502 5.5.1", telemed.ErrUnavailable, 502, "5.5.1"},
+		{"mail", "530 5.7.0", telemed.ErrUnauthorized, 530, "5.7.0"},
+		{"mail", "550 5.7.1", telemed.ErrForbidden, 550, "5.7.1"},
+		{"mail", "553", telemed.ErrForbidden, 553, ""},
+		{"mail", "552 5.3.4", telemed.ErrInvalid, 552, "5.3.4"},
+		{"mail", "421 4.7.0", telemed.ErrRateLimited, 421, "4.7.0"},
+		{"mail", "451 4.3.0", telemed.ErrUnavailable, 451, "4.3.0"},
 		{"rcpt", "550 5.1.1", notify.ErrRecipient, 550, "5.1.1"},
 		{"rcpt", "550", notify.ErrRecipient, 550, ""},
 		{"rcpt", "552 5.2.2", notify.ErrRecipient, 552, "5.2.2"},
-		{"rcpt", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
-		{"rcpt", "450 4.2.1", notify.ErrRateLimited, 450, "4.2.1"},
-		{"rcpt", "451 4.7.1", notify.ErrRateLimited, 451, "4.7.1"},
-		{"rcpt", "452 4.2.2", notify.ErrUnavailable, 452, "4.2.2"},
-		{"bdat", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
-		{"bdat", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
-		{"bdat", "451 4.3.0", notify.ErrUnavailable, 451, "4.3.0"},
-		{"bdat", "354", notify.ErrUnavailable, 354, ""},
-		{"bdat", "220", notify.ErrUnavailable, 220, ""},
-		{"final", "502 5.5.1", notify.ErrForbidden, 502, "5.5.1"},
-		{"final", "552 5.3.4", notify.ErrInvalid, 552, "5.3.4"},
-		{"final", "554 5.7.1", notify.ErrForbidden, 554, "5.7.1"},
+		{"rcpt", "554 5.7.1", telemed.ErrForbidden, 554, "5.7.1"},
+		{"rcpt", "450 4.2.1", telemed.ErrRateLimited, 450, "4.2.1"},
+		{"rcpt", "451 4.7.1", telemed.ErrRateLimited, 451, "4.7.1"},
+		{"rcpt", "452 4.2.2", telemed.ErrUnavailable, 452, "4.2.2"},
+		{"bdat", "552 5.3.4", telemed.ErrInvalid, 552, "5.3.4"},
+		{"bdat", "554 5.7.1", telemed.ErrForbidden, 554, "5.7.1"},
+		{"bdat", "451 4.3.0", telemed.ErrUnavailable, 451, "4.3.0"},
+		{"bdat", "354", telemed.ErrUnavailable, 354, ""},
+		{"bdat", "220", telemed.ErrUnavailable, 220, ""},
+		{"final", "502 5.5.1", telemed.ErrForbidden, 502, "5.5.1"},
+		{"final", "552 5.3.4", telemed.ErrInvalid, 552, "5.3.4"},
+		{"final", "554 5.7.1", telemed.ErrForbidden, 554, "5.7.1"},
 		{"final", "550 5.1.1", notify.ErrRecipient, 550, "5.1.1"},
-		{"final", "451 4.3.0", notify.ErrUnavailable, 451, "4.3.0"},
-		{"final", "452 4.3.1", notify.ErrUnavailable, 452, "4.3.1"},
-		{"final", "354", notify.ErrAmbiguous, 354, ""},
+		{"final", "451 4.3.0", telemed.ErrUnavailable, 451, "4.3.0"},
+		{"final", "452 4.3.1", telemed.ErrUnavailable, 452, "4.3.1"},
+		{"final", "354", telemed.ErrAmbiguous, 354, ""},
 		{"rcpt", "550 7.1.1", notify.ErrRecipient, 550, ""},
 		{"rcpt", "550 5.1.99999", notify.ErrRecipient, 550, ""},
 	} {
@@ -262,7 +263,7 @@ func TestMalformedAnswers(t *testing.T) {
 		"endless line":      "250 " + strings.Repeat("a", 10_000),
 		"endless lines":     strings.Repeat("250-a\r\n", 10_000) + "250 a",
 	} {
-		for stage, want := range map[string]error{"ehlo": notify.ErrUnavailable, "rcpt": notify.ErrUnavailable, "final": notify.ErrAmbiguous} {
+		for stage, want := range map[string]error{"ehlo": telemed.ErrUnavailable, "rcpt": telemed.ErrUnavailable, "final": telemed.ErrAmbiguous} {
 			t.Run(name+"/"+stage, func(t *testing.T) {
 				t.Parallel()
 				server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{stage: reply}) })
@@ -383,7 +384,7 @@ func TestNewConnectionDies(t *testing.T) {
 	server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{"mail": drop}) })
 	client := newClient(t, server.addr(), plaintext)
 	_, err := client.Notify(t.Context(), message("dies"))
-	require.ErrorIs(t, err, notify.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.Equal(t, 1, server.count())
 }
 
@@ -395,6 +396,6 @@ func TestNobodyListens(t *testing.T) {
 	require.NoError(t, ln.Close())
 	client := newClient(t, addr, nil)
 	_, err = client.Notify(t.Context(), message("nobody"))
-	require.ErrorIs(t, err, notify.ErrUnavailable)
-	require.ErrorIs(t, client.Verify(t.Context()), notify.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
+	require.ErrorIs(t, client.Verify(t.Context()), telemed.ErrUnavailable)
 }

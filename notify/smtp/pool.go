@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 )
 
 // pool keeps connections for the next message. It owns no goroutine: a timer
@@ -42,14 +42,14 @@ func newPool(size int, ttl time.Duration, dial func(context.Context) (*conn, err
 // get waits for a slot and returns an idle or a new connection.
 func (p *pool) get(ctx context.Context) (*conn, error) {
 	if ctx.Err() != nil { // select picks at random
-		return nil, lost(ctx, "connect", fault.ErrUnavailable, ctx.Err())
+		return nil, lost(ctx, "connect", telemed.ErrUnavailable, ctx.Err())
 	}
 	select {
 	case p.slots <- struct{}{}:
 	case <-p.done:
 		return nil, errClosed()
 	case <-ctx.Done():
-		return nil, lost(ctx, "connect", fault.ErrUnavailable, ctx.Err())
+		return nil, lost(ctx, "connect", telemed.ErrUnavailable, ctx.Err())
 	}
 	if k, closed := p.takeIdle(); k != nil || closed {
 		if closed {
@@ -92,7 +92,7 @@ func (p *pool) make(ctx context.Context) (*conn, error) {
 	return p.dial(ctx)
 }
 
-func errClosed() error { return failed("connect", fault.ErrClosed, "the client") }
+func errClosed() error { return failed("connect", telemed.ErrClosed, "the client") }
 
 func (p *pool) takeIdle() (_ *conn, closed bool) {
 	p.mu.Lock()

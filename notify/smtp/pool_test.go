@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
@@ -92,7 +93,7 @@ func TestUnaskedAnswer(t *testing.T) {
 	_, err := client.Notify(t.Context(), message("first"))
 	require.NoError(t, err)
 	_, err = client.Notify(t.Context(), message("second"))
-	require.ErrorIs(t, err, notify.ErrForbidden)
+	require.ErrorIs(t, err, telemed.ErrForbidden)
 	require.Equal(t, 2, server.count())
 }
 
@@ -151,7 +152,7 @@ func TestWaitingForAConnection(t *testing.T) {
 	defer cancel()
 	_, err := client.Notify(ctx, message("second"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorIs(t, err, notify.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	close(busy)
 	require.NoError(t, <-first)
 	_, err = client.Notify(t.Context(), message("third"))
@@ -183,11 +184,11 @@ func TestCloseWaits(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		_, err := client.Notify(ctx, message("late"))
-		return errors.Is(err, notify.ErrClosed)
+		return errors.Is(err, telemed.ErrClosed)
 	}, 5*time.Second, time.Millisecond)
 	_, err := client.Notify(t.Context(), message("late"))
-	require.ErrorIs(t, err, notify.ErrClosed)
-	require.ErrorIs(t, client.Verify(t.Context()), notify.ErrClosed)
+	require.ErrorIs(t, err, telemed.ErrClosed)
+	require.ErrorIs(t, client.Verify(t.Context()), telemed.ErrClosed)
 	select {
 	case <-closed:
 		t.Fatal("Close did not wait for the message")
@@ -202,7 +203,7 @@ func TestCloseWaits(t *testing.T) {
 // Close stops waiting when its context ends, and cuts off what is under way.
 func TestCloseCutsOff(t *testing.T) {
 	t.Parallel()
-	for stage, want := range map[string]error{"greeting": notify.ErrUnavailable, "rcpt": notify.ErrUnavailable, "final": notify.ErrAmbiguous} {
+	for stage, want := range map[string]error{"greeting": telemed.ErrUnavailable, "rcpt": telemed.ErrUnavailable, "final": telemed.ErrAmbiguous} {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
 			server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{stage: hang}) })

@@ -13,19 +13,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 )
 
-func credentials(cfg *smtp.Config) { cfg.Username, cfg.Password = "care", notify.NewSecret("letmein") }
+func credentials(cfg *smtp.Config) { cfg.Username, cfg.Password = "care", telemed.NewSecret("letmein") }
 
 func TestStartTLSIsRequired(t *testing.T) {
 	t.Parallel()
 	fake, client := pair(t, smtptest.Config{NoStartTLS: true}, nil)
 	_, err := client.Notify(t.Context(), message("clear"))
-	require.ErrorIs(t, err, notify.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.Contains(t, err.Error(), "STARTTLS")
 	require.Empty(t, fake.Messages())
 }
@@ -64,14 +63,14 @@ func TestSecurity(t *testing.T) {
 		"opportunistic, not":      {smtptest.Config{NoStartTLS: true}, func(c *smtp.Config) { c.Security = smtp.InsecureOpportunistic }, nil, false},
 		"plaintext":               {smtptest.Config{}, plaintext, nil, false},
 		"login only":              {smtptest.Config{Username: "care", Password: "letmein", Mechanisms: []string{"LOGIN"}}, credentials, nil, true},
-		"wrong password":          {smtptest.Config{Username: "care", Password: "other"}, credentials, notify.ErrUnauthorized, true},
-		"wrong password to login": {smtptest.Config{Username: "care", Password: "other", Mechanisms: []string{"LOGIN"}}, credentials, notify.ErrUnauthorized, true},
-		"auth not offered":        {smtptest.Config{Mechanisms: []string{}}, credentials, notify.ErrUnauthorized, true},
-		"unknown mechanisms":      {smtptest.Config{Mechanisms: []string{"CRAM-MD5"}}, credentials, notify.ErrUnauthorized, true},
-		"credentials missing":     {smtptest.Config{Username: "care", Password: "letmein"}, nil, notify.ErrUnauthorized, true},
-		"unknown certificate":     {smtptest.Config{}, func(c *smtp.Config) { c.TLS = nil }, notify.ErrUnavailable, true},
-		"wrong host":              {smtptest.Config{}, func(c *smtp.Config) { c.TLS.ServerName = "mail.example.org" }, notify.ErrUnavailable, true},
-		"tls to plaintext port":   {smtptest.Config{}, func(c *smtp.Config) { c.Security = smtp.ImplicitTLS }, notify.ErrUnavailable, true},
+		"wrong password":          {smtptest.Config{Username: "care", Password: "other"}, credentials, telemed.ErrUnauthorized, true},
+		"wrong password to login": {smtptest.Config{Username: "care", Password: "other", Mechanisms: []string{"LOGIN"}}, credentials, telemed.ErrUnauthorized, true},
+		"auth not offered":        {smtptest.Config{Mechanisms: []string{}}, credentials, telemed.ErrUnauthorized, true},
+		"unknown mechanisms":      {smtptest.Config{Mechanisms: []string{"CRAM-MD5"}}, credentials, telemed.ErrUnauthorized, true},
+		"credentials missing":     {smtptest.Config{Username: "care", Password: "letmein"}, nil, telemed.ErrUnauthorized, true},
+		"unknown certificate":     {smtptest.Config{}, func(c *smtp.Config) { c.TLS = nil }, telemed.ErrUnavailable, true},
+		"wrong host":              {smtptest.Config{}, func(c *smtp.Config) { c.TLS.ServerName = "mail.example.org" }, telemed.ErrUnavailable, true},
+		"tls to plaintext port":   {smtptest.Config{}, func(c *smtp.Config) { c.Security = smtp.ImplicitTLS }, telemed.ErrUnavailable, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,7 +99,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 		cfg.TLS = server.clientTLS()
 		cfg.TLS.MinVersion = tls.VersionTLS10
 	})
-	require.ErrorIs(t, client.Verify(t.Context()), notify.ErrUnavailable)
+	require.ErrorIs(t, client.Verify(t.Context()), telemed.ErrUnavailable)
 }
 
 // Answers that somebody slipped in before TLS are not read as the server's.
@@ -112,7 +111,7 @@ func TestInjectedAnswers(t *testing.T) {
 	})
 	client := newClient(t, server.addr(), func(cfg *smtp.Config) { credentials(cfg); cfg.TLS = server.clientTLS() })
 	_, err := client.Notify(t.Context(), message("injected"))
-	require.ErrorIs(t, err, notify.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.Contains(t, err.Error(), "ahead of the TLS handshake")
 }
 
@@ -130,7 +129,7 @@ func TestExtensionsAreAskedForAgain(t *testing.T) {
 		}
 	})
 	client := newClient(t, server.addr(), func(cfg *smtp.Config) { credentials(cfg); cfg.TLS = server.clientTLS() })
-	require.ErrorIs(t, client.Verify(t.Context()), notify.ErrUnauthorized)
+	require.ErrorIs(t, client.Verify(t.Context()), telemed.ErrUnauthorized)
 	seen := server.seen()
 	require.Equal(t, "AUTH LOGIN", seen[len(seen)-1])
 }
@@ -200,9 +199,9 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		"encoded line break":    {func(c *smtp.Config) { c.From = "=?utf-8?q?x=0D=0ABcc:?= <a@b.example>" }, []string{"From"}},
 		"reply to nowhere":      {func(c *smtp.Config) { c.ReplyTo = "nowhere" }, []string{"ReplyTo"}},
 		"user without password": {func(c *smtp.Config) { c.Username = "care" }, []string{"Password"}},
-		"password without user": {func(c *smtp.Config) { c.Password = notify.NewSecret("letmein") }, []string{"Username"}},
+		"password without user": {func(c *smtp.Config) { c.Password = telemed.NewSecret("letmein") }, []string{"Username"}},
 		"credentials in clear":  {func(c *smtp.Config) { credentials(c); plaintext(c) }, []string{"Security"}},
-		"NUL in password":       {func(c *smtp.Config) { c.Username, c.Password = "care", notify.NewSecret("let\x00me") }, []string{"Password"}},
+		"NUL in password":       {func(c *smtp.Config) { c.Username, c.Password = "care", telemed.NewSecret("let\x00me") }, []string{"Password"}},
 		"unknown security":      {func(c *smtp.Config) { c.Security = 9 }, []string{"Security"}},
 		"injected local name":   {func(c *smtp.Config) { c.LocalName = "x\r\nMAIL FROM:<>" }, []string{"LocalName"}},
 		"negative":              {func(c *smtp.Config) { c.DialTimeout, c.MaxConns = -1, -1 }, []string{"DialTimeout", "MaxConns"}},
@@ -213,9 +212,9 @@ func TestNewNamesEveryProblem(t *testing.T) {
 			c.edit(&cfg)
 			client, err := smtp.New(cfg)
 			require.Nil(t, client)
-			require.ErrorIs(t, err, notify.ErrInvalid)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
 			var fields []string
-			for _, e := range fault.Fields(err) {
+			for _, e := range telemed.Fields(err) {
 				fields = append(fields, e.Field)
 			}
 			require.ElementsMatch(t, c.fields, fields)

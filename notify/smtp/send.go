@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/notify"
 )
 
 var (
@@ -47,16 +48,16 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 // fits refuses what the server said beforehand that it will not take.
 func (k *conn) fits(l *letter) error {
 	if l.beyondASCII() && !k.offers("SMTPUTF8") {
-		return failed("mail", fault.ErrRecipient, "the server does not take addresses beyond ASCII")
+		return failed("mail", notify.ErrRecipient, "the server does not take addresses beyond ASCII")
 	}
 	if limit := k.sizeLimit(); limit > 0 && int64(len(l.body)) > limit {
-		return tooLarge(failed("mail", fault.ErrInvalid, "the message is larger than the server takes"))
+		return tooLarge(failed("mail", telemed.ErrInvalid, "the message is larger than the server takes"))
 	}
 	return nil
 }
 
 func tooLarge(e *Error) *Error {
-	e.Err = &fault.FieldError{Field: "Content", Problem: "is larger than the server takes"}
+	e.Err = &telemed.FieldError{Field: "Content", Problem: "is larger than the server takes"}
 	return e
 }
 
@@ -125,7 +126,7 @@ func (k *conn) flight(ctx context.Context, steps []step) error {
 	}
 	var first error
 	for _, s := range steps {
-		r, err := k.answer(ctx, s.op, fault.ErrUnavailable, k.client.cfg.CommandTimeout)
+		r, err := k.answer(ctx, s.op, telemed.ErrUnavailable, k.client.cfg.CommandTimeout)
 		if err != nil {
 			if first == nil {
 				first = k.stale(ctx, s.op, err)
@@ -161,7 +162,7 @@ func (k *conn) firstChunk(r reply) error {
 		return k.withoutChunking()
 	case r.code < 400: // not an answer to this
 		k.broken = true
-		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: fault.ErrUnavailable}
+		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: telemed.ErrUnavailable}
 	}
 	return k.verdict("data", r)
 }
@@ -195,7 +196,7 @@ func (k *conn) stale(ctx context.Context, op string, err error) error {
 // verdict makes the error of a refusal.
 func (k *conn) verdict(op string, r reply) error {
 	e := refused(op, r)
-	if e.kind == fault.ErrInvalid {
+	if e.kind == telemed.ErrInvalid {
 		return tooLarge(e)
 	}
 	return e
@@ -244,14 +245,14 @@ func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
 	for _, part := range parts {
 		if _, err := k.w.Write(part); err != nil {
 			k.broken = true
-			return reply{}, lost(ctx, "data", fault.ErrUnavailable, err)
+			return reply{}, lost(ctx, "data", telemed.ErrUnavailable, err)
 		}
 	}
 	if err := k.w.Flush(); err != nil {
 		k.broken = true
-		return reply{}, lost(ctx, "data", fault.ErrUnavailable, err)
+		return reply{}, lost(ctx, "data", telemed.ErrUnavailable, err)
 	}
-	return k.answer(ctx, "data", fault.ErrAmbiguous, k.client.cfg.DataTimeout)
+	return k.answer(ctx, "data", telemed.ErrAmbiguous, k.client.cfg.DataTimeout)
 }
 
 // conclude reads the verdict on the message. After a refusal the transaction is
@@ -262,7 +263,7 @@ func (k *conn) conclude(ctx context.Context, r reply) error {
 	}
 	if r.code/100 == 3 { // not an answer to this
 		k.broken = true
-		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: fault.ErrAmbiguous}
+		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: telemed.ErrAmbiguous}
 	}
 	k.reset(ctx)
 	return k.verdict("data", r)

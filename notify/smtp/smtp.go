@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/notify"
 )
@@ -43,7 +44,7 @@ type Config struct {
 	// Username and Password are for AUTH PLAIN or LOGIN. Both or neither. With
 	// them, a server that does not offer AUTH is an error.
 	Username string
-	Password notify.Secret
+	Password telemed.Secret
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
 	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
@@ -97,7 +98,7 @@ type Client struct {
 var _ notify.Notifier = (*Client)(nil)
 
 // New checks cfg and returns a Client. It reports everything that is wrong at
-// once, in an error that matches notify.ErrInvalid, and does not connect; see
+// once, in an error that matches telemed.ErrInvalid, and does not connect; see
 // [Client.Verify].
 func New(cfg Config) (*Client, error) {
 	var p fault.Problems
@@ -264,6 +265,6 @@ func (c *Client) Verify(ctx context.Context) error {
 }
 
 // Close waits until the messages under way are through, or until ctx ends, then
-// closes every connection. Calls that come later fail with notify.ErrClosed. It
+// closes every connection. Calls that come later fail with telemed.ErrClosed. It
 // returns ctx's error if it had to cut messages off. Calling it again is allowed.
 func (c *Client) Close(ctx context.Context) error { return c.pool.close(ctx) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/notifytest"
@@ -64,7 +65,7 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			notifytest.Run(t, func(t *testing.T) notifytest.Harness {
 				fake, client := pair(t, smtptest.Config{Username: "care", Password: "letmein"}, func(cfg *smtp.Config) {
-					cfg.Username, cfg.Password = "care", notify.NewSecret("letmein")
+					cfg.Username, cfg.Password = "care", telemed.NewSecret("letmein")
 					if edit != nil {
 						edit(cfg)
 					}
@@ -76,12 +77,12 @@ func TestConformance(t *testing.T) {
 					Accepted: func() int { return len(fake.Messages()) },
 					Fail: func(kind error) bool {
 						fault, ok := map[error]smtptest.Fault{
-							notify.ErrUnauthorized: smtptest.RefuseLogin,
-							notify.ErrForbidden:    smtptest.RefuseMessage,
-							notify.ErrRateLimited:  smtptest.Greylist,
-							notify.ErrUnavailable:  smtptest.TemporaryFailure,
-							notify.ErrAmbiguous:    smtptest.DropAfterEnd,
-							notify.ErrRecipient:    smtptest.RefuseRecipient,
+							telemed.ErrUnauthorized: smtptest.RefuseLogin,
+							telemed.ErrForbidden:    smtptest.RefuseMessage,
+							telemed.ErrRateLimited:  smtptest.Greylist,
+							telemed.ErrUnavailable:  smtptest.TemporaryFailure,
+							telemed.ErrAmbiguous:    smtptest.DropAfterEnd,
+							notify.ErrRecipient:     smtptest.RefuseRecipient,
 						}[kind]
 						fake.FailNext(fault)
 						return ok
@@ -96,7 +97,7 @@ func TestConformance(t *testing.T) {
 func TestNotifyArrives(t *testing.T) {
 	t.Parallel()
 	fake, client := pair(t, smtptest.Config{Username: "care", Password: "letmein"}, func(cfg *smtp.Config) {
-		cfg.Username, cfg.Password, cfg.ReplyTo = "care", notify.NewSecret("letmein"), "desk@clinic.example"
+		cfg.Username, cfg.Password, cfg.ReplyTo = "care", telemed.NewSecret("letmein"), "desk@clinic.example"
 	})
 	receipt, err := client.Notify(t.Context(), message("appt-42/confirmed"))
 	require.NoError(t, err)

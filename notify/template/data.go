@@ -65,7 +65,7 @@ type Appointment struct {
 	Sequence int
 }
 
-// Validate names everything that is wrong with a. The error matches notify.ErrInvalid.
+// Validate names everything that is wrong with a. The error matches telemed.ErrInvalid.
 func (a Appointment) Validate() error {
 	var p fault.Problems
 	p.Required("Key", a.Key)
@@ -112,7 +112,7 @@ type PaymentReceipt struct {
 	Item string
 }
 
-// Validate names everything that is wrong with r. The error matches notify.ErrInvalid.
+// Validate names everything that is wrong with r. The error matches telemed.ErrInvalid.
 func (r PaymentReceipt) Validate() error {
 	var p fault.Problems
 	requiredLine(&p, "Patient", r.Patient)

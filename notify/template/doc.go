@@ -45,8 +45,8 @@
 // # Errors
 //
 // New renders every template with sample data, so that a broken one stops the
-// program at its start. Render gives notify.ErrInvalid with a
-// *notify.FieldError for each wrong field: "Template" for an unknown name,
+// program at its start. Render gives telemed.ErrInvalid with a
+// *telemed.FieldError for each wrong field: "Template" for an unknown name,
 // "Data" for a wrong type, "Data.JoinURL" for a link that is not https.
 //
 // # Security

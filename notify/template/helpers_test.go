@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
@@ -71,9 +71,9 @@ func render(tb testing.TB, set *template.Set, msg notify.Message) *notify.Conten
 // fields returns the paths that err names.
 func fields(tb testing.TB, err error) []string {
 	tb.Helper()
-	require.ErrorIs(tb, err, notify.ErrInvalid)
+	require.ErrorIs(tb, err, telemed.ErrInvalid)
 	var names []string
-	for _, f := range fault.Fields(err) {
+	for _, f := range telemed.Fields(err) {
 		names = append(names, f.Field)
 	}
 	slices.Sort(names)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
 )
@@ -101,7 +102,7 @@ func FuzzRender(f *testing.F) {
 		msg.To.Name = recipient
 		content, err := set.Render(msg)
 		if err != nil {
-			require.ErrorIs(t, err, notify.ErrInvalid)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
 			require.Nil(t, content)
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	texttemplate "text/template"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/notify"
 )
@@ -54,7 +55,7 @@ type Set struct {
 var _ notify.Renderer = (*Set)(nil)
 
 // New reads, parses and tries all templates. It reports everything that is
-// wrong with them at once. A wrong Config field is notify.ErrInvalid.
+// wrong with them at once. A wrong Config field is telemed.ErrInvalid.
 func New(cfg Config) (*Set, error) {
 	if cfg.Locale == "" {
 		cfg.Locale = "en"
@@ -167,7 +168,7 @@ func (s *Set) try(name string, t *translation, data any) error {
 func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.templates)) }
 
 // Render makes the words of msg by msg.Template, msg.Data and msg.To. The error
-// matches notify.ErrInvalid, names the wrong field and holds nothing of the data.
+// matches telemed.ErrInvalid, names the wrong field and holds nothing of the data.
 func (s *Set) Render(msg notify.Message) (*notify.Content, error) {
 	t := s.find(msg.Template, msg.To.Locale)
 	if t == nil {
@@ -202,7 +203,7 @@ func (s *Set) check(msg notify.Message, data any) error {
 	checkLine(&p, "To.Name", msg.To.Name, 256)
 	if v := validates(data); v != nil {
 		if err := v.Validate(); err != nil {
-			fields := fault.Fields(err)
+			fields := telemed.Fields(err)
 			p.Check(len(fields) > 0, "Data", "is refused by its Validate method")
 			for _, field := range fields {
 				p.Add("Data."+field.Field, "%s", field.Problem)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
@@ -30,14 +31,14 @@ type Config struct {
 	// PhoneNumberID is Meta's id of the number that messages come from: digits, not the number itself. Required.
 	PhoneNumberID string
 	// Token is a system user's access token with whatsapp_business_messaging. Required.
-	Token notify.Secret
+	Token telemed.Secret
 
 	// AppSecrets check the signature of webhooks; several while one is replaced. If
 	// empty, Webhook refuses everything.
-	AppSecrets []notify.Secret
+	AppSecrets []telemed.Secret
 	// VerifyToken is the text that the host chose when it registered the webhook's
 	// URL. If empty, the registration is refused.
-	VerifyToken notify.Secret
+	VerifyToken telemed.Secret
 	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
 	Renderer notify.Renderer
 	// Version is the Graph API's. If empty, DefaultVersion. Meta serves a version
@@ -74,7 +75,7 @@ var (
 )
 
 // New returns a Client. It names everything that is wrong with cfg at once, as
-// notify.ErrInvalid, and uses no network.
+// telemed.ErrInvalid, and uses no network.
 func New(cfg Config) (*Client, error) {
 	if cfg.Version == "" {
 		cfg.Version = DefaultVersion

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/notifytest"
 	"github.com/telemed-go/telemed/notify/template"
@@ -25,12 +25,12 @@ func TestNotifier(t *testing.T) {
 	notifytest.Run(t, func(t *testing.T) notifytest.Harness {
 		srv := whatsapptest.NewServer(t)
 		faults := map[error]whatsapptest.Fault{
-			notify.ErrUnauthorized: whatsapptest.Refuse(190),
-			notify.ErrForbidden:    whatsapptest.Refuse(131048),
-			notify.ErrRateLimited:  whatsapptest.Refuse(130429),
-			notify.ErrUnavailable:  whatsapptest.Refuse(131016),
-			notify.ErrAmbiguous:    whatsapptest.DropAfterAccept(),
-			notify.ErrRecipient:    whatsapptest.Refuse(131026),
+			telemed.ErrUnauthorized: whatsapptest.Refuse(190),
+			telemed.ErrForbidden:    whatsapptest.Refuse(131048),
+			telemed.ErrRateLimited:  whatsapptest.Refuse(130429),
+			telemed.ErrUnavailable:  whatsapptest.Refuse(131016),
+			telemed.ErrAmbiguous:    whatsapptest.DropAfterAccept(),
+			notify.ErrRecipient:     whatsapptest.Refuse(131026),
 		}
 		return notifytest.Harness{
 			Notifier: newClient(t, config(srv)),
@@ -53,17 +53,17 @@ func TestNewNamesAllThatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := whatsapp.New(whatsapp.Config{})
 	require.EqualError(t, err, "whatsapp: PhoneNumberID is required; Token is required")
-	require.ErrorIs(t, err, notify.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	_, err = whatsapp.New(whatsapp.Config{
-		PhoneNumberID: "../evil", Token: notify.NewSecret("a\nb"), AppSecrets: []notify.Secret{{}}, Version: "24", BaseURL: "http://graph.example", Attempts: -1,
+		PhoneNumberID: "../evil", Token: telemed.NewSecret("a\nb"), AppSecrets: []telemed.Secret{{}}, Version: "24", BaseURL: "http://graph.example", Attempts: -1,
 	})
 	var names []string
-	for _, f := range fault.Fields(err) {
+	for _, f := range telemed.Fields(err) {
 		names = append(names, f.Field)
 	}
 	require.Equal(t, []string{"PhoneNumberID", "Token", "AppSecrets", "Version", "BaseURL", "Attempts"}, names)
 	for _, base := range []string{"https://user:pass@graph.example", "https://graph.example?x=1", "ftp://127.0.0.1", "graph.example", "http://127.0.0.1.evil.example"} {
-		_, err = whatsapp.New(whatsapp.Config{PhoneNumberID: "1", Token: notify.NewSecret("t"), BaseURL: base})
+		_, err = whatsapp.New(whatsapp.Config{PhoneNumberID: "1", Token: telemed.NewSecret("t"), BaseURL: base})
 		require.ErrorContains(t, err, "BaseURL", base)
 	}
 }
@@ -155,8 +155,8 @@ func TestInvalidBeforeTheNetwork(t *testing.T) {
 			msg := message("k")
 			c.spoil(&msg)
 			_, err := client.Notify(t.Context(), msg)
-			require.ErrorIs(t, err, notify.ErrInvalid)
-			require.Equal(t, c.field, fault.Fields(err)[0].Field)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
+			require.Equal(t, c.field, telemed.Fields(err)[0].Field)
 			require.NotContains(t, err.Error(), "zkmark")
 		})
 	}
@@ -174,8 +174,8 @@ func TestRendererMakesNothing(t *testing.T) {
 	msg := message("k")
 	msg.Content, msg.Template = nil, template.Confirmed
 	_, err := client.Notify(t.Context(), msg)
-	require.ErrorIs(t, err, notify.ErrInvalid)
-	require.Equal(t, "Template", fault.Fields(err)[0].Field)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
+	require.Equal(t, "Template", telemed.Fields(err)[0].Field)
 }
 
 // TestBuiltinTemplates holds package template and the fake's approved templates together.
@@ -205,7 +205,7 @@ func TestBuiltinTemplates(t *testing.T) {
 		}
 	}
 	_, err = client.Notify(t.Context(), notify.Message{Key: "k", To: notify.Recipient{Phone: phone}, Template: "unknown"})
-	require.ErrorIs(t, err, notify.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 }
 
 func TestAnswers(t *testing.T) {
@@ -216,25 +216,25 @@ func TestAnswers(t *testing.T) {
 		text   string
 	}{
 		"accepted":             {answer(200, accepted), nil, ""},
-		"empty":                {answer(200, ""), notify.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
-		"cut":                  {answer(200, accepted[:40]), notify.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
-		"without an id":        {answer(200, `{"messages":[]}`), notify.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown"},
-		"page":                 {answer(200, "<html>", "Content-Type", "text/html"), notify.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
-		"error in a 200":       {answer(200, `{"error":{"code":190}}`), notify.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown"},
-		"too long":             {answer(200, strings.Repeat(" ", 1<<20)+accepted), notify.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
-		"redirect":             {answer(302, "", "Location", "https://evil.example"), notify.ErrUnavailable, "whatsapp: Notify: 302: provider unavailable"},
-		"gateway":              {answer(502, "<html>"+phone), notify.ErrAmbiguous, "whatsapp: Notify: 502: outcome unknown"},
-		"bare 500":             {answer(500, ""), notify.ErrAmbiguous, "whatsapp: Notify: 500: outcome unknown"},
-		"bare 404":             {answer(404, ""), notify.ErrInvalid, "whatsapp: Notify: 404: invalid request"},
-		"bare 429":             {answer(429, "", "Retry-After", "7"), notify.ErrRateLimited, "whatsapp: Notify: 429: rate limited"},
-		"code 1 with 500":      {answer(500, `{"error":{"code":1,"message":"`+phone+`"}}`), notify.ErrAmbiguous, "whatsapp: Notify: 500 (code 1): outcome unknown"},
-		"code 131000 with 400": {answer(400, `{"error":{"code":131000}}`), notify.ErrUnavailable, "whatsapp: Notify: 400 (code 131000): provider unavailable"},
-		"code 0":               {answer(401, `{"error":{"code":0}}`), notify.ErrUnauthorized, "whatsapp: Notify: 401 (code 0): credentials refused"},
-		"throttle with 400":    {answer(400, `{"error":{"code":80007}}`), notify.ErrRateLimited, "whatsapp: Notify: 400 (code 80007): rate limited"},
-		"unknown, transient":   {answer(400, `{"error":{"code":999999,"is_transient":true}}`), notify.ErrUnavailable, "whatsapp: Notify: 400 (code 999999): provider unavailable"},
-		"unknown, 400":         {answer(400, `{"error":{"code":999999}}`), notify.ErrInvalid, "whatsapp: Notify: 400 (code 999999): invalid request"},
-		"unknown, 503":         {answer(503, `{"error":{"code":999999,"is_transient":true}}`), notify.ErrAmbiguous, "whatsapp: Notify: 503 (code 999999): outcome unknown"},
-		"error_data is text":   {answer(400, `{"error":{"code":132000,"error_data":"`+phone+`"}}`), notify.ErrInvalid, "whatsapp: Notify: 400 (code 132000): invalid request"},
+		"empty":                {answer(200, ""), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
+		"cut":                  {answer(200, accepted[:40]), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
+		"without an id":        {answer(200, `{"messages":[]}`), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown"},
+		"page":                 {answer(200, "<html>", "Content-Type", "text/html"), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
+		"error in a 200":       {answer(200, `{"error":{"code":190}}`), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown"},
+		"too long":             {answer(200, strings.Repeat(" ", 1<<20)+accepted), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
+		"redirect":             {answer(302, "", "Location", "https://evil.example"), telemed.ErrUnavailable, "whatsapp: Notify: 302: provider unavailable"},
+		"gateway":              {answer(502, "<html>"+phone), telemed.ErrAmbiguous, "whatsapp: Notify: 502: outcome unknown"},
+		"bare 500":             {answer(500, ""), telemed.ErrAmbiguous, "whatsapp: Notify: 500: outcome unknown"},
+		"bare 404":             {answer(404, ""), telemed.ErrInvalid, "whatsapp: Notify: 404: invalid request"},
+		"bare 429":             {answer(429, "", "Retry-After", "7"), telemed.ErrRateLimited, "whatsapp: Notify: 429: rate limited"},
+		"code 1 with 500":      {answer(500, `{"error":{"code":1,"message":"`+phone+`"}}`), telemed.ErrAmbiguous, "whatsapp: Notify: 500 (code 1): outcome unknown"},
+		"code 131000 with 400": {answer(400, `{"error":{"code":131000}}`), telemed.ErrUnavailable, "whatsapp: Notify: 400 (code 131000): provider unavailable"},
+		"code 0":               {answer(401, `{"error":{"code":0}}`), telemed.ErrUnauthorized, "whatsapp: Notify: 401 (code 0): credentials refused"},
+		"throttle with 400":    {answer(400, `{"error":{"code":80007}}`), telemed.ErrRateLimited, "whatsapp: Notify: 400 (code 80007): rate limited"},
+		"unknown, transient":   {answer(400, `{"error":{"code":999999,"is_transient":true}}`), telemed.ErrUnavailable, "whatsapp: Notify: 400 (code 999999): provider unavailable"},
+		"unknown, 400":         {answer(400, `{"error":{"code":999999}}`), telemed.ErrInvalid, "whatsapp: Notify: 400 (code 999999): invalid request"},
+		"unknown, 503":         {answer(503, `{"error":{"code":999999,"is_transient":true}}`), telemed.ErrAmbiguous, "whatsapp: Notify: 503 (code 999999): outcome unknown"},
+		"error_data is text":   {answer(400, `{"error":{"code":132000,"error_data":"`+phone+`"}}`), telemed.ErrInvalid, "whatsapp: Notify: 400 (code 132000): invalid request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -270,7 +270,7 @@ func TestErrorTellsWhatAPersonNeeds(t *testing.T) {
 	require.Equal(t, 17*time.Second, notify.RetryAfter(err))
 
 	wrong := config(srv)
-	wrong.Token = notify.NewSecret("zkmark-token")
+	wrong.Token = telemed.NewSecret("zkmark-token")
 	_, err = newClient(t, wrong).Notify(t.Context(), message("k"))
 	require.EqualError(t, err, "whatsapp: Notify: 401 (code 190): credentials refused")
 	wrong = config(srv)

@@ -3,7 +3,7 @@
 //
 //	chat, err := whatsapp.New(whatsapp.Config{
 //		PhoneNumberID: "106540352242922",
-//		Token:         notify.NewSecret(token),
+//		Token:         telemed.NewSecret(token),
 //		Renderer:      words, // notify/template
 //	})
 //	receipt, err := chat.Notify(ctx, notify.Message{
@@ -27,7 +27,7 @@
 //
 // Every error is an *[Error] or a field error, and matches one sentinel of package
 // notify by Meta's code for it: see [KindOf]. Meta has no idempotency keys. A
-// message whose answer was lost is notify.ErrAmbiguous and never repeated here;
+// message whose answer was lost is telemed.ErrAmbiguous and never repeated here;
 // wait for a status with its Reference before you send it again.
 //
 // # Security

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/notify"
 )
 
 // Error is a message that was not sent, or whose outcome is unknown. errors.Is
@@ -74,34 +75,34 @@ func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 // KindOf returns the sentinel of package notify for one of Meta's codes, or nil
 // for a code that the table does not have.
 //
-//   - notify.ErrUnavailable: Meta is overloaded or in maintenance; repeat later.
-//   - notify.ErrAmbiguous: an unknown failure at Meta, which may have come after the message was taken.
-//   - notify.ErrRateLimited: too many for the number, the account or this recipient.
-//   - notify.ErrForbidden: the account, the number or the template is blocked; alert a person.
-//   - notify.ErrUnauthorized: the token; alert a person.
+//   - telemed.ErrUnavailable: Meta is overloaded or in maintenance; repeat later.
+//   - telemed.ErrAmbiguous: an unknown failure at Meta, which may have come after the message was taken.
+//   - telemed.ErrRateLimited: too many for the number, the account or this recipient.
+//   - telemed.ErrForbidden: the account, the number or the template is blocked; alert a person.
+//   - telemed.ErrUnauthorized: the token; alert a person.
 //   - notify.ErrRecipient: this person cannot be reached or does not want to be; take another channel.
-//   - notify.ErrInvalid: the message does not fit the template or the API.
+//   - telemed.ErrInvalid: the message does not fit the template or the API.
 func KindOf(code int) error {
 	switch code {
 	case 131016, 133004, 131057, 134101:
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	case 1, 2, 131000:
-		return fault.ErrAmbiguous
+		return telemed.ErrAmbiguous
 	case 4, 80007, 80008, 130429, 131056, 132069:
-		return fault.ErrRateLimited
+		return telemed.ErrRateLimited
 	case 368, 131031, 131042, 131048, 130497, // blocked, payment, spam, country
 		132015, 132016, // template paused, disabled
 		131037, 131045, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016: // the number's name and registration
-		return fault.ErrForbidden
+		return telemed.ErrForbidden
 	case 0, 3, 10, 190, 131005:
-		return fault.ErrUnauthorized
+		return telemed.ErrUnauthorized
 	case 130472, 131021, 131026, 131030, 131047, 131049, 131050, 131062:
-		return fault.ErrRecipient
+		return notify.ErrRecipient
 	case 33, 100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132018, 132068, 135000:
-		return fault.ErrInvalid
+		return telemed.ErrInvalid
 	}
 	if code >= 200 && code <= 299 { // permissions
-		return fault.ErrUnauthorized
+		return telemed.ErrUnauthorized
 	}
 	return nil
 }
@@ -119,7 +120,7 @@ var waits = map[int]time.Duration{
 func failed(ctx context.Context, op string, err error) error {
 	var call *rest.Error
 	if !errors.As(err, &call) {
-		return &Error{Op: op, Err: err, kind: fault.ErrAmbiguous}
+		return &Error{Op: op, Err: err, kind: telemed.ErrAmbiguous}
 	}
 	e := &Error{Op: op, Status: call.Status, RequestID: call.RequestID, RetryAfter: call.RetryAfter, Err: call.Err}
 	if e.Err != nil && ctx.Err() != nil {
@@ -144,23 +145,23 @@ func failed(ctx context.Context, op string, err error) error {
 func kindOf(code int, transient bool, call *rest.Error) error {
 	kind := KindOf(code)
 	switch {
-	case kind == fault.ErrAmbiguous && call.Status < 500: // refused, not broken
-		return fault.ErrUnavailable
+	case kind == telemed.ErrAmbiguous && call.Status < 500: // refused, not broken
+		return telemed.ErrUnavailable
 	case kind != nil:
 		return kind
 	case transient && call.Status < 500:
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	}
 	return byStatus(call)
 }
 
 func byStatus(call *rest.Error) error {
 	kind := call.Kind(true)
-	if kind == fault.ErrNotFound || kind == fault.ErrConflict {
-		return fault.ErrInvalid
+	if kind == telemed.ErrNotFound || kind == telemed.ErrConflict {
+		return telemed.ErrInvalid
 	}
 	if call.Status >= 300 && call.Status < http.StatusBadRequest {
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	}
 	return kind
 }

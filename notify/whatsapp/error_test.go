@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
@@ -25,14 +26,14 @@ func TestCodes(t *testing.T) {
 		kind  error
 		codes []int
 	}{
-		{notify.ErrUnavailable, []int{131016, 133004, 131057, 134101}},
-		{notify.ErrAmbiguous, []int{1, 2, 131000}},
-		{notify.ErrRateLimited, []int{4, 80007, 80008, 130429, 131056, 132069}},
-		{notify.ErrForbidden, []int{131048, 368, 131031, 131042, 130497, 132015, 132016}},
-		{notify.ErrForbidden, []int{131037, 131045, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016}},
-		{notify.ErrUnauthorized, []int{0, 3, 10, 190, 200, 230, 299, 131005}},
+		{telemed.ErrUnavailable, []int{131016, 133004, 131057, 134101}},
+		{telemed.ErrAmbiguous, []int{1, 2, 131000}},
+		{telemed.ErrRateLimited, []int{4, 80007, 80008, 130429, 131056, 132069}},
+		{telemed.ErrForbidden, []int{131048, 368, 131031, 131042, 130497, 132015, 132016}},
+		{telemed.ErrForbidden, []int{131037, 131045, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016}},
+		{telemed.ErrUnauthorized, []int{0, 3, 10, 190, 200, 230, 299, 131005}},
 		{notify.ErrRecipient, []int{131026, 131021, 131030, 131050, 131062, 131047, 131049, 130472}},
-		{notify.ErrInvalid, []int{33, 100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132018, 132068, 135000}},
+		{telemed.ErrInvalid, []int{33, 100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132018, 132068, 135000}},
 	} {
 		for _, code := range class.codes {
 			require.Equal(t, class.kind, whatsapp.KindOf(code), "code %d", code)
@@ -60,13 +61,13 @@ func TestRepeatsOnlyWhatWasNotSent(t *testing.T) {
 		"throttled":        {throttled, 2, nil},
 		"throttled by 400": {func() (*http.Response, error) { return answer(400, `{"error":{"code":4}}`), nil }, 2, nil},
 		"Retry-After":      {func() (*http.Response, error) { return answer(429, ``, "Retry-After", "5"), nil }, 2, nil},
-		"long Retry-After": {func() (*http.Response, error) { return answer(429, ``, "Retry-After", "6"), nil }, 1, notify.ErrRateLimited},
-		"pair limit":       {func() (*http.Response, error) { return answer(429, `{"error":{"code":131056}}`), nil }, 1, notify.ErrRateLimited},
+		"long Retry-After": {func() (*http.Response, error) { return answer(429, ``, "Retry-After", "6"), nil }, 1, telemed.ErrRateLimited},
+		"pair limit":       {func() (*http.Response, error) { return answer(429, `{"error":{"code":131056}}`), nil }, 1, telemed.ErrRateLimited},
 		"overloaded":       {func() (*http.Response, error) { return answer(500, `{"error":{"code":131016}}`), nil }, 2, nil},
-		"maintenance":      {func() (*http.Response, error) { return answer(503, `{"error":{"code":131057}}`), nil }, 1, notify.ErrUnavailable},
+		"maintenance":      {func() (*http.Response, error) { return answer(503, `{"error":{"code":131057}}`), nil }, 1, telemed.ErrUnavailable},
 		"no connection":    {func() (*http.Response, error) { return nil, refused }, 2, nil},
-		"connection lost":  {func() (*http.Response, error) { return nil, errors.New("EOF after " + phone) }, 1, notify.ErrAmbiguous},
-		"broken":           {func() (*http.Response, error) { return answer(503, "<html>"), nil }, 1, notify.ErrAmbiguous},
+		"connection lost":  {func() (*http.Response, error) { return nil, errors.New("EOF after " + phone) }, 1, telemed.ErrAmbiguous},
+		"broken":           {func() (*http.Response, error) { return answer(503, "<html>"), nil }, 1, telemed.ErrAmbiguous},
 		"recipient":        {func() (*http.Response, error) { return answer(400, `{"error":{"code":131026}}`), nil }, 1, notify.ErrRecipient},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +107,7 @@ func TestAttempts(t *testing.T) {
 				return answer(429, ""), nil
 			})
 			_, err := client.Notify(t.Context(), message("k"))
-			require.ErrorIs(t, err, notify.ErrRateLimited)
+			require.ErrorIs(t, err, telemed.ErrRateLimited)
 			require.Equal(t, want, calls)
 		}
 	})
@@ -128,8 +129,8 @@ func TestOwnTimeout(t *testing.T) {
 		transport http.RoundTripper
 		want      error
 	}{
-		"unreachable": {unreachable, notify.ErrUnavailable},
-		"silent":      {http.DefaultTransport, notify.ErrAmbiguous},
+		"unreachable": {unreachable, telemed.ErrUnavailable},
+		"silent":      {http.DefaultTransport, telemed.ErrAmbiguous},
 	} {
 		cfg := config(srv)
 		cfg.Attempts, cfg.HTTPClient = 3, &http.Client{Transport: c.transport, Timeout: 100 * time.Millisecond}
@@ -150,7 +151,7 @@ func TestContextEndsTheCall(t *testing.T) {
 	defer cancel()
 	_, err := client.Notify(ctx, message("k"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorIs(t, err, notify.ErrAmbiguous, "it may have been taken")
+	require.ErrorIs(t, err, telemed.ErrAmbiguous, "it may have been taken")
 	require.EqualError(t, err, "whatsapp: Notify: context deadline exceeded: outcome unknown")
 
 	synctest.Test(t, func(t *testing.T) { // while waiting to repeat
@@ -162,7 +163,7 @@ func TestContextEndsTheCall(t *testing.T) {
 			return answer(429, "", "Retry-After", "3"), nil
 		})
 		_, err := client.Notify(ctx, message("k"))
-		require.ErrorIs(t, err, notify.ErrRateLimited)
+		require.ErrorIs(t, err, telemed.ErrRateLimited)
 		require.Equal(t, 1, calls)
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -279,7 +279,7 @@ func (s *wireStatus) status() *Status {
 		Phone: s.Recipient.phone(), UserID: string(s.UserID),
 	}
 	if s.Status == Failed {
-		status.Err = &Error{Op: "Status", kind: fault.ErrUnavailable}
+		status.Err = &Error{Op: "Status", kind: telemed.ErrUnavailable}
 		if len(s.Errors) > 0 && s.Errors[0].Code != nil {
 			code := *s.Errors[0].Code
 			status.Err.Code, status.Err.HasCode = code, true
@@ -291,10 +291,10 @@ func (s *wireStatus) status() *Status {
 
 // failure is KindOf for a message that surely was not delivered: nothing about it is ambiguous.
 func failure(code int) error {
-	if kind := KindOf(code); kind != nil && kind != fault.ErrAmbiguous {
+	if kind := KindOf(code); kind != nil && kind != telemed.ErrAmbiguous {
 		return kind
 	}
-	return fault.ErrUnavailable
+	return telemed.ErrUnavailable
 }
 
 type wireMessage struct {

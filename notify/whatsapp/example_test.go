@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
@@ -28,7 +29,7 @@ func Example() {
 	chat, err := whatsapp.New(whatsapp.Config{
 		PhoneNumberID: srv.PhoneNumberID(),
 		Token:         srv.Token(),
-		AppSecrets:    []notify.Secret{srv.AppSecret()},
+		AppSecrets:    []telemed.Secret{srv.AppSecret()},
 		Renderer:      words,
 		BaseURL:       srv.URL(),
 	})

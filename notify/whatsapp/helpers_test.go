@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/whatsapp"
@@ -34,7 +35,7 @@ func message(key string) notify.Message {
 func config(srv *whatsapptest.Server) whatsapp.Config {
 	return whatsapp.Config{
 		PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), BaseURL: srv.URL(),
-		AppSecrets: []notify.Secret{srv.AppSecret()}, VerifyToken: notify.NewSecret("verify-me"), Attempts: 1,
+		AppSecrets: []telemed.Secret{srv.AppSecret()}, VerifyToken: telemed.NewSecret("verify-me"), Attempts: 1,
 		HTTPClient: &http.Client{Transport: http.DefaultTransport},
 	}
 }
@@ -69,7 +70,7 @@ const accepted = `{"messaging_product":"whatsapp","contacts":[{"input":"x"}],"me
 
 func offline(tb testing.TB, change func(*whatsapp.Config), send roundTripper) *whatsapp.Client {
 	tb.Helper()
-	cfg := whatsapp.Config{PhoneNumberID: "1", Token: notify.NewSecret("t"), HTTPClient: &http.Client{Transport: send}}
+	cfg := whatsapp.Config{PhoneNumberID: "1", Token: telemed.NewSecret("t"), HTTPClient: &http.Client{Transport: send}}
 	if change != nil {
 		change(&cfg)
 	}

@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/notify"
 )
@@ -98,7 +98,7 @@ func (c *Client) send(ctx context.Context, req *request) (*notify.Receipt, error
 	}
 	c.checkVersion(ctx, resp)
 	if len(answer.Messages) == 0 || answer.Messages[0].ID == "" {
-		return nil, &Error{Op: "Notify", Status: resp.Status, RequestID: resp.RequestID, kind: fault.ErrAmbiguous}
+		return nil, &Error{Op: "Notify", Status: resp.Status, RequestID: resp.RequestID, kind: telemed.ErrAmbiguous}
 	}
 	if status := answer.Messages[0].Status; status == "paused" || status == "held_for_quality_assessment" {
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "whatsapp holds messages of this template back",

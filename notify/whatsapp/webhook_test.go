@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/whatsapp"
@@ -44,8 +45,8 @@ const appSecret = "app-secret-1"
 func hook(tb testing.TB, h whatsapp.Handler, change func(*whatsapp.Config)) http.Handler {
 	tb.Helper()
 	return offline(tb, func(cfg *whatsapp.Config) {
-		cfg.AppSecrets = []notify.Secret{notify.NewSecret(appSecret)}
-		cfg.VerifyToken = notify.NewSecret("verify-me")
+		cfg.AppSecrets = []telemed.Secret{telemed.NewSecret(appSecret)}
+		cfg.VerifyToken = telemed.NewSecret("verify-me")
 		if change != nil {
 			change(cfg)
 		}
@@ -90,7 +91,7 @@ func TestRegistration(t *testing.T) {
 		require.Equal(t, 403, w.Code, name)
 		require.Equal(t, "forbidden\n", w.Body.String(), name)
 	}
-	none := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.VerifyToken = notify.Secret{} })
+	none := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.VerifyToken = telemed.Secret{} })
 	require.Equal(t, 403, get(none, "hub.mode=subscribe&hub.verify_token=&hub.challenge=1").Code, "an empty token never fits")
 }
 
@@ -105,7 +106,7 @@ func TestSignature(t *testing.T) {
 	var log strings.Builder
 	single := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	double := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) {
-		cfg.AppSecrets = []notify.Secret{notify.NewSecret("app-secret-2"), notify.NewSecret(appSecret)}
+		cfg.AppSecrets = []telemed.Secret{telemed.NewSecret("app-secret-2"), telemed.NewSecret(appSecret)}
 	})
 	none := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.AppSecrets = nil })
 	for name, c := range map[string]struct {
@@ -185,7 +186,7 @@ func TestStatuses(t *testing.T) {
 	require.ErrorIs(t, failed.Err, notify.ErrRecipient)
 	require.EqualError(t, failed.Err, "whatsapp: Status (code 131026): recipient cannot be reached")
 	for _, unexplained := range host.statuses[3:5] {
-		require.ErrorIs(t, unexplained.Err, notify.ErrUnavailable)
+		require.ErrorIs(t, unexplained.Err, telemed.ErrUnavailable)
 		require.False(t, unexplained.Err.HasCode)
 	}
 	require.Equal(t, whatsapp.State("warped"), host.statuses[5].State)
@@ -198,7 +199,7 @@ func TestFailedIsNeverAmbiguous(t *testing.T) {
 	var host collector
 	body := webhook("messages", `{"statuses":[{"id":"w","status":"failed","errors":[{"code":131000}]}]}`)
 	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
-	require.ErrorIs(t, host.statuses[0].Err, notify.ErrUnavailable)
+	require.ErrorIs(t, host.statuses[0].Err, telemed.ErrUnavailable)
 }
 
 func TestSupersedes(t *testing.T) {
@@ -382,8 +383,8 @@ func TestEventsPrintNothingPersonal(t *testing.T) {
 func TestClientsPrintNoSecret(t *testing.T) {
 	t.Parallel()
 	client := offline(t, func(cfg *whatsapp.Config) {
-		cfg.Token, cfg.VerifyToken = notify.NewSecret("zkmark"), notify.NewSecret("zkmark")
-		cfg.AppSecrets = []notify.Secret{notify.NewSecret("zkmark")}
+		cfg.Token, cfg.VerifyToken = telemed.NewSecret("zkmark"), telemed.NewSecret("zkmark")
+		cfg.AppSecrets = []telemed.Secret{telemed.NewSecret("zkmark")}
 	}, nil)
 	for _, v := range []any{client, *client, client.Webhook(whatsapp.Handler{})} {
 		text := fmt.Sprintf("%v %+v %#v", v, v, v)

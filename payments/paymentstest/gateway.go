@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 )
@@ -68,8 +69,8 @@ func NewGateway() *Gateway {
 func (g *Gateway) FailNext(call Call, err error) { g.fail(call, failure{err: err}) }
 
 // LoseAnswer makes the next call of that name take effect and return
-// payments.ErrAmbiguous all the same, as when the connection breaks.
-func (g *Gateway) LoseAnswer(call Call) { g.fail(call, failure{payments.ErrAmbiguous, true}) }
+// telemed.ErrAmbiguous all the same, as when the connection breaks.
+func (g *Gateway) LoseAnswer(call Call) { g.fail(call, failure{telemed.ErrAmbiguous, true}) }
 
 func (g *Gateway) fail(call Call, f failure) {
 	g.mu.Lock()
@@ -127,11 +128,11 @@ func (g *Gateway) FailPayment(orderID string) (payments.Confirmation, error) {
 func (g *Gateway) attempt(orderID string) (*payments.Order, *payments.Payment, error) {
 	o := g.order(orderID)
 	if o == nil {
-		return nil, nil, failed("Pay", payments.ErrNotFound)
+		return nil, nil, failed("Pay", telemed.ErrNotFound)
 	}
 	for _, id := range g.byOrder[orderID] {
 		if status := g.payments[id].Status; status != payments.PaymentFailed {
-			return nil, nil, failed("Pay", payments.ErrConflict)
+			return nil, nil, failed("Pay", telemed.ErrConflict)
 		}
 	}
 	p := &payments.Payment{
@@ -220,7 +221,7 @@ func (g *Gateway) VerifyPayment(ctx context.Context, c payments.Confirmation) (*
 		return nil, either(now, later)
 	}
 	if !signature.Valid(c.Signature, []byte(c.OrderID+"|"+c.PaymentID), g.key) {
-		return nil, failed(VerifyPayment, payments.ErrSignature)
+		return nil, failed(VerifyPayment, telemed.ErrSignature)
 	}
 	p, err := g.read(VerifyPayment, c.PaymentID)
 	switch {
@@ -251,7 +252,7 @@ func (g *Gateway) Capture(ctx context.Context, req payments.CaptureRequest) (*pa
 	}
 	p, ok := g.payments[req.PaymentID]
 	if !ok {
-		return nil, failed(Capture, payments.ErrNotFound)
+		return nil, failed(Capture, telemed.ErrNotFound)
 	}
 	same := p.Amount == req.Amount
 	switch p.Status {
@@ -301,7 +302,7 @@ func (g *Gateway) giveBack(req payments.RefundRequest) (payments.Refund, error) 
 	p, ok := g.payments[req.PaymentID]
 	switch {
 	case !ok:
-		return payments.Refund{}, failed(Refund, payments.ErrNotFound)
+		return payments.Refund{}, failed(Refund, telemed.ErrNotFound)
 	case p.Status == payments.PaymentRefunded:
 		return payments.Refund{}, failed(Refund, payments.ErrAlreadyRefunded)
 	case p.Status != payments.PaymentCaptured:
@@ -319,7 +320,7 @@ func (g *Gateway) giveBack(req payments.RefundRequest) (payments.Refund, error) 
 	case amount.Currency != p.Amount.Currency:
 		return payments.Refund{}, failed(Refund, payments.ErrAmountMismatch)
 	case amount.Minor > left.Minor:
-		return payments.Refund{}, failed(Refund, &payments.FieldError{Field: "Amount", Problem: "is more than what is left"})
+		return payments.Refund{}, failed(Refund, &telemed.FieldError{Field: "Amount", Problem: "is more than what is left"})
 	}
 	p.Refunded.Minor += amount.Minor
 	if p.Refunded == p.Amount {
@@ -350,7 +351,7 @@ func (g *Gateway) find(ctx context.Context, call Call, fits func(*payments.Order
 	if i := slices.IndexFunc(g.orders, fits); i >= 0 {
 		return copyOrder(g.orders[i]), nil
 	}
-	return nil, failed(call, payments.ErrNotFound)
+	return nil, failed(call, telemed.ErrNotFound)
 }
 
 // OrderPayments implements payments.OrderFinder.
@@ -361,7 +362,7 @@ func (g *Gateway) OrderPayments(ctx context.Context, orderID string) ([]*payment
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.order(orderID) == nil {
-		return nil, failed("OrderPayments", payments.ErrNotFound)
+		return nil, failed("OrderPayments", telemed.ErrNotFound)
 	}
 	var all []*payments.Payment
 	for _, id := range slices.Backward(g.byOrder[orderID]) {
@@ -387,7 +388,7 @@ func (g *Gateway) order(id string) *payments.Order {
 func (g *Gateway) read(call Call, id string) (*payments.Payment, error) {
 	p, ok := g.payments[id]
 	if !ok {
-		return nil, failed(call, payments.ErrNotFound)
+		return nil, failed(call, telemed.ErrNotFound)
 	}
 	return copyPayment(p), nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/paymentstest"
@@ -47,10 +48,10 @@ func TestMemoryDeduper(t *testing.T) {
 func TestFailNext(t *testing.T) {
 	t.Parallel()
 	g := paymentstest.NewGateway()
-	g.FailNext(paymentstest.CreateOrder, payments.ErrRateLimited)
+	g.FailNext(paymentstest.CreateOrder, telemed.ErrRateLimited)
 	req := payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"}
 	_, err := g.CreateOrder(t.Context(), req)
-	require.ErrorIs(t, err, payments.ErrRateLimited)
+	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	require.Empty(t, g.Orders())
 	_, err = g.CreateOrder(t.Context(), req)
 	require.NoError(t, err)
@@ -62,13 +63,13 @@ func TestPayTwice(t *testing.T) {
 	t.Parallel()
 	g := paymentstest.NewGateway()
 	_, err := g.Pay("order_unknown")
-	require.ErrorIs(t, err, payments.ErrNotFound)
+	require.ErrorIs(t, err, telemed.ErrNotFound)
 	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
 	require.NoError(t, err)
 	_, err = g.Pay(o.ID)
 	require.NoError(t, err)
 	_, err = g.Pay(o.ID)
-	require.ErrorIs(t, err, payments.ErrConflict)
+	require.ErrorIs(t, err, telemed.ErrConflict)
 }
 
 // TestFailedPaymentDoesNotVerify needs a signed failure, which only the gateway in memory gives.
@@ -88,7 +89,7 @@ func ExampleGateway() {
 	gateway := paymentstest.NewGateway()
 	book := func(ctx context.Context, c payments.Confirmation) string {
 		payment, err := gateway.VerifyPayment(ctx, c)
-		if errors.Is(err, payments.ErrUnavailable) {
+		if errors.Is(err, telemed.ErrUnavailable) {
 			return "we will tell you in a minute"
 		}
 		if err != nil {
@@ -100,7 +101,7 @@ func ExampleGateway() {
 	ctx := context.Background()
 	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_1"})
 	confirmation, _ := gateway.Pay(order.ID)
-	gateway.FailNext(paymentstest.VerifyPayment, payments.ErrUnavailable)
+	gateway.FailNext(paymentstest.VerifyPayment, telemed.ErrUnavailable)
 	fmt.Println(book(ctx, confirmation))
 	fmt.Println(book(ctx, confirmation))
 	// Output:

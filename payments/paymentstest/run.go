@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 )
 
@@ -137,7 +138,7 @@ func (s *suite) badRequests() {
 	ctx := s.Context()
 	fields := func(err error, want ...string) {
 		s.Helper()
-		s.wants(err, payments.ErrInvalid, "a bad request")
+		s.wants(err, telemed.ErrInvalid, "a bad request")
 		for _, field := range want {
 			if !hasField(err, field) {
 				s.Errorf("error %q does not name the field %s", err, field)
@@ -162,7 +163,7 @@ func (s *suite) badRequests() {
 
 // hasField walks the tree of wrapped errors, as errors.As does, but to its end.
 func hasField(err error, field string) bool {
-	if e, ok := err.(*payments.FieldError); ok {
+	if e, ok := err.(*telemed.FieldError); ok {
 		return e.Field == field
 	}
 	switch wrapper := err.(type) {
@@ -204,7 +205,7 @@ func (s *suite) forged() {
 		bad := c
 		bad.Signature = signature
 		_, err := s.VerifyPayment(s.Context(), bad)
-		s.wants(err, payments.ErrSignature, name)
+		s.wants(err, telemed.ErrSignature, name)
 	}
 }
 
@@ -232,7 +233,7 @@ func (s *suite) otherOrder() {
 	swapped := paid
 	swapped.OrderID = open.ID
 	_, err := s.VerifyPayment(s.Context(), swapped)
-	if !errors.Is(err, payments.ErrSignature) && !errors.Is(err, payments.ErrOrderMismatch) {
+	if !errors.Is(err, telemed.ErrSignature) && !errors.Is(err, payments.ErrOrderMismatch) {
 		s.Errorf("a payment of another order: got error %v", err)
 	}
 }
@@ -251,7 +252,7 @@ func (s *suite) signedOnly() {
 	unknown := paid
 	unknown.PaymentID, unknown.Signature = absent, s.Sign(paid.OrderID, absent)
 	_, err = s.VerifyPayment(s.Context(), unknown)
-	s.wants(err, payments.ErrNotFound, "a signed payment that does not exist")
+	s.wants(err, telemed.ErrNotFound, "a signed payment that does not exist")
 
 	if s.FailPayment == nil {
 		return
@@ -344,7 +345,7 @@ func (s *suite) partialRefunds() {
 	}
 	s.ok(part("part_number_1", payments.INR(20000)), "the first part")
 	s.wants(part("part_dollars", payments.Money{Minor: 100, Currency: "USD"}), payments.ErrAmountMismatch, "a part in another currency")
-	s.wants(part("part_too_much", payments.INR(30001)), payments.ErrInvalid, "more than what is left")
+	s.wants(part("part_too_much", payments.INR(30001)), telemed.ErrInvalid, "more than what is left")
 	p, err := s.Payment(ctx, c.PaymentID)
 	s.ok(err, "Payment")
 	if p.Status != payments.PaymentCaptured || p.Refunded != payments.INR(20000) {
@@ -405,11 +406,11 @@ const absent = "pay_AAAAAAAAAAAAAA"
 func (s *suite) notFound() {
 	ctx := s.Context()
 	_, err := s.Payment(ctx, absent)
-	s.wants(err, payments.ErrNotFound, "Payment")
+	s.wants(err, telemed.ErrNotFound, "Payment")
 	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: absent, Amount: amount})
-	s.wants(err, payments.ErrNotFound, "Capture")
+	s.wants(err, telemed.ErrNotFound, "Capture")
 	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: absent, IdempotencyKey: "cancel_0001"})
-	s.wants(err, payments.ErrNotFound, "Refund")
+	s.wants(err, telemed.ErrNotFound, "Refund")
 }
 
 func (s *suite) cancelled() {
@@ -437,7 +438,7 @@ func (s *suite) lostOrder() {
 	s.LoseAnswer()
 	first, err := s.CreateOrder(s.Context(), req)
 	if err != nil {
-		s.wants(err, payments.ErrAmbiguous, "CreateOrder without an answer")
+		s.wants(err, telemed.ErrAmbiguous, "CreateOrder without an answer")
 	}
 	second, err := s.CreateOrder(s.Context(), req)
 	s.ok(err, "CreateOrder again")
@@ -458,7 +459,7 @@ func (s *suite) lostRefund() {
 	req := payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001", Amount: new(payments.INR(20000))}
 	s.LoseAnswer()
 	if _, err := s.Refund(s.Context(), req); err != nil {
-		s.wants(err, payments.ErrAmbiguous, "Refund without an answer")
+		s.wants(err, telemed.ErrAmbiguous, "Refund without an answer")
 	}
 	_, err := s.Refund(s.Context(), req)
 	s.ok(err, "Refund again")
@@ -477,7 +478,7 @@ func (s *suite) lostCapture() {
 	req := payments.CaptureRequest{PaymentID: c.PaymentID, Amount: amount}
 	s.LoseAnswer()
 	if _, err := s.Capture(s.Context(), req); err != nil {
-		s.wants(err, payments.ErrAmbiguous, "Capture without an answer")
+		s.wants(err, telemed.ErrAmbiguous, "Capture without an answer")
 	}
 	p, err := s.Capture(s.Context(), req)
 	s.ok(err, "Capture again")
@@ -501,9 +502,9 @@ func (s *suite) finder() {
 		s.Errorf("OrderByReceipt: got %s, want %s", found.ID, o.ID)
 	}
 	_, err = finder.OrderByReceipt(ctx, "bill")
-	s.wants(err, payments.ErrNotFound, "a part of a receipt")
+	s.wants(err, telemed.ErrNotFound, "a part of a receipt")
 	_, err = finder.Order(ctx, "order_AAAAAAAAAAAAAA")
-	s.wants(err, payments.ErrNotFound, "Order")
+	s.wants(err, telemed.ErrNotFound, "Order")
 	want := 1
 	if s.FailPayment != nil {
 		_, err = s.FailPayment(o.ID)

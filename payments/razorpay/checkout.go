@@ -144,7 +144,7 @@ func (e *CheckoutFailure) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f,
 // ParseCheckout reads the result of the payment form from a POST: JSON as the
 // page's script sends it ({"razorpay_payment_id":…}), or the form that the
 // browser posts to the callback URL. A failure is a *CheckoutFailure; what is
-// neither is payments.ErrInvalid. In the error for a body of more than 64 KiB, or
+// neither is telemed.ErrInvalid. In the error for a body of more than 64 KiB, or
 // more than an http.MaxBytesReader of the host lets through, errors.As finds an
 // *http.MaxBytesError: answer it with 413.
 //

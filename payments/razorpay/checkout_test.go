@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 )
@@ -56,7 +57,7 @@ func TestParseCheckoutFailure(t *testing.T) {
 	} {
 		_, err := parse(contentType, body)
 		require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
-		require.ErrorIs(t, err, payments.ErrConflict)
+		require.ErrorIs(t, err, telemed.ErrConflict)
 		failure, ok := errors.AsType[*razorpay.CheckoutFailure](err)
 		require.True(t, ok)
 		require.Equal(t, "order_1", failure.OrderID)
@@ -85,7 +86,7 @@ func TestParseCheckoutGarbage(t *testing.T) {
 			"razorpay_order_id is not order_ with letters and digits"},
 	} {
 		_, err := parse(tc.contentType, tc.body)
-		require.ErrorIs(t, err, payments.ErrInvalid, name)
+		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 		require.Equal(t, "razorpay: ParseCheckout: "+tc.text, err.Error(), name)
 	}
 	_, err := razorpay.ParseCheckout(httptest.NewRequest(http.MethodGet, "/paid?razorpay_order_id=order_1", nil))
@@ -105,7 +106,7 @@ func TestParseCheckoutTooLong(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(strings.Repeat("x", 64<<10+1)))
 		r.Body = http.MaxBytesReader(w, r.Body, tc.limit)
 		_, err := razorpay.ParseCheckout(r)
-		require.ErrorIs(t, err, payments.ErrInvalid, name)
+		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 		tooLong, ok := errors.AsType[*http.MaxBytesError](err)
 		require.True(t, ok, name)
 		require.Equal(t, tc.want, tooLong.Limit, name)
@@ -124,7 +125,7 @@ func FuzzParseCheckout(f *testing.F) {
 		}
 		got, err := parse(contentType, body)
 		if err != nil {
-			require.True(t, errors.Is(err, payments.ErrInvalid) || errors.Is(err, payments.ErrPaymentIncomplete))
+			require.True(t, errors.Is(err, telemed.ErrInvalid) || errors.Is(err, payments.ErrPaymentIncomplete))
 			return
 		}
 		require.NotContains(t, got.OrderID+got.PaymentID, "|")

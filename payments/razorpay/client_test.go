@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -24,17 +25,17 @@ import (
 
 func TestNewNamesAllProblems(t *testing.T) {
 	t.Parallel()
-	_, err := razorpay.New(razorpay.Config{BaseURL: "http://api.razorpay.com", WebhookSecrets: []payments.Secret{payments.NewSecret(" ")}})
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	_, err := razorpay.New(razorpay.Config{BaseURL: "http://api.razorpay.com", WebhookSecrets: []telemed.Secret{telemed.NewSecret(" ")}})
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Equal(t, "razorpay: KeyID does not start with rzp_test_ or rzp_live_; KeySecret is required; "+
 		"WebhookSecrets[0] is empty: anybody could sign with it; BaseURL must be https: the key would cross the network in the clear", err.Error())
 
-	good := razorpay.Config{KeyID: "rzp_test_1", KeySecret: payments.NewSecret("s3cret")}
+	good := razorpay.Config{KeyID: "rzp_test_1", KeySecret: telemed.NewSecret("s3cret")}
 	for field, change := range map[string]func(*razorpay.Config){
-		"KeySecret":         func(c *razorpay.Config) { c.KeySecret = payments.NewSecret("s3cret\n") },
+		"KeySecret":         func(c *razorpay.Config) { c.KeySecret = telemed.NewSecret("s3cret\n") },
 		"KeyID":             func(c *razorpay.Config) { c.KeyID = "rzp_test_1 " },
-		"WebhookSecrets[0]": func(c *razorpay.Config) { c.WebhookSecrets = []payments.Secret{payments.NewSecret("w\n")} },
-		"WebhookSecrets[1]": func(c *razorpay.Config) { c.WebhookSecrets = []payments.Secret{payments.NewSecret("w"), c.KeySecret} },
+		"WebhookSecrets[0]": func(c *razorpay.Config) { c.WebhookSecrets = []telemed.Secret{telemed.NewSecret("w\n")} },
+		"WebhookSecrets[1]": func(c *razorpay.Config) { c.WebhookSecrets = []telemed.Secret{telemed.NewSecret("w"), c.KeySecret} },
 		"BaseURL":           func(c *razorpay.Config) { c.BaseURL = "https://api.razorpay.com/v1" },
 	} {
 		cfg := good
@@ -47,7 +48,7 @@ func TestNewNamesAllProblems(t *testing.T) {
 		cfg := good
 		cfg.BaseURL = base
 		_, err := razorpay.New(cfg)
-		require.ErrorIs(t, err, payments.ErrInvalid, base)
+		require.ErrorIs(t, err, telemed.ErrInvalid, base)
 	}
 	client, err := razorpay.New(good)
 	require.NoError(t, err)
@@ -60,7 +61,7 @@ func TestNewNamesAllProblems(t *testing.T) {
 	require.Equal(t, razorpay.Live, client.Mode())
 	good.BaseURL = "http://127.0.0.1:1"
 	_, err = razorpay.New(good)
-	require.ErrorIs(t, err, payments.ErrInvalid, "a live key in the clear")
+	require.ErrorIs(t, err, telemed.ErrInvalid, "a live key in the clear")
 }
 
 // TestRequests checks what goes over the wire.
@@ -126,21 +127,21 @@ func TestRefusedBeforeAnyRequest(t *testing.T) {
 		"Notes: a long one":      {Receipt: "b", Amount: payments.INR(100), Notes: map[string]string{"k": long}},
 	} {
 		_, err := client.CreateOrder(ctx, req)
-		require.ErrorIs(t, err, payments.ErrInvalid, name)
+		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 		field, _, _ := strings.Cut(name, ":")
 		require.ErrorContains(t, err, field)
 	}
 	for _, id := range []string{"", "../orders/order_1", "pay_1?x=", "pay_1#", "pay_1/refund", "pay_", "order_1", "pay_1|pay_2", "pay_\x00", "pay_é", "pay_" + long} {
 		_, err := client.Payment(ctx, id)
-		require.ErrorIs(t, err, payments.ErrInvalid, id)
+		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 		_, err = client.Refund(ctx, payments.RefundRequest{PaymentID: id, IdempotencyKey: "cancel_0001"})
-		require.ErrorIs(t, err, payments.ErrInvalid, id)
+		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 		_, err = client.Capture(ctx, payments.CaptureRequest{PaymentID: id, Amount: payments.INR(100)})
-		require.ErrorIs(t, err, payments.ErrInvalid, id)
+		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 		_, err = client.VerifyPayment(ctx, payments.Confirmation{OrderID: "order_1", Expected: payments.INR(100), PaymentID: id, Signature: "00"})
-		require.ErrorIs(t, err, payments.ErrInvalid, id)
+		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 		_, err = client.Order(ctx, strings.Replace(id, "order_1", "order_", 1))
-		require.ErrorIs(t, err, payments.ErrInvalid, id)
+		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 		require.Error(t, client.CheckSignature("order_1|pay_1", id, ""))
 	}
 	require.Empty(t, srv.Requests())
@@ -153,7 +154,7 @@ func TestForgedSignatureMakesNoRequest(t *testing.T) {
 	before := len(srv.Requests())
 	c.Signature = strings.Repeat("0", 64)
 	_, err := client.VerifyPayment(t.Context(), c)
-	require.ErrorIs(t, err, payments.ErrSignature)
+	require.ErrorIs(t, err, telemed.ErrSignature)
 	require.Equal(t, "razorpay: CheckSignature: signature mismatch", err.Error())
 	require.Len(t, srv.Requests(), before)
 }
@@ -211,9 +212,9 @@ func TestAutoCapture(t *testing.T) {
 
 func TestWrongKey(t *testing.T) {
 	t.Parallel()
-	_, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.KeySecret = payments.NewSecret("another") })
+	_, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.KeySecret = telemed.NewSecret("another") })
 	_, err := client.Payment(t.Context(), "pay_AAAAAAAAAAAAAA")
-	require.ErrorIs(t, err, payments.ErrUnauthorized)
+	require.ErrorIs(t, err, telemed.ErrUnauthorized)
 	require.Equal(t, "razorpay: Payment: 401 (BAD_REQUEST_ERROR): credentials refused", err.Error())
 }
 
@@ -250,7 +251,7 @@ func TestContext(t *testing.T) {
 	cancel()
 	err = <-ended
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, err, payments.ErrAmbiguous, "it was sent, so nobody knows")
+	require.ErrorIs(t, err, telemed.ErrAmbiguous, "it was sent, so nobody knows")
 }
 
 // TestContextThatEnded: nothing was sent, so the outcome is known.
@@ -264,8 +265,8 @@ func TestContextThatEnded(t *testing.T) {
 	_, refunded := client.Refund(ctx, payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
 	for _, err := range []error{created, captured, refunded} {
 		require.ErrorIs(t, err, context.Canceled)
-		require.ErrorIs(t, err, payments.ErrUnavailable)
-		require.NotErrorIs(t, err, payments.ErrAmbiguous)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
+		require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 	}
 	require.Empty(t, srv.Requests())
 }
@@ -280,7 +281,7 @@ func TestConnections(t *testing.T) {
 		_, _ = w.Write([]byte(long))
 	}))
 	t.Cleanup(srv.Close)
-	client, err := razorpay.New(razorpay.Config{KeyID: "rzp_test_1", KeySecret: payments.NewSecret("s"), BaseURL: srv.URL})
+	client, err := razorpay.New(razorpay.Config{KeyID: "rzp_test_1", KeySecret: telemed.NewSecret("s"), BaseURL: srv.URL})
 	require.NoError(t, err)
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if !info.Reused {
@@ -289,7 +290,7 @@ func TestConnections(t *testing.T) {
 	}})
 	for range 50 {
 		_, err := client.Payment(ctx, "pay_1")
-		require.ErrorIs(t, err, payments.ErrInvalid)
+		require.ErrorIs(t, err, telemed.ErrInvalid)
 	}
 	require.EqualValues(t, 1, opened.Load())
 }
@@ -301,10 +302,10 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	t.Cleanup(thief.Close)
 	srv := httptest.NewServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
 	t.Cleanup(srv.Close)
-	client, err := razorpay.New(razorpay.Config{KeyID: "rzp_test_1", KeySecret: payments.NewSecret("s"), BaseURL: srv.URL})
+	client, err := razorpay.New(razorpay.Config{KeyID: "rzp_test_1", KeySecret: telemed.NewSecret("s"), BaseURL: srv.URL})
 	require.NoError(t, err)
 	_, err = client.Payment(t.Context(), "pay_1")
-	require.ErrorIs(t, err, payments.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.Zero(t, stolen.Load())
 }
 
@@ -346,7 +347,7 @@ func TestRace(t *testing.T) {
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	srv, client := start(t, razorpaytest.Config{KeySecret: payments.NewSecret("KeyCanary"), WebhookSecret: payments.NewSecret("HookCanary")},
+	srv, client := start(t, razorpaytest.Config{KeySecret: telemed.NewSecret("KeyCanary"), WebhookSecret: telemed.NewSecret("HookCanary")},
 		func(c *razorpay.Config) {
 			c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		})
@@ -356,7 +357,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	require.NoError(t, err)
 	srv.FailNext(razorpaytest.Refused(400, "PatientCanary is not a valid name"))
 	_, failure := client.VerifyPayment(t.Context(), pay(t, srv, o))
-	require.ErrorIs(t, failure, payments.ErrInvalid)
+	require.ErrorIs(t, failure, telemed.ErrInvalid)
 	require.Equal(t, 3, strings.Count(log.String(), "razorpay call"), "every request is logged")
 	seen := log.String() + fmt.Sprintf("%v %+v %#v %q", failure, failure, failure, failure) + fmt.Sprintf("%+v %#v", client, o)
 	require.NotContains(t, seen, "Canary")

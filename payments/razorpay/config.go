@@ -9,6 +9,7 @@ import (
 
 	razorpaygo "github.com/razorpay/razorpay-go"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
@@ -32,12 +33,12 @@ type Config struct {
 	// KeyID is the public half of the API key, "rzp_test_…" or "rzp_live_…". Required.
 	KeyID string
 	// KeySecret is the private half. It also signs the checkout's result. Required.
-	KeySecret payments.Secret
+	KeySecret telemed.Secret
 
 	// WebhookSecrets are the secrets of the webhook, the present one and, while
 	// Razorpay still delivers what was signed before a change, the former ones.
 	// They are not the KeySecret. If empty, ParseWebhook refuses everything.
-	WebhookSecrets []payments.Secret
+	WebhookSecrets []telemed.Secret
 	// BaseURL is where the API is. If empty, DefaultBaseURL. Plain http is for
 	// test keys on this machine only.
 	BaseURL string
@@ -61,8 +62,8 @@ type Client struct {
 	http     *http.Client
 	logger   *slog.Logger
 	keyID    string
-	secret   payments.Secret
-	webhooks []payments.Secret
+	secret   telemed.Secret
+	webhooks []telemed.Secret
 	unique   bool
 	capture  bool
 }
@@ -95,7 +96,7 @@ func New(cfg Config) (*Client, error) {
 		logger:   cfg.Logger,
 		keyID:    cfg.KeyID,
 		secret:   cfg.KeySecret,
-		webhooks: append([]payments.Secret(nil), cfg.WebhookSecrets...),
+		webhooks: append([]telemed.Secret(nil), cfg.WebhookSecrets...),
 		unique:   cfg.UniqueReceipt,
 		capture:  cfg.AutoCapture,
 	}, nil

@@ -2,8 +2,8 @@
 //
 //	client, err := razorpay.New(razorpay.Config{
 //		KeyID:          "rzp_test_…",
-//		KeySecret:      payments.NewSecret(secret),
-//		WebhookSecrets: []payments.Secret{payments.NewSecret(webhookSecret)},
+//		KeySecret:      telemed.NewSecret(secret),
+//		WebhookSecrets: []telemed.Secret{telemed.NewSecret(webhookSecret)},
 //	})
 //	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_000123"})
 //	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic"}) // for checkout.js on the page

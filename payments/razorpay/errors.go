@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/payments"
@@ -94,7 +95,7 @@ func plain(text string, limit int) bool {
 
 // The outcomes that only this package acts on; the host sees what they wrap.
 var (
-	errInProgress   = fault.Tagged(fault.ErrAmbiguous, errors.New("the same request is still being worked on"))
+	errInProgress   = fault.Tagged(telemed.ErrAmbiguous, errors.New("the same request is still being worked on"))
 	errReceiptTaken = fault.Tagged(payments.ErrIdempotencyConflict, errors.New("receipt was used before"))
 )
 
@@ -106,13 +107,13 @@ var kinds = []struct {
 	text   string // part of the description
 	kind   error
 }{
-	{http.StatusUnauthorized, "", fault.ErrUnauthorized},
-	{http.StatusTooManyRequests, "", fault.ErrRateLimited},
-	{0, "api key provided is invalid", fault.ErrUnauthorized},
-	{0, "api secret provided is invalid", fault.ErrUnauthorized},
+	{http.StatusUnauthorized, "", telemed.ErrUnauthorized},
+	{http.StatusTooManyRequests, "", telemed.ErrRateLimited},
+	{0, "api key provided is invalid", telemed.ErrUnauthorized},
+	{0, "api secret provided is invalid", telemed.ErrUnauthorized},
 	{0, "different request with the same idempotency key", payments.ErrIdempotencyConflict},
-	{0, "id provided does not exist", fault.ErrNotFound},
-	{0, "is not a valid id", fault.ErrNotFound},
+	{0, "id provided does not exist", telemed.ErrNotFound},
+	{0, "is not a valid id", telemed.ErrNotFound},
 	{0, "already been captured", payments.ErrAlreadyCaptured},
 	{0, "capture amount must be equal", payments.ErrAmountMismatch},
 	{0, "fully refunded already", payments.ErrAlreadyRefunded},
@@ -133,7 +134,7 @@ func (e *Error) classify(err *rest.Error, write bool) error {
 	}
 	said := strings.TrimRight(strings.ToLower(e.Description), ". ")
 	if said == "authentication failed" { // but not "… due to incorrect OTP"
-		return fault.ErrUnauthorized
+		return telemed.ErrUnauthorized
 	}
 	for _, row := range kinds {
 		if (row.status == 0 || row.status == err.Status) && strings.Contains(said, row.text) {
@@ -146,9 +147,9 @@ func (e *Error) classify(err *rest.Error, write bool) error {
 	switch e.Code {
 	case "GATEWAY_ERROR", "SERVER_ERROR", "SERVICE_UNAVAILABLE": // whatever the status says
 		if write {
-			return fault.ErrAmbiguous
+			return telemed.ErrAmbiguous
 		}
-		return fault.ErrUnavailable
+		return telemed.ErrUnavailable
 	}
 	return err.Kind(write)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -30,32 +31,32 @@ func TestErrorKinds(t *testing.T) {
 		want  error
 		text  string
 	}{
-		"a wrong key":                    {said(401, "Authentication failed"), payments.ErrUnauthorized, "401 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
-		"a wrong key, told by 400":       {said(400, "The api key provided is invalid"), payments.ErrUnauthorized, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
-		"a wrong secret":                 {said(400, "The api secret provided is invalid"), payments.ErrUnauthorized, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
-		"a bare authentication failure":  {said(400, "Authentication failed."), payments.ErrUnauthorized, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
-		"a wrong OTP is not a wrong key": {said(400, "Authentication failed due to incorrect OTP"), payments.ErrInvalid, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): invalid request"},
-		"forbidden":                      {said(403, "Access denied"), payments.ErrForbidden, "403 (BAD_REQUEST_ERROR, reason input_validation_failed): not permitted"},
-		"no such id":                     {said(400, "The id provided does not exist"), payments.ErrNotFound, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): not found"},
-		"no id at all":                   {said(400, "ub_id%7D is not a valid id"), payments.ErrNotFound, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): not found"},
-		"404":                            {raw(404, ""), payments.ErrNotFound, "404: not found"},
+		"a wrong key":                    {said(401, "Authentication failed"), telemed.ErrUnauthorized, "401 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
+		"a wrong key, told by 400":       {said(400, "The api key provided is invalid"), telemed.ErrUnauthorized, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
+		"a wrong secret":                 {said(400, "The api secret provided is invalid"), telemed.ErrUnauthorized, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
+		"a bare authentication failure":  {said(400, "Authentication failed."), telemed.ErrUnauthorized, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): credentials refused"},
+		"a wrong OTP is not a wrong key": {said(400, "Authentication failed due to incorrect OTP"), telemed.ErrInvalid, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): invalid request"},
+		"forbidden":                      {said(403, "Access denied"), telemed.ErrForbidden, "403 (BAD_REQUEST_ERROR, reason input_validation_failed): not permitted"},
+		"no such id":                     {said(400, "The id provided does not exist"), telemed.ErrNotFound, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): not found"},
+		"no id at all":                   {said(400, "ub_id%7D is not a valid id"), telemed.ErrNotFound, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): not found"},
+		"404":                            {raw(404, ""), telemed.ErrNotFound, "404: not found"},
 		"key used for something else":    {said(409, "Different request with the same idempotency key has already been processed."), payments.ErrIdempotencyConflict, "409 (BAD_REQUEST_ERROR, reason input_validation_failed): key was used before for a different request"},
 		"the same, told by 400":          {said(400, "Different request with the same idempotency key has already been processed."), payments.ErrIdempotencyConflict, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): key was used before for a different request"},
 		"wholly refunded":                {said(400, "The payment has been fully refunded already"), payments.ErrAlreadyRefunded, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): payment is already refunded"},
-		"gateway error under 400":        {raw(400, `{"error":{"code":"GATEWAY_ERROR"}}`), payments.ErrUnavailable, "400 (GATEWAY_ERROR): provider unavailable"},
-		"a message instead of an error":  {raw(400, `{"message":"no Route matched"}`), payments.ErrInvalid, "400: invalid request"},
-		"a bare string":                  {raw(400, `"The id provided does not exist"`), payments.ErrNotFound, "400: not found"},
-		"NA is nothing":                  {raw(400, `{"error":{"code":"BAD_REQUEST_ERROR","description":null,"field":null,"reason":"NA","metadata":[]}}`), payments.ErrInvalid, "400 (BAD_REQUEST_ERROR): invalid request"},
-		"a field":                        {raw(400, `{"error":{"code":"BAD_REQUEST_ERROR","field":"amount"}}`), payments.ErrInvalid, "400 (BAD_REQUEST_ERROR, field amount): invalid request"},
-		"prose in a constant's place":    {raw(400, `{"error":{"code":"Asha Canary","reason":"asha@example.org","field":"+919876543210"}}`), payments.ErrInvalid, "400: invalid request"},
-		"an empty 200":                   {raw(200, ""), payments.ErrUnavailable, "200: provider unavailable: answer is empty"},
-		"two bytes":                      {raw(200, "42"), payments.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
-		"an empty document":              {raw(200, "{}"), payments.ErrUnavailable, "200: provider unavailable: answer lacks the id"},
-		"another payment":                {raw(200, `{"id":"pay_other"}`), payments.ErrUnavailable, "200: provider unavailable: answer is about another payment"},
-		"a fraction of a paisa":          {raw(200, `{"id":"pay_1","amount":1.5}`), payments.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
-		"HTML for an answer":             {razorpaytest.HTML(200), payments.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
-		"an endless answer":              {raw(200, `{"id":"pay_1","x":"`+strings.Repeat("x", 4<<20)+`"}`), payments.ErrUnavailable, "200: provider unavailable: answer is longer than 4194304 bytes"},
-		"a redirect":                     {raw(302, ""), payments.ErrUnavailable, "302: provider unavailable"},
+		"gateway error under 400":        {raw(400, `{"error":{"code":"GATEWAY_ERROR"}}`), telemed.ErrUnavailable, "400 (GATEWAY_ERROR): provider unavailable"},
+		"a message instead of an error":  {raw(400, `{"message":"no Route matched"}`), telemed.ErrInvalid, "400: invalid request"},
+		"a bare string":                  {raw(400, `"The id provided does not exist"`), telemed.ErrNotFound, "400: not found"},
+		"NA is nothing":                  {raw(400, `{"error":{"code":"BAD_REQUEST_ERROR","description":null,"field":null,"reason":"NA","metadata":[]}}`), telemed.ErrInvalid, "400 (BAD_REQUEST_ERROR): invalid request"},
+		"a field":                        {raw(400, `{"error":{"code":"BAD_REQUEST_ERROR","field":"amount"}}`), telemed.ErrInvalid, "400 (BAD_REQUEST_ERROR, field amount): invalid request"},
+		"prose in a constant's place":    {raw(400, `{"error":{"code":"Asha Canary","reason":"asha@example.org","field":"+919876543210"}}`), telemed.ErrInvalid, "400: invalid request"},
+		"an empty 200":                   {raw(200, ""), telemed.ErrUnavailable, "200: provider unavailable: answer is empty"},
+		"two bytes":                      {raw(200, "42"), telemed.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
+		"an empty document":              {raw(200, "{}"), telemed.ErrUnavailable, "200: provider unavailable: answer lacks the id"},
+		"another payment":                {raw(200, `{"id":"pay_other"}`), telemed.ErrUnavailable, "200: provider unavailable: answer is about another payment"},
+		"a fraction of a paisa":          {raw(200, `{"id":"pay_1","amount":1.5}`), telemed.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
+		"HTML for an answer":             {razorpaytest.HTML(200), telemed.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
+		"an endless answer":              {raw(200, `{"id":"pay_1","x":"`+strings.Repeat("x", 4<<20)+`"}`), telemed.ErrUnavailable, "200: provider unavailable: answer is longer than 4194304 bytes"},
+		"a redirect":                     {raw(302, ""), telemed.ErrUnavailable, "302: provider unavailable"},
 	} {
 		srv.FailNext(tc.fault)
 		_, err := client.Payment(t.Context(), "pay_1")

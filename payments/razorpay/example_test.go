@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -24,7 +25,7 @@ func Example() {
 	defer fake.Close()
 	client, err := razorpay.New(razorpay.Config{
 		KeyID: fake.KeyID(), KeySecret: fake.KeySecret(),
-		WebhookSecrets: []payments.Secret{fake.WebhookSecret()},
+		WebhookSecrets: []telemed.Secret{fake.WebhookSecret()},
 		BaseURL:        fake.URL(), // leave it out in production
 	})
 	if err != nil {
@@ -100,7 +101,7 @@ func ExampleError() {
 		return
 	}
 	_, err = client.Payment(context.Background(), "pay_AAAAAAAAAAAAAA")
-	fmt.Println(errors.Is(err, payments.ErrNotFound))
+	fmt.Println(errors.Is(err, telemed.ErrNotFound))
 	if e, ok := errors.AsType[*razorpay.Error](err); ok {
 		fmt.Println(e.Status, e.Code)
 	}

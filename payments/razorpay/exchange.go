@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
@@ -130,10 +130,10 @@ func (c *Client) try(ctx context.Context, req call, out document) (cut bool, err
 func settle(first, second error) error {
 	open, _ := errors.AsType[*Error](first)
 	turned, ok := errors.AsType[*Error](second)
-	if !ok || open == nil || !open.Is(fault.ErrAmbiguous) {
+	if !ok || open == nil || !open.Is(telemed.ErrAmbiguous) {
 		return second
 	}
-	for _, kind := range []error{fault.ErrUnavailable, fault.ErrRateLimited, fault.ErrUnauthorized, fault.ErrForbidden} {
+	for _, kind := range []error{telemed.ErrUnavailable, telemed.ErrRateLimited, telemed.ErrUnauthorized, telemed.ErrForbidden} {
 		if turned.Is(kind) {
 			still := *open
 			still.RetryAfter = turned.RetryAfter

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
@@ -54,39 +55,39 @@ func TestRetries(t *testing.T) {
 		sent    int   // requests that fit the pattern
 	}{
 		"read, too many requests":           {read, soon.Repeat(2), getPayment, nil, 3},
-		"read, always too many":             {read, soon.Repeat(9), getPayment, payments.ErrRateLimited, 3},
-		"read, a wait beyond patience":      {read, razorpaytest.RateLimited(time.Hour), getPayment, payments.ErrRateLimited, 1},
+		"read, always too many":             {read, soon.Repeat(9), getPayment, telemed.ErrRateLimited, 3},
+		"read, a wait beyond patience":      {read, razorpaytest.RateLimited(time.Hour), getPayment, telemed.ErrRateLimited, 1},
 		"read, server error":                {read, razorpaytest.Failing(500).Repeat(2), getPayment, nil, 3},
-		"read, always a server error":       {read, razorpaytest.Failing(502).Repeat(9), getPayment, payments.ErrUnavailable, 3},
+		"read, always a server error":       {read, razorpaytest.Failing(502).Repeat(9), getPayment, telemed.ErrUnavailable, 3},
 		"read, an HTML page":                {read, razorpaytest.HTML(503), getPayment, nil, 2},
 		"read, a dropped connection":        {read, razorpaytest.Dropped(), getPayment, nil, 2},
 		"read, a cut answer":                {read, razorpaytest.Truncated(), getPayment, nil, 2},
-		"read, nothing but cut answers":     {read, razorpaytest.Truncated().Repeat(9), getPayment, payments.ErrUnavailable, 2},
+		"read, nothing but cut answers":     {read, razorpaytest.Truncated().Repeat(9), getPayment, telemed.ErrUnavailable, 2},
 		"order, too many requests":          {create, soon.Repeat(2), postOrder, nil, 3},
-		"order, always too many":            {create, soon.Repeat(9), postOrder, payments.ErrRateLimited, 3},
-		"order, server error":               {create, razorpaytest.Failing(500), postOrder, payments.ErrAmbiguous, 1},
-		"order, an HTML page":               {create, razorpaytest.HTML(502), postOrder, payments.ErrAmbiguous, 1},
-		"order, a dropped connection":       {create, razorpaytest.Dropped(), postOrder, payments.ErrAmbiguous, 1},
+		"order, always too many":            {create, soon.Repeat(9), postOrder, telemed.ErrRateLimited, 3},
+		"order, server error":               {create, razorpaytest.Failing(500), postOrder, telemed.ErrAmbiguous, 1},
+		"order, an HTML page":               {create, razorpaytest.HTML(502), postOrder, telemed.ErrAmbiguous, 1},
+		"order, a dropped connection":       {create, razorpaytest.Dropped(), postOrder, telemed.ErrAmbiguous, 1},
 		"order, a lost answer":              {create, razorpaytest.LostAnswer(), postOrder, nil, 1},
 		"order, a cut answer":               {create, razorpaytest.Truncated(), postOrder, nil, 1},
-		"order, the look-up fails":          {create, razorpaytest.Failing(503).Repeat(9), listOrders, payments.ErrUnavailable, 3},
+		"order, the look-up fails":          {create, razorpaytest.Failing(503).Repeat(9), listOrders, telemed.ErrUnavailable, 3},
 		"capture, too many requests":        {capture, soon.Repeat(2), postCapture, nil, 3},
 		"capture, server error":             {capture, razorpaytest.Failing(500), postCapture, nil, 2},
 		"capture, a lost answer":            {capture, razorpaytest.LostAnswer(), postCapture, nil, 2},
 		"capture, a cut answer":             {capture, razorpaytest.Truncated(), postCapture, nil, 2},
 		"capture, nothing but lost answers": {capture, razorpaytest.LostAnswer().Repeat(9), postCapture, nil, 3},
-		"capture, always a server error":    {capture, razorpaytest.Failing(500).Repeat(9), postCapture, payments.ErrAmbiguous, 3},
+		"capture, always a server error":    {capture, razorpaytest.Failing(500).Repeat(9), postCapture, telemed.ErrAmbiguous, 3},
 		"refund, too many requests":         {refund, soon.Repeat(2), postRefund, nil, 3},
 		"refund, server error":              {refund, razorpaytest.Failing(504).Repeat(2), postRefund, nil, 3},
 		"refund, a lost answer":             {refund, razorpaytest.LostAnswer().Repeat(2), postRefund, nil, 3},
 		"refund, a cut answer":              {refund, razorpaytest.Truncated(), postRefund, nil, 2},
-		"refund, nothing but cut answers":   {refund, razorpaytest.Truncated().Repeat(9), postRefund, payments.ErrAmbiguous, 2},
+		"refund, nothing but cut answers":   {refund, razorpaytest.Truncated().Repeat(9), postRefund, telemed.ErrAmbiguous, 2},
 		"refund, the same is in progress":   {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress."), postRefund, nil, 2},
 		"refund, in progress, in no words":  {refund, razorpaytest.Fault{Status: 409}, postRefund, nil, 2},
-		"order, in progress":                {create, razorpaytest.Fault{Status: 409}, postOrder, payments.ErrAmbiguous, 1},
-		"capture, in progress":              {capture, razorpaytest.Fault{Status: 409}, postCapture, payments.ErrAmbiguous, 1},
-		"refund, it stays in progress":      {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress.").Repeat(9), postRefund, payments.ErrAmbiguous, 3},
-		"refund, always a server error":     {refund, razorpaytest.Failing(500).Repeat(9), postRefund, payments.ErrAmbiguous, 3},
+		"order, in progress":                {create, razorpaytest.Fault{Status: 409}, postOrder, telemed.ErrAmbiguous, 1},
+		"capture, in progress":              {capture, razorpaytest.Fault{Status: 409}, postCapture, telemed.ErrAmbiguous, 1},
+		"refund, it stays in progress":      {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress.").Repeat(9), postRefund, telemed.ErrAmbiguous, 3},
+		"refund, always a server error":     {refund, razorpaytest.Failing(500).Repeat(9), postRefund, telemed.ErrAmbiguous, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,21 +120,21 @@ func TestOpenOutcome(t *testing.T) {
 		then    *razorpaytest.Fault // nil: no connection
 		want    error               // nil: what happened is found out
 	}{
-		"refund, lost, no connection":                   {postRefund, razorpaytest.LostAnswer(), nil, payments.ErrAmbiguous},
-		"refund, cut, no connection":                    {postRefund, razorpaytest.Truncated(), nil, payments.ErrAmbiguous},
-		"refund, lost, too many requests":               {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(0)), payments.ErrAmbiguous},
-		"refund, cut, too many requests":                {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(0)), payments.ErrAmbiguous},
-		"refund, lost, too many requests for an hour":   {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
-		"refund, cut, too many requests for an hour":    {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
-		"refund, cut, the key was taken back":           {postRefund, razorpaytest.Truncated(), new(razorpaytest.Refused(401, "Authentication failed")), payments.ErrAmbiguous},
-		"refund, in progress, too many requests":        {postRefund, progress, new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
-		"refund, in progress, no connection":            {postRefund, progress, nil, payments.ErrAmbiguous},
+		"refund, lost, no connection":                   {postRefund, razorpaytest.LostAnswer(), nil, telemed.ErrAmbiguous},
+		"refund, cut, no connection":                    {postRefund, razorpaytest.Truncated(), nil, telemed.ErrAmbiguous},
+		"refund, lost, too many requests":               {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(0)), telemed.ErrAmbiguous},
+		"refund, cut, too many requests":                {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(0)), telemed.ErrAmbiguous},
+		"refund, lost, too many requests for an hour":   {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
+		"refund, cut, too many requests for an hour":    {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
+		"refund, cut, the key was taken back":           {postRefund, razorpaytest.Truncated(), new(razorpaytest.Refused(401, "Authentication failed")), telemed.ErrAmbiguous},
+		"refund, in progress, too many requests":        {postRefund, progress, new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
+		"refund, in progress, no connection":            {postRefund, progress, nil, telemed.ErrAmbiguous},
 		"refund, cut, then refused":                     {postRefund, razorpaytest.Truncated(), new(razorpaytest.Refused(400, "The payment has been fully refunded already")), payments.ErrAlreadyRefunded},
-		"capture, lost, no connection":                  {postCapture, razorpaytest.LostAnswer(), nil, payments.ErrAmbiguous},
-		"capture, cut, no connection":                   {postCapture, razorpaytest.Truncated(), nil, payments.ErrAmbiguous},
+		"capture, lost, no connection":                  {postCapture, razorpaytest.LostAnswer(), nil, telemed.ErrAmbiguous},
+		"capture, cut, no connection":                   {postCapture, razorpaytest.Truncated(), nil, telemed.ErrAmbiguous},
 		"capture, lost, too many requests":              {postCapture, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(time.Hour)), nil},
 		"capture, cut, too many requests":               {postCapture, razorpaytest.Truncated(), new(razorpaytest.RateLimited(time.Hour)), nil},
-		"capture, nothing done, too many requests then": {postCapture, razorpaytest.Dropped(), new(razorpaytest.RateLimited(time.Hour)), payments.ErrAmbiguous},
+		"capture, nothing done, too many requests then": {postCapture, razorpaytest.Dropped(), new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,8 +156,8 @@ func TestOpenOutcome(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, tc.want)
-			require.NotErrorIs(t, err, payments.ErrUnavailable)
-			require.NotErrorIs(t, err, payments.ErrRateLimited)
+			require.NotErrorIs(t, err, telemed.ErrUnavailable)
+			require.NotErrorIs(t, err, telemed.ErrRateLimited)
 			_, typed := errors.AsType[*razorpay.Error](err)
 			require.True(t, typed)
 			requireOnce(t, srv)
@@ -228,14 +229,14 @@ func TestCallAgain(t *testing.T) {
 	srv.FailNext(razorpaytest.Failing(500).On(postOrder))
 	req.Receipt = "bill_0003"
 	_, err = client.CreateOrder(ctx, req)
-	require.ErrorIs(t, err, payments.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	_, err = client.CreateOrder(ctx, req)
 	require.NoError(t, err)
 
 	srv.FailNext(razorpaytest.Truncated().Repeat(2).On(postRefund))
 	refund := payments.RefundRequest{PaymentID: id, IdempotencyKey: "cancel/1"}
 	_, err = client.Refund(ctx, refund)
-	require.ErrorIs(t, err, payments.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	_, err = client.Refund(ctx, refund)
 	require.NoError(t, err)
 	requireOnce(t, srv)
@@ -281,13 +282,13 @@ func TestSilentConflict(t *testing.T) {
 	require.ErrorIs(t, err, payments.ErrIdempotencyConflict, "another amount was given back")
 	srv.FailNext(reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`).On(postCapture))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
-	require.ErrorIs(t, err, payments.ErrAmbiguous, "captured, it says, and is not")
+	require.ErrorIs(t, err, telemed.ErrAmbiguous, "captured, it says, and is not")
 	srv.FailNext(reply(`{"id":"pay_2","amount":100,"currency":"INR","status":"captured"}`).On(postCapture))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
-	require.ErrorIs(t, err, payments.ErrAmbiguous, "another payment was captured")
+	require.ErrorIs(t, err, telemed.ErrAmbiguous, "another payment was captured")
 	srv.FailNext(reply(`{"id":"order_2","amount":100,"currency":"INR","status":"paid"}`))
 	_, err = client.Order(t.Context(), "order_1")
-	require.ErrorIs(t, err, payments.ErrUnavailable, "another order is paid")
+	require.ErrorIs(t, err, telemed.ErrUnavailable, "another order is paid")
 }
 
 // TestUniqueReceipt lets Razorpay itself keep receipts apart: a lost answer is simply asked for again.
@@ -302,7 +303,7 @@ func TestUniqueReceipt(t *testing.T) {
 
 	_, without := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.UniqueReceipt = true })
 	_, err := without.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Equal(t, "razorpay: CreateOrder: 400 (BAD_REQUEST_ERROR, reason extra_field_sent): invalid request", err.Error())
 }
 
@@ -312,7 +313,7 @@ func TestUnreachable(t *testing.T) {
 	srv, client := start(t, razorpaytest.Config{})
 	srv.Close()
 	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
-	require.ErrorIs(t, err, payments.ErrUnavailable)
-	require.NotErrorIs(t, err, payments.ErrAmbiguous)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
+	require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 	require.NotContains(t, err.Error(), "/v1/", "no address in an error")
 }

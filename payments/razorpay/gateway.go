@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/internal/signature"
@@ -62,7 +63,7 @@ func (c *Client) CheckSignature(orderID, paymentID, sig string) error {
 		return err
 	}
 	if !signature.Valid(sig, []byte(orderID+"|"+paymentID), []byte(c.secret.Reveal())) {
-		return refuse(op, fault.ErrSignature)
+		return refuse(op, telemed.ErrSignature)
 	}
 	return nil
 }
@@ -129,7 +130,7 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 	if err == nil {
 		return captured(op, got.payment(), req, nil)
 	}
-	if !errors.Is(err, fault.ErrAmbiguous) && !refused(err) {
+	if !errors.Is(err, telemed.ErrAmbiguous) && !refused(err) {
 		return nil, err
 	}
 	payment, readErr := c.payment(ctx, op, req.PaymentID)
@@ -142,7 +143,7 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 // refused reports whether Razorpay looked at the request and said no.
 func refused(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusConflict) && !errors.Is(err, fault.ErrUnauthorized) && !errors.Is(err, fault.ErrNotFound)
+	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusConflict) && !errors.Is(err, telemed.ErrUnauthorized) && !errors.Is(err, telemed.ErrNotFound)
 }
 
 // captured tells from the payment as it is now what came of a capture. err is
@@ -160,7 +161,7 @@ func captured(op string, p *payments.Payment, req payments.CaptureRequest, err e
 		return nil, refuse(op, payments.ErrPaymentIncomplete)
 	}
 	if err == nil { // "captured", but the payment says otherwise
-		return nil, refuse(op, fault.ErrAmbiguous)
+		return nil, refuse(op, telemed.ErrAmbiguous)
 	}
 	if e, ok := errors.AsType[*Error](err); ok && p.Amount != req.Amount { // in whatever words it was refused
 		told := *e

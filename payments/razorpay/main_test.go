@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
@@ -19,7 +20,7 @@ func start(t *testing.T, fake razorpaytest.Config, change ...func(*razorpay.Conf
 	srv := razorpaytest.NewServer(t, fake)
 	cfg := razorpay.Config{
 		KeyID: srv.KeyID(), KeySecret: srv.KeySecret(),
-		WebhookSecrets: []payments.Secret{srv.WebhookSecret()}, BaseURL: srv.URL(),
+		WebhookSecrets: []telemed.Secret{srv.WebhookSecret()}, BaseURL: srv.URL(),
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/payments"
@@ -40,12 +41,12 @@ func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*p
 	defer cancel()
 	if !c.unique {
 		order, err := c.sameOrder(ctx, op, req)
-		if !errors.Is(err, fault.ErrNotFound) {
+		if !errors.Is(err, telemed.ErrNotFound) {
 			return order, err
 		}
 	}
 	order, err := c.postOrder(ctx, op, req)
-	if err == nil || !errors.Is(err, fault.ErrAmbiguous) && !hasKind(err, errReceiptTaken) {
+	if err == nil || !errors.Is(err, telemed.ErrAmbiguous) && !hasKind(err, errReceiptTaken) {
 		return order, err
 	}
 	if found, lookErr := c.sameOrder(ctx, op, req); lookErr == nil || errors.Is(lookErr, payments.ErrIdempotencyConflict) {
@@ -89,7 +90,7 @@ func (c *Client) sameOrder(ctx context.Context, op string, req payments.OrderReq
 	case len(orders) > 0:
 		return nil, refuse(op, payments.ErrIdempotencyConflict)
 	}
-	return nil, refuse(op, fault.ErrNotFound)
+	return nil, refuse(op, telemed.ErrNotFound)
 }
 
 // wayOfOrder lists the statuses in the order in which an order goes through them.
@@ -167,7 +168,7 @@ func (c *Client) OrderByReceipt(ctx context.Context, receipt string) (*payments.
 	if best := better(orders, func(*payments.Order) bool { return true }); best != nil {
 		return best, nil
 	}
-	return nil, refuse(op, fault.ErrNotFound)
+	return nil, refuse(op, telemed.ErrNotFound)
 }
 
 // OrderPayments lists the attempts to pay an order, the newest first.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
@@ -194,7 +195,7 @@ func TestCheckoutOptions(t *testing.T) {
 	}, got)
 
 	_, err = client.Checkout(nil, payments.CheckoutUI{Description: "(x", CallbackURL: "javascript:alert(1)", ImageURL: "x", Redirect: true})
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Equal(t, "razorpay: Checkout: Order is required; Name is required; Description must start with a letter or digit; "+
 		"CallbackURL is not an absolute http(s) address; ImageURL is not an absolute http(s) address", err.Error())
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
@@ -17,7 +18,7 @@ const (
 
 // ParseWebhook checks body, as it came, against Config.WebhookSecrets and reads
 // the event in it. Without a configured secret everything is
-// payments.ErrSignature. Use it through [payments.NewWebhookHandler].
+// telemed.ErrSignature. Use it through [payments.NewWebhookHandler].
 //
 // https://razorpay.com/docs/webhooks/validate-test
 func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, error) {
@@ -27,7 +28,7 @@ func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, erro
 		keys[i] = []byte(s.Reveal())
 	}
 	if !signature.Valid(h.Get(signatureHeader), body, keys...) {
-		return nil, refuse(op, fault.ErrSignature)
+		return nil, refuse(op, telemed.ErrSignature)
 	}
 	event, err := readEvent(body)
 	if err != nil {
@@ -52,7 +53,7 @@ func readEvent(body []byte) (*payments.Event, error) {
 		return nil, err
 	}
 	if envelope.Event == "" {
-		return nil, fault.ErrInvalid
+		return nil, telemed.ErrInvalid
 	}
 	event := &payments.Event{
 		Type: string(envelope.Event), AccountID: string(envelope.AccountID),

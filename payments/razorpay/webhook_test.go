@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
@@ -29,9 +30,9 @@ const (
 
 func offline(t testing.TB, secrets ...string) *razorpay.Client {
 	t.Helper()
-	cfg := razorpay.Config{KeyID: "rzp_test_1", KeySecret: payments.NewSecret(testKey), BaseURL: "http://127.0.0.1:1"}
+	cfg := razorpay.Config{KeyID: "rzp_test_1", KeySecret: telemed.NewSecret(testKey), BaseURL: "http://127.0.0.1:1"}
 	for _, s := range secrets {
-		cfg.WebhookSecrets = append(cfg.WebhookSecrets, payments.NewSecret(s))
+		cfg.WebhookSecrets = append(cfg.WebhookSecrets, telemed.NewSecret(s))
 	}
 	client, err := razorpay.New(cfg)
 	require.NoError(t, err)
@@ -48,10 +49,10 @@ func TestCheckoutSignature(t *testing.T) {
 		"empty": "", "cut": checkoutSig[:62], "longer": checkoutSig + "00", "one digit": "f" + checkoutSig[1:], "no hex": strings.Repeat("z", 64),
 		"subscription order of the parts": "b95e11e4425012bdadfac5adc8be47770f8901777f7a0431e3b2495726eff4d0",
 	} {
-		require.ErrorIs(t, client.CheckSignature(orderID, paymentID, sig), payments.ErrSignature, name)
+		require.ErrorIs(t, client.CheckSignature(orderID, paymentID, sig), telemed.ErrSignature, name)
 	}
-	require.ErrorIs(t, client.CheckSignature(orderID, "pay_TM00000000000B", checkoutSig), payments.ErrSignature)
-	require.ErrorIs(t, client.CheckSignature(paymentID, orderID, checkoutSig), payments.ErrInvalid, "swapped")
+	require.ErrorIs(t, client.CheckSignature(orderID, "pay_TM00000000000B", checkoutSig), telemed.ErrSignature)
+	require.ErrorIs(t, client.CheckSignature(paymentID, orderID, checkoutSig), telemed.ErrInvalid, "swapped")
 }
 
 func header(sig string) http.Header {
@@ -96,7 +97,7 @@ func TestParseWebhook(t *testing.T) {
 		"another secret":                 {offline(t, "another"), hookSig, hookBody},
 	} {
 		_, err := tc.client.ParseWebhook(header(tc.sig), []byte(tc.body))
-		require.ErrorIs(t, err, payments.ErrSignature, name)
+		require.ErrorIs(t, err, telemed.ErrSignature, name)
 	}
 }
 
@@ -125,8 +126,8 @@ func TestEventShapes(t *testing.T) {
 	}
 	for _, body := range []string{``, `null`, `[]`, `{}`, `{"event":5.5`, `{"event":""}`, `{"event":"x","payload":[]}`, `{"event":"payment.captured","payload":{"payment":{"entity":{"id":"pay_1","amount":1.5}}}}`} {
 		_, err := parse(body)
-		require.ErrorIs(t, err, payments.ErrInvalid, body)
-		require.NotErrorIs(t, err, payments.ErrSignature, body)
+		require.ErrorIs(t, err, telemed.ErrInvalid, body)
+		require.NotErrorIs(t, err, telemed.ErrSignature, body)
 	}
 	h := header(hookSig)
 	h.Set("X-Razorpay-Event-Id", strings.Repeat("x", 1000))
@@ -216,7 +217,7 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e, err := client.ParseWebhook(header(signature.Hex([]byte(testHook), body)), body)
 		if err != nil {
-			require.ErrorIs(t, err, payments.ErrInvalid)
+			require.ErrorIs(t, err, telemed.ErrInvalid)
 			return
 		}
 		require.NotEmpty(t, e.Type)

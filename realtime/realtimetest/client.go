@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed"
 )
 
 // Transport is how a Client talks to its server.
@@ -240,7 +240,7 @@ func (c *Client) signal() {
 // Done is closed when the connection has ended, whoever ended it.
 func (c *Client) Done() <-chan struct{} { return c.ended }
 
-// Err returns nil while the connection is open, then why it ended. The error matches realtime.ErrClosed.
+// Err returns nil while the connection is open, then why it ended. The error matches telemed.ErrClosed.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -277,7 +277,7 @@ func (c *Client) run(ctx context.Context) {
 func (c *Client) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.err = fmt.Errorf("realtimetest: connection ended: %w (%v)", realtime.ErrClosed, err)
+	c.err = fmt.Errorf("realtimetest: connection ended: %w (%v)", telemed.ErrClosed, err)
 	c.signal()
 }
 

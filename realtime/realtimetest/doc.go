@@ -18,7 +18,7 @@
 //
 // A refused handshake is a *HandshakeError with the status and the server's
 // answer. Once the connection has ended, methods return an error that matches
-// realtime.ErrClosed.
+// telemed.ErrClosed.
 //
 // # Security
 //

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/realtime/socketio"
@@ -35,16 +36,16 @@ func TestRecorder(t *testing.T) {
 	require.NoError(t, recorder.Broadcast(t.Context(), "clinic-7", realtime.Event{Name: "a", Data: map[string]int{"n": 1}}))
 
 	t.Log("it refuses what a hub refuses")
-	require.ErrorIs(t, recorder.Broadcast(t.Context(), "", realtime.Event{Name: "a"}), realtime.ErrInvalid)
-	require.ErrorIs(t, recorder.Broadcast(t.Context(), "x", realtime.Event{}), realtime.ErrInvalid)
-	require.ErrorIs(t, recorder.Broadcast(t.Context(), "x", realtime.Event{Name: "a", Data: math.NaN()}), realtime.ErrInvalid)
+	require.ErrorIs(t, recorder.Broadcast(t.Context(), "", realtime.Event{Name: "a"}), telemed.ErrInvalid)
+	require.ErrorIs(t, recorder.Broadcast(t.Context(), "x", realtime.Event{}), telemed.ErrInvalid)
+	require.ErrorIs(t, recorder.Broadcast(t.Context(), "x", realtime.Event{Name: "a", Data: math.NaN()}), telemed.ErrInvalid)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, recorder.Broadcast(ended, "x", realtime.Event{Name: "a"}), context.Canceled)
 
 	t.Log("it can be told to fail")
-	recorder.Fail(realtime.ErrUnavailable)
-	require.Equal(t, realtime.ErrUnavailable, recorder.Broadcast(t.Context(), "x", realtime.Event{Name: "a"}))
+	recorder.Fail(telemed.ErrUnavailable)
+	require.Equal(t, telemed.ErrUnavailable, recorder.Broadcast(t.Context(), "x", realtime.Event{Name: "a"}))
 	recorder.Fail(nil)
 
 	t.Log("it waits")
@@ -120,10 +121,10 @@ func TestClient(t *testing.T) {
 			require.NoError(t, client.Close())
 			require.NoError(t, client.Close())
 			_, err = client.Next(ctx)
-			require.ErrorIs(t, err, realtime.ErrClosed)
+			require.ErrorIs(t, err, telemed.ErrClosed)
 			_, err = client.EmitAck(ctx, "join-clinic", "7")
-			require.ErrorIs(t, err, realtime.ErrClosed)
-			require.ErrorIs(t, client.Emit(ctx, "join-clinic", "7"), realtime.ErrClosed)
+			require.ErrorIs(t, err, telemed.ErrClosed)
+			require.ErrorIs(t, client.Emit(ctx, "join-clinic", "7"), telemed.ErrClosed)
 			require.Eventually(t, func() bool { return hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
 		})
 	}
@@ -176,7 +177,7 @@ func TestClientHearsTheRestAfterTheEnd(t *testing.T) {
 	}
 	for range 2 {
 		_, err = client.Next(ctx)
-		require.ErrorIs(t, err, realtime.ErrClosed)
+		require.ErrorIs(t, err, telemed.ErrClosed)
 	}
 	require.NoError(t, client.Close())
 }
@@ -227,7 +228,7 @@ func TestServers(t *testing.T) {
 			}
 			<-client.Done()
 			_, err = client.Next(within(t))
-			require.ErrorIs(t, err, realtime.ErrClosed)
+			require.ErrorIs(t, err, telemed.ErrClosed)
 			require.ErrorContains(t, err, test.end)
 			require.NoError(t, client.Close())
 		})

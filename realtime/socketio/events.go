@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 )
 
@@ -78,7 +79,7 @@ func (s *session) dispatch(ctx context.Context, name string, args []json.RawMess
 func (s *session) join(ctx context.Context, prefix string, args []json.RawMessage) reply {
 	id, ok := roomID(args)
 	if !ok {
-		return replyTo(realtime.ErrInvalid)
+		return replyTo(telemed.ErrInvalid)
 	}
 	return replyTo(s.conn.Join(ctx, prefix+id))
 }
@@ -86,7 +87,7 @@ func (s *session) join(ctx context.Context, prefix string, args []json.RawMessag
 func (s *session) leave(prefix string, args []json.RawMessage) reply {
 	id, ok := roomID(args)
 	if !ok {
-		return replyTo(realtime.ErrInvalid)
+		return replyTo(telemed.ErrInvalid)
 	}
 	s.conn.Leave(prefix + id)
 	return reply{OK: true}
@@ -110,13 +111,13 @@ func replyTo(err error) reply {
 	switch {
 	case err == nil:
 		return reply{OK: true}
-	case errors.Is(err, realtime.ErrUnavailable), errors.Is(err, realtime.ErrClosed):
+	case errors.Is(err, telemed.ErrUnavailable), errors.Is(err, telemed.ErrClosed):
 		return reply{Error: "unavailable"}
 	case errors.Is(err, realtime.ErrFull):
 		return reply{Error: "too many rooms"}
-	case errors.Is(err, realtime.ErrInvalid):
+	case errors.Is(err, telemed.ErrInvalid):
 		return reply{Error: "invalid request"}
-	case errors.Is(err, realtime.ErrForbidden):
+	case errors.Is(err, telemed.ErrForbidden):
 		return reply{Error: "not permitted"}
 	}
 	return reply{Error: "failed"}

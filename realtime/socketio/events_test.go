@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/realtime/socketio"
@@ -95,7 +96,7 @@ func TestAuthorizeKnowsTheSubject(t *testing.T) {
 					if client.Subject == "ada" && room == "clinic-1" {
 						return nil
 					}
-					return realtime.ErrForbidden
+					return telemed.ErrForbidden
 				}
 			})
 			ada := c.dial(t, realtimetest.Options{Transport: transport, Header: cookie("ada")})
@@ -126,7 +127,7 @@ func TestOnEvent(t *testing.T) {
 					case "who":
 						return client.Subject, nil
 					case "forbid":
-						return nil, realtime.ErrForbidden
+						return nil, telemed.ErrForbidden
 					case "fail":
 						return nil, errors.New("patient Asha is not in the database")
 					case "unencodable":
@@ -174,7 +175,7 @@ func TestDisconnect(t *testing.T) {
 			bob := c.dial(t, realtimetest.Options{Transport: transport, Header: cookie("bob")})
 			require.Equal(t, 1, c.hub.Disconnect("ada"))
 			_, err := ada.Next(within(t))
-			require.ErrorIs(t, err, realtime.ErrClosed)
+			require.ErrorIs(t, err, telemed.ErrClosed)
 			require.Equal(t, ok, ack(t, bob, "join-clinic", "7"))
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/realtime/socketio"
@@ -18,7 +19,7 @@ func Example() {
 		Authenticate: func(r *http.Request) (string, error) { return r.Header.Get("X-User"), nil },
 		Authorize: func(_ context.Context, client realtime.Client, room string) error {
 			if client.Subject == "" || room != "clinic-7" {
-				return realtime.ErrForbidden
+				return telemed.ErrForbidden
 			}
 			return nil
 		},

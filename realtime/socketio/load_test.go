@@ -19,6 +19,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/realtime/socketio"
@@ -319,7 +320,7 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 	}()
 	<-flowing
 	require.NoError(t, c.hub.Shutdown(ctx))
-	require.ErrorIs(t, <-broken, realtime.ErrClosed)
+	require.ErrorIs(t, <-broken, telemed.ErrClosed)
 	for _, client := range clients {
 		<-client.Done()
 	}

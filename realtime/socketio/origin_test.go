@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/realtime/socketio"
@@ -152,8 +152,8 @@ func TestNew(t *testing.T) {
 		"https://u:p@clinic.example", "https://clinic.example?x", "ftp://clinic.example", "null", "", "https://", "https://:443", "file:///x", "https://आशा.example",
 	} {
 		_, err := socketio.New(socketio.Config{Hub: hub, AllowedOrigins: []string{origin}})
-		require.ErrorIs(t, err, fault.ErrInvalid, "%q", origin)
-		require.Equal(t, "AllowedOrigins", fault.Fields(err)[0].Field)
+		require.ErrorIs(t, err, telemed.ErrInvalid, "%q", origin)
+		require.Equal(t, "AllowedOrigins", telemed.Fields(err)[0].Field)
 	}
 
 	_, err = socketio.New(socketio.Config{
@@ -162,7 +162,7 @@ func TestNew(t *testing.T) {
 		PingInterval:   -1, PingTimeout: -1, UpgradeTimeout: -1, WriteTimeout: -1, MaxPayload: -1,
 	})
 	var fields []string
-	for _, field := range fault.Fields(err) {
+	for _, field := range telemed.Fields(err) {
 		fields = append(fields, field.Field)
 	}
 	require.Equal(t, []string{

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed"
 )
 
 // refusal is an HTTP answer of Engine.IO: the numbers are the protocol's own.
@@ -37,7 +37,7 @@ func (f refusal) write(w http.ResponseWriter) {
 
 // refusalFor tells a client why the hub does not take it.
 func refusalFor(err error) refusal {
-	if errors.Is(err, realtime.ErrForbidden) {
+	if errors.Is(err, telemed.ErrForbidden) {
 		return forbidden
 	}
 	return unavailable

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 )
 
@@ -146,7 +147,7 @@ func (s *Server) confirm(r *http.Request, from caller, conn *realtime.Conn) erro
 	same := false
 	defer func() {
 		if !same { // also if the host's function panics: nobody else knows conn yet
-			conn.Close(realtime.ErrForbidden)
+			conn.Close(telemed.ErrForbidden)
 		}
 	}()
 	subject, err := s.subject(r, from)
@@ -154,7 +155,7 @@ func (s *Server) confirm(r *http.Request, from caller, conn *realtime.Conn) erro
 		return err
 	}
 	if same = subject == conn.Client().Subject; !same {
-		return realtime.ErrForbidden
+		return telemed.ErrForbidden
 	}
 	return nil
 }

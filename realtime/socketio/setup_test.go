@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/realtime/socketio"
@@ -46,7 +47,7 @@ func setup(t *testing.T, change ...func(*realtime.Config, *socketio.Config)) cli
 		Authorize: func(_ context.Context, _ realtime.Client, room string) error {
 			switch {
 			case room == "clinic-8":
-				return realtime.ErrUnavailable
+				return telemed.ErrUnavailable
 			case room == "clinic-9":
 				return errors.New("patient Asha is in there")
 			}

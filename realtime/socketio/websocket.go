@@ -14,7 +14,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed"
 )
 
 const (
@@ -100,7 +100,7 @@ func (s *session) probe(ws *webSocket) error {
 		return err
 	}
 	if !stop() || !s.promote(ws) {
-		return realtime.ErrClosed
+		return telemed.ErrClosed
 	}
 	return ws.conn.SetReadDeadline(time.Time{})
 }
@@ -143,7 +143,7 @@ func statusOf(cause error) ws.StatusCode {
 		return ws.StatusInvalidFramePayloadData
 	case errors.Is(cause, errTooBig):
 		return ws.StatusMessageTooBig
-	case errors.Is(cause, realtime.ErrClosed), errors.Is(cause, errPingTimeout):
+	case errors.Is(cause, telemed.ErrClosed), errors.Is(cause, errPingTimeout):
 		return ws.StatusGoingAway
 	case errors.As(cause, new(ws.ProtocolError)):
 		return ws.StatusProtocolError

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/mongostore"
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
@@ -41,7 +42,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	key := store.Key{Provider: "zoom", Subject: "doctor-1"}
-	err = store.Set(ctx, tokens, key, store.Token{Access: store.NewSecret("access"), Refresh: store.NewSecret("refresh")})
+	err = store.Set(ctx, tokens, key, store.Token{Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh")})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func Example() {
 
 	rec.Revision = "of another process"
 	_, err = tokens.Put(ctx, rec)
-	fmt.Println(errors.Is(err, store.ErrConflict))
+	fmt.Println(errors.Is(err, telemed.ErrConflict))
 	// Output:
 	// active [redacted] <nil>
 	// true

@@ -15,6 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/store"
 )
@@ -79,7 +80,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	raw, err := s.find(ctx, key)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
-		return store.Record{}, fmt.Errorf("mongostore: Get: %s: %w", key, store.ErrNotFound)
+		return store.Record{}, fmt.Errorf("mongostore: Get: %s: %w", key, telemed.ErrNotFound)
 	case err != nil:
 		return store.Record{}, failed("Get", err)
 	}
@@ -145,7 +146,7 @@ func (s *Store) outcome(ctx context.Context, rec store.Record, revision string, 
 	case there == revision:
 		return nil
 	case err == nil:
-		return fmt.Errorf("mongostore: Put: %s: %w", rec.Key, store.ErrConflict)
+		return fmt.Errorf("mongostore: Put: %s: %w", rec.Key, telemed.ErrConflict)
 	}
 	return failed("Put", err)
 }

@@ -17,6 +17,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/mongostore"
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
@@ -27,7 +28,7 @@ func TestNew(t *testing.T) {
 	t.Parallel()
 	_, err := mongostore.New(mongostore.Config{})
 	require.EqualError(t, err, "mongostore: Database is required")
-	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 }
 
 // TestRealServer runs the suite on a MongoDB of the developer's own.
@@ -87,7 +88,7 @@ func TestPinned(t *testing.T) {
 func visit(t *testing.T, tokens *mongostore.Store) {
 	t.Helper()
 	ctx := t.Context()
-	rec := store.Record{Key: doctor, Status: store.StatusActive, Token: store.Token{Access: store.NewSecret("a")}}
+	rec := store.Record{Key: doctor, Status: store.StatusActive, Token: store.Token{Access: telemed.NewSecret("a")}}
 	var err error
 	rec.Revision, err = tokens.Put(ctx, rec)
 	require.NoError(t, err)
@@ -104,7 +105,7 @@ func visit(t *testing.T, tokens *mongostore.Store) {
 	require.Equal(t, 1, listed)
 	require.NoError(t, tokens.Delete(ctx, doctor))
 	_, err = tokens.Get(ctx, doctor)
-	require.ErrorIs(t, err, store.ErrNotFound)
+	require.ErrorIs(t, err, telemed.ErrNotFound)
 }
 
 // TestOutsideTransactions calls the store in a host's transaction, which the server would refuse.
@@ -176,8 +177,8 @@ func TestLostAnswers(t *testing.T) {
 
 				stored, getErr := tokens.Get(t.Context(), doctor)
 				if !retry && !c.landed {
-					require.ErrorIs(t, err, store.ErrAmbiguous)
-					require.NotErrorIs(t, err, store.ErrConflict)
+					require.ErrorIs(t, err, telemed.ErrAmbiguous)
+					require.NotErrorIs(t, err, telemed.ErrConflict)
 					require.Empty(t, revision)
 					require.NotEqual(t, rec.Reason, stored.Reason)
 					return
@@ -200,7 +201,7 @@ func TestErrorsSayNothingPrivate(t *testing.T) {
 	check := func(t *testing.T, tokens *mongostore.Store, want error, code int) {
 		t.Helper()
 		_, getErr := tokens.Get(t.Context(), private)
-		_, putErr := tokens.Put(t.Context(), store.Record{Key: private, Token: store.Token{Access: store.NewSecret("canary")}})
+		_, putErr := tokens.Put(t.Context(), store.Record{Key: private, Token: store.Token{Access: telemed.NewSecret("canary")}})
 		deleteErr := tokens.Delete(t.Context(), private)
 		var listErr error
 		for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
@@ -215,9 +216,9 @@ func TestErrorsSayNothingPrivate(t *testing.T) {
 				require.NotContains(t, text, "canary")
 				require.NotContains(t, text, "127.0.0.1")
 			}
-			kind := store.ErrUnavailable
+			kind := telemed.ErrUnavailable
 			if op == "Put" || op == "Delete" {
-				kind = store.ErrAmbiguous
+				kind = telemed.ErrAmbiguous
 			}
 			require.ErrorIs(t, err, kind)
 			if want != nil {
@@ -269,8 +270,8 @@ func TestForeignDocuments(t *testing.T) {
 
 			_, err = tokens.Get(t.Context(), doctor)
 			require.Error(t, err)
-			require.NotErrorIs(t, err, store.ErrNotFound)
-			require.NotErrorIs(t, err, store.ErrDecrypt)
+			require.NotErrorIs(t, err, telemed.ErrNotFound)
+			require.NotErrorIs(t, err, telemed.ErrDecrypt)
 			require.NotContains(t, err.Error(), "canary")
 			var (
 				listed  []store.Key

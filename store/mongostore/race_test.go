@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
 )
@@ -81,7 +82,7 @@ func faultEvery(nth, limit int) func(wiretest.Command) wiretest.Fault {
 func increment(ctx context.Context, tokens store.TokenStore, worker string, n int) (lost int64, err error) {
 	for {
 		rec, err := tokens.Get(ctx, doctor)
-		if errors.Is(err, store.ErrUnavailable) {
+		if errors.Is(err, telemed.ErrUnavailable) {
 			continue
 		}
 		if err != nil {
@@ -101,9 +102,9 @@ func increment(ctx context.Context, tokens store.TokenStore, worker string, n in
 		switch _, err = tokens.Put(ctx, rec); {
 		case err == nil:
 			return lost, nil
-		case errors.Is(err, store.ErrAmbiguous):
+		case errors.Is(err, telemed.ErrAmbiguous):
 			lost++
-		case !errors.Is(err, store.ErrConflict):
+		case !errors.Is(err, telemed.ErrConflict):
 			return lost, err
 		}
 	}

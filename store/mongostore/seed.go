@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/store"
 )
@@ -64,7 +65,7 @@ const (
 //
 // A document that cannot be imported does not stop the others; the error then names up
 // to 20 of them by a hash of their _id and says nothing of what is in them. An error that
-// matches store.ErrUnavailable, or ctx's, means that the documents could not be read to the end.
+// matches telemed.ErrUnavailable, or ctx's, means that the documents could not be read to the end.
 func ImportSeed(ctx context.Context, cfg SeedImport) (SeedReport, error) {
 	var p fault.Problems
 	p.Check(cfg.Doctors != nil, "Doctors", "is required")
@@ -170,7 +171,7 @@ func (g *guard) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	switch {
 	case err == nil && g.better(rec.Token):
 		err = errKept
-	case (err == nil || errors.Is(err, store.ErrNotFound)) && g.token.Refresh.IsZero():
+	case (err == nil || errors.Is(err, telemed.ErrNotFound)) && g.token.Refresh.IsZero():
 		err = errIncomplete
 	default:
 		return rec, err
@@ -208,8 +209,8 @@ func seedToken(value bson.RawValue) (store.Token, error) {
 		valid = true
 	)
 	for name, into := range map[string]func(string){
-		"access_token":  func(text string) { token.Access = store.NewSecret(text) },
-		"refresh_token": func(text string) { token.Refresh = store.NewSecret(text) },
+		"access_token":  func(text string) { token.Access = telemed.NewSecret(text) },
+		"refresh_token": func(text string) { token.Refresh = telemed.NewSecret(text) },
 		"token_type":    func(text string) { token.Type = text },
 		"scope":         func(text string) { scope = text },
 	} {

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/mongostore"
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
@@ -74,7 +75,7 @@ func TestImportSeed(t *testing.T) {
 		require.Equal(t, expiry, rec.Token.Expiry)
 		require.Equal(t, store.StatusActive, rec.Status)
 		_, err = tokens.Get(t.Context(), store.Key{Provider: "google", Subject: "doctor-gone"})
-		require.ErrorIs(t, err, store.ErrNotFound)
+		require.ErrorIs(t, err, telemed.ErrNotFound)
 
 		again, err := mongostore.ImportSeed(t.Context(), cfg)
 		require.NoError(t, err)
@@ -113,7 +114,7 @@ func TestImportSeed(t *testing.T) {
 			"reconnect": expiry.Add(-time.Hour), "poorer": expiry.Add(-time.Hour), "known": expiry.Add(-time.Hour),
 		} {
 			rec := store.Record{Key: store.Key{Provider: "google", Subject: subject}, Status: store.StatusReconnect, Token: store.Token{
-				Access: store.NewSecret("access-own"), Refresh: store.NewSecret("refresh-own"), Expiry: expires,
+				Access: telemed.NewSecret("access-own"), Refresh: telemed.NewSecret("refresh-own"), Expiry: expires,
 			}}
 			if subject == "known" {
 				rec.Token.Account.ID = "account"
@@ -139,7 +140,7 @@ func TestImportSeed(t *testing.T) {
 		_, collection, tokens := seeded(t, seedDoctor("doctor", seedToken("seed", expiry)))
 		key := store.Key{Provider: "google", Subject: "doctor"}
 		busy := &interrupted{TokenStore: tokens, before: func() {
-			require.NoError(t, store.Set(t.Context(), tokens, key, store.Token{Access: store.NewSecret("fresh"), Refresh: store.NewSecret("fresh"), Expiry: expiry.Add(time.Hour)}))
+			require.NoError(t, store.Set(t.Context(), tokens, key, store.Token{Access: telemed.NewSecret("fresh"), Refresh: telemed.NewSecret("fresh"), Expiry: expiry.Add(time.Hour)}))
 		}}
 		report, err := mongostore.ImportSeed(t.Context(), mongostore.SeedImport{Doctors: collection, Tokens: busy})
 		require.NoError(t, err)
@@ -211,7 +212,7 @@ func TestImportSeed(t *testing.T) {
 		srv, collection, tokens := seeded(t, seedDoctor("doctor", seedToken("seed", expiry)))
 		srv.SetFault(func(wiretest.Command) wiretest.Fault { return wiretest.NotPrimary })
 		_, err = mongostore.ImportSeed(t.Context(), mongostore.SeedImport{Doctors: collection, Tokens: tokens})
-		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
 	})
 }
 

@@ -23,8 +23,8 @@
 // # Errors
 //
 // ErrNotFound and ErrConflict of package store say what they say there. A failure
-// of the database is an [*Error]: it matches store.ErrUnavailable if it was a read,
-// and store.ErrAmbiguous if it may have been written.
+// of the database is an [*Error]: it matches telemed.ErrUnavailable if it was a read,
+// and telemed.ErrAmbiguous if it may have been written.
 //
 // # Security
 //

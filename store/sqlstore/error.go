@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed"
 )
 
 // Error is a failure of the database. Its text has the database's code but not its
@@ -45,16 +45,16 @@ func (e *Error) Error() string {
 // GoString is Error, so that %#v does not print the driver's error either.
 func (e *Error) GoString() string { return e.Error() }
 
-// Is ties the error to store.ErrUnavailable if nothing was to be written, else to store.ErrAmbiguous.
+// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to telemed.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return target == e.kind }
 
 // Unwrap returns the driver's error. Its text may hold what must not be logged.
 func (e *Error) Unwrap() error { return e.err }
 
 func failed(op string, err error) error {
-	kind := store.ErrUnavailable
+	kind := telemed.ErrUnavailable
 	if op == "Put" || op == "Delete" {
-		kind = store.ErrAmbiguous
+		kind = telemed.ErrAmbiguous
 	}
 	return &Error{Op: op, Code: code(err), kind: kind, err: err}
 }

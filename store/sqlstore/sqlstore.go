@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/store"
 )
@@ -60,7 +61,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	rec, err := scan(s.db.QueryRowContext(ctx, s.sql.get, key.Provider, key.Subject))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return store.Record{}, fmt.Errorf("sqlstore: %s: %w", key, store.ErrNotFound)
+		return store.Record{}, fmt.Errorf("sqlstore: %s: %w", key, telemed.ErrNotFound)
 	case err != nil:
 		return store.Record{}, broken("Get", err)
 	case rec.Key != key:
@@ -109,7 +110,7 @@ func (s *Store) outcome(ctx context.Context, rec store.Record, revision string, 
 	case lookErr == nil && stored == revision:
 		return nil
 	case err == nil, rolledBack(err), lookErr == nil && rec.Revision == "": // no row, a race, or MySQL's duplicate key
-		return fmt.Errorf("sqlstore: Put: %s: %w", rec.Key, store.ErrConflict)
+		return fmt.Errorf("sqlstore: Put: %s: %w", rec.Key, telemed.ErrConflict)
 	}
 	return failed("Put", err)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/sqlstore"
@@ -35,7 +36,7 @@ func TestNew(t *testing.T) {
 	t.Parallel()
 	_, err := sqlstore.New(sqlstore.Config{Table: "tokens; DROP TABLE doctors"})
 	require.EqualError(t, err, "sqlstore: DB is required; Dialect is not PostgreSQL, MySQL or SQLite; Table is not a name of letters, digits and _")
-	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 
 	_, db := newFakeDB(t)
 	for table, good := range map[string]bool{
@@ -78,7 +79,7 @@ func TestPlaceholders(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, tokens.Delete(t.Context(), asha))
 			_, err = tokens.Get(t.Context(), asha)
-			require.ErrorIs(t, err, store.ErrNotFound)
+			require.ErrorIs(t, err, telemed.ErrNotFound)
 			for _, filter := range []store.Filter{{}, {Provider: "zoom"}, {Status: store.StatusActive}, {Provider: "zoom", Status: store.StatusActive}} {
 				for _, err := range tokens.List(t.Context(), filter) {
 					require.NoError(t, err)
@@ -133,13 +134,13 @@ func TestLostAnswers(t *testing.T) {
 		{name: "create sent twice by a pool", dialect: sqlstore.PostgreSQL, applied: true, rows: 0},
 		{name: "replace applied, answer lost", dialect: sqlstore.SQLite, over: "old", applied: true, err: syscall.ECONNRESET},
 		{name: "replace sent twice by a pool", dialect: sqlstore.MySQL, over: "old", applied: true, rows: 0},
-		{name: "create of what is there", dialect: sqlstore.PostgreSQL, there: true, want: store.ErrConflict},
-		{name: "create of what is there, by duplicate key", dialect: sqlstore.MySQL, there: true, err: errServer{}, want: store.ErrConflict},
-		{name: "create that failed", dialect: sqlstore.MySQL, err: errServer{}, want: store.ErrAmbiguous},
-		{name: "replace that failed", dialect: sqlstore.MySQL, over: "old", there: true, err: errServer{}, want: store.ErrAmbiguous},
-		{name: "replace that lost a race", dialect: sqlstore.PostgreSQL, over: "old", there: true, err: errRace{}, want: store.ErrConflict},
-		{name: "replace of what has moved on", dialect: sqlstore.MySQL, over: "old", there: true, want: store.ErrConflict},
-		{name: "replace of what is gone", dialect: sqlstore.MySQL, over: "old", want: store.ErrConflict},
+		{name: "create of what is there", dialect: sqlstore.PostgreSQL, there: true, want: telemed.ErrConflict},
+		{name: "create of what is there, by duplicate key", dialect: sqlstore.MySQL, there: true, err: errServer{}, want: telemed.ErrConflict},
+		{name: "create that failed", dialect: sqlstore.MySQL, err: errServer{}, want: telemed.ErrAmbiguous},
+		{name: "replace that failed", dialect: sqlstore.MySQL, over: "old", there: true, err: errServer{}, want: telemed.ErrAmbiguous},
+		{name: "replace that lost a race", dialect: sqlstore.PostgreSQL, over: "old", there: true, err: errRace{}, want: telemed.ErrConflict},
+		{name: "replace of what has moved on", dialect: sqlstore.MySQL, over: "old", there: true, want: telemed.ErrConflict},
+		{name: "replace of what is gone", dialect: sqlstore.MySQL, over: "old", want: telemed.ErrConflict},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -187,7 +188,7 @@ func TestDeleteThatLosesRaces(t *testing.T) {
 	require.Len(t, fake.asked(), 4)
 
 	fake.exec = func(query) (int64, error) { return 0, errRace{} }
-	require.ErrorIs(t, open(t, db, sqlstore.PostgreSQL).Delete(t.Context(), asha), store.ErrAmbiguous)
+	require.ErrorIs(t, open(t, db, sqlstore.PostgreSQL).Delete(t.Context(), asha), telemed.ErrAmbiguous)
 }
 
 func TestErrors(t *testing.T) {
@@ -210,14 +211,14 @@ func TestErrors(t *testing.T) {
 			fake.query = func(query) ([][]driver.Value, error) { return nil, c.err }
 			tokens := open(t, db, sqlstore.MySQL)
 			_, getErr := tokens.Get(t.Context(), asha)
-			_, putErr := tokens.Put(t.Context(), store.Record{Key: asha, Token: store.Token{Access: store.NewSecret("canary")}})
+			_, putErr := tokens.Put(t.Context(), store.Record{Key: asha, Token: store.Token{Access: telemed.NewSecret("canary")}})
 			var listErr error
 			for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
 			}
 			for op, err := range map[string]error{"Get": getErr, "Put": putErr, "Delete": tokens.Delete(t.Context(), asha), "List": listErr} {
-				kind := store.ErrUnavailable
+				kind := telemed.ErrUnavailable
 				if op == "Put" || op == "Delete" {
-					kind = store.ErrAmbiguous
+					kind = telemed.ErrAmbiguous
 				}
 				require.ErrorIs(t, err, kind)
 				require.ErrorIs(t, err, c.err)
@@ -249,8 +250,8 @@ func TestRowsThatAreNotRecords(t *testing.T) {
 		fake.query = func(query) ([][]driver.Value, error) { return [][]driver.Value{found}, nil }
 		_, err := tokens.Get(t.Context(), asha)
 		require.Error(t, err, name)
-		require.NotErrorIs(t, err, store.ErrNotFound)
-		require.NotErrorIs(t, err, store.ErrDecrypt)
+		require.NotErrorIs(t, err, telemed.ErrNotFound)
+		require.NotErrorIs(t, err, telemed.ErrDecrypt)
 		require.NotContains(t, strings.ToLower(err.Error()), "asha")
 		require.NotContains(t, err.Error(), "canary")
 	}
@@ -263,7 +264,7 @@ func TestValuesThatDoNotFit(t *testing.T) {
 		Key: asha, Status: store.Status(strings.Repeat("s", 33)), Reason: strings.Repeat("r", 1025), Lease: store.Lease{Owner: strings.Repeat("o", 65)},
 	})
 	require.EqualError(t, err, "sqlstore: Put: Record.Status is longer than 32 bytes; Record.Reason is longer than 1024 bytes; Record.Lease.Owner is longer than 64 bytes")
-	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Empty(t, fake.asked())
 }
 

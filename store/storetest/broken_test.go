@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/storetest"
@@ -55,7 +56,7 @@ var broken = map[string]struct {
 
 func cutAccess(r *store.Record) {
 	if text := r.Token.Access.Reveal(); len(text) > 4096 {
-		r.Token.Access = store.NewSecret(text[:4096])
+		r.Token.Access = telemed.NewSecret(text[:4096])
 	}
 }
 
@@ -121,7 +122,7 @@ func (b *brokenStore) Get(ctx context.Context, key store.Key) (store.Record, err
 	defer b.mu.Unlock()
 	rec, ok := b.records[key]
 	if !ok || b.ttl && !rec.Token.Expiry.IsZero() && rec.Token.Expiry.Before(time.Now()) {
-		return store.Record{}, store.ErrNotFound
+		return store.Record{}, telemed.ErrNotFound
 	}
 	if old, moved := b.before[key]; b.lags && moved {
 		delete(b.before, key) // the next read is right
@@ -141,7 +142,7 @@ func (b *brokenStore) Put(ctx context.Context, rec store.Record) (string, error)
 	old, ok := b.records[key]
 	fits := old.Revision == rec.Revision || b.overwrite || b.upsert && !ok || b.replaces && rec.Revision == ""
 	if !fits {
-		return "", store.ErrConflict
+		return "", telemed.ErrConflict
 	}
 	if b.twoSteps {
 		b.mu.Unlock()

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
 func getPut(t *testing.T, st store.TokenStore) {
 	rec := mustPut(t, st, small(key, "one"))
 	wantStored(t, st, rec)
-	rec.Token.Access = store.NewSecret("two")
+	rec.Token.Access = telemed.NewSecret("two")
 	first := rec.Revision
 	rec = mustPut(t, st, rec)
 	if rec.Revision == first {
@@ -35,7 +36,7 @@ func absent(t *testing.T, st store.TokenStore) {
 	rec := small(key, "one")
 	rec.Revision = "no-such-revision"
 	_, err := st.Put(t.Context(), rec)
-	wantErr(t, "Put over a revision when there is no record", err, store.ErrConflict)
+	wantErr(t, "Put over a revision when there is no record", err, telemed.ErrConflict)
 	wantAbsent(t, st, key)
 }
 
@@ -97,7 +98,7 @@ func largeToken(t *testing.T, st store.TokenStore) {
 func conflicts(t *testing.T, st store.TokenStore) {
 	old := mustPut(t, st, small(key, "one"))
 	current := old
-	current.Token.Access = store.NewSecret("two")
+	current.Token.Access = telemed.NewSecret("two")
 	current = mustPut(t, st, current)
 	for name, revision := range map[string]string{
 		"the revision before": old.Revision, "no revision": "", "a made-up revision": "x", "a prefix": current.Revision[:len(current.Revision)-1],
@@ -109,7 +110,7 @@ func conflicts(t *testing.T, st store.TokenStore) {
 		loser := small(key, "three")
 		loser.Revision = revision
 		got, err := st.Put(t.Context(), loser)
-		wantErr(t, "Put over "+name, err, store.ErrConflict)
+		wantErr(t, "Put over "+name, err, telemed.ErrConflict)
 		if got != "" {
 			t.Errorf("Put over %s returned a revision with its error", name)
 		}
@@ -143,14 +144,14 @@ func revisions(t *testing.T, st store.TokenStore) {
 			seen[rec.Revision] = true
 			if before.Revision != "" {
 				_, err := st.Put(t.Context(), before)
-				wantErr(t, "Put over a revision that is gone", err, store.ErrConflict)
+				wantErr(t, "Put over a revision that is gone", err, telemed.ErrConflict)
 			}
 		}
 		if err := st.Delete(t.Context(), key); err != nil {
 			t.Fatalf("Delete: %v", err)
 		}
 		_, err := st.Put(t.Context(), rec)
-		wantErr(t, "Put over a deleted record", err, store.ErrConflict)
+		wantErr(t, "Put over a deleted record", err, telemed.ErrConflict)
 		wantAbsent(t, st, key)
 	}
 	wantStored(t, st, other)
@@ -213,10 +214,10 @@ func invalidKeys(t *testing.T, st store.TokenStore) {
 		"subject with newline": {Provider: "zoom", Subject: "doc\n"},
 	} {
 		_, err := st.Get(t.Context(), key)
-		wantErr(t, "Get: "+name, err, store.ErrInvalid)
+		wantErr(t, "Get: "+name, err, telemed.ErrInvalid)
 		_, err = st.Put(t.Context(), small(key, "one"))
-		wantErr(t, "Put: "+name, err, store.ErrInvalid)
-		wantErr(t, "Delete: "+name, st.Delete(t.Context(), key), store.ErrInvalid)
+		wantErr(t, "Put: "+name, err, telemed.ErrInvalid)
+		wantErr(t, "Delete: "+name, st.Delete(t.Context(), key), telemed.ErrInvalid)
 	}
 }
 
@@ -252,7 +253,7 @@ func contexts(t *testing.T, st store.TokenStore) {
 	_, err := st.Get(ended, key)
 	wantErr(t, "Get with an ended context", err, context.Canceled)
 	changed := rec
-	changed.Token.Access = store.NewSecret("two")
+	changed.Token.Access = telemed.NewSecret("two")
 	_, err = st.Put(ended, changed)
 	wantErr(t, "Put with an ended context", err, context.Canceled)
 	other := store.Key{Provider: "zoom", Subject: "doctor-2"}

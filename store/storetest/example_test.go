@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/storetest"
 )
@@ -38,7 +39,7 @@ func (s redisStore) Get(ctx context.Context, key store.Key) (store.Record, error
 	defer s.db.mu.Unlock()
 	found, ok := s.db.rows[name(key)]
 	if !ok {
-		return store.Record{}, store.ErrNotFound
+		return store.Record{}, telemed.ErrNotFound
 	}
 	rec := found.rec
 	var err error
@@ -58,7 +59,7 @@ func (s redisStore) Put(ctx context.Context, rec store.Record) (string, error) {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	if s.db.rows[name(rec.Key)].revision != rec.Revision {
-		return "", store.ErrConflict
+		return "", telemed.ErrConflict
 	}
 	revision := rand.Text()
 	rec.Token = store.Token{}
@@ -91,7 +92,7 @@ func Example() {
 
 	ctx, tokens := context.Background(), newRedisStore()
 	doctor := store.Key{Provider: "zoom", Subject: "doctor-7"}
-	err := store.Set(ctx, tokens, doctor, store.Token{Refresh: store.NewSecret("refresh")})
+	err := store.Set(ctx, tokens, doctor, store.Token{Refresh: telemed.NewSecret("refresh")})
 	fmt.Println(err)
 	rec, err := tokens.Get(ctx, doctor)
 	fmt.Println(rec.Status, rec.Token.Refresh, err)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -39,7 +40,7 @@ func createRace(t *testing.T, st store.TokenStore) {
 		revisions := make([]string, workers)
 		together(t, workers, func(worker int) error {
 			revision, err := st.Put(t.Context(), small(key, strconv.Itoa(worker)))
-			if errors.Is(err, store.ErrConflict) {
+			if errors.Is(err, telemed.ErrConflict) {
 				return nil
 			}
 			revisions[worker] = revision
@@ -97,7 +98,7 @@ func increment(t *testing.T, st store.TokenStore) (string, error) {
 		next := counter(count(rec) + 1)
 		next.Revision = rec.Revision
 		revision, err := st.Put(t.Context(), next)
-		if !errors.Is(err, store.ErrConflict) {
+		if !errors.Is(err, telemed.ErrConflict) {
 			return revision, err
 		}
 	}
@@ -128,7 +129,7 @@ func deleteRace(t *testing.T, st store.TokenStore) {
 				return st.Delete(t.Context(), key)
 			}
 			_, err := st.Put(t.Context(), rec)
-			if errors.Is(err, store.ErrConflict) {
+			if errors.Is(err, telemed.ErrConflict) {
 				return nil
 			}
 			return err

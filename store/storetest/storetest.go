@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -71,8 +72,8 @@ func full(key store.Key) store.Record {
 	return store.Record{
 		Key: key,
 		Token: store.Token{
-			Access:  store.NewSecret("access <\"'&\\%_;--> é 日本 \U0001f600"),
-			Refresh: store.NewSecret("refresh." + strings.Repeat("Aa0-_", 100)),
+			Access:  telemed.NewSecret("access <\"'&\\%_;--> é 日本 \U0001f600"),
+			Refresh: telemed.NewSecret("refresh." + strings.Repeat("Aa0-_", 100)),
 			Type:    "bearer",
 			Expiry:  at.Add(time.Hour),
 			Scopes:  []string{"meeting:write:meeting", "https://www.googleapis.com/auth/calendar.events"},
@@ -92,7 +93,7 @@ func full(key store.Key) store.Record {
 func small(key store.Key, text string) store.Record {
 	return store.Record{
 		Key: key, Status: store.StatusActive, UpdatedAt: time.UnixMilli(1_700_000_000_000).UTC(),
-		Token: store.Token{Access: store.NewSecret(text), Refresh: store.NewSecret("r-" + text)},
+		Token: store.Token{Access: telemed.NewSecret(text), Refresh: telemed.NewSecret("r-" + text)},
 	}
 }
 
@@ -128,7 +129,7 @@ func wantErr(t *testing.T, what string, err, want error) {
 func wantAbsent(t *testing.T, st store.TokenStore, key store.Key) {
 	t.Helper()
 	_, err := st.Get(t.Context(), key)
-	wantErr(t, "Get of what is not there", err, store.ErrNotFound)
+	wantErr(t, "Get of what is not there", err, telemed.ErrNotFound)
 }
 
 // wantStored fails unless the store holds exactly want under its key.

@@ -28,8 +28,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
-	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
 )
 
@@ -197,10 +197,10 @@ func (s *Server) Endpoints() zoom.Endpoints {
 func (s *Server) ClientID() string { return s.cfg.ClientID }
 
 // ClientSecret is the app's.
-func (s *Server) ClientSecret() store.Secret { return store.NewSecret(s.cfg.ClientSecret) }
+func (s *Server) ClientSecret() telemed.Secret { return telemed.NewSecret(s.cfg.ClientSecret) }
 
 // WebhookSecret is what SendWebhook signs with.
-func (s *Server) WebhookSecret() store.Secret { return store.NewSecret(s.cfg.WebhookSecret) }
+func (s *Server) WebhookSecret() telemed.Secret { return telemed.NewSecret(s.cfg.WebhookSecret) }
 
 func (s *Server) route() {
 	handle := s.engine.Handle

@@ -30,8 +30,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/googlemeet"
-	"github.com/telemed-go/telemed/store"
 )
 
 // Config configures a Server. The zero value is ready to use.
@@ -121,7 +121,7 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) ClientID() string { return s.cfg.ClientID }
 
 // ClientSecret is its secret.
-func (s *Server) ClientSecret() store.Secret { return store.NewSecret(s.cfg.ClientSecret) }
+func (s *Server) ClientSecret() telemed.Secret { return telemed.NewSecret(s.cfg.ClientSecret) }
 
 // Endpoints are the addresses for googlemeet.Config.
 func (s *Server) Endpoints() googlemeet.Endpoints {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
@@ -94,15 +95,15 @@ func TestFaults(t *testing.T) {
 		want error
 		kept int
 	}{
-		smtptest.RefuseLogin:        {notify.ErrUnauthorized, 0},
-		smtptest.RefuseSender:       {notify.ErrForbidden, 0},
-		smtptest.TooManyConnections: {notify.ErrRateLimited, 0},
+		smtptest.RefuseLogin:        {telemed.ErrUnauthorized, 0},
+		smtptest.RefuseSender:       {telemed.ErrForbidden, 0},
+		smtptest.TooManyConnections: {telemed.ErrRateLimited, 0},
 		smtptest.RefuseRecipient:    {notify.ErrRecipient, 0},
-		smtptest.Greylist:           {notify.ErrRateLimited, 0},
-		smtptest.TemporaryFailure:   {notify.ErrUnavailable, 0},
-		smtptest.RefuseMessage:      {notify.ErrForbidden, 0},
-		smtptest.DropBeforeEnd:      {notify.ErrAmbiguous, 0},
-		smtptest.DropAfterEnd:       {notify.ErrAmbiguous, 1},
+		smtptest.Greylist:           {telemed.ErrRateLimited, 0},
+		smtptest.TemporaryFailure:   {telemed.ErrUnavailable, 0},
+		smtptest.RefuseMessage:      {telemed.ErrForbidden, 0},
+		smtptest.DropBeforeEnd:      {telemed.ErrAmbiguous, 0},
+		smtptest.DropAfterEnd:       {telemed.ErrAmbiguous, 1},
 	} {
 		t.Run(fmt.Sprint(int(fault)), func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +123,7 @@ func newClient(t *testing.T, server *smtptest.Server, password string) *smtp.Cli
 	t.Helper()
 	client, err := smtp.New(smtp.Config{
 		Addr: server.Addr(), From: "care@clinic.example", TLS: server.ClientTLS(),
-		Username: "care", Password: notify.NewSecret(password),
+		Username: "care", Password: telemed.NewSecret(password),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close(context.Background())) })
@@ -156,7 +157,7 @@ func TestGreylist(t *testing.T) {
 	server := smtptest.NewServer(t, smtptest.Config{Greylist: true})
 	client := newClient(t, server, "any")
 	_, err := client.Notify(t.Context(), message())
-	require.ErrorIs(t, err, notify.ErrRateLimited)
+	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	_, err = client.Notify(t.Context(), message())
 	require.NoError(t, err)
 }

@@ -5,7 +5,7 @@
 //		BaseURL:       srv.URL(),
 //		PhoneNumberID: srv.PhoneNumberID(),
 //		Token:         srv.Token(),
-//		AppSecrets:    []notify.Secret{srv.AppSecret()},
+//		AppSecrets:    []telemed.Secret{srv.AppSecret()},
 //		…
 //	})
 //	…

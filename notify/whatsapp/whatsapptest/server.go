@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed"
 )
 
 // Config describes the account that the server stands for. The zero value is ready to use.
@@ -145,10 +145,10 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) PhoneNumberID() string { return s.cfg.PhoneNumberID }
 
 // Token returns the access token.
-func (s *Server) Token() notify.Secret { return notify.NewSecret(s.cfg.Token) }
+func (s *Server) Token() telemed.Secret { return telemed.NewSecret(s.cfg.Token) }
 
 // AppSecret returns the secret that webhooks are signed with.
-func (s *Server) AppSecret() notify.Secret { return notify.NewSecret(s.cfg.AppSecret) }
+func (s *Server) AppSecret() telemed.Secret { return telemed.NewSecret(s.cfg.AppSecret) }
 
 // SetWebhookURL changes where statuses and inbound messages go; "" is nowhere.
 func (s *Server) SetWebhookURL(url string) {

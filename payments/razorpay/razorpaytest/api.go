@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 )
 
@@ -49,7 +50,7 @@ func (s *Server) handle(r *http.Request, params object) (object, *Refusal) {
 
 func (s *Server) authentic(r *http.Request) bool {
 	id, secret, _ := r.BasicAuth()
-	return id == s.cfg.KeyID && payments.NewSecret(secret).Equal(s.cfg.KeySecret)
+	return id == s.cfg.KeyID && telemed.NewSecret(secret).Equal(s.cfg.KeySecret)
 }
 
 // routeOf turns "GET /v1/orders/order_1/payments/" into "GET orders/:id/payments" and "order_1".

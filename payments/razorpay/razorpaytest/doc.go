@@ -6,7 +6,7 @@
 //	srv := razorpaytest.NewServer(t)
 //	client, err := razorpay.New(razorpay.Config{
 //		KeyID: srv.KeyID(), KeySecret: srv.KeySecret(),
-//		WebhookSecrets: []payments.Secret{srv.WebhookSecret()}, BaseURL: srv.URL(),
+//		WebhookSecrets: []telemed.Secret{srv.WebhookSecret()}, BaseURL: srv.URL(),
 //	})
 //	srv.SetWebhookURL(hospital.URL + "/webhooks/razorpay")
 //	paid, err := srv.Pay(order.ID) // as a patient would on the page

@@ -16,9 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/internal/signature"
-	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
@@ -316,13 +316,13 @@ func TestCheckoutPage(t *testing.T) {
 func TestStartRefuses(t *testing.T) {
 	t.Parallel()
 	_, err := razorpaytest.Start(razorpaytest.Config{Addr: "0.0.0.0:0", KeyID: "rzp_live_1", WebhookURL: "x", MaxAmount: -1})
-	require.ErrorIs(t, err, payments.ErrInvalid)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Equal(t, "razorpaytest: Addr is not a loopback address with a port; KeyID does not start with rzp_test_: a live key has no business here; "+
 		"WebhookURL is not an http(s) address; MaxAmount must be more than zero", err.Error())
 }
 
 func ExampleServer_Pay() {
-	srv, err := razorpaytest.Start(razorpaytest.Config{KeyID: "rzp_test_example", KeySecret: payments.NewSecret("secret")})
+	srv, err := razorpaytest.Start(razorpaytest.Config{KeyID: "rzp_test_example", KeySecret: telemed.NewSecret("secret")})
 	if err != nil {
 		fmt.Println(err)
 		return

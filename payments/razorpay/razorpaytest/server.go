@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/payments"
 )
 
 // DefaultMaxAmount is the most that one order may be, in the smallest unit: 500,000 rupees.
@@ -27,7 +27,7 @@ type Config struct {
 	// KeyID is the key to ask for, "rzp_test_…". If empty, a random one. Live keys are refused.
 	KeyID string
 	// KeySecret and WebhookSecret are random if empty.
-	KeySecret, WebhookSecret payments.Secret
+	KeySecret, WebhookSecret telemed.Secret
 	// WebhookURL is where webhooks go. If empty, nowhere; see Server.SetWebhookURL.
 	WebhookURL string
 	// ManualCapture leaves payments authorized, unless the order says otherwise.
@@ -87,10 +87,10 @@ func (cfg *Config) complete() error {
 		cfg.KeyID = newID("rzp_test")
 	}
 	if cfg.KeySecret.IsZero() {
-		cfg.KeySecret = payments.NewSecret(rand.Text())
+		cfg.KeySecret = telemed.NewSecret(rand.Text())
 	}
 	if cfg.WebhookSecret.IsZero() {
-		cfg.WebhookSecret = payments.NewSecret(rand.Text())
+		cfg.WebhookSecret = telemed.NewSecret(rand.Text())
 	}
 	if cfg.MaxAmount == 0 {
 		cfg.MaxAmount = DefaultMaxAmount
@@ -141,10 +141,10 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) KeyID() string { return s.cfg.KeyID }
 
 // KeySecret returns the private half of the key.
-func (s *Server) KeySecret() payments.Secret { return s.cfg.KeySecret }
+func (s *Server) KeySecret() telemed.Secret { return s.cfg.KeySecret }
 
 // WebhookSecret returns what webhooks are signed with.
-func (s *Server) WebhookSecret() payments.Secret { return s.cfg.WebhookSecret }
+func (s *Server) WebhookSecret() telemed.Secret { return s.cfg.WebhookSecret }
 
 // AccountID returns the account that the webhooks name.
 func (s *Server) AccountID() string { return s.account }

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
-	"github.com/telemed-go/telemed/payments"
 )
 
 // Event is a webhook that happened, delivered or not.
@@ -43,7 +43,7 @@ const (
 
 // hooks sends webhooks, one after the other, from a goroutine of its own.
 type hooks struct {
-	secret payments.Secret
+	secret telemed.Secret
 	client *http.Client
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -58,7 +58,7 @@ type hooks struct {
 	deliveries []Delivery
 }
 
-func (h *hooks) start(url string, secret payments.Secret) {
+func (h *hooks) start(url string, secret telemed.Secret) {
 	ctx, cancel := context.WithCancel(context.Background()) // the server's own life, ended by stop
 	h.url, h.secret, h.cancel, h.changed = url, secret, cancel, make(chan struct{})
 	h.client = &http.Client{

@@ -1,14 +1,14 @@
-package secret_test
+package roottest
 
 import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/telemed-go/telemed/internal/secret"
+	"github.com/telemed-go/telemed"
 )
 
 func Example() {
-	config := struct{ Key secret.String }{secret.New("k-123")}
+	config := struct{ Key telemed.Secret }{telemed.NewSecret("k-123")}
 	document, _ := json.Marshal(config)
 	fmt.Printf("%+v %s\n", config, document)
 	fmt.Println(config.Key.Reveal())

@@ -1,4 +1,4 @@
-package secret_test
+package roottest
 
 import (
 	"bytes"
@@ -16,32 +16,32 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"github.com/telemed-go/telemed/internal/secret"
+	"github.com/telemed-go/telemed"
 )
 
 const text = "s3cr3t-canary"
 
 type exported struct {
-	Secret secret.String
-	Ptr    *secret.String
-	List   []secret.String
-	Map    map[string]secret.String
+	Secret telemed.Secret
+	Ptr    *telemed.Secret
+	List   []telemed.Secret
+	Map    map[string]telemed.Secret
 }
 
 type unexported struct {
-	secret secret.String
-	list   []secret.String
+	secret telemed.Secret
+	list   []telemed.Secret
 }
 
 func containers() map[string]any {
-	s := secret.New(text)
+	s := telemed.NewSecret(text)
 	return map[string]any{
 		"value":      s,
 		"pointer":    &s,
-		"slice":      []secret.String{s},
-		"map":        map[string]secret.String{"k": s},
-		"exported":   exported{s, &s, []secret.String{s}, map[string]secret.String{"k": s}},
-		"unexported": unexported{s, []secret.String{s}},
+		"slice":      []telemed.Secret{s},
+		"map":        map[string]telemed.Secret{"k": s},
+		"exported":   exported{s, &s, []telemed.Secret{s}, map[string]telemed.Secret{"k": s}},
+		"unexported": unexported{s, []telemed.Secret{s}},
 		"&exported":  &exported{Secret: s},
 		"nested":     struct{ in any }{unexported{secret: s}},
 	}
@@ -139,20 +139,20 @@ func TestLeaksAreFound(t *testing.T) {
 
 func TestString(t *testing.T) {
 	t.Parallel()
-	s := secret.New(text)
+	s := telemed.NewSecret(text)
 	require.Equal(t, text, s.Reveal())
 	require.Equal(t, "[redacted]", s.String())
 	require.Equal(t, "[redacted]", fmt.Sprintf("%#v", s))
-	require.True(t, s.Equal(secret.New(text)))
-	require.False(t, s.Equal(secret.New("other")))
-	require.True(t, secret.New("").IsZero())
-	require.True(t, secret.String{}.Equal(secret.New("")))
-	require.Empty(t, secret.String{}.Reveal())
+	require.True(t, s.Equal(telemed.NewSecret(text)))
+	require.False(t, s.Equal(telemed.NewSecret("other")))
+	require.True(t, telemed.NewSecret("").IsZero())
+	require.True(t, telemed.Secret{}.Equal(telemed.NewSecret("")))
+	require.Empty(t, telemed.Secret{}.Reveal())
 }
 
 func TestDecode(t *testing.T) {
 	t.Parallel()
-	var config struct{ Key secret.String }
+	var config struct{ Key telemed.Secret }
 	require.NoError(t, json.Unmarshal([]byte(`{"Key":"k1"}`), &config))
 	require.Equal(t, "k1", config.Key.Reveal())
 

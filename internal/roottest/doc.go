@@ -1,0 +1,2 @@
+// Package roottest has the tests and examples of the root package, whose only file is doc.go.
+package roottest
