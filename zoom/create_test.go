@@ -73,7 +73,7 @@ func TestCreateSendsTheOneFormThatZoomReads(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, m.Start.Equal(want.start.Truncate(time.Second)))
 			var body map[string]any
-			require.NoError(t, json.Unmarshal(c.fake.Requests(zoomtest.OpCreate)[0].Body, &body))
+			require.NoError(t, json.Unmarshal([]byte(c.fake.Requests(zoomtest.OpCreate)[0].Body), &body))
 			require.Equal(t, want.sent, body["start_time"])
 			require.EqualValues(t, 2, body["duration"])
 			if want.zone == "" {

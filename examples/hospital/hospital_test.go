@@ -212,7 +212,7 @@ func toProviders(w *walk) map[string]string {
 		sent["google"] += fmt.Sprintf("%+v\n", request)
 	}
 	for _, request := range w.site.world.zoom.Requests() {
-		sent["zoom"] += fmt.Sprintf("%+v %s\n", request, request.Body) // %+v shows bytes as numbers
+		sent["zoom"] += fmt.Sprintf("%+v\n", request)
 	}
 	for _, request := range w.site.world.razorpay.Requests() {
 		sent["razorpay"] += fmt.Sprintf("%+v\n", request)

@@ -64,7 +64,7 @@ type Request struct {
 	Query  url.Values
 	Header http.Header
 	Scheme string
-	Body   []byte
+	Body   string
 	Status int
 }
 
@@ -75,7 +75,10 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("%s: %w", cfg.Kit, err)
 	}
 	s := &Server{cfg: cfg, url: "http://" + listener.Address(), listener: listener, mux: http.NewServeMux()}
-	transport := &http.Transport{DialContext: listener.Dial}
+	transport := &http.Transport{}
+	if cfg.InMemory {
+		transport.DialContext = listener.Dial
+	}
 	if cfg.TLS {
 		if s.cert, err = NewCertificate(listener.Host()); err != nil {
 			_ = listener.Close()
@@ -250,10 +253,10 @@ func (s *Server) record(op string, r *http.Request, body []byte) Request {
 	header.Del("Authorization")
 	request := Request{
 		Op: op, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.Query(), Header: header,
-		Scheme: scheme, Body: body,
+		Scheme: scheme, Body: string(body),
 	}
 	if slices.Contains(s.cfg.Aside, op) {
-		request.Body = nil
+		request.Body = ""
 		for name := range request.Query {
 			request.Query[name] = nil
 		}

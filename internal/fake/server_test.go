@@ -159,7 +159,7 @@ func TestBubble(t *testing.T) {
 					_, _, err := c.add(t.Context(), "late")
 					ended <- err
 				}()
-				arrived, err := c.WaitFor(t.Context(), func(r fake.Request) bool { return string(r.Body) == "late" })
+				arrived, err := c.WaitFor(t.Context(), func(r fake.Request) bool { return r.Body == "late" })
 				require.NoError(t, err)
 				require.Zero(t, arrived.Status, "it is under way")
 				c.Close()
@@ -188,7 +188,7 @@ func TestRequests(t *testing.T) {
 	require.Equal(t, "/add/x%2Fy", add[0].Path)
 	require.Equal(t, url.Values{"n": {"1"}}, add[0].Query)
 	require.Equal(t, []string{"add", "POST", "Bearer", "!", "500"},
-		[]string{add[0].Op, add[0].Method, add[0].Scheme, string(add[0].Body), fmt.Sprint(add[0].Status)})
+		[]string{add[0].Op, add[0].Method, add[0].Scheme, add[0].Body, fmt.Sprint(add[0].Status)})
 	require.NotContains(t, fmt.Sprint(c.Requests()), "secret")
 
 	answered, err := c.WaitFor(t.Context(), func(r fake.Request) bool { return r.Status == 500 })

@@ -37,7 +37,7 @@ type Request struct {
 	// Header lacks Authorization, and Scheme is that one's: "Basic", "Bearer" or empty.
 	Header http.Header
 	Scheme string
-	Body   []byte
+	Body   string
 	// Status is what was answered. It is 0 before that, and if the answer was lost or cut.
 	Status int
 }
