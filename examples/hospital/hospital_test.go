@@ -160,7 +160,10 @@ func TestCanaryWhenThingsFail(t *testing.T) {
 	world := w.site.world
 	_, err := w.connect("zoom", world.zoom.Authorize)
 	require.NoError(t, err)
-	world.razorpay.FailNext(razorpaytest.HTML(502).On("POST /v1/orders"), razorpaytest.Truncated().On("POST /v1/payments/*/refund"))
+	world.razorpay.FailNext(
+		razorpaytest.Fault{Op: razorpaytest.OpCreateOrder, Status: 502, Body: "<html>"},
+		razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, Cut: true},
+	)
 	world.zoom.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Fault{Op: zoomtest.OpUpdate, Status: 400, Body: "<html>"})
 	world.mail.RejectRecipient(w.who.Email)
 	world.whatsapp.FailNext(whatsapptest.Refuse(131026), whatsapptest.DropAfterAccept(), whatsapptest.Refuse(100))
@@ -275,7 +278,7 @@ func TestBadInputAtEachDoor(t *testing.T) {
 	require.Empty(t, w.site.visits.all())
 	require.Empty(t, w.site.world.mail.Messages())
 	require.Empty(t, w.site.world.google.Events())
-	require.Zero(t, w.site.world.razorpay.Count("POST /v1/orders"))
+	require.Zero(t, w.site.world.razorpay.Count(razorpaytest.OpCreateOrder))
 }
 
 // A form that is sent again books nothing more; one that was changed does.
@@ -612,10 +615,10 @@ func (w *walk) living() (ids []int64) {
 func TestCancelGoesOn(t *testing.T) {
 	tests := map[string]func(w *walk){
 		"the refund's answer is lost": func(w *walk) {
-			w.site.world.razorpay.FailNext(razorpaytest.LostAnswer().On("POST /v1/payments/*/refund").Repeat(3))
+			w.site.world.razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, LoseAnswer: true, Times: 3})
 		},
 		"the gateway is down": func(w *walk) {
-			w.site.world.razorpay.FailNext(razorpaytest.Failing(503).On("POST /v1/payments/*/refund").Repeat(3))
+			w.site.world.razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, Status: 503, Times: 3})
 		},
 		"zoom is down":    func(w *walk) { breakZoom(w, "Cancel", telemed.ErrUnavailable, telemed.ErrAmbiguous) },
 		"mail is down":    func(w *walk) { w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TooManyConnections) },
