@@ -9,7 +9,7 @@
 //		Duration: 30 * time.Minute,
 //	})
 //
-// meet/googlemeet and zoom are providers; meet/connect lets a doctor connect an
+// meet/googlemeet and zoom are providers; store/connect lets a doctor connect an
 // account; meet/meettest fakes a provider in memory and checks any other one.
 //
 // # Errors
@@ -36,7 +36,7 @@ import (
 
 // MeetingProvider makes and keeps meetings in a doctor's account.
 //
-// hostID is the doctor's id at the host; the provider finds the connected
+// doctorID is the doctor's id at the host; the provider finds the connected
 // account by it. Implementations are safe for concurrent use, validate before any
 // network call, honour ctx, and never change what they are given.
 //
@@ -51,20 +51,20 @@ import (
 //     Key is telemed.ErrConflict. A cancelled one is telemed.ErrNotFound or telemed.ErrConflict.
 //   - Cancel ends it for good. One that is gone already is no error.
 //
-// A hostID without an account is telemed.ErrNotConnected; an account that lost its
+// A doctorID without an account is telemed.ErrNotConnected; an account that lost its
 // permission is telemed.ErrReconnect.
 type MeetingProvider interface {
-	Create(ctx context.Context, hostID string, req Request) (*Meeting, error)
-	Get(ctx context.Context, hostID, meetingID string) (*Meeting, error)
-	Update(ctx context.Context, hostID, meetingID string, req Request) (*Meeting, error)
-	Cancel(ctx context.Context, hostID, meetingID string) error
+	Create(ctx context.Context, doctorID string, req Request) (*Meeting, error)
+	Get(ctx context.Context, doctorID, meetingID string) (*Meeting, error)
+	Update(ctx context.Context, doctorID, meetingID string, req Request) (*Meeting, error)
+	Cancel(ctx context.Context, doctorID, meetingID string) error
 }
 
 // HostLinker is what providers implement whose host enters by a link of their own.
 type HostLinker interface {
 	// HostLink returns a link that makes whoever opens it the host. Fetch it when the
 	// doctor clicks, redirect to it, and do not store, mail or log it.
-	HostLink(ctx context.Context, hostID, meetingID string) (telemed.Secret, error)
+	HostLink(ctx context.Context, doctorID, meetingID string) (telemed.Secret, error)
 }
 
 // Status is where a meeting stands.

@@ -54,7 +54,7 @@ const DefaultMemory = 100_000
 
 // MemoryDeduper is a Deduper in the memory of one process. It forgets at a
 // restart, and it forgets the oldest key that is done when it is full: hold the
-// host's own state against [Event.BusinessKey] as well. It is safe for concurrent use.
+// host's own state against [Event.Fact] as well. It is safe for concurrent use.
 type MemoryDeduper struct {
 	max int
 

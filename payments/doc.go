@@ -14,11 +14,11 @@
 //		PaymentID: result.PaymentID, Signature: result.Signature,
 //	})
 //	refund, err := gateway.Refund(ctx, payments.RefundRequest{
-//		PaymentID: payment.ID, IdempotencyKey: "cancel_appointment_42",
+//		PaymentID: payment.ID, Key: "cancel_appointment_42",
 //	})
 //
 // The browser may never come back, so mount [NewWebhookHandler] too; both roads
-// end in the same code of the host, which keeps [Event.BusinessKey] or the order
+// end in the same code of the host, which keeps [Event.Fact] or the order
 // id in a unique column and so books once.
 //
 // # Errors

@@ -67,8 +67,8 @@ func (s RefundStatus) CanBecome(next RefundStatus) bool {
 type Order struct {
 	// ID is the gateway's id, "order_…". Store it with the bill.
 	ID string `json:"id"`
-	// Receipt is the host's id that the order was made with.
-	Receipt string `json:"receipt"`
+	// Key is the host's id that the order was made with.
+	Key string `json:"receipt"`
 	// Amount is what is to be paid in all, Paid what was paid so far.
 	Amount Money       `json:"amount"`
 	Paid   Money       `json:"paid"`

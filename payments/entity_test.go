@@ -87,10 +87,10 @@ func TestBusinessKey(t *testing.T) {
 		"event:evt_2":              {Type: payments.EventPaymentFailed, ID: "evt_2"}, // without the payment
 		"body:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855": {Type: "settlement.processed"},
 	} {
-		require.Equal(t, want, e.BusinessKey())
+		require.Equal(t, want, e.Fact())
 	}
 	captured := &payments.Event{Type: payments.EventPaymentCaptured, ID: "b", Payment: payment}
-	require.Equal(t, "order:order_1:paid", captured.BusinessKey(), "both events of one payment have one key")
+	require.Equal(t, "order:order_1:paid", captured.Fact(), "both events of one payment have one key")
 }
 
 // TestNothingPersonalIsPrinted prints everything that can hold a patient's data, in every way.
@@ -101,13 +101,13 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	payment := payments.Payment{ID: "pay_1", Notes: notes, Raw: raw, Failure: &payments.Failure{Code: "X", Description: canary}}
 	for _, value := range []any{
 		payment, &payment, *payment.Failure, payment.Failure,
-		payments.Order{ID: "order_1", Notes: notes, Raw: raw, Receipt: canary},
+		payments.Order{ID: "order_1", Notes: notes, Raw: raw, Key: canary},
 		&payments.Refund{ID: "rfnd_1", Notes: notes, Raw: raw},
 		&payments.Event{ID: "evt_1", Type: "x", Raw: raw, Payment: &payment},
 		payments.Event{ID: "evt_1", Type: "x", Raw: raw, Payment: &payment},
 		payments.Prefill{Name: canary, Email: canary, Phone: canary},
 		payments.CheckoutUI{Name: "Lotus", Prefill: payments.Prefill{Name: canary}},
-		payments.OrderRequest{Receipt: "bill", Notes: notes},
+		payments.OrderRequest{Key: "bill", Notes: notes},
 		payments.RefundRequest{PaymentID: "pay_1", Notes: notes, Amount: new(payments.INR(1))},
 		payments.Confirmation{OrderID: "order_1", Signature: canary},
 		payments.CaptureRequest{PaymentID: "pay_1"},

@@ -39,11 +39,11 @@ type Event struct {
 	Raw json.RawMessage `json:"-"`
 }
 
-// BusinessKey names what happened, not the message that tells it: one payment
+// Fact names what happened, not the message that tells it: one payment
 // gives payment.captured and order.paid, each with an event id of its own, and
 // both have the key "order:order_…:paid". A host that books visits keeps it in a
 // unique column, so that a visit is booked once.
-func (e *Event) BusinessKey() string {
+func (e *Event) Fact() string {
 	switch e.Type {
 	case EventOrderPaid, EventPaymentCaptured:
 		if id := e.orderID(); id != "" {
@@ -79,7 +79,7 @@ func (e *Event) orderID() string {
 
 // LogValue leaves out everything personal.
 func (e Event) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("id", e.ID), slog.String("type", e.Type), slog.String("key", e.BusinessKey()))
+	return slog.GroupValue(slog.String("id", e.ID), slog.String("type", e.Type), slog.String("key", e.Fact()))
 }
 
 // Format prints what LogValue shows, whatever the verb.

@@ -16,7 +16,7 @@ func Example() {
 	ctx := context.Background()
 	gateway := paymentstest.NewGateway() // razorpay.New in production
 
-	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_000123"})
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -37,7 +37,7 @@ func Example() {
 	fmt.Println(payment.Amount, payment.Status)
 
 	for range 2 { // the cancel button was pressed twice
-		refund, err := gateway.Refund(ctx, payments.RefundRequest{PaymentID: payment.ID, IdempotencyKey: "cancel_appointment_42"})
+		refund, err := gateway.Refund(ctx, payments.RefundRequest{PaymentID: payment.ID, Key: "cancel_appointment_42"})
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -58,7 +58,7 @@ func Example() {
 func ExampleConfirmation() {
 	ctx := context.Background()
 	gateway := paymentstest.NewGateway()
-	cheap, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_cheap"})
+	cheap, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Key: "bill_cheap"})
 	result, _ := gateway.Pay(cheap.ID)
 
 	result.Expected = payments.INR(50000) // what the bill says
@@ -84,9 +84,9 @@ func ExampleNewWebhookHandler() {
 	handle := func(_ context.Context, e *payments.Event) error {
 		switch e.Type {
 		case payments.EventOrderPaid, payments.EventPaymentCaptured:
-			if !booked[e.BusinessKey()] {
-				booked[e.BusinessKey()] = true
-				fmt.Println("booked", e.BusinessKey())
+			if !booked[e.Fact()] {
+				booked[e.Fact()] = true
+				fmt.Println("booked", e.Fact())
 			}
 		}
 		return nil

@@ -16,7 +16,7 @@ import (
 type PaymentGateway interface {
 	// CreateOrder opens an order that the patient then pays. The same Receipt
 	// and Amount again gives the same order, which may be paid by now; the same
-	// Receipt with another Amount is ErrIdempotencyConflict.
+	// Receipt with another Amount is ErrKeyConflict.
 	CreateOrder(ctx context.Context, req OrderRequest) (*Order, error)
 
 	// Payment reads a payment. An unknown id is telemed.ErrNotFound.
@@ -37,8 +37,8 @@ type PaymentGateway interface {
 	// ErrAmountMismatch; a failed payment is ErrPaymentIncomplete.
 	Capture(ctx context.Context, req CaptureRequest) (*Payment, error)
 
-	// Refund gives money back. The same IdempotencyKey gives the same refund;
-	// for another payment or amount it is ErrIdempotencyConflict. A pending refund
+	// Refund gives money back. The same Key gives the same refund;
+	// for another payment or amount it is ErrKeyConflict. A pending refund
 	// is a success: money arrives later, or EventRefundFailed tells that it did not,
 	// and the same key gives that refund with its RefundFailed and no error. Then a
 	// new key makes a new refund.
@@ -53,8 +53,8 @@ type PaymentGateway interface {
 type OrderFinder interface {
 	// Order reads an order by the gateway's id. An unknown id is telemed.ErrNotFound.
 	Order(ctx context.Context, orderID string) (*Order, error)
-	// OrderByReceipt finds the order of a receipt. None is telemed.ErrNotFound.
-	OrderByReceipt(ctx context.Context, receipt string) (*Order, error)
+	// OrderByKey finds the order of a receipt. None is telemed.ErrNotFound.
+	OrderByKey(ctx context.Context, receipt string) (*Order, error)
 	// OrderPayments lists the attempts to pay an order, failed ones too. It is
 	// how to find out about a payment when neither callback nor webhook came.
 	OrderPayments(ctx context.Context, orderID string) ([]*Payment, error)

@@ -27,9 +27,9 @@ const (
 type OrderRequest struct {
 	// Amount is what is to be paid; more than zero. Required.
 	Amount Money
-	// Receipt is the host's own unique id of the bill, "bill_2026_000123". It
+	// Key is the host's own unique id of the bill, "bill_2026_000123". It
 	// is the order's idempotency key. Required.
-	Receipt string
+	Key string
 	// Notes are up to 15 pairs for the host's own use.
 	Notes map[string]string
 	// Capture says who takes the money. Zero: the account's setting.
@@ -39,8 +39,8 @@ type OrderRequest struct {
 // Validate returns nil, or an telemed.ErrInvalid that names every field that no gateway can take.
 func (r OrderRequest) Validate() error {
 	var p fault.Problems
-	p.Required("Receipt", r.Receipt)
-	p.Check(utf8.ValidString(r.Receipt), "Receipt", "is not UTF-8") // JSON makes one receipt of two such
+	p.Required("Key", r.Key)
+	p.Check(utf8.ValidString(r.Key), "Key", "is not UTF-8") // JSON makes one receipt of two such
 	checkAmount(&p, "Amount", r.Amount)
 	p.Check(r.Capture == CaptureDefault || r.Capture == CaptureAutomatic || r.Capture == CaptureManual, "Capture", "is not a capture mode")
 	return p.Err("payments: order")
@@ -48,7 +48,7 @@ func (r OrderRequest) Validate() error {
 
 // LogValue leaves out the notes.
 func (r OrderRequest) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("receipt", r.Receipt), slog.String("amount", r.Amount.String()))
+	return slog.GroupValue(slog.String("receipt", r.Key), slog.String("amount", r.Amount.String()))
 }
 
 // Format prints what LogValue shows, whatever the verb.
@@ -120,9 +120,9 @@ type RefundRequest struct {
 	PaymentID string
 	// Amount is how much. Nil: all that is left.
 	Amount *Money
-	// IdempotencyKey is the host's own id of this refund, for instance
+	// Key is the host's own id of this refund, for instance
 	// "cancel/appt-42". The same key never gives money back twice. Required.
-	IdempotencyKey string
+	Key string
 	// Speed is how fast. Zero: normal.
 	Speed RefundSpeed
 	// Notes are up to 15 pairs for the host's own use; nothing about the patient.
@@ -133,7 +133,7 @@ type RefundRequest struct {
 func (r RefundRequest) Validate() error {
 	var p fault.Problems
 	p.Required("PaymentID", r.PaymentID)
-	p.Required("IdempotencyKey", r.IdempotencyKey)
+	p.Required("Key", r.Key)
 	if r.Amount != nil {
 		checkAmount(&p, "Amount", *r.Amount)
 	}
@@ -143,7 +143,7 @@ func (r RefundRequest) Validate() error {
 
 // LogValue leaves out the notes.
 func (r RefundRequest) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("payment_id", r.PaymentID), slog.String("idempotency_key", r.IdempotencyKey)}
+	attrs := []slog.Attr{slog.String("payment_id", r.PaymentID), slog.String("idempotency_key", r.Key)}
 	if r.Amount != nil {
 		attrs = append(attrs, slog.String("amount", r.Amount.String()))
 	}

@@ -39,7 +39,7 @@ type WebhookConfig struct {
 	// gateway will not send the event again. An error means not done, and the
 	// gateway sends it again for a day or so; if that cannot help, return
 	// [Permanent](err). It may run more than once for what is the same to the
-	// host: see [Event.BusinessKey]. Required.
+	// host: see [Event.Fact]. Required.
 	Handle func(ctx context.Context, e *Event) error
 
 	// Deduper keeps an event from being handled twice. If nil, a MemoryDeduper

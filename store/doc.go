@@ -1,52 +1,22 @@
-// Package store keeps the tokens of connected accounts and hands out valid ones.
+// Package store says what is kept of connected accounts, and how.
 //
-// A [TokenStore] keeps a [Record] for each [Key]; [Memory] is one, store/sqlstore and
-// store/mongostore are others, and three methods make one of the host's own. A [Source] stands on it and
-// refreshes each token exactly once, however many goroutines and processes need it:
-//
-//	tokens := store.Sealed(sqlstore.New(...), keyring)
-//	source, err := store.NewSource(store.SourceConfig{
-//		Store: tokens, Provider: "zoom", Refresh: provider.Refresh,
-//	})
-//	token, err := source.Token(ctx, store.Key{Provider: "zoom", Subject: doctorID})
-//	...
-//	err = source.Close(ctx) // on SIGTERM: waits until what was refreshed is saved
-//
-// meet/googlemeet and zoom do this themselves; a host chooses the TokenStore.
-//
-// # Promise
-//
-// Against a provider whose refresh tokens stay (Google), no account is ever
-// disconnected by this package. Against one whose refresh tokens are spent by use
-// (Zoom), that happens only if the provider's answer is lost on the wire, or the process
-// is killed in the moment before the answer is saved, and then the record says so.
-// A [Spool] narrows that moment to the exchange itself while the database is down.
-// A process that alone is cut off from the database right after an exchange, for longer than
-// a lease lives, looks dead to the others: they find the token spent and mark the account, which is
-// active again as soon as that process can save.
-//
-// How: a refresh is not tied to the caller's context. Whoever refreshes holds a lease, won by
-// compare-and-set in the store, which also proves that the store takes writes before anything is
-// spent. No clock is compared with another machine's: a lease is dead when this process
-// has watched it stand still for [SourceConfig].LeaseTTL, with the store answering all the while, and whoever
-// takes it over leaves its holder a last chance to save before anything is spent. A new
-// token is saved until it is saved, over any revision, as long as the record still holds the token
-// that was spent for it; meanwhile callers are served from memory.
+// A [TokenStore] keeps a [Record] for each [AccountID]. [Memory] is one, store/sqlstore and
+// store/mongostore are others, and three methods make one of the application's own.
+// store/oauth refreshes what is kept; store/connect puts there what a new consent brings.
 //
 // # Errors
 //
-// telemed.ErrNotConnected and telemed.ErrReconnect are about the account, telemed.ErrUnauthorized is about the
-// application's configuration, telemed.ErrDecrypt about its keys; everything else passes. An account is
-// marked for reconnecting only after the provider has said twice that its refresh token is dead,
-// and not while it says so of everybody (see SourceConfig.MaxRejections). Its token is kept, and tried again each hour.
+// telemed.ErrNotFound: there is no record. telemed.ErrConflict: the record is at another
+// revision than Put was given. telemed.ErrDecrypt: a record cannot be opened, for want of the
+// key or because it was changed; it says nothing about the account.
 //
 // # Security
 //
-// Tokens are [Secret] values. Stores write them down in clear unless they are wrapped by
-// [Sealed]: AES-256-GCM under a [Keyring] whose keys can be changed while everything runs, or a Tink keyset.
+// Tokens are telemed.Secret values. Stores write them down in clear unless they are wrapped by
+// [Sealed]: AES-256-GCM under a [Keyring] whose keys can be changed while everything runs, or
+// a Tink keyset.
 //
 // # Testing
 //
-// storetest.Run checks a TokenStore of the host's own. The package's own tests live through
-// simulated days of outages, kills and deploys; -sim.seeds makes them longer.
+// storetest.Run checks a TokenStore of the application's own.
 package store

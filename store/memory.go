@@ -9,19 +9,22 @@ import (
 	"github.com/telemed-go/telemed"
 )
 
-// Memory is a TokenStore in the memory of one process, for tests and examples: what
-// it holds is gone when the process ends, and every doctor must connect again. It
-// implements Lister and is safe for concurrent use.
+// Memory is a TokenStore and Claims in the memory of one process, for tests and examples: what
+// it holds is gone when the process ends, and every doctor must connect again. It implements
+// Lister and is safe for concurrent use.
 type Memory struct {
 	mu      sync.Mutex
-	records map[Key]Record
+	records map[AccountID]Record
+	claims  memoryClaims
 }
 
-// NewMemory returns an empty store.
-func NewMemory() *Memory { return &Memory{records: map[Key]Record{}} }
+// NewMemory returns an empty Memory.
+func NewMemory() *Memory {
+	return &Memory{records: map[AccountID]Record{}, claims: newMemoryClaims()}
+}
 
 // Get implements TokenStore.
-func (m *Memory) Get(ctx context.Context, key Key) (Record, error) {
+func (m *Memory) Get(ctx context.Context, key AccountID) (Record, error) {
 	if err := check(ctx, key); err != nil {
 		return Record{}, err
 	}
@@ -31,28 +34,28 @@ func (m *Memory) Get(ctx context.Context, key Key) (Record, error) {
 	if !ok {
 		return Record{}, telemed.ErrNotFound
 	}
-	rec.Token = rec.Token.clone()
+	rec.Token = rec.Token.Clone()
 	return rec, nil
 }
 
 // Put implements TokenStore.
 func (m *Memory) Put(ctx context.Context, rec Record) (string, error) {
-	if err := check(ctx, rec.Key); err != nil {
+	if err := check(ctx, rec.ID); err != nil {
 		return "", err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.records[rec.Key].Revision != rec.Revision {
+	if m.records[rec.ID].Revision != rec.Revision {
 		return "", telemed.ErrConflict
 	}
-	rec.Token = rec.Token.clone()
+	rec.Token = rec.Token.Clone()
 	rec.Revision = rand.Text()
-	m.records[rec.Key] = rec
+	m.records[rec.ID] = rec
 	return rec.Revision, nil
 }
 
 // Delete implements TokenStore.
-func (m *Memory) Delete(ctx context.Context, key Key) error {
+func (m *Memory) Delete(ctx context.Context, key AccountID) error {
 	if err := check(ctx, key); err != nil {
 		return err
 	}
@@ -83,14 +86,14 @@ func (m *Memory) snapshot(filter Filter) []Record {
 	var found []Record
 	for _, rec := range m.records {
 		if filter.Match(rec) {
-			rec.Token = rec.Token.clone()
+			rec.Token = rec.Token.Clone()
 			found = append(found, rec)
 		}
 	}
 	return found
 }
 
-func check(ctx context.Context, key Key) error {
+func check(ctx context.Context, key AccountID) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

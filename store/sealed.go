@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -53,7 +52,7 @@ type sealedLister struct {
 }
 
 // Get implements TokenStore.
-func (s *sealed) Get(ctx context.Context, key Key) (Record, error) {
+func (s *sealed) Get(ctx context.Context, key AccountID) (Record, error) {
 	rec, err := s.st.Get(ctx, key)
 	if err != nil {
 		return Record{}, err
@@ -63,23 +62,23 @@ func (s *sealed) Get(ctx context.Context, key Key) (Record, error) {
 
 // Put implements TokenStore.
 func (s *sealed) Put(ctx context.Context, rec Record) (string, error) {
-	if err := rec.Key.Validate(); err != nil {
+	if err := rec.ID.Validate(); err != nil {
 		return "", err
 	}
 	plaintext, err := EncodeToken(rec.Token)
 	if err != nil {
 		return "", err
 	}
-	ciphertext, err := s.aead.Encrypt(plaintext, owner(sealedType, rec.Key))
+	ciphertext, err := s.aead.Encrypt(plaintext, rec.ID.AssociatedData(sealedType))
 	if err != nil {
-		return "", fmt.Errorf("store: %s cannot be sealed: %w", rec.Key, err)
+		return "", fmt.Errorf("store: %s cannot be sealed: %w", rec.ID, err)
 	}
 	rec.Token = Token{Type: sealedType, Access: telemed.NewSecret(base64.StdEncoding.EncodeToString(ciphertext)), Expiry: rec.Token.Expiry}
 	return s.st.Put(ctx, rec)
 }
 
 // Delete implements TokenStore.
-func (s *sealed) Delete(ctx context.Context, key Key) error { return s.st.Delete(ctx, key) }
+func (s *sealed) Delete(ctx context.Context, key AccountID) error { return s.st.Delete(ctx, key) }
 
 // List implements Lister.
 func (s *sealedLister) List(ctx context.Context, filter Filter) iter.Seq2[Record, error] {
@@ -109,13 +108,13 @@ func (s *sealedLister) List(ctx context.Context, filter Filter) iter.Seq2[Record
 func (s *sealed) open(rec Record) (Record, error) {
 	if rec.Token.Type != sealedType {
 		if s.strict {
-			return Record{}, fmt.Errorf("store: %s is not sealed: %w", rec.Key, telemed.ErrDecrypt)
+			return Record{}, fmt.Errorf("store: %s is not sealed: %w", rec.ID, telemed.ErrDecrypt)
 		}
 		return rec, nil
 	}
 	token, err := s.openToken(rec)
 	if err != nil {
-		return Record{}, fmt.Errorf("store: %s: %w", rec.Key, fault.Tagged(telemed.ErrDecrypt, err))
+		return Record{}, fmt.Errorf("store: %s: %w", rec.ID, fault.Tagged(telemed.ErrDecrypt, err))
 	}
 	rec.Token = token
 	return rec, nil
@@ -126,32 +125,22 @@ func (s *sealed) openToken(rec Record) (Token, error) {
 	if err != nil {
 		return Token{}, errors.New("sealed token is damaged")
 	}
-	plaintext, err := s.aead.Decrypt(ciphertext, owner(sealedType, rec.Key))
+	plaintext, err := s.aead.Decrypt(ciphertext, rec.ID.AssociatedData(sealedType))
 	if err != nil {
 		return Token{}, err
 	}
 	return DecodeToken(plaintext)
 }
 
-// getOpen reads a record whose token is to be used. A store that is not wrapped returns sealed
-// ones as they are, without a refresh token: that must not look like a revoked account.
-func getOpen(ctx context.Context, st TokenStore, key Key) (Record, error) {
+// GetOpen is st.Get for a token that is to be used. A store that is not wrapped by [Sealed]
+// returns sealed tokens as they are, without a refresh token, and that must not look like a
+// revoked account: such a record is telemed.ErrDecrypt.
+func GetOpen(ctx context.Context, st TokenStore, key AccountID) (Record, error) {
 	rec, err := st.Get(ctx, key)
 	if err == nil && rec.Token.Type == sealedType {
 		return Record{}, fmt.Errorf("store: %s is sealed, and this store does not open it: %w", key, telemed.ErrDecrypt)
 	}
 	return rec, err
-}
-
-// owner is the associated data: what it is for and whose it is, each with its
-// length before it, so that no two owners look the same.
-func owner(purpose string, key Key) []byte {
-	var data []byte
-	for _, part := range []string{purpose, key.Provider, key.Subject} {
-		data = binary.BigEndian.AppendUint32(data, uint32(len(part)))
-		data = append(data, part...)
-	}
-	return data
 }
 
 // Reseal writes every record of st anew, so that the first key of the ring seals it; st is what Sealed
@@ -191,7 +180,7 @@ func resealOne(ctx context.Context, st TokenStore, rec Record) (written bool, er
 		if !errors.Is(err, telemed.ErrConflict) {
 			return err == nil, err
 		}
-		rec, err = st.Get(ctx, rec.Key)
+		rec, err = st.Get(ctx, rec.ID)
 		if errors.Is(err, telemed.ErrNotFound) {
 			return false, nil
 		}

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/faultytest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/storetest"
 )
@@ -133,7 +133,9 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-func numbered(i int) store.Key { return store.Key{Provider: "zoom", Subject: fmt.Sprint("dr-", i)} }
+func numbered(i int) store.AccountID {
+	return store.AccountID{Provider: "zoom", Subject: fmt.Sprint("dr-", i)}
+}
 
 func token(access string) store.Token {
 	return store.Token{Access: telemed.NewSecret(access), Refresh: telemed.NewSecret("refresh-" + access), Expiry: time.Now().Add(time.Hour)}
@@ -141,13 +143,13 @@ func token(access string) store.Token {
 
 func TestResealWhileOthersWrite(t *testing.T) {
 	t.Parallel()
-	st := newFaulty()
+	st := faultytest.New()
 	key := store.NewKey()
 	sealed := store.Sealed(st, ring(t, key))
 	require.NoError(t, store.Set(t.Context(), st.Memory, numbered(0), token("clear"))) // not sealed yet
 	require.NoError(t, store.Set(t.Context(), st.Memory, numbered(1), token("gone")))
 	writes := 0
-	st.fail(func(op string) error {
+	st.Fail(func(op string) error {
 		if op != "put" || writes > 0 {
 			return nil
 		}
@@ -166,7 +168,7 @@ func TestResealWhileOthersWrite(t *testing.T) {
 
 	_, err = store.Reseal(t.Context(), threeMethods{st})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
-	st.fail(down, nil)
+	st.Fail(down, nil)
 	_, err = store.Reseal(t.Context(), sealed)
 	require.ErrorIs(t, err, errDown)
 }
@@ -205,28 +207,28 @@ func TestSealedHidesAndBinds(t *testing.T) {
 	require.Equal(t, store.StatusActive, rec.Status)
 
 	moved := rec // the attacker copies the row of a doctor to a row of their own
-	moved.Key.Subject, moved.Revision = "dr-evil", ""
+	moved.ID.Subject, moved.Revision = "dr-evil", ""
 	_, err = inner.Put(t.Context(), moved)
 	require.NoError(t, err)
-	_, err = sealed.Get(t.Context(), moved.Key)
+	_, err = sealed.Get(t.Context(), moved.ID)
 	require.ErrorIs(t, err, telemed.ErrDecrypt)
 	require.NotContains(t, err.Error(), "dr-evil")
 
 	shifted := rec // the same bytes, cut elsewhere
-	shifted.Key = store.Key{Provider: "zoomd", Subject: "r-rao"}
+	shifted.ID = store.AccountID{Provider: "zoomd", Subject: "r-rao"}
 	shifted.Revision = ""
 	_, err = inner.Put(t.Context(), shifted)
 	require.NoError(t, err)
-	_, err = sealed.Get(t.Context(), shifted.Key)
+	_, err = sealed.Get(t.Context(), shifted.ID)
 	require.ErrorIs(t, err, telemed.ErrDecrypt)
 
 	_, err = store.Sealed(inner, ring(t, store.NewKey())).Get(t.Context(), doctor)
 	require.ErrorIs(t, err, telemed.ErrDecrypt)
 
-	counted := newFaulty()
+	counted := faultytest.New()
 	err = store.Set(t.Context(), store.Sealed(counted, ring(t, key)), doctor, store.Token{Access: telemed.NewSecret(string(make([]byte, 60_000)))})
 	require.ErrorIs(t, err, telemed.ErrInvalid, "too large is an error, not a cut")
-	require.Equal(t, 1, counted.gets, "and trying again does not make it smaller")
+	require.Equal(t, 1, counted.Gets(), "and trying again does not make it smaller")
 }
 
 func TestTokensInClear(t *testing.T) {
@@ -245,66 +247,16 @@ func TestTokensInClear(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A deploy with the wrong key must not send every doctor to the settings page.
-func TestWrongKeyIsNoReasonToReconnect(t *testing.T) {
-	t.Parallel()
-	inner, provider := store.NewMemory(), newRotating()
-	expired := provider.connect("dr-rao")
-	expired.Expiry = time.Now().Add(-time.Hour)
-	require.NoError(t, store.Set(t.Context(), store.Sealed(inner, ring(t, store.NewKey())), doctor, expired))
-	s, err := store.NewSource(store.SourceConfig{
-		Store: store.Sealed(inner, ring(t, store.NewKey())), Provider: "zoom", Refresh: provider.refresh,
-	})
-	require.NoError(t, err)
-	_, err = s.Token(t.Context(), doctor)
-	require.ErrorIs(t, err, telemed.ErrDecrypt)
-	require.NotErrorIs(t, err, telemed.ErrReconnect)
-	require.NoError(t, s.Close(context.Background()))
-	rec, err := inner.Get(t.Context(), doctor)
-	require.NoError(t, err)
-	require.Equal(t, store.StatusActive, rec.Status)
-	require.Zero(t, provider.count())
-}
-
-// A process without the keys, as each one of the version before encryption was switched on, must
-// neither send ciphertext to the provider nor take the account for revoked.
-func TestSealedRecordsInAStoreThatDoesNotOpenThem(t *testing.T) {
-	t.Parallel()
-	for name, expiry := range map[string]time.Time{"works": time.Now().Add(time.Hour), "expired": time.Now().Add(-time.Hour)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inner, provider := store.NewMemory(), newRotating()
-			kept := provider.connect("dr-rao")
-			kept.Expiry = expiry
-			require.NoError(t, store.Set(t.Context(), store.Sealed(inner, ring(t, store.NewKey())), doctor, kept))
-			before, err := inner.Get(t.Context(), doctor)
-			require.NoError(t, err)
-
-			s, err := store.NewSource(store.SourceConfig{Store: inner, Provider: "zoom", Refresh: provider.refresh})
-			require.NoError(t, err)
-			defer s.Close(context.Background())
-			_, err = s.Token(t.Context(), doctor)
-			require.ErrorIs(t, err, telemed.ErrDecrypt)
-			require.ErrorIs(t, store.Set(t.Context(), inner, doctor, token("consent")), telemed.ErrDecrypt, "what is there cannot be kept")
-
-			after, err := inner.Get(t.Context(), doctor)
-			require.NoError(t, err)
-			require.Equal(t, before, after)
-			require.Zero(t, provider.count())
-		})
-	}
-}
-
 // A record that was moved here while others were sealed again is left as it is, and the rest is done.
 func TestResealGoesOnWhenARecordIsSpoilt(t *testing.T) {
 	t.Parallel()
-	inner, keys := newFaulty(), ring(t, store.NewKey())
+	inner, keys := faultytest.New(), ring(t, store.NewKey())
 	st := store.Sealed(inner, keys)
 	for i := range 3 {
 		require.NoError(t, store.Set(t.Context(), st, numbered(i), token("a")))
 	}
 	spoilt := false
-	inner.fail(func(op string) error {
+	inner.Fail(func(op string) error {
 		if op == "put" && !spoilt {
 			spoilt = true
 			rec, err := inner.Memory.Get(t.Context(), numbered(1))
@@ -344,7 +296,7 @@ func FuzzSealedBytes(f *testing.F) {
 		require.ErrorIs(t, err, telemed.ErrDecrypt, "nobody forges a ciphertext")
 
 		inner := store.NewMemory()
-		_, err = inner.Put(t.Context(), store.Record{Key: doctor, Token: store.Token{Type: "sealed.v1", Access: telemed.NewSecret(string(data))}})
+		_, err = inner.Put(t.Context(), store.Record{ID: doctor, Token: store.Token{Type: "sealed.v1", Access: telemed.NewSecret(string(data))}})
 		require.NoError(t, err)
 		_, err = store.Sealed(inner, r).Get(t.Context(), doctor)
 		require.ErrorIs(t, err, telemed.ErrDecrypt)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/wait"
 )
 
 // Set stores the token of a new consent. What the answer left out is kept from the
@@ -24,14 +24,14 @@ import (
 //
 // A token without a refresh token, when none is there to be kept, is stored as it is:
 // connect demands one before it calls Set.
-func Set(ctx context.Context, st TokenStore, key Key, token Token) error {
+func Set(ctx context.Context, st TokenStore, key AccountID, token Token) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}
 	for n := 0; ; n++ {
 		err := set(ctx, st, key, token)
 		final := err == nil || errors.Is(err, telemed.ErrDecrypt) || errors.Is(err, telemed.ErrInvalid)
-		if final || n >= setTries || sleep(ctx, jitter(20*time.Millisecond<<n)) != nil {
+		if final || n >= setTries || wait.For(ctx, wait.Jitter(20*time.Millisecond<<n)) != nil {
 			return err
 		}
 	}
@@ -40,16 +40,16 @@ func Set(ctx context.Context, st TokenStore, key Key, token Token) error {
 // setTries makes a bit more than two seconds of pauses.
 const setTries = 7
 
-func set(ctx context.Context, st TokenStore, key Key, token Token) error {
-	old, err := getOpen(ctx, st, key)
+func set(ctx context.Context, st TokenStore, key AccountID, token Token) error {
+	old, err := GetOpen(ctx, st, key)
 	if err != nil && !errors.Is(err, telemed.ErrNotFound) {
 		return fmt.Errorf("store: Set: %w", err)
 	}
 	if err == nil && sameAccount(old.Token, token) {
-		token = token.over(old.Token)
+		token = token.Inherit(old.Token)
 	}
 	_, err = st.Put(ctx, Record{
-		Key: key, Token: token, Status: StatusActive, UpdatedAt: millis(time.Now()), Revision: old.Revision,
+		ID: key, Token: token, Status: StatusActive, UpdatedAt: millis(time.Now()), Revision: old.Revision,
 	})
 	if err != nil {
 		return fmt.Errorf("store: Set: %w", err)
@@ -63,18 +63,3 @@ func sameAccount(a, b Token) bool { return a.Account.ID == b.Account.ID }
 
 // millis drops what stores do not keep.
 func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
-
-// jitter returns between half of d and d.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
-
-// sleep waits for d. The error says that ctx ended first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

@@ -13,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/faultytest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 func TestSet(t *testing.T) {
@@ -64,9 +66,9 @@ func TestSet(t *testing.T) {
 func TestSetOverAStoreThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		st := newFaulty()
+		st := faultytest.New()
 		begin := time.Now()
-		st.fail(func(string) error {
+		st.Fail(func(string) error {
 			if time.Since(begin) < time.Second {
 				return errDown
 			}
@@ -74,7 +76,7 @@ func TestSetOverAStoreThatFails(t *testing.T) {
 		}, nil)
 		require.NoError(t, store.Set(t.Context(), st, doctor, token("a")), "the code is spent: trying again is all there is")
 
-		st.fail(nil, func(op string) error { // lands, and does not say so
+		st.Fail(nil, func(op string) error { // lands, and does not say so
 			if op == "put" && time.Since(begin) < 2*time.Second {
 				return errDown
 			}
@@ -85,14 +87,14 @@ func TestSetOverAStoreThatFails(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "b", rec.Token.Access.Reveal())
 
-		st.fail(down, nil)
+		st.Fail(down, nil)
 		begin = time.Now()
 		require.ErrorIs(t, store.Set(t.Context(), st, doctor, token("c")), errDown)
 		require.Less(t, time.Since(begin), 3*time.Second)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.Error(t, store.Set(ended, st, doctor, token("c")))
-		require.ErrorIs(t, store.Set(t.Context(), st, store.Key{}, token("c")), telemed.ErrInvalid)
+		require.ErrorIs(t, store.Set(t.Context(), st, store.AccountID{}, token("c")), telemed.ErrInvalid)
 	})
 }
 
@@ -101,11 +103,11 @@ func TestTokensHide(t *testing.T) {
 	t.Parallel()
 	full := token("canary")
 	full.Account = store.Account{ID: "canary", Email: "canary"}
-	key := store.Key{Provider: "zoom", Subject: "canary"}
+	key := store.AccountID{Provider: "zoom", Subject: "canary"}
 	var out strings.Builder
 	logger := slog.New(slog.NewJSONHandler(&out, nil))
 	text := slog.New(slog.NewTextHandler(&out, nil))
-	for _, value := range []any{full, key, store.Record{Key: key, Token: full}, store.Unsaved{Key: key, Token: full}, full.Account, &full} {
+	for _, value := range []any{full, key, store.Record{ID: key, Token: full}, oauth.Unsaved{ID: key, Token: full}, full.Account, &full} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			fmt.Fprintf(&out, verb, value)
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"log/slog"
 	"time"
@@ -24,9 +23,9 @@ import (
 //     returns another error, it may have been written all the same.
 //   - Delete removes the record, whatever its revision. Absent: nil.
 type TokenStore interface {
-	Get(ctx context.Context, key Key) (Record, error)
+	Get(ctx context.Context, key AccountID) (Record, error)
 	Put(ctx context.Context, rec Record) (revision string, err error)
-	Delete(ctx context.Context, key Key) error
+	Delete(ctx context.Context, key AccountID) error
 }
 
 // Lister is what stores implement that can walk through their records. It is
@@ -49,13 +48,13 @@ type Filter struct {
 
 // Match reports whether rec fits.
 func (f Filter) Match(rec Record) bool {
-	return (f.Provider == "" || f.Provider == rec.Key.Provider) && (f.Status == "" || f.Status == rec.Status)
+	return (f.Provider == "" || f.Provider == rec.ID.Provider) && (f.Status == "" || f.Status == rec.Status)
 }
 
 // Record is what a TokenStore keeps for one key.
 type Record struct {
-	// Key says whose account it is.
-	Key Key
+	// ID says whose account it is.
+	ID AccountID
 	// Token is the account's token. Stores that write it down use EncodeToken and DecodeToken.
 	Token Token
 	// Status tells whether the token is believed to work.
@@ -72,7 +71,7 @@ type Record struct {
 
 // LogValue tells the key, without the subject, and the state.
 func (r Record) LogValue() slog.Value {
-	return slog.GroupValue(slog.Any("key", r.Key), slog.String("status", string(r.Status)), slog.Any("token", r.Token))
+	return slog.GroupValue(slog.Any("key", r.ID), slog.String("status", string(r.Status)), slog.Any("token", r.Token))
 }
 
 // Status tells whether an account works.
@@ -95,7 +94,3 @@ type Lease struct {
 	// Tainted is true if the refresh token may have been spent by an exchange whose answer was lost.
 	Tainted bool
 }
-
-// ErrRejected is what a refresh function returns if the provider says that the refresh token
-// is dead. A Source asks twice before it believes that.
-var ErrRejected = errors.New("grant was rejected")

@@ -6,11 +6,8 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -63,47 +60,14 @@ func (t Token) LogValue() slog.Value {
 	return slog.GroupValue(slog.Time("expiry", t.Expiry), slog.Bool("refresh", !t.Refresh.IsZero()))
 }
 
-// OAuth2 returns t for libraries that take an x/oauth2 token. That one prints its
-// secrets: do not log it. The refresh token is left out, so that nobody else spends it.
-func (t Token) OAuth2() *oauth2.Token {
-	return &oauth2.Token{AccessToken: t.Access.Reveal(), TokenType: t.scheme(), Expiry: t.Expiry}
-}
-
-// FromOAuth2 returns the Token of an x/oauth2 token as the provider answered it,
-// with the granted scopes.
-func FromOAuth2(token *oauth2.Token) Token {
-	scope, _ := token.Extra("scope").(string)
-	return Token{
-		Access: telemed.NewSecret(token.AccessToken), Refresh: telemed.NewSecret(token.RefreshToken),
-		Type: token.TokenType, Expiry: millis(token.Expiry), Scopes: strings.Fields(scope),
-	}
-}
-
-func (t Token) scheme() string {
-	if t.Type == "" || strings.EqualFold(t.Type, "bearer") {
-		return "Bearer"
-	}
-	return t.Type
-}
-
-// usable reports whether the access token works for at least margin, if it is not the stale one.
-func (t Token) usable(now time.Time, margin time.Duration, stale telemed.Secret) bool {
-	return !t.Access.IsZero() && t.Expiry.After(now.Add(margin)) && (stale.IsZero() || !t.Access.Equal(stale))
-}
-
-// fresh reports whether a token that was just bought is worth handing out.
-func (t Token) fresh(now time.Time, stale telemed.Secret) bool {
-	return !t.Access.IsZero() && (t.Expiry.IsZero() || t.Expiry.After(now)) && (stale.IsZero() || !t.Access.Equal(stale))
-}
-
-// same reports whether both are the outcome of the same exchange.
-func (t Token) same(other Token) bool {
+// Same reports whether both are the outcome of the same exchange.
+func (t Token) Same(other Token) bool {
 	return t.Access.Equal(other.Access) && t.Refresh.Equal(other.Refresh)
 }
 
-// over returns t, the answer to a refresh or a new consent, completed with what old
-// has and the answer left out.
-func (t Token) over(old Token) Token {
+// Inherit returns t, the answer to a refresh or a new consent, completed with what old has
+// and the answer left out.
+func (t Token) Inherit(old Token) Token {
 	if t.Refresh.IsZero() {
 		t.Refresh = old.Refresh
 	}
@@ -121,15 +85,16 @@ func (t Token) over(old Token) Token {
 	return t
 }
 
-// clone returns a copy that shares nothing that can be changed.
-func (t Token) clone() Token {
+// Clone returns a copy that shares nothing that can be changed.
+func (t Token) Clone() Token {
 	t.Scopes = slices.Clone(t.Scopes)
 	t.Extra = maps.Clone(t.Extra)
 	return t
 }
 
-// maxTokenBytes bounds an encoded token; the longest seen have some 4 kB.
-const maxTokenBytes = 64 << 10
+// MaxToken is the longest encoded token that is kept, in bytes; the longest seen have some
+// 4 kB.
+const MaxToken = 64 << 10
 
 // wireToken is the form in which a token is written down. Fields may be added.
 type wireToken struct {
@@ -162,7 +127,7 @@ func EncodeToken(t Token) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("store: token cannot be encoded")
 	}
-	if len(data) > maxTokenBytes {
+	if len(data) > MaxToken {
 		return nil, fault.Invalid("store", "Token", "is too large to keep")
 	}
 	return data, nil
@@ -171,7 +136,7 @@ func EncodeToken(t Token) ([]byte, error) {
 // DecodeToken reverses EncodeToken. Its error never quotes data.
 func DecodeToken(data []byte) (Token, error) {
 	var wire wireToken
-	if len(data) > maxTokenBytes || json.Unmarshal(data, &wire) != nil || wire.Version != 1 {
+	if len(data) > MaxToken || json.Unmarshal(data, &wire) != nil || wire.Version != 1 {
 		return Token{}, errors.New("store: these bytes are not a token")
 	}
 	t := Token{

@@ -11,6 +11,6 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	meettest.Run(t, func(t *testing.T) meettest.Harness {
 		c := newClinic(t, zoomtest.Config{})
-		return meettest.Harness{Provider: c.Client, HostID: doctor, Stranger: "dr-who"}
+		return meettest.Harness{Provider: c.Client, DoctorID: doctor, Stranger: "dr-who"}
 	})
 }

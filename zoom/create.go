@@ -31,15 +31,15 @@ import (
 // Request.Attendees must be empty: Zoom invites nobody. Beside the request that makes the meeting,
 // Create lists the doctor's meetings before and after, 300 at a time.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
-func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	if err := check("Create", req, req.Start); err != nil { // whether it has passed matters to a new meeting alone
 		return nil, err
 	}
-	s, err := c.open(ctx, "Create", hostID)
+	s, err := c.open(ctx, "Create", doctorID)
 	if err != nil {
 		return nil, err
 	}
-	mark := c.marker(hostID, req.Key)
+	mark := c.marker(doctorID, req.Key)
 	unlock, err := c.creating.lock(ctx, mark)
 	if err != nil {
 		return nil, &Error{Op: "Create", kinds: []error{telemed.ErrUnavailable}, err: err}
@@ -229,8 +229,8 @@ func (s *session) withdraw(ctx context.Context, id string) error {
 const markPrefix = "ref:"
 
 // marker is what a meeting's agenda begins with: 100 bits that say nothing to whoever does not have the key.
-func (c *Client) marker(hostID, key string) string {
+func (c *Client) marker(doctorID, key string) string {
 	mac := hmac.New(sha256.New, []byte(c.cfg.MarkerKey.Reveal()))
-	mac.Write([]byte(hostID + "\x00" + key))
+	mac.Write([]byte(doctorID + "\x00" + key))
 	return markPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:20]
 }

@@ -568,7 +568,7 @@ func TestKeysOfTwoDoctorsAreApart(t *testing.T) {
 	c := newClinic(t, zoomtest.Config{})
 	rec, err := c.tokens.Get(t.Context(), c.key)
 	require.NoError(t, err)
-	require.NoError(t, store.Set(t.Context(), c.tokens, store.Key{Provider: zoom.ProviderName, Subject: "dr-sen"}, rec.Token))
+	require.NoError(t, store.Set(t.Context(), c.tokens, store.AccountID{Provider: zoom.ProviderName, Subject: "dr-sen"}, rec.Token))
 	first, err := c.Create(t.Context(), doctor, visit(t, "1"))
 	require.NoError(t, err)
 	second, err := c.Create(t.Context(), "dr-sen", visit(t, "1"))

@@ -13,7 +13,7 @@
 //	m, err := z.Create(ctx, doctorID, meet.Request{Key: "appt-42", Start: start, Duration: 30 * time.Minute})
 //	// m.JoinURL is for the patient; z.HostLink(ctx, doctorID, m.ID) is for the doctor, when she clicks.
 //
-// The doctor connects an account once: meet/connect serves that with [Client.OAuth].
+// The doctor connects an account once: store/connect serves that with [Client.OAuth].
 // Zoom's refresh tokens are spent by use; package store refreshes each exactly once.
 // [NewWebhook] receives what Zoom tells about meetings and accounts, and [MeetingSignature] lets
 // the host's own page show a meeting.

@@ -332,7 +332,7 @@ func TestClosedClient(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	c.fake.ExpireTokens()
-	require.NoError(t, c.Close(t.Context()))
+	require.NoError(t, c.Shutdown(t.Context()))
 	_, err := c.Get(t.Context(), doctor, "82000000001")
 	require.ErrorIs(t, err, telemed.ErrClosed)
 }

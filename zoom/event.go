@@ -38,8 +38,8 @@ type Event struct {
 	// UserID is the Zoom user that it is about: the host of a meeting, or who deauthorized
 	// the app. It is the Account.ID of that doctor's token.
 	UserID string
-	// DedupeKey is the same for each delivery of the same event: 64 hexadecimal digits.
-	DedupeKey string
+	// ID is the same for each delivery of the same event: 64 hexadecimal digits.
+	ID string
 	// Meeting is the meeting that it is about. Nil if there is none.
 	Meeting *EventMeeting
 	// Participant is who joined or left. Nil if nobody did.
@@ -54,8 +54,8 @@ type EventMeeting struct {
 	ID string
 	// UUID is Zoom's id of this one session of the meeting.
 	UUID string
-	// HostID is the doctor's Zoom user id.
-	HostID string
+	// DoctorID is the doctor's Zoom user id.
+	DoctorID string
 	// Start and End are when the session began and ended. End is zero until it has.
 	Start, End time.Time
 }
@@ -136,7 +136,7 @@ type notification struct {
 type notifiedMeeting struct {
 	ID          flexText                        `json:"id"`
 	UUID        flexText                        `json:"uuid"`
-	HostID      flexText                        `json:"host_id"`
+	DoctorID    flexText                        `json:"host_id"`
 	StartTime   flexText                        `json:"start_time"`
 	EndTime     flexText                        `json:"end_time"`
 	Participant flexObject[notifiedParticipant] `json:"participant"`
@@ -177,7 +177,7 @@ func parseEvent(raw []byte) (Event, error) {
 			identity = append(identity, e.readMeeting(object)...)
 		}
 	}
-	e.DedupeKey = digest(identity)
+	e.ID = digest(identity)
 	return e, nil
 }
 
@@ -190,11 +190,11 @@ func (e *Event) readMeeting(object *notifiedMeeting) []string {
 		return []string{string(object.ID), string(object.UUID)}
 	}
 	e.Meeting = &EventMeeting{
-		ID: string(object.ID), UUID: string(object.UUID), HostID: string(object.HostID),
+		ID: string(object.ID), UUID: string(object.UUID), DoctorID: string(object.DoctorID),
 		Start: moment(object.StartTime), End: moment(object.EndTime),
 	}
 	if e.UserID == "" {
-		e.UserID = e.Meeting.HostID
+		e.UserID = e.Meeting.DoctorID
 	}
 	identity := []string{e.Meeting.ID, e.Meeting.UUID}
 	if object.Registrant.value != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
-// A visit from the doctor's consent to its end. meet/connect does the first half in a host.
+// A visit from the doctor's consent to its end. store/connect does the first half in a host.
 func Example() {
 	ctx := context.Background()
 	fake, err := zoomtest.Start(zoomtest.Config{})
@@ -32,14 +32,14 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer z.Close(ctx)
+	defer z.Shutdown(ctx)
 
 	verifier := oauth2.GenerateVerifier()
 	callback, _ := fake.Authorize(z.OAuth().AuthCodeURL("a-random-state", verifier))
 	answer, _ := url.Parse(callback)
 	token, err := z.OAuth().Exchange(ctx, answer.Query().Get("code"), verifier)
 	fmt.Println("consent:", token.HasScope("meeting:write:meeting"), err)
-	_ = store.Set(ctx, tokens, store.Key{Provider: zoom.ProviderName, Subject: "dr-rao"}, token)
+	_ = store.Set(ctx, tokens, store.AccountID{Provider: zoom.ProviderName, Subject: "dr-rao"}, token)
 
 	req := meet.Request{Key: "appt-42", Start: time.Now().Add(time.Hour), Duration: 30 * time.Minute}
 	first, err := z.Create(ctx, "dr-rao", req)

@@ -26,14 +26,14 @@ type clinic struct {
 	*zoom.Client
 	fake   *zoomtest.Server
 	tokens *store.Memory
-	key    store.Key
+	key    store.AccountID
 }
 
 func newClinic(t *testing.T, fakeConfig zoomtest.Config, change ...func(*zoom.Config)) *clinic {
 	t.Helper()
 	c := &clinic{
 		fake: zoomtest.NewServer(t, fakeConfig), tokens: store.NewMemory(),
-		key: store.Key{Provider: zoom.ProviderName, Subject: doctor},
+		key: store.AccountID{Provider: zoom.ProviderName, Subject: doctor},
 	}
 	c.Client = c.another(t, change...)
 	c.connect(t)
@@ -52,11 +52,11 @@ func (c *clinic) another(t *testing.T, change ...func(*zoom.Config)) *zoom.Clien
 	}
 	client, err := zoom.New(cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, client.Close(context.WithoutCancel(t.Context()))) })
+	t.Cleanup(func() { require.NoError(t, client.Shutdown(context.WithoutCancel(t.Context()))) })
 	return client
 }
 
-// connect does what meet/connect does.
+// connect does what store/connect does.
 func (c *clinic) connect(t *testing.T) {
 	t.Helper()
 	verifier := oauth2.GenerateVerifier()

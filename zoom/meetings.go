@@ -24,8 +24,8 @@ type session struct {
 }
 
 // open finds the account's API. No token, no session: an error says that nothing was sent.
-func (c *Client) open(ctx context.Context, op, hostID string) (*session, error) {
-	key := store.Key{Provider: ProviderName, Subject: hostID}
+func (c *Client) open(ctx context.Context, op, doctorID string) (*session, error) {
+	key := store.AccountID{Provider: ProviderName, Subject: doctorID}
 	token, err := c.source.Token(ctx, key)
 	if err != nil {
 		return nil, sourceError(op, err)
@@ -92,11 +92,11 @@ func gone(err error) bool {
 
 // Get reads a meeting. One that was cancelled, or whose start is 30 days past, is telemed.ErrNotFound.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/GET/meetings/{meetingId}.
-func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeting, error) {
+func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
 	if err := checkID("Get", meetingID); err != nil {
 		return nil, err
 	}
-	s, err := c.open(ctx, "Get", hostID)
+	s, err := c.open(ctx, "Get", doctorID)
 	if err != nil {
 		return nil, err
 	}
@@ -112,14 +112,14 @@ func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeti
 // change counts towards the doctor's 100 of the day. Update reads the meeting back and returns ErrMismatch,
 // with Error.MeetingID, if Zoom has another time than the request.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
-func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
+func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	if err := check("Update", req, time.Now()); err != nil {
 		return nil, err
 	}
 	if err := checkID("Update", meetingID); err != nil {
 		return nil, err
 	}
-	s, err := c.open(ctx, "Update", hostID)
+	s, err := c.open(ctx, "Update", doctorID)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.
 	switch {
 	case err != nil:
 		return nil, err
-	case found.isOthers(c.marker(hostID, req.Key)):
+	case found.isOthers(c.marker(doctorID, req.Key)):
 		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{telemed.ErrConflict}, err: errOtherKey}
 	case !found.is(req, time.Now()) || !found.start().Equal(req.Start): // what begins soon is moved by seconds too
 		found, err = s.change(ctx, meetingID, req)
@@ -166,11 +166,11 @@ func (s *session) change(ctx context.Context, id string, req meet.Request) (*mee
 // Cancel deletes a meeting. One that is gone already is no error; one that is going on
 // may be telemed.ErrConflict. Zoom mails nobody about it.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/DELETE/meetings/{meetingId}.
-func (c *Client) Cancel(ctx context.Context, hostID, meetingID string) error {
+func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	if err := checkID("Cancel", meetingID); err != nil {
 		return err
 	}
-	s, err := c.open(ctx, "Cancel", hostID)
+	s, err := c.open(ctx, "Cancel", doctorID)
 	if err != nil {
 		return err
 	}
@@ -179,11 +179,11 @@ func (c *Client) Cancel(ctx context.Context, hostID, meetingID string) error {
 
 // HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It
 // works for two hours. Fetch it when the doctor clicks, redirect to it, and keep it nowhere.
-func (c *Client) HostLink(ctx context.Context, hostID, meetingID string) (telemed.Secret, error) {
+func (c *Client) HostLink(ctx context.Context, doctorID, meetingID string) (telemed.Secret, error) {
 	if err := checkID("HostLink", meetingID); err != nil {
 		return telemed.Secret{}, err
 	}
-	s, err := c.open(ctx, "HostLink", hostID)
+	s, err := c.open(ctx, "HostLink", doctorID)
 	if err != nil {
 		return telemed.Secret{}, err
 	}

@@ -14,13 +14,14 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // apiURLField is what Zoom calls the address of the account's region in a token answer.
 const apiURLField = "api_url"
 
-func (c *Client) oauth() store.Provider {
-	return store.Provider{
+func (c *Client) oauth() oauth.Provider {
+	return oauth.Provider{
 		Name:     ProviderName,
 		ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, RedirectURL: c.cfg.RedirectURL,
 		AuthURL: c.cfg.Endpoints.Authorize, TokenURL: c.cfg.Endpoints.Token,
@@ -56,7 +57,7 @@ func (c *Client) revoke(ctx context.Context, token store.Token) error {
 	if !token.Expiry.IsZero() && time.Now().After(token.Expiry) {
 		renewed, err := c.provider.Refresh(ctx, token)
 		switch {
-		case errors.Is(err, store.ErrRejected):
+		case errors.Is(err, oauth.ErrRejected):
 			return nil // gone already
 		case err != nil:
 			return err

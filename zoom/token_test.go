@@ -14,6 +14,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -39,7 +40,7 @@ func TestCodeNeedsItsVerifier(t *testing.T) {
 	u, err := url.Parse(callback)
 	require.NoError(t, err)
 	_, err = c.OAuth().Exchange(t.Context(), u.Query().Get("code"), oauth2.GenerateVerifier())
-	require.ErrorIs(t, err, store.ErrRejected)
+	require.ErrorIs(t, err, oauth.ErrRejected)
 }
 
 // Fifty callers in two processes find the token expired: it is refreshed once, and never sent twice.
@@ -115,15 +116,15 @@ func TestLostRefreshIsNotALostCall(t *testing.T) {
 
 func TestUninstalledAppMustBeConnectedAgain(t *testing.T) {
 	t.Parallel()
-	var told []store.Key
+	var told []store.AccountID
 	c := newClinic(t, zoomtest.Config{}, func(cfg *zoom.Config) {
-		cfg.Refreshing.OnReconnect = func(key store.Key, _ string) { told = append(told, key) }
+		cfg.Refreshing.OnReconnect = func(key store.AccountID, _ string) { told = append(told, key) }
 	})
 	c.fake.Uninstall("u-dr-rao")
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, telemed.ErrReconnect)
 	require.NotErrorIs(t, err, telemed.ErrAmbiguous, "nothing was sent")
-	require.Equal(t, []store.Key{c.key}, told)
+	require.Equal(t, []store.AccountID{c.key}, told)
 	require.Equal(t, "Create", zoomError(t, err).Op)
 
 	c.connect(t)
@@ -162,7 +163,7 @@ func TestRevoke(t *testing.T) {
 		c.fake.ExpireTokens()
 		require.NoError(t, c.OAuth().Revoke(t.Context(), token))
 		_, err := c.OAuth().Refresh(t.Context(), token)
-		require.ErrorIs(t, err, store.ErrRejected)
+		require.ErrorIs(t, err, oauth.ErrRejected)
 	})
 	t.Run("tells when it failed", func(t *testing.T) {
 		t.Parallel()
@@ -217,7 +218,7 @@ func TestRegion(t *testing.T) {
 				Tokens: tokens, HTTPClient: &http.Client{Transport: spy},
 			})
 			require.NoError(t, err)
-			require.NoError(t, store.Set(t.Context(), tokens, store.Key{Provider: zoom.ProviderName, Subject: doctor}, store.Token{
+			require.NoError(t, store.Set(t.Context(), tokens, store.AccountID{Provider: zoom.ProviderName, Subject: doctor}, store.Token{
 				Access: telemed.NewSecret("a"), Refresh: telemed.NewSecret("r"), Expiry: time.Now().Add(time.Hour),
 				Extra: map[string]string{"api_url": test.apiURL},
 			}))
@@ -226,7 +227,7 @@ func TestRegion(t *testing.T) {
 			require.Equal(t, test.want, host)
 			require.Equal(t, "https", scheme)
 			require.Equal(t, "/v2/meetings/123456789", path)
-			require.NoError(t, client.Close(t.Context()))
+			require.NoError(t, client.Shutdown(t.Context()))
 		})
 	}
 }

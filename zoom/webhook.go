@@ -26,7 +26,7 @@ type WebhookConfig struct {
 	Secrets []telemed.Secret
 	// OnEvent gets each verified event. Its ctx ends after 2.5 seconds, because Zoom gives up after 3: take
 	// the event down and return. After an error Zoom sends the event again, up to three
-	// times, 5, 25 and 85 minutes later. Events come twice and out of order: keep Event.DedupeKey, and
+	// times, 5, 25 and 85 minutes later. Events come twice and out of order: keep Event.ID, and
 	// order by Event.Time. It is called concurrently. Required.
 	OnEvent func(ctx context.Context, event Event) error
 

@@ -315,7 +315,7 @@ func TestEventShapes(t *testing.T) {
 		for _, payload := range []string{`null`, `7`, `[]`, `{}`, `{"object":"x"}`, `{"object":{"id":{},"participant":[1]}}`} {
 			event := read(t, `{"event":"meeting.something_new","event_ts":{"a":1},"payload":`+payload+`}`)
 			require.Equal(t, "meeting.something_new", event.Name)
-			require.Len(t, event.DedupeKey, 64)
+			require.Len(t, event.ID, 64)
 		}
 	})
 }
@@ -328,7 +328,7 @@ func TestDedupeKeys(t *testing.T) {
 		body := fmt.Sprintf(format, name, ts, user, token)
 		timestamp, good := sign(body)
 		require.Equal(t, http.StatusOK, box.post(timestamp, good, body).Code)
-		return box.events[0].DedupeKey
+		return box.events[0].ID
 	}
 	one := key("meeting.participant_left", 1626230691572, "17", "x")
 	require.Equal(t, one, key("meeting.participant_left", 1626230691572, "17", "y"), "a token is new with each delivery")
@@ -373,8 +373,8 @@ func TestOfficialExamples(t *testing.T) {
 	for i, event := range box.events {
 		require.False(t, event.Time.IsZero(), event.Name)
 		if filepath.Base(files[i]) == event.Name+".json" { // one example has another event's name
-			require.Empty(t, keys[event.DedupeKey], event.Name)
-			keys[event.DedupeKey] = event.Name
+			require.Empty(t, keys[event.ID], event.Name)
+			keys[event.ID] = event.Name
 		}
 		if strings.HasPrefix(event.Name, "meeting.participant_") {
 			require.NotEmpty(t, event.Meeting.ID, event.Name)
@@ -390,7 +390,7 @@ func FuzzWebhook(f *testing.F) {
 	handler, err := zoom.NewWebhook(zoom.WebhookConfig{
 		Secrets: []telemed.Secret{telemed.NewSecret(vectorSecret)},
 		OnEvent: func(_ context.Context, event zoom.Event) error {
-			if event.Name == "" || len(event.DedupeKey) != 64 {
+			if event.Name == "" || len(event.ID) != 64 {
 				return errors.New("no event")
 			}
 			return nil

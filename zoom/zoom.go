@@ -15,9 +15,10 @@ import (
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// ProviderName is the Provider of the store.Key of each account and of each meet.Meeting.
+// ProviderName is the Provider of the store.AccountID of each account and of each meet.Meeting.
 const ProviderName = "zoom"
 
 // DefaultScopes are what a Client needs from a doctor, in the granular names of user-managed apps:
@@ -65,7 +66,7 @@ type Config struct {
 	// RedirectURL is where Zoom sends a doctor back to, exactly as it is registered with the app:
 	// https, or http on loopback. Required.
 	RedirectURL string
-	// Tokens keeps the tokens of the doctors, under store.Key{Provider: ProviderName, Subject: hostID}. Required.
+	// Tokens keeps the tokens of the doctors, under store.AccountID{Provider: ProviderName, Subject: doctorID}. Required.
 	Tokens store.TokenStore
 
 	// Endpoints are Zoom's addresses. The zero value is production.
@@ -94,7 +95,7 @@ type Config struct {
 	// Refreshing tunes how tokens are refreshed: timing, hooks, the brake, and a spool for deploys during a
 	// database outage. Its Store, Provider and Refresh are New's own and must be empty; its Logger is
 	// this Config's if nil. The zero value is right for most.
-	Refreshing store.SourceConfig
+	Refreshing oauth.SourceConfig
 	// Logger gets what goes wrong without anybody being told by an error, without names and links. If nil, nothing is logged.
 	Logger *slog.Logger
 }
@@ -117,10 +118,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// providerFields are the names of store.Provider's fields in a Config.
+// providerFields are the names of oauth.Provider's fields in a Config.
 var providerFields = strings.NewReplacer("AuthURL", "Endpoints.Authorize", "TokenURL", "Endpoints.Token")
 
-func (c Config) validate(provider store.Provider) error {
+func (c Config) validate(provider oauth.Provider) error {
 	var p fault.Problems
 	for _, field := range telemed.Fields(provider.Validate()) {
 		p.Add(providerFields.Replace(field.Field), "%s", field.Problem)
@@ -137,13 +138,13 @@ func (c Config) validate(provider store.Provider) error {
 }
 
 // Client makes and keeps meetings in the Zoom accounts of doctors. It is safe for
-// concurrent use. Close it when the process ends.
+// concurrent use. Call Shutdown when the process ends.
 type Client struct {
 	cfg      Config
 	settings map[string]any
 	http     *http.Client
-	provider store.Provider
-	source   *store.Source
+	provider oauth.Provider
+	source   *oauth.Source
 	creating keyLock
 }
 
@@ -182,13 +183,13 @@ func httpClient(host *http.Client) *http.Client {
 	return rest.HTTPClient(host, rest.Transport{Base: &wire{base: &rest.Transport{Base: base, Attempts: 1}}})
 }
 
-// OAuth describes Zoom's authorization server and this app, for meet/connect.
-func (c *Client) OAuth() store.Provider { return c.provider }
+// OAuth describes Zoom's authorization server and this app, for store/connect.
+func (c *Client) OAuth() oauth.Provider { return c.provider }
 
 // Tokens returns the source of the doctors' access tokens, for calls that this package does not make:
 //
-//	api := z.Tokens().Client(store.Key{Provider: zoom.ProviderName, Subject: doctorID}, nil)
-func (c *Client) Tokens() *store.Source { return c.source }
+//	api := z.Tokens().Client(store.AccountID{Provider: zoom.ProviderName, Subject: doctorID}, nil)
+func (c *Client) Tokens() *oauth.Source { return c.source }
 
-// Close waits until tokens that are being refreshed are saved, or ctx ends; see store.Source.Close.
-func (c *Client) Close(ctx context.Context) error { return c.source.Close(ctx) }
+// Shutdown waits until tokens that are being refreshed are saved, or ctx ends; see oauth.Source.Close.
+func (c *Client) Shutdown(ctx context.Context) error { return c.source.Shutdown(ctx) }

@@ -57,7 +57,7 @@ func run(ctx context.Context, out io.Writer, env func(string) string) error {
 	if err != nil {
 		return err
 	}
-	defer mail.Close(ctx)
+	defer mail.Shutdown(ctx)
 	receipt, err := mail.Notify(ctx, notify.Message{Key: "appt-42/confirmed", To: to, Template: template.Confirmed, Data: template.Appointment{
 		Key: "appt-42", Patient: "Asha Rao", Doctor: "Dr Mehta", Duration: 30 * time.Minute, JoinURL: "https://meet.example/abc-defg-hij",
 		Start: time.Date(2027, time.January, 18, 10, 30, 0, 0, zone),

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/connect"
 )
 
 // connectDoctor serves the pages of a host until the doctor has connected an account. Port 0 of
@@ -39,8 +39,8 @@ func connectDoctor(ctx context.Context, cfg googlemeet.Config, browse func(addre
 	base := redirect.Scheme + "://" + redirect.Host
 	connector, err := connect.New(connect.Config{
 		Provider: google.OAuth(), Tokens: cfg.Tokens, ReturnURL: base + "/done", AllowInsecureLocalhost: true,
-		Keys:    []telemed.Secret{store.NewKey()},
-		Subject: func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
+		CookieKeys: []telemed.Secret{store.NewKey()},
+		Subject:    func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
 	})
 	if err != nil {
 		return nil, err

@@ -11,7 +11,6 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
-	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/template"
@@ -21,6 +20,8 @@ import (
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/socketio"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
 )
 
@@ -86,7 +87,7 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	if err != nil {
 		return err
 	}
-	h.closers = append(h.closers, google.Close)
+	h.closers = append(h.closers, google.Shutdown)
 	zoom, err := zoom.New(zoom.Config{
 		ClientID: h.world.zoom.ClientID(), ClientSecret: h.world.zoom.ClientSecret(),
 		RedirectURL: h.base + "/api/auth/zoom/doctor/callback",
@@ -95,13 +96,13 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	if err != nil {
 		return err
 	}
-	h.closers = append(h.closers, zoom.Close)
+	h.closers = append(h.closers, zoom.Shutdown)
 	h.meetings["google"], h.meetings["zoom"] = google, zoom
 
 	key := store.NewKey() // in production from the configuration, the same for all servers
-	for name, provider := range map[string]store.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {
+	for name, provider := range map[string]oauth.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {
 		h.connects[name], err = connect.New(connect.Config{
-			Provider: provider, Tokens: tokens, Keys: []telemed.Secret{key}, Subject: h.sessions.doctor,
+			Provider: provider, Tokens: tokens, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.doctor,
 			ReturnURL:              h.base + "/doctor/settings/integration",
 			AllowInsecureLocalhost: true, // this example has no certificate
 			Replay:                 connect.NewMemoryReplayGuard(),
@@ -144,7 +145,7 @@ func (h *hospital) composeMessages() error {
 	if err != nil {
 		return err
 	}
-	h.closers = append(h.closers, h.mail.Close)
+	h.closers = append(h.closers, h.mail.Shutdown)
 	h.whatsapp, err = whatsapp.New(whatsapp.Config{
 		PhoneNumberID: h.world.whatsapp.PhoneNumberID(), Token: h.world.whatsapp.Token(),
 		BaseURL: h.world.whatsapp.URL(), Renderer: words, Logger: h.log,

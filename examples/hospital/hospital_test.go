@@ -499,29 +499,29 @@ func (b *broken) next(method string) error {
 	return err
 }
 
-func (b *broken) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+func (b *broken) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	err := b.next("Create")
 	if err != nil && !errors.Is(err, telemed.ErrAmbiguous) {
 		return nil, err
 	}
-	m, realErr := b.MeetingProvider.Create(ctx, hostID, req)
+	m, realErr := b.MeetingProvider.Create(ctx, doctorID, req)
 	return m, errors.Join(err, realErr) // ambiguous: it was made, and nobody knows
 }
 
-func (b *broken) Update(ctx context.Context, hostID, id string, req meet.Request) (*meet.Meeting, error) {
+func (b *broken) Update(ctx context.Context, doctorID, id string, req meet.Request) (*meet.Meeting, error) {
 	err := b.next("Update")
 	if err != nil && !errors.Is(err, telemed.ErrAmbiguous) {
 		return nil, err
 	}
-	m, realErr := b.MeetingProvider.Update(ctx, hostID, id, req)
+	m, realErr := b.MeetingProvider.Update(ctx, doctorID, id, req)
 	return m, errors.Join(err, realErr)
 }
 
-func (b *broken) Cancel(ctx context.Context, hostID, id string) error {
+func (b *broken) Cancel(ctx context.Context, doctorID, id string) error {
 	if err := b.next("Cancel"); err != nil {
 		return err
 	}
-	return b.MeetingProvider.Cancel(ctx, hostID, id)
+	return b.MeetingProvider.Cancel(ctx, doctorID, id)
 }
 
 // The provider is down when the payment arrives: the money is not lost, and the visit is completed later.
@@ -654,7 +654,7 @@ func TestCancelWithoutADoctor(t *testing.T) {
 // Staff gave the money back in the gateway's dashboard before the patient cancelled.
 func TestCancelAfterARefundByHand(t *testing.T) {
 	w := booked(t, "zoom")
-	_, err := w.site.gateway.Refund(t.Context(), payments.RefundRequest{PaymentID: w.row().PaymentID, IdempotencyKey: "by-hand-0001"})
+	_, err := w.site.gateway.Refund(t.Context(), payments.RefundRequest{PaymentID: w.row().PaymentID, Key: "by-hand-0001"})
 	require.NoError(t, err)
 	_, err = w.patient.post(w.visit+"/cancel", nil)
 	require.NoError(t, err)
@@ -750,8 +750,8 @@ func TestCancelAfterAMoveOfADeletedMeeting(t *testing.T) {
 // unheard makes meetings whose answers are lost.
 type unheard struct{ meet.MeetingProvider }
 
-func (u unheard) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
-	if _, err := u.MeetingProvider.Create(ctx, hostID, req); err != nil {
+func (u unheard) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
+	if _, err := u.MeetingProvider.Create(ctx, doctorID, req); err != nil {
 		return nil, err
 	}
 	return nil, telemed.ErrAmbiguous
@@ -791,9 +791,9 @@ type stuck struct {
 	release chan struct{}
 }
 
-func (s stuck) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+func (s stuck) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	<-s.release
-	return s.MeetingProvider.Create(ctx, hostID, req)
+	return s.MeetingProvider.Create(ctx, doctorID, req)
 }
 
 // A form that drips in holds nobody up for longer than its time.

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/store/connect"
 )
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{

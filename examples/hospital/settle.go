@@ -95,7 +95,7 @@ func (h *hospital) settleRefund(ctx context.Context, a *appointment, save func()
 	if a.refunded() {
 		return nil
 	}
-	refund, err := h.gateway.Refund(ctx, payments.RefundRequest{PaymentID: a.PaymentID, IdempotencyKey: "cancel-" + a.ID})
+	refund, err := h.gateway.Refund(ctx, payments.RefundRequest{PaymentID: a.PaymentID, Key: "cancel-" + a.ID})
 	switch {
 	case errors.Is(err, payments.ErrAlreadyRefunded): // by hand, in the gateway's dashboard
 		a.RefundID = "by hand"

@@ -71,7 +71,7 @@ func (p *providers) remember(ctx context.Context, tokens store.TokenStore) error
 		if err != nil {
 			return fmt.Errorf("tokens: %w", err)
 		}
-		switch rec.Key.Provider {
+		switch rec.ID.Provider {
 		case "google":
 			p.google.Restore(rec.Token)
 		case "zoom":

@@ -16,7 +16,7 @@ func (h *hospital) book(ctx context.Context, a appointment, form string) (appoin
 	if err := a.request().Validate(h.now()); err != nil {
 		return a, err
 	}
-	order, err := h.gateway.CreateOrder(ctx, payments.OrderRequest{Amount: a.Amount, Receipt: a.ID})
+	order, err := h.gateway.CreateOrder(ctx, payments.OrderRequest{Amount: a.Amount, Key: a.ID})
 	if err != nil {
 		return a, err
 	}

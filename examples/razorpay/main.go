@@ -51,7 +51,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 
 	// The receipt is the bill's id: running this twice for one bill makes one order.
 	order, err := client.CreateOrder(ctx, payments.OrderRequest{
-		Amount: payments.INR(50000), Receipt: fmt.Sprintf("bill_%d", time.Now().UnixNano()), Capture: payments.CaptureAutomatic,
+		Amount: payments.INR(50000), Key: fmt.Sprintf("bill_%d", time.Now().UnixNano()), Capture: payments.CaptureAutomatic,
 	})
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 		return err
 	}
 	fmt.Fprintln(out, "payment:", payment.ID, payment.Amount, payment.Status)
-	refund, err := client.Refund(ctx, payments.RefundRequest{PaymentID: payment.ID, IdempotencyKey: "cancel/" + order.Receipt})
+	refund, err := client.Refund(ctx, payments.RefundRequest{PaymentID: payment.ID, Key: "cancel/" + order.Key})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func TestHowToPay(t *testing.T) {
 	fake := razorpaytest.NewServer(t)
 	client, err := razorpay.New(razorpay.Config{KeyID: fake.KeyID(), KeySecret: fake.KeySecret(), BaseURL: fake.URL()})
 	require.NoError(t, err)
-	order, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_1"})
+	order, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
 	require.NoError(t, err)
 	var out bytes.Buffer
 	require.NoError(t, howToPay(&out, client, order))

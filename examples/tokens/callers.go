@@ -8,16 +8,17 @@ import (
 	"sync"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 // consent is a doctor who clicks through connect's handlers.
-func consent(ctx context.Context, fake *zoomtest.Server, provider store.Provider, tokens store.TokenStore, key store.Key) error {
+func consent(ctx context.Context, fake *zoomtest.Server, provider oauth.Provider, tokens store.TokenStore, key store.AccountID) error {
 	doctors, err := connect.New(connect.Config{
-		Provider: provider, Tokens: tokens, Keys: []telemed.Secret{store.NewKey()}, ReturnURL: "http://127.0.0.1:3001/done",
+		Provider: provider, Tokens: tokens, CookieKeys: []telemed.Secret{store.NewKey()}, ReturnURL: "http://127.0.0.1:3001/done",
 		Subject: func(*http.Request) (string, error) { return key.Subject, nil }, AllowInsecureLocalhost: true,
 	})
 	if err != nil {
@@ -39,7 +40,7 @@ func consent(ctx context.Context, fake *zoomtest.Server, provider store.Provider
 }
 
 // herd lets eight callers in each of two processes find out at once that the token does not work any more.
-func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, key store.Key, stale telemed.Secret) error {
+func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, key store.AccountID, stale telemed.Secret) error {
 	errs := make([]error, 16)
 	var callers sync.WaitGroup
 	for process := range 2 {
@@ -47,7 +48,7 @@ func herd(ctx context.Context, fake *zoomtest.Server, tokens store.TokenStore, k
 		if err != nil {
 			return err
 		}
-		defer func() { _ = c.Close(ctx) }()
+		defer func() { _ = c.Shutdown(ctx) }()
 		for caller := range 8 {
 			callers.Go(func() { _, errs[process*8+caller] = c.Tokens().Renew(ctx, key, stale) })
 		}

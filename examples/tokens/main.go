@@ -12,8 +12,8 @@ import (
 	"os"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -48,15 +48,15 @@ func live(ctx context.Context, out io.Writer, fake *zoomtest.Server, table store
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
-	defer func() { _ = meetings.Close(ctx) }()
+	defer func() { _ = meetings.Shutdown(ctx) }()
 	doctors, err := connect.New(connect.Config{
-		Provider: meetings.OAuth(), Tokens: after, Keys: []telemed.Secret{newKey}, ReturnURL: "http://127.0.0.1:3001/done",
+		Provider: meetings.OAuth(), Tokens: after, CookieKeys: []telemed.Secret{newKey}, ReturnURL: "http://127.0.0.1:3001/done",
 		Subject: func(*http.Request) (string, error) { return "dr-rao", nil }, AllowInsecureLocalhost: true,
 	})
 	if err != nil {
 		return err
 	}
-	key := doctors.Key("dr-rao")
+	key := doctors.AccountID("dr-rao")
 	err = consent(ctx, fake, meetings.OAuth(), before, key)
 	rec, getErr := before.Get(ctx, key)
 	if err := errors.Join(err, getErr); err != nil {

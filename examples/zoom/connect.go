@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/meet/connect"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -40,8 +40,8 @@ func connectDoctor(ctx context.Context, cfg zoom.Config, browse func(address str
 	base := redirect.Scheme + "://" + redirect.Host
 	connector, err := connect.New(connect.Config{
 		Provider: z.OAuth(), Tokens: cfg.Tokens, ReturnURL: base + "/done", AllowInsecureLocalhost: true,
-		Keys:    []telemed.Secret{store.NewKey()},
-		Subject: func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
+		CookieKeys: []telemed.Secret{store.NewKey()},
+		Subject:    func(*http.Request) (string, error) { return doctor, nil }, // a host asks its session
 	})
 	if err != nil {
 		return nil, err

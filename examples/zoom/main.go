@@ -52,7 +52,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	defer z.Close(context.WithoutCancel(ctx))
+	defer z.Shutdown(context.WithoutCancel(ctx))
 	fmt.Fprintln(out, "the doctor's account is connected")
 
 	req := meet.Request{Key: "appt-42", Start: time.Now().AddDate(0, 0, 1).Truncate(time.Hour), Duration: 30 * time.Minute}

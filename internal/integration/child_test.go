@@ -17,6 +17,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/store/sqlstore"
 	"github.com/telemed-go/telemed/zoom"
 )
@@ -73,8 +74,8 @@ type report struct {
 	Served int `json:",omitempty"`
 }
 
-func doctorKey(n int) store.Key {
-	return store.Key{Provider: zoom.ProviderName, Subject: "doctor-" + strconv.Itoa(n)}
+func doctorKey(n int) store.AccountID {
+	return store.AccountID{Provider: zoom.ProviderName, Subject: "doctor-" + strconv.Itoa(n)}
 }
 
 // processHeader tells the token endpoint which process is asking.
@@ -94,7 +95,7 @@ func (n namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // source returns what refreshes tokens in this process, as zoom does it.
-func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) (*store.Source, *zoom.Client, error) {
+func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.AccountID)) (*oauth.Source, *zoom.Client, error) {
 	z, err := zoom.New(zoom.Config{
 		ClientID: c.ClientID, ClientSecret: telemed.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
 		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange),
@@ -102,7 +103,7 @@ func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) 
 	if err != nil {
 		return nil, nil, err
 	}
-	source, err := store.NewSource(store.SourceConfig{
+	source, err := oauth.NewSource(oauth.SourceConfig{
 		Store: tokens, Provider: zoom.ProviderName, Refresh: z.OAuth().Refresh,
 		Timeout: c.Exchange, LeaseTTL: 2 * c.Exchange, OnRefresh: onRefresh,
 		MaxRejections: -1, // kills are so frequent here that the brake would take the provider for broken
@@ -112,7 +113,7 @@ func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Key)) 
 
 type child struct {
 	childConfig
-	source *store.Source
+	source *oauth.Source
 	mu     sync.Mutex // guards stdout
 }
 
@@ -131,7 +132,7 @@ func runChild(text string) error {
 	if err != nil {
 		return err
 	}
-	c.source, _, err = c.childConfig.source(tokens, func(key store.Key) {
+	c.source, _, err = c.childConfig.source(tokens, func(key store.AccountID) {
 		c.write(report{Saved: key.Subject, At: time.Now().UnixNano()})
 	})
 	if err != nil {
@@ -144,7 +145,7 @@ func runChild(text string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return c.source.Close(ctx)
+	return c.source.Shutdown(ctx)
 }
 
 // write prints one line in one system call: a process that is killed leaves whole lines.
@@ -215,7 +216,7 @@ func newTally() *tally {
 	return &tally{report: report{Access: map[string][]string{}}, seen: map[string]bool{}}
 }
 
-func (g *tally) ask(source *store.Source, key store.Key) {
+func (g *tally) ask(source *oauth.Source, key store.AccountID) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	token, err := source.Token(ctx, key)

@@ -63,7 +63,7 @@ func (f *fleet) round(t *testing.T, processes []*process) (served int) {
 }
 
 // expire lets a token have been good until a moment ago.
-func expire(t *testing.T, tokens store.TokenStore, key store.Key) {
+func expire(t *testing.T, tokens store.TokenStore, key store.AccountID) {
 	t.Helper()
 	rec, err := tokens.Get(t.Context(), key)
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 var killFor = flag.Duration("kill.for", 10*time.Second, "how long processes are killed")
@@ -142,7 +143,7 @@ func (w *war) settle() {
 		group.Go(func() { outcomes[n] = patiently(w.t.Context(), source, doctorKey(n)) })
 	}
 	group.Wait()
-	require.NoError(w.t, source.Close(w.t.Context()))
+	require.NoError(w.t, source.Shutdown(w.t.Context()))
 	for n, err := range outcomes {
 		if !errors.Is(err, telemed.ErrReconnect) {
 			require.NoError(w.t, err)
@@ -156,7 +157,7 @@ func (w *war) settle() {
 }
 
 // patiently asks again while the database is too slow for a Source in haste.
-func patiently(ctx context.Context, source *store.Source, key store.Key) error {
+func patiently(ctx context.Context, source *oauth.Source, key store.AccountID) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
@@ -168,7 +169,7 @@ func patiently(ctx context.Context, source *store.Source, key store.Key) error {
 }
 
 // wantLive fails unless the record holds the one refresh token that the provider takes.
-func (w *war) wantLive(key store.Key) {
+func (w *war) wantLive(key store.AccountID) {
 	rec, err := w.tokens.Get(w.t.Context(), key)
 	require.NoError(w.t, err)
 	require.Equal(w.t, store.StatusActive, rec.Status)
@@ -178,10 +179,10 @@ func (w *war) wantLive(key store.Key) {
 // reconnect finds the accounts that are marked, checks that each is marked justly and
 // with the true cause, and has the doctor consent again.
 func (w *war) reconnect() {
-	marked := map[store.Key]store.Record{}
+	marked := map[store.AccountID]store.Record{}
 	for rec, err := range w.tokens.List(w.t.Context(), store.Filter{Status: store.StatusReconnect}) {
 		require.NoError(w.t, err)
-		marked[rec.Key] = rec
+		marked[rec.ID] = rec
 	}
 	for n := range w.cfg.Doctors {
 		rec, ok := marked[doctorKey(n)]
@@ -189,9 +190,9 @@ func (w *war) reconnect() {
 			continue
 		}
 		spent, ok := w.provider.spend(rec.Token.Refresh.Reveal())
-		require.True(w.t, ok, "%v is marked, but its token was never spent", rec.Key)
-		require.True(w.t, w.cutOff(spent), "%v was lost: %s", rec.Key, w.story(spent))
-		require.True(w.t, strings.Contains(rec.Reason, "an earlier refresh may have succeeded"), "%v is marked with %q", rec.Key, rec.Reason)
+		require.True(w.t, ok, "%v is marked, but its token was never spent", rec.ID)
+		require.True(w.t, w.cutOff(spent), "%v was lost: %s", rec.ID, w.story(spent))
+		require.True(w.t, strings.Contains(rec.Reason, "an earlier refresh may have succeeded"), "%v is marked with %q", rec.ID, rec.Reason)
 		w.lost++
 		w.provider.connect(w.t, w.tokens, n)
 	}

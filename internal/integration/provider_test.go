@@ -170,14 +170,14 @@ func (p *provider) reuses() [][2]exchange {
 	return found
 }
 
-// connect has a doctor consent, and stores the token as meet/connect does.
+// connect has a doctor consent, and stores the token as store/connect does.
 func (p *provider) connect(t *testing.T, tokens store.TokenStore, n int) {
 	t.Helper()
 	doctor := doctorKey(n)
 	cfg := childConfig{Name: doctor.Subject, Exchange: exchangeTime, Endpoints: p.endpoints(), ClientID: p.fake.ClientID(), Secret: p.fake.ClientSecret().Reveal()}
 	source, z, err := cfg.source(tokens, nil)
 	require.NoError(t, err)
-	require.NoError(t, source.Close(t.Context()))
+	require.NoError(t, source.Shutdown(t.Context()))
 	verifier := oauth2.GenerateVerifier()
 	callback, err := p.fake.AuthorizeAs(z.OAuth().AuthCodeURL("state-"+strconv.Itoa(n), verifier), "u-"+doctor.Subject)
 	require.NoError(t, err)

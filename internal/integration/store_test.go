@@ -102,15 +102,15 @@ func TestCollation(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {
 		tokens := openStore(t, d, db, careless(t, d, db))
-		rec := store.Record{Key: store.Key{Provider: "zoom", Subject: "doc"}, Status: store.StatusActive, Token: store.Token{Access: telemed.NewSecret("theirs")}}
+		rec := store.Record{ID: store.AccountID{Provider: "zoom", Subject: "doc"}, Status: store.StatusActive, Token: store.Token{Access: telemed.NewSecret("theirs")}}
 		_, err := tokens.Put(t.Context(), rec)
 		require.NoError(t, err)
 
-		other := store.Key{Provider: "zoom", Subject: "Doc"}
+		other := store.AccountID{Provider: "zoom", Subject: "Doc"}
 		got, err := tokens.Get(t.Context(), other)
 		require.ErrorContains(t, err, "key columns are not binary")
 		require.True(t, got.Token.Access.IsZero())
-		rec.Key = other
+		rec.ID = other
 		_, err = tokens.Put(t.Context(), rec)
 		require.ErrorIs(t, err, telemed.ErrConflict)
 	})

@@ -25,9 +25,9 @@ type call struct {
 }
 
 // begin returns the call for a doctor. A service costs about a microsecond, so none is kept.
-func (c *Client) begin(ctx context.Context, op, hostID string) (*call, error) {
+func (c *Client) begin(ctx context.Context, op, doctorID string) (*call, error) {
 	service, err := calendar.NewService(ctx,
-		option.WithHTTPClient(c.tokens.Client(key(hostID), c.http)),
+		option.WithHTTPClient(c.tokens.Client(key(doctorID), c.http)),
 		option.WithEndpoint(c.cfg.Endpoints.Calendar),
 		option.WithLogger(slog.New(slog.DiscardHandler)), // else an environment variable prints bodies
 	)
@@ -37,13 +37,15 @@ func (c *Client) begin(ctx context.Context, op, hostID string) (*call, error) {
 	return &call{Client: c, op: op, events: service.Events}, nil
 }
 
-func key(hostID string) store.Key { return store.Key{Provider: ProviderName, Subject: hostID} }
+func key(doctorID string) store.AccountID {
+	return store.AccountID{Provider: ProviderName, Subject: doctorID}
+}
 
 // ids names what is wrong with the ids of a call. An event's id must not climb: DELETE
 // …/events/.. would be the calendar.
-func (p *problems) ids(hostID string, meetingID *string) {
-	for _, field := range telemed.Fields(key(hostID).Validate()) {
-		p.Add("hostID", "%s", field.Problem)
+func (p *problems) ids(doctorID string, meetingID *string) {
+	for _, field := range telemed.Fields(key(doctorID).Validate()) {
+		p.Add("doctorID", "%s", field.Problem)
 	}
 	switch {
 	case meetingID == nil:

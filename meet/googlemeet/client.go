@@ -16,17 +16,17 @@ import (
 
 var _ meet.MeetingProvider = (*Client)(nil)
 
-// Create implements meet.MeetingProvider. hostID is the doctor's id in the TokenStore. A room that takes longer than
+// Create implements meet.MeetingProvider. doctorID is the doctor's id in the TokenStore. A room that takes longer than
 // ConferenceWait leaves the meeting with meet.StatusPending. A Key's meeting is found also when its start has passed.
 // See https://developers.google.com/workspace/calendar/api/v3/reference/events/insert.
-func (c *Client) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
-	p.ids(hostID, nil)
+	p.ids(doctorID, nil)
 	p.request(req, req.Start) // whether it has passed matters to a new event alone
 	if err := p.Err("googlemeet: Create"); err != nil {
 		return nil, err
 	}
-	k, err := c.begin(ctx, "Create", hostID)
+	k, err := c.begin(ctx, "Create", doctorID)
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +83,13 @@ func (k *call) fits(event *calendar.Event, req meet.Request) error {
 
 // Get implements meet.MeetingProvider. A cancelled meeting has meet.StatusCancelled for some
 // time, and is ErrNotFound later on. One whose room failed or was removed is an *Error with the Meeting.
-func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeting, error) {
+func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
 	var p problems
-	p.ids(hostID, &meetingID)
+	p.ids(doctorID, &meetingID)
 	if err := p.Err("googlemeet: Get"); err != nil {
 		return nil, err
 	}
-	k, err := c.begin(ctx, "Get", hostID)
+	k, err := c.begin(ctx, "Get", doctorID)
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +107,14 @@ func (c *Client) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeti
 // Update implements meet.MeetingProvider. What the doctor changed by hand in the calendar stays, save time,
 // title and guests; guests who stay keep their answer. A room that is missing is asked for again.
 // See https://developers.google.com/workspace/calendar/api/v3/reference/events/patch.
-func (c *Client) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
+func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
-	p.ids(hostID, &meetingID)
+	p.ids(doctorID, &meetingID)
 	p.request(req, time.Now())
 	if err := p.Err("googlemeet: Update"); err != nil {
 		return nil, err
 	}
-	k, err := c.begin(ctx, "Update", hostID)
+	k, err := c.begin(ctx, "Update", doctorID)
 	if err != nil {
 		return nil, err
 	}
@@ -154,13 +154,13 @@ func (k *call) update(ctx context.Context, id string, req meet.Request) (*calend
 
 // Cancel implements meet.MeetingProvider. Guests are told.
 // See https://developers.google.com/workspace/calendar/api/v3/reference/events/delete.
-func (c *Client) Cancel(ctx context.Context, hostID, meetingID string) error {
+func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	var p problems
-	p.ids(hostID, &meetingID)
+	p.ids(doctorID, &meetingID)
 	if err := p.Err("googlemeet: Cancel"); err != nil {
 		return err
 	}
-	k, err := c.begin(ctx, "Cancel", hostID)
+	k, err := c.begin(ctx, "Cancel", doctorID)
 	if err != nil {
 		return err
 	}

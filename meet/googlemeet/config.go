@@ -15,9 +15,10 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// ProviderName is the Provider of the store.Keys and of the Meetings of this package.
+// ProviderName is the Provider of the store.AccountIDs and of the Meetings of this package.
 const ProviderName = "google"
 
 // The scopes that let an application write events, and those that tell whose account
@@ -76,7 +77,7 @@ type Config struct {
 	// Refreshing tunes how tokens are refreshed: timing, hooks, the brake, and a spool for deploys during a
 	// database outage. Its Store, Provider and Refresh are New's own and must be empty; its Logger is
 	// this Config's if nil. The zero value is right for most.
-	Refreshing store.SourceConfig
+	Refreshing oauth.SourceConfig
 }
 
 // Endpoints are the addresses of Google. Each empty one is that of production. Others are
@@ -175,11 +176,11 @@ func calendarID(id string) bool {
 }
 
 // Client makes meetings in the calendars of all doctors. It implements
-// meet.MeetingProvider and is safe for concurrent use. Close it at the end.
+// meet.MeetingProvider and is safe for concurrent use. Call Shutdown at the end.
 type Client struct {
 	cfg    Config
-	oauth  store.Provider
-	tokens *store.Source
+	oauth  oauth.Provider
+	tokens *oauth.Source
 	http   *http.Client
 	join   *url.URL
 }
@@ -215,7 +216,7 @@ func newHTTPClient(cfg Config) *http.Client {
 
 // Tokens returns the source of the doctors' access tokens, for calls of your own to
 // Google's APIs: Tokens().Client(key, nil).
-func (c *Client) Tokens() *store.Source { return c.tokens }
+func (c *Client) Tokens() *oauth.Source { return c.tokens }
 
-// Close waits until tokens that are being refreshed are saved, or ctx ends. Meetings stay.
-func (c *Client) Close(ctx context.Context) error { return c.tokens.Close(ctx) }
+// Shutdown waits until tokens that are being refreshed are saved, or ctx ends. Meetings stay.
+func (c *Client) Shutdown(ctx context.Context) error { return c.tokens.Shutdown(ctx) }

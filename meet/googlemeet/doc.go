@@ -11,7 +11,7 @@
 //		Key: "appt-42", Start: start, Duration: 30 * time.Minute,
 //	})
 //
-// A doctor connects an account once, by meet/connect with [Client.OAuth]. From
+// A doctor connects an account once, by store/connect with [Client.OAuth]. From
 // then on the Client keeps the token valid, in every process that shares the TokenStore.
 //
 // # Once

@@ -15,7 +15,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
-	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // Error is a call that did not end as it should. errors.Is finds the error value of package
@@ -118,7 +118,7 @@ var accountErrors = []error{
 }
 
 func isTokenError(err error) bool {
-	_, ok := errors.AsType[*store.OAuthError](err)
+	_, ok := errors.AsType[*oauth.Error](err)
 	return ok || errors.Is(err, telemed.ErrUnavailable) || errors.Is(err, telemed.ErrRateLimited)
 }
 

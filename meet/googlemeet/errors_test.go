@@ -244,7 +244,7 @@ func TestTokens(t *testing.T) {
 		t.Parallel()
 		reasons := make(chan string, 1)
 		c := open(t, func(cfg *googlemeet.Config) {
-			cfg.Refreshing.OnReconnect = func(k store.Key, reason string) { reasons <- k.Subject + ": " + reason }
+			cfg.Refreshing.OnReconnect = func(k store.AccountID, reason string) { reasons <- k.Subject + ": " + reason }
 		})
 		c.fake.RevokeAccess("doctor@example.org")
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
@@ -323,7 +323,7 @@ func TestTokens(t *testing.T) {
 	t.Run("after Close", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		require.NoError(t, c.Close(t.Context()))
+		require.NoError(t, c.Shutdown(t.Context()))
 		c.fake.ExpireTokens()
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, telemed.ErrClosed)

@@ -36,7 +36,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer google.Close(ctx)
+	defer google.Shutdown(ctx)
 
 	kolkata, _ := time.LoadLocation("Asia/Kolkata")
 	req := meet.Request{Key: "appt-42", Start: time.Date(2126, 3, 1, 10, 30, 0, 0, kolkata), Duration: 30 * time.Minute}
@@ -44,7 +44,7 @@ func Example() {
 		fmt.Println("the doctor connects first")
 	}
 
-	// Package meet/connect does this in a browser.
+	// Package store/connect does this in a browser.
 	verifier := oauth2.GenerateVerifier()
 	callback, _ := fake.Authorize(google.OAuth().AuthCodeURL("state", verifier))
 	answer, _ := url.Parse(callback)
@@ -53,7 +53,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	_ = store.Set(ctx, tokens, store.Key{Provider: googlemeet.ProviderName, Subject: "dr-rao"}, token)
+	_ = store.Set(ctx, tokens, store.AccountID{Provider: googlemeet.ProviderName, Subject: "dr-rao"}, token)
 
 	m, err := google.Create(ctx, "dr-rao", req)
 	if err != nil {

@@ -15,18 +15,19 @@ import (
 
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // issuer is who signs Google's id tokens, and the iss of its callbacks.
 const issuer = "https://accounts.google.com"
 
-// OAuth returns the description of Google's authorization server for meet/connect. It asks for a
+// OAuth returns the description of Google's authorization server for store/connect. It asks for a
 // refresh token and for the consent page each time, because Google sends a refresh token only
 // with that. See https://developers.google.com/identity/protocols/oauth2/web-server.
-func (c *Client) OAuth() store.Provider { return c.oauth }
+func (c *Client) OAuth() oauth.Provider { return c.oauth }
 
-func (c *Client) newProvider() store.Provider {
-	return store.Provider{
+func (c *Client) newProvider() oauth.Provider {
+	return oauth.Provider{
 		Name: ProviderName, Issuer: issuer,
 		ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, RedirectURL: c.cfg.RedirectURL,
 		AuthURL: c.cfg.Endpoints.Authorize, TokenURL: c.cfg.Endpoints.Token,

@@ -17,6 +17,7 @@ import (
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 func TestConsentIsAskedForWhole(t *testing.T) {
@@ -24,9 +25,9 @@ func TestConsentIsAskedForWhole(t *testing.T) {
 	client := newClient(t, googlemeet.Config{
 		ClientID: "id", ClientSecret: telemed.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),
 	})
-	oauth := client.OAuth()
-	require.NoError(t, oauth.Validate())
-	address := oauth.AuthCodeURL("state-1", oauth2.GenerateVerifier())
+	server := client.OAuth()
+	require.NoError(t, server.Validate())
+	address := server.AuthCodeURL("state-1", oauth2.GenerateVerifier())
 	require.True(t, strings.HasPrefix(address, "https://accounts.google.com/o/oauth2/v2/auth?"), address)
 	u, err := url.Parse(address)
 	require.NoError(t, err)
@@ -36,8 +37,8 @@ func TestConsentIsAskedForWhole(t *testing.T) {
 	require.Equal(t, "S256", q.Get("code_challenge_method"))
 	require.Equal(t, "https://www.googleapis.com/auth/calendar.events openid email", q.Get("scope"))
 	require.NotContains(t, address, "secret")
-	require.Equal(t, []string{googlemeet.ScopeEvents}, oauth.RequiredScopes(), "who hides the address connects all the same")
-	require.Equal(t, "https://accounts.google.com", oauth.Issuer)
+	require.Equal(t, []string{googlemeet.ScopeEvents}, server.RequiredScopes(), "who hides the address connects all the same")
+	require.Equal(t, "https://accounts.google.com", server.Issuer)
 }
 
 func TestConnect(t *testing.T) {
@@ -64,19 +65,19 @@ func TestConnect(t *testing.T) {
 func TestCodesAreBoundAndSpent(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	oauth, verifier := c.OAuth(), oauth2.GenerateVerifier()
-	back, err := c.fake.Authorize(oauth.AuthCodeURL("s", verifier))
+	server, verifier := c.OAuth(), oauth2.GenerateVerifier()
+	back, err := c.fake.Authorize(server.AuthCodeURL("s", verifier))
 	require.NoError(t, err)
 	u, err := url.Parse(back)
 	require.NoError(t, err)
 	code := u.Query().Get("code")
 
-	_, err = oauth.Exchange(t.Context(), code, oauth2.GenerateVerifier())
-	require.ErrorIs(t, err, store.ErrRejected, "another browser's verifier")
-	_, err = oauth.Exchange(t.Context(), code, verifier)
+	_, err = server.Exchange(t.Context(), code, oauth2.GenerateVerifier())
+	require.ErrorIs(t, err, oauth.ErrRejected, "another browser's verifier")
+	_, err = server.Exchange(t.Context(), code, verifier)
 	require.NoError(t, err)
-	_, err = oauth.Exchange(t.Context(), code, verifier)
-	require.ErrorIs(t, err, store.ErrRejected)
+	_, err = server.Exchange(t.Context(), code, verifier)
+	require.ErrorIs(t, err, oauth.ErrRejected)
 	require.NotContains(t, err.Error(), code)
 }
 
@@ -89,7 +90,7 @@ func TestRevoke(t *testing.T) {
 	require.NoError(t, revoke(t.Context(), rec.Token))
 	require.NoError(t, revoke(t.Context(), rec.Token), "gone already")
 	_, err = c.OAuth().Refresh(t.Context(), rec.Token)
-	require.ErrorIs(t, err, store.ErrRejected)
+	require.ErrorIs(t, err, oauth.ErrRejected)
 
 	for range 3 {
 		c.fake.FailNext(googlemeettest.Fault{Op: "revoke", Status: 503})

@@ -42,7 +42,7 @@ func newClient(t *testing.T, cfg googlemeet.Config) *googlemeet.Client {
 	t.Helper()
 	client, err := googlemeet.New(cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = client.Close(context.Background()) })
+	t.Cleanup(func() { _ = client.Shutdown(context.Background()) })
 	return client
 }
 
@@ -72,15 +72,15 @@ func (c *clinic) consent(t *testing.T, consent googlemeettest.Consent) (store.To
 	return oauth.Exchange(t.Context(), u.Query().Get("code"), verifier)
 }
 
-func (c *clinic) connect(t *testing.T, hostID string, consent googlemeettest.Consent) {
+func (c *clinic) connect(t *testing.T, doctorID string, consent googlemeettest.Consent) {
 	t.Helper()
 	token, err := c.consent(t, consent)
 	require.NoError(t, err)
-	require.NoError(t, store.Set(t.Context(), c.tokens, key(hostID), token))
+	require.NoError(t, store.Set(t.Context(), c.tokens, key(doctorID), token))
 }
 
-func key(hostID string) store.Key {
-	return store.Key{Provider: googlemeet.ProviderName, Subject: hostID}
+func key(doctorID string) store.AccountID {
+	return store.AccountID{Provider: googlemeet.ProviderName, Subject: doctorID}
 }
 
 // kolkata is a zone with a half-hour offset.
@@ -116,6 +116,6 @@ func failure(t *testing.T, err error) *googlemeet.Error {
 func TestContract(t *testing.T) {
 	t.Parallel()
 	meettest.Run(t, func(t *testing.T) meettest.Harness {
-		return meettest.Harness{Provider: open(t), HostID: doctor, Stranger: "dr-who"}
+		return meettest.Harness{Provider: open(t), DoctorID: doctor, Stranger: "dr-who"}
 	})
 }

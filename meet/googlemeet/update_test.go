@@ -269,5 +269,5 @@ func TestIDsThatClimb(t *testing.T) {
 	require.Equal(t, 1, len(c.fake.Requests()), "only the token was asked for")
 
 	_, err := c.Create(t.Context(), "", meet.Request{})
-	require.EqualError(t, err, "googlemeet: Create: hostID is required; Key is required; Start is required; Duration is required")
+	require.EqualError(t, err, "googlemeet: Create: doctorID is required; Key is required; Start is required; Duration is required")
 }

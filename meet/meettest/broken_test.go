@@ -41,11 +41,11 @@ var broken = map[string]struct {
 	}},
 	"moves whatever has the id": {"update under another key", func(p *meettest.Provider) meet.MeetingProvider { return keyless{p} }},
 	"cancels once": {"cancel twice", func(p *meettest.Provider) meet.MeetingProvider {
-		return &brokenProvider{Provider: p, cancel: func(ctx context.Context, hostID, id string) error {
-			if m, err := p.Get(ctx, hostID, id); err != nil || m.Status == meet.StatusCancelled {
+		return &brokenProvider{Provider: p, cancel: func(ctx context.Context, doctorID, id string) error {
+			if m, err := p.Get(ctx, doctorID, id); err != nil || m.Status == meet.StatusCancelled {
 				return errors.Join(err, telemed.ErrNotFound)
 			}
-			return p.Cancel(ctx, hostID, id)
+			return p.Cancel(ctx, doctorID, id)
 		}}
 	}},
 	"cancels whatever the context": {"a cancelled context", noContext("Cancel")},
@@ -67,7 +67,7 @@ func TestBroken(t *testing.T) {
 	meettest.Run(t, func(*testing.T) meettest.Harness {
 		provider := meettest.New()
 		provider.Connect("dr-rao")
-		return meettest.Harness{Provider: broken[name].open(provider), HostID: "dr-rao", Stranger: "dr-who"}
+		return meettest.Harness{Provider: broken[name].open(provider), DoctorID: "dr-rao", Stranger: "dr-who"}
 	})
 }
 
@@ -88,9 +88,9 @@ type brokenProvider struct {
 	refuse   func(op string, req meet.Request) error
 	answer   func(op string, m *meet.Meeting)
 	onUpdate func(meetingID string)
-	cancel   func(ctx context.Context, hostID, meetingID string) error
+	cancel   func(ctx context.Context, doctorID, meetingID string) error
 	context  func(ctx context.Context, op string) context.Context
-	doctor   func(op, hostID string) string
+	doctor   func(op, doctorID string) string
 }
 
 func onRequest(change func(*meet.Request)) func(*meettest.Provider) meet.MeetingProvider {
@@ -116,24 +116,24 @@ func noContext(method string) func(*meettest.Provider) meet.MeetingProvider {
 
 func asDoctor(method string) func(*meettest.Provider) meet.MeetingProvider {
 	return func(p *meettest.Provider) meet.MeetingProvider {
-		return &brokenProvider{Provider: p, doctor: func(op, hostID string) string {
+		return &brokenProvider{Provider: p, doctor: func(op, doctorID string) string {
 			if op == method {
 				return "dr-rao"
 			}
-			return hostID
+			return doctorID
 		}}
 	}
 }
 
 // begin applies the faults of the arguments.
-func (b *brokenProvider) begin(ctx context.Context, op, hostID string) (context.Context, string) {
+func (b *brokenProvider) begin(ctx context.Context, op, doctorID string) (context.Context, string) {
 	if b.context != nil {
 		ctx = b.context(ctx, op)
 	}
 	if b.doctor != nil {
-		hostID = b.doctor(op, hostID)
+		doctorID = b.doctor(op, doctorID)
 	}
-	return ctx, hostID
+	return ctx, doctorID
 }
 
 // end applies the faults of the answer.
@@ -144,8 +144,8 @@ func (b *brokenProvider) end(op string, m *meet.Meeting, err error) (*meet.Meeti
 	return m, err
 }
 
-func (b *brokenProvider) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
-	ctx, hostID = b.begin(ctx, "Create", hostID)
+func (b *brokenProvider) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
+	ctx, doctorID = b.begin(ctx, "Create", doctorID)
 	if b.request != nil {
 		b.request(&req)
 	}
@@ -154,43 +154,43 @@ func (b *brokenProvider) Create(ctx context.Context, hostID string, req meet.Req
 			return nil, err
 		}
 	}
-	m, err := b.Provider.Create(ctx, hostID, req)
+	m, err := b.Provider.Create(ctx, doctorID, req)
 	return b.end("Create", m, err)
 }
 
-func (b *brokenProvider) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeting, error) {
-	ctx, hostID = b.begin(ctx, "Get", hostID)
-	m, err := b.Provider.Get(ctx, hostID, meetingID)
+func (b *brokenProvider) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
+	ctx, doctorID = b.begin(ctx, "Get", doctorID)
+	m, err := b.Provider.Get(ctx, doctorID, meetingID)
 	return b.end("Get", m, err)
 }
 
-func (b *brokenProvider) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
-	ctx, hostID = b.begin(ctx, "Update", hostID)
+func (b *brokenProvider) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
+	ctx, doctorID = b.begin(ctx, "Update", doctorID)
 	if b.request != nil {
 		b.request(&req)
 	}
-	m, err := b.Provider.Update(ctx, hostID, meetingID, req)
+	m, err := b.Provider.Update(ctx, doctorID, meetingID, req)
 	if err == nil && b.onUpdate != nil {
 		b.onUpdate(meetingID)
 	}
 	return b.end("Update", m, err)
 }
 
-func (b *brokenProvider) Cancel(ctx context.Context, hostID, meetingID string) error {
-	ctx, hostID = b.begin(ctx, "Cancel", hostID)
+func (b *brokenProvider) Cancel(ctx context.Context, doctorID, meetingID string) error {
+	ctx, doctorID = b.begin(ctx, "Cancel", doctorID)
 	if b.cancel != nil {
-		return b.cancel(ctx, hostID, meetingID)
+		return b.cancel(ctx, doctorID, meetingID)
 	}
-	return b.Provider.Cancel(ctx, hostID, meetingID)
+	return b.Provider.Cancel(ctx, doctorID, meetingID)
 }
 
 // keyless believes the id alone in Update.
 type keyless struct{ *meettest.Provider }
 
-func (k keyless) Update(ctx context.Context, hostID, id string, req meet.Request) (*meet.Meeting, error) {
+func (k keyless) Update(ctx context.Context, doctorID, id string, req meet.Request) (*meet.Meeting, error) {
 	for _, key := range []string{"appt-1", "appt-2"} {
 		req.Key = key
-		if m, err := k.Provider.Update(ctx, hostID, id, req); !errors.Is(err, telemed.ErrConflict) {
+		if m, err := k.Provider.Update(ctx, doctorID, id, req); !errors.Is(err, telemed.ErrConflict) {
 			return m, err
 		}
 	}

@@ -23,7 +23,7 @@ func TestProvider(t *testing.T) {
 	meettest.Run(t, func(*testing.T) meettest.Harness {
 		provider := meettest.New()
 		provider.Connect("dr-rao")
-		return meettest.Harness{Provider: provider, HostID: "dr-rao", Stranger: "dr-who"}
+		return meettest.Harness{Provider: provider, DoctorID: "dr-rao", Stranger: "dr-who"}
 	})
 }
 

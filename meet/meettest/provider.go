@@ -31,9 +31,9 @@ type Provider struct {
 }
 
 type entry struct {
-	hostID, key string
-	meeting     meet.Meeting
-	attendees   []meet.Attendee
+	doctorID, key string
+	meeting       meet.Meeting
+	attendees     []meet.Attendee
 }
 
 // New returns a provider to which every doctor is connected.
@@ -84,17 +84,17 @@ func (p *Provider) Attendees(meetingID string) []meet.Attendee {
 }
 
 // Create implements meet.MeetingProvider.
-func (p *Provider) Create(ctx context.Context, hostID string, req meet.Request) (*meet.Meeting, error) {
+func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	if err := req.Validate(req.Start); err != nil { // whether it has passed matters to a new meeting alone
 		return nil, fmt.Errorf("meettest: Create: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Create", hostID); err != nil {
+	if err := p.ready(ctx, "Create", doctorID); err != nil {
 		return nil, err
 	}
 	for _, e := range p.meetings {
-		if e.hostID == hostID && e.key == req.Key && e.meeting.Status != meet.StatusCancelled {
+		if e.doctorID == doctorID && e.key == req.Key && e.meeting.Status != meet.StatusCancelled {
 			return new(e.meeting), nil
 		}
 	}
@@ -103,7 +103,7 @@ func (p *Provider) Create(ctx context.Context, hostID string, req meet.Request) 
 	}
 	p.created++
 	id := fmt.Sprintf("meeting-%d", p.created)
-	e := &entry{hostID: hostID, key: req.Key, meeting: meet.Meeting{
+	e := &entry{doctorID: doctorID, key: req.Key, meeting: meet.Meeting{
 		ID: id, Provider: "meettest", JoinURL: "https://meet.invalid/" + id, Status: meet.StatusScheduled,
 	}}
 	e.set(req)
@@ -112,13 +112,13 @@ func (p *Provider) Create(ctx context.Context, hostID string, req meet.Request) 
 }
 
 // Get implements meet.MeetingProvider. A cancelled meeting has meet.StatusCancelled.
-func (p *Provider) Get(ctx context.Context, hostID, meetingID string) (*meet.Meeting, error) {
+func (p *Provider) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Get", hostID); err != nil {
+	if err := p.ready(ctx, "Get", doctorID); err != nil {
 		return nil, err
 	}
-	e, err := p.find("Get", hostID, meetingID)
+	e, err := p.find("Get", doctorID, meetingID)
 	if err != nil {
 		return nil, err
 	}
@@ -126,16 +126,16 @@ func (p *Provider) Get(ctx context.Context, hostID, meetingID string) (*meet.Mee
 }
 
 // Update implements meet.MeetingProvider.
-func (p *Provider) Update(ctx context.Context, hostID, meetingID string, req meet.Request) (*meet.Meeting, error) {
+func (p *Provider) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	if err := req.Validate(time.Now()); err != nil {
 		return nil, fmt.Errorf("meettest: Update: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Update", hostID); err != nil {
+	if err := p.ready(ctx, "Update", doctorID); err != nil {
 		return nil, err
 	}
-	e, err := p.find("Update", hostID, meetingID)
+	e, err := p.find("Update", doctorID, meetingID)
 	if err != nil {
 		return nil, err
 	}
@@ -150,26 +150,26 @@ func (p *Provider) Update(ctx context.Context, hostID, meetingID string, req mee
 }
 
 // Cancel implements meet.MeetingProvider.
-func (p *Provider) Cancel(ctx context.Context, hostID, meetingID string) error {
+func (p *Provider) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Cancel", hostID); err != nil {
+	if err := p.ready(ctx, "Cancel", doctorID); err != nil {
 		return err
 	}
-	if e, err := p.find("Cancel", hostID, meetingID); err == nil {
+	if e, err := p.find("Cancel", doctorID, meetingID); err == nil {
 		e.meeting.Status = meet.StatusCancelled
 	}
 	return nil
 }
 
 // HostLink implements meet.HostLinker.
-func (p *Provider) HostLink(ctx context.Context, hostID, meetingID string) (telemed.Secret, error) {
+func (p *Provider) HostLink(ctx context.Context, doctorID, meetingID string) (telemed.Secret, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.ready(ctx, "HostLink", hostID); err != nil {
+	if err := p.ready(ctx, "HostLink", doctorID); err != nil {
 		return telemed.Secret{}, err
 	}
-	e, err := p.find("HostLink", hostID, meetingID)
+	e, err := p.find("HostLink", doctorID, meetingID)
 	if err != nil {
 		return telemed.Secret{}, err
 	}
@@ -183,7 +183,7 @@ func (e *entry) set(req meet.Request) {
 }
 
 // ready returns what stands in the way of a call: its context, a planned failure, a missing connection.
-func (p *Provider) ready(ctx context.Context, op, hostID string) error {
+func (p *Provider) ready(ctx context.Context, op, doctorID string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("meettest: %s: %w", op, err)
 	}
@@ -192,15 +192,15 @@ func (p *Provider) ready(ctx context.Context, op, hostID string) error {
 		p.failures = p.failures[1:]
 		return fmt.Errorf("meettest: %s: %w", op, err)
 	}
-	if p.strict && !p.hosts[hostID] {
+	if p.strict && !p.hosts[doctorID] {
 		return fmt.Errorf("meettest: %s: %w", op, telemed.ErrNotConnected)
 	}
 	return nil
 }
 
-func (p *Provider) find(op, hostID, meetingID string) (*entry, error) {
+func (p *Provider) find(op, doctorID, meetingID string) (*entry, error) {
 	for _, e := range p.meetings {
-		if e.hostID == hostID && e.meeting.ID == meetingID {
+		if e.doctorID == doctorID && e.meeting.ID == meetingID {
 			return e, nil
 		}
 	}

@@ -16,8 +16,8 @@ import (
 type Harness struct {
 	// Provider is checked.
 	Provider meet.MeetingProvider
-	// HostID is a connected doctor.
-	HostID string
+	// DoctorID is a connected doctor.
+	DoctorID string
 	// Stranger is a doctor who is not connected; empty if the provider knows no such thing.
 	Stranger string
 }
@@ -64,7 +64,7 @@ func request(key string) meet.Request {
 
 func mustCreate(t *testing.T, h Harness, req meet.Request) *meet.Meeting {
 	t.Helper()
-	m, err := h.Provider.Create(t.Context(), h.HostID, req)
+	m, err := h.Provider.Create(t.Context(), h.DoctorID, req)
 	if err != nil {
 		t.Fatalf("Create: %v", err)
 	}
@@ -96,7 +96,7 @@ func createAndGet(t *testing.T, h Harness) {
 	if created.Topic != meet.DefaultTopic {
 		t.Errorf("topic is %q, want the neutral one", created.Topic)
 	}
-	got, err := h.Provider.Get(t.Context(), h.HostID, created.ID)
+	got, err := h.Provider.Get(t.Context(), h.DoctorID, created.ID)
 	if err != nil {
 		t.Fatalf("Get: %v", err)
 	}
@@ -124,7 +124,7 @@ func sameKeyAtOnce(t *testing.T, h Harness) {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			if m, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
+			if m, err := h.Provider.Create(t.Context(), h.DoctorID, req); err != nil {
 				t.Errorf("Create: %v", err)
 			} else {
 				ids[i] = m.ID
@@ -145,13 +145,13 @@ func keyAfterStart(t *testing.T, h Harness) {
 	req := request("appt-1")
 	created := mustCreate(t, h, req)
 	req.Start = time.Now().Add(-time.Hour)
-	if found, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
+	if found, err := h.Provider.Create(t.Context(), h.DoctorID, req); err != nil {
 		wantError(t, "Create", err, telemed.ErrConflict)
 	} else if found.ID != created.ID {
 		t.Error("a Create after the start made another meeting")
 	}
 	req.Key = "appt-2"
-	_, err := h.Provider.Create(t.Context(), h.HostID, req)
+	_, err := h.Provider.Create(t.Context(), h.DoctorID, req)
 	wantField(t, "Create with a new key", err, "Start")
 }
 
@@ -165,7 +165,7 @@ func otherKey(t *testing.T, h Harness) {
 
 func keyAfterCancel(t *testing.T, h Harness) {
 	first := mustCreate(t, h, request("appt-1"))
-	if err := h.Provider.Cancel(t.Context(), h.HostID, first.ID); err != nil {
+	if err := h.Provider.Cancel(t.Context(), h.DoctorID, first.ID); err != nil {
 		t.Fatalf("Cancel: %v", err)
 	}
 	second := mustCreate(t, h, request("appt-1"))
@@ -183,10 +183,10 @@ func keyAfterUpdate(t *testing.T, h Harness) {
 	created := mustCreate(t, h, req)
 	moved := req
 	moved.Start = moved.Start.Add(3 * time.Hour)
-	if _, err := h.Provider.Update(t.Context(), h.HostID, created.ID, moved); err != nil {
+	if _, err := h.Provider.Update(t.Context(), h.DoctorID, created.ID, moved); err != nil {
 		t.Fatalf("Update: %v", err)
 	}
-	if found, err := h.Provider.Create(t.Context(), h.HostID, req); err != nil {
+	if found, err := h.Provider.Create(t.Context(), h.DoctorID, req); err != nil {
 		wantError(t, "Create at the old time", err, telemed.ErrConflict)
 	} else if found.ID != created.ID {
 		t.Error("a Create at the old time made another meeting: the patient gets two links")
@@ -200,14 +200,14 @@ func update(t *testing.T, h Harness) {
 	created := mustCreate(t, h, request("appt-1"))
 	moved := request("appt-1")
 	moved.Start, moved.Duration, moved.Topic = moved.Start.Add(3*time.Hour), 45*time.Minute, "Follow-up"
-	updated, err := h.Provider.Update(t.Context(), h.HostID, created.ID, moved)
+	updated, err := h.Provider.Update(t.Context(), h.DoctorID, created.ID, moved)
 	if err != nil {
 		t.Fatalf("Update: %v", err)
 	}
 	if updated.ID != created.ID || updated.JoinURL != created.JoinURL {
 		t.Error("Update changed the ID or the join link, which the patient has")
 	}
-	got, err := h.Provider.Get(t.Context(), h.HostID, created.ID)
+	got, err := h.Provider.Get(t.Context(), h.DoctorID, created.ID)
 	if err != nil {
 		t.Fatalf("Get: %v", err)
 	}
@@ -224,9 +224,9 @@ func updateOtherKey(t *testing.T, h Harness) {
 	created := mustCreate(t, h, request("appt-1"))
 	other := request("appt-2")
 	other.Start = other.Start.Add(3 * time.Hour)
-	_, err := h.Provider.Update(t.Context(), h.HostID, created.ID, other)
+	_, err := h.Provider.Update(t.Context(), h.DoctorID, created.ID, other)
 	wantError(t, "Update under another key", err, telemed.ErrConflict)
-	got, err := h.Provider.Get(t.Context(), h.HostID, created.ID)
+	got, err := h.Provider.Get(t.Context(), h.DoctorID, created.ID)
 	if err != nil {
 		t.Fatalf("Get: %v", err)
 	}
@@ -238,7 +238,7 @@ func updateOtherKey(t *testing.T, h Harness) {
 func cancelTwice(t *testing.T, h Harness) {
 	created := mustCreate(t, h, request("appt-1"))
 	for range 2 {
-		if err := h.Provider.Cancel(t.Context(), h.HostID, created.ID); err != nil {
+		if err := h.Provider.Cancel(t.Context(), h.DoctorID, created.ID); err != nil {
 			t.Fatalf("Cancel: %v", err)
 		}
 	}
@@ -248,30 +248,30 @@ func cancelTwice(t *testing.T, h Harness) {
 const unknownID = "99999999999"
 
 func missing(t *testing.T, h Harness) {
-	_, err := h.Provider.Get(t.Context(), h.HostID, unknownID)
+	_, err := h.Provider.Get(t.Context(), h.DoctorID, unknownID)
 	wantError(t, "Get", err, telemed.ErrNotFound)
-	_, err = h.Provider.Update(t.Context(), h.HostID, unknownID, request("appt-9"))
+	_, err = h.Provider.Update(t.Context(), h.DoctorID, unknownID, request("appt-9"))
 	wantError(t, "Update", err, telemed.ErrNotFound)
-	if err := h.Provider.Cancel(t.Context(), h.HostID, unknownID); err != nil {
+	if err := h.Provider.Cancel(t.Context(), h.DoctorID, unknownID); err != nil {
 		t.Errorf("Cancel of a meeting that is gone: %v, want nil", err)
 	}
-	_, err = h.Provider.Get(t.Context(), h.HostID, "")
+	_, err = h.Provider.Get(t.Context(), h.DoctorID, "")
 	wantError(t, "Get without an id", err, telemed.ErrInvalid, telemed.ErrNotFound)
 }
 
 func cancelled(t *testing.T, h Harness) {
 	created := mustCreate(t, h, request("appt-1"))
-	if err := h.Provider.Cancel(t.Context(), h.HostID, created.ID); err != nil {
+	if err := h.Provider.Cancel(t.Context(), h.DoctorID, created.ID); err != nil {
 		t.Fatalf("Cancel: %v", err)
 	}
-	if got, err := h.Provider.Get(t.Context(), h.HostID, created.ID); err == nil {
+	if got, err := h.Provider.Get(t.Context(), h.DoctorID, created.ID); err == nil {
 		if got.Status != meet.StatusCancelled {
 			t.Errorf("Get: status is %q", got.Status)
 		}
 	} else {
 		wantError(t, "Get", err, telemed.ErrNotFound)
 	}
-	_, err := h.Provider.Update(t.Context(), h.HostID, created.ID, request("appt-1"))
+	_, err := h.Provider.Update(t.Context(), h.DoctorID, created.ID, request("appt-1"))
 	wantError(t, "Update", err, telemed.ErrNotFound, telemed.ErrConflict)
 }
 
@@ -286,9 +286,9 @@ func invalid(t *testing.T, h Harness) {
 	for field, spoil := range tests {
 		req := request("appt-1")
 		spoil(&req)
-		_, err := h.Provider.Create(t.Context(), h.HostID, req)
+		_, err := h.Provider.Create(t.Context(), h.DoctorID, req)
 		wantField(t, "Create", err, field)
-		_, err = h.Provider.Update(t.Context(), h.HostID, unknownID, req)
+		_, err = h.Provider.Update(t.Context(), h.DoctorID, unknownID, req)
 		wantField(t, "Update", err, field)
 	}
 }
@@ -305,30 +305,30 @@ func cancelledContext(t *testing.T, h Harness) {
 	created := mustCreate(t, h, request("appt-1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for op, err := range everyMethod(ctx, h.Provider, h.HostID, created.ID) {
+	for op, err := range everyMethod(ctx, h.Provider, h.DoctorID, created.ID) {
 		wantError(t, op, err, context.Canceled)
 	}
-	if got, err := h.Provider.Get(t.Context(), h.HostID, created.ID); err != nil || got.Status != meet.StatusScheduled {
+	if got, err := h.Provider.Get(t.Context(), h.DoctorID, created.ID); err != nil || got.Status != meet.StatusScheduled {
 		t.Errorf("Cancel cancelled although its context had ended: %v, %v", got, err)
 	}
 }
 
 // everyMethod calls the methods of a provider, Cancel last, and yields their errors.
-func everyMethod(ctx context.Context, p meet.MeetingProvider, hostID, meetingID string) iter.Seq2[string, error] {
+func everyMethod(ctx context.Context, p meet.MeetingProvider, doctorID, meetingID string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		_, err := p.Create(ctx, hostID, request("appt-2"))
+		_, err := p.Create(ctx, doctorID, request("appt-2"))
 		if !yield("Create", err) {
 			return
 		}
-		_, err = p.Get(ctx, hostID, meetingID)
+		_, err = p.Get(ctx, doctorID, meetingID)
 		if !yield("Get", err) {
 			return
 		}
-		_, err = p.Update(ctx, hostID, meetingID, request("appt-1"))
+		_, err = p.Update(ctx, doctorID, meetingID, request("appt-1"))
 		if !yield("Update", err) {
 			return
 		}
-		yield("Cancel", p.Cancel(ctx, hostID, meetingID))
+		yield("Cancel", p.Cancel(ctx, doctorID, meetingID))
 	}
 }
 
@@ -347,14 +347,14 @@ func hostLink(t *testing.T, h Harness) {
 		t.Skip("this provider does not implement meet.HostLinker: its hosts enter by the join link")
 	}
 	created := mustCreate(t, h, request("appt-1"))
-	link, err := linker.HostLink(t.Context(), h.HostID, created.ID)
+	link, err := linker.HostLink(t.Context(), h.DoctorID, created.ID)
 	if err != nil {
 		t.Fatalf("HostLink: %v", err)
 	}
 	if link.Reveal() == "" || link.Reveal() == created.JoinURL {
 		t.Error("the host link is empty, or that of the patients")
 	}
-	_, err = linker.HostLink(t.Context(), h.HostID, unknownID)
+	_, err = linker.HostLink(t.Context(), h.DoctorID, unknownID)
 	wantError(t, "HostLink", err, telemed.ErrNotFound)
 }
 

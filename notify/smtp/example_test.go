@@ -29,7 +29,7 @@ func Example() {
 		panic(err)
 	}
 	ctx := context.Background()
-	defer mail.Close(ctx)
+	defer mail.Shutdown(ctx)
 
 	receipt, err := mail.Notify(ctx, notify.Message{
 		Key:     "appt-42/confirmed",
@@ -60,7 +60,7 @@ func ExampleError() {
 		panic(err)
 	}
 	ctx := context.Background()
-	defer mail.Close(ctx)
+	defer mail.Shutdown(ctx)
 
 	_, err = mail.Notify(ctx, notify.Message{
 		Key:     "appt-42/confirmed",

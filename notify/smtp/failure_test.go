@@ -60,7 +60,7 @@ func TestResetAtEveryByte(t *testing.T) {
 					before := len(server.messages())
 					client := newClient(t, server.addr(), func(cfg *smtp.Config) { edit(cfg); cfg.IdleTimeout = -1 })
 					_, err := client.Notify(t.Context(), withFiles("reset"))
-					require.NoError(t, client.Close(t.Context()))
+					require.NoError(t, client.Shutdown(t.Context()))
 					switch {
 					case err == nil:
 						sent++

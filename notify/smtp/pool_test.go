@@ -179,7 +179,7 @@ func TestCloseWaits(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool { return len(server.seen()) >= 2 }, 5*time.Second, time.Millisecond)
 	closed := make(chan error, 1)
-	go func() { closed <- client.Close(context.Background()) }()
+	go func() { closed <- client.Shutdown(context.Background()) }()
 	require.Eventually(t, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
@@ -197,7 +197,7 @@ func TestCloseWaits(t *testing.T) {
 	close(busy)
 	require.NoError(t, <-sent)
 	require.NoError(t, <-closed)
-	require.NoError(t, client.Close(t.Context()), "closing again")
+	require.NoError(t, client.Shutdown(t.Context()), "closing again")
 }
 
 // Close stops waiting when its context ends, and cuts off what is under way.
@@ -218,7 +218,7 @@ func TestCloseCutsOff(t *testing.T) {
 			}, 5*time.Second, time.Millisecond)
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			defer cancel()
-			require.ErrorIs(t, client.Close(ctx), context.DeadlineExceeded)
+			require.ErrorIs(t, client.Shutdown(ctx), context.DeadlineExceeded)
 			select {
 			case err := <-sent:
 				require.ErrorIs(t, err, want)
@@ -239,7 +239,7 @@ func TestCloseAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				if err := client.Close(ctx); err != nil {
+				if err := client.Shutdown(ctx); err != nil {
 					t.Errorf("Close: %v", err)
 				}
 			})

@@ -83,7 +83,7 @@ type Config struct {
 }
 
 // Client sends e-mail through one server. It is safe for concurrent use. Make
-// one with New and end it with Close.
+// one with New and end it with Shutdown.
 type Client struct {
 	cfg        Config
 	host       string
@@ -264,7 +264,7 @@ func (c *Client) Verify(ctx context.Context) error {
 	}
 }
 
-// Close waits until the messages under way are through, or until ctx ends, then
+// Shutdown waits until the messages under way are through, or until ctx ends, then
 // closes every connection. Calls that come later fail with telemed.ErrClosed. It
 // returns ctx's error if it had to cut messages off. Calling it again is allowed.
-func (c *Client) Close(ctx context.Context) error { return c.pool.close(ctx) }
+func (c *Client) Shutdown(ctx context.Context) error { return c.pool.close(ctx) }

@@ -29,7 +29,7 @@ func newClient(t testing.TB, addr string, edit func(*smtp.Config)) *smtp.Client 
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		require.NoError(t, client.Close(ctx))
+		require.NoError(t, client.Shutdown(ctx))
 	})
 	return client
 }

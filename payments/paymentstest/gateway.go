@@ -184,15 +184,15 @@ func (g *Gateway) CreateOrder(ctx context.Context, req payments.OrderRequest) (*
 		return nil, now
 	}
 	for _, o := range g.orders {
-		if o.Receipt == req.Receipt {
+		if o.Key == req.Key {
 			if o.Amount != req.Amount {
-				return nil, failed(CreateOrder, payments.ErrIdempotencyConflict)
+				return nil, failed(CreateOrder, payments.ErrKeyConflict)
 			}
 			return answer(copyOrder(o), later)
 		}
 	}
 	o := &payments.Order{
-		ID: newID("order"), Receipt: req.Receipt, Amount: req.Amount, Paid: payments.Money{Currency: req.Amount.Currency},
+		ID: newID("order"), Key: req.Key, Amount: req.Amount, Paid: payments.Money{Currency: req.Amount.Currency},
 		Status: payments.OrderCreated, Notes: maps.Clone(req.Notes), CreatedAt: time.Now().UTC(),
 	}
 	g.orders = append(g.orders, o)
@@ -284,9 +284,9 @@ func (g *Gateway) Refund(ctx context.Context, req payments.RefundRequest) (*paym
 	if now != nil {
 		return nil, now
 	}
-	if old, ok := g.refunds[req.IdempotencyKey]; ok {
+	if old, ok := g.refunds[req.Key]; ok {
 		if old.refund.PaymentID != req.PaymentID || !sameAmount(old.amount, req.Amount) {
-			return nil, failed(Refund, payments.ErrIdempotencyConflict)
+			return nil, failed(Refund, payments.ErrKeyConflict)
 		}
 		return answer(copyRefund(old.refund), later)
 	}
@@ -294,7 +294,7 @@ func (g *Gateway) Refund(ctx context.Context, req payments.RefundRequest) (*paym
 	if err != nil {
 		return nil, err
 	}
-	g.refunds[req.IdempotencyKey] = refundMade{req.Amount, made}
+	g.refunds[req.Key] = refundMade{req.Amount, made}
 	return answer(copyRefund(made), later)
 }
 
@@ -337,9 +337,9 @@ func (g *Gateway) Order(ctx context.Context, orderID string) (*payments.Order, e
 	return g.find(ctx, "Order", func(o *payments.Order) bool { return o.ID == orderID })
 }
 
-// OrderByReceipt implements payments.OrderFinder.
-func (g *Gateway) OrderByReceipt(ctx context.Context, receipt string) (*payments.Order, error) {
-	return g.find(ctx, "OrderByReceipt", func(o *payments.Order) bool { return o.Receipt == receipt })
+// OrderByKey implements payments.OrderFinder.
+func (g *Gateway) OrderByKey(ctx context.Context, receipt string) (*payments.Order, error) {
+	return g.find(ctx, "OrderByKey", func(o *payments.Order) bool { return o.Key == receipt })
 }
 
 func (g *Gateway) find(ctx context.Context, call Call, fits func(*payments.Order) bool) (*payments.Order, error) {

@@ -49,7 +49,7 @@ func TestFailNext(t *testing.T) {
 	t.Parallel()
 	g := paymentstest.NewGateway()
 	g.FailNext(paymentstest.CreateOrder, telemed.ErrRateLimited)
-	req := payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"}
+	req := payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"}
 	_, err := g.CreateOrder(t.Context(), req)
 	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	require.Empty(t, g.Orders())
@@ -64,7 +64,7 @@ func TestPayTwice(t *testing.T) {
 	g := paymentstest.NewGateway()
 	_, err := g.Pay("order_unknown")
 	require.ErrorIs(t, err, telemed.ErrNotFound)
-	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
 	require.NoError(t, err)
 	_, err = g.Pay(o.ID)
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestPayTwice(t *testing.T) {
 func TestFailedPaymentDoesNotVerify(t *testing.T) {
 	t.Parallel()
 	g := paymentstest.NewGateway()
-	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
 	require.NoError(t, err)
 	c, err := g.FailPayment(o.ID)
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func ExampleGateway() {
 	}
 
 	ctx := context.Background()
-	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_1"})
+	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
 	confirmation, _ := gateway.Pay(order.ID)
 	gateway.FailNext(paymentstest.VerifyPayment, telemed.ErrUnavailable)
 	fmt.Println(book(ctx, confirmation))

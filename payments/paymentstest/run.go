@@ -72,7 +72,7 @@ var amount = payments.INR(50000)
 
 func (s *suite) order(receipt string, mode payments.CaptureMode) *payments.Order {
 	s.Helper()
-	o, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Receipt: receipt, Capture: mode})
+	o, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Key: receipt, Capture: mode})
 	if err != nil {
 		s.Fatalf("CreateOrder: %v", err)
 	}
@@ -110,11 +110,11 @@ func (s *suite) ok(err error, doing string) {
 
 func (s *suite) orderOnce() {
 	notes := map[string]string{"visit": "42"}
-	first, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Receipt: "bill_1", Notes: notes})
+	first, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Key: "bill_1", Notes: notes})
 	s.ok(err, "CreateOrder")
 	notes["visit"] = "changed by the caller, afterwards"
-	if first.ID == "" || first.Amount != amount || first.Receipt != "bill_1" || first.Status != payments.OrderCreated {
-		s.Errorf("CreateOrder: got %v with receipt %q", first, first.Receipt)
+	if first.ID == "" || first.Amount != amount || first.Key != "bill_1" || first.Status != payments.OrderCreated {
+		s.Errorf("CreateOrder: got %v with receipt %q", first, first.Key)
 	}
 	again := s.order("bill_1", "")
 	if again.ID != first.ID {
@@ -130,8 +130,8 @@ func (s *suite) orderOnce() {
 	if paid := s.order("bill_1", ""); paid.ID != first.ID || paid.Status != payments.OrderPaid {
 		s.Errorf("the same receipt after the payment: got %v, want the paid order %s", paid, first.ID)
 	}
-	_, err = s.CreateOrder(s.Context(), payments.OrderRequest{Amount: payments.INR(50100), Receipt: "bill_1"})
-	s.wants(err, payments.ErrIdempotencyConflict, "the same receipt with another amount")
+	_, err = s.CreateOrder(s.Context(), payments.OrderRequest{Amount: payments.INR(50100), Key: "bill_1"})
+	s.wants(err, payments.ErrKeyConflict, "the same receipt with another amount")
 }
 
 func (s *suite) badRequests() {
@@ -146,19 +146,19 @@ func (s *suite) badRequests() {
 		}
 	}
 	_, err := s.CreateOrder(ctx, payments.OrderRequest{Capture: "later"})
-	fields(err, "Receipt", "Amount", "Capture")
-	_, err = s.CreateOrder(ctx, payments.OrderRequest{Receipt: "bill_1", Amount: payments.INR(-1)})
+	fields(err, "Key", "Amount", "Capture")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: "bill_1", Amount: payments.INR(-1)})
 	fields(err, "Amount")
-	_, err = s.CreateOrder(ctx, payments.OrderRequest{Receipt: "bill_1", Amount: payments.Money{Minor: 100, Currency: "XYZ"}})
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: "bill_1", Amount: payments.Money{Minor: 100, Currency: "XYZ"}})
 	fields(err, "Amount")
-	_, err = s.CreateOrder(ctx, payments.OrderRequest{Receipt: "bill_\xff", Amount: amount})
-	fields(err, "Receipt")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: "bill_\xff", Amount: amount})
+	fields(err, "Key")
 	_, err = s.VerifyPayment(ctx, payments.Confirmation{})
 	fields(err, "OrderID", "Expected", "PaymentID", "Signature")
 	_, err = s.Capture(ctx, payments.CaptureRequest{})
 	fields(err, "PaymentID", "Amount")
 	_, err = s.Refund(ctx, payments.RefundRequest{Amount: &payments.Money{}, Speed: "warp"})
-	fields(err, "PaymentID", "IdempotencyKey", "Amount", "Speed")
+	fields(err, "PaymentID", "Key", "Amount", "Speed")
 }
 
 // hasField walks the tree of wrapped errors, as errors.As does, but to its end.
@@ -277,7 +277,7 @@ func (s *suite) failedPayment() {
 	}
 	_, err = s.Capture(s.Context(), payments.CaptureRequest{PaymentID: id, Amount: amount})
 	s.wants(err, payments.ErrPaymentIncomplete, "capturing a failed payment")
-	_, err = s.Refund(s.Context(), payments.RefundRequest{PaymentID: id, IdempotencyKey: "refund_failed"})
+	_, err = s.Refund(s.Context(), payments.RefundRequest{PaymentID: id, Key: "refund_failed"})
 	s.wants(err, payments.ErrPaymentIncomplete, "refunding a failed payment")
 	_, err = s.VerifyPayment(s.Context(), s.pay(o))
 	s.ok(err, "VerifyPayment of the second attempt")
@@ -290,7 +290,7 @@ func (s *suite) capture() {
 	if p.Status != payments.PaymentAuthorized {
 		s.Fatalf("with manual capture: got status %s, want authorized", p.Status)
 	}
-	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: p.ID, IdempotencyKey: "refund_early"})
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: p.ID, Key: "refund_early"})
 	s.wants(err, payments.ErrPaymentIncomplete, "refunding what was not captured")
 	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: payments.INR(100)})
 	s.wants(err, payments.ErrAmountMismatch, "capturing a part")
@@ -317,7 +317,7 @@ func (s *suite) capture() {
 
 func (s *suite) refundOnce() {
 	ctx, c := s.Context(), s.captured()
-	req := payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel/appt 42"}
+	req := payments.RefundRequest{PaymentID: c.PaymentID, Key: "cancel/appt 42"}
 	first, err := s.Refund(ctx, req)
 	s.ok(err, "Refund")
 	if first.ID == "" || first.PaymentID != c.PaymentID || first.Amount != amount {
@@ -328,19 +328,19 @@ func (s *suite) refundOnce() {
 	if again.ID != first.ID {
 		s.Errorf("the same key gave money back twice: %s, then %s", first.ID, again.ID)
 	}
-	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: req.IdempotencyKey, Amount: new(payments.INR(100))})
-	s.wants(err, payments.ErrIdempotencyConflict, "the same key with another amount")
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, Key: req.Key, Amount: new(payments.INR(100))})
+	s.wants(err, payments.ErrKeyConflict, "the same key with another amount")
 	other := s.pay(s.order("bill_other", payments.CaptureAutomatic))
-	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: other.PaymentID, IdempotencyKey: req.IdempotencyKey})
-	s.wants(err, payments.ErrIdempotencyConflict, "the same key for another payment")
-	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "another_key"})
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: other.PaymentID, Key: req.Key})
+	s.wants(err, payments.ErrKeyConflict, "the same key for another payment")
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, Key: "another_key"})
 	s.wants(err, payments.ErrAlreadyRefunded, "another key when nothing is left")
 }
 
 func (s *suite) partialRefunds() {
 	ctx, c := s.Context(), s.captured()
 	part := func(key string, m payments.Money) error {
-		_, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: key, Amount: &m})
+		_, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, Key: key, Amount: &m})
 		return err
 	}
 	s.ok(part("part_number_1", payments.INR(20000)), "the first part")
@@ -356,7 +356,7 @@ func (s *suite) partialRefunds() {
 	if p.Refunded != payments.INR(20000) {
 		s.Errorf("VerifyPayment: got %v refunded, want INR 200.00", p.Refunded)
 	}
-	rest, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "the_rest_of_it"})
+	rest, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, Key: "the_rest_of_it"})
 	s.ok(err, "refunding the rest")
 	if rest.Amount != payments.INR(30000) {
 		s.Errorf("the rest: got %v, want INR 300.00", rest.Amount)
@@ -365,7 +365,7 @@ func (s *suite) partialRefunds() {
 
 func (s *suite) refundedPayment() {
 	c := s.captured()
-	_, err := s.Refund(s.Context(), payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"})
+	_, err := s.Refund(s.Context(), payments.RefundRequest{PaymentID: c.PaymentID, Key: "cancel_0001"})
 	s.ok(err, "Refund")
 	_, err = s.VerifyPayment(s.Context(), c)
 	s.wants(err, payments.ErrAlreadyRefunded, "verifying what was given back")
@@ -380,7 +380,7 @@ func (s *suite) concurrentRefunds() {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			r, err := s.Refund(s.Context(), payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"})
+			r, err := s.Refund(s.Context(), payments.RefundRequest{PaymentID: c.PaymentID, Key: "cancel_0001"})
 			if err != nil {
 				s.Errorf("Refund: %v", err)
 				return
@@ -409,7 +409,7 @@ func (s *suite) notFound() {
 	s.wants(err, telemed.ErrNotFound, "Payment")
 	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: absent, Amount: amount})
 	s.wants(err, telemed.ErrNotFound, "Capture")
-	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: absent, IdempotencyKey: "cancel_0001"})
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: absent, Key: "cancel_0001"})
 	s.wants(err, telemed.ErrNotFound, "Refund")
 }
 
@@ -417,7 +417,7 @@ func (s *suite) cancelled() {
 	c := s.captured()
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
-	_, err := s.CreateOrder(ctx, payments.OrderRequest{Amount: amount, Receipt: "bill_late"})
+	_, err := s.CreateOrder(ctx, payments.OrderRequest{Amount: amount, Key: "bill_late"})
 	s.wants(err, context.Canceled, "CreateOrder")
 	_, err = s.Payment(ctx, c.PaymentID)
 	s.wants(err, context.Canceled, "Payment")
@@ -425,7 +425,7 @@ func (s *suite) cancelled() {
 	s.wants(err, context.Canceled, "VerifyPayment")
 	_, err = s.Capture(ctx, payments.CaptureRequest{PaymentID: c.PaymentID, Amount: amount})
 	s.wants(err, context.Canceled, "Capture")
-	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"})
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, Key: "cancel_0001"})
 	s.wants(err, context.Canceled, "Refund")
 }
 
@@ -434,7 +434,7 @@ func (s *suite) lostOrder() {
 	if s.LoseAnswer == nil {
 		s.Skip("the harness cannot lose an answer")
 	}
-	req := payments.OrderRequest{Amount: amount, Receipt: "bill_lost"}
+	req := payments.OrderRequest{Amount: amount, Key: "bill_lost"}
 	s.LoseAnswer()
 	first, err := s.CreateOrder(s.Context(), req)
 	if err != nil {
@@ -456,7 +456,7 @@ func (s *suite) lostRefund() {
 		s.Skip("the harness cannot lose an answer")
 	}
 	c := s.captured()
-	req := payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001", Amount: new(payments.INR(20000))}
+	req := payments.RefundRequest{PaymentID: c.PaymentID, Key: "cancel_0001", Amount: new(payments.INR(20000))}
 	s.LoseAnswer()
 	if _, err := s.Refund(s.Context(), req); err != nil {
 		s.wants(err, telemed.ErrAmbiguous, "Refund without an answer")
@@ -496,12 +496,12 @@ func (s *suite) finder() {
 	for i := range 3 {
 		s.order(fmt.Sprintf("bill_2%d", i), "") // other receipts that hold this one
 	}
-	found, err := finder.OrderByReceipt(ctx, "bill_2")
-	s.ok(err, "OrderByReceipt")
+	found, err := finder.OrderByKey(ctx, "bill_2")
+	s.ok(err, "OrderByKey")
 	if found.ID != o.ID {
-		s.Errorf("OrderByReceipt: got %s, want %s", found.ID, o.ID)
+		s.Errorf("OrderByKey: got %s, want %s", found.ID, o.ID)
 	}
-	_, err = finder.OrderByReceipt(ctx, "bill")
+	_, err = finder.OrderByKey(ctx, "bill")
 	s.wants(err, telemed.ErrNotFound, "a part of a receipt")
 	_, err = finder.Order(ctx, "order_AAAAAAAAAAAAAA")
 	s.wants(err, telemed.ErrNotFound, "Order")

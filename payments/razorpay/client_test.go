@@ -69,7 +69,7 @@ func TestRequests(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{
-		Amount: payments.INR(50000), Receipt: "bill_0001", Notes: map[string]string{"visit": "42"}, Capture: payments.CaptureManual,
+		Amount: payments.INR(50000), Key: "bill_0001", Notes: map[string]string{"visit": "42"}, Capture: payments.CaptureManual,
 	})
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"visit": "42"}, o.Notes)
@@ -77,7 +77,7 @@ func TestRequests(t *testing.T) {
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: paid.PaymentID, Amount: o.Amount})
 	require.NoError(t, err)
 	for _, key := range []string{"refund_key-0001", "short", "cancel/appt 42"} {
-		_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: paid.PaymentID, Amount: new(payments.INR(100)), IdempotencyKey: key, Speed: payments.RefundFast})
+		_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: paid.PaymentID, Amount: new(payments.INR(100)), Key: key, Speed: payments.RefundFast})
 		require.NoError(t, err)
 	}
 	var lines []string
@@ -117,14 +117,14 @@ func TestRefusedBeforeAnyRequest(t *testing.T) {
 		many[fmt.Sprint(i)] = "x"
 	}
 	for name, req := range map[string]payments.OrderRequest{
-		"Amount: 0":              {Receipt: "b"},
-		"Amount: under a rupee":  {Receipt: "b", Amount: payments.INR(99)},
-		"Amount: a third digit":  {Receipt: "b", Amount: payments.Money{Minor: 99991, Currency: "KWD"}},
-		"Receipt: 41 characters": {Receipt: strings.Repeat("अ", 41), Amount: payments.INR(100)},
-		"Receipt: not UTF-8":     {Receipt: "bill_\xff", Amount: payments.INR(100)},
-		"Receipt: none":          {Amount: payments.INR(100)},
-		"Notes: 16":              {Receipt: "b", Amount: payments.INR(100), Notes: many},
-		"Notes: a long one":      {Receipt: "b", Amount: payments.INR(100), Notes: map[string]string{"k": long}},
+		"Amount: 0":             {Key: "b"},
+		"Amount: under a rupee": {Key: "b", Amount: payments.INR(99)},
+		"Amount: a third digit": {Key: "b", Amount: payments.Money{Minor: 99991, Currency: "KWD"}},
+		"Key: 41 characters":    {Key: strings.Repeat("अ", 41), Amount: payments.INR(100)},
+		"Key: not UTF-8":        {Key: "bill_\xff", Amount: payments.INR(100)},
+		"Key: none":             {Amount: payments.INR(100)},
+		"Notes: 16":             {Key: "b", Amount: payments.INR(100), Notes: many},
+		"Notes: a long one":     {Key: "b", Amount: payments.INR(100), Notes: map[string]string{"k": long}},
 	} {
 		_, err := client.CreateOrder(ctx, req)
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
@@ -134,7 +134,7 @@ func TestRefusedBeforeAnyRequest(t *testing.T) {
 	for _, id := range []string{"", "../orders/order_1", "pay_1?x=", "pay_1#", "pay_1/refund", "pay_", "order_1", "pay_1|pay_2", "pay_\x00", "pay_é", "pay_" + long} {
 		_, err := client.Payment(ctx, id)
 		require.ErrorIs(t, err, telemed.ErrInvalid, id)
-		_, err = client.Refund(ctx, payments.RefundRequest{PaymentID: id, IdempotencyKey: "cancel_0001"})
+		_, err = client.Refund(ctx, payments.RefundRequest{PaymentID: id, Key: "cancel_0001"})
 		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 		_, err = client.Capture(ctx, payments.CaptureRequest{PaymentID: id, Amount: payments.INR(100)})
 		require.ErrorIs(t, err, telemed.ErrInvalid, id)
@@ -189,7 +189,7 @@ func TestTwoOrdersOfOneReceipt(t *testing.T) {
 	srv.FailNext(on(listOrders, razorpaytest.Fault{Status: 200, Body: `{"entity":"collection","count":0,"items":[]}`}))
 	newer := order(t, client)
 	require.NotEqual(t, older.ID, newer.ID)
-	found, err := client.OrderByReceipt(t.Context(), older.Receipt)
+	found, err := client.OrderByKey(t.Context(), older.Key)
 	require.NoError(t, err)
 	require.Equal(t, newer.ID, found.ID, "the newest, as long as nobody began to pay")
 	reserved := pay(t, srv, older)
@@ -223,7 +223,7 @@ func TestExactNumbers(t *testing.T) {
 	t.Parallel()
 	const big = 9007199254740993
 	_, client := start(t, razorpaytest.Config{MaxAmount: big})
-	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(big), Receipt: "bill_big"})
+	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(big), Key: "bill_big"})
 	require.NoError(t, err)
 	require.EqualValues(t, big, o.Amount.Minor)
 }
@@ -244,7 +244,7 @@ func TestContext(t *testing.T) {
 	defer cancel()
 	ended := make(chan error)
 	go func() {
-		_, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+		_, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
 		ended <- err
 	}()
 	_, err = srv.WaitFor(t.Context(), func(r razorpaytest.Request) bool { return r.Op == postOrder })
@@ -261,9 +261,9 @@ func TestContextThatEnded(t *testing.T) {
 	srv, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.UniqueReceipt = true })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, created := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	_, created := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
 	_, captured := client.Capture(ctx, payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
-	_, refunded := client.Refund(ctx, payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
+	_, refunded := client.Refund(ctx, payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001"})
 	for _, err := range []error{created, captured, refunded} {
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorIs(t, err, telemed.ErrUnavailable)
@@ -318,7 +318,7 @@ func TestRace(t *testing.T) {
 	for i := range 64 {
 		wg.Go(func() {
 			err := func() error {
-				o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(int64(100 + i)), Receipt: fmt.Sprintf("bill_%04d", i)})
+				o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(int64(100 + i)), Key: fmt.Sprintf("bill_%04d", i)})
 				if err != nil {
 					return err
 				}
@@ -332,7 +332,7 @@ func TestRace(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: p.ID, IdempotencyKey: fmt.Sprintf("cancel_%04d", i)})
+				_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: p.ID, Key: fmt.Sprintf("cancel_%04d", i)})
 				return err
 			}()
 			if err != nil {
@@ -353,7 +353,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		})
 	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{
-		Amount: payments.INR(50000), Receipt: "bill_1", Notes: map[string]string{"name": "PatientCanary"},
+		Amount: payments.INR(50000), Key: "bill_1", Notes: map[string]string{"name": "PatientCanary"},
 	})
 	require.NoError(t, err)
 	srv.FailNext(razorpaytest.Refuse("", 400, "PatientCanary is not a valid name"))
@@ -373,10 +373,10 @@ func TestManySimilarReceipts(t *testing.T) {
 	_, client := start(t, razorpaytest.Config{})
 	first := order(t, client) // bill_0001
 	for i := range 110 {
-		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: fmt.Sprintf("bill_0001-%03d", i)})
+		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: fmt.Sprintf("bill_0001-%03d", i)})
 		require.NoError(t, err)
 	}
-	found, err := client.OrderByReceipt(t.Context(), "bill_0001")
+	found, err := client.OrderByKey(t.Context(), "bill_0001")
 	require.NoError(t, err)
 	require.Equal(t, first.ID, found.ID, "it is on the second page")
 }

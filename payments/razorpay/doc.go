@@ -5,7 +5,7 @@
 //		KeySecret:      telemed.NewSecret(secret),
 //		WebhookSecrets: []telemed.Secret{telemed.NewSecret(webhookSecret)},
 //	})
-//	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_000123"})
+//	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
 //	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic"}) // for checkout.js on the page
 //	…
 //	result, err := razorpay.ParseCheckout(r) // what the page or the browser posts back

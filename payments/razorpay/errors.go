@@ -96,7 +96,7 @@ func plain(text string, limit int) bool {
 // The outcomes that only this package acts on; the host sees what they wrap.
 var (
 	errInProgress   = fault.Tagged(telemed.ErrAmbiguous, errors.New("the same request is still being worked on"))
-	errReceiptTaken = fault.Tagged(payments.ErrIdempotencyConflict, errors.New("receipt was used before"))
+	errReceiptTaken = fault.Tagged(payments.ErrKeyConflict, errors.New("receipt was used before"))
 )
 
 // kinds knows Razorpay's refusals, which have one code (BAD_REQUEST_ERROR) and
@@ -111,7 +111,7 @@ var kinds = []struct {
 	{http.StatusTooManyRequests, "", telemed.ErrRateLimited},
 	{0, "api key provided is invalid", telemed.ErrUnauthorized},
 	{0, "api secret provided is invalid", telemed.ErrUnauthorized},
-	{0, "different request with the same idempotency key", payments.ErrIdempotencyConflict},
+	{0, "different request with the same idempotency key", payments.ErrKeyConflict},
 	{0, "id provided does not exist", telemed.ErrNotFound},
 	{0, "is not a valid id", telemed.ErrNotFound},
 	{0, "already been captured", payments.ErrAlreadyCaptured},

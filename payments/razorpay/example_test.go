@@ -34,7 +34,7 @@ func Example() {
 	}
 
 	ctx := context.Background()
-	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_000123"})
+	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -31,7 +31,7 @@ func TestRetries(t *testing.T) {
 	t.Parallel()
 	soon := rateLimited(0)
 	create := func(t *testing.T, _ *razorpaytest.Server, c *razorpay.Client) error {
-		_, err := c.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_x"})
+		_, err := c.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_x"})
 		return err
 	}
 	read := func(t *testing.T, srv *razorpaytest.Server, c *razorpay.Client) error {
@@ -43,7 +43,7 @@ func TestRetries(t *testing.T) {
 		return err
 	}
 	refund := func(t *testing.T, srv *razorpaytest.Server, c *razorpay.Client) error {
-		_, err := c.Refund(t.Context(), payments.RefundRequest{PaymentID: paymentOf(srv), IdempotencyKey: "cancel_0001"})
+		_, err := c.Refund(t.Context(), payments.RefundRequest{PaymentID: paymentOf(srv), Key: "cancel_0001"})
 		return err
 	}
 	type call = func(*testing.T, *razorpaytest.Server, *razorpay.Client) error
@@ -147,7 +147,7 @@ func TestOpenOutcome(t *testing.T) {
 			}
 			var err error
 			if tc.op == postRefund {
-				_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: paymentOf(srv), IdempotencyKey: "cancel_0001"})
+				_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: paymentOf(srv), Key: "cancel_0001"})
 			} else {
 				_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: paymentOf(srv), Amount: payments.INR(50000)})
 			}
@@ -191,7 +191,7 @@ func prepare(t *testing.T, srv *razorpaytest.Server, client *razorpay.Client, ma
 	if manual {
 		mode = payments.CaptureManual
 	}
-	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_0001", Capture: mode})
+	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_0001", Capture: mode})
 	require.NoError(t, err)
 	pay(t, srv, o)
 }
@@ -222,19 +222,19 @@ func TestCallAgain(t *testing.T) {
 	id := paymentOf(srv)
 
 	srv.FailNext(on(postOrder, lostAnswer))
-	req := payments.OrderRequest{Amount: payments.INR(70000), Receipt: "bill_0002"}
+	req := payments.OrderRequest{Amount: payments.INR(70000), Key: "bill_0002"}
 	ctx := t.Context()
 	_, err := client.CreateOrder(ctx, req)
 	require.NoError(t, err, "found by its receipt")
 	srv.FailNext(on(postOrder, failing(500)))
-	req.Receipt = "bill_0003"
+	req.Key = "bill_0003"
 	_, err = client.CreateOrder(ctx, req)
 	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	_, err = client.CreateOrder(ctx, req)
 	require.NoError(t, err)
 
 	srv.FailNext(on(postRefund, times(2, cutAnswer)))
-	refund := payments.RefundRequest{PaymentID: id, IdempotencyKey: "cancel/1"}
+	refund := payments.RefundRequest{PaymentID: id, Key: "cancel/1"}
 	_, err = client.Refund(ctx, refund)
 	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	_, err = client.Refund(ctx, refund)
@@ -255,8 +255,8 @@ func TestReceiptTaken(t *testing.T) {
 	requireOnce(t, srv)
 
 	srv.FailNext(taken)
-	_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_taken"})
-	require.ErrorIs(t, err, payments.ErrIdempotencyConflict, "taken, but by nothing that can be found")
+	_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_taken"})
+	require.ErrorIs(t, err, payments.ErrKeyConflict, "taken, but by nothing that can be found")
 }
 
 // TestSilentConflict: the answer is about an order, payment or refund that is not what was asked for.
@@ -270,16 +270,16 @@ func TestSilentConflict(t *testing.T) {
 		`{"id":"order_1","receipt":"bill_1","amount":99,"currency":"INR"}`, `{"id":"order_1","receipt":"BILL_1","amount":100,"currency":"INR"}`,
 	} {
 		srv.FailNext(on(postOrder, reply(body)))
-		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
-		require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
+		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
+		require.ErrorIs(t, err, payments.ErrKeyConflict)
 	}
 	srv.FailNext(on(postRefund, reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`)))
-	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
-	require.ErrorIs(t, err, payments.ErrIdempotencyConflict)
+	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001"})
+	require.ErrorIs(t, err, payments.ErrKeyConflict)
 	srv.FailNext(on(getPayment, reply(`{"id":"pay_1","amount":500,"currency":"INR","status":"captured"}`)),
 		on(postRefund, reply(`{"id":"rfnd_1","payment_id":"pay_1","amount":200,"currency":"INR"}`)))
-	_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001", Amount: new(payments.INR(100))})
-	require.ErrorIs(t, err, payments.ErrIdempotencyConflict, "another amount was given back")
+	_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001", Amount: new(payments.INR(100))})
+	require.ErrorIs(t, err, payments.ErrKeyConflict, "another amount was given back")
 	srv.FailNext(on(postCapture, reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`)))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
 	require.ErrorIs(t, err, telemed.ErrAmbiguous, "captured, it says, and is not")
@@ -302,7 +302,7 @@ func TestUniqueReceipt(t *testing.T) {
 	requireOnce(t, srv)
 
 	_, without := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.UniqueReceipt = true })
-	_, err := without.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Receipt: "bill_1"})
+	_, err := without.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Equal(t, "razorpay: CreateOrder: 400 (BAD_REQUEST_ERROR, reason extra_field_sent): invalid request", err.Error())
 }
@@ -312,7 +312,7 @@ func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	srv.Close()
-	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", IdempotencyKey: "cancel_0001"})
+	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001"})
 	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.NotErrorIs(t, err, telemed.ErrAmbiguous)
 	require.NotContains(t, err.Error(), "/v1/", "no address in an error")

@@ -210,7 +210,7 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 		return nil, err
 	}
 	if refund.PaymentID != req.PaymentID || req.Amount != nil && refund.Amount != *req.Amount {
-		return nil, refuse(op, payments.ErrIdempotencyConflict)
+		return nil, refuse(op, payments.ErrKeyConflict)
 	}
 	return refund, nil
 }
@@ -219,7 +219,7 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
 	request := call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
-		data: data, header: map[string]string{idempotencyHeader: refundKey(req.IdempotencyKey)}, repeat: true,
+		data: data, header: map[string]string{idempotencyHeader: refundKey(req.Key)}, repeat: true,
 	}
 	var err error
 	for n := 1; ; n++ {

@@ -36,7 +36,7 @@ func start(t *testing.T, fake razorpaytest.Config, change ...func(*razorpay.Conf
 // order makes an order of 500 rupees.
 func order(t *testing.T, client *razorpay.Client) *payments.Order {
 	t.Helper()
-	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_0001"})
+	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_0001"})
 	require.NoError(t, err)
 	return o
 }

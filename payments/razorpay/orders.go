@@ -49,14 +49,14 @@ func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*p
 	if err == nil || !errors.Is(err, telemed.ErrAmbiguous) && !hasKind(err, errReceiptTaken) {
 		return order, err
 	}
-	if found, lookErr := c.sameOrder(ctx, op, req); lookErr == nil || errors.Is(lookErr, payments.ErrIdempotencyConflict) {
+	if found, lookErr := c.sameOrder(ctx, op, req); lookErr == nil || errors.Is(lookErr, payments.ErrKeyConflict) {
 		return found, lookErr
 	}
 	return nil, err
 }
 
 func (c *Client) postOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
-	data := map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency), "receipt": req.Receipt}
+	data := map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency), "receipt": req.Key}
 	if len(req.Notes) > 0 {
 		data["notes"] = req.Notes
 	}
@@ -71,15 +71,15 @@ func (c *Client) postOrder(ctx context.Context, op string, req payments.OrderReq
 		return nil, err
 	}
 	order := got.order()
-	if order.Amount != req.Amount || order.Receipt != req.Receipt {
-		return nil, refuse(op, payments.ErrIdempotencyConflict)
+	if order.Amount != req.Amount || order.Key != req.Key {
+		return nil, refuse(op, payments.ErrKeyConflict)
 	}
 	return order, nil
 }
 
 // sameOrder finds the order that req asked for before, ErrNotFound if it did not.
 func (c *Client) sameOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
-	orders, err := c.byReceipt(ctx, op, req.Receipt)
+	orders, err := c.byReceipt(ctx, op, req.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (c *Client) sameOrder(ctx context.Context, op string, req payments.OrderReq
 	case best != nil:
 		return best, nil
 	case len(orders) > 0:
-		return nil, refuse(op, payments.ErrIdempotencyConflict)
+		return nil, refuse(op, payments.ErrKeyConflict)
 	}
 	return nil, refuse(op, telemed.ErrNotFound)
 }
@@ -127,7 +127,7 @@ func (c *Client) byReceipt(ctx context.Context, op, receipt string) ([]*payments
 			return found, nil
 		}
 	}
-	return nil, fault.Invalid("razorpay: "+op, "Receipt", "is part of more than %d other receipts", maxPages*pageSize)
+	return nil, fault.Invalid("razorpay: "+op, "Key", "is part of more than %d other receipts", maxPages*pageSize)
 }
 
 // Order reads an order.
@@ -150,14 +150,14 @@ func (c *Client) Order(ctx context.Context, orderID string) (*payments.Order, er
 	return got.order(), nil
 }
 
-// OrderByReceipt finds the order of a receipt; if there are several, a paid one
+// OrderByKey finds the order of a receipt; if there are several, a paid one
 // before an attempted one before the newest.
 //
 // https://razorpay.com/docs/api/orders/fetch-all
-func (c *Client) OrderByReceipt(ctx context.Context, receipt string) (*payments.Order, error) {
-	const op = "OrderByReceipt"
+func (c *Client) OrderByKey(ctx context.Context, receipt string) (*payments.Order, error) {
+	const op = "OrderByKey"
 	if receipt == "" || utf8.RuneCountInString(receipt) > maxReceipt {
-		return nil, fault.Invalid("razorpay: "+op, "Receipt", "must have 1 to %d characters", maxReceipt)
+		return nil, fault.Invalid("razorpay: "+op, "Key", "must have 1 to %d characters", maxReceipt)
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -197,7 +197,7 @@ func validateOrder(req payments.OrderRequest) error {
 		return err
 	}
 	var p fault.Problems
-	p.Check(utf8.RuneCountInString(req.Receipt) <= maxReceipt, "Receipt", "has more than %d characters", maxReceipt)
+	p.Check(utf8.RuneCountInString(req.Key) <= maxReceipt, "Key", "has more than %d characters", maxReceipt)
 	checkNotes(&p, req.Notes)
 	p.Check(req.Amount.Currency != "INR" || req.Amount.Minor >= minPaise, "Amount", "is less than INR 1.00")
 	if exponent, _ := req.Amount.Currency.Exponent(); exponent == 3 {

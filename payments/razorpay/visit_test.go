@@ -85,7 +85,7 @@ func TestVisit(t *testing.T) {
 	webhook, err := payments.NewWebhookHandler(payments.WebhookConfig{
 		Parser: client, AccountID: srv.AccountID(),
 		Handle: func(_ context.Context, e *payments.Event) error {
-			if key := e.BusinessKey(); strings.HasSuffix(key, ":paid") && !seen[key] {
+			if key := e.Fact(); strings.HasSuffix(key, ":paid") && !seen[key] {
 				seen[key] = true
 				booked.Add(1)
 			}
@@ -129,7 +129,7 @@ func TestVisit(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, attempts, 2)
 
-	refund, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: payment.ID, IdempotencyKey: "cancel/appt-1"})
+	refund, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: payment.ID, Key: "cancel/appt-1"})
 	require.NoError(t, err)
 	require.Equal(t, o.Amount, refund.Amount)
 	require.Equal(t, payments.RefundProcessed, refund.Status)
@@ -149,7 +149,7 @@ func TestPendingRefund(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{PendingRefunds: true})
 	c := pay(t, srv, order(t, client))
-	req := payments.RefundRequest{PaymentID: c.PaymentID, IdempotencyKey: "cancel_0001"}
+	req := payments.RefundRequest{PaymentID: c.PaymentID, Key: "cancel_0001"}
 	refund, err := client.Refund(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, payments.RefundPending, refund.Status)
@@ -162,13 +162,13 @@ func TestPendingRefund(t *testing.T) {
 	h := http.Header{"X-Razorpay-Signature": {signature.Hex([]byte(srv.WebhookSecret().Reveal()), last.Body)}}
 	e, err := client.ParseWebhook(h, last.Body)
 	require.NoError(t, err)
-	require.Equal(t, "refund:"+refund.ID+":failed", e.BusinessKey())
+	require.Equal(t, "refund:"+refund.ID+":failed", e.Fact())
 	require.True(t, refund.Status.CanBecome(e.Refund.Status))
 
 	same, err := client.Refund(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, payments.RefundFailed, same.Status, "the same key is the same refund")
-	req.IdempotencyKey = "cancel_0001_again"
+	req.Key = "cancel_0001_again"
 	second, err := client.Refund(t.Context(), req)
 	require.NoError(t, err)
 	require.NoError(t, srv.SettleRefund(second.ID, true))

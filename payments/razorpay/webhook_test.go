@@ -72,7 +72,7 @@ func TestParseWebhook(t *testing.T) {
 	require.Equal(t, time.Unix(1767225601, 0).UTC(), e.CreatedAt)
 	require.Equal(t, payments.INR(50000), e.Payment.Amount)
 	require.Equal(t, payments.PaymentCaptured, e.Payment.Status)
-	require.Equal(t, "order:order_TM00000000000A:paid", e.BusinessKey())
+	require.Equal(t, "order:order_TM00000000000A:paid", e.Fact())
 	require.Nil(t, e.Order)
 	require.Equal(t, hookBody, string(e.Raw))
 
@@ -221,7 +221,7 @@ func FuzzEvent(f *testing.F) {
 			return
 		}
 		require.NotEmpty(t, e.Type)
-		require.NotEmpty(t, e.BusinessKey())
+		require.NotEmpty(t, e.Fact())
 		require.True(t, e.Payment == nil || strings.HasPrefix(e.Payment.ID, "pay_"))
 		require.True(t, e.Order == nil || strings.HasPrefix(e.Order.ID, "order_"))
 	})

@@ -108,7 +108,7 @@ func (w *wireOrder) whole() bool { return validID(string(w.ID), "order") }
 
 func (w *wireOrder) order() *payments.Order {
 	return &payments.Order{
-		ID: string(w.ID), Receipt: string(w.Receipt), Status: payments.OrderStatus(w.Status),
+		ID: string(w.ID), Key: string(w.Receipt), Status: payments.OrderStatus(w.Status),
 		Amount: money(w.Amount, w.Currency), Paid: money(w.AmountPaid, w.Currency),
 		Attempts: int(w.Attempts), Notes: w.Notes, CreatedAt: w.CreatedAt.time(), Raw: w.raw,
 	}

@@ -32,7 +32,7 @@ type lease struct {
 }
 
 // id is injective: a provider has no colon.
-func id(key store.Key) string { return key.Provider + ":" + key.Subject }
+func id(key store.AccountID) string { return key.Provider + ":" + key.Subject }
 
 func encode(rec store.Record, revision string) (*document, error) {
 	token, err := store.EncodeToken(rec.Token)
@@ -40,7 +40,7 @@ func encode(rec store.Record, revision string) (*document, error) {
 		return nil, fmt.Errorf("mongostore: Put: %w", err)
 	}
 	doc := &document{
-		ID: id(rec.Key), Provider: rec.Key.Provider, Subject: rec.Key.Subject, Token: token,
+		ID: id(rec.ID), Provider: rec.ID.Provider, Subject: rec.ID.Subject, Token: token,
 		Status: string(rec.Status), Reason: rec.Reason,
 		ExpiresAt: date(rec.Token.Expiry), UpdatedAt: date(rec.UpdatedAt), Revision: revision,
 	}
@@ -54,7 +54,7 @@ func encode(rec store.Record, revision string) (*document, error) {
 func read(raw bson.Raw) (store.Record, error) {
 	var d document
 	err := bson.Unmarshal(raw, &d)
-	key := store.Key{Provider: d.Provider, Subject: d.Subject}
+	key := store.AccountID{Provider: d.Provider, Subject: d.Subject}
 	if err != nil || d.ID != id(key) {
 		return store.Record{}, fmt.Errorf("document %s is not a record", hash(raw.Lookup("_id")))
 	}
@@ -63,7 +63,7 @@ func read(raw bson.Raw) (store.Record, error) {
 		return store.Record{}, fmt.Errorf("%s: %w", key, err)
 	}
 	rec := store.Record{
-		Key: key, Token: token, Status: store.Status(d.Status), Reason: d.Reason,
+		ID: key, Token: token, Status: store.Status(d.Status), Reason: d.Reason,
 		UpdatedAt: moment(d.UpdatedAt), Revision: d.Revision,
 	}
 	if d.Lease != nil {

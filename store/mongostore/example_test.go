@@ -41,7 +41,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	key := store.Key{Provider: "zoom", Subject: "doctor-1"}
+	key := store.AccountID{Provider: "zoom", Subject: "doctor-1"}
 	err = store.Set(ctx, tokens, key, store.Token{Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh")})
 	if err != nil {
 		log.Fatal(err)

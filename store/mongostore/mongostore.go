@@ -73,7 +73,7 @@ func alone(ctx context.Context) context.Context {
 }
 
 // Get implements store.TokenStore.
-func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
+func (s *Store) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
 	if err := key.Validate(); err != nil {
 		return store.Record{}, err
 	}
@@ -88,7 +88,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	switch {
 	case err != nil:
 		return store.Record{}, fmt.Errorf("mongostore: Get: %w", err)
-	case rec.Key != key:
+	case rec.ID != key:
 		return store.Record{}, errMerged
 	}
 	return rec, nil
@@ -97,14 +97,14 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 // errMerged keeps one doctor from another's token in a collection that was made with a collation.
 var errMerged = errors.New("mongostore: Get: the collection takes different keys for the same one: it has a collation")
 
-func (s *Store) find(ctx context.Context, key store.Key) (bson.Raw, error) {
+func (s *Store) find(ctx context.Context, key store.AccountID) (bson.Raw, error) {
 	return s.tokens.FindOne(alone(ctx), bson.D{{Key: "_id", Value: id(key)}}).Raw()
 }
 
 // Put implements store.TokenStore. If the server's answer is lost, Put looks once
 // whether the write has landed.
 func (s *Store) Put(ctx context.Context, rec store.Record) (string, error) {
-	if err := rec.Key.Validate(); err != nil {
+	if err := rec.ID.Validate(); err != nil {
 		return "", err
 	}
 	revision := rand.Text()
@@ -140,19 +140,19 @@ func (s *Store) write(ctx context.Context, doc *document, over string) (bool, er
 // outcome finds out what became of a write that was refused, failed or was not answered.
 // nil means that it has landed: its answer was lost and the driver or a proxy sent it again.
 func (s *Store) outcome(ctx context.Context, rec store.Record, revision string, err error) error {
-	stored, _ := s.find(ctx, rec.Key)
+	stored, _ := s.find(ctx, rec.ID)
 	there, _ := stored.Lookup("rev").StringValueOK()
 	switch {
 	case there == revision:
 		return nil
 	case err == nil:
-		return fmt.Errorf("mongostore: Put: %s: %w", rec.Key, telemed.ErrConflict)
+		return fmt.Errorf("mongostore: Put: %s: %w", rec.ID, telemed.ErrConflict)
 	}
 	return failed("Put", err)
 }
 
 // Delete implements store.TokenStore.
-func (s *Store) Delete(ctx context.Context, key store.Key) error {
+func (s *Store) Delete(ctx context.Context, key store.AccountID) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}

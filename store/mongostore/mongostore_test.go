@@ -88,7 +88,7 @@ func TestPinned(t *testing.T) {
 func visit(t *testing.T, tokens *mongostore.Store) {
 	t.Helper()
 	ctx := t.Context()
-	rec := store.Record{Key: doctor, Status: store.StatusActive, Token: store.Token{Access: telemed.NewSecret("a")}}
+	rec := store.Record{ID: doctor, Status: store.StatusActive, Token: store.Token{Access: telemed.NewSecret("a")}}
 	var err error
 	rec.Revision, err = tokens.Put(ctx, rec)
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestOutsideTransactions(t *testing.T) {
 	require.NoError(t, session.StartTransaction())
 	ctx := mongo.NewSessionContext(t.Context(), session)
 
-	_, err = tokens.Put(ctx, store.Record{Key: doctor, Status: store.StatusActive})
+	_, err = tokens.Put(ctx, store.Record{ID: doctor, Status: store.StatusActive})
 	require.NoError(t, err)
 	_, err = tokens.Get(ctx, doctor)
 	require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestLostAnswers(t *testing.T) {
 				t.Parallel()
 				srv := start(t)
 				tokens := open(t, fmt.Sprintf("%s&retryWrites=%t", srv.URI(), retry))
-				rec := store.Record{Key: doctor, Status: store.StatusActive}
+				rec := store.Record{ID: doctor, Status: store.StatusActive}
 				if c.command == "update" {
 					revision, err := tokens.Put(t.Context(), rec)
 					require.NoError(t, err)
@@ -194,14 +194,14 @@ func TestLostAnswers(t *testing.T) {
 
 func TestErrorsSayNothingPrivate(t *testing.T) {
 	t.Parallel()
-	private := store.Key{Provider: "zoom", Subject: "asha.patel@hospital.example"}
+	private := store.AccountID{Provider: "zoom", Subject: "asha.patel@hospital.example"}
 	always := func(fault wiretest.Fault) func(wiretest.Command) wiretest.Fault {
 		return func(wiretest.Command) wiretest.Fault { return fault }
 	}
 	check := func(t *testing.T, tokens *mongostore.Store, want error, code int) {
 		t.Helper()
 		_, getErr := tokens.Get(t.Context(), private)
-		_, putErr := tokens.Put(t.Context(), store.Record{Key: private, Token: store.Token{Access: telemed.NewSecret("canary")}})
+		_, putErr := tokens.Put(t.Context(), store.Record{ID: private, Token: store.Token{Access: telemed.NewSecret("canary")}})
 		deleteErr := tokens.Delete(t.Context(), private)
 		var listErr error
 		for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
@@ -264,8 +264,8 @@ func TestForeignDocuments(t *testing.T) {
 			tokens, err := mongostore.New(mongostore.Config{Database: db})
 			require.NoError(t, err)
 
-			good := store.Key{Provider: "zoom", Subject: "doctor-2"}
-			_, err = tokens.Put(t.Context(), store.Record{Key: good, Status: store.StatusActive})
+			good := store.AccountID{Provider: "zoom", Subject: "doctor-2"}
+			_, err = tokens.Put(t.Context(), store.Record{ID: good, Status: store.StatusActive})
 			require.NoError(t, err)
 
 			_, err = tokens.Get(t.Context(), doctor)
@@ -274,16 +274,16 @@ func TestForeignDocuments(t *testing.T) {
 			require.NotErrorIs(t, err, telemed.ErrDecrypt)
 			require.NotContains(t, err.Error(), "canary")
 			var (
-				listed  []store.Key
+				listed  []store.AccountID
 				listErr error
 			)
 			for rec, err := range tokens.List(t.Context(), store.Filter{}) {
 				require.NoError(t, listErr, "the error comes last")
 				if listErr = err; err == nil {
-					listed = append(listed, rec.Key)
+					listed = append(listed, rec.ID)
 				}
 			}
-			require.Equal(t, []store.Key{good}, listed)
+			require.Equal(t, []store.AccountID{good}, listed)
 			require.Error(t, listErr)
 			require.NotContains(t, listErr.Error(), "canary")
 		})

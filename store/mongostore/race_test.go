@@ -15,7 +15,7 @@ import (
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
 )
 
-var doctor = store.Key{Provider: "zoom", Subject: "doctor-1"}
+var doctor = store.AccountID{Provider: "zoom", Subject: "doctor-1"}
 
 // TestNothingLostNothingDoubled counts under faults. Each worker keeps a count of its
 // own in the record, so that it can see whether a write with an unknown outcome has
@@ -25,7 +25,7 @@ func TestNothingLostNothingDoubled(t *testing.T) {
 	const workers, increments = 8, 200
 	srv := start(t)
 	tokens := open(t, srv.URI())
-	_, err := tokens.Put(t.Context(), store.Record{Key: doctor, Status: store.StatusActive})
+	_, err := tokens.Put(t.Context(), store.Record{ID: doctor, Status: store.StatusActive})
 	require.NoError(t, err)
 	srv.SetFault(faultEvery(211, 12))
 

@@ -130,7 +130,7 @@ func (r *seedRun) one(ctx context.Context, document bson.Raw) error {
 	if err != nil {
 		return errSeedID // a host's error may quote the id
 	}
-	key := store.Key{Provider: r.Provider, Subject: subject}
+	key := store.AccountID{Provider: r.Provider, Subject: subject}
 	token, err := seedToken(document.Lookup("googleMeetToken"))
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ type guard struct {
 }
 
 // Get implements store.TokenStore.
-func (g *guard) Get(ctx context.Context, key store.Key) (store.Record, error) {
+func (g *guard) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
 	rec, err := g.TokenStore.Get(ctx, key)
 	switch {
 	case err == nil && g.better(rec.Token):

@@ -66,7 +66,7 @@ func TestImportSeed(t *testing.T) {
 		report, err := mongostore.ImportSeed(t.Context(), cfg)
 		require.NoError(t, err)
 		require.Equal(t, mongostore.SeedReport{Seen: 151, Imported: 151}, report)
-		rec, err := tokens.Get(t.Context(), store.Key{Provider: "google", Subject: object.Hex()})
+		rec, err := tokens.Get(t.Context(), store.AccountID{Provider: "google", Subject: object.Hex()})
 		require.NoError(t, err)
 		require.Equal(t, "access-object", rec.Token.Access.Reveal())
 		require.Equal(t, "refresh-object", rec.Token.Refresh.Reveal())
@@ -74,13 +74,13 @@ func TestImportSeed(t *testing.T) {
 		require.Equal(t, "Bearer", rec.Token.Type)
 		require.Equal(t, expiry, rec.Token.Expiry)
 		require.Equal(t, store.StatusActive, rec.Status)
-		_, err = tokens.Get(t.Context(), store.Key{Provider: "google", Subject: "doctor-gone"})
+		_, err = tokens.Get(t.Context(), store.AccountID{Provider: "google", Subject: "doctor-gone"})
 		require.ErrorIs(t, err, telemed.ErrNotFound)
 
 		again, err := mongostore.ImportSeed(t.Context(), cfg)
 		require.NoError(t, err)
 		require.Equal(t, mongostore.SeedReport{Seen: 151, Kept: 151}, again)
-		unchanged, err := tokens.Get(t.Context(), rec.Key)
+		unchanged, err := tokens.Get(t.Context(), rec.ID)
 		require.NoError(t, err)
 		require.Equal(t, rec.Revision, unchanged.Revision)
 
@@ -113,7 +113,7 @@ func TestImportSeed(t *testing.T) {
 			"older": expiry.Add(-time.Millisecond), "newer": expiry.Add(time.Hour),
 			"reconnect": expiry.Add(-time.Hour), "poorer": expiry.Add(-time.Hour), "known": expiry.Add(-time.Hour),
 		} {
-			rec := store.Record{Key: store.Key{Provider: "google", Subject: subject}, Status: store.StatusReconnect, Token: store.Token{
+			rec := store.Record{ID: store.AccountID{Provider: "google", Subject: subject}, Status: store.StatusReconnect, Token: store.Token{
 				Access: telemed.NewSecret("access-own"), Refresh: telemed.NewSecret("refresh-own"), Expiry: expires,
 			}}
 			if subject == "known" {
@@ -128,7 +128,7 @@ func TestImportSeed(t *testing.T) {
 		for subject, want := range map[string]string{
 			"older": "refresh-seed", "newer": "refresh-own", "reconnect": "refresh-seed", "poorer": "refresh-own", "known": "refresh-own",
 		} {
-			rec, err := tokens.Get(t.Context(), store.Key{Provider: "google", Subject: subject})
+			rec, err := tokens.Get(t.Context(), store.AccountID{Provider: "google", Subject: subject})
 			require.NoError(t, err)
 			require.Equal(t, want, rec.Token.Refresh.Reveal(), subject)
 			require.Equal(t, want == "refresh-seed", rec.Status == store.StatusActive, subject)
@@ -138,7 +138,7 @@ func TestImportSeed(t *testing.T) {
 	t.Run("a newer token that arrives meanwhile", func(t *testing.T) {
 		t.Parallel()
 		_, collection, tokens := seeded(t, seedDoctor("doctor", seedToken("seed", expiry)))
-		key := store.Key{Provider: "google", Subject: "doctor"}
+		key := store.AccountID{Provider: "google", Subject: "doctor"}
 		busy := &interrupted{TokenStore: tokens, before: func() {
 			require.NoError(t, store.Set(t.Context(), tokens, key, store.Token{Access: telemed.NewSecret("fresh"), Refresh: telemed.NewSecret("fresh"), Expiry: expiry.Add(time.Hour)}))
 		}}
@@ -180,7 +180,7 @@ func TestImportSeed(t *testing.T) {
 		require.ErrorContains(t, err, "mongostore: ImportSeed: document #")
 		require.NotContains(t, err.Error(), "canary")
 		for _, subject := range []string{"good", "whole", "date"} {
-			rec, err := tokens.Get(t.Context(), store.Key{Provider: "google", Subject: subject})
+			rec, err := tokens.Get(t.Context(), store.AccountID{Provider: "google", Subject: subject})
 			require.NoError(t, err)
 			require.Equal(t, expiry, rec.Token.Expiry)
 		}
@@ -201,7 +201,7 @@ func TestImportSeed(t *testing.T) {
 		require.ErrorContains(t, err, "document #")
 		require.NotContains(t, err.Error(), "canary")
 		require.Equal(t, mongostore.SeedReport{Seen: 2, Imported: 1, Failed: 1}, report)
-		_, err = tokens.Get(t.Context(), store.Key{Provider: "google-meet", Subject: "doctor-7"})
+		_, err = tokens.Get(t.Context(), store.AccountID{Provider: "google-meet", Subject: "doctor-7"})
 		require.NoError(t, err)
 	})
 

@@ -17,7 +17,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	var _ store.TokenStore = tokens // for zoom.Config, googlemeet.Config and store.NewSource
+	var _ store.TokenStore = tokens // for zoom.Config, googlemeet.Config and oauth.NewSource
 
 	// The host's migrations create the table once.
 	ddl := sqlstore.Schema(sqlstore.PostgreSQL, "app.doctor_tokens")

@@ -41,13 +41,13 @@ func (s *Store) List(ctx context.Context, filter store.Filter) iter.Seq2[store.R
 // page is what one query brings.
 type page struct {
 	records []store.Record
-	rows    int       // also those that are not records
-	last    store.Key // of the last row
-	bad     error     // about the first row that is not a record
+	rows    int             // also those that are not records
+	last    store.AccountID // of the last row
+	bad     error           // about the first row that is not a record
 }
 
 // page returns the records that come after last, and those before an error.
-func (s *Store) page(ctx context.Context, filter store.Filter, last store.Key) (p page, err error) {
+func (s *Store) page(ctx context.Context, filter store.Filter, last store.AccountID) (p page, err error) {
 	query, args := s.pageQuery(filter, last)
 	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -63,20 +63,20 @@ func (s *Store) page(ctx context.Context, filter store.Filter, last store.Key) (
 		case err != nil:
 			return p, err
 		default:
-			p.last, p.records = rec.Key, append(p.records, rec)
+			p.last, p.records = rec.ID, append(p.records, rec)
 		}
 		p.rows++
 	}
 	return p, rows.Err()
 }
 
-func (s *Store) pageQuery(filter store.Filter, last store.Key) (query string, args []any) {
+func (s *Store) pageQuery(filter store.Filter, last store.AccountID) (query string, args []any) {
 	var where []string
 	switch {
 	case filter.Provider != "":
 		where = append(where, "provider = ? AND subject > ?")
 		args = append(args, filter.Provider, last.Subject)
-	case last != store.Key{}:
+	case last != store.AccountID{}:
 		where = append(where, "(provider > ? OR (provider = ? AND subject > ?))")
 		args = append(args, last.Provider, last.Provider, last.Subject)
 	}

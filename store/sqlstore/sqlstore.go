@@ -54,7 +54,7 @@ func New(cfg Config) (*Store, error) {
 }
 
 // Get implements store.TokenStore.
-func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
+func (s *Store) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
 	if err := key.Validate(); err != nil {
 		return store.Record{}, err
 	}
@@ -64,7 +64,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 		return store.Record{}, fmt.Errorf("sqlstore: %s: %w", key, telemed.ErrNotFound)
 	case err != nil:
 		return store.Record{}, broken("Get", err)
-	case rec.Key != key:
+	case rec.ID != key:
 		return store.Record{}, errMerged
 	}
 	return rec, nil
@@ -87,7 +87,7 @@ func (s *Store) Put(ctx context.Context, rec store.Record) (string, error) {
 	query := s.sql.create
 	args := []any{
 		token, string(rec.Status), rec.Reason, rec.Lease.Owner, millis(rec.Lease.Until), flag(rec.Lease.Tainted),
-		millis(rec.Token.Expiry), millis(rec.UpdatedAt), revision, rec.Key.Provider, rec.Key.Subject,
+		millis(rec.Token.Expiry), millis(rec.UpdatedAt), revision, rec.ID.Provider, rec.ID.Subject,
 	}
 	if rec.Revision != "" {
 		query = s.sql.replace
@@ -105,23 +105,23 @@ func (s *Store) Put(ctx context.Context, rec store.Record) (string, error) {
 // outcome finds out what became of a write that was answered with no row, an error or
 // nothing. nil means that it has landed: its answer was lost and a pool or proxy sent it again.
 func (s *Store) outcome(ctx context.Context, rec store.Record, revision string, err error) error {
-	stored, lookErr := s.revision(ctx, rec.Key)
+	stored, lookErr := s.revision(ctx, rec.ID)
 	switch {
 	case lookErr == nil && stored == revision:
 		return nil
 	case err == nil, rolledBack(err), lookErr == nil && rec.Revision == "": // no row, a race, or MySQL's duplicate key
-		return fmt.Errorf("sqlstore: Put: %s: %w", rec.Key, telemed.ErrConflict)
+		return fmt.Errorf("sqlstore: Put: %s: %w", rec.ID, telemed.ErrConflict)
 	}
 	return failed("Put", err)
 }
 
-func (s *Store) revision(ctx context.Context, key store.Key) (revision string, err error) {
+func (s *Store) revision(ctx context.Context, key store.AccountID) (revision string, err error) {
 	err = s.db.QueryRowContext(ctx, s.sql.revision, key.Provider, key.Subject).Scan(&revision)
 	return revision, err
 }
 
 // Delete implements store.TokenStore. If the database rolls it back for another's write, it is tried again.
-func (s *Store) Delete(ctx context.Context, key store.Key) error {
+func (s *Store) Delete(ctx context.Context, key store.AccountID) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (rows int64
 
 // validate refuses what would not fit into the columns: some databases would cut it silently.
 func validate(rec store.Record) error {
-	if err := rec.Key.Validate(); err != nil {
+	if err := rec.ID.Validate(); err != nil {
 		return err
 	}
 	var p fault.Problems
@@ -166,14 +166,14 @@ func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 		token                         []byte
 		tainted, until, expiry, moved int64
 	)
-	err := row.Scan(&rec.Key.Provider, &rec.Key.Subject, &token, &rec.Status, &rec.Reason,
+	err := row.Scan(&rec.ID.Provider, &rec.ID.Subject, &token, &rec.Status, &rec.Reason,
 		&rec.Lease.Owner, &until, &tainted, &expiry, &moved, &rec.Revision)
 	if err != nil {
 		return store.Record{}, err
 	}
 	rec.Token, err = store.DecodeToken(token)
 	if err != nil {
-		return store.Record{}, &unreadable{rec.Key, err}
+		return store.Record{}, &unreadable{rec.ID, err}
 	}
 	rec.Lease.Until, rec.Lease.Tainted, rec.UpdatedAt = fromMillis(until), tainted != 0, fromMillis(moved)
 	return rec, nil
@@ -181,7 +181,7 @@ func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 
 // unreadable is a row that holds something else than a record.
 type unreadable struct {
-	key store.Key
+	key store.AccountID
 	err error
 }
 

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var dialects = []sqlstore.Dialect{sqlstore.PostgreSQL, sqlstore.MySQL, sqlstore.SQLite}
 
-var asha = store.Key{Provider: "zoom", Subject: "asha.patel@hospital.example"}
+var asha = store.AccountID{Provider: "zoom", Subject: "asha.patel@hospital.example"}
 
 func open(t *testing.T, db *sql.DB, dialect sqlstore.Dialect) *sqlstore.Store {
 	t.Helper()
@@ -71,7 +71,7 @@ func TestPlaceholders(t *testing.T) {
 			t.Parallel()
 			fake, db := newFakeDB(t)
 			tokens := open(t, db, dialect)
-			rec := store.Record{Key: asha}
+			rec := store.Record{ID: asha}
 			_, err := tokens.Put(t.Context(), rec)
 			require.NoError(t, err)
 			rec.Revision = "seen"
@@ -161,7 +161,7 @@ func TestLostAnswers(t *testing.T) {
 				}
 				return [][]driver.Value{{stored}}, nil
 			}
-			revision, err := open(t, db, c.dialect).Put(t.Context(), store.Record{Key: asha, Revision: c.over})
+			revision, err := open(t, db, c.dialect).Put(t.Context(), store.Record{ID: asha, Revision: c.over})
 			if c.want == nil {
 				require.NoError(t, err)
 				require.Equal(t, stored, revision)
@@ -211,7 +211,7 @@ func TestErrors(t *testing.T) {
 			fake.query = func(query) ([][]driver.Value, error) { return nil, c.err }
 			tokens := open(t, db, sqlstore.MySQL)
 			_, getErr := tokens.Get(t.Context(), asha)
-			_, putErr := tokens.Put(t.Context(), store.Record{Key: asha, Token: store.Token{Access: telemed.NewSecret("canary")}})
+			_, putErr := tokens.Put(t.Context(), store.Record{ID: asha, Token: store.Token{Access: telemed.NewSecret("canary")}})
 			var listErr error
 			for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
 			}
@@ -234,7 +234,7 @@ func TestErrors(t *testing.T) {
 }
 
 // row is a row as get and list select it.
-func row(key store.Key, token string) []driver.Value {
+func row(key store.AccountID, token string) []driver.Value {
 	return []driver.Value{key.Provider, key.Subject, []byte(token), "active", "", "", int64(0), int64(0), int64(0), int64(0), "revision"}
 }
 
@@ -244,8 +244,8 @@ func TestRowsThatAreNotRecords(t *testing.T) {
 	tokens := open(t, db, sqlstore.MySQL)
 	for name, found := range map[string][]driver.Value{
 		"no token":            row(asha, "canary"),
-		"of another doctor":   row(store.Key{Provider: "zoom", Subject: strings.ToUpper(asha.Subject)}, `{"v":1}`),
-		"of another provider": row(store.Key{Provider: "google", Subject: asha.Subject}, `{"v":1}`),
+		"of another doctor":   row(store.AccountID{Provider: "zoom", Subject: strings.ToUpper(asha.Subject)}, `{"v":1}`),
+		"of another provider": row(store.AccountID{Provider: "google", Subject: asha.Subject}, `{"v":1}`),
 	} {
 		fake.query = func(query) ([][]driver.Value, error) { return [][]driver.Value{found}, nil }
 		_, err := tokens.Get(t.Context(), asha)
@@ -261,7 +261,7 @@ func TestValuesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	fake, db := newFakeDB(t)
 	_, err := open(t, db, sqlstore.SQLite).Put(t.Context(), store.Record{
-		Key: asha, Status: store.Status(strings.Repeat("s", 33)), Reason: strings.Repeat("r", 1025), Lease: store.Lease{Owner: strings.Repeat("o", 65)},
+		ID: asha, Status: store.Status(strings.Repeat("s", 33)), Reason: strings.Repeat("r", 1025), Lease: store.Lease{Owner: strings.Repeat("o", 65)},
 	})
 	require.EqualError(t, err, "sqlstore: Put: Record.Status is longer than 32 bytes; Record.Reason is longer than 1024 bytes; Record.Lease.Owner is longer than 64 bytes")
 	require.ErrorIs(t, err, telemed.ErrInvalid)
@@ -284,7 +284,7 @@ func TestListPassesOver(t *testing.T) {
 			if n == 0 || n == 199 {
 				token = "canary"
 			}
-			page = append(page, row(store.Key{Provider: "zoom", Subject: fmt.Sprintf("doctor-%d-%03d", pages, n)}, token))
+			page = append(page, row(store.AccountID{Provider: "zoom", Subject: fmt.Sprintf("doctor-%d-%03d", pages, n)}, token))
 		}
 		return page, nil
 	}
@@ -296,7 +296,7 @@ func TestListPassesOver(t *testing.T) {
 			continue
 		}
 		failures++
-		require.EqualError(t, err, "sqlstore: List: "+store.Key{Provider: "zoom", Subject: "doctor-1-000"}.String()+": store: these bytes are not a token")
+		require.EqualError(t, err, "sqlstore: List: "+store.AccountID{Provider: "zoom", Subject: "doctor-1-000"}.String()+": store: these bytes are not a token")
 	}
 	require.Equal(t, 396, listed)
 	require.Equal(t, 1, failures)
@@ -320,7 +320,7 @@ func TestListHoldsNothing(t *testing.T) {
 		}
 		var page [][]driver.Value
 		for n := first; n < total && len(page) < 200; n++ {
-			page = append(page, row(store.Key{Provider: "zoom", Subject: fmt.Sprintf("doctor-%04d", n)}, `{"v":1}`))
+			page = append(page, row(store.AccountID{Provider: "zoom", Subject: fmt.Sprintf("doctor-%04d", n)}, `{"v":1}`))
 		}
 		return page, nil
 	}
@@ -329,10 +329,10 @@ func TestListHoldsNothing(t *testing.T) {
 	listed := 0
 	for rec, err := range tokens.List(ctx, store.Filter{}) {
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprintf("doctor-%04d", listed), rec.Key.Subject)
+		require.Equal(t, fmt.Sprintf("doctor-%04d", listed), rec.ID.Subject)
 		require.Zero(t, fake.openRows())
 		if listed%100 == 0 {
-			require.NoError(t, tokens.Delete(ctx, rec.Key))
+			require.NoError(t, tokens.Delete(ctx, rec.ID))
 		}
 		listed++
 	}

@@ -87,8 +87,8 @@ type broke struct {
 type brokenStore struct {
 	broke
 	mu      sync.Mutex
-	records map[store.Key]store.Record
-	before  map[store.Key]store.Record // what the last Put has replaced
+	records map[store.AccountID]store.Record
+	before  map[store.AccountID]store.Record // what the last Put has replaced
 	last    atomic.Int64
 }
 
@@ -99,10 +99,10 @@ func newBroken(b broke) *brokenStore {
 	if b.change == nil {
 		b.change = func(*store.Record) {}
 	}
-	return &brokenStore{broke: b, records: map[store.Key]store.Record{}, before: map[store.Key]store.Record{}}
+	return &brokenStore{broke: b, records: map[store.AccountID]store.Record{}, before: map[store.AccountID]store.Record{}}
 }
 
-func (b *brokenStore) check(ctx context.Context, key *store.Key) error {
+func (b *brokenStore) check(ctx context.Context, key *store.AccountID) error {
 	if err := key.Validate(); err != nil && !b.anyKey {
 		return err
 	}
@@ -113,7 +113,7 @@ func (b *brokenStore) check(ctx context.Context, key *store.Key) error {
 	return nil
 }
 
-func (b *brokenStore) Get(ctx context.Context, key store.Key) (store.Record, error) {
+func (b *brokenStore) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
 	asked := key
 	if err := b.check(ctx, &key); err != nil {
 		return store.Record{}, err
@@ -128,12 +128,12 @@ func (b *brokenStore) Get(ctx context.Context, key store.Key) (store.Record, err
 		delete(b.before, key) // the next read is right
 		rec = old
 	}
-	rec.Key = asked
+	rec.ID = asked
 	return b.copied(rec), nil
 }
 
 func (b *brokenStore) Put(ctx context.Context, rec store.Record) (string, error) {
-	key := rec.Key
+	key := rec.ID
 	if err := b.check(ctx, &key); err != nil {
 		return "", err
 	}
@@ -175,7 +175,7 @@ func (b *brokenStore) copied(rec store.Record) store.Record {
 	return rec
 }
 
-func (b *brokenStore) Delete(ctx context.Context, key store.Key) error {
+func (b *brokenStore) Delete(ctx context.Context, key store.AccountID) error {
 	if err := b.check(ctx, &key); err != nil {
 		return err
 	}
@@ -188,17 +188,17 @@ func (b *brokenStore) Delete(ctx context.Context, key store.Key) error {
 // indexed is a store whose List goes by what was first put under a key.
 type indexed struct {
 	*brokenStore
-	first map[store.Key]store.Record
+	first map[store.AccountID]store.Record
 	list  func(rec, first store.Record, there bool) (store.Record, bool)
 }
 
 func newIndexed(list func(rec, first store.Record, there bool) (store.Record, bool)) *indexed {
-	return &indexed{newBroken(broke{}), map[store.Key]store.Record{}, list}
+	return &indexed{newBroken(broke{}), map[store.AccountID]store.Record{}, list}
 }
 
 func (i *indexed) Put(ctx context.Context, rec store.Record) (string, error) {
-	if _, ok := i.first[rec.Key]; !ok {
-		i.first[rec.Key] = rec
+	if _, ok := i.first[rec.ID]; !ok {
+		i.first[rec.ID] = rec
 	}
 	return i.brokenStore.Put(ctx, rec)
 }

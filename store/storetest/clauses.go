@@ -41,7 +41,7 @@ func absent(t *testing.T, st store.TokenStore) {
 }
 
 func deletes(t *testing.T, st store.TokenStore) {
-	other := mustPut(t, st, small(store.Key{Provider: key.Provider, Subject: "doctor-2"}, "two"))
+	other := mustPut(t, st, small(store.AccountID{Provider: key.Provider, Subject: "doctor-2"}, "two"))
 	mustPut(t, st, mustPut(t, st, small(key, "one")))
 	for range 2 {
 		if err := st.Delete(t.Context(), key); err != nil {
@@ -71,7 +71,7 @@ func times(t *testing.T, st store.TokenStore) {
 		time.Date(2026, 10, 25, 0, 30, 0, int(time.Millisecond), time.UTC), // a clock change in Europe
 		time.Date(2999, 12, 31, 23, 59, 59, 0, time.UTC),
 	} {
-		rec := small(store.Key{Provider: "zoom", Subject: fmt.Sprint("doctor-", i)}, "one")
+		rec := small(store.AccountID{Provider: "zoom", Subject: fmt.Sprint("doctor-", i)}, "one")
 		rec.Token.Expiry, rec.Lease.Until, rec.UpdatedAt = at, at.Add(time.Millisecond), at.Add(2*time.Millisecond)
 		rec.Lease.Owner = "somebody"
 		wantStored(t, st, mustPut(t, st, rec))
@@ -81,7 +81,7 @@ func times(t *testing.T, st store.TokenStore) {
 // zeroFields puts a record as bare as a Source may write it: a token without an
 // expiry, a taint without a lease, no time of change.
 func zeroFields(t *testing.T, st store.TokenStore) {
-	rec := store.Record{Key: key, Status: store.StatusActive, Token: store.Token{Scopes: []string{}, Extra: map[string]string{}}}
+	rec := store.Record{ID: key, Status: store.StatusActive, Token: store.Token{Scopes: []string{}, Extra: map[string]string{}}}
 	rec = mustPut(t, st, rec)
 	wantStored(t, st, rec)
 	rec.Lease.Tainted = true
@@ -131,7 +131,7 @@ func swapCase(text string) string {
 // deleted and created anew, and writes, must not hit the new one.
 func revisions(t *testing.T, st store.TokenStore) {
 	seen := map[string]bool{}
-	other := mustPut(t, st, small(store.Key{Provider: "zoom", Subject: "other"}, "other"))
+	other := mustPut(t, st, small(store.AccountID{Provider: "zoom", Subject: "other"}, "other"))
 	seen[other.Revision] = true
 	for range 4 {
 		rec := small(key, "one")
@@ -166,9 +166,9 @@ func exactKeys(t *testing.T, st store.TokenStore) {
 		"stra\u00dfe", "strasse", "\u0131d", "id", "\uff11", "1", "01", "1.0",
 		"a%", "a_", "ab", "a*", "a.b", "a:b", "a", "b", "a/b", "a//b", "a/b/", "null", "NULL", "\"doc\"", "'doc'",
 	} {
-		kept = append(kept, mustPut(t, st, small(store.Key{Provider: "zoom", Subject: subject}, fmt.Sprint("token-", i))))
+		kept = append(kept, mustPut(t, st, small(store.AccountID{Provider: "zoom", Subject: subject}, fmt.Sprint("token-", i))))
 	}
-	for i, key := range []store.Key{
+	for i, key := range []store.AccountID{
 		{Provider: "google", Subject: "doc"}, {Provider: "zoom-2", Subject: "doc"}, {Provider: "zoom_2", Subject: "doc"},
 		{Provider: "zoom", Subject: "google:doc"}, {Provider: "a", Subject: "b:c"}, {Provider: "a-b", Subject: "c"},
 	} {
@@ -177,10 +177,10 @@ func exactKeys(t *testing.T, st store.TokenStore) {
 	for _, rec := range kept {
 		wantStored(t, st, rec)
 	}
-	if err := st.Delete(t.Context(), kept[0].Key); err != nil {
+	if err := st.Delete(t.Context(), kept[0].ID); err != nil {
 		t.Fatalf("Delete: %v", err)
 	}
-	wantAbsent(t, st, kept[0].Key)
+	wantAbsent(t, st, kept[0].ID)
 	for _, rec := range kept[1:] {
 		wantStored(t, st, rec)
 	}
@@ -192,19 +192,19 @@ func subjects(t *testing.T, st store.TokenStore) {
 		"'; DROP TABLE tokens; --", `back\slash`, `"quoted"`, "`ticks`", "$where", "$1 ? :name @p1", "{{.}}", "../../etc", "/", ".", "..",
 		"doctor@hospital.example", "%00", "\ufffd", "\u202eright to left", "नमस्ते", "医生",
 	} {
-		rec := small(store.Key{Provider: strings.Repeat("p", 64), Subject: subject}, fmt.Sprint("token-", i))
+		rec := small(store.AccountID{Provider: strings.Repeat("p", 64), Subject: subject}, fmt.Sprint("token-", i))
 		rec = mustPut(t, st, rec)
 		wantStored(t, st, rec)
 		wantStored(t, st, mustPut(t, st, rec))
-		if err := st.Delete(t.Context(), rec.Key); err != nil {
-			t.Errorf("Delete(%v): %v", rec.Key, err)
+		if err := st.Delete(t.Context(), rec.ID); err != nil {
+			t.Errorf("Delete(%v): %v", rec.ID, err)
 		}
-		wantAbsent(t, st, rec.Key)
+		wantAbsent(t, st, rec.ID)
 	}
 }
 
 func invalidKeys(t *testing.T, st store.TokenStore) {
-	for name, key := range map[string]store.Key{
+	for name, key := range map[string]store.AccountID{
 		"zero": {}, "no provider": {Subject: "doc"}, "no subject": {Provider: "zoom"},
 		"provider in capitals": {Provider: "Zoom", Subject: "doc"}, "provider with a colon": {Provider: "zoom:x", Subject: "doc"},
 		"provider of 65 bytes": {Provider: strings.Repeat("p", 65), Subject: "doc"},
@@ -256,7 +256,7 @@ func contexts(t *testing.T, st store.TokenStore) {
 	changed.Token.Access = telemed.NewSecret("two")
 	_, err = st.Put(ended, changed)
 	wantErr(t, "Put with an ended context", err, context.Canceled)
-	other := store.Key{Provider: "zoom", Subject: "doctor-2"}
+	other := store.AccountID{Provider: "zoom", Subject: "doctor-2"}
 	_, err = st.Put(ended, small(other, "one"))
 	wantErr(t, "Put of a new record with an ended context", err, context.Canceled)
 	wantErr(t, "Delete with an ended context", st.Delete(ended, key), context.Canceled)

@@ -29,9 +29,9 @@ type redisStore struct{ db *redis }
 
 func newRedisStore() redisStore { return redisStore{&redis{rows: map[string]row{}}} }
 
-func name(key store.Key) string { return key.Provider + ":" + key.Subject }
+func name(key store.AccountID) string { return key.Provider + ":" + key.Subject }
 
-func (s redisStore) Get(ctx context.Context, key store.Key) (store.Record, error) {
+func (s redisStore) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
 	if err := validate(ctx, key); err != nil {
 		return store.Record{}, err
 	}
@@ -49,7 +49,7 @@ func (s redisStore) Get(ctx context.Context, key store.Key) (store.Record, error
 }
 
 func (s redisStore) Put(ctx context.Context, rec store.Record) (string, error) {
-	if err := validate(ctx, rec.Key); err != nil {
+	if err := validate(ctx, rec.ID); err != nil {
 		return "", err
 	}
 	token, err := store.EncodeToken(rec.Token)
@@ -58,16 +58,16 @@ func (s redisStore) Put(ctx context.Context, rec store.Record) (string, error) {
 	}
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
-	if s.db.rows[name(rec.Key)].revision != rec.Revision {
+	if s.db.rows[name(rec.ID)].revision != rec.Revision {
 		return "", telemed.ErrConflict
 	}
 	revision := rand.Text()
 	rec.Token = store.Token{}
-	s.db.rows[name(rec.Key)] = row{token, rec, revision}
+	s.db.rows[name(rec.ID)] = row{token, rec, revision}
 	return revision, nil
 }
 
-func (s redisStore) Delete(ctx context.Context, key store.Key) error {
+func (s redisStore) Delete(ctx context.Context, key store.AccountID) error {
 	if err := validate(ctx, key); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s redisStore) Delete(ctx context.Context, key store.Key) error {
 	return nil
 }
 
-func validate(ctx context.Context, key store.Key) error {
+func validate(ctx context.Context, key store.AccountID) error {
 	if err := key.Validate(); err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func Example() {
 	}
 
 	ctx, tokens := context.Background(), newRedisStore()
-	doctor := store.Key{Provider: "zoom", Subject: "doctor-7"}
+	doctor := store.AccountID{Provider: "zoom", Subject: "doctor-7"}
 	err := store.Set(ctx, tokens, doctor, store.Token{Refresh: telemed.NewSecret("refresh")})
 	fmt.Println(err)
 	rec, err := tokens.Get(ctx, doctor)

@@ -18,32 +18,32 @@ func lister(t *testing.T, st store.TokenStore) store.Lister {
 }
 
 // listed returns what List yields, by key.
-func listed(t *testing.T, l store.Lister, filter store.Filter) map[store.Key]store.Record {
+func listed(t *testing.T, l store.Lister, filter store.Filter) map[store.AccountID]store.Record {
 	t.Helper()
-	found := map[store.Key]store.Record{}
+	found := map[store.AccountID]store.Record{}
 	for rec, err := range l.List(t.Context(), filter) {
 		if err != nil {
 			t.Fatalf("List: %v", err)
 		}
-		if _, twice := found[rec.Key]; twice {
-			t.Errorf("List yields %v twice", rec.Key)
+		if _, twice := found[rec.ID]; twice {
+			t.Errorf("List yields %v twice", rec.ID)
 		}
-		found[rec.Key] = rec
+		found[rec.ID] = rec
 	}
 	return found
 }
 
 // fill puts n records of each of two providers, every third waiting to be reconnected.
-func fill(t *testing.T, st store.TokenStore, n int) map[store.Key]store.Record {
+func fill(t *testing.T, st store.TokenStore, n int) map[store.AccountID]store.Record {
 	t.Helper()
-	kept := map[store.Key]store.Record{}
+	kept := map[store.AccountID]store.Record{}
 	for i := range n {
 		for _, provider := range []string{"google", "zoom"} {
-			rec := full(store.Key{Provider: provider, Subject: fmt.Sprintf("Doctor %d ", i)})
+			rec := full(store.AccountID{Provider: provider, Subject: fmt.Sprintf("Doctor %d ", i)})
 			if i%3 != 0 {
 				rec.Status, rec.Reason, rec.Lease = store.StatusActive, "", store.Lease{}
 			}
-			kept[rec.Key] = mustPut(t, st, rec)
+			kept[rec.ID] = mustPut(t, st, rec)
 		}
 	}
 	return kept
@@ -92,7 +92,7 @@ func list(t *testing.T, st store.TokenStore) {
 }
 
 // wantListed fails unless each filter finds exactly what it fits.
-func wantListed(t *testing.T, l store.Lister, kept map[store.Key]store.Record) {
+func wantListed(t *testing.T, l store.Lister, kept map[store.AccountID]store.Record) {
 	t.Helper()
 	for _, filter := range []store.Filter{
 		{}, {Provider: "zoom"}, {Status: store.StatusReconnect}, {Provider: "google", Status: store.StatusActive}, {Provider: "zoo"}, {Provider: "nobody"},
@@ -120,15 +120,15 @@ func wantListed(t *testing.T, l store.Lister, kept map[store.Key]store.Record) {
 func listWhileWriting(t *testing.T, st store.TokenStore) {
 	l := lister(t, st)
 	kept := fill(t, st, 130)
-	visited := map[store.Key]bool{}
+	visited := map[store.AccountID]bool{}
 	for rec, err := range l.List(t.Context(), store.Filter{}) {
 		if err != nil {
 			t.Fatalf("List: %v", err)
 		}
-		if visited[rec.Key] {
-			t.Fatalf("List yields %v twice", rec.Key)
+		if visited[rec.ID] {
+			t.Fatalf("List yields %v twice", rec.ID)
 		}
-		visited[rec.Key] = true
+		visited[rec.ID] = true
 		rec.Reason = "seen"
 		mustPut(t, st, rec)
 	}

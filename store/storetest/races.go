@@ -36,7 +36,7 @@ func together(t *testing.T, n int, work func(worker int) error) {
 
 func createRace(t *testing.T, st store.TokenStore) {
 	for round := range 5 {
-		key := store.Key{Provider: "zoom", Subject: "doctor-" + strconv.Itoa(round)}
+		key := store.AccountID{Provider: "zoom", Subject: "doctor-" + strconv.Itoa(round)}
 		revisions := make([]string, workers)
 		together(t, workers, func(worker int) error {
 			revision, err := st.Put(t.Context(), small(key, strconv.Itoa(worker)))
@@ -122,7 +122,7 @@ func count(rec store.Record) int {
 // nobody brings the record back.
 func deleteRace(t *testing.T, st store.TokenStore) {
 	for round := range 10 {
-		key := store.Key{Provider: "zoom", Subject: "doctor-" + strconv.Itoa(round)}
+		key := store.AccountID{Provider: "zoom", Subject: "doctor-" + strconv.Itoa(round)}
 		rec := mustPut(t, st, small(key, "one"))
 		together(t, 4, func(worker int) error {
 			if worker == 0 {

@@ -64,13 +64,13 @@ func Run(t *testing.T, open func(t *testing.T) store.TokenStore) {
 }
 
 // key is the key of most tests.
-var key = store.Key{Provider: "zoom", Subject: "doctor-1"}
+var key = store.AccountID{Provider: "zoom", Subject: "doctor-1"}
 
 // full returns a record with something in every field.
-func full(key store.Key) store.Record {
+func full(key store.AccountID) store.Record {
 	at := time.Date(2026, 11, 24, 9, 30, 15, int(123*time.Millisecond), time.UTC)
 	return store.Record{
-		Key: key,
+		ID: key,
 		Token: store.Token{
 			Access:  telemed.NewSecret("access <\"'&\\%_;--> é 日本 \U0001f600"),
 			Refresh: telemed.NewSecret("refresh." + strings.Repeat("Aa0-_", 100)),
@@ -90,9 +90,9 @@ func full(key store.Key) store.Record {
 }
 
 // small returns a record with a token that carries text.
-func small(key store.Key, text string) store.Record {
+func small(key store.AccountID, text string) store.Record {
 	return store.Record{
-		Key: key, Status: store.StatusActive, UpdatedAt: time.UnixMilli(1_700_000_000_000).UTC(),
+		ID: key, Status: store.StatusActive, UpdatedAt: time.UnixMilli(1_700_000_000_000).UTC(),
 		Token: store.Token{Access: telemed.NewSecret(text), Refresh: telemed.NewSecret("r-" + text)},
 	}
 }
@@ -101,16 +101,16 @@ func mustPut(t *testing.T, st store.TokenStore, rec store.Record) store.Record {
 	t.Helper()
 	revision, err := st.Put(t.Context(), rec)
 	if err != nil {
-		t.Fatalf("Put(%v): %v", rec.Key, err)
+		t.Fatalf("Put(%v): %v", rec.ID, err)
 	}
 	if revision == "" {
-		t.Fatalf("Put(%v) returned an empty revision", rec.Key)
+		t.Fatalf("Put(%v) returned an empty revision", rec.ID)
 	}
 	rec.Revision = revision
 	return rec
 }
 
-func mustGet(t *testing.T, st store.TokenStore, key store.Key) store.Record {
+func mustGet(t *testing.T, st store.TokenStore, key store.AccountID) store.Record {
 	t.Helper()
 	rec, err := st.Get(t.Context(), key)
 	if err != nil {
@@ -126,7 +126,7 @@ func wantErr(t *testing.T, what string, err, want error) {
 	}
 }
 
-func wantAbsent(t *testing.T, st store.TokenStore, key store.Key) {
+func wantAbsent(t *testing.T, st store.TokenStore, key store.AccountID) {
 	t.Helper()
 	_, err := st.Get(t.Context(), key)
 	wantErr(t, "Get of what is not there", err, telemed.ErrNotFound)
@@ -135,7 +135,7 @@ func wantAbsent(t *testing.T, st store.TokenStore, key store.Key) {
 // wantStored fails unless the store holds exactly want under its key.
 func wantStored(t *testing.T, st store.TokenStore, want store.Record) {
 	t.Helper()
-	wantEqual(t, mustGet(t, st, want.Key), want)
+	wantEqual(t, mustGet(t, st, want.ID), want)
 }
 
 // wantEqual compares field by field. Nil and empty slices and maps are the same, and
@@ -146,7 +146,7 @@ func wantEqual(t *testing.T, got, want store.Record) {
 		name string
 		same bool
 	}{
-		{"Key", got.Key == want.Key},
+		{"Key", got.ID == want.ID},
 		{"Token.Access", got.Token.Access.Equal(want.Token.Access)},
 		{"Token.Refresh", got.Token.Refresh.Equal(want.Token.Refresh)},
 		{"Token.Type", got.Token.Type == want.Token.Type},
@@ -163,7 +163,7 @@ func wantEqual(t *testing.T, got, want store.Record) {
 		{"Revision", got.Revision == want.Revision},
 	} {
 		if !field.same {
-			t.Errorf("%v: %s is not what was put", want.Key, field.name)
+			t.Errorf("%v: %s is not what was put", want.ID, field.name)
 		}
 	}
 }

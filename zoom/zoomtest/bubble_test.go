@@ -45,7 +45,7 @@ func TestStoryInABubble(t *testing.T) {
 			Tokens: tokens, Endpoints: fake.Endpoints(), HTTPClient: fake.Client(),
 		})
 		require.NoError(t, err)
-		defer func() { require.NoError(t, client.Close(context.WithoutCancel(t.Context()))) }()
+		defer func() { require.NoError(t, client.Shutdown(context.WithoutCancel(t.Context()))) }()
 
 		verifier := oauth2.GenerateVerifier()
 		back, err := fake.Authorize(client.OAuth().AuthCodeURL("s", verifier))
@@ -54,7 +54,7 @@ func TestStoryInABubble(t *testing.T) {
 		require.NoError(t, err)
 		token, err := client.OAuth().Exchange(t.Context(), u.Query().Get("code"), verifier)
 		require.NoError(t, err)
-		require.NoError(t, store.Set(t.Context(), tokens, store.Key{Provider: zoom.ProviderName, Subject: "dr-rao"}, token))
+		require.NoError(t, store.Set(t.Context(), tokens, store.AccountID{Provider: zoom.ProviderName, Subject: "dr-rao"}, token))
 
 		begin := time.Now()
 		time.Sleep(time.Hour) // the token expires

@@ -16,11 +16,11 @@ import (
 type Meeting struct {
 	ID   int64
 	UUID string
-	// HostID is the Zoom user's.
-	HostID, Topic, Agenda, TimeZone, Password string
-	Start                                     time.Time
-	Duration                                  time.Duration
-	CreatedAt                                 time.Time
+	// DoctorID is the Zoom user's.
+	DoctorID, Topic, Agenda, TimeZone, Password string
+	Start                                       time.Time
+	Duration                                    time.Duration
+	CreatedAt                                   time.Time
 	// Settings are those in force, the locked ones among them.
 	Settings map[string]any
 	// Started is true while it goes on, Deleted once it was deleted.
@@ -133,7 +133,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, user User) {
 	}
 	m := &meeting{kind: 2, pwd: rand.Text(), zak: rand.Text()}
 	m.Meeting = Meeting{
-		ID: s.cfg.MeetingID(len(s.meetings) + 1), UUID: newUUID(), HostID: user.ID, Topic: "Zoom Meeting",
+		ID: s.cfg.MeetingID(len(s.meetings) + 1), UUID: newUUID(), DoctorID: user.ID, Topic: "Zoom Meeting",
 		TimeZone: "UTC", Start: s.now(), Duration: time.Hour, CreatedAt: s.engine.Now().UTC(), Settings: portalSettings(),
 	}
 	s.apply(m, body)
@@ -174,7 +174,7 @@ func (s *Server) owned(w http.ResponseWriter, r *http.Request, user User) *meeti
 		return nil
 	}
 	m := s.find(id)
-	if m == nil || m.HostID != user.ID {
+	if m == nil || m.DoctorID != user.ID {
 		refuse(w, http.StatusNotFound, 3001, "Meeting does not exist: "+id+".")
 		return nil
 	}
@@ -281,7 +281,7 @@ func (s *Server) listed(user User, kind string) []map[string]any {
 	at := s.engine.Now()
 	listed := []map[string]any{}
 	for _, m := range s.meetings {
-		visible := m.HostID == user.ID && !m.Deleted && at.Sub(m.CreatedAt) >= s.cfg.ListLag
+		visible := m.DoctorID == user.ID && !m.Deleted && at.Sub(m.CreatedAt) >= s.cfg.ListLag
 		over := !m.Started && m.Start.Add(m.Duration).Before(at)
 		switch kind {
 		case "upcoming", "upcoming_meetings":
@@ -304,7 +304,7 @@ func (s *Server) listed(user User, kind string) []map[string]any {
 func (s *Server) wireItem(m *meeting) map[string]any {
 	agenda := []rune(m.Agenda)
 	return map[string]any{
-		"id": m.ID, "uuid": m.UUID, "host_id": m.HostID, "topic": m.Topic, "type": m.kind,
+		"id": m.ID, "uuid": m.UUID, "host_id": m.DoctorID, "topic": m.Topic, "type": m.kind,
 		"agenda": string(agenda[:min(len(agenda), 250)]), "start_time": m.Start.Format(utcForm),
 		"duration": int(m.Duration / time.Minute), "timezone": m.TimeZone,
 		"created_at": m.CreatedAt.Format(utcForm), "join_url": s.joinURL(m),
@@ -315,7 +315,7 @@ func (s *Server) wire(m *meeting) map[string]any {
 	item := s.wireItem(m)
 	maps.Copy(item, map[string]any{
 		"agenda": m.Agenda, "password": m.Password, "h323_password": m.Password, "pstn_password": "123456",
-		"encrypted_password": m.pwd, "host_email": s.email(m.HostID), "status": "waiting",
+		"encrypted_password": m.pwd, "host_email": s.email(m.DoctorID), "status": "waiting",
 		"start_url": fmt.Sprintf("%s/s/%d?zak=%s", s.url, m.ID, m.zak), "settings": m.Settings,
 	})
 	if m.Started {

@@ -69,9 +69,9 @@ func (s *Server) MeetingEvent(name string, id int64) map[string]any {
 	account := s.cfg.Users[0].AccountID
 	for _, m := range s.meetings {
 		if m.ID == id {
-			user, _ := s.user(m.HostID)
+			user, _ := s.user(m.DoctorID)
 			account = user.AccountID
-			object["uuid"], object["host_id"], object["topic"] = m.UUID, m.HostID, m.Topic
+			object["uuid"], object["host_id"], object["topic"] = m.UUID, m.DoctorID, m.Topic
 			object["start_time"], object["timezone"] = m.Start.Format(utcForm), m.TimeZone
 			object["duration"] = int(m.Duration / time.Minute)
 		}

@@ -29,7 +29,7 @@ func TestStoryInABubble(t *testing.T) {
 			Tokens: tokens, Endpoints: fake.Endpoints(), HTTPClient: fake.Client(),
 		})
 		require.NoError(t, err)
-		defer func() { require.NoError(t, client.Close(context.WithoutCancel(t.Context()))) }()
+		defer func() { require.NoError(t, client.Shutdown(context.WithoutCancel(t.Context()))) }()
 		verifier := oauth2.GenerateVerifier()
 		back, err := fake.Authorize(client.OAuth().AuthCodeURL("s", verifier))
 		require.NoError(t, err)
@@ -37,7 +37,7 @@ func TestStoryInABubble(t *testing.T) {
 		require.NoError(t, err)
 		token, err := client.OAuth().Exchange(t.Context(), u.Query().Get("code"), verifier)
 		require.NoError(t, err)
-		require.NoError(t, store.Set(t.Context(), tokens, store.Key{Provider: googlemeet.ProviderName, Subject: "dr-rao"}, token))
+		require.NoError(t, store.Set(t.Context(), tokens, store.AccountID{Provider: googlemeet.ProviderName, Subject: "dr-rao"}, token))
 
 		time.Sleep(time.Hour)
 		fake.FailNext(googlemeettest.Fault{Op: googlemeettest.OpInsert, Delay: 20 * time.Second, LoseAnswer: true})

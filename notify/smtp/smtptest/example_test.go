@@ -23,7 +23,7 @@ func Example() {
 		panic(err)
 	}
 	ctx := context.Background()
-	defer mail.Close(ctx)
+	defer mail.Shutdown(ctx)
 	msg := notify.Message{
 		Key:     "appt-42/confirmed",
 		To:      notify.Recipient{Email: "asha@example.org"},

@@ -126,7 +126,7 @@ func newClient(t *testing.T, server *smtptest.Server, password string) *smtp.Cli
 		Username: "care", Password: telemed.NewSecret(password),
 	})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, client.Close(context.Background())) })
+	t.Cleanup(func() { require.NoError(t, client.Shutdown(context.Background())) })
 	return client
 }
 

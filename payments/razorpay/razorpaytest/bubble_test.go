@@ -47,7 +47,7 @@ func TestStoryInABubble(t *testing.T) {
 
 		begin := time.Now()
 		srv.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateOrder, Hang: true, Delay: time.Minute})
-		req := payments.OrderRequest{Amount: payments.INR(50000), Receipt: "bill_1"}
+		req := payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"}
 		_, err = client.CreateOrder(t.Context(), req)
 		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.GreaterOrEqual(t, time.Since(begin), 20*time.Second)

@@ -1,0 +1,205 @@
+package connect
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/store"
+)
+
+// Result is how a flow ended.
+type Result struct {
+	// ID is whose account was connected.
+	ID store.AccountID
+	// Account is which one, as far as the provider tells.
+	Account store.Account
+	// ReturnTo is the path that Begin was given, also if the flow failed.
+	ReturnTo string
+}
+
+// Callback returns the handler of GET …/callback. It always ends at the host's page, with
+// provider=NAME&success=true, or success=false and the reason.
+func (c *Connector) Callback() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		private(w)
+		if r.Method != http.MethodGet {
+			methodNotAllowed(w, "GET")
+			return
+		}
+		result, err := c.Finish(w, r)
+		if err != nil {
+			reason := reasonOf(err)
+			c.cfg.Logger.LogAttrs(r.Context(), reason.level(), "connect: flow failed",
+				slog.String("provider", c.cfg.Provider.Name), slog.String("reason", string(reason)), slog.Any("error", err))
+		}
+		http.Redirect(w, r, c.page(result.ReturnTo, err), http.StatusSeeOther)
+	})
+}
+
+// page returns the host's address where the flow ends.
+func (c *Connector) page(returnTo string, err error) string {
+	target := *c.returnTo
+	if returnTo != "" {
+		if path, parseErr := url.Parse(returnTo); parseErr == nil {
+			target.Path, target.RawPath, target.RawQuery = path.Path, path.RawPath, path.RawQuery
+		}
+	}
+	query := target.Query()
+	query.Set("provider", c.cfg.Provider.Name)
+	query.Set("success", "true")
+	query.Del("reason") // that of an earlier flow, if the doctor came from such a page
+	if err != nil {
+		query.Set("success", "false")
+		query.Set("reason", string(reasonOf(err)))
+	}
+	target.RawQuery = query.Encode()
+	return target.String()
+}
+
+// Finish ends the flow that r, the provider's callback, belongs to: it checks it, buys the
+// token and stores it. The flow's cookie is cleared on w whatever happens, and the answer kept out of
+// caches and its address out of the Referer header. The error is a *FlowError.
+func (c *Connector) Finish(w http.ResponseWriter, r *http.Request) (Result, error) {
+	private(w)
+	query := r.URL.Query()
+	f, err := c.recognise(w, r, query)
+	if err != nil {
+		return Result{ReturnTo: f.ReturnTo}, err
+	}
+	result := Result{ID: c.AccountID(f.Subject), ReturnTo: f.ReturnTo}
+	code, err := c.accept(r, f, query)
+	if err != nil {
+		return result, err
+	}
+	ctx := context.WithoutCancel(r.Context()) // the code is spent if the browser hangs up now
+	token, err := c.buy(ctx, code, f)
+	if err != nil {
+		return result, err
+	}
+	result.Account = token.Account
+	if err := c.keep(ctx, result.ID, token); err != nil {
+		return result, err
+	}
+	if c.cfg.OnConnect != nil {
+		c.cfg.OnConnect(ctx, result.ID, result.Account)
+	}
+	return result, nil
+}
+
+// recognise finds the flow that this browser began.
+func (c *Connector) recognise(w http.ResponseWriter, r *http.Request, query url.Values) (flow, error) {
+	if len(query["state"]) != 1 || query.Get("state") == "" {
+		return flow{}, &FlowError{Reason: ReasonInvalid}
+	}
+	state := query.Get("state")
+	name := c.cookieName(state)
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return flow{}, &FlowError{Reason: ReasonExpired}
+	}
+	http.SetCookie(w, c.cookie(name, "", 0))
+	f, ok := c.sealer.open(name, cookie.Value)
+	if !ok || f.Provider != c.cfg.Provider.Name || subtle.ConstantTimeCompare([]byte(f.State), []byte(state)) != 1 {
+		return flow{}, &FlowError{Reason: ReasonExpired}
+	}
+	if time.Now().Unix() >= f.Expires {
+		return flow{ReturnTo: f.ReturnTo}, &FlowError{Reason: ReasonExpired}
+	}
+	return f, nil
+}
+
+// accept checks the callback of a recognised flow and returns its code.
+func (c *Connector) accept(r *http.Request, f flow, query url.Values) (string, error) {
+	subject, err := c.subject(r)
+	if err != nil {
+		return "", err
+	}
+	if subject != f.Subject {
+		return "", &FlowError{Reason: ReasonOtherLogin}
+	}
+	if !c.issuerFits(query["iss"]) {
+		return "", &FlowError{Reason: ReasonInvalid}
+	}
+	fresh, err := c.cfg.Replay.Once(r.Context(), c.cfg.Provider.Name+":"+f.State, time.Unix(f.Expires, 0))
+	if err != nil {
+		return "", &FlowError{Reason: ReasonStore, Err: err}
+	}
+	if !fresh {
+		return "", &FlowError{Reason: ReasonExpired}
+	}
+	switch {
+	case query.Get("error") == "access_denied":
+		return "", &FlowError{Reason: ReasonDenied}
+	case query.Has("error"):
+		return "", &FlowError{Reason: ReasonProvider}
+	case len(query["code"]) != 1 || query.Get("code") == "":
+		return "", &FlowError{Reason: ReasonInvalid}
+	}
+	return query.Get("code"), nil
+}
+
+// issuerFits implements RFC 9207: an iss that is there must be ours. Google sends one
+// without saying so in its metadata; Zoom sends none.
+func (c *Connector) issuerFits(iss []string) bool {
+	switch {
+	case len(iss) == 0:
+		return !c.cfg.Provider.RequireIssuer
+	case len(iss) > 1:
+		return false
+	}
+	return c.cfg.Provider.Issuer == "" || iss[0] == c.cfg.Provider.Issuer
+}
+
+// buy exchanges the code and checks what was granted.
+func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	defer cancel()
+	token, err := c.cfg.Provider.Exchange(ctx, code, f.Verifier)
+	if err != nil {
+		reason := ReasonProvider
+		if errors.Is(err, telemed.ErrUnauthorized) {
+			reason = ReasonConfig
+		}
+		return token, &FlowError{Reason: reason, Err: err}
+	}
+	if len(token.Scopes) == 0 { // RFC 6749 §5.1: left out if it is what was asked for
+		token.Scopes = slices.Clone(c.cfg.Provider.Scopes)
+	}
+	for _, scope := range c.cfg.Provider.RequiredScopes() {
+		if !token.HasScope(scope) {
+			return token, &FlowError{Reason: ReasonScope}
+		}
+	}
+	return token, nil
+}
+
+// keep stores the token, if it is one that lasts. It has time of its own: however long the provider
+// took, a token that was bought must not be lost.
+func (c *Connector) keep(ctx context.Context, key store.AccountID, token store.Token) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	if token.Refresh.IsZero() {
+		old, err := c.cfg.Tokens.Get(ctx, key)
+		switch {
+		case errors.Is(err, telemed.ErrNotFound):
+			return &FlowError{Reason: ReasonNoRefresh}
+		case err != nil:
+			return &FlowError{Reason: ReasonStore, Err: err}
+		case old.Status == store.StatusReconnect:
+			return &FlowError{Reason: ReasonNoRefresh} // the old refresh token is dead
+		case old.Token.Refresh.IsZero() || old.Token.Account.ID != token.Account.ID || token.Account.ID == "":
+			return &FlowError{Reason: ReasonNoRefresh} // another account's refresh token must not be paired with this one
+		}
+	}
+	if err := store.Set(ctx, c.cfg.Tokens, key, token); err != nil {
+		return &FlowError{Reason: ReasonStore, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+// Package connect lets a doctor connect an account: the OAuth 2.0 start, callback,
+// disconnect and status handlers, for any provider that a [oauth.Provider] describes.
+//
+//	google, err := connect.New(connect.Config{
+//		Provider:  meetClient.OAuth(), // a *googlemeet.Client or *zoom.Client
+//		Tokens:    tokens,
+//		Keys:      []telemed.Secret{cookieKey}, // 32 random bytes or more
+//		Subject:   loggedInDoctor,            // func(*http.Request) (string, error)
+//		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
+//	})
+//	mux.Handle("GET /api/auth/google/doctor/connect", google.Start())
+//	mux.Handle("GET /api/auth/google/doctor/callback", google.Callback())
+//	mux.Handle("POST /api/auth/google/doctor/disconnect", google.Disconnect())
+//	mux.Handle("GET /api/auth/google/doctor/status", google.Status())
+//
+// The browser ends at ReturnURL with "?provider=google&success=true", or with success=false and
+// a [Reason]. A host with a user interface of its own uses Begin and Finish instead.
+//
+// # Security
+//
+// A flow is bound to the browser that began it and to the doctor who was logged in: its
+// state is random and says nothing, and a sealed cookie of ten minutes holds what belongs to
+// it. The doctor is asked of the host again at the callback. PKCE (S256) is always used, the
+// issuer checked where there is one (RFC 9207), scopes compared as a set, and a
+// token stored only if it can be refreshed. Nothing is taken from a query that
+// decides whose account it is.
+//
+// # Errors
+//
+// Finish and Forget return errors that match those of package store; a failed flow is
+// a *FlowError with its Reason.
+//
+// # Testing
+//
+// zoom/zoomtest and meet/googlemeet/googlemeettest have consent pages on loopback, where a
+// plain http RedirectURL needs AllowInsecureLocalhost.
+package connect
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/address"
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
+)
+
+// Config configures a Connector.
+type Config struct {
+	// Provider is where doctors connect. Required.
+	Provider oauth.Provider
+	// Tokens is where their tokens go. Required.
+	Tokens store.TokenStore
+	// Subject returns the host's id of the doctor who is logged in, from the session and never
+	// from the query. An error, or "", means that nobody is. Required.
+	Subject func(*http.Request) (string, error)
+	// CookieKeys seal the flow's cookie: each of 32 random bytes or more. The first one seals, all of them
+	// open, so that a new one can be put in front while flows are under way. store.NewKey makes one. Required.
+	CookieKeys []telemed.Secret
+	// ReturnURL is the host's page where flows end: an https address (http on loopback). Required.
+	ReturnURL string
+
+	// AllowInsecureLocalhost lets cookies go over plain http, for development on this machine: then
+	// the Provider's RedirectURL may be http. It has no effect on https.
+	AllowInsecureLocalhost bool
+	// Replay makes a state good for one callback on all servers. If nil, on this one: NewMemoryReplayGuard.
+	// A host with several should have one for all, since a provider that sees a code again, because the
+	// doctor reloads the page, may take back the token (RFC 6749 §4.1.2).
+	Replay ReplayGuard
+	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May be nil.
+	OnConnect    func(ctx context.Context, key store.AccountID, account store.Account)
+	OnDisconnect func(ctx context.Context, key store.AccountID)
+	// Logger gets one line for each flow that failed, without names or tokens: a warning if provider, store or
+	// configuration failed, else for information. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// flowTime is how long a doctor may take on the consent page.
+const flowTime = 10 * time.Minute
+
+// What follows the callback is bounded by exchangeTime at the provider and by storeTime at the store.
+const (
+	exchangeTime = 30 * time.Second
+	storeTime    = 10 * time.Second
+)
+
+// Connector has the handlers of one provider. It is safe for concurrent use.
+type Connector struct {
+	cfg      Config
+	sealer   sealer
+	returnTo *url.URL
+	insecure bool
+	guard    *http.CrossOriginProtection
+}
+
+// New returns a Connector, or an error that names everything that is wrong with cfg.
+func New(cfg Config) (*Connector, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Replay == nil {
+		cfg.Replay = NewMemoryReplayGuard()
+	}
+	c := &Connector{cfg: cfg, guard: http.NewCrossOriginProtection()}
+	var p fault.Problems
+	p.Check(cfg.Tokens != nil, "Tokens", "is required")
+	p.Check(cfg.Subject != nil, "Subject", "is required")
+	p.Check(len(cfg.CookieKeys) > 0, "CookieKeys", "are required")
+	for _, key := range cfg.CookieKeys {
+		p.Check(len(key.Reveal()) >= 32, "CookieKeys", "must have 32 bytes or more each")
+	}
+	returnTo, err := url.Parse(cfg.ReturnURL)
+	p.Check(err == nil && address.Secure(cfg.ReturnURL), "ReturnURL", "is not an https address (http is for loopback only)")
+	c.insecure = strings.HasPrefix(cfg.Provider.RedirectURL, "http:")
+	p.Check(!c.insecure || cfg.AllowInsecureLocalhost, "Provider.RedirectURL", "is plain http; that needs AllowInsecureLocalhost")
+	if err := errors.Join(cfg.Provider.Validate(), p.Err("connect")); err != nil {
+		return nil, err
+	}
+	if err := c.guard.AddTrustedOrigin(returnTo.Scheme + "://" + returnTo.Host); err != nil {
+		return nil, fault.Invalid("connect", "ReturnURL", "has no valid origin")
+	}
+	c.returnTo = returnTo
+	c.sealer, err = newSealer(cfg.CookieKeys)
+	return c, err
+}
+
+// AccountID returns the key under which the account of subject is stored.
+func (c *Connector) AccountID(subject string) store.AccountID {
+	return store.AccountID{Provider: c.cfg.Provider.Name, Subject: subject}
+}
+
+// subject asks the host who is logged in.
+func (c *Connector) subject(r *http.Request) (string, error) {
+	subject, err := c.cfg.Subject(r)
+	if err != nil || subject == "" {
+		return "", &FlowError{Reason: ReasonLogin, Err: err}
+	}
+	if err := c.AccountID(subject).Validate(); err != nil {
+		return "", &FlowError{Reason: ReasonLogin, Err: err}
+	}
+	return subject, nil
+}
+
+// private keeps answers out of caches, and our addresses, which have codes in them, out of the Referer header.
+func private(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+}
