@@ -125,6 +125,7 @@ func TestPlantedViolations(t *testing.T) {
 		"notify imports ./examples/email: nothing stands on an example":                                 {"notify", "./examples/email"},
 		"the root imports ./meet: the root stands on the standard library alone":                        {"", "./meet"},
 		"the root imports golang.org/x/oauth2: the root stands on the standard library alone":           {"", "golang.org/x/oauth2"},
+		"zoom imports ./internal/fake: production code does not reach a fake":                           {"zoom", "./internal/fake"},
 	}
 	for want, plant := range planted {
 		t.Run(want, func(t *testing.T) {
