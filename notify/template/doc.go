@@ -15,8 +15,8 @@
 // # Templates
 //
 // Built in, in English ("en") and Hindi ("hi"): [Confirmed], [Rescheduled] and
-// [Cancelled], whose data is an [Appointment], and [Receipt], whose data is a
-// [PaymentReceipt]. A locale falls back to the next shorter tag and then to the
+// [Cancelled], whose data is an [Appointment], and [PaymentReceived], whose data is a
+// [Payment]. A locale falls back to the next shorter tag and then to the
 // default: hi-IN, hi, en.
 //
 // An application adds templates, translations and its own wording by [Config.FS], a tree

@@ -47,8 +47,8 @@ func appointment() template.Appointment {
 	}
 }
 
-func receipt() template.PaymentReceipt {
-	return template.PaymentReceipt{
+func receipt() template.Payment {
+	return template.Payment{
 		Patient: "Asha Rao", Amount: 12345600, Currency: "INR", Reference: "pay_29QQoUBi66xm2f",
 		PaidAt: start.Add(-48 * time.Hour), Item: "Video consultation",
 	}

@@ -279,7 +279,7 @@ func (s *Set) page(t *translation, msg notify.Message, data any) *Page {
 	switch data := data.(type) {
 	case Appointment:
 		page.Clinic = first(data.Clinic, page.Clinic)
-	case PaymentReceipt:
+	case Payment:
 		page.Clinic = first(data.Clinic, page.Clinic)
 	}
 	return page
@@ -402,8 +402,8 @@ func samples(name string) []any {
 		all.Clinic, all.Duration, all.JoinURL = "C", time.Hour, "https://meet.example/x"
 		all.Previous, all.Note, all.Sequence = start.Add(-time.Hour), "N", 2
 		return []any{all, few}
-	case Receipt:
-		few := PaymentReceipt{Patient: "P", Amount: 1, Currency: "INR", Reference: "r", PaidAt: start}
+	case PaymentReceived:
+		few := Payment{Patient: "P", Amount: 1, Currency: "INR", Reference: "r", PaidAt: start}
 		all := few
 		all.Clinic, all.Item = "C", "I"
 		return []any{all, few}
