@@ -166,7 +166,9 @@ func TestCanaryWhenThingsFail(t *testing.T) {
 	)
 	world.zoom.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Fault{Op: zoomtest.OpUpdate, Status: 400, Body: "<html>"})
 	world.mail.RejectRecipient(w.who.Email)
-	world.whatsapp.FailNext(whatsapptest.Refuse(131026), whatsapptest.DropAfterAccept(), whatsapptest.Refuse(100))
+	world.whatsapp.FailNext(
+		whatsapptest.Refuse("", 0, 131026, "to +919876543210"), whatsapptest.Fault{LoseAnswer: true}, whatsapptest.Refuse("", 0, 100, "to +919876543210"),
+	)
 	page, err := w.patient.post("/book", w.form("zoom", "en"))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusBadGateway, page.code)

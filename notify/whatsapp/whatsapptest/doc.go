@@ -18,6 +18,9 @@
 // notify/template calls, and what [Config] adds. With a webhook address it sends signed
 // statuses and messages there. It does what no true provider does on request: see [Fault].
 //
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
+// once.
+//
 // # Errors
 //
 // Refusals have Meta's codes in Meta's envelope. Their prose quotes the
@@ -25,5 +28,5 @@
 //
 // # Security
 //
-// It listens on 127.0.0.1 only. What it keeps is gone with Close.
+// It listens on 127.0.0.1, or where Config.Addr says. What it keeps is gone with Close.
 package whatsapptest
