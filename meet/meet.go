@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // MeetingProvider makes and keeps meetings in a doctor's account.
@@ -102,16 +103,11 @@ type Meeting struct {
 	Duration time.Duration
 }
 
-// String tells which meeting it is, without its join link and passcode.
-func (m Meeting) String() string {
-	return fmt.Sprintf("%s meeting %s (%s, %s)", m.Provider, m.ID, m.Status, m.Start.Format(time.RFC3339))
-}
-
-// GoString is String: %#v must not show the join link either.
-func (m Meeting) GoString() string { return m.String() }
-
 // LogValue leaves out the join link and the passcode.
 func (m Meeting) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("provider", m.Provider), slog.String("id", m.ID),
 		slog.String("status", string(m.Status)), slog.Time("start", m.Start))
 }
+
+// Format tells the same for every verb.
+func (m Meeting) Format(f fmt.State, _ rune) { redact.Format(f, m) }

@@ -8,7 +8,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // Limits that every provider can keep.
@@ -52,14 +54,11 @@ type Attendee struct {
 	Name string
 }
 
-// String is the same for everybody.
-func (Attendee) String() string { return "attendee" }
+// LogValue hides both.
+func (a Attendee) LogValue() slog.Value { return slog.StringValue(telemed.Redacted) }
 
-// GoString is String.
-func (a Attendee) GoString() string { return a.String() }
-
-// LogValue is String.
-func (a Attendee) LogValue() slog.Value { return slog.StringValue(a.String()) }
+// Format tells the same for every verb.
+func (a Attendee) Format(f fmt.State, _ rune) { redact.Format(f, a) }
 
 // LogValue leaves out everything personal.
 func (r Request) LogValue() slog.Value {
@@ -67,13 +66,8 @@ func (r Request) LogValue() slog.Value {
 		slog.Duration("duration", r.Duration), slog.Int("attendees", len(r.Attendees)))
 }
 
-// String tells which request it is, without topic and attendees.
-func (r Request) String() string {
-	return fmt.Sprintf("meeting request %s at %s for %s", r.Key, r.Start.Format(time.RFC3339), r.Duration)
-}
-
-// GoString is String.
-func (r Request) GoString() string { return r.String() }
+// Format tells the same for every verb.
+func (r Request) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 // Validate names everything that is wrong with r at the time now. Providers call it
 // first in Update, and in Create with r.Start for now: they look for the Key's meeting before

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // The event types that carry typed contents. Others reach the handler too, with Raw alone.
@@ -82,5 +84,5 @@ func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("id", e.ID), slog.String("type", e.Type), slog.String("key", e.Fact()))
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (e Event) Format(f fmt.State, _ rune) { writeValue(f, e.LogValue()) }
+// Format tells the same for every verb.
+func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // CaptureMode says who takes the money of an authorized payment.
@@ -51,8 +52,8 @@ func (r OrderRequest) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("receipt", r.Key), slog.String("amount", r.Amount.String()))
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (r OrderRequest) Format(f fmt.State, _ rune) { writeValue(f, r.LogValue()) }
+// Format tells the same for every verb.
+func (r OrderRequest) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 // Confirmation is what VerifyPayment decides on. OrderID and Expected come from
 // the host's own database, where it put them when it created the order; what
@@ -84,8 +85,8 @@ func (c Confirmation) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("order_id", c.OrderID), slog.String("payment_id", c.PaymentID), slog.String("expected", c.Expected.String()))
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (c Confirmation) Format(f fmt.State, _ rune) { writeValue(f, c.LogValue()) }
+// Format tells the same for every verb.
+func (c Confirmation) Format(f fmt.State, _ rune) { redact.Format(f, c) }
 
 // CaptureRequest asks to take the money of an authorized payment.
 type CaptureRequest struct {
@@ -150,8 +151,8 @@ func (r RefundRequest) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (r RefundRequest) Format(f fmt.State, _ rune) { writeValue(f, r.LogValue()) }
+// Format tells the same for every verb.
+func (r RefundRequest) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 func checkAmount(p *fault.Problems, field string, m Money) {
 	p.Check(m.Minor > 0, field, "must be more than zero")
@@ -198,18 +199,5 @@ func (p Prefill) LogValue() slog.Value {
 	return slog.GroupValue(slog.Bool("name", p.Name != ""), slog.Bool("email", p.Email != ""), slog.Bool("phone", p.Phone != ""))
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (p Prefill) Format(f fmt.State, _ rune) { writeValue(f, p.LogValue()) }
-
-// writeValue prints a group as {key:value key:value}.
-func writeValue(f fmt.State, v slog.Value) {
-	attrs := v.Group()
-	_, _ = fmt.Fprint(f, "{")
-	for i, attr := range attrs {
-		if i > 0 {
-			_, _ = fmt.Fprint(f, " ")
-		}
-		_, _ = fmt.Fprintf(f, "%s:%v", attr.Key, attr.Value)
-	}
-	_, _ = fmt.Fprint(f, "}")
-}
+// Format tells the same for every verb.
+func (p Prefill) Format(f fmt.State, _ rune) { redact.Format(f, p) }

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -112,9 +113,7 @@ func NewHub(cfg Config) (*Hub, error) {
 	if err := p.Err("realtime"); err != nil {
 		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return &Hub{
 		cfg:   cfg,
 		conns: make(map[*Conn]struct{}),

@@ -56,6 +56,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // The errors that only live events have.
@@ -103,8 +104,8 @@ func (e Event) Encode() (json.RawMessage, error) {
 	return data, nil
 }
 
-// Format writes the event's name and never its data, whatever the verb.
-func (e Event) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "realtime.Event(%s)", e.Name) }
+// Format tells the same for every verb.
+func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // LogValue leaves the data out: it is about a patient.
 func (e Event) LogValue() slog.Value { return slog.GroupValue(slog.String("name", e.Name)) }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -800,17 +801,34 @@ func (s stuck) Create(ctx context.Context, doctorID string, req meet.Request) (*
 
 // A form that drips in holds nobody up for longer than its time.
 func TestSlowForm(t *testing.T) {
-	w := start(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(w.site.base, "http://"))
+	limit := 100 * time.Millisecond
+	srv := httptest.NewServer(boundedBy(limit, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("half a form was handled")
+	})))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
 	require.NoError(t, err)
 	defer conn.Close()
 	_, err = io.WriteString(conn, "POST /book HTTP/1.1\r\nHost: clinic\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nname=")
 	require.NoError(t, err)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(formTime+10*time.Second)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(limit+10*time.Second)))
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
+}
+
+// Each address that takes a form is bounded.
+func TestLongForm(t *testing.T) {
+	w := start(t)
+	for _, path := range []string{
+		"/book", "/login", "/logout", "/visits/x/reschedule", "/visits/x/cancel", "/payments/callback", "/api/auth/zoom/doctor/disconnect",
+	} {
+		answer, err := http.Post(w.site.base+path, "application/x-www-form-urlencoded", strings.NewReader(strings.Repeat("a", maxForm+1)))
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode, path)
+	}
 }
 
 func TestMoveToABadTime(t *testing.T) {

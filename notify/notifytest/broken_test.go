@@ -89,9 +89,9 @@ func (c *channel) hangs() bool {
 	return c.hang
 }
 
-// wait returns when it should, or 5 seconds later if it is broken.
+// wait returns when it should, or 4 seconds later if it is broken: later than the suite allows.
 func (c *channel) wait(ctx context.Context) error {
-	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
 	defer cancel()
 	if end, ok := ctx.Deadline(); ok && c.deadlineOnly {
 		patient, cancel = context.WithDeadline(patient, end)

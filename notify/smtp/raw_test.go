@@ -166,7 +166,7 @@ func (c *rawConn) serve() {
 
 func (c *rawConn) handle(line string) bool {
 	verb, rest, _ := strings.Cut(line, " ")
-	ok := true
+	var ok bool
 	switch verb {
 	case "EHLO":
 		_, ok = c.say("ehlo", c.offer())

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -126,23 +127,14 @@ func New(cfg Config) (*Client, error) {
 }
 
 func (cfg Config) withDefaults() Config {
-	setDefault(&cfg.DialTimeout, 15*time.Second)
-	setDefault(&cfg.CommandTimeout, 30*time.Second)
-	setDefault(&cfg.DataTimeout, 2*time.Minute)
-	setDefault(&cfg.MaxConns, 4)
-	setDefault(&cfg.MaxMessages, 100)
-	setDefault(&cfg.IdleTimeout, 30*time.Second)
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, 15*time.Second)
+	cfg.CommandTimeout = cmp.Or(cfg.CommandTimeout, 30*time.Second)
+	cfg.DataTimeout = cmp.Or(cfg.DataTimeout, 2*time.Minute)
+	cfg.MaxConns = cmp.Or(cfg.MaxConns, 4)
+	cfg.MaxMessages = cmp.Or(cfg.MaxMessages, 100)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 30*time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return cfg
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 func clientTLS(base *tls.Config, host string) *tls.Config {
@@ -150,9 +142,7 @@ func clientTLS(base *tls.Config, host string) *tls.Config {
 		base = &tls.Config{}
 	}
 	base = base.Clone()
-	if base.ServerName == "" {
-		base.ServerName = host
-	}
+	base.ServerName = cmp.Or(base.ServerName, host)
 	base.MinVersion = max(base.MinVersion, tls.VersionTLS12)
 	return base
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // The built-in templates.
@@ -80,18 +81,13 @@ func (a Appointment) Validate() error {
 	return p.Err("template: appointment")
 }
 
-// String tells which appointment it is, without names and link.
-func (a Appointment) String() string {
-	return fmt.Sprintf("appointment %s at %s", a.Key, a.Start.Format(time.RFC3339))
-}
-
-// GoString is String: %#v must not show names either.
-func (a Appointment) GoString() string { return a.String() }
-
 // LogValue leaves out everything personal.
 func (a Appointment) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key", a.Key), slog.Time("start", a.Start))
 }
+
+// Format tells the same for every verb.
+func (a Appointment) Format(f fmt.State, _ rune) { redact.Format(f, a) }
 
 // PaymentReceipt is the data of the Receipt template. Texts are one line of at most 200 bytes.
 type PaymentReceipt struct {
@@ -125,16 +121,13 @@ func (r PaymentReceipt) Validate() error {
 	return p.Err("template: receipt")
 }
 
-// String tells which payment it is, without name and amount.
-func (r PaymentReceipt) String() string { return "receipt of payment " + r.Reference }
-
-// GoString is String.
-func (r PaymentReceipt) GoString() string { return r.String() }
-
 // LogValue leaves out everything personal.
 func (r PaymentReceipt) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("reference", r.Reference), slog.Time("paid_at", r.PaidAt))
 }
+
+// Format tells the same for every verb.
+func (r PaymentReceipt) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 func requiredLine(p *fault.Problems, field, value string) {
 	p.Required(field, strings.TrimSpace(value))

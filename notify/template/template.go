@@ -220,7 +220,7 @@ func validates(data any) validator {
 	}
 	pointer := reflect.New(reflect.TypeOf(data))
 	pointer.Elem().Set(reflect.ValueOf(data))
-	v, _ := pointer.Interface().(validator)
+	v, _ := reflect.TypeAssert[validator](pointer)
 	return v
 }
 

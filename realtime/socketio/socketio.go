@@ -62,6 +62,7 @@
 package socketio
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -151,17 +152,13 @@ func New(cfg Config) (*Server, error) {
 	if err := p.Err("socketio"); err != nil {
 		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return &Server{cfg: cfg, origins: origins, sessions: make(map[string]*session)}, nil
 }
 
 func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {
 	p.Check(*value >= 0, field, "is negative")
-	if *value == 0 {
-		*value = zero
-	}
+	*value = cmp.Or(*value, zero)
 }
 
 func checkJoins(p *fault.Problems, joins []Join) {
