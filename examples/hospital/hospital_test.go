@@ -567,7 +567,7 @@ func TestMailIsSentLater(t *testing.T) {
 	w := start(t)
 	_, err := w.book("zoom", "en")
 	require.NoError(t, err)
-	w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TemporaryFailure, smtptest.TemporaryFailure)
+	w.site.world.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Times: 3})
 	_, err = w.pay()
 	require.NoError(t, err)
 	require.Equal(t, confirmed, w.row().Status)
@@ -623,8 +623,10 @@ func TestCancelGoesOn(t *testing.T) {
 		"the gateway is down": func(w *walk) {
 			w.site.world.razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, Status: 503, Times: 3})
 		},
-		"zoom is down":    func(w *walk) { breakZoom(w, "Cancel", telemed.ErrUnavailable, telemed.ErrAmbiguous) },
-		"mail is down":    func(w *walk) { w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TooManyConnections) },
+		"zoom is down": func(w *walk) { breakZoom(w, "Cancel", telemed.ErrUnavailable, telemed.ErrAmbiguous) },
+		"mail is down": func(w *walk) {
+			w.site.world.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451}, smtptest.Fault{Op: smtptest.OpMail, Status: 421})
+		},
 		"nothing is down": func(*walk) {},
 	}
 	for name, spoil := range tests {
