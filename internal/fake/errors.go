@@ -9,8 +9,8 @@ import (
 // Errors says which calls of a double in memory fail. The zero value is ready to use. It
 // is safe for concurrent use.
 type Errors struct {
-	// Kit is what the errors begin with, before the operation. If empty, they are returned
-	// as they were given.
+	// Kit is what the errors begin with, before the operation. If empty, they are
+	// returned as they were given.
 	Kit string
 
 	mu      sync.Mutex
@@ -38,8 +38,8 @@ func (e *Errors) plan(op string, errs []error, after bool) {
 	}
 }
 
-// Do carries out a call of op, unless that is to fail before it does anything. If it is to
-// fail after, the answer is lost, also one that is an error.
+// Do carries out a call of op, unless that is to fail before it does anything. If it is
+// to fail after, the answer is lost, also one that is an error.
 func Do[T any](e *Errors, op string, call func() (T, error)) (T, error) {
 	var none T
 	planned := e.next(op)

@@ -65,15 +65,16 @@ func (p *Provider) Connect(hostIDs ...string) {
 	}
 }
 
-// FailNext makes the next calls of op fail before they do anything, each with one of errs.
-// If op is empty, any calls. A nil among errs lets one through.
+// FailNext makes the next calls of op fail before they do anything, each with one of
+// errs. If op is empty, any calls. A nil among errs lets one through.
 func (p *Provider) FailNext(op string, errs ...error) { p.errors.FailNext(op, errs...) }
 
-// FailAfter is FailNext for calls that do what they are asked first: their answers are lost.
+// FailAfter is FailNext for calls that do what they are asked first: their answers are
+// lost.
 func (p *Provider) FailAfter(op string, errs ...error) { p.errors.FailAfter(op, errs...) }
 
-// WaitFor returns the first meeting that match accepts, and waits for it until ctx ends. A
-// cancelled meeting is one too.
+// WaitFor returns the first meeting that match accepts, and waits for it until ctx ends.
+// A cancelled meeting is one too.
 func (p *Provider) WaitFor(ctx context.Context, match func(meet.Meeting) bool) (meet.Meeting, error) {
 	return fake.WaitFor(ctx, &p.changes, func() (m meet.Meeting, ok bool) {
 		all := p.Meetings()

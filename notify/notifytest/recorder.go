@@ -27,7 +27,8 @@ import (
 type Recorder struct {
 	// Channel is the channel that it stands for. If empty, notify.Email.
 	Channel notify.Channel
-	// Renderer makes the Content of messages that have a Template. If nil, they are kept as they come.
+	// Renderer makes the Content of messages that have a Template. If nil, they are kept
+	// as they come.
 	Renderer notify.Renderer
 
 	errors   fake.Errors
@@ -74,11 +75,12 @@ func (r *Recorder) keep(msg notify.Message) (*notify.Receipt, error) {
 	})
 }
 
-// FailNext makes the next calls of op fail, each with one of errs, and the messages are not
-// kept. The op is OpNotify or empty. A nil among errs lets a call through.
+// FailNext makes the next calls of op fail, each with one of errs, and the messages are
+// not kept. The op is OpNotify or empty. A nil among errs lets a call through.
 func (r *Recorder) FailNext(op string, errs ...error) { r.errors.FailNext(op, errs...) }
 
-// FailAfter is FailNext for messages that are kept all the same: only the answers are lost.
+// FailAfter is FailNext for messages that are kept all the same: only the answers are
+// lost.
 func (r *Recorder) FailAfter(op string, errs ...error) { r.errors.FailAfter(op, errs...) }
 
 // Messages returns what was kept, oldest first.

@@ -62,8 +62,8 @@ func NewGateway() *Gateway {
 	}
 }
 
-// FailNext makes the next calls of op fail before they do anything, each with one of errs.
-// If op is empty, any calls. A nil among errs lets one through.
+// FailNext makes the next calls of op fail before they do anything, each with one of
+// errs. If op is empty, any calls. A nil among errs lets one through.
 func (g *Gateway) FailNext(op string, errs ...error) { g.errors.FailNext(op, errs...) }
 
 // FailAfter is FailNext for calls that do what they are asked first: their answers are

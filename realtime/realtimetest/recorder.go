@@ -47,8 +47,8 @@ func (r *Recorder) Broadcast(ctx context.Context, room string, ev realtime.Event
 	return err
 }
 
-// FailNext makes the next calls of op fail, each with one of errs, and nothing is recorded.
-// The op is OpBroadcast or empty. A nil among errs lets a call through.
+// FailNext makes the next calls of op fail, each with one of errs, and nothing is
+// recorded. The op is OpBroadcast or empty. A nil among errs lets a call through.
 func (r *Recorder) FailNext(op string, errs ...error) { r.errors.FailNext(op, errs...) }
 
 // FailAfter is FailNext for broadcasts that are recorded all the same.
@@ -57,8 +57,8 @@ func (r *Recorder) FailAfter(op string, errs ...error) { r.errors.FailAfter(op, 
 // All returns what was recorded until now, the oldest first.
 func (r *Recorder) All() []Broadcast { return r.sent.All() }
 
-// WaitFor returns the first broadcast that match accepts, and waits for it until ctx ends.
-// Use it where the application broadcasts in the background.
+// WaitFor returns the first broadcast that match accepts, and waits for it until ctx
+// ends. Use it where the application broadcasts in the background.
 func (r *Recorder) WaitFor(ctx context.Context, match func(Broadcast) bool) (Broadcast, error) {
 	return r.sent.WaitFor(ctx, match)
 }

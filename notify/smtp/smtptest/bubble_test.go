@@ -14,8 +14,9 @@ import (
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 )
 
-// TestStoryInABubble: a mail is greylisted, an hour later it is taken, over a new connection,
-// since the first one was idle for too long. Then the server falls silent. It takes no time.
+// TestStoryInABubble: a mail is greylisted, an hour later it is taken, over a new
+// connection, since the first one was idle for too long. Then the server falls silent. It
+// takes no time.
 func TestStoryInABubble(t *testing.T) {
 	t.Parallel()
 	for name, security := range map[string]smtp.Security{"StartTLS": smtp.StartTLS, "ImplicitTLS": smtp.ImplicitTLS} {

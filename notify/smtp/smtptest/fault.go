@@ -22,21 +22,22 @@ const (
 	OpData    = "data"    // the message, by DATA or BDAT
 )
 
-// Fault is something that goes wrong with commands. What a zero Fault fits passes unharmed.
+// Fault is something that goes wrong with commands. What a zero Fault fits passes
+// unharmed.
 type Fault struct {
 	// Op is the operation that it is for. If empty, any.
 	Op string
 	// Times is how many commands it is for: one if 0, all until Reset if negative.
 	Times int
-	// Status, if not 0, is the reply's code and Body its text, such as 550 and "5.1.1 User
-	// unknown". The command is not carried out. 421 is the reply to all that follows on
-	// the connection too. Header is nothing: SMTP has none.
+	// Status, if not 0, is the reply's code and Body its text, such as 550 and "5.1.1
+	// User unknown". The command is not carried out. 421 is the reply to all that follows
+	// on the connection too. Header is nothing: SMTP has none.
 	Status int
 	Header http.Header
 	Body   string
 	// LoseRequest ends the connection, and the command is not carried out. With OpData it
-	// ends while the message is on its way. To the client that looks like LoseAnswer if the
-	// message is so short that all of it was under way.
+	// ends while the message is on its way. To the client that looks like LoseAnswer if
+	// the message is so short that all of it was under way.
 	LoseRequest bool
 	// LoseAnswer carries the command out and ends the connection. With a Status, that is
 	// the reply in place of the true one.
@@ -50,8 +51,8 @@ type Fault struct {
 	Delay time.Duration
 }
 
-// FailNext makes coming commands go wrong. Faults are tried in the order in which they were
-// given. The first that fits a command is used up by it.
+// FailNext makes coming commands go wrong. Faults are tried in the order in which they
+// were given. The first that fits a command is used up by it.
 func (s *Server) FailNext(faults ...Fault) {
 	for _, f := range faults {
 		s.script.FailNext(fake.Fault(f))
@@ -130,7 +131,8 @@ func answer(code, class, subject, detail int, text string) error {
 	return &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{class, subject, detail}, Message: text}
 }
 
-// The texts repeat the address as real servers' do, so that a client that quotes them is found out.
+// The texts repeat the address as real servers' do, so that a client that quotes them is
+// found out.
 func noSuchMailbox(to string) error {
 	return answer(550, 5, 1, 1, "<"+to+">: Recipient address rejected: User unknown")
 }

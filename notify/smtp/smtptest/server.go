@@ -2,7 +2,9 @@
 // for tests and for trying a program without a mail account.
 //
 //	fake := smtptest.NewServer(t)
-//	mail, err := smtp.New(smtp.Config{Addr: fake.Addr(), From: "Clinic <care@clinic.example>", TLS: fake.ClientTLS()})
+//	mail, err := smtp.New(smtp.Config{
+//		Addr: fake.Addr(), From: "Clinic <care@clinic.example>", TLS: fake.ClientTLS(),
+//	})
 //	…
 //	msg, err := fake.WaitFor(ctx, smtptest.To("asha@example.org"))
 //	fmt.Println(msg.Subject, msg.Text)
@@ -22,7 +24,8 @@
 //
 // # Testing
 //
-// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at once.
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
+// once.
 package smtptest
 
 import (
@@ -54,7 +57,8 @@ type Config struct {
 	// Username and Password are the only credentials that are taken, and are
 	// required to send mail. If both are empty, any are taken and none required.
 	Username, Password string
-	// Mechanisms are the AUTH mechanisms that are offered under TLS. If nil, PLAIN and LOGIN.
+	// Mechanisms are the AUTH mechanisms that are offered under TLS. If nil, PLAIN and
+	// LOGIN.
 	Mechanisms []string
 	// NoStartTLS stops it from offering STARTTLS, as a server that knows no better
 	// or somebody in the middle does. It then offers no AUTH either.

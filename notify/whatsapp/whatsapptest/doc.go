@@ -1,4 +1,5 @@
-// Package whatsapptest is the WhatsApp Cloud API on loopback, for tests and demonstrations.
+// Package whatsapptest is the WhatsApp Cloud API on loopback, for tests and
+// demonstrations.
 //
 //	srv := whatsapptest.NewServer(t)
 //	chat, err := whatsapp.New(whatsapp.Config{
@@ -9,14 +10,16 @@
 //		…
 //	})
 //	…
-//	msg, err := srv.WaitFor(ctx, func(m whatsapptest.Message) bool { return m.To == "+919876543210" })
+//	msg, err := srv.WaitFor(ctx, func(m whatsapptest.Message) bool {
+//		return m.To == "+919876543210"
+//	})
 //	fmt.Println(msg.Text) // as the patient reads it
 //
-// It takes template messages and checks what Meta checks: the token, the
-// number's id, the recipient's number, the template's name and language, and the
-// number and form of its parameters. Approved are the templates that
-// notify/template calls, and what [Config] adds. With a webhook address it sends signed
-// statuses and messages there. It does what no true provider does on request: see [Fault].
+// It takes template messages and checks what Meta checks: the token, the number's id, the
+// recipient's number, the template's name and language, and the number and form of its
+// parameters. Approved are the templates that notify/template calls, and what [Config]
+// adds. With a webhook address it sends signed statuses and messages there. It does what
+// no true provider does on request: see [Fault].
 //
 // With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
 // once.

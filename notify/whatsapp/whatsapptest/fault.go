@@ -10,7 +10,8 @@ import (
 	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// Fault is something that goes wrong with requests. What a zero Fault fits passes unharmed.
+// Fault is something that goes wrong with requests. What a zero Fault fits passes
+// unharmed.
 type Fault struct {
 	// Op is the operation that it is for. If empty, any of the API: not OpUnknown.
 	Op string
@@ -36,8 +37,8 @@ type Fault struct {
 	Delay time.Duration
 }
 
-// Refuse returns the Fault of an answer with a status and Meta's error envelope. If status
-// is 0, it is the usual one for code. If message is empty, it is "failed to send".
+// Refuse returns the Fault of an answer with a status and Meta's error envelope. If
+// status is 0, it is the usual one for code. If message is empty, it is "failed to send".
 func Refuse(op string, status, code int, message string) Fault {
 	p := problem{status: status, code: code, text: cmp.Or(message, "failed to send")}
 	body, _ := json.Marshal(p.envelope()) // texts and numbers
@@ -46,16 +47,16 @@ func Refuse(op string, status, code int, message string) Fault {
 	}
 }
 
-// FailNext makes coming requests go wrong. Faults are tried in the order in which they were
-// given. The first that fits a request is used up by it.
+// FailNext makes coming requests go wrong. Faults are tried in the order in which they
+// were given. The first that fits a request is used up by it.
 func (s *Server) FailNext(faults ...Fault) {
 	for _, f := range faults {
 		s.engine.FailNext(fake.Fault(f))
 	}
 }
 
-// problem is a refusal. Without a status it has the usual one, and without a kind it is an
-// OAuthException.
+// problem is a refusal. Without a status it has the usual one, and without a kind it is
+// an OAuthException.
 type problem struct {
 	status, code, subcode int
 	kind, text            string

@@ -23,7 +23,8 @@ type Request struct {
 	Header http.Header
 	Scheme string
 	Body   string
-	// Status is what was answered. It is 0 before that, and if the answer was lost or cut.
+	// Status is what was answered. It is 0 before that, and if the answer was lost or
+	// cut.
 	Status int
 }
 

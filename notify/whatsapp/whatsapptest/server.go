@@ -16,7 +16,8 @@ import (
 	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// Config describes the account that the server stands for. The zero value is ready to use.
+// Config describes the account that the server stands for. The zero value is ready to
+// use.
 type Config struct {
 	// Addr is where to listen, "host:port". If empty, at a free port of 127.0.0.1.
 	Addr string
@@ -33,9 +34,11 @@ type Config struct {
 	Token string
 	// AppSecret signs webhooks. If empty, "test-app-secret".
 	AppSecret string
-	// Templates are approved beside Builtin, and over those of the same name and language.
+	// Templates are approved beside Builtin, and over those of the same name and
+	// language.
 	Templates []Template
-	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If empty, nowhere.
+	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If
+	// empty, nowhere.
 	WebhookURL string
 	// Statuses are sent there by themselves after each accepted message, in order:
 	// "sent", "delivered", "read". If empty, none; see SendStatus.
@@ -134,8 +137,8 @@ func (s *Server) Close() {
 // URL returns the address of the API, for the client's BaseURL.
 func (s *Server) URL() string { return s.engine.URL() }
 
-// Client returns a client for whatsapp.Config that reaches the server, also in memory, and trusts
-// its certificate.
+// Client returns a client for whatsapp.Config that reaches the server, also in memory,
+// and trusts its certificate.
 func (s *Server) Client() *http.Client { return s.engine.Client() }
 
 // Dial connects to the server, whatever the network and the address are. It is for a

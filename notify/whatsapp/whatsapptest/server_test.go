@@ -202,7 +202,8 @@ func TestStatusesBySelf(t *testing.T) {
 	require.Error(t, srv.SendStatus(t.Context(), id, "read"))
 }
 
-// TestCloseEndsEverything closes a server while a request hangs and a webhook is not answered.
+// TestCloseEndsEverything closes a server while a request hangs and a webhook is not
+// answered.
 func TestCloseEndsEverything(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
