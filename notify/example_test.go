@@ -14,7 +14,7 @@ import (
 func Example() {
 	chat := &notifytest.Recorder{Channel: notify.WhatsApp}
 	mail := &notifytest.Recorder{Channel: notify.Email}
-	chat.FailNext(notify.ErrRecipient)
+	chat.FailNext(notifytest.OpNotify, notify.ErrRecipient)
 
 	tell := notify.Fallback(
 		notify.Retry(chat, notify.RetryPolicy{}),

@@ -13,7 +13,7 @@ import (
 // An application's code is given a Recorder, and asked afterwards whom it told what.
 func Example() {
 	told := &notifytest.Recorder{}
-	told.FailNext(telemed.ErrRateLimited)
+	told.FailNext(notifytest.OpNotify, telemed.ErrRateLimited)
 
 	msg := notify.Message{
 		Key:      "appt-42/confirmed",
