@@ -34,12 +34,13 @@ const (
 )
 
 // validator is Data that knows what is wrong with itself: the built-in types, and
-// those of hosts that have the method.
+// those of applications that have the method.
 type validator interface{ Validate() error }
 
-// Appointment is the data of the appointment templates. Texts are one line of at most 200 bytes.
+// Appointment is the data of the appointment templates. Texts are one line of at most 200
+// bytes.
 type Appointment struct {
-	// Key is the appointment's id at the host. A hash of it identifies the calendar
+	// Key is the appointment's id at the application. A hash of it identifies the calendar
 	// entry, so that a new time moves the entry. Required.
 	Key string
 	// Patient is the patient's name. Required.
@@ -89,7 +90,8 @@ func (a Appointment) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (a Appointment) Format(f fmt.State, _ rune) { redact.Format(f, a) }
 
-// PaymentReceipt is the data of the Receipt template. Texts are one line of at most 200 bytes.
+// PaymentReceipt is the data of the Receipt template. Texts are one line of at most 200
+// bytes.
 type PaymentReceipt struct {
 	// Patient is the patient's name. Required.
 	Patient string

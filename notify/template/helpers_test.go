@@ -86,7 +86,8 @@ type node struct {
 	attrs             []string
 }
 
-// parseHTML returns the elements of a page and its texts; it fails on what is not well-formed.
+// parseHTML returns the elements of a page and its texts; it fails on what is not
+// well-formed.
 func parseHTML(page string) (nodes []node, texts []string, err error) {
 	d := xml.NewDecoder(strings.NewReader(page))
 	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity

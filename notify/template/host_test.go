@@ -79,7 +79,7 @@ func TestValidateOnAPointer(t *testing.T) {
 	}
 	mine := &prescription{"https://clinic.example/p"}
 	require.Equal(t, "https://clinic.example/p", render(t, set, message("prescription", "en", mine)).Text)
-	require.Equal(t, "https://clinic.example/p", mine.Link, "the host's data stays as it is")
+	require.Equal(t, "https://clinic.example/p", mine.Link, "the application's data stays as it is")
 }
 
 func TestOverrides(t *testing.T) {
