@@ -411,7 +411,7 @@ func TestWords(t *testing.T) {
 	row := w.row()
 	payment, err := w.site.gateway.Payment(t.Context(), row.PaymentID)
 	require.NoError(t, err)
-	receipt := words(template.Receipt, &row).(template.PaymentReceipt)
+	receipt := words(template.PaymentReceived, &row).(template.Payment)
 	require.Equal(t, payment.CreatedAt, receipt.PaidAt)
 
 	_, err = w.patient.post(w.visit+"/cancel", nil)

@@ -1,4 +1,4 @@
-// Package notifytest has what a host tests its notifications with: a [Recorder]
+// Package notifytest has what an application tests its notifications with: a [Recorder]
 // that keeps messages in memory and fails when told to, and [Run], the
 // conformance suite for every implementation of notify.Notifier.
 //
