@@ -2,11 +2,11 @@
 // disconnect and status handlers, for any provider that a [oauth.Provider] describes.
 //
 //	google, err := connect.New(connect.Config{
-//		Provider:  meetClient.OAuth(), // a *googlemeet.Client or *zoom.Client
-//		Tokens:    tokens,
-//		Keys:      []telemed.Secret{cookieKey}, // 32 random bytes or more
-//		Subject:   loggedInDoctor,            // func(*http.Request) (string, error)
-//		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
+//		Provider:   meetClient.OAuth(), // a *googlemeet.Client or *zoom.Client
+//		Tokens:     tokens,
+//		CookieKeys: []telemed.Secret{cookieKey}, // 32 random bytes or more
+//		Subject:    loggedInDoctor,              // func(*http.Request) (string, error)
+//		ReturnURL:  "https://app.clinic.example/doctor/settings/integration",
 //	})
 //	mux.Handle("GET /api/auth/google/doctor/connect", google.Start())
 //	mux.Handle("GET /api/auth/google/doctor/callback", google.Callback())

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
@@ -562,36 +560,4 @@ func TestReplayGuardForgets(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		require.True(t, once(), "by then the flow has expired")
 	})
-}
-
-func Example() {
-	provider := oauth.Provider{ // zoom.Client and googlemeet.Client describe themselves: client.OAuth()
-		Name: "zoom", ClientID: "client", ClientSecret: telemed.NewSecret("secret"), AuthStyle: oauth2.AuthStyleInHeader,
-		RedirectURL: "https://api.clinic.example/api/auth/zoom/doctor/callback",
-		AuthURL:     "https://zoom.us/oauth/authorize", TokenURL: "https://zoom.us/oauth/token",
-	}
-	zoom, err := connect.New(connect.Config{
-		Provider: provider, Tokens: store.NewMemory(), CookieKeys: []telemed.Secret{telemed.NewSecret(strings.Repeat("k", 32))},
-		Subject:   func(r *http.Request) (string, error) { return "dr-rao", nil }, // from the session
-		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /api/auth/zoom/doctor/connect", zoom.Start())
-	mux.Handle("GET /api/auth/zoom/doctor/callback", zoom.Callback())
-
-	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/auth/zoom/doctor/connect", nil))
-	target, _ := url.Parse(w.Header().Get("Location"))
-	fmt.Println(w.Code, target.Host, target.Query().Get("code_challenge_method"))
-
-	w = httptest.NewRecorder() // somebody guesses a callback
-	mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/auth/zoom/doctor/callback?code=x&state=dr-rao", nil))
-	fmt.Println(w.Code, w.Header().Get("Location"))
-	// Output:
-	// 303 zoom.us S256
-	// 303 https://app.clinic.example/doctor/settings/integration?provider=zoom&reason=expired&success=false
 }
