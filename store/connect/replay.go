@@ -22,6 +22,8 @@ func claimsOf(cfg Config) store.Claims {
 // The claim is completed before the code is spent: a callback that dies in between is not
 // repeated, for nobody knows whether the provider has seen the code.
 func (c *Connector) once(ctx context.Context, f flow) error {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	defer cancel()
 	key := "connect:" + c.cfg.Provider.Name + ":" + f.State
 	left := max(time.Until(time.Unix(f.Expires, 0)), time.Second)
 	claim, err := c.cfg.Claims.Claim(ctx, key, left)
