@@ -105,7 +105,6 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 			Provider: provider, Tokens: tokens, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.doctor,
 			ReturnURL:              h.base + "/doctor/settings/integration",
 			AllowInsecureLocalhost: true, // this example has no certificate
-			Replay:                 connect.NewMemoryReplayGuard(),
 			Logger:                 h.log,
 		})
 		if err != nil {
