@@ -35,7 +35,7 @@ func TestNewSourceNamesEverythingWrong(t *testing.T) {
 	_, err = oauth.NewSource(oauth.SourceConfig{
 		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh, Timeout: time.Minute, LeaseTTL: time.Minute,
 	})
-	require.EqualError(t, err, "store: source: LeaseTTL is less than twice Timeout")
+	require.EqualError(t, err, "oauth: source: LeaseTTL is less than twice Timeout")
 }
 
 func TestKeysAreChecked(t *testing.T) {

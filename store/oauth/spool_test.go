@@ -100,7 +100,7 @@ func TestFileSpoolWithDamage(t *testing.T) {
 	require.Equal(t, 2, good)
 	require.Len(t, failed, 1)
 	require.ErrorIs(t, failed[0], telemed.ErrDecrypt)
-	require.EqualError(t, failed[0], "store: spool: 3 files: record cannot be decrypted")
+	require.EqualError(t, failed[0], "oauth: spool: 3 files: record cannot be decrypted")
 
 	require.NoError(t, os.RemoveAll(dir))
 	require.Error(t, s.Keep(t.Context(), oauth.Unsaved{ID: numbered(1), Token: token("a")}))
