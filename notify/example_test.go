@@ -14,7 +14,7 @@ import (
 func Example() {
 	chat := &notifytest.Recorder{Channel: notify.WhatsApp}
 	mail := &notifytest.Recorder{Channel: notify.Email}
-	chat.FailNext(notify.ErrRecipient)
+	chat.FailNext(notifytest.OpNotify, notify.ErrRecipient)
 
 	tell := notify.Fallback(
 		notify.Retry(chat, notify.RetryPolicy{}),
@@ -45,7 +45,7 @@ func ExampleMessage_Validate() {
 func ExampleFanout() {
 	chat := &notifytest.Recorder{Channel: notify.WhatsApp}
 	mail := &notifytest.Recorder{Channel: notify.Email}
-	chat.FailNext(telemed.ErrUnavailable)
+	chat.FailNext(notifytest.OpNotify, telemed.ErrUnavailable)
 
 	receipts, err := notify.Fanout(context.Background(), notify.Message{
 		Key:      "appt-42/confirmed",
