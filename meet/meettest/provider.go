@@ -111,7 +111,8 @@ func (p *Provider) Attendees(meetingID string) []meet.Attendee {
 
 // Create implements meet.MeetingProvider.
 func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
-	if err := req.Validate(req.Start); err != nil { // whether it has passed matters to a new meeting alone
+	// Whether its start has passed matters to a new meeting alone.
+	if err := req.Validate(req.Start); err != nil {
 		return nil, failed(OpCreate, err)
 	}
 	return do(ctx, p, OpCreate, doctorID, func() (*meet.Meeting, error) { return p.create(doctorID, req) })
