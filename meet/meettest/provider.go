@@ -111,7 +111,7 @@ func (p *Provider) Attendees(meetingID string) []meet.Attendee {
 
 // Create implements meet.MeetingProvider.
 func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
-	// Whether its start has passed matters to a new meeting alone.
+	// Whether it has passed matters to a new meeting alone.
 	if err := req.Validate(req.Start); err != nil {
 		return nil, failed(OpCreate, err)
 	}

@@ -212,7 +212,7 @@ func TestAttacks(t *testing.T) {
 
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, func(c *connect.Config) { c.Replay = connect.NewMemoryReplayGuard() })
+	h := newHost(t)
 	b := newBrowser(t, "dr-rao")
 	query := b.begin(t, h, "/connect")
 	stolen := b.cookies()[0]
@@ -221,7 +221,7 @@ func TestReplay(t *testing.T) {
 	require.Equal(t, "expired", b.callback(t, h, query).Query().Get("reason"), "the cookie is gone")
 	u, _ := url.Parse(origin)
 	b.jar.SetCookies(u, []*http.Cookie{{Name: stolen.Name, Value: stolen.Value, Path: "/", Secure: true}})
-	require.Equal(t, "expired", b.callback(t, h, query).Query().Get("reason"), "the guard remembers")
+	require.Equal(t, "expired", b.callback(t, h, query).Query().Get("reason"), "it is remembered that the flow came back")
 	require.Equal(t, 1, h.authority.exchanges)
 }
 
@@ -549,15 +549,26 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-func TestReplayGuardForgets(t *testing.T) {
+// Two processes share what they know of flows through their database.
+func TestReplayInAnotherProcess(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		guard := connect.NewMemoryReplayGuard()
-		until := time.Now().Add(time.Minute)
-		once := func() bool { fresh, err := guard.Once(t.Context(), "a", until); return fresh && err == nil }
-		require.True(t, once())
-		require.False(t, once())
-		time.Sleep(2 * time.Minute)
-		require.True(t, once(), "by then the flow has expired")
-	})
+	for name, share := range map[string]func(*connect.Config, *store.Memory){
+		"Claims": func(c *connect.Config, m *store.Memory) { c.Claims = m },
+		"Tokens": func(c *connect.Config, m *store.Memory) { c.Tokens = m },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shared := store.NewMemory()
+			here := newHost(t, func(c *connect.Config) { share(c, shared) })
+			there := newHost(t, func(c *connect.Config) { share(c, shared) })
+			b := newBrowser(t, "dr-rao")
+			query := b.begin(t, here, "/connect")
+			stolen := b.cookies()[0]
+			b.callback(t, here, query)
+			u, _ := url.Parse(origin)
+			b.jar.SetCookies(u, []*http.Cookie{{Name: stolen.Name, Value: stolen.Value, Path: "/", Secure: true}})
+			require.Equal(t, "expired", b.callback(t, there, query).Query().Get("reason"))
+			require.Zero(t, there.authority.exchanges)
+		})
+	}
 }
