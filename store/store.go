@@ -91,6 +91,10 @@ type Lease struct {
 	// Until is when the holder means to be done, in whole milliseconds. It is for people to read:
 	// no clock is compared with another one.
 	Until time.Time
+	// TTL is how long the record must have been seen unchanged before somebody else may take the
+	// lease over, in whole milliseconds. It is the holder's own, so that processes with different
+	// settings agree. If 0, that of whoever looks at it.
+	TTL time.Duration
 	// Tainted is true if the refresh token may have been spent by an exchange whose answer was lost.
 	Tainted bool
 }
