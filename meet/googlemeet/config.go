@@ -74,10 +74,9 @@ type Config struct {
 	HTTPClient *http.Client
 	// Logger gets what no error tells. If nil, nothing is logged.
 	Logger *slog.Logger
-	// Refreshing tunes how tokens are refreshed: timing, hooks, the brake, and a spool for deploys during a
-	// database outage. Its Store, Provider and Refresh are New's own and must be empty; its Logger is
-	// this Config's if nil. The zero value is right for most.
-	Refreshing oauth.SourceConfig
+	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for deploys
+	// during a database outage. The zero value is right for most.
+	Refreshing oauth.Tuning
 }
 
 // Endpoints are the addresses of Google. Each empty one is that of production. Others are
@@ -152,9 +151,6 @@ func (c *Config) validate() error {
 	}
 	p.Check(c.calendarScope() != "", "Scopes", "have none that allows writing events")
 	p.Check(calendarID(c.Calendar), "Calendar", "is not a calendar's id")
-	p.Check(c.Refreshing.Store == nil, "Refreshing.Store", "is set by Tokens")
-	p.Check(c.Refreshing.Provider == "", "Refreshing.Provider", "is set already")
-	p.Check(c.Refreshing.Refresh == nil, "Refreshing.Refresh", "is set already")
 	return p.Err("googlemeet")
 }
 

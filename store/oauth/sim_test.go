@@ -260,7 +260,7 @@ func (w *world) start(slot, life int) *process {
 		p.skew = (time.Duration(r.Int64N(int64(4*time.Minute))) - 2*time.Minute).Truncate(time.Millisecond)
 	}
 	source := w.build(p, oauth.SourceConfig{
-		Store: database{p}, Provider: "zoom", Refresh: p.refreshFor, OnReconnect: p.flagged,
+		Store: database{p}, Provider: "zoom", Refresh: p.refreshFor, Tuning: oauth.Tuning{OnReconnect: p.flagged},
 	})
 	p.source = source
 	for caller := range simCallers {

@@ -28,14 +28,17 @@ func TestNewSourceNamesEverythingWrong(t *testing.T) {
 
 	_, err = oauth.NewSource(oauth.SourceConfig{
 		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh,
-		Early: -1, Timeout: -1, LeaseTTL: -1, SaveFor: -1, RetryReconnect: -1, IdleAfter: -1, RejectionWindow: -1,
+		Tuning: oauth.Tuning{
+			Early: -1, Timeout: -1, LeaseTTL: -1, SaveFor: -1, RetryReconnect: -1, IdleAfter: -1, RejectionWindow: -1,
+		},
 	})
 	require.Len(t, telemed.Fields(err), 7)
 
 	_, err = oauth.NewSource(oauth.SourceConfig{
-		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh, Timeout: time.Minute, LeaseTTL: time.Minute,
+		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh,
+		Tuning: oauth.Tuning{Timeout: time.Minute, LeaseTTL: time.Minute},
 	})
-	require.EqualError(t, err, "store: source: LeaseTTL is less than twice Timeout")
+	require.EqualError(t, err, "oauth: source: LeaseTTL is less than twice Timeout")
 }
 
 func TestKeysAreChecked(t *testing.T) {
@@ -545,7 +548,7 @@ func TestRenew(t *testing.T) {
 	})
 }
 
-func TestRenewDuringAFlight(t *testing.T) {
+func TestRenewDuringAnAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
@@ -553,7 +556,7 @@ func TestRenewDuringAFlight(t *testing.T) {
 		s := c.source()
 		go func() { _, _ = s.Token(t.Context(), doctor) }()
 		time.Sleep(500 * time.Millisecond)
-		// The flight brings access-2, which this caller already knows to be refused.
+		// The attempt brings access-2, which this caller already knows to be refused.
 		token, err := s.Renew(t.Context(), doctor, telemed.NewSecret("access-dr-rao-2"))
 		require.NoError(t, err)
 		require.Equal(t, "access-dr-rao-3", token.Access.Reveal())

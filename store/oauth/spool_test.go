@@ -100,7 +100,7 @@ func TestFileSpoolWithDamage(t *testing.T) {
 	require.Equal(t, 2, good)
 	require.Len(t, failed, 1)
 	require.ErrorIs(t, failed[0], telemed.ErrDecrypt)
-	require.EqualError(t, failed[0], "store: spool: 3 files: record cannot be decrypted")
+	require.EqualError(t, failed[0], "oauth: spool: 3 files: record cannot be decrypted")
 
 	require.NoError(t, os.RemoveAll(dir))
 	require.Error(t, s.Keep(t.Context(), oauth.Unsaved{ID: numbered(1), Token: token("a")}))
@@ -108,7 +108,7 @@ func TestFileSpoolWithDamage(t *testing.T) {
 		require.Error(t, err)
 	}
 	_, err = oauth.NewFileSpool("", nil)
-	require.EqualError(t, err, "store: spool: dir is required; aead is required")
+	require.EqualError(t, err, "oauth: spool: dir is required; aead is required")
 	_, err = oauth.NewFileSpool(filepath.Join(os.DevNull, "x"), ring(t, store.NewKey()))
 	require.Error(t, err)
 	ended, cancel := context.WithCancel(t.Context())
@@ -351,7 +351,7 @@ func TestSpoolThatFails(t *testing.T) {
 	})
 }
 
-func TestBrake(t *testing.T) {
+func TestBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
@@ -363,7 +363,7 @@ func TestBrake(t *testing.T) {
 		marked := 0
 		s := c.source(func(cfg *oauth.SourceConfig) {
 			cfg.MaxRejections = 5
-			cfg.OnBrake = func(n int) { alarms = append(alarms, n) }
+			cfg.OnBreaker = func(n int) { alarms = append(alarms, n) }
 			cfg.OnReconnect = func(store.AccountID, string) { marked++ }
 		})
 		c.provider.before = func(int) error { return fmt.Errorf("400: %w", oauth.ErrRejected) }
@@ -402,7 +402,7 @@ func TestBrake(t *testing.T) {
 }
 
 // Half a year of holidays, and every token has died: that is believed in the end.
-func TestBrakeLetsGo(t *testing.T) {
+func TestBreakerIsPatient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
@@ -430,7 +430,7 @@ func TestBrakeLetsGo(t *testing.T) {
 	})
 }
 
-func TestWithoutBrake(t *testing.T) {
+func TestWithoutBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
