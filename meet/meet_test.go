@@ -130,6 +130,6 @@ func Example() {
 	moved, err := provider.Update(ctx, "dr-rao", m.ID, req)
 	fmt.Println(moved.JoinURL == m.JoinURL, moved.Start.Format("15:04 MST"), err)
 	// Output:
-	// meettest meeting meeting-1 (scheduled, 2036-03-01T10:30:00+05:30) <nil>
+	// {provider:meettest id:meeting-1 status:scheduled start:2036-03-01T10:30:00+05:30} <nil>
 	// true 11:30 IST <nil>
 }

@@ -18,16 +18,16 @@
 //	})
 //
 // The browser may never come back, so mount [NewWebhookHandler] too; both roads
-// end in the same code of the host, which keeps [Event.Fact] or the order
+// end in the same code of the application, which keeps [Event.Fact] or the order
 // id in a unique column and so books once.
 //
 // # Errors
 //
-// Every call that moves money carries a key of the host's and may be repeated
+// Every call that moves money carries a key of the application's and may be repeated
 // with it. telemed.ErrAmbiguous means that the answer was lost: repeat with the same
 // receipt or key, and do not tell the patient that it failed. telemed.ErrSignature,
 // [ErrAmountMismatch] and [ErrOrderMismatch] mean that somebody is trying, or
-// that the host mixed up two bills. [ErrPaymentIncomplete] is the usual failure
+// that the application mixed up two bills. [ErrPaymentIncomplete] is the usual failure
 // of a payment; the order stays open for another attempt. telemed.ErrInvalid comes
 // with a [FieldError] for each field that is wrong before the gateway is asked;
 // what the gateway itself refuses is named by the leaf's own error.

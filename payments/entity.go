@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // OrderStatus is where an order stands. A gateway may send others than the
@@ -67,7 +69,7 @@ func (s RefundStatus) CanBecome(next RefundStatus) bool {
 type Order struct {
 	// ID is the gateway's id, "order_…". Store it with the bill.
 	ID string `json:"id"`
-	// Key is the host's id that the order was made with.
+	// Key is the application's id that the order was made with.
 	Key string `json:"receipt"`
 	// Amount is what is to be paid in all, Paid what was paid so far.
 	Amount Money       `json:"amount"`
@@ -86,8 +88,8 @@ func (o Order) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("id", o.ID), slog.String("status", string(o.Status)), slog.String("amount", o.Amount.String()))
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (o Order) Format(f fmt.State, _ rune) { writeValue(f, o.LogValue()) }
+// Format tells the same for every verb.
+func (o Order) Format(f fmt.State, _ rune) { redact.Format(f, o) }
 
 // Payment is one attempt to pay an order. The payer's e-mail, phone, card and
 // account are only in Raw, so that a payment can be printed, logged and encoded.
@@ -122,12 +124,13 @@ func (p Payment) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (p Payment) Format(f fmt.State, _ rune) { writeValue(f, p.LogValue()) }
+// Format tells the same for every verb.
+func (p Payment) Format(f fmt.State, _ rune) { redact.Format(f, p) }
 
 // Failure is why a payment failed, in the gateway's words.
 type Failure struct {
-	// Code and Reason are the gateway's constants, "BAD_REQUEST_ERROR" and "payment_cancelled".
+	// Code and Reason are the gateway's constants, "BAD_REQUEST_ERROR" and
+	// "payment_cancelled".
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Source is who caused it ("customer", "bank"), Step where ("payment_authentication").
@@ -142,8 +145,8 @@ func (x Failure) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("code", x.Code), slog.String("reason", x.Reason), slog.String("source", x.Source), slog.String("step", x.Step))
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (x Failure) Format(f fmt.State, _ rune) { writeValue(f, x.LogValue()) }
+// Format tells the same for every verb.
+func (x Failure) Format(f fmt.State, _ rune) { redact.Format(f, x) }
 
 // Refund is money given back. It prints without its notes and raw document.
 type Refund struct {
@@ -163,5 +166,5 @@ func (r Refund) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("id", r.ID), slog.String("payment_id", r.PaymentID), slog.String("status", string(r.Status)), slog.String("amount", r.Amount.String()))
 }
 
-// Format prints what LogValue shows, whatever the verb.
-func (r Refund) Format(f fmt.State, _ rune) { writeValue(f, r.LogValue()) }
+// Format tells the same for every verb.
+func (r Refund) Format(f fmt.State, _ rune) { redact.Format(f, r) }

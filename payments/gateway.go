@@ -60,7 +60,8 @@ type OrderFinder interface {
 	OrderPayments(ctx context.Context, orderID string) ([]*Payment, error)
 }
 
-// CheckoutProvider makes what the payment page needs; ask a gateway for it by type assertion.
+// CheckoutProvider makes what the payment page needs; ask a gateway for it by type
+// assertion.
 type CheckoutProvider interface {
 	// Checkout returns the options for the gateway's script as a JSON object,
 	// escaped so that it can stand inside a <script> element. It never holds a

@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // AccountID says whose account a record is: a provider and the host's id of the doctor.
@@ -52,18 +54,15 @@ func (id AccountID) AssociatedData(purpose string) []byte {
 	return data
 }
 
-// String returns the provider and a short hash of the subject, which may be
-// personal: the same key always prints the same, and shows nobody.
-func (id AccountID) String() string {
+// LogValue tells the provider and a short hash of the subject, which may be personal: the same
+// id is always the same text, and shows nobody.
+func (id AccountID) LogValue() slog.Value {
 	sum := sha256.Sum256([]byte(id.Subject))
-	return id.Provider + ":#" + hex.EncodeToString(sum[:4])
+	return slog.StringValue(id.Provider + ":#" + hex.EncodeToString(sum[:4]))
 }
 
-// GoString is String.
-func (id AccountID) GoString() string { return id.String() }
-
-// LogValue is String.
-func (id AccountID) LogValue() slog.Value { return slog.StringValue(id.String()) }
+// Format tells the same for every verb.
+func (id AccountID) Format(f fmt.State, _ rune) { redact.Format(f, id) }
 
 // validText reports whether text is UTF-8 without control characters.
 func validText(text string) bool {

@@ -9,9 +9,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // AEAD is authenticated encryption with associated data. The methods are those of
@@ -136,11 +138,8 @@ func (r *Keyring) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// String hides the keys.
-func (r *Keyring) String() string { return fmt.Sprintf("keyring of %d", len(r.order)) }
+// LogValue tells how many keys there are.
+func (r *Keyring) LogValue() slog.Value { return slog.GroupValue(slog.Int("keys", len(r.order))) }
 
-// GoString hides the keys.
-func (r *Keyring) GoString() string { return r.String() }
-
-// Format hides the keys from every verb.
-func (r *Keyring) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
+// Format tells the same for every verb.
+func (r *Keyring) Format(f fmt.State, _ rune) { redact.Format(f, r) }

@@ -67,7 +67,7 @@ func TestNewKeyring(t *testing.T) {
 	require.Len(t, telemed.Fields(err), 2)
 	require.NotEqual(t, good.Reveal(), store.NewKey().Reveal())
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
-		require.Equal(t, "keyring of 1", fmt.Sprintf(verb, ring(t, good)))
+		require.Equal(t, "{keys:1}", fmt.Sprintf(verb, ring(t, good)))
 	}
 }
 

@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 	"time"
+
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // TokenStore keeps one record for each connected account. A host's own store
@@ -69,10 +72,13 @@ type Record struct {
 	Revision string
 }
 
-// LogValue tells the key, without the subject, and the state.
+// LogValue tells the account, without the subject, and the state.
 func (r Record) LogValue() slog.Value {
-	return slog.GroupValue(slog.Any("key", r.ID), slog.String("status", string(r.Status)), slog.Any("token", r.Token))
+	return slog.GroupValue(slog.Any("account", r.ID), slog.String("status", string(r.Status)), slog.Any("token", r.Token))
 }
+
+// Format tells the same for every verb.
+func (r Record) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 // Status tells whether an account works.
 type Status string

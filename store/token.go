@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // Token is an OAuth 2.0 token and what came beside it.
@@ -40,14 +42,11 @@ type Account struct {
 	Email string
 }
 
-// LogValue hides both.
-func (a Account) LogValue() slog.Value { return slog.BoolValue(a.ID != "") }
+// LogValue tells whether the account is known.
+func (a Account) LogValue() slog.Value { return slog.GroupValue(slog.Bool("known", a.ID != "")) }
 
-// String hides both.
-func (a Account) String() string { return telemed.Redacted }
-
-// GoString hides both.
-func (a Account) GoString() string { return telemed.Redacted }
+// Format tells the same for every verb.
+func (a Account) Format(f fmt.State, _ rune) { redact.Format(f, a) }
 
 // MarshalJSON hides both: JSON of a whole token is for logs. EncodeToken is for stores.
 func (a Account) MarshalJSON() ([]byte, error) { return []byte(`"` + telemed.Redacted + `"`), nil }
@@ -59,6 +58,9 @@ func (t Token) HasScope(scope string) bool { return slices.Contains(t.Scopes, sc
 func (t Token) LogValue() slog.Value {
 	return slog.GroupValue(slog.Time("expiry", t.Expiry), slog.Bool("refresh", !t.Refresh.IsZero()))
 }
+
+// Format tells the same for every verb.
+func (t Token) Format(f fmt.State, _ rune) { redact.Format(f, t) }
 
 // Same reports whether both are the outcome of the same exchange.
 func (t Token) Same(other Token) bool {

@@ -73,7 +73,7 @@ func TestCreateSendsTheOneFormThatZoomReads(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, m.Start.Equal(want.start.Truncate(time.Second)))
 			var body map[string]any
-			require.NoError(t, json.Unmarshal(c.fake.Requests(zoomtest.OpCreate)[0].Body, &body))
+			require.NoError(t, json.Unmarshal([]byte(c.fake.Requests(zoomtest.OpCreate)[0].Body), &body))
 			require.Equal(t, want.sent, body["start_time"])
 			require.EqualValues(t, 2, body["duration"])
 			if want.zone == "" {
@@ -127,13 +127,17 @@ func TestCreateOnce(t *testing.T) {
 		spoil func(t *testing.T, c *clinic)
 		live  int // meetings in the end
 	}{
-		"answer lost after it was made": {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate)) }, 1},
-		"cut before it was made":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.LoseRequest(zoomtest.OpCreate)) }, 1},
-		"502 in xml": {func(_ *testing.T, c *clinic) {
-			c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, http.StatusBadGateway, "<Error><Message>Asha Rao</Message></Error>"))
+		"answer lost after it was made": {func(_ *testing.T, c *clinic) {
+			c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true})
 		}, 1},
-		"per-second limit":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, 429, secondLimit)) }, 1},
-		"the first list fails":    {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, 400, `{"code":300}`)) }, 1},
+		"cut before it was made": {func(_ *testing.T, c *clinic) {
+			c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseRequest: true})
+		}, 1},
+		"502 in xml": {func(_ *testing.T, c *clinic) {
+			c.fake.FailNext(answered(zoomtest.OpCreate, http.StatusBadGateway, "<Error><Message>Asha Rao</Message></Error>"))
+		}, 1},
+		"per-second limit":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(answered(zoomtest.OpCreate, 429, secondLimit)) }, 1},
+		"the first list fails":    {func(_ *testing.T, c *clinic) { c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, 400, 300, "")) }, 1},
 		"access token ended":      {func(_ *testing.T, c *clinic) { c.fake.ExpireTokens() }, 1},
 		"another process made it": {earlierProcess, 1},
 		"it is on a later page":   {otherMeetings, 6},
@@ -178,7 +182,7 @@ func earlierProcess(t *testing.T, c *clinic) {
 func TestLostAnswerIsSuccess(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate))
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true})
 	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
 	require.NotEmpty(t, m.JoinURL)
@@ -188,7 +192,7 @@ func TestLostAnswerIsSuccess(t *testing.T) {
 func TestUnknownOutcomeIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.FailNext(zoomtest.LoseRequest(zoomtest.OpCreate))
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseRequest: true})
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	require.Len(t, c.fake.Requests(zoomtest.OpCreate), 1)
@@ -199,31 +203,33 @@ func TestCallerWhoLeavesDuringCreate(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
-	c.fake.FailNext(zoomtest.Delay(zoomtest.OpCreate, time.Minute))
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, Delay: time.Minute})
 	done := make(chan error)
 	go func() {
 		_, err := c.Create(ctx, doctor, visit(t, "appt-42"))
 		done <- err
 	}()
-	require.Eventually(t, func() bool { return len(c.fake.Requests(zoomtest.OpList)) == 1 }, 5*time.Second, time.Millisecond)
+	_, err := c.fake.WaitFor(t.Context(), func(r zoomtest.Request) bool { return r.Op == zoomtest.OpCreate })
+	require.NoError(t, err)
 	cancel()
-	err := <-done
+	err = <-done
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestCallerWhoWaitsForAnother(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.FailNext(zoomtest.Delay(zoomtest.OpCreate, 500*time.Millisecond))
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, Delay: 500 * time.Millisecond})
 	first := make(chan error)
 	go func() {
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		first <- err
 	}()
-	require.Eventually(t, func() bool { return len(c.fake.Requests(zoomtest.OpList)) == 1 }, 5*time.Second, time.Millisecond)
+	_, err := c.fake.WaitFor(t.Context(), func(r zoomtest.Request) bool { return r.Op == zoomtest.OpCreate })
+	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err := c.Create(ctx, doctor, visit(t, "appt-42"))
+	_, err = c.Create(ctx, doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotErrorIs(t, err, telemed.ErrAmbiguous, "it was never its turn")
 	require.NoError(t, <-first)
@@ -234,7 +240,7 @@ func TestListWithoutEnd(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	for range 100 {
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, http.StatusOK, `{"meetings":[],"next_page_token":"again"}`))
+		c.fake.FailNext(answered(zoomtest.OpList, http.StatusOK, `{"meetings":[],"next_page_token":"again"}`))
 	}
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, telemed.ErrUnavailable)
@@ -258,7 +264,7 @@ func TestListThatIsNone(t *testing.T) {
 			c := newClinic(t, zoomtest.Config{})
 			m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 			require.NoError(t, err)
-			c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, http.StatusOK, test.body))
+			c.fake.FailNext(answered(zoomtest.OpList, http.StatusOK, test.body))
 			_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
 			require.ErrorIs(t, err, test.want)
 			require.Len(t, c.live(), 1, "a second meeting was made")
@@ -270,7 +276,7 @@ func TestListThatIsNone(t *testing.T) {
 	t.Run("empty, without meetings", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpList, http.StatusOK, `{"page_size":300,"total_records":0}`))
+		c.fake.FailNext(answered(zoomtest.OpList, http.StatusOK, `{"page_size":300,"total_records":0}`))
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.NoError(t, err)
 	})
@@ -282,7 +288,7 @@ func TestListedMeetingThatCannotBeRead(t *testing.T) {
 	c := newClinic(t, zoomtest.Config{})
 	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
-	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, "<html>proxy</html>"))
+	c.fake.FailNext(answered(zoomtest.OpGet, http.StatusNotFound, "<html>proxy</html>"))
 	_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, telemed.ErrNotFound)
 	require.Len(t, c.live(), 1, "a second meeting was made")
@@ -290,7 +296,7 @@ func TestListedMeetingThatCannotBeRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, m.ID, again.ID)
 
-	deleted := zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, `{"code":3001,"message":"Meeting does not exist"}`)
+	deleted := zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, 3001, "Meeting does not exist")
 	c.fake.FailNext(deleted, deleted) // since it was listed
 	_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
@@ -462,7 +468,7 @@ func TestLockedSettings(t *testing.T) {
 	t.Run("and named if the meeting stays", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{Locked: locked})
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, 400, `{"code":3002}`))
+		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, 400, 3002, ""))
 		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.ErrorIs(t, err, zoom.ErrMismatch)
 		require.Equal(t, fmt.Sprint(c.live()[0].ID), zoomError(t, err).MeetingID)

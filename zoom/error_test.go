@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
@@ -63,7 +62,7 @@ func TestErrors(t *testing.T) {
 			t.Parallel()
 			c := newClinic(t, zoomtest.Config{})
 			for range 3 {
-				c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, test.status, test.body))
+				c.fake.FailNext(answered(zoomtest.OpGet, test.status, test.body))
 			}
 			_, err := c.Get(t.Context(), doctor, "82000000001")
 			for _, want := range test.want {
@@ -83,8 +82,7 @@ func TestErrors(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, 400,
-		`{"code":300,"message":"Validation Failed.","errors":[{"field":"settings.jbh_time"},{"field":"Asha Rao <asha@example.org>"}]}`))
+	c.fake.FailNext(answered(zoomtest.OpCreate, 400, `{"code":300,"message":"Validation Failed.","errors":[{"field":"settings.jbh_time"},{"field":"Asha Rao <asha@example.org>"}]}`))
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.EqualError(t, err, "zoom: Create: 400 (code 300; settings.jbh_time): invalid request")
 	require.Equal(t, []string{"settings.jbh_time"}, zoomError(t, err).Fields)
@@ -114,7 +112,7 @@ func TestDailyLimit(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
 		reset := time.Now().Add(5 * time.Hour).UTC().Format(time.RFC3339)
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 429, `{"code":429,"message":"You have reached the maximum daily rate limit for this API."}`, "Retry-After", reset))
+		c.fake.FailNext(answered(zoomtest.OpGet, 429, `{"code":429,"message":"You have reached the maximum daily rate limit for this API."}`, "Retry-After", reset))
 		_, err := c.Get(t.Context(), doctor, "82000000001")
 		require.ErrorIs(t, err, zoom.ErrDailyLimit)
 		require.InDelta(t, 5*time.Hour, zoomError(t, err).RetryAfter, float64(time.Minute))
@@ -122,7 +120,7 @@ func TestDailyLimit(t *testing.T) {
 	t.Run("told by its header", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 429, `<Error/>`, "X-RateLimit-Type", "Daily-limit"))
+		c.fake.FailNext(answered(zoomtest.OpGet, 429, `<Error/>`, "X-RateLimit-Type", "Daily-limit"))
 		_, err := c.Get(t.Context(), doctor, "82000000001")
 		requireDailyLimit(t, err)
 		require.Len(t, c.fake.Requests(zoomtest.OpGet), 1)
@@ -132,7 +130,7 @@ func TestDailyLimit(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{})
 		m, err := c.Create(t.Context(), doctor, visit(t, "appt-1"))
 		require.NoError(t, err)
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 429, secondLimit))
+		c.fake.FailNext(answered(zoomtest.OpGet, 429, secondLimit))
 		_, err = c.Get(t.Context(), doctor, m.ID)
 		require.NoError(t, err)
 	})
@@ -164,27 +162,27 @@ func TestUpdate(t *testing.T) {
 		moved bool
 	}{
 		"answer lost": {func(s *zoomtest.Server) {
-			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseAnswer(zoomtest.OpUpdate)}, 3)...)
+			s.FailNext(zoomtest.Fault{Op: zoomtest.OpUpdate, LoseAnswer: true, Times: 3})
 		}, nil, true},
-		"one request lost": {func(s *zoomtest.Server) { s.FailNext(zoomtest.LoseRequest(zoomtest.OpUpdate)) }, nil, true},
+		"one request lost": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Fault{Op: zoomtest.OpUpdate, LoseRequest: true}) }, nil, true},
 		"never arrives": {func(s *zoomtest.Server) {
-			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpUpdate)}, 20)...)
+			s.FailNext(zoomtest.Fault{Op: zoomtest.OpUpdate, LoseRequest: true, Times: 20})
 		}, telemed.ErrAmbiguous, false},
 		"not even read": {func(s *zoomtest.Server) {
-			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpGet)}, 20)...)
+			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet, LoseRequest: true, Times: 20})
 		}, telemed.ErrUnavailable, false},
 		"moved but not read": {func(s *zoomtest.Server) {
-			s.FailNext(zoomtest.Delay(zoomtest.OpGet, 0)) // the look before is well
-			s.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpGet)}, 20)...)
+			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet}) // the look before is well
+			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet, LoseRequest: true, Times: 20})
 		}, telemed.ErrAmbiguous, true},
 		"moved, and a proxy knows no meeting": {func(s *zoomtest.Server) {
-			s.FailNext(zoomtest.Delay(zoomtest.OpGet, 0), zoomtest.Refuse(zoomtest.OpGet, 404, "<html>"))
+			s.FailNext(zoomtest.Fault{Op: zoomtest.OpGet}, answered(zoomtest.OpGet, 404, "<html>"))
 		}, telemed.ErrAmbiguous, true},
-		"refused": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, `{"code":3000}`)) }, telemed.ErrInvalid, false},
+		"refused": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 400, 3000, "")) }, telemed.ErrInvalid, false},
 		"a page of a proxy": {func(s *zoomtest.Server) {
-			s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 200, "<html>"))
+			s.FailNext(answered(zoomtest.OpUpdate, 200, "<html>"))
 		}, telemed.ErrAmbiguous, false},
-		"silently not carried out": {func(s *zoomtest.Server) { s.FailNext(zoomtest.Refuse(zoomtest.OpUpdate, 204, "")) }, zoom.ErrMismatch, false},
+		"silently not carried out": {func(s *zoomtest.Server) { s.FailNext(answered(zoomtest.OpUpdate, 204, "")) }, zoom.ErrMismatch, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -242,7 +240,7 @@ func TestUpdateAfterTheDoctorWroteAnAgenda(t *testing.T) {
 	req := visit(t, "appt-42")
 	m, err := c.Create(t.Context(), doctor, req)
 	require.NoError(t, err)
-	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 200, `{"id":`+m.ID+`,"join_url":"https://zoom.us/j/1","agenda":"Bring the X-rays"}`))
+	c.fake.FailNext(answered(zoomtest.OpGet, 200, `{"id":`+m.ID+`,"join_url":"https://zoom.us/j/1","agenda":"Bring the X-rays"}`))
 	req.Start = req.Start.Add(time.Hour)
 	moved, err := c.Update(t.Context(), doctor, m.ID, req)
 	require.NoError(t, err)
@@ -256,14 +254,14 @@ func TestCancel(t *testing.T) {
 		c := newClinic(t, zoomtest.Config{})
 		m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 		require.NoError(t, err)
-		c.fake.FailNext(zoomtest.LoseAnswer(zoomtest.OpDelete))
+		c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpDelete, LoseAnswer: true})
 		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
 		require.Empty(t, c.live())
 	})
 	t.Run("a 404 that is not Zoom's proves nothing", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, 404, "<html>proxy</html>"))
+		c.fake.FailNext(answered(zoomtest.OpDelete, 404, "<html>proxy</html>"))
 		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "82000000001"), telemed.ErrNotFound)
 	})
 	t.Run("a good status that is not Zoom's 204 proves nothing", func(t *testing.T) {
@@ -275,7 +273,7 @@ func TestCancel(t *testing.T) {
 			c := newClinic(t, zoomtest.Config{})
 			m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 			require.NoError(t, err)
-			c.fake.FailNext(zoomtest.Refuse(zoomtest.OpDelete, http.StatusOK, body))
+			c.fake.FailNext(answered(zoomtest.OpDelete, http.StatusOK, body))
 			require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), want)
 			require.Len(t, c.live(), 1)
 		}
@@ -313,7 +311,7 @@ func TestHostLink(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.True(t, c.live()[0].Started)
 
-	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, 200, `{"id":82000000001,"join_url":"https://zoom.us/j/1"}`))
+	c.fake.FailNext(answered(zoomtest.OpGet, 200, `{"id":82000000001,"join_url":"https://zoom.us/j/1"}`))
 	_, err = c.HostLink(t.Context(), doctor, m.ID)
 	require.ErrorIs(t, err, telemed.ErrForbidden)
 }
@@ -321,7 +319,7 @@ func TestHostLink(t *testing.T) {
 func TestDeadlineIsKept(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.FailNext(zoomtest.Delay(zoomtest.OpGet, time.Minute))
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpGet, Delay: time.Minute})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
@@ -351,12 +349,12 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	secrets := []string{
 		"Asha", m.Passcode, "pwd=", "zak=", token.Access.Reveal(), token.Refresh.Reveal(), c.fake.ClientSecret().Reveal(), "Bearer", c.fake.URL(),
 	}
-	for _, op := range []zoomtest.Op{zoomtest.OpGet, zoomtest.OpUpdate, zoomtest.OpDelete, zoomtest.OpList, zoomtest.OpCreate} {
+	for _, op := range []string{zoomtest.OpGet, zoomtest.OpUpdate, zoomtest.OpDelete, zoomtest.OpList, zoomtest.OpCreate} {
 		for _, fail := range []func(){
-			func() { c.fake.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseAnswer(op)}, 3)...) },
-			func() { c.fake.FailNext(zoomtest.Refuse(op, 400, `{"code":3000,"message":"Asha Rao pwd=x zak=y"}`)) },
+			func() { c.fake.FailNext(zoomtest.Fault{Op: op, LoseAnswer: true, Times: 3}) },
+			func() { c.fake.FailNext(zoomtest.Refuse(op, 400, 3000, "Asha Rao pwd=x zak=y")) },
 			func() {
-				c.fake.FailNext(zoomtest.Refuse(op, 200, `{"start_url":"https://zoom.us/s/1?zak=y","topic":"Asha"`))
+				c.fake.FailNext(answered(op, 200, `{"start_url":"https://zoom.us/s/1?zak=y","topic":"Asha"`))
 			},
 		} {
 			fail()

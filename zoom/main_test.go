@@ -2,6 +2,7 @@ package zoom_test
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -106,4 +107,13 @@ func zoomError(t *testing.T, err error) *zoom.Error {
 	var failed *zoom.Error
 	require.ErrorAs(t, err, &failed)
 	return failed
+}
+
+// answered is the fault of another answer than Zoom's own, with headers as "Name", "value" pairs.
+func answered(op string, status int, body string, header ...string) zoomtest.Fault {
+	f := zoomtest.Fault{Op: op, Status: status, Body: body, Header: http.Header{}}
+	for i := 0; i < len(header); i += 2 {
+		f.Header.Set(header[i], header[i+1])
+	}
+	return f
 }

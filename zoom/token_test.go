@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -70,7 +69,7 @@ func TestCallerWhoLeavesDuringRefreshLosesNothing(t *testing.T) {
 	c := newClinic(t, zoomtest.Config{})
 	old := c.token(t).Access
 	c.fake.ExpireTokens()
-	c.fake.FailNext(zoomtest.Delay(zoomtest.OpToken, 200*time.Millisecond))
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, Delay: 200 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := c.Get(ctx, doctor, "82000000001")
@@ -86,7 +85,7 @@ func TestLostRefreshIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	c.fake.ExpireTokens()
-	c.fake.FailNext(zoomtest.LoseRequest(zoomtest.OpToken))
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, LoseRequest: true})
 	_, err := c.Get(t.Context(), doctor, "82000000001")
 	require.ErrorIs(t, err, telemed.ErrNotFound, "the token works again")
 	require.Equal(t, 1, c.fake.Refreshes())
@@ -96,7 +95,7 @@ func TestLostRefreshIsAskedAgain(t *testing.T) {
 func TestTokenThatEndedWith400IsRenewed(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
-	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, http.StatusBadRequest, `{"code":124,"message":"Access token is expired."}`))
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpCreate, http.StatusBadRequest, 124, "Access token is expired."))
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
 	require.Equal(t, 1, c.fake.Refreshes())
@@ -108,7 +107,7 @@ func TestLostRefreshIsNotALostCall(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
 	c.fake.ExpireTokens()
-	c.fake.FailNext(slices.Repeat([]zoomtest.Fault{zoomtest.LoseRequest(zoomtest.OpToken)}, 20)...)
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, LoseRequest: true, Times: 20})
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.ErrorIs(t, err, telemed.ErrUnavailable)
 	require.NotErrorIs(t, err, telemed.ErrAmbiguous)
@@ -169,7 +168,7 @@ func TestRevoke(t *testing.T) {
 	t.Run("tells when it failed", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
-		c.fake.FailNext(zoomtest.Refuse(zoomtest.OpRevoke, 400, `{"error":"invalid_client"}`))
+		c.fake.FailNext(answered(zoomtest.OpRevoke, 400, `{"error":"invalid_client"}`))
 		require.Error(t, c.OAuth().Revoke(t.Context(), c.token(t)))
 	})
 	t.Run("authenticates with the standard alphabet", func(t *testing.T) {

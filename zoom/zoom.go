@@ -1,6 +1,7 @@
 package zoom
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -45,17 +46,11 @@ type Endpoints struct {
 }
 
 func (e Endpoints) withDefaults() Endpoints {
-	setDefault(&e.Authorize, "https://zoom.us/oauth/authorize")
-	setDefault(&e.Token, "https://zoom.us/oauth/token")
-	setDefault(&e.Revoke, "https://zoom.us/oauth/revoke")
-	setDefault(&e.API, "https://api.zoom.us/v2")
+	e.Authorize = cmp.Or(e.Authorize, "https://zoom.us/oauth/authorize")
+	e.Token = cmp.Or(e.Token, "https://zoom.us/oauth/token")
+	e.Revoke = cmp.Or(e.Revoke, "https://zoom.us/oauth/revoke")
+	e.API = cmp.Or(e.API, "https://api.zoom.us/v2")
 	return e
-}
-
-func setDefault(field *string, value string) {
-	if *field == "" {
-		*field = value
-	}
 }
 
 // Config configures a Client.
@@ -108,9 +103,7 @@ func (c Config) withDefaults() Config {
 	if c.LookAfter <= 0 {
 		c.LookAfter = 2 * time.Second
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.MarkerKey.IsZero() {
 		c.MarkerKey = telemed.NewSecret(c.ClientID)
 	}

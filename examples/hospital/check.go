@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 	"github.com/telemed-go/telemed/store"
 )
@@ -173,7 +174,7 @@ func (w *walk) badBookings() (string, error) {
 			return "", fmt.Errorf("a wrong %s is answered with %d", field, page.code)
 		}
 	}
-	return fmt.Sprintf("%d fields, each with a 400 and its problem", len(bad)), want(w.site.world.razorpay.Count("POST /v1/orders"), 0)
+	return fmt.Sprintf("%d fields, each with a 400 and its problem", len(bad)), want(w.site.world.razorpay.Count(razorpaytest.OpCreateOrder), 0)
 }
 
 func (w *walk) book(provider, language string) (string, error) {

@@ -33,13 +33,10 @@ func flagged(wrong problems, field string) template.HTMLAttr {
 		return ""
 	}
 	attributes := `aria-invalid="true" aria-describedby="wrong-` + field + `"`
-	for _, name := range []string{"name", "email", "phone", "language", "zone", "start", "provider"} {
-		if wrong[name] != "" {
-			if name == field {
-				attributes += " autofocus"
-			}
-			break
-		}
+	names := []string{"name", "email", "phone", "language", "zone", "start", "provider"}
+	first := slices.IndexFunc(names, func(name string) bool { return wrong[name] != "" })
+	if first >= 0 && names[first] == field {
+		attributes += " autofocus"
 	}
 	return template.HTMLAttr(attributes) // of constants: field is written in the template
 }

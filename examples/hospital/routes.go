@@ -20,12 +20,14 @@ const (
 	formTime = 10 * time.Second
 )
 
-// bounded reads the whole body before anything is done: one that is too long or drips in too slowly
-// holds nobody up. The server has no ReadTimeout, because live connections stay open.
-func bounded(next http.Handler) http.Handler {
+// bounded reads the whole body before anything is done. One that is too long or drips in too
+// slowly holds nobody up. The server has no ReadTimeout, because live connections stay open.
+func bounded(next http.Handler) http.Handler { return boundedBy(formTime, next) }
+
+func boundedBy(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(formTime)) // not supported by recorders in tests
+		_ = control.SetReadDeadline(time.Now().Add(limit)) // not supported by recorders in tests
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			http.Error(w, "that is more than 65536 bytes", http.StatusRequestEntityTooLarge)

@@ -29,10 +29,10 @@ func TestRun(t *testing.T) {
 // An example that fails says so to the shell.
 func TestRunFails(t *testing.T) {
 	fake := zoomtest.NewServer(t)
-	fake.FailNext(zoomtest.Refuse(zoomtest.OpToken, 400, `{"error":"invalid_grant","reason":"Invalid authorization code"}`))
+	fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, Status: 400, Body: `{"error":"invalid_grant","reason":"Invalid authorization code"}`})
 	var out strings.Builder
 	require.Error(t, live(t.Context(), &out, fake, store.NewMemory()))
 
-	fake.FailNext(zoomtest.Delay(zoomtest.OpToken, 0), zoomtest.Refuse(zoomtest.OpToken, 400, `{"error":"invalid_client"}`))
+	fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken}, zoomtest.Fault{Op: zoomtest.OpToken, Status: 400, Body: `{"error":"invalid_client"}`})
 	require.Error(t, live(t.Context(), &out, fake, store.NewMemory()), "the refresh fails")
 }

@@ -1,4 +1,5 @@
-// Package apitest writes down what a package exports, so that a change of it is seen in review.
+// Package apitest writes down what a package exports, so that a change of it is seen in
+// review.
 package apitest
 
 import (

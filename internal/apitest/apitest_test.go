@@ -1,11 +1,12 @@
 package apitest_test
 
 import (
+	"cmp"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,38 +16,36 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-const module = "github.com/telemed-go/telemed"
+// load returns this module with its types.
+var load = sync.OnceValues(func() (*apitest.Module, error) {
+	return apitest.Load("../..", "github.com/telemed-go/telemed")
+})
 
-// public returns the packages that a host can import.
-func public(t *testing.T) []string {
+func module(t *testing.T) *apitest.Module {
 	t.Helper()
-	cmd := exec.Command("go", "list", "./...")
-	cmd.Dir = "../.."
-	out, err := cmd.Output()
+	m, err := load()
 	require.NoError(t, err)
-	var packages []string
-	for _, path := range strings.Fields(string(out)) {
-		pkg := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
-		if pkg != "" && !strings.Contains("/"+pkg+"/", "/internal/") && !strings.HasPrefix(pkg, "examples/") {
-			packages = append(packages, pkg)
-		}
-	}
-	require.NotEmpty(t, packages)
-	return packages
+	require.Contains(t, m.Public(), "zoom")
+	return m
 }
 
 func golden(pkg string) string {
-	return filepath.Join("testdata", strings.ReplaceAll(pkg, "/", "_")+".txt")
+	return filepath.Join("testdata", strings.ReplaceAll(cmp.Or(pkg, "telemed"), "/", "_")+".txt")
 }
 
 func TestAPI(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{}
-	for _, pkg := range public(t) {
+	known := map[string]bool{noExample: true}
+	for _, pkg := range module(t).Public() {
 		known[golden(pkg)] = true
-		t.Run(pkg, func(t *testing.T) {
+		t.Run(cmp.Or(pkg, "telemed"), func(t *testing.T) {
 			got, err := apitest.Exported(filepath.Join("../..", pkg))
 			require.NoError(t, err)
+			followed, err := module(t).Followed(pkg)
+			require.NoError(t, err)
+			for _, line := range followed {
+				got += line + "\n"
+			}
 			if *update {
 				require.NoError(t, os.WriteFile(golden(pkg), []byte(got), 0o644))
 			}
@@ -60,6 +59,15 @@ func TestAPI(t *testing.T) {
 	for _, file := range files {
 		require.True(t, known[file], "%s is of a package that is gone", file)
 	}
+}
+
+// A reviewer sees what a Secret and a FieldError can do where they are defined.
+func TestSharedWordsAreWrittenDown(t *testing.T) {
+	t.Parallel()
+	api, err := os.ReadFile(golden(""))
+	require.NoError(t, err)
+	require.Contains(t, string(api), "func (s Secret) Reveal() string\n")
+	require.Contains(t, string(api), "type FieldError struct { Field string Problem string }\n")
 }
 
 func TestExported(t *testing.T) {
@@ -89,7 +97,7 @@ var E
 
 func TestEveryNameIsDocumented(t *testing.T) {
 	t.Parallel()
-	for _, pkg := range public(t) {
+	for _, pkg := range module(t).Public() {
 		missing, err := apitest.Undocumented(filepath.Join("../..", pkg))
 		require.NoError(t, err)
 		require.Empty(t, missing, pkg)
@@ -98,7 +106,10 @@ func TestEveryNameIsDocumented(t *testing.T) {
 
 func TestEveryPackageHasAnExample(t *testing.T) {
 	t.Parallel()
-	for _, pkg := range public(t) {
+	for _, pkg := range module(t).Public() {
+		if pkg == "" {
+			pkg = "internal/roottest" // the root has one file; its tests are there
+		}
 		found, err := apitest.Examples(filepath.Join("../..", pkg))
 		require.NoError(t, err)
 		require.NotEmpty(t, found, "%s has no Example with an Output", pkg)

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// Undocumented returns the exported names of the package in dir that have no doc comment, and the
-// package itself if it has none, sorted. Methods that implement an interface of the
-// standard library everybody knows need none.
+// Undocumented returns the exported names of the package in dir that have no doc comment,
+// and the package itself if it has none, sorted. Methods that implement an interface of
+// the standard library everybody knows need none.
 func Undocumented(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -96,7 +96,8 @@ func undocumentedSpecs(group *ast.GenDecl) []string {
 	return missing
 }
 
-// Examples returns the names of the runnable examples in dir's tests: those with an Output comment.
+// Examples returns the names of the runnable examples in dir's tests: those with an
+// Output comment.
 func Examples(dir string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {

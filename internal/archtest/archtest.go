@@ -1,4 +1,5 @@
-// Package archtest holds the import rules of the module, and the test that keeps them.
+// Package archtest holds what the module is built like, and the tests that keep it so:
+// who may import whom, what a provider brings with it, and how wide a comment may be.
 package archtest
 
 import (
@@ -14,18 +15,41 @@ const Module = "github.com/telemed-go/telemed"
 // files import: paths below Module with a leading "./", others as they are.
 type Graph map[string][]string
 
-// categories mean something; leaves do it. Leaves are below their category, save zoom.
-var categories = []string{"meet", "payments", "notify", "realtime", "store"}
+// The floors, from the top. An arrow goes down, never up and never sideways:
+//
+//	examples      whole programs
+//	compositions  get things done over time
+//	leaves        who does it: one outside SDK or wire protocol each
+//	categories    what a thing means
+//	store         what is kept
+//	internal      what several of them need
+//	the root      the words that all share
+//
+// What is neither named here nor a …test package is a leaf. It may stand on what its
+// folder lies in.
+var (
+	categories   = []string{"meet", "payments", "notify", "notify/template", "realtime"}
+	compositions = []string{"payments/fulfill", "notify/outbox", "meet/visit"}
+	stores       = []string{"store", "store/oauth", "store/connect", "store/durable"}
+)
 
-// sideways are the imports that may leave the tree of arrows.
+// sideways are the arrows that a floor does not explain.
 var sideways = map[string][]string{
-	"store/connect":   {"store/oauth"},
-	"meet/googlemeet": {"store", "store/oauth"},
-	"zoom":            {"store", "store/oauth", "meet"},
+	"meet/googlemeet":  {"store/oauth"},
+	"zoom":             {"meet", "store/oauth"},
+	"store/connect":    {"store/oauth"},
+	"store/sqlstore":   {"store/durable"},
+	"store/mongostore": {"store/durable"},
+	"payments/fulfill": {"store/durable"},
+	"notify/outbox":    {"store/durable", "notify/template"},
+	"meet/visit": {
+		"payments/fulfill", "notify/outbox", "store/durable", "payments", "notify", "notify/template", "realtime",
+	},
 }
 
-// allowedOutside are the modules that a package may import directly. What is missing here may import the standard library.
-var allowedOutside = map[string][]string{
+// outside are the modules that a package may import directly. Whoever is missing here has
+// the standard library.
+var outside = map[string][]string{
 	"store/oauth":           {"golang.org/x/oauth2"},
 	"store/connect":         {"golang.org/x/oauth2"},
 	"zoom":                  {"golang.org/x/oauth2"},
@@ -46,7 +70,7 @@ func Violations(graph Graph) []string {
 	for pkg, imports := range graph {
 		for _, imported := range imports {
 			if why := forbidden(pkg, imported); why != "" {
-				found = append(found, fmt.Sprintf("%s imports %s: %s", name(pkg), imported, why))
+				found = append(found, fmt.Sprintf("%s imports %s: %s", name(pkg), strings.TrimSuffix(imported, "/"), why))
 			}
 		}
 	}
@@ -65,51 +89,64 @@ func name(pkg string) string {
 func forbidden(pkg, imported string) string {
 	own, inModule := strings.CutPrefix(imported, "./")
 	switch {
-	case pkg == "":
-		return unless(!strings.Contains(strings.Split(imported, "/")[0], "."), "the root package is the lowest floor")
-	case imported == "./":
-		return ""
 	case within(pkg, "examples"), within(pkg, "internal") && testHelper(pkg):
 		return ""
 	case !inModule:
-		return outside(pkg, imported)
+		return abroad(pkg, imported)
+	case pkg == "":
+		return "the root stands on the standard library alone"
+	case own == "":
+		return ""
 	case within(own, "examples"):
 		return "nothing stands on an example"
-	case within(pkg, "internal"):
-		return unless(within(own, "internal"), "arrows go down: internal stands on internal and the root")
-	case testHelper(pkg):
-		return "" // fakes may know the package that they fake
-	case testHelper(own):
+	case testHelper(own) && !testHelper(pkg):
 		return "production code does not reach a fake"
-	case within(own, "internal"), slices.Contains(sideways[pkg], own):
+	case within(own, "internal"):
 		return ""
-	case slices.Contains(categories, pkg):
-		if own == "store" {
-			return ""
-		}
-		return "a category stands on store, internal and the root"
+	case within(pkg, "internal"):
+		return "arrows go down: internal stands on internal and the root alone"
 	}
-	category, _, _ := strings.Cut(pkg, "/")
-	return unless(own == category, "never sideways")
+	return unless(slices.Contains(below(pkg), own), "arrows go down, never sideways")
 }
 
-// outside judges an import from outside the module.
-func outside(pkg, imported string) string {
-	if imported == "testing" || strings.HasPrefix(imported, "testing/") {
+// below returns which packages of the module pkg may import beside the root and internal
+// ones.
+func below(pkg string) []string {
+	pkg, _, _ = strings.Cut(pkg, "/internal/") // what is inside a package may import what that may
+	if testHelper(pkg) {
+		subject := parent(pkg) // a kit knows what it fakes or judges, and stands where that does
+		return append(below(subject), subject)
+	}
+	allowed := slices.Clone(sideways[pkg])
+	for folder := parent(pkg); folder != ""; folder = parent(folder) {
+		allowed = append(allowed, folder)
+	}
+	if pkg != "store" {
+		allowed = append(allowed, "store")
+	}
+	return allowed
+}
+
+func parent(pkg string) string {
+	i := strings.LastIndexByte(pkg, '/')
+	return pkg[:max(i, 0)]
+}
+
+// abroad judges an import from outside the module.
+func abroad(pkg, imported string) string {
+	first, _, _ := strings.Cut(imported, "/")
+	switch {
+	case first == "testing":
 		return unless(testHelper(pkg), "production code does not reach testing")
-	}
-	if !strings.Contains(strings.Split(imported, "/")[0], ".") {
+	case !strings.Contains(first, "."):
 		return "" // the standard library
-	}
-	if strings.HasPrefix(imported, "github.com/stretchr/testify") {
+	case strings.HasPrefix(imported, "github.com/stretchr/testify"):
 		return "testify is for _test.go files"
+	case pkg == "":
+		return "the root stands on the standard library alone"
 	}
-	for _, allowed := range allowedOutside[pkg] {
-		if imported == allowed || strings.HasPrefix(imported, allowed+"/") {
-			return ""
-		}
-	}
-	return "this dependency has another home"
+	home := slices.ContainsFunc(outside[pkg], func(module string) bool { return within(imported, module) })
+	return unless(home, "this dependency has another home")
 }
 
 func unless(ok bool, why string) string {
@@ -119,10 +156,11 @@ func unless(ok bool, why string) string {
 	return why
 }
 
-// testHelper reports whether a package is a fake, a conformance suite or a check: its name ends in "test".
+// testHelper reports whether a package is a fake, a conformance suite or a check: its name
+// ends in "test". The fakes' engine is one too.
 func testHelper(pkg string) bool {
-	for _, element := range strings.Split(pkg, "/") {
-		if strings.HasSuffix(element, "test") {
+	for element := range strings.SplitSeq(pkg, "/") {
+		if strings.HasSuffix(element, "test") || pkg == "internal/fake" {
 			return true
 		}
 	}

@@ -2,19 +2,27 @@
 package leaktest
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
+// parallel is how many parallel tests of a package run at once, unless -parallel is
+// given. Most of them wait for a network, and on a machine with two cores they would wait
+// one after the other.
+const parallel = 8
+
 // Main runs the tests and exits; use it as the body of TestMain. A goroutine
 // that is still there some seconds after the last test is printed and fails the run.
 func Main(m *testing.M) {
+	crowd()
 	code := m.Run()
 	if code == 0 {
 		if leaked := wait(5 * time.Second); len(leaked) > 0 {
@@ -23,6 +31,16 @@ func Main(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// crowd lets more parallel tests run at once, unless somebody has said how many.
+func crowd() {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(max(parallel, runtime.GOMAXPROCS(0))))
+	}
 }
 
 func report(w io.Writer, leaked []string) {
@@ -47,7 +65,8 @@ func closeIdle() {
 	}
 }
 
-// strangers returns the stacks of the goroutines that neither the runtime nor the test runner owns.
+// strangers returns the stacks of the goroutines that neither the runtime nor the test
+// runner owns.
 func strangers() []string {
 	buffer := make([]byte, 1<<20)
 	buffer = buffer[:runtime.Stack(buffer, true)]

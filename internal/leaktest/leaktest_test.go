@@ -1,7 +1,11 @@
 package leaktest
 
 import (
+	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,6 +13,22 @@ import (
 )
 
 func TestMain(m *testing.M) { Main(m) }
+
+// Eight tests wait for each other: with fewer at once they would never end.
+func TestParallel(t *testing.T) {
+	if slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.parallel") }) {
+		t.Skip("-parallel was given")
+	}
+	var here sync.WaitGroup
+	here.Add(parallel)
+	for i := range parallel {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			here.Done()
+			here.Wait()
+		})
+	}
+}
 
 func TestFindsALeak(t *testing.T) {
 	stop := make(chan struct{})

@@ -1,3 +1,3 @@
-// Package readmetest holds what the README says to the truth: its Go blocks compile, its table names
-// every package. It has tests only.
+// Package readmetest holds what the README says to the truth: its Go blocks compile, its
+// table names every package. It has tests only.
 package readmetest

@@ -16,7 +16,8 @@ const root = "../../"
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// The README's Go blocks compile, together where they are of one package, and are formatted.
+// The README's Go blocks compile, together where they are of one package, and are
+// formatted.
 func TestREADME(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(root + "README.md")
@@ -24,7 +25,8 @@ func TestREADME(t *testing.T) {
 	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
 	require.Len(t, blocks, 3)
 
-	// Inside the module, so that its imports are this tree; the leading dot keeps it out of ./... .
+	// Inside the module, so that its imports are this tree; the leading dot keeps it out of
+	// ./... .
 	dir, err := os.MkdirTemp(".", ".readme")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

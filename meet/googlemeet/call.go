@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"google.golang.org/api/calendar/v3"
@@ -130,15 +131,7 @@ func (k *call) delete(ctx context.Context, id string) error {
 // hasStatus reports whether Google answered one of the statuses.
 func hasStatus(err error, statuses ...int) bool {
 	e, ok := err.(*Error)
-	if !ok {
-		return false
-	}
-	for _, status := range statuses {
-		if e.Status == status {
-			return true
-		}
-	}
-	return false
+	return ok && slices.Contains(statuses, e.Status)
 }
 
 // isGone reports whether Google says that there is no such event. A 404 without a reason is somebody

@@ -1,6 +1,7 @@
 package googlemeet
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -95,17 +96,11 @@ type Endpoints struct {
 }
 
 func (e *Endpoints) setDefaults() {
-	for field, production := range map[*string]string{
-		&e.Authorize: "https://accounts.google.com/o/oauth2/v2/auth",
-		&e.Token:     "https://oauth2.googleapis.com/token",
-		&e.Revoke:    "https://oauth2.googleapis.com/revoke",
-		&e.Calendar:  "https://www.googleapis.com/calendar/v3/",
-		&e.Join:      "https://meet.google.com",
-	} {
-		if *field == "" {
-			*field = production
-		}
-	}
+	e.Authorize = cmp.Or(e.Authorize, "https://accounts.google.com/o/oauth2/v2/auth")
+	e.Token = cmp.Or(e.Token, "https://oauth2.googleapis.com/token")
+	e.Revoke = cmp.Or(e.Revoke, "https://oauth2.googleapis.com/revoke")
+	e.Calendar = cmp.Or(e.Calendar, "https://www.googleapis.com/calendar/v3/")
+	e.Join = cmp.Or(e.Join, "https://meet.google.com")
 	if !strings.HasSuffix(e.Calendar, "/") {
 		e.Calendar += "/" // without it the library drops the last segment, silently
 	}
@@ -117,21 +112,13 @@ func (c *Config) setDefaults() {
 		c.Scopes = []string{ScopeEvents, ScopeOpenID, ScopeEmail}
 	}
 	c.Scopes = slices.Clone(c.Scopes)
-	if c.Calendar == "" {
-		c.Calendar = "primary"
-	}
-	if c.Namespace == "" {
-		c.Namespace = c.ClientID
-	}
-	if c.ConferenceWait == 0 {
-		c.ConferenceWait = 8 * time.Second
-	}
+	c.Calendar = cmp.Or(c.Calendar, "primary")
+	c.Namespace = cmp.Or(c.Namespace, c.ClientID)
+	c.ConferenceWait = cmp.Or(c.ConferenceWait, 8*time.Second)
 	if c.RetryWait <= 0 {
 		c.RetryWait = 500 * time.Millisecond
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 }
 
 func (c *Config) validate() error {

@@ -25,11 +25,9 @@ func insertOf(t *testing.T, fake *googlemeettest.Server) (url.Values, map[string
 		if r.Op != "insert" {
 			continue
 		}
-		query, err := url.ParseQuery(r.Query)
-		require.NoError(t, err)
 		var body map[string]any
 		require.NoError(t, json.Unmarshal([]byte(r.Body), &body))
-		return query, body
+		return r.Query, body
 	}
 	return nil, nil
 }
@@ -96,7 +94,7 @@ func TestAttendees(t *testing.T) {
 func TestALostAnswerMakesOneEvent(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.FailNext(googlemeettest.LoseAnswer("insert"))
+	c.fake.FailNext(googlemeettest.Fault{Op: "insert", LoseAnswer: true})
 	m := c.create(t, request(t, "appt-1"))
 	require.Equal(t, meet.StatusScheduled, m.Status)
 	require.Equal(t, 2, c.fake.Count("insert"))
@@ -110,7 +108,7 @@ func TestAnAnswerThatIsLostForGood(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	for range 4 {
-		c.fake.FailNext(googlemeettest.LoseAnswer("insert"))
+		c.fake.FailNext(googlemeettest.Fault{Op: "insert", LoseAnswer: true})
 	}
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, telemed.ErrAmbiguous)
@@ -231,14 +229,14 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		c := open(t)
 		first := c.create(t, request(t, "appt-1"))
 		require.NoError(t, c.Cancel(t.Context(), doctor, first.ID))
-		c.fake.FailNext(googlemeettest.Refuse("get", 410, "deleted"))
+		c.fake.FailNext(googlemeettest.Refuse("get", 410, "deleted", ""))
 		require.NotEqual(t, first.ID, c.create(t, request(t, "appt-1")).ID)
 	})
 	t.Run("taken, but not to be read", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.create(t, request(t, "appt-1"))
-		c.fake.FailNext(googlemeettest.Refuse("get", 403, "forbidden"))
+		c.fake.FailNext(googlemeettest.Refuse("get", 403, "forbidden", ""))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, telemed.ErrForbidden)
 	})
@@ -246,7 +244,7 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.create(t, request(t, "appt-1"))
-		c.fake.FailNext(googlemeettest.Refuse("get", 404, "notFound"))
+		c.fake.FailNext(googlemeettest.Refuse("get", 404, "notFound", ""))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.Len(t, c.fake.Events(), 1, "it is not made a second time")
@@ -296,8 +294,10 @@ func TestCanary(t *testing.T) {
 		require.NotContains(t, e.JSON, canary, "the key itself is nobody's business")
 	}
 	req.Topic, req.Attendees = canary, []meet.Attendee{{Email: canary + "@example.org", Name: canary}}
-	c.fake.FailNext(googlemeettest.Refuse("", 500, ""), googlemeettest.Refuse("", 500, ""), googlemeettest.Refuse("", 500, ""), googlemeettest.Refuse("", 500, ""))
-	c.fake.FailNext(googlemeettest.Fault{Status: 400, Reason: "invalid", Message: "Invalid attendee " + canary})
+	broken := googlemeettest.Refuse("", 500, "", "")
+	broken.Times = 4
+	c.fake.FailNext(broken)
+	c.fake.FailNext(googlemeettest.Refuse("", 400, "invalid", "Invalid attendee "+canary))
 	for range 2 {
 		_, err := c.Update(t.Context(), doctor, m.ID, req)
 		require.Error(t, err)

@@ -50,7 +50,7 @@ func TestGooglesErrors(t *testing.T) {
 	for _, test := range tests {
 		fail := func(op string) {
 			for range test.attempts {
-				c.fake.FailNext(googlemeettest.Refuse(op, test.status, test.reason))
+				c.fake.FailNext(googlemeettest.Refuse(op, test.status, test.reason, ""))
 			}
 		}
 		fail("insert")
@@ -72,7 +72,7 @@ func TestGooglesErrors(t *testing.T) {
 func TestAPassingLimit(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.FailNext(googlemeettest.Refuse("", 403, "rateLimitExceeded"), googlemeettest.Refuse("", 403, "userRateLimitExceeded"))
+	c.fake.FailNext(googlemeettest.Refuse("", 403, "rateLimitExceeded", ""), googlemeettest.Refuse("", 403, "userRateLimitExceeded", ""))
 	c.create(t, request(t, "appt-1"))
 	require.Equal(t, 3, c.fake.Count("insert"))
 }
@@ -80,7 +80,9 @@ func TestAPassingLimit(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.FailNext(googlemeettest.Fault{Status: 429, Reason: "rateLimitExceeded", RetryAfter: time.Minute})
+	slow := googlemeettest.Refuse("", 429, "rateLimitExceeded", "")
+	slow.Header = http.Header{"Retry-After": {"60"}}
+	c.fake.FailNext(slow)
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	require.Equal(t, time.Minute, failure(t, err).RetryAfter)
@@ -257,7 +259,7 @@ func TestTokens(t *testing.T) {
 	t.Run("refused again and again", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		c.fake.FailNext(googlemeettest.Refuse("", 401, "authError"), googlemeettest.Refuse("", 401, "authError"))
+		c.fake.FailNext(googlemeettest.Refuse("", 401, "authError", ""), googlemeettest.Refuse("", 401, "authError", ""))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.Equal(t, 2, c.fake.Count("insert"))
@@ -331,7 +333,7 @@ func TestTokens(t *testing.T) {
 func TestContextEndsTheCall(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.FailNext(googlemeettest.Delay("insert", time.Hour))
+	c.fake.FailNext(googlemeettest.Fault{Op: "insert", Delay: time.Hour})
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := c.Create(ctx, doctor, request(t, "appt-1"))

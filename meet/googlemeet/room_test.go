@@ -61,7 +61,7 @@ func TestWaitingEndsInTime(t *testing.T) {
 		c.fake.DelayRooms(1000)
 		gone := errors.New("the caller has gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		c.fake.FailNext(googlemeettest.Delay("insert", time.Millisecond))
+		c.fake.FailNext(googlemeettest.Fault{Op: "insert", Delay: time.Millisecond})
 		time.AfterFunc(150*time.Millisecond, func() { cancel(gone) })
 		_, err := c.Create(ctx, doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, gone)
@@ -73,7 +73,7 @@ func TestWaitingEndsInTime(t *testing.T) {
 		c := open(t)
 		c.fake.DelayRooms(1000)
 		for range 4 {
-			c.fake.FailNext(googlemeettest.Refuse("get", 503, "backendError"))
+			c.fake.FailNext(googlemeettest.Refuse("get", 503, "backendError", ""))
 		}
 		m := c.create(t, request(t, "appt-1"))
 		require.Equal(t, meet.StatusPending, m.Status)
@@ -82,7 +82,7 @@ func TestWaitingEndsInTime(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.fake.DelayRooms(1000)
-		c.fake.FailNext(googlemeettest.Refuse("get", 403, "forbidden"))
+		c.fake.FailNext(googlemeettest.Refuse("get", 403, "forbidden", ""))
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, telemed.ErrForbidden)
 		require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID)
@@ -137,7 +137,7 @@ func TestARoomThatMayNotBeAskedForAgain(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	c.fake.FailRooms(1)
-	c.fake.FailNext(googlemeettest.Refuse("patch", 403, "quotaExceeded"))
+	c.fake.FailNext(googlemeettest.Refuse("patch", 403, "quotaExceeded", ""))
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, telemed.ErrRateLimited)
 	require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID)
@@ -149,7 +149,7 @@ func TestTwoProcessesMendOneRoom(t *testing.T) {
 	c := open(t)
 	m := c.create(t, request(t, "appt-1"))
 	require.NoError(t, c.fake.Edit(m.ID, map[string]any{"conferenceData": nil, "hangoutLink": nil}))
-	c.fake.FailNext(googlemeettest.Refuse("patch", 412, "conditionNotMet"))
+	c.fake.FailNext(googlemeettest.Refuse("patch", 412, "conditionNotMet", ""))
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.Equal(t, googlemeet.ReasonNoRoom, failure(t, err).Reason, "the other one's attempt is looked at, not repeated")
 
@@ -220,7 +220,7 @@ func TestJoinLinks(t *testing.T) {
 func TestAccountsWithoutMeet(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	c.fake.FailNext(googlemeettest.Fault{Op: "insert", Status: 400, Reason: "invalid", Message: "Invalid conference type value."})
+	c.fake.FailNext(googlemeettest.Refuse("insert", 400, "invalid", "Invalid conference type value."))
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, telemed.ErrForbidden)
 	require.NotErrorIs(t, err, telemed.ErrInvalid)

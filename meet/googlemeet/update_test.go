@@ -3,6 +3,7 @@ package googlemeet_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 )
 
 // patches returns the bodies and sendUpdates of all patches.
-func patches(t *testing.T, fake *googlemeettest.Server) (bodies []map[string]any, queries []string) {
+func patches(t *testing.T, fake *googlemeettest.Server) (bodies []map[string]any, queries []url.Values) {
 	t.Helper()
 	for _, r := range fake.Requests() {
 		if r.Op != "patch" {
@@ -58,8 +59,8 @@ func TestUpdateSendsWhatChanged(t *testing.T) {
 	bodies, queries := patches(t, c.fake)
 	require.Len(t, bodies, 1)
 	require.Len(t, bodies[0], 2, "start and end, always together: %v", bodies[0])
-	require.Contains(t, queries[0], "sendUpdates=none")
-	require.Contains(t, queries[0], "conferenceDataVersion=1", "Google's word: for all event modification requests")
+	require.Equal(t, "none", queries[0].Get("sendUpdates"))
+	require.Equal(t, "1", queries[0].Get("conferenceDataVersion"), "Google's word: for all event modification requests")
 	require.Equal(t, "bring the ECG", document(t, c.fake, m.ID)["description"], "what the doctor wrote stays")
 
 	again, err := c.Update(t.Context(), doctor, m.ID, req)
@@ -89,7 +90,7 @@ func TestUpdateOfGuests(t *testing.T) {
 		map[string]any{"email": "asha@example.org", "responseStatus": "accepted", "additionalGuests": 1.0},
 		map[string]any{"email": "interpreter@example.org"},
 	}, bodies[0]["attendees"], "who stays keeps the answer, nobody is there twice")
-	require.Contains(t, queries[0], "sendUpdates=all")
+	require.Equal(t, "all", queries[0].Get("sendUpdates"))
 
 	require.NoError(t, c.fake.Edit(m.ID, map[string]any{"attendees": []any{map[string]any{"email": "asha@example.org"}}}))
 	req.Attendees = nil
@@ -97,7 +98,7 @@ func TestUpdateOfGuests(t *testing.T) {
 	require.NoError(t, err)
 	bodies, queries = patches(t, c.fake)
 	require.Equal(t, []any{}, bodies[1]["attendees"], "an empty list must be sent, or nobody is removed")
-	require.Contains(t, queries[1], "sendUpdates=all", "who is no longer invited is told")
+	require.Equal(t, "all", queries[1].Get("sendUpdates"), "who is no longer invited is told")
 	require.Empty(t, c.fake.Events()[0].Attendees)
 }
 
@@ -183,7 +184,7 @@ func TestALostAnswerToAnUpdate(t *testing.T) {
 	c := open(t)
 	req := request(t, "appt-1")
 	m := c.create(t, req)
-	c.fake.FailNext(googlemeettest.LoseAnswer("patch"))
+	c.fake.FailNext(googlemeettest.Fault{Op: "patch", LoseAnswer: true})
 	req.Start = req.Start.Add(time.Hour)
 	moved, err := c.Update(t.Context(), doctor, m.ID, req)
 	require.NoError(t, err)
@@ -211,7 +212,7 @@ func TestCancel(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		m := c.create(t, request(t, "appt-1"))
-		c.fake.FailNext(googlemeettest.LoseAnswer("delete"))
+		c.fake.FailNext(googlemeettest.Fault{Op: "delete", LoseAnswer: true})
 		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
 		require.Equal(t, "cancelled", c.fake.Events()[0].Status)
 		got, err := c.Get(t.Context(), doctor, m.ID)
@@ -236,7 +237,7 @@ func TestCancel(t *testing.T) {
 		c := open(t)
 		require.NoError(t, c.Cancel(t.Context(), doctor, "99999999999"))
 		requests := c.fake.Requests()
-		require.Contains(t, requests[len(requests)-1].Query, "sendUpdates=all")
+		require.Equal(t, "all", requests[len(requests)-1].Query.Get("sendUpdates"))
 	})
 	t.Run("a 404 that is not Google's proves nothing", func(t *testing.T) {
 		t.Parallel()
@@ -249,7 +250,7 @@ func TestCancel(t *testing.T) {
 	t.Run("not permitted", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		c.fake.FailNext(googlemeettest.Refuse("", 403, "forbiddenForNonOrganizer"))
+		c.fake.FailNext(googlemeettest.Refuse("", 403, "forbiddenForNonOrganizer", ""))
 		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "99999999999"), telemed.ErrForbidden)
 	})
 }

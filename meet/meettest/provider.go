@@ -1,6 +1,6 @@
 // Package meettest fakes a meeting provider in memory and checks any other one.
 //
-// A host's unit tests use [New] in place of zoom or googlemeet:
+// An application's unit tests use [New] in place of zoom or googlemeet:
 //
 //	provider := meettest.New()
 //	m, err := provider.Create(ctx, "dr-rao", req)
@@ -85,7 +85,8 @@ func (p *Provider) Attendees(meetingID string) []meet.Attendee {
 
 // Create implements meet.MeetingProvider.
 func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
-	if err := req.Validate(req.Start); err != nil { // whether it has passed matters to a new meeting alone
+	// Whether it has passed matters to a new meeting alone.
+	if err := req.Validate(req.Start); err != nil {
 		return nil, fmt.Errorf("meettest: Create: %w", err)
 	}
 	p.mu.Lock()
@@ -182,7 +183,8 @@ func (e *entry) set(req meet.Request) {
 	e.attendees = slices.Clone(req.Attendees)
 }
 
-// ready returns what stands in the way of a call: its context, a planned failure, a missing connection.
+// ready returns what stands in the way of a call: its context, a planned failure, a
+// missing connection.
 func (p *Provider) ready(ctx context.Context, op, doctorID string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("meettest: %s: %w", op, err)

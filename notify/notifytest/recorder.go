@@ -1,4 +1,4 @@
-// Package notifytest has what a host tests its notifications with: a [Recorder]
+// Package notifytest has what an application tests its notifications with: a [Recorder]
 // that keeps messages in memory and fails when told to, and [Run], the
 // conformance suite for every implementation of notify.Notifier.
 //
@@ -29,7 +29,8 @@ import (
 type Recorder struct {
 	// Channel is the channel that it stands for. If empty, notify.Email.
 	Channel notify.Channel
-	// Renderer makes the Content of messages that have a Template. If nil, they are kept as they come.
+	// Renderer makes the Content of messages that have a Template. If nil, they are kept as
+	// they come.
 	Renderer notify.Renderer
 
 	mu       sync.Mutex
@@ -92,7 +93,8 @@ func (r *Recorder) keep(msg notify.Message) (*notify.Receipt, error) {
 	return &notify.Receipt{Channel: r.channel(), ID: "recorded-" + strconv.Itoa(len(r.messages)), At: time.Now()}, nil
 }
 
-// FailNext makes the next calls fail with errs, one each; a nil among them lets one through.
+// FailNext makes the next calls fail with errs, one each; a nil among them lets one
+// through.
 func (r *Recorder) FailNext(errs ...error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -299,7 +299,8 @@ func (k *conn) quit() {
 	k.kill()
 }
 
-// sizeLimit returns the largest message that the server takes in bytes, 0 if it does not say.
+// sizeLimit returns the largest message that the server takes in bytes, 0 if it does not
+// say.
 func (k *conn) sizeLimit() int64 {
 	limit, err := strconv.ParseInt(strings.TrimSpace(k.ext["SIZE"]), 10, 64)
 	if err != nil || limit < 0 {

@@ -61,11 +61,11 @@ func tooLarge(e *Error) *Error {
 	return e
 }
 
-// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT. If it
-// will, the first one on a connection begins here with a chunk that is its opening line,
-// Mime-Version: whether the server knows BDAT shows before it has a byte that a person wrote. The
-// chunk costs a round trip where there is no PIPELINING. It is not an empty chunk, which
-// Postfix refuses. rest is what of the body is still to be sent.
+// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT. If it will,
+// the first one on a connection begins here with a chunk that is its opening line,
+// Mime-Version: whether the server knows BDAT shows before it has a byte that a person
+// wrote. The chunk costs a round trip where there is no PIPELINING. It is not an empty
+// chunk, which Postfix refuses. rest is what of the body is still to be sent.
 func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (rest []byte, err error) {
 	rest = l.body
 	steps := []step{

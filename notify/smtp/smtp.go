@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -38,7 +39,8 @@ const (
 type Config struct {
 	// Addr is the server, "host:port". Required. 587 is for StartTLS, 465 for ImplicitTLS.
 	Addr string
-	// From is who the mail comes from, "Clinic <care@clinic.example>", also in the envelope. Required.
+	// From is who the mail comes from, "Clinic <care@clinic.example>", also in the envelope.
+	// Required.
 	From string
 
 	// Username and Password are for AUTH PLAIN or LOGIN. Both or neither. With
@@ -47,34 +49,42 @@ type Config struct {
 	Password telemed.Secret
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
-	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
+	// Renderer makes the words of messages that name a Template. If nil, every message needs
+	// a Content.
 	Renderer notify.Renderer
 
-	// Security is how the connection is encrypted. If 0, StartTLS, which is required to succeed.
+	// Security is how the connection is encrypted. If 0, StartTLS, which is required to
+	// succeed.
 	Security Security
-	// TLS is copied. If nil, the system's roots and the host of Addr; TLS 1.2 is the least in any case.
+	// TLS is copied. If nil, the system's roots and the host of Addr; TLS 1.2 is the least
+	// in any case.
 	TLS *tls.Config
 	// LocalName is what the client calls itself to the server. If empty, its IP address.
 	LocalName string
 
-	// DialTimeout bounds the way to a usable connection: TCP, TLS and AUTH together. If 0, 15 seconds.
+	// DialTimeout bounds the way to a usable connection: TCP, TLS and AUTH together. If 0,
+	// 15 seconds.
 	DialTimeout time.Duration
 	// CommandTimeout bounds each answer. If 0, 30 seconds.
 	CommandTimeout time.Duration
-	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance. If 0, 2 minutes.
+	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance.
+	// If 0, 2 minutes.
 	DataTimeout time.Duration
 
 	// MaxConns is how many connections may be open at once; further messages wait. If 0, 4.
 	MaxConns int
-	// MaxMessages is how many messages a connection carries before it is replaced. If 0, 100.
+	// MaxMessages is how many messages a connection carries before it is replaced. If 0,
+	// 100.
 	MaxMessages int
-	// IdleTimeout is how long an unused connection is kept. If 0, 30 seconds; if negative, none is kept.
+	// IdleTimeout is how long an unused connection is kept. If 0, 30 seconds; if negative,
+	// none is kept.
 	IdleTimeout time.Duration
 	// DisableChunking sends with DATA to servers that offer CHUNKING (BDAT) but mishandle
 	// it. One that does not know BDAT after all needs no setting: it is asked with an
 	// empty chunk before the first message of each connection, and gets DATA from then on.
 	DisableChunking bool
-	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle it.
+	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle
+	// it.
 	DisablePipelining bool
 
 	// Logger gets a line for every connection and every message, with the message's
@@ -126,23 +136,14 @@ func New(cfg Config) (*Client, error) {
 }
 
 func (cfg Config) withDefaults() Config {
-	setDefault(&cfg.DialTimeout, 15*time.Second)
-	setDefault(&cfg.CommandTimeout, 30*time.Second)
-	setDefault(&cfg.DataTimeout, 2*time.Minute)
-	setDefault(&cfg.MaxConns, 4)
-	setDefault(&cfg.MaxMessages, 100)
-	setDefault(&cfg.IdleTimeout, 30*time.Second)
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, 15*time.Second)
+	cfg.CommandTimeout = cmp.Or(cfg.CommandTimeout, 30*time.Second)
+	cfg.DataTimeout = cmp.Or(cfg.DataTimeout, 2*time.Minute)
+	cfg.MaxConns = cmp.Or(cfg.MaxConns, 4)
+	cfg.MaxMessages = cmp.Or(cfg.MaxMessages, 100)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 30*time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return cfg
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 func clientTLS(base *tls.Config, host string) *tls.Config {
@@ -150,9 +151,7 @@ func clientTLS(base *tls.Config, host string) *tls.Config {
 		base = &tls.Config{}
 	}
 	base = base.Clone()
-	if base.ServerName == "" {
-		base.ServerName = host
-	}
+	base.ServerName = cmp.Or(base.ServerName, host)
 	base.MinVersion = max(base.MinVersion, tls.VersionTLS12)
 	return base
 }

@@ -190,8 +190,8 @@ func TestBuiltinTemplates(t *testing.T) {
 	for _, name := range words.Names() {
 		for _, locale := range []string{"en-IN", "hi-IN"} {
 			data := any(template.Appointment{Key: "appt-42", Patient: "Asha", Doctor: "Dr M", Start: time.Now(), JoinURL: "https://meet.example/x"})
-			if name == template.Receipt {
-				data = template.PaymentReceipt{Patient: "Asha", Amount: 50000, Currency: "INR", Reference: "pay_1", PaidAt: time.Now()}
+			if name == template.PaymentReceived {
+				data = template.Payment{Patient: "Asha", Amount: 50000, Currency: "INR", Reference: "pay_1", PaidAt: time.Now()}
 			}
 			receipt, err := client.Notify(t.Context(), notify.Message{
 				Key: "appt-42/" + name, To: notify.Recipient{Phone: phone, Locale: locale}, Template: name, Data: data,

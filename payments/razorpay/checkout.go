@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/payments"
 )
 
@@ -110,10 +111,8 @@ func (r CheckoutResult) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("order_id", r.OrderID), slog.String("payment_id", r.PaymentID))
 }
 
-// Format prints the ids, whatever the verb.
-func (r CheckoutResult) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "{order_id:%s payment_id:%s}", r.OrderID, r.PaymentID)
-}
+// Format tells the same for every verb.
+func (r CheckoutResult) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 // CheckoutFailure is the error for a payment form that ended without a payment:
 // declined, cancelled, timed out. errors.Is(err, payments.ErrPaymentIncomplete)
@@ -138,8 +137,11 @@ func (e *CheckoutFailure) Error() string {
 // Unwrap returns payments.ErrPaymentIncomplete, which is also ErrConflict.
 func (e *CheckoutFailure) Unwrap() error { return payments.ErrPaymentIncomplete }
 
-// Format prints Error(), whatever the verb.
-func (e *CheckoutFailure) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
+// LogValue is Error, without the gateway's sentences.
+func (e *CheckoutFailure) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// Format tells the same for every verb.
+func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // ParseCheckout reads the result of the payment form from a POST: JSON as the
 // page's script sends it ({"razorpay_payment_id":…}), or the form that the

@@ -1,6 +1,7 @@
 package razorpay
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -78,15 +79,11 @@ var (
 // New returns a Client, or an ErrInvalid that names everything that is wrong
 // with cfg. It makes no request.
 func New(cfg Config) (*Client, error) {
-	if cfg.BaseURL == "" {
-		cfg.BaseURL = DefaultBaseURL
-	}
+	cfg.BaseURL = cmp.Or(cfg.BaseURL, DefaultBaseURL)
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	api := razorpaygo.NewClient(cfg.KeyID, cfg.KeySecret.Reveal())
 	api.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
 	api.SetUserAgent("telemed-go")

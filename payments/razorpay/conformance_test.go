@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 						return signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(orderID+"|"+paymentID))
 					},
 					LoseAnswer: func() {
-						srv.FailNext(razorpaytest.LostAnswer().On("POST /v1/*"), razorpaytest.LostAnswer().On("POST /v1/payments/*/*"))
+						srv.FailNext(on(postOrder, lostAnswer), on(postCapture, lostAnswer), on(postRefund, lostAnswer))
 					},
 				}
 			})

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -133,14 +134,13 @@ func settle(first, second error) error {
 	if !ok || open == nil || !open.Is(telemed.ErrAmbiguous) {
 		return second
 	}
-	for _, kind := range []error{telemed.ErrUnavailable, telemed.ErrRateLimited, telemed.ErrUnauthorized, telemed.ErrForbidden} {
-		if turned.Is(kind) {
-			still := *open
-			still.RetryAfter = turned.RetryAfter
-			return &still
-		}
+	notLookedAt := []error{telemed.ErrUnavailable, telemed.ErrRateLimited, telemed.ErrUnauthorized, telemed.ErrForbidden}
+	if !slices.ContainsFunc(notLookedAt, turned.Is) {
+		return second
 	}
-	return second
+	still := *open
+	still.RetryAfter = turned.RetryAfter
+	return &still
 }
 
 // exchange has razorpay-go build the request. What razorpay-go returns is of no

@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	postOrder   = "POST /v1/orders"
-	listOrders  = "GET /v1/orders"
-	getPayment  = "GET /v1/payments/*"
-	postCapture = "POST /v1/payments/*/capture"
-	postRefund  = "POST /v1/payments/*/refund"
+	postOrder   = razorpaytest.OpCreateOrder
+	listOrders  = razorpaytest.OpListOrders
+	getPayment  = razorpaytest.OpPayment
+	postCapture = razorpaytest.OpCapture
+	postRefund  = razorpaytest.OpCreateRefund
 )
 
 // TestRetries is the matrix of what is repeated, what is looked up and what is
 // given back as unknown. Each case counts requests and effects at Razorpay.
 func TestRetries(t *testing.T) {
 	t.Parallel()
-	soon := razorpaytest.RateLimited(0)
+	soon := rateLimited(0)
 	create := func(t *testing.T, _ *razorpaytest.Server, c *razorpay.Client) error {
 		_, err := c.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_x"})
 		return err
@@ -48,55 +48,55 @@ func TestRetries(t *testing.T) {
 	}
 	type call = func(*testing.T, *razorpaytest.Server, *razorpay.Client) error
 	for name, tc := range map[string]struct {
-		call    call
-		fault   razorpaytest.Fault
-		pattern string
-		want    error // nil: it comes right
-		sent    int   // requests that fit the pattern
+		call  call
+		fault razorpaytest.Fault
+		op    string
+		want  error // nil: it comes right
+		sent  int   // requests for op
 	}{
-		"read, too many requests":           {read, soon.Repeat(2), getPayment, nil, 3},
-		"read, always too many":             {read, soon.Repeat(9), getPayment, telemed.ErrRateLimited, 3},
-		"read, a wait beyond patience":      {read, razorpaytest.RateLimited(time.Hour), getPayment, telemed.ErrRateLimited, 1},
-		"read, server error":                {read, razorpaytest.Failing(500).Repeat(2), getPayment, nil, 3},
-		"read, always a server error":       {read, razorpaytest.Failing(502).Repeat(9), getPayment, telemed.ErrUnavailable, 3},
-		"read, an HTML page":                {read, razorpaytest.HTML(503), getPayment, nil, 2},
-		"read, a dropped connection":        {read, razorpaytest.Dropped(), getPayment, nil, 2},
-		"read, a cut answer":                {read, razorpaytest.Truncated(), getPayment, nil, 2},
-		"read, nothing but cut answers":     {read, razorpaytest.Truncated().Repeat(9), getPayment, telemed.ErrUnavailable, 2},
-		"order, too many requests":          {create, soon.Repeat(2), postOrder, nil, 3},
-		"order, always too many":            {create, soon.Repeat(9), postOrder, telemed.ErrRateLimited, 3},
-		"order, server error":               {create, razorpaytest.Failing(500), postOrder, telemed.ErrAmbiguous, 1},
-		"order, an HTML page":               {create, razorpaytest.HTML(502), postOrder, telemed.ErrAmbiguous, 1},
-		"order, a dropped connection":       {create, razorpaytest.Dropped(), postOrder, telemed.ErrAmbiguous, 1},
-		"order, a lost answer":              {create, razorpaytest.LostAnswer(), postOrder, nil, 1},
-		"order, a cut answer":               {create, razorpaytest.Truncated(), postOrder, nil, 1},
-		"order, the look-up fails":          {create, razorpaytest.Failing(503).Repeat(9), listOrders, telemed.ErrUnavailable, 3},
-		"capture, too many requests":        {capture, soon.Repeat(2), postCapture, nil, 3},
-		"capture, server error":             {capture, razorpaytest.Failing(500), postCapture, nil, 2},
-		"capture, a lost answer":            {capture, razorpaytest.LostAnswer(), postCapture, nil, 2},
-		"capture, a cut answer":             {capture, razorpaytest.Truncated(), postCapture, nil, 2},
-		"capture, nothing but lost answers": {capture, razorpaytest.LostAnswer().Repeat(9), postCapture, nil, 3},
-		"capture, always a server error":    {capture, razorpaytest.Failing(500).Repeat(9), postCapture, telemed.ErrAmbiguous, 3},
-		"refund, too many requests":         {refund, soon.Repeat(2), postRefund, nil, 3},
-		"refund, server error":              {refund, razorpaytest.Failing(504).Repeat(2), postRefund, nil, 3},
-		"refund, a lost answer":             {refund, razorpaytest.LostAnswer().Repeat(2), postRefund, nil, 3},
-		"refund, a cut answer":              {refund, razorpaytest.Truncated(), postRefund, nil, 2},
-		"refund, nothing but cut answers":   {refund, razorpaytest.Truncated().Repeat(9), postRefund, telemed.ErrAmbiguous, 2},
-		"refund, the same is in progress":   {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress."), postRefund, nil, 2},
+		"read, too many requests":           {read, times(2, soon), getPayment, nil, 3},
+		"read, always too many":             {read, times(9, soon), getPayment, telemed.ErrRateLimited, 3},
+		"read, a wait beyond patience":      {read, rateLimited(time.Hour), getPayment, telemed.ErrRateLimited, 1},
+		"read, server error":                {read, times(2, failing(500)), getPayment, nil, 3},
+		"read, always a server error":       {read, times(9, failing(502)), getPayment, telemed.ErrUnavailable, 3},
+		"read, an HTML page":                {read, page(503), getPayment, nil, 2},
+		"read, a dropped connection":        {read, lostRequest, getPayment, nil, 2},
+		"read, a cut answer":                {read, cutAnswer, getPayment, nil, 2},
+		"read, nothing but cut answers":     {read, times(9, cutAnswer), getPayment, telemed.ErrUnavailable, 2},
+		"order, too many requests":          {create, times(2, soon), postOrder, nil, 3},
+		"order, always too many":            {create, times(9, soon), postOrder, telemed.ErrRateLimited, 3},
+		"order, server error":               {create, failing(500), postOrder, telemed.ErrAmbiguous, 1},
+		"order, an HTML page":               {create, page(502), postOrder, telemed.ErrAmbiguous, 1},
+		"order, a dropped connection":       {create, lostRequest, postOrder, telemed.ErrAmbiguous, 1},
+		"order, a lost answer":              {create, lostAnswer, postOrder, nil, 1},
+		"order, a cut answer":               {create, cutAnswer, postOrder, nil, 1},
+		"order, the look-up fails":          {create, times(9, failing(503)), listOrders, telemed.ErrUnavailable, 3},
+		"capture, too many requests":        {capture, times(2, soon), postCapture, nil, 3},
+		"capture, server error":             {capture, failing(500), postCapture, nil, 2},
+		"capture, a lost answer":            {capture, lostAnswer, postCapture, nil, 2},
+		"capture, a cut answer":             {capture, cutAnswer, postCapture, nil, 2},
+		"capture, nothing but lost answers": {capture, times(9, lostAnswer), postCapture, nil, 3},
+		"capture, always a server error":    {capture, times(9, failing(500)), postCapture, telemed.ErrAmbiguous, 3},
+		"refund, too many requests":         {refund, times(2, soon), postRefund, nil, 3},
+		"refund, server error":              {refund, times(2, failing(504)), postRefund, nil, 3},
+		"refund, a lost answer":             {refund, times(2, lostAnswer), postRefund, nil, 3},
+		"refund, a cut answer":              {refund, cutAnswer, postRefund, nil, 2},
+		"refund, nothing but cut answers":   {refund, times(9, cutAnswer), postRefund, telemed.ErrAmbiguous, 2},
+		"refund, the same is in progress":   {refund, razorpaytest.Refuse("", 409, "Request with the same idempotency key is still in progress."), postRefund, nil, 2},
 		"refund, in progress, in no words":  {refund, razorpaytest.Fault{Status: 409}, postRefund, nil, 2},
 		"order, in progress":                {create, razorpaytest.Fault{Status: 409}, postOrder, telemed.ErrAmbiguous, 1},
 		"capture, in progress":              {capture, razorpaytest.Fault{Status: 409}, postCapture, telemed.ErrAmbiguous, 1},
-		"refund, it stays in progress":      {refund, razorpaytest.Refused(409, "Request with the same idempotency key is still in progress.").Repeat(9), postRefund, telemed.ErrAmbiguous, 3},
-		"refund, always a server error":     {refund, razorpaytest.Failing(500).Repeat(9), postRefund, telemed.ErrAmbiguous, 3},
+		"refund, it stays in progress":      {refund, times(9, razorpaytest.Refuse("", 409, "Request with the same idempotency key is still in progress.")), postRefund, telemed.ErrAmbiguous, 3},
+		"refund, always a server error":     {refund, times(9, failing(500)), postRefund, telemed.ErrAmbiguous, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv, client := start(t, razorpaytest.Config{})
-			prepare(t, srv, client, tc.pattern == postCapture)
-			before := srv.Count(tc.pattern)
-			srv.FailNext(tc.fault.On(tc.pattern))
+			prepare(t, srv, client, tc.op == postCapture)
+			before := srv.Count(tc.op)
+			srv.FailNext(on(tc.op, tc.fault))
 			err := tc.call(t, srv, client)
-			require.Equal(t, tc.sent, srv.Count(tc.pattern)-before, "requests")
+			require.Equal(t, tc.sent, srv.Count(tc.op)-before, "requests")
 			if tc.want == nil {
 				require.NoError(t, err)
 			} else {
@@ -113,40 +113,40 @@ func TestRetries(t *testing.T) {
 // repeat was turned away. The first answer is lost or cut, then nothing gets through.
 func TestOpenOutcome(t *testing.T) {
 	t.Parallel()
-	progress := razorpaytest.Refused(409, "Request with the same idempotency key is still in progress.")
+	progress := razorpaytest.Refuse("", 409, "Request with the same idempotency key is still in progress.")
 	for name, tc := range map[string]struct {
-		pattern string
-		first   razorpaytest.Fault
-		then    *razorpaytest.Fault // nil: no connection
-		want    error               // nil: what happened is found out
+		op    string
+		first razorpaytest.Fault
+		then  *razorpaytest.Fault // nil: no connection
+		want  error               // nil: what happened is found out
 	}{
-		"refund, lost, no connection":                   {postRefund, razorpaytest.LostAnswer(), nil, telemed.ErrAmbiguous},
-		"refund, cut, no connection":                    {postRefund, razorpaytest.Truncated(), nil, telemed.ErrAmbiguous},
-		"refund, lost, too many requests":               {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(0)), telemed.ErrAmbiguous},
-		"refund, cut, too many requests":                {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(0)), telemed.ErrAmbiguous},
-		"refund, lost, too many requests for an hour":   {postRefund, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
-		"refund, cut, too many requests for an hour":    {postRefund, razorpaytest.Truncated(), new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
-		"refund, cut, the key was taken back":           {postRefund, razorpaytest.Truncated(), new(razorpaytest.Refused(401, "Authentication failed")), telemed.ErrAmbiguous},
-		"refund, in progress, too many requests":        {postRefund, progress, new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
+		"refund, lost, no connection":                   {postRefund, lostAnswer, nil, telemed.ErrAmbiguous},
+		"refund, cut, no connection":                    {postRefund, cutAnswer, nil, telemed.ErrAmbiguous},
+		"refund, lost, too many requests":               {postRefund, lostAnswer, new(rateLimited(0)), telemed.ErrAmbiguous},
+		"refund, cut, too many requests":                {postRefund, cutAnswer, new(rateLimited(0)), telemed.ErrAmbiguous},
+		"refund, lost, too many requests for an hour":   {postRefund, lostAnswer, new(rateLimited(time.Hour)), telemed.ErrAmbiguous},
+		"refund, cut, too many requests for an hour":    {postRefund, cutAnswer, new(rateLimited(time.Hour)), telemed.ErrAmbiguous},
+		"refund, cut, the key was taken back":           {postRefund, cutAnswer, new(razorpaytest.Refuse("", 401, "Authentication failed")), telemed.ErrAmbiguous},
+		"refund, in progress, too many requests":        {postRefund, progress, new(rateLimited(time.Hour)), telemed.ErrAmbiguous},
 		"refund, in progress, no connection":            {postRefund, progress, nil, telemed.ErrAmbiguous},
-		"refund, cut, then refused":                     {postRefund, razorpaytest.Truncated(), new(razorpaytest.Refused(400, "The payment has been fully refunded already")), payments.ErrAlreadyRefunded},
-		"capture, lost, no connection":                  {postCapture, razorpaytest.LostAnswer(), nil, telemed.ErrAmbiguous},
-		"capture, cut, no connection":                   {postCapture, razorpaytest.Truncated(), nil, telemed.ErrAmbiguous},
-		"capture, lost, too many requests":              {postCapture, razorpaytest.LostAnswer(), new(razorpaytest.RateLimited(time.Hour)), nil},
-		"capture, cut, too many requests":               {postCapture, razorpaytest.Truncated(), new(razorpaytest.RateLimited(time.Hour)), nil},
-		"capture, nothing done, too many requests then": {postCapture, razorpaytest.Dropped(), new(razorpaytest.RateLimited(time.Hour)), telemed.ErrAmbiguous},
+		"refund, cut, then refused":                     {postRefund, cutAnswer, new(razorpaytest.Refuse("", 400, "The payment has been fully refunded already")), payments.ErrAlreadyRefunded},
+		"capture, lost, no connection":                  {postCapture, lostAnswer, nil, telemed.ErrAmbiguous},
+		"capture, cut, no connection":                   {postCapture, cutAnswer, nil, telemed.ErrAmbiguous},
+		"capture, lost, too many requests":              {postCapture, lostAnswer, new(rateLimited(time.Hour)), nil},
+		"capture, cut, too many requests":               {postCapture, cutAnswer, new(rateLimited(time.Hour)), nil},
+		"capture, nothing done, too many requests then": {postCapture, lostRequest, new(rateLimited(time.Hour)), telemed.ErrAmbiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv, prepared := start(t, razorpaytest.Config{})
-			prepare(t, srv, prepared, tc.pattern == postCapture)
-			client := cutOff(t, srv, func() bool { return tc.then == nil && srv.Count(tc.pattern) > 0 })
-			srv.FailNext(tc.first.On(tc.pattern))
+			prepare(t, srv, prepared, tc.op == postCapture)
+			client := cutOff(t, srv, func() bool { return tc.then == nil && srv.Count(tc.op) > 0 })
+			srv.FailNext(on(tc.op, tc.first))
 			if tc.then != nil {
-				srv.FailNext(tc.then.On(tc.pattern).Repeat(9))
+				srv.FailNext(on(tc.op, times(9, *tc.then)))
 			}
 			var err error
-			if tc.pattern == postRefund {
+			if tc.op == postRefund {
 				_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: paymentOf(srv), Key: "cancel_0001"})
 			} else {
 				_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: paymentOf(srv), Amount: payments.INR(50000)})
@@ -221,19 +221,19 @@ func TestCallAgain(t *testing.T) {
 	prepare(t, srv, client, false)
 	id := paymentOf(srv)
 
-	srv.FailNext(razorpaytest.LostAnswer().On(postOrder))
+	srv.FailNext(on(postOrder, lostAnswer))
 	req := payments.OrderRequest{Amount: payments.INR(70000), Key: "bill_0002"}
 	ctx := t.Context()
 	_, err := client.CreateOrder(ctx, req)
 	require.NoError(t, err, "found by its receipt")
-	srv.FailNext(razorpaytest.Failing(500).On(postOrder))
+	srv.FailNext(on(postOrder, failing(500)))
 	req.Key = "bill_0003"
 	_, err = client.CreateOrder(ctx, req)
 	require.ErrorIs(t, err, telemed.ErrAmbiguous)
 	_, err = client.CreateOrder(ctx, req)
 	require.NoError(t, err)
 
-	srv.FailNext(razorpaytest.Truncated().Repeat(2).On(postRefund))
+	srv.FailNext(on(postRefund, times(2, cutAnswer)))
 	refund := payments.RefundRequest{PaymentID: id, Key: "cancel/1"}
 	_, err = client.Refund(ctx, refund)
 	require.ErrorIs(t, err, telemed.ErrAmbiguous)
@@ -247,9 +247,9 @@ func TestCallAgain(t *testing.T) {
 func TestReceiptTaken(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
-	taken := razorpaytest.Refused(400, "Order receipt should be unique.").On(postOrder)
+	taken := razorpaytest.Refuse(postOrder, 400, "Order receipt should be unique.")
 	faster := taken
-	faster.Commit = true
+	faster.LoseAnswer = true
 	srv.FailNext(faster)
 	order(t, client)
 	requireOnce(t, srv)
@@ -264,26 +264,26 @@ func TestSilentConflict(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	reply := func(body string) razorpaytest.Fault {
-		return razorpaytest.Fault{Status: 200, Header: map[string][]string{"Content-Type": {"application/json"}}, Body: body}
+		return razorpaytest.Fault{Status: 200, Body: body}
 	}
 	for _, body := range []string{
 		`{"id":"order_1","receipt":"bill_1","amount":99,"currency":"INR"}`, `{"id":"order_1","receipt":"BILL_1","amount":100,"currency":"INR"}`,
 	} {
-		srv.FailNext(reply(body).On(postOrder))
+		srv.FailNext(on(postOrder, reply(body)))
 		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
 		require.ErrorIs(t, err, payments.ErrKeyConflict)
 	}
-	srv.FailNext(reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`).On(postRefund))
+	srv.FailNext(on(postRefund, reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`)))
 	_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001"})
 	require.ErrorIs(t, err, payments.ErrKeyConflict)
-	srv.FailNext(reply(`{"id":"pay_1","amount":500,"currency":"INR","status":"captured"}`).On(getPayment),
-		reply(`{"id":"rfnd_1","payment_id":"pay_1","amount":200,"currency":"INR"}`).On(postRefund))
+	srv.FailNext(on(getPayment, reply(`{"id":"pay_1","amount":500,"currency":"INR","status":"captured"}`)),
+		on(postRefund, reply(`{"id":"rfnd_1","payment_id":"pay_1","amount":200,"currency":"INR"}`)))
 	_, err = client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001", Amount: new(payments.INR(100))})
 	require.ErrorIs(t, err, payments.ErrKeyConflict, "another amount was given back")
-	srv.FailNext(reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`).On(postCapture))
+	srv.FailNext(on(postCapture, reply(`{"id":"pay_1","amount":100,"currency":"INR","status":"authorized"}`)))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
 	require.ErrorIs(t, err, telemed.ErrAmbiguous, "captured, it says, and is not")
-	srv.FailNext(reply(`{"id":"pay_2","amount":100,"currency":"INR","status":"captured"}`).On(postCapture))
+	srv.FailNext(on(postCapture, reply(`{"id":"pay_2","amount":100,"currency":"INR","status":"captured"}`)))
 	_, err = client.Capture(t.Context(), payments.CaptureRequest{PaymentID: "pay_1", Amount: payments.INR(100)})
 	require.ErrorIs(t, err, telemed.ErrAmbiguous, "another payment was captured")
 	srv.FailNext(reply(`{"id":"order_2","amount":100,"currency":"INR","status":"paid"}`))
@@ -295,7 +295,7 @@ func TestSilentConflict(t *testing.T) {
 func TestUniqueReceipt(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{UniqueReceipt: true}, func(c *razorpay.Config) { c.UniqueReceipt = true })
-	srv.FailNext(razorpaytest.LostAnswer().Repeat(2).On(postOrder))
+	srv.FailNext(on(postOrder, times(2, lostAnswer)))
 	order(t, client)
 	require.Equal(t, 3, srv.Count(postOrder))
 	require.Zero(t, srv.Count(listOrders), "nothing to look up")

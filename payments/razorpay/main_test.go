@@ -1,7 +1,10 @@
 package razorpay_test
 
 import (
+	"net/http"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,3 +48,29 @@ func pay(t *testing.T, srv *razorpaytest.Server, o *payments.Order) payments.Con
 	require.NoError(t, err)
 	return payments.Confirmation{OrderID: o.ID, Expected: o.Amount, PaymentID: paid.PaymentID, Signature: paid.Signature}
 }
+
+// The faults of a network.
+var (
+	lostRequest = razorpaytest.Fault{LoseRequest: true}
+	lostAnswer  = razorpaytest.Fault{LoseAnswer: true}
+	cutAnswer   = razorpaytest.Fault{Cut: true}
+)
+
+// page is a proxy's.
+func page(status int) razorpaytest.Fault {
+	return razorpaytest.Fault{Status: status, Body: "<html><body>" + http.StatusText(status) + "</body></html>"}
+}
+
+func failing(status int) razorpaytest.Fault {
+	return razorpaytest.Refuse("", status, "We are facing some trouble completing your request at the moment.")
+}
+
+func rateLimited(wait time.Duration) razorpaytest.Fault {
+	f := razorpaytest.Refuse("", http.StatusTooManyRequests, "Request failed. Please try after sometime.")
+	f.Header = http.Header{"Retry-After": {strconv.Itoa(int(wait.Seconds()))}}
+	return f
+}
+
+func on(op string, f razorpaytest.Fault) razorpaytest.Fault { f.Op = op; return f }
+
+func times(n int, f razorpaytest.Fault) razorpaytest.Fault { f.Times = n; return f }

@@ -130,7 +130,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// A test that reuses its header for the next client does not change what the first one sends.
+// A test that reuses its header for the next client does not change what the first one
+// sends.
 func TestHeaderIsCopied(t *testing.T) {
 	t.Parallel()
 	var users sync.Map

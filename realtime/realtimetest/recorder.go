@@ -69,7 +69,7 @@ func (r *Recorder) All() []Broadcast {
 }
 
 // Wait returns the first n broadcasts as soon as there are so many, or ctx's
-// error and what there is. Use it where the host broadcasts in the background.
+// error and what there is. Use it where the application broadcasts in the background.
 func (r *Recorder) Wait(ctx context.Context, n int) ([]Broadcast, error) {
 	for {
 		list, more := r.atLeast(n)

@@ -37,6 +37,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -102,9 +103,7 @@ type Connector struct {
 
 // New returns a Connector, or an error that names everything that is wrong with cfg.
 func New(cfg Config) (*Connector, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Replay == nil {
 		cfg.Replay = NewMemoryReplayGuard()
 	}

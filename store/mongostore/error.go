@@ -62,8 +62,7 @@ func failed(op string, err error) error {
 }
 
 func code(err error) int {
-	var server mongo.ServerError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[mongo.ServerError](err); ok {
 		for _, code := range server.ErrorCodes() {
 			if code != 0 {
 				return code

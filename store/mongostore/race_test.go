@@ -24,10 +24,14 @@ func TestNothingLostNothingDoubled(t *testing.T) {
 	t.Parallel()
 	const workers, increments = 8, 200
 	srv := start(t)
-	tokens := open(t, srv.URI())
-	_, err := tokens.Put(t.Context(), store.Record{ID: doctor, Status: store.StatusActive})
+	// Four processes with two workers each: the driver pauses its whole process after a failure.
+	var processes []store.TokenStore
+	for range 4 {
+		processes = append(processes, open(t, srv.URI()))
+	}
+	_, err := processes[0].Put(t.Context(), store.Record{ID: doctor, Status: store.StatusActive})
 	require.NoError(t, err)
-	srv.SetFault(faultEvery(211, 12))
+	srv.SetFault(faultEvery(127, 12))
 
 	var (
 		group   sync.WaitGroup
@@ -37,7 +41,7 @@ func TestNothingLostNothingDoubled(t *testing.T) {
 	for worker := range workers {
 		group.Go(func() {
 			for n := 1; n <= increments; n++ {
-				lost, err := increment(t.Context(), tokens, "worker-"+strconv.Itoa(worker), n)
+				lost, err := increment(t.Context(), processes[worker%len(processes)], "worker-"+strconv.Itoa(worker), n)
 				unknown.Add(lost)
 				if err != nil {
 					failures[worker] = err
@@ -49,7 +53,7 @@ func TestNothingLostNothingDoubled(t *testing.T) {
 	group.Wait()
 	require.NoError(t, errors.Join(failures...))
 
-	rec, err := tokens.Get(t.Context(), doctor)
+	rec, err := processes[0].Get(t.Context(), doctor)
 	require.NoError(t, err)
 	for worker := range workers {
 		require.Equal(t, increments, count(rec, "worker-"+strconv.Itoa(worker)))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -236,5 +237,5 @@ func TestTokenSource(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("why"))
 	_, err = s.TokenSource(ctx, doctor).Token()
-	require.EqualError(t, err, "oauth: "+doctor.String()+": why")
+	require.EqualError(t, err, "oauth: "+fmt.Sprint(doctor)+": why")
 }

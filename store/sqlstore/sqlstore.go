@@ -187,7 +187,7 @@ type unreadable struct {
 	err error
 }
 
-func (e *unreadable) Error() string { return e.key.String() + ": " + e.err.Error() }
+func (e *unreadable) Error() string { return fmt.Sprint(e.key) + ": " + e.err.Error() }
 func (e *unreadable) Unwrap() error { return e.err }
 
 func broken(op string, err error) error {

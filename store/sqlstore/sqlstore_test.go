@@ -296,7 +296,7 @@ func TestListPassesOver(t *testing.T) {
 			continue
 		}
 		failures++
-		require.EqualError(t, err, "sqlstore: List: "+store.AccountID{Provider: "zoom", Subject: "doctor-1-000"}.String()+": store: these bytes are not a token")
+		require.EqualError(t, err, "sqlstore: List: "+fmt.Sprint(store.AccountID{Provider: "zoom", Subject: "doctor-1-000"})+": store: these bytes are not a token")
 	}
 	require.Equal(t, 396, listed)
 	require.Equal(t, 1, failures)

@@ -1,79 +1,50 @@
 package zoomtest
 
 import (
-	"maps"
+	"encoding/json"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// Fault is something that goes wrong with one request. Refuse, LoseAnswer, LoseRequest and
-// Delay make the usual ones.
+// Fault is something that goes wrong with requests. What a zero Fault fits passes unharmed.
 type Fault struct {
-	// Op is the operation that it is for. If empty, the next one of the API, tokens and pages left out.
-	Op Op
-	// Status is answered with Body and Header, and the operation is not carried out. If 0, it is.
+	// Op is the operation that it is for. If empty, any of the API: not OpAuthorize,
+	// OpToken, OpRevoke, OpPage and OpUnknown.
+	Op string
+	// Times is how many requests it is for: one if 0, all until Reset if negative.
+	Times int
+	// Status, if not 0, is answered with Header and Body, and the request is not carried
+	// out. If Header has no Content-Type, a Body that begins with "<" is HTML, and any
+	// other is JSON.
 	Status int
-	// Body is JSON, or if it begins with "<" XML.
-	Body   string
 	Header http.Header
-	// LoseAnswer carries the operation out, and then cuts the connection.
-	LoseAnswer bool
-	// LoseRequest cuts the connection before anything is done.
+	Body   string
+	// LoseRequest ends the connection, and the request is not carried out.
 	LoseRequest bool
-	// Delay is waited for first, unless the client hangs up.
+	// LoseAnswer carries the request out and ends the connection. With a Status, that is
+	// answered in place of the true answer: a proxy's 502.
+	LoseAnswer bool
+	// Cut carries the request out, sends half of the answer and ends the connection.
+	Cut bool
+	// Hang answers nothing until the client or the server goes, and the request is not
+	// carried out.
+	Hang bool
+	// Delay is waited for before all else, unless the client or the server goes.
 	Delay time.Duration
 }
 
-// Refuse answers with a status, a body and headers as "Name", "value" pairs.
-func Refuse(op Op, status int, body string, header ...string) Fault {
-	f := Fault{Op: op, Status: status, Body: body, Header: http.Header{}}
-	for i := 0; i+1 < len(header); i += 2 {
-		f.Header.Set(header[i], header[i+1])
-	}
-	return f
+// Refuse returns the Fault of an answer with a status and Zoom's error body.
+func Refuse(op string, status, code int, message string) Fault {
+	body, _ := json.Marshal(map[string]any{"code": code, "message": message}) // a number and a text
+	return Fault{Op: op, Status: status, Body: string(body)}
 }
 
-// LoseAnswer carries the operation out, and the client does not hear of it.
-func LoseAnswer(op Op) Fault { return Fault{Op: op, LoseAnswer: true} }
-
-// LoseRequest cuts the connection before the operation is carried out.
-func LoseRequest(op Op) Fault { return Fault{Op: op, LoseRequest: true} }
-
-// Delay carries the operation out later.
-func Delay(op Op, d time.Duration) Fault { return Fault{Op: op, Delay: d} }
-
-// FailNext makes coming requests go wrong, each fault once, those for the same operation in order.
+// FailNext makes coming requests go wrong. Faults are tried in the order in which they were
+// given. The first that fits a request is used up by it.
 func (s *Server) FailNext(faults ...Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, faults...)
-}
-
-func (s *Server) nextFault(op Op) Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.faults, func(f Fault) bool { return f.Op == op || f.Op == "" && op.ofAPI() })
-	if i < 0 {
-		return Fault{}
+	for _, f := range faults {
+		s.engine.FailNext(fake.Fault(f))
 	}
-	f := s.faults[i]
-	s.faults = slices.Delete(s.faults, i, i+1)
-	return f
-}
-
-func (op Op) ofAPI() bool {
-	return !slices.Contains([]Op{OpAuthorize, OpToken, OpRevoke, OpPage, OpUnknown}, op)
-}
-
-func (f Fault) answer(w *answer) {
-	kind := "application/json;charset=UTF-8"
-	if strings.HasPrefix(f.Body, "<") {
-		kind = "application/xml;charset=UTF-8"
-	}
-	w.header.Set("Content-Type", kind)
-	maps.Copy(w.header, f.Header)
-	w.WriteHeader(f.Status)
-	w.body.WriteString(f.Body)
 }

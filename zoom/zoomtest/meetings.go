@@ -107,7 +107,7 @@ func mine(w http.ResponseWriter, r *http.Request) bool {
 
 // count books one of the user's creates and updates of the day.
 func (s *Server) count(w http.ResponseWriter, user User) bool {
-	day := user.ID + " " + time.Now().UTC().Format(time.DateOnly)
+	day := user.ID + " " + s.engine.Now().UTC().Format(time.DateOnly)
 	if s.spent[day] >= s.cfg.DailyLimit {
 		// Zoom's headers speak of another limit, and there is no Retry-After.
 		w.Header().Set("X-Ratelimit-Category", "Light")
@@ -134,11 +134,11 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, user User) {
 	m := &meeting{kind: 2, pwd: rand.Text(), zak: rand.Text()}
 	m.Meeting = Meeting{
 		ID: s.cfg.MeetingID(len(s.meetings) + 1), UUID: newUUID(), DoctorID: user.ID, Topic: "Zoom Meeting",
-		TimeZone: "UTC", Start: now(), Duration: time.Hour, CreatedAt: time.Now().UTC(), Settings: portalSettings(),
+		TimeZone: "UTC", Start: s.now(), Duration: time.Hour, CreatedAt: s.engine.Now().UTC(), Settings: portalSettings(),
 	}
 	s.apply(m, body)
 	if body.StartTime != nil {
-		if at, ok := body.start(); ok {
+		if at, ok := body.start(s.engine.Now()); ok {
 			m.Start = at
 		}
 	}
@@ -202,7 +202,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request, user User) {
 	}
 	s.apply(m, body)
 	if body.StartTime != nil {
-		if at, ok := body.start(); ok && at.After(time.Now()) { // else it is silently ignored
+		if at, ok := body.start(s.engine.Now()); ok && at.After(s.engine.Now()) { // else it is silently ignored
 			m.Start = at
 		}
 	}
@@ -278,7 +278,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, user User) {
 }
 
 func (s *Server) listed(user User, kind string) []map[string]any {
-	at := time.Now()
+	at := s.engine.Now()
 	listed := []map[string]any{}
 	for _, m := range s.meetings {
 		visible := m.DoctorID == user.ID && !m.Deleted && at.Sub(m.CreatedAt) >= s.cfg.ListLag
@@ -340,4 +340,5 @@ func portalSettings() map[string]any {
 	}
 }
 
-func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
+// now is as exact as Zoom's times are.
+func (s *Server) now() time.Time { return s.engine.Now().UTC().Truncate(time.Second) }

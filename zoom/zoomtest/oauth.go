@@ -172,7 +172,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 		text := rand.Text()
-		s.auth.codes[text] = code{consent: c, user: user, expires: time.Now().Add(5 * time.Minute)}
+		s.auth.codes[text] = code{consent: c, user: user, expires: s.engine.Now().Add(5 * time.Minute)}
 		answer.Set("code", text)
 	}
 	target, _ := url.Parse(c.redirectURL) // checked when the page was shown
@@ -228,7 +228,7 @@ func (s *Server) buy(w http.ResponseWriter, form url.Values) {
 	c, ok := s.auth.codes[text]
 	delete(s.auth.codes, text)
 	switch {
-	case !ok || time.Now().After(c.expires):
+	case !ok || s.engine.Now().After(c.expires):
 		oauthError(w, "invalid_grant", "Invalid authorization code")
 	case c.redirectURL != form.Get("redirect_uri"):
 		oauthError(w, "invalid_request", "Redirect URI mismatch")
@@ -265,7 +265,7 @@ func (s *Server) rotate(w http.ResponseWriter, form url.Values) {
 
 func (s *Server) issue(w http.ResponseWriter, g *grant) {
 	access, refresh := "access-"+rand.Text(), "refresh-"+rand.Text()
-	s.auth.access[access] = accessToken{g, time.Now().Add(s.cfg.TokenLifetime)}
+	s.auth.access[access] = accessToken{g, s.engine.Now().Add(s.cfg.TokenLifetime)}
 	s.auth.refresh[refresh] = refreshToken{grant: g}
 	apiURL := s.cfg.APIURL
 	setDefault(&apiURL, s.url)
@@ -283,7 +283,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token, ok := s.auth.access[form.Get("token")]
-	if !ok || token.dead || time.Now().After(token.expires) {
+	if !ok || token.dead || s.engine.Now().After(token.expires) {
 		oauthError(w, "invalid_token", "Invalid Token!")
 		return
 	}
@@ -294,7 +294,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 // api lets a request through that has a live token with the scope.
 func (s *Server) api(scope string, handler func(http.ResponseWriter, *http.Request, User)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		scheme, text, _ := cutSpace(r.Header.Get("Authorization"))
+		scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		s.mu.Lock()
 		token, ok := s.auth.access[text]
 		dead := ok && token.dead
@@ -302,7 +302,7 @@ func (s *Server) api(scope string, handler func(http.ResponseWriter, *http.Reque
 		switch {
 		case scheme != "Bearer" || !ok || dead:
 			refuse(w, http.StatusUnauthorized, 124, "Invalid access token.")
-		case time.Now().After(token.expires):
+		case s.engine.Now().After(token.expires):
 			refuse(w, http.StatusUnauthorized, 124, "Access token is expired.")
 		case !slices.Contains(token.scopes, scope):
 			refuse(w, http.StatusBadRequest, 4711, "Invalid access token, does not contain scopes:["+scope+"].")
@@ -311,8 +311,6 @@ func (s *Server) api(scope string, handler func(http.ResponseWriter, *http.Reque
 		}
 	}
 }
-
-func cutSpace(text string) (before, after string, found bool) { return strings.Cut(text, " ") }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")

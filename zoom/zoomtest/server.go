@@ -8,7 +8,9 @@
 //	})
 //
 // A doctor who clicks "Allow" is [Server.Authorize]. What arrived is in [Server.Requests] and
-// [Server.Meetings]. [Server.FailNext] makes operations fail: [Refuse], [LoseAnswer], [LoseRequest], [Delay].
+// [Server.Meetings]. [Server.FailNext] makes operations fail, as a [Fault] says.
+//
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at once.
 //
 // The fake is as strict as Zoom and in the same places as careless: a start in the past or in
 // another form than Zoom's silently becomes "now".
@@ -27,11 +29,21 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/zoom"
 )
 
 // Config configures a Server. The zero value is ready to use.
 type Config struct {
+	// Addr is where to listen, "host:port". If empty, at a free port of 127.0.0.1.
+	Addr string
+	// InMemory listens nowhere: only Server.Client and Server.Dial lead there.
+	InMemory bool
+	// TLS serves https, with a certificate of its own; see Server.Certificate.
+	TLS bool
+	// HTTPClient sends webhooks. If nil, one that waits 3 seconds, as Zoom does.
+	HTTPClient *http.Client
+
 	// ClientID, ClientSecret and WebhookSecret are the app's. If empty, "zoomtest-client", "zoomtest-secret" and "zoomtest-webhook".
 	ClientID      string
 	ClientSecret  string
@@ -81,6 +93,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.TokenLifetime, 3599*time.Second)
 	setDefault(&c.DailyLimit, 100)
 	setDefault(&c.MaxPage, 300)
+	if c.HTTPClient == nil {
+		c.HTTPClient = &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	}
 	if c.MeetingID == nil {
 		c.MeetingID = func(n int) int64 { return 82_000_000_000 + int64(n) }
 	}
@@ -102,37 +117,32 @@ func setDefault[T comparable](field *T, value T) {
 
 // Server is Zoom on loopback. It is safe for concurrent use.
 type Server struct {
-	cfg  Config
-	url  string
-	http *http.Server
-	done chan struct{} // closed when the server has ended
-	stop context.Context
-	end  context.CancelFunc
+	cfg    Config
+	url    string
+	engine *fake.Server
 
 	mu       sync.Mutex
 	auth     authState
 	meetings []*meeting
 	spent    map[string]int // user and UTC day: creates and updates
-	faults   []Fault
-	requests []Request
 }
 
 // Start returns a running server. Close it.
 func Start(cfg Config) (*Server, error) {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	engine, err := fake.NewServer(fake.Config{
+		Kit: "zoomtest", Addr: cfg.Addr, InMemory: cfg.InMemory, TLS: cfg.TLS,
+		Aside:  []string{OpAuthorize, OpToken, OpRevoke, OpPage, OpUnknown},
+		Header: func(h http.Header) { h.Set("X-Zm-Trackingid", newTrackingID()) },
+	})
 	if err != nil {
-		return nil, fmt.Errorf("zoomtest: %w", err)
+		return nil, err
 	}
 	s := &Server{
-		cfg: cfg.withDefaults(), url: "http://" + listener.Addr().String(), done: make(chan struct{}),
+		cfg: cfg.withDefaults(), url: engine.URL(), engine: engine,
 		auth: newAuthState(), spent: map[string]int{},
 	}
-	s.stop, s.end = context.WithCancel(context.Background())
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		defer close(s.done)
-		_ = s.http.Serve(listener) // ends with http.ErrServerClosed
-	}()
+	s.route()
+	engine.Serve()
 	return s, nil
 }
 
@@ -154,15 +164,27 @@ func NewServer(tb TB, cfg ...Config) *Server {
 	return s
 }
 
-// Close ends the server and its connections.
-func (s *Server) Close() {
-	s.end()
-	_ = s.http.Close() // the listener is ours and open: there is nothing to be told
-	<-s.done
-}
+// Close ends the server and its connections, and waits until they have ended.
+func (s *Server) Close() { s.engine.Close() }
 
 // URL is the server's address, without a slash at its end.
 func (s *Server) URL() string { return s.url }
+
+// Client returns a client for zoom.Config that reaches the server, also in memory, and trusts
+// its certificate.
+func (s *Server) Client() *http.Client { return s.engine.Client() }
+
+// Dial connects to the server, whatever the network and the address are. It is for a
+// client's http.Transport.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.engine.Dial(ctx, network, addr)
+}
+
+// Certificate returns the server's certificate in PEM, nil without Config.TLS.
+func (s *Server) Certificate() []byte { return s.engine.Certificate() }
+
+// Advance moves Zoom's clock ahead: tokens expire, the day of Config.DailyLimit ends.
+func (s *Server) Advance(d time.Duration) { s.engine.Advance(d) }
 
 // Endpoints are for zoom.Config.
 func (s *Server) Endpoints() zoom.Endpoints {
@@ -180,9 +202,8 @@ func (s *Server) ClientSecret() telemed.Secret { return telemed.NewSecret(s.cfg.
 // WebhookSecret is what SendWebhook signs with.
 func (s *Server) WebhookSecret() telemed.Secret { return telemed.NewSecret(s.cfg.WebhookSecret) }
 
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	handle := func(op Op, pattern string, handler http.HandlerFunc) { mux.Handle(pattern, s.serve(op, handler)) }
+func (s *Server) route() {
+	handle := s.engine.Handle
 	handle(OpAuthorize, "GET /oauth/authorize", s.consentPage)
 	handle(OpAuthorize, "POST /oauth/authorize", s.consent)
 	handle(OpToken, "/oauth/token", s.token)
@@ -199,7 +220,6 @@ func (s *Server) routes() http.Handler {
 	handle(OpUnknown, "/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, 2300, "This API endpoint is not recognized.")
 	})
-	return mux
 }
 
 // Authorize does what a doctor does who clicks "Allow" on the consent page at authURL: it
@@ -219,9 +239,7 @@ func (s *Server) Deny(authURL string) (callbackURL string, err error) {
 }
 
 func (s *Server) decide(authURL string, answer url.Values) (string, error) {
-	transport := &http.Transport{DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client := s.engine.Browser()
 	page, err := client.Get(authURL)
 	if err != nil {
 		return "", fmt.Errorf("zoomtest: consent page: %w", err)

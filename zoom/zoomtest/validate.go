@@ -80,8 +80,9 @@ const (
 	localForm = "2006-01-02T15:04:05"
 )
 
-// start reads start_time. As with Zoom, what it cannot read, and what is past, is nothing it complains about.
-func (b *meetingBody) start() (time.Time, bool) {
+// start reads start_time. As with Zoom, what it cannot read, and what is past, is nothing
+// it complains about.
+func (b *meetingBody) start(now time.Time) (time.Time, bool) {
 	at, err := strict(utcForm, *b.StartTime, time.UTC)
 	if err != nil && b.TimeZone != nil {
 		zone, zoneErr := time.LoadLocation(*b.TimeZone)
@@ -90,7 +91,7 @@ func (b *meetingBody) start() (time.Time, bool) {
 		}
 		at, err = strict(localForm, *b.StartTime, zone)
 	}
-	if err != nil || at.Before(time.Now()) {
+	if err != nil || at.Before(now) {
 		return time.Time{}, false
 	}
 	return at.UTC(), true

@@ -38,20 +38,22 @@ func (s *Server) Sign(at time.Time, body []byte) http.Header {
 	return header
 }
 
+// maxAnswer is how much of an answer to a webhook is read, in bytes.
+const maxAnswer = 1 << 20
+
 // Deliver posts a body with headers as they are, and returns what was answered.
 func (s *Server) Deliver(url string, header http.Header, body []byte) (status int, answer []byte, err error) {
-	req, err := http.NewRequestWithContext(s.stop, http.MethodPost, url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(s.engine.Life(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, fmt.Errorf("zoomtest: webhook: %w", err)
 	}
 	req.Header = header.Clone()
-	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // Zoom waits so long
-	resp, err := client.Do(req)
+	resp, err := s.cfg.HTTPClient.Do(req)
 	if err != nil {
 		return 0, nil, fmt.Errorf("zoomtest: webhook: %w", err)
 	}
 	defer resp.Body.Close()
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	return resp.StatusCode, answer, err
 }
 

@@ -288,11 +288,11 @@ func TestFaultsAndRecords(t *testing.T) {
 	t.Parallel()
 	s := zoomtest.NewServer(t)
 	token := connect(t, s)
-	s.FailNext(zoomtest.Refuse(zoomtest.OpMe, http.StatusTeapot, `{"code":7}`, "Retry-After", "3"))
+	s.FailNext(zoomtest.Fault{Op: zoomtest.OpMe, Status: http.StatusTeapot, Body: `{"code":7}`, Header: http.Header{"Retry-After": {"3"}}})
 	status, answer := call(t, s, token, http.MethodGet, "/users/me", "")
 	require.Equal(t, http.StatusTeapot, status)
 	require.EqualValues(t, 7, answer["code"])
-	s.FailNext(zoomtest.LoseAnswer(zoomtest.OpCreate))
+	s.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Endpoints().API+"/users/me/meetings", strings.NewReader(`{}`))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token["access_token"].(string))
@@ -309,7 +309,7 @@ func TestFaultsAndRecords(t *testing.T) {
 	require.Zero(t, s.Requests(zoomtest.OpCreate)[0].Status)
 	require.Equal(t, 1, s.Count(zoomtest.OpCreate))
 
-	s.FailNext(zoomtest.Refuse("", http.StatusTeapot, `{}`)) // whichever comes first
+	s.FailNext(zoomtest.Fault{Status: http.StatusTeapot, Body: `{}`}) // whichever comes first
 	status, _ = call(t, s, token, http.MethodGet, "/users/me/meetings", "")
 	require.Equal(t, http.StatusTeapot, status)
 }

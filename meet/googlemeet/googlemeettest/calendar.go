@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/telemed-go/telemed/meet/googlemeet"
 )
@@ -48,7 +47,7 @@ func (s *Server) calendar(handle func(*access) reply) func(*incoming) reply {
 		defer s.mu.Unlock()
 		bearer, _ := strings.CutPrefix(in.Header.Get("Authorization"), "Bearer ")
 		token := s.oauth.access[bearer]
-		if token == nil || token.grant.revoked || time.Now().After(token.expires) {
+		if token == nil || token.grant.revoked || s.engine.Now().After(token.expires) {
 			return unauthorized()
 		}
 		if !slices.ContainsFunc(writers, func(scope string) bool { return slices.Contains(token.scopes, scope) }) {
@@ -161,7 +160,7 @@ func (a *access) fill(e *event, id string) {
 	owner := object{"email": a.account.email, "self": true}
 	set := object{
 		"kind": "calendar#event", "id": id, "status": "confirmed", "iCalUID": id + "@google.com", "sequence": 0,
-		"htmlLink": a.url + "/calendar/event?eid=" + id, "created": now(), "eventType": "default",
+		"htmlLink": a.url + "/calendar/event?eid=" + id, "created": a.now(), "eventType": "default",
 		"creator": owner, "organizer": owner,
 	}
 	maps.Copy(e.doc, set)
@@ -197,7 +196,7 @@ func (a *access) complete(doc object) {
 func (s *Server) touch(e *event) {
 	s.edits++
 	e.doc["etag"] = fmt.Sprintf(`"%016d"`, s.edits)
-	e.doc["updated"] = now()
+	e.doc["updated"] = s.now()
 }
 
 // get also returns cancelled events. Each look brings a pending room nearer.
@@ -301,4 +300,4 @@ func clone(doc object) object {
 	return copied
 }
 
-func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
+func (s *Server) now() string { return s.engine.Now().UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -84,7 +84,6 @@ func (s *Server) consentAnswer(w http.ResponseWriter, r *http.Request) {
 		render(w, status, consentView{Error: problem})
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	email := strings.ToLower(strings.TrimSpace(r.PostFormValue("email")))
 	answer := url.Values{"iss": {Issuer}}
 	if state := q.Get("state"); state != "" {
@@ -132,12 +131,7 @@ func (s *Server) Authorize(authURL string) (callbackURL string, err error) {
 
 // Answer is Authorize for a doctor who clicks something else.
 func (s *Server) Answer(authURL string, c Consent) (callbackURL string, err error) {
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	browser := &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	browser := s.engine.Browser()
 	if err := visit(browser.Get(authURL)); err != nil {
 		return "", err
 	}
@@ -162,12 +156,15 @@ func (s *Server) Answer(authURL string, c Consent) (callbackURL string, err erro
 	return location.String(), nil
 }
 
+// maxPage is how much of a page is read, in bytes.
+const maxPage = 1 << 20
+
 func visit(resp *http.Response, err error) error {
 	if err != nil {
 		return fmt.Errorf("googlemeettest: consent page: %w", err)
 	}
 	defer resp.Body.Close()
-	page, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	page, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	if err != nil {
 		return fmt.Errorf("googlemeettest: consent page: %w", err)
 	}

@@ -73,7 +73,7 @@ func (s *Server) issueCode(q url.Values, email string, scopes []string) string {
 	s.oauth.codes[text] = &code{
 		grant: g, redirectURL: q.Get("redirect_uri"), challenge: q.Get("code_challenge"),
 		offline: q.Get("access_type") == "offline" && (first || slices.Contains(strings.Fields(q.Get("prompt")), "consent")),
-		expires: time.Now().Add(codeLifetime),
+		expires: s.engine.Now().Add(codeLifetime),
 	}
 	return text
 }
@@ -107,7 +107,7 @@ func (s *Server) redeem(form url.Values) reply {
 	found := s.oauth.codes[form.Get("code")]
 	sum := sha256.Sum256([]byte(form.Get("code_verifier")))
 	switch {
-	case found == nil || time.Now().After(found.expires) || found.grant.revoked:
+	case found == nil || s.engine.Now().After(found.expires) || found.grant.revoked:
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Malformed auth code.")
 	case found.used:
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Code was already redeemed.")
@@ -140,7 +140,7 @@ func (s *Server) renew(form url.Values) reply {
 // issue makes an access token. Its answer has no refresh token: those stay as they are.
 func (s *Server) issue(g *grant) object {
 	access := "ya29." + rand.Text()
-	s.oauth.access[access] = &accessToken{grant: g, scopes: g.scopes, expires: time.Now().Add(s.cfg.TokenLifetime)}
+	s.oauth.access[access] = &accessToken{grant: g, scopes: g.scopes, expires: s.engine.Now().Add(s.cfg.TokenLifetime)}
 	answer := object{
 		"access_token": access, "expires_in": int(s.cfg.TokenLifetime.Seconds()),
 		"scope": strings.Join(g.scopes, " "), "token_type": "Bearer",
@@ -153,7 +153,7 @@ func (s *Server) issue(g *grant) object {
 
 // idToken has Google's claims; its signature is noise.
 func (s *Server) idToken(g *grant) string {
-	now := time.Now()
+	now := s.engine.Now()
 	claims := object{
 		"iss": Issuer, "azp": s.cfg.ClientID, "aud": s.cfg.ClientID, "sub": subject(g.email),
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),

@@ -16,26 +16,33 @@
 //
 // It answers with Google's status codes and error bodies, and is stricter in one thing: a
 // consent without PKCE (S256) is refused. Nothing leaves the machine.
+//
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at once.
 package googlemeettest
 
 import (
 	"cmp"
+	"context"
 	"errors"
-	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 )
 
 // Config configures a Server. The zero value is ready to use.
 type Config struct {
+	// Addr is where to listen, "host:port". If empty, at a free port of 127.0.0.1.
+	Addr string
+	// InMemory listens nowhere: only Server.Client and Server.Dial lead there.
+	InMemory bool
+	// TLS serves https, with a certificate of its own; see Server.Certificate.
+	TLS bool
+
 	// ClientID and ClientSecret are the application's. If empty, ones that look like Google's.
 	ClientID, ClientSecret string
 	// RedirectURLs are the registered callbacks. If empty, every address on loopback is.
@@ -52,40 +59,35 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	url    string
-	http   *http.Server
-	served chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	engine *fake.Server
 
 	mu       sync.Mutex
 	oauth    oauthState
 	accounts map[string]*account
 	rooms    rooms
-	faults   []Fault
-	requests []Request
 	edits    int // makes etags
 }
 
-// Start returns a Server that listens on a free port of 127.0.0.1. Close it at the end.
+// Start returns a running Server. Close it at the end.
 func Start(cfg Config) (*Server, error) {
 	cfg.ClientID = cmp.Or(cfg.ClientID, "000000000000-test.apps.googleusercontent.com")
 	cfg.ClientSecret = cmp.Or(cfg.ClientSecret, "GOCSPX-test-only")
 	cfg.Email = cmp.Or(cfg.Email, "doctor@example.org")
 	cfg.TokenLifetime = cmp.Or(cfg.TokenLifetime, time.Hour)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	engine, err := fake.NewServer(fake.Config{
+		Kit: "googlemeettest", Addr: cfg.Addr, InMemory: cfg.InMemory, TLS: cfg.TLS,
+		Aside:  []string{OpToken, OpRevoke},
+		Header: func(h http.Header) { h.Set("Cache-Control", "no-store") },
+	})
 	if err != nil {
-		return nil, fmt.Errorf("googlemeettest: %w", err)
+		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, url: "http://" + listener.Addr().String(),
-		served: make(chan struct{}), closed: make(chan struct{}),
+		cfg: cfg, url: engine.URL(), engine: engine,
 		oauth: newOAuthState(), accounts: map[string]*account{}, rooms: rooms{codes: map[string]string{}},
 	}
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() {
-		defer close(s.served)
-		_ = s.http.Serve(listener) // ends with Close
-	}()
+	s.route()
+	engine.Serve()
 	return s, nil
 }
 
@@ -107,15 +109,27 @@ func NewServer(tb TB, cfg ...Config) *Server {
 	return s
 }
 
-// Close ends the Server and cuts what is under way.
-func (s *Server) Close() {
-	s.once.Do(func() { close(s.closed) })
-	_ = s.http.Close()
-	<-s.served
+// Close ends the server and its connections, and waits until they have ended.
+func (s *Server) Close() { s.engine.Close() }
+
+// URL is the server's address, without a slash at its end.
+func (s *Server) URL() string { return s.url }
+
+// Client returns a client for googlemeet.Config that reaches the server, also in memory, and trusts
+// its certificate.
+func (s *Server) Client() *http.Client { return s.engine.Client() }
+
+// Dial connects to the server, whatever the network and the address are. It is for a
+// client's http.Transport.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.engine.Dial(ctx, network, addr)
 }
 
-// URL is the scheme, host and port.
-func (s *Server) URL() string { return s.url }
+// Certificate returns the server's certificate in PEM, nil without Config.TLS.
+func (s *Server) Certificate() []byte { return s.engine.Certificate() }
+
+// Advance moves Google's clock ahead: codes and access tokens expire.
+func (s *Server) Advance(d time.Duration) { s.engine.Advance(d) }
 
 // ClientID is the id of the one registered application.
 func (s *Server) ClientID() string { return s.cfg.ClientID }
@@ -131,52 +145,17 @@ func (s *Server) Endpoints() googlemeet.Endpoints {
 	}
 }
 
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /o/oauth2/v2/auth", s.consentPage)
-	mux.HandleFunc("POST /o/oauth2/v2/auth", s.consentAnswer)
-	mux.HandleFunc("POST /token", s.op("token", s.token))
-	mux.HandleFunc("POST /revoke", s.op("revoke", s.revoke))
+func (s *Server) route() {
+	s.engine.Handle("", "GET /o/oauth2/v2/auth", s.consentPage)
+	s.engine.Handle("", "POST /o/oauth2/v2/auth", s.consentAnswer)
+	s.engine.Handle("", "GET /meet/{code}", s.roomPage)
+	s.handle(OpToken, "POST /token", s.token)
+	s.handle(OpRevoke, "POST /revoke", s.revoke)
 	const events = "/calendar/v3/calendars/{calendar}/events"
-	mux.HandleFunc("POST "+events, s.op("insert", s.calendar(insert)))
-	mux.HandleFunc("GET "+events+"/{event}", s.op("get", s.calendar(get)))
-	mux.HandleFunc("PATCH "+events+"/{event}", s.op("patch", s.calendar(patch)))
-	mux.HandleFunc("DELETE "+events+"/{event}", s.op("delete", s.calendar(remove)))
-	mux.HandleFunc("GET /meet/{code}", s.roomPage)
-	return mux
-}
-
-// Request is a call that the Server got.
-type Request struct {
-	// Op is "insert", "get", "patch", "delete", "token" or "revoke".
-	Op string
-	// Method and Path are of its first line.
-	Method, Path string
-	// Header is its header without Authorization.
-	Header http.Header
-	// Query is the query of its address, and Body is the JSON body. Both are empty for token and revoke, which
-	// have secrets in them.
-	Query, Body string
-	// Status is the answer's; 0 if the answer was dropped.
-	Status int
-}
-
-// Requests returns the calls in the order of their answers.
-func (s *Server) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
-}
-
-// Count returns how many calls of an op there were.
-func (s *Server) Count(op string) int {
-	n := 0
-	for _, request := range s.Requests() {
-		if request.Op == op {
-			n++
-		}
-	}
-	return n
+	s.handle(OpInsert, "POST "+events, s.calendar(insert))
+	s.handle(OpGet, "GET "+events+"/{event}", s.calendar(get))
+	s.handle(OpPatch, "PATCH "+events+"/{event}", s.calendar(patch))
+	s.handle(OpDelete, "DELETE "+events+"/{event}", s.calendar(remove))
 }
 
 // Refreshes returns how often a refresh token was presented.

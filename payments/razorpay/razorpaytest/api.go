@@ -14,73 +14,48 @@ import (
 	"github.com/telemed-go/telemed/payments"
 )
 
-// handle carries out one request of the API. It holds the lock.
-func (s *Server) handle(r *http.Request, params object) (object, *Refusal) {
-	if !s.authentic(r) {
-		return nil, &Refusal{Status: http.StatusUnauthorized, Code: "BAD_REQUEST_ERROR", Description: "Authentication failed", Source: "NA", Step: "NA", Reason: "NA"}
-	}
-	route, id := routeOf(r)
-	switch route {
-	case "POST orders":
-		return s.createOrder(params)
-	case "GET orders":
-		return s.listOrders(r)
-	case "GET orders/:id":
-		return s.withOrder(id, func(o *order) (object, *Refusal) { return o.doc(), nil })
-	case "GET orders/:id/payments":
-		return s.withOrder(id, func(o *order) (object, *Refusal) { return s.paymentsOf(o), nil })
-	case "GET payments/:id":
-		return s.withPayment(id, func(p *payment) (object, *Refusal) { return p.doc(), nil })
-	case "POST payments/:id/capture":
-		return s.withPayment(id, func(p *payment) (object, *Refusal) { return s.capture(p, params) })
-	case "POST payments/:id/refund":
-		return s.withPayment(id, func(p *payment) (object, *Refusal) { return s.refund(r, p, params) })
-	case "POST refunds":
-		return s.withPayment(stringOf(params["payment_id"]), func(p *payment) (object, *Refusal) { return s.refund(r, p, params) })
-	case "GET payments/:id/refunds":
-		return s.withPayment(id, func(p *payment) (object, *Refusal) { return s.refundsOf(p), nil })
-	case "GET refunds/:id":
-		if got, ok := s.refunds[id]; ok {
-			return got.doc(), nil
-		}
-		return nil, missing(id, "rfnd")
-	}
-	return nil, refusal(http.StatusNotFound, "The requested URL was not found on the server.", "")
-}
-
 func (s *Server) authentic(r *http.Request) bool {
 	id, secret, _ := r.BasicAuth()
 	return id == s.cfg.KeyID && telemed.NewSecret(secret).Equal(s.cfg.KeySecret)
 }
 
-// routeOf turns "GET /v1/orders/order_1/payments/" into "GET orders/:id/payments" and "order_1".
-func routeOf(r *http.Request) (route, id string) {
-	path, ok := strings.CutPrefix(strings.Trim(r.URL.Path, "/"), "v1/")
-	if !ok {
-		return "", ""
+// withOrder is an operation on the order that the path names.
+func (s *Server) withOrder(do func(*order) object) operation {
+	return func(r *http.Request, _ object) (object, *Refusal) {
+		if o := s.findOrder(r.PathValue("id")); o != nil {
+			return do(o), nil
+		}
+		return nil, missing(r.PathValue("id"), "order")
 	}
-	parts := strings.Split(path, "/")
-	if len(parts) > 1 {
-		id, parts[1] = parts[1], ":id"
-	}
-	return r.Method + " " + strings.Join(parts, "/"), id
 }
 
-func (s *Server) withOrder(id string, f func(*order) (object, *Refusal)) (object, *Refusal) {
-	if o := s.findOrder(id); o != nil {
-		return f(o)
-	}
-	return nil, missing(id, "order")
+// onPayment is what an operation does with its payment.
+type onPayment func(*http.Request, *payment, object) (object, *Refusal)
+
+func reading(doc func(*payment) object) onPayment {
+	return func(_ *http.Request, p *payment, _ object) (object, *Refusal) { return doc(p), nil }
 }
 
-func (s *Server) withPayment(id string, f func(*payment) (object, *Refusal)) (object, *Refusal) {
-	if p, ok := s.payments[id]; ok {
-		return f(p)
+// withPayment is an operation on the payment that the path names, or else the parameters.
+func (s *Server) withPayment(do onPayment) operation {
+	return func(r *http.Request, params object) (object, *Refusal) {
+		id := cmp.Or(r.PathValue("id"), stringOf(params["payment_id"]))
+		if p, ok := s.payments[id]; ok {
+			return do(r, p, params)
+		}
+		return nil, missing(id, "pay")
 	}
-	return nil, missing(id, "pay")
 }
 
-func (s *Server) createOrder(params object) (object, *Refusal) {
+func (s *Server) getRefund(r *http.Request, _ object) (object, *Refusal) {
+	id := r.PathValue("id")
+	if got, ok := s.refunds[id]; ok {
+		return got.doc(), nil
+	}
+	return nil, missing(id, "rfnd")
+}
+
+func (s *Server) createOrder(_ *http.Request, params object) (object, *Refusal) {
 	amount, refused := amountOf(params, "amount")
 	if refused != nil {
 		return nil, refused
@@ -148,7 +123,7 @@ func (s *Server) manual(params object) bool {
 	}
 }
 
-func (s *Server) listOrders(r *http.Request) (object, *Refusal) {
+func (s *Server) listOrders(r *http.Request, _ object) (object, *Refusal) {
 	query := r.URL.Query()
 	count, err := strconv.Atoi(cmp.Or(query.Get("count"), "10"))
 	if err != nil || count < 1 {
@@ -187,7 +162,7 @@ func (s *Server) paymentsOf(o *order) object {
 	return collection(docs)
 }
 
-func (s *Server) capture(p *payment, params object) (object, *Refusal) {
+func (s *Server) capture(_ *http.Request, p *payment, params object) (object, *Refusal) {
 	amount, refused := amountOf(params, "amount")
 	switch {
 	case refused != nil:

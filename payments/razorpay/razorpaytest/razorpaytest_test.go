@@ -315,9 +315,9 @@ func TestCheckoutPage(t *testing.T) {
 
 func TestStartRefuses(t *testing.T) {
 	t.Parallel()
-	_, err := razorpaytest.Start(razorpaytest.Config{Addr: "0.0.0.0:0", KeyID: "rzp_live_1", WebhookURL: "x", MaxAmount: -1})
+	_, err := razorpaytest.Start(razorpaytest.Config{Addr: "0.0.0.0", KeyID: "rzp_live_1", WebhookURL: "x", MaxAmount: -1})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
-	require.Equal(t, "razorpaytest: Addr is not a loopback address with a port; KeyID does not start with rzp_test_: a live key has no business here; "+
+	require.Equal(t, "razorpaytest: Addr is not a host and a port; KeyID does not start with rzp_test_: a live key has no business here; "+
 		"WebhookURL is not an http(s) address; MaxAmount must be more than zero", err.Error())
 }
 

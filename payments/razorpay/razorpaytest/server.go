@@ -3,8 +3,6 @@ package razorpaytest
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,7 +11,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/internal/address"
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
@@ -22,8 +20,15 @@ const DefaultMaxAmount = 50_000_000
 
 // Config configures Start. The zero value is ready to use.
 type Config struct {
-	// Addr is where to listen, a loopback address with a port. If empty, "127.0.0.1:0".
+	// Addr is where to listen, "host:port". If empty, at a free port of 127.0.0.1.
 	Addr string
+	// InMemory listens nowhere: only Server.Client and Server.Dial lead there.
+	InMemory bool
+	// TLS serves https, with a certificate of its own; see Server.Certificate.
+	TLS bool
+	// HTTPClient sends webhooks. If nil, one that waits five seconds, as Razorpay does.
+	HTTPClient *http.Client
+
 	// KeyID is the key to ask for, "rzp_test_…". If empty, a random one. Live keys are refused.
 	KeyID string
 	// KeySecret and WebhookSecret are random if empty.
@@ -46,16 +51,13 @@ type Server struct {
 	cfg     Config
 	url     string
 	account string
-	http    *http.Server
-	served  sync.WaitGroup
+	engine  *fake.Server
 
 	mu       sync.Mutex
 	orders   []*order // in the order of their making
 	payments map[string]*payment
 	refunds  map[string]*refund
 	byKey    map[string]refundRecord
-	faults   []Fault
-	requests []Request
 
 	hooks hooks
 }
@@ -65,24 +67,23 @@ func Start(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", cfg.Addr)
+	engine, err := fake.NewServer(fake.Config{
+		Kit: "razorpaytest", Addr: cfg.Addr, InMemory: cfg.InMemory, TLS: cfg.TLS, Aside: []string{OpUnknown},
+	})
 	if err != nil {
-		return nil, fmt.Errorf("razorpaytest: listen: %w", err)
+		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, url: "http://" + listener.Addr().String(), account: newID("acc"),
+		cfg: cfg, url: engine.URL(), engine: engine, account: newID("acc"),
 		payments: map[string]*payment{}, refunds: map[string]*refund{}, byKey: map[string]refundRecord{},
 	}
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
-	s.hooks.start(cfg.WebhookURL, cfg.WebhookSecret)
-	s.served.Go(func() { _ = s.http.Serve(listener) })
+	s.route()
+	s.hooks.start(cfg)
+	engine.Serve()
 	return s, nil
 }
 
 func (cfg *Config) complete() error {
-	if cfg.Addr == "" {
-		cfg.Addr = "127.0.0.1:0"
-	}
 	if cfg.KeyID == "" {
 		cfg.KeyID = newID("rzp_test")
 	}
@@ -96,8 +97,8 @@ func (cfg *Config) complete() error {
 		cfg.MaxAmount = DefaultMaxAmount
 	}
 	var p fault.Problems
-	host, _, err := net.SplitHostPort(cfg.Addr)
-	p.Check(err == nil && address.Loopback(host), "Addr", "is not a loopback address with a port")
+	_, _, err := net.SplitHostPort(cfg.Addr)
+	p.Check(err == nil || cfg.Addr == "", "Addr", "is not a host and a port")
 	p.Check(strings.HasPrefix(cfg.KeyID, "rzp_test_"), "KeyID", "does not start with rzp_test_: a live key has no business here")
 	p.Check(cfg.WebhookURL == "" || webAddress(cfg.WebhookURL), "WebhookURL", "is not an http(s) address")
 	p.Check(cfg.MaxAmount > 0, "MaxAmount", "must be more than zero")
@@ -128,14 +129,24 @@ func NewServer(tb TB, cfg ...Config) *Server {
 // have ended. It may be called more than once.
 func (s *Server) Close() {
 	s.hooks.stop()
-	if err := s.http.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return // the listener is gone already
-	}
-	s.served.Wait()
+	s.engine.Close()
 }
 
-// URL returns the address for razorpay.Config.BaseURL, without a slash at its end.
+// URL is the server's address, without a slash at its end.
 func (s *Server) URL() string { return s.url }
+
+// Client returns a client for razorpay.Config that reaches the server, also in memory, and trusts
+// its certificate.
+func (s *Server) Client() *http.Client { return s.engine.Client() }
+
+// Dial connects to the server, whatever the network and the address are. It is for a
+// client's http.Transport.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.engine.Dial(ctx, network, addr)
+}
+
+// Certificate returns the server's certificate in PEM, nil without Config.TLS.
+func (s *Server) Certificate() []byte { return s.engine.Certificate() }
 
 // KeyID returns the public half of the key.
 func (s *Server) KeyID() string { return s.cfg.KeyID }
@@ -163,18 +174,26 @@ func webAddress(address string) bool {
 // newID returns an id as Razorpay makes them: prefix_ and 14 letters and digits.
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }
 
-// routes wires the doors: the API, which needs the key, and the checkout page, which does not.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /checkout", s.showCheckout)
-	mux.HandleFunc("POST /checkout", s.finishCheckout)
-	mux.HandleFunc("POST /v1/checkout/embedded", s.showCheckout)
-	mux.HandleFunc("/", s.serveAPI)
-	return mux
+// route wires the doors: the API, which needs the key, and the checkout page, which does not.
+func (s *Server) route() {
+	s.engine.Handle("", "GET /checkout", s.showCheckout)
+	s.engine.Handle("", "POST /checkout", s.finishCheckout)
+	s.engine.Handle("", "POST /v1/checkout/embedded", s.showCheckout)
+	s.handle(OpCreateOrder, "POST /v1/orders", s.createOrder)
+	s.handle(OpListOrders, "GET /v1/orders", s.listOrders)
+	s.handle(OpOrder, "GET /v1/orders/{id}", s.withOrder((*order).doc))
+	s.handle(OpOrderPayments, "GET /v1/orders/{id}/payments", s.withOrder(s.paymentsOf))
+	s.handle(OpPayment, "GET /v1/payments/{id}", s.withPayment(reading((*payment).doc)))
+	s.handle(OpCapture, "POST /v1/payments/{id}/capture", s.withPayment(s.capture))
+	s.handle(OpCreateRefund, "POST /v1/payments/{id}/refund", s.withPayment(s.refund))
+	s.handle(OpCreateRefund, "POST /v1/refunds", s.withPayment(s.refund))
+	s.handle(OpRefund, "GET /v1/refunds/{id}", s.getRefund)
+	s.handle(OpListRefunds, "GET /v1/payments/{id}/refunds", s.withPayment(reading(s.refundsOf)))
+	unknown := func(*http.Request, object) (object, *Refusal) {
+		return nil, refusal(http.StatusNotFound, "The requested URL was not found on the server.", "")
+	}
+	s.engine.Handle(OpUnknown, "/", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, unknown) })
 }
-
-// hangUp ends the connection without a word.
-func hangUp() { panic(http.ErrAbortHandler) }
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -39,6 +39,7 @@ const (
 	deliveryTimeout  = 5 * time.Second
 	deliveryAttempts = 5
 	firstRedelivery  = 100 * time.Millisecond
+	maxAnswer        = 1 << 20 // how much of an answer is read, in bytes
 )
 
 // hooks sends webhooks, one after the other, from a goroutine of its own.
@@ -58,12 +59,15 @@ type hooks struct {
 	deliveries []Delivery
 }
 
-func (h *hooks) start(url string, secret telemed.Secret) {
+func (h *hooks) start(cfg Config) {
 	ctx, cancel := context.WithCancel(context.Background()) // the server's own life, ended by stop
-	h.url, h.secret, h.cancel, h.changed = url, secret, cancel, make(chan struct{})
-	h.client = &http.Client{
-		Transport: &http.Transport{}, Timeout: deliveryTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	h.url, h.secret, h.cancel, h.changed = cfg.WebhookURL, cfg.WebhookSecret, cancel, make(chan struct{})
+	h.client = cfg.HTTPClient
+	if h.client == nil {
+		h.client = &http.Client{
+			Transport: &http.Transport{}, Timeout: deliveryTimeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	}
 	h.done.Go(func() { h.run(ctx) })
 }
@@ -147,7 +151,7 @@ func (h *hooks) post(ctx context.Context, target string, e Event) (int, error) {
 		return 0, fmt.Errorf("razorpaytest: webhook: %w", err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
+	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	return resp.StatusCode, nil
 }
 

@@ -7,14 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
-
-// maxBody is how much of a request is read.
-const maxBody = 1 << 20
 
 // Refusal is an error of Razorpay's, in its words and with its status.
 type Refusal struct {
@@ -128,93 +124,36 @@ func notesOf(value any) (map[string]string, *Refusal) {
 	return notes, nil
 }
 
-// Request is what the API was asked.
-type Request struct {
-	// Method and Path are the request line's.
-	Method, Path string
-	// Header is as it came, without Authorization.
-	Header http.Header
-	// Query and Body are as they came.
-	Query, Body string
-	// Status is what was answered; 0 if nothing was.
-	Status int
+// operation is one of the API. It is called with s.mu held.
+type operation func(r *http.Request, params object) (object, *Refusal)
+
+// handle serves an operation, with and without a slash at the end of its path.
+func (s *Server) handle(op, pattern string, do operation) {
+	serve := func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, do) }
+	s.engine.Handle(op, pattern, serve)
+	s.engine.Handle(op, pattern+"/{$}", serve)
 }
 
-// Requests returns what the API was asked so far, in the order of arrival.
-// Requests in flight are in it without a status.
-func (s *Server) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
-}
-
-// Count returns how many requests fit a pattern as [Fault.On] takes it.
-func (s *Server) Count(pattern string) int {
-	n := 0
-	for _, r := range s.Requests() {
-		if matches(pattern, r.Method, r.Path) {
-			n++
-		}
-	}
-	return n
-}
-
-// serveAPI answers one request, or spoils the answer as Fail was told.
-func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		return
-	}
-	n, spoil := s.record(r, body)
-	if spoil != nil && !spoil.Commit {
-		s.answered(n, spoil.Status)
-		spoil.write(w, r, nil)
-		return
-	}
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, do operation) {
+	body, _ := io.ReadAll(r.Body) // from memory
 	status, doc := http.StatusOK, object(nil)
 	params, refused := paramsOf(r.Header.Get("Content-Type"), body)
+	if refused == nil && !s.authentic(r) {
+		refused = &Refusal{
+			Status: http.StatusUnauthorized, Code: "BAD_REQUEST_ERROR", Description: "Authentication failed",
+			Source: "NA", Step: "NA", Reason: "NA",
+		}
+	}
 	if refused == nil {
 		s.mu.Lock()
-		doc, refused = s.handle(r, params)
+		doc, refused = do(r, params)
 		s.mu.Unlock()
 	}
 	if refused != nil {
 		status, doc = refused.Status, refused.doc()
 	}
-	encoded, _ := json.Marshal(doc)
-	if spoil != nil {
-		s.answered(n, spoil.Status)
-		spoil.write(w, r, encoded)
-		return
-	}
-	s.answered(n, status)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Razorpay-Request-Id", newID("req"))
 	w.WriteHeader(status)
-	_, _ = w.Write(encoded)
-}
-
-func (s *Server) record(r *http.Request, body []byte) (int, *Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	header := r.Header.Clone()
-	header.Del("Authorization")
-	s.requests = append(s.requests, Request{Method: r.Method, Path: r.URL.Path, Header: header, Query: r.URL.RawQuery, Body: string(body)})
-	for i := range s.faults {
-		f := s.faults[i]
-		if !matches(f.Pattern, r.Method, r.URL.Path) {
-			continue
-		}
-		if s.faults[i].Times--; s.faults[i].Times <= 0 {
-			s.faults = slices.Delete(s.faults, i, i+1)
-		}
-		return len(s.requests) - 1, &f
-	}
-	return len(s.requests) - 1, nil
-}
-
-func (s *Server) answered(n, status int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests[n].Status = status
+	_ = json.NewEncoder(w).Encode(doc)
 }
