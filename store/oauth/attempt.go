@@ -358,7 +358,6 @@ func (a *attempt) save() {
 		a.finish(store.Token{}, err)
 	default:
 		a.view.state = stateNotSaved
-		a.view.saves++
 		a.saving.failed(err)
 	}
 }
@@ -374,6 +373,7 @@ func (a *attempt) saveLater(d time.Duration) {
 	}
 	if wait.For(a.shared.run, d) == nil {
 		a.view.state = stateBought
+		a.view.saveWaits++
 	}
 }
 

@@ -86,8 +86,8 @@ type view struct {
 	disbelieved bool      // the provider rejects too many accounts to be believed
 	markedAt    time.Time // UpdatedAt of the mark that was written, if perhaps in vain
 
-	boughtAt time.Time
-	saves    int // that failed
+	boughtAt  time.Time
+	saveWaits int // pauses since then
 }
 
 const (
@@ -234,7 +234,7 @@ func (v view) whenNotSaved() step {
 	if v.cut || v.now.Sub(v.boughtAt) > v.tuning.SaveFor {
 		return step{action: actAbandon}
 	}
-	return step{action: actSaveLater, pause: min(backoff(v.saves-1), maxSavePause(v.tuning.LeaseTTL))}
+	return step{action: actSaveLater, pause: min(backoff(v.saveWaits), maxSavePause(v.tuning.LeaseTTL))}
 }
 
 // stoodStill reports whether the lease's holder looks dead: this process has seen the record

@@ -37,6 +37,7 @@ var scenarios = []scenario{
 	{name: "crash", kills: 7},
 	{name: "net", badGateways: 0.1, dropped: 0.01},
 	{name: "deploys", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, deploys: 20},
+	{name: "two settings", mixed: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, deploys: 20, spool: true},
 	{name: "deploys+spool", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, deploys: 20, spool: true},
 	{
 		name: "all", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, badGateways: 0.1, dropped: 0.01,
@@ -100,6 +101,14 @@ func TestSimulationFindsTheUsualPatterns(t *testing.T) {
 		total := days(t, scenarios[2], fewSeeds(), overSource(func(cfg *oauth.SourceConfig) { cfg.SaveFor = 1 }))
 		require.Positive(t, total.lostUnexplained)
 	})
+	t.Run("a store that forgets how long a lease lives", func(t *testing.T) {
+		t.Parallel()
+		total := days(t, scenario{name: "two settings", mixed: true, deploys: 20}, fewSeeds(), func(p *process, cfg oauth.SourceConfig) tokens {
+			cfg.Store = noTTL{database{p}}
+			return mustSource(cfg)
+		})
+		require.Positive(t, total.twiceUnexplained)
+	})
 	t.Run("a lease that goes stale before its holder gives up", func(t *testing.T) {
 		t.Parallel()
 		total := days(t, scenarios[1], fewSeeds(), func(p *process, cfg oauth.SourceConfig) tokens {
@@ -112,6 +121,14 @@ func TestSimulationFindsTheUsualPatterns(t *testing.T) {
 		})
 		require.Positive(t, total.twiceUnexplained)
 	})
+}
+
+// noTTL is a store that does not keep a lease's TTL.
+type noTTL struct{ database }
+
+func (f noTTL) Put(ctx context.Context, rec store.Record) (string, error) {
+	rec.Lease.TTL = 0
+	return f.database.Put(ctx, rec)
 }
 
 // days runs n seeds and returns what happened in all of them.
@@ -230,7 +247,7 @@ func (w *world) serve(slot int) {
 			close(p.stopping)
 		} else {
 			w.count(&w.tally.deploys)
-			p.stop(20 * time.Second)
+			p.stop(max(20*time.Second, p.tuning().Timeout+5*time.Second))
 		}
 		time.Sleep(time.Second + time.Duration(r.Int64N(int64(4*time.Second))))
 	}
@@ -252,9 +269,9 @@ func (w *world) start(slot, life int) *process {
 	if w.slow {
 		p.skew = (time.Duration(r.Int64N(int64(4*time.Minute))) - 2*time.Minute).Truncate(time.Millisecond)
 	}
-	source := w.build(p, oauth.SourceConfig{
-		Store: database{p}, Provider: "zoom", Refresh: p.refreshFor, Tuning: oauth.Tuning{OnReconnect: p.flagged},
-	})
+	cfg := oauth.SourceConfig{Store: database{p}, Provider: "zoom", Refresh: p.refreshFor, Tuning: p.tuning()}
+	cfg.OnReconnect = p.flagged
+	source := w.build(p, cfg)
 	p.source = source
 	for caller := range simCallers {
 		w.crowd.Go(func() { p.call(source, w.random(fmt.Sprint("call/", slot, "/", life, "/", caller))) })

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +37,8 @@ type scenario struct {
 	stays bool
 	// spool gives each process a disk that outlives it.
 	spool bool
+	// mixed has every second process be far from the provider, and set to wait longer for it.
+	mixed bool
 }
 
 // tally is what came of it.
@@ -180,7 +184,7 @@ func (p *process) draw(purpose string) *rand.Rand {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.draws[purpose]++
-	return p.random(fmt.Sprint(p.slot, "/", p.life, "/", purpose, "/", p.draws[purpose]))
+	return p.random(strconv.Itoa(p.slot) + "/" + strconv.Itoa(p.life) + "/" + purpose + "/" + strconv.FormatUint(p.draws[purpose], 10))
 }
 
 func (w *world) subject(key store.AccountID) *account { return w.accounts[key.Subject] }
@@ -193,15 +197,25 @@ func (w *world) keys() []store.AccountID {
 	return keys
 }
 
-func refreshText(subject string, n int) string { return fmt.Sprintf("refresh/%s/%d", subject, n) }
-func accessText(subject string, n int) string  { return fmt.Sprintf("access/%s/%d", subject, n) }
+// tokenText is the text of an account's n-th token.
+func tokenText(kind, subject string, n int) string { return fmt.Sprint(kind, "/", subject, "/", n) }
+
+// parseToken reverses tokenText.
+func parseToken(token telemed.Secret) (subject string, n int) {
+	parts := strings.Split(token.Reveal(), "/")
+	n, err := strconv.Atoi(parts[2])
+	if err != nil {
+		panic(err)
+	}
+	return parts[1], n
+}
 
 // living is the account's refresh token that works.
 func (w *world) living(subject string) string {
 	if w.stays {
-		return refreshText(subject, 0)
+		return tokenText("refresh", subject, 0)
 	}
-	return refreshText(subject, w.accounts[subject].live)
+	return tokenText("refresh", subject, w.accounts[subject].live)
 }
 
 // mint makes the account's next token. world.mu is held.
@@ -211,7 +225,7 @@ func (w *world) mint(subject string, buyer *process) store.Token {
 	a.buyers[a.live] = buyer
 	a.expires[a.live] = time.Now().Add(time.Hour)
 	return store.Token{
-		Access: telemed.NewSecret(accessText(subject, a.live)), Refresh: telemed.NewSecret(w.living(subject)), Expiry: a.expires[a.live],
+		Access: telemed.NewSecret(tokenText("access", subject, a.live)), Refresh: telemed.NewSecret(w.living(subject)), Expiry: a.expires[a.live],
 	}
 }
 
@@ -229,11 +243,8 @@ func (w *world) connect(key store.AccountID) {
 func (w *world) works(key store.AccountID, token store.Token) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var doctor, n int
-	if _, err := fmt.Sscanf(token.Access.Reveal(), "access/dr-%d/%d", &doctor, &n); err != nil {
-		panic(err)
-	}
-	a := w.accounts[fmt.Sprint("dr-", doctor)]
+	subject, n := parseToken(token.Access)
+	a := w.accounts[subject]
 	return a == w.subject(key) && (n == a.live || w.stays) && time.Now().Before(a.expires[n])
 }
 
@@ -287,6 +298,17 @@ func (p *process) alive() {
 	}
 }
 
+// tuning is what a process is set to. A near one waits for less time than a far one needs.
+func (p *process) tuning() oauth.Tuning {
+	switch {
+	case !p.mixed:
+		return oauth.Tuning{}
+	case (p.slot+p.life)%2 == 0:
+		return oauth.Tuning{Timeout: time.Minute, LeaseTTL: 3 * time.Minute}
+	}
+	return oauth.Tuning{Timeout: 5 * time.Second, LeaseTTL: 10 * time.Second}
+}
+
 func (p *process) count(n *int) {
 	p.mu.Lock()
 	*n++
@@ -307,13 +329,12 @@ func wait(ctx context.Context, d time.Duration) error {
 
 // refreshFor is the provider's token endpoint as p sees it.
 func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token, error) {
-	var doctor, n int
-	if _, err := fmt.Sscanf(old.Refresh.Reveal(), "refresh/dr-%d/%d", &doctor, &n); err != nil {
-		panic(err)
-	}
-	subject := fmt.Sprint("dr-", doctor)
+	subject, n := parseToken(old.Refresh)
 	r := p.draw("refresh/" + subject)
 	takes := 20*time.Millisecond + time.Duration(r.Int64N(int64(500*time.Millisecond)))
+	if p.mixed {
+		takes = time.Duration(r.Int64N(int64(p.tuning().Timeout * 9 / 10)))
+	}
 	if p.slow && !p.calm() {
 		takes = time.Duration(r.Int64N(int64(13 * time.Second)))
 		if r.Float64() < 0.1 {

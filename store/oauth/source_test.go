@@ -692,6 +692,97 @@ func TestSilentProcessIsTakenOver(t *testing.T) {
 	})
 }
 
+// Two settings of Timeout and LeaseTTL in one fleet, as in a deploy that changes them: a lease is
+// taken over by the TTL that its holder wrote down.
+func TestS2TwoSettings(t *testing.T) {
+	t.Parallel()
+	patient := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = time.Minute, 10*time.Minute }
+	hasty := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = 5*time.Second, 10*time.Second }
+	t.Run("a hasty process leaves a patient one alone", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t)
+			holder, other := c.source(patient), c.source(hasty)
+			c.provider.takes = 50 * time.Second
+			c.provider.before = func(int) error {
+				require.Equal(t, 10*time.Minute, c.record().Lease.TTL)
+				return nil
+			}
+			var both sync.WaitGroup
+			for i, s := range []*oauth.Source{holder, other} {
+				both.Go(func() {
+					time.Sleep(time.Duration(i) * time.Second)
+					token, err := s.Token(t.Context(), doctor)
+					require.NoError(t, err)
+					require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+				})
+			}
+			both.Wait()
+			require.Equal(t, 1, c.provider.count())
+			c.provider.takes, c.provider.before = 0, nil
+			c.works(other)
+		})
+	})
+	for name, test := range map[string]struct {
+		dead          time.Duration // the TTL of a process that died
+		s             func(*oauth.SourceConfig)
+		after, before time.Duration
+	}{
+		"a hasty process waits for a patient one that died": {10 * time.Minute, hasty, 10*time.Minute + 15*time.Second, 11 * time.Minute},
+		"a patient process takes over from a hasty one":     {10 * time.Second, patient, 25 * time.Second, 45 * time.Second},
+		"what an older version wrote":                       {0, hasty, 13 * time.Second, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				s := c.source(test.s)
+				rec := c.record()
+				rec.Lease = store.Lease{Owner: "dead", TTL: test.dead}
+				_, err := c.store.Memory.Put(t.Context(), rec)
+				require.NoError(t, err)
+				begin := time.Now()
+				_, err = s.Token(t.Context(), doctor)
+				require.NoError(t, err, "one call waits as long as it takes")
+				require.GreaterOrEqual(t, time.Since(begin), test.after)
+				require.LessOrEqual(t, time.Since(begin), test.before)
+				require.Equal(t, store.Lease{}, c.record().Lease)
+				c.works(s)
+			})
+		})
+	}
+}
+
+// A takeover that comes late leaves time to win the lease after it.
+func TestLateTakeoverMayFailOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		rec := c.record()
+		rec.Lease = store.Lease{Owner: "dead"}
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		begin, failed := time.Now(), false
+		c.store.Fail(func(op string) error {
+			since := time.Since(begin)
+			switch {
+			case op == "get" && since > 0 && since < 72*time.Second: // the lease is watched from now on
+				return errDown
+			case op == "put" && since > 2*time.Minute && c.record().Lease.Owner != "dead" && !failed:
+				failed = true
+				return errDown
+			}
+			return nil
+		}, nil)
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.True(t, failed)
+		require.Greater(t, time.Since(begin), 2*time.Minute+15*time.Second, "when it would have given up")
+		c.works(s)
+	})
+}
+
 func TestTakeoverSaysWhyATokenMayBeDead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -757,12 +848,21 @@ func TestPartitionHeals(t *testing.T) {
 // dead. When it takes writes again, that process must be first, though another one asked first.
 func TestWritesComeBackToTheOneThatWaits(t *testing.T) {
 	t.Parallel()
-	for name, ackLost := range map[string]bool{"and say so": false, "and the first does not say so": true} {
+	hasty := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = time.Second, 2*time.Second }
+	for name, test := range map[string]struct {
+		ackLost bool
+		other   func(*oauth.SourceConfig)
+	}{
+		"and say so":                    {false, func(*oauth.SourceConfig) {}},
+		"and the first does not say so": {true, func(*oauth.SourceConfig) {}},
+		"and the other is hasty":        {false, hasty},
+		"and the other is hasty, and the first does not say so": {true, hasty},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				c := newClinic(t)
-				begin := time.Now()
+				begin, ackLost := time.Now(), test.ackLost
 				full := func(until time.Duration) func(string) error {
 					return func(op string) error {
 						if op == "put" && time.Since(begin) < until {
@@ -779,7 +879,7 @@ func TestWritesComeBackToTheOneThatWaits(t *testing.T) {
 					return nil
 				}
 				slower := &faultytest.Store{Memory: c.store.Memory} // has just looked, and looks again in nine seconds
-				holder, other := c.source(func(cfg *oauth.SourceConfig) { cfg.Store = slower }), c.source()
+				holder, other := c.source(func(cfg *oauth.SourceConfig) { cfg.Store = slower }), c.source(test.other)
 				c.provider.after = func(int) error {
 					c.store.Fail(full(55*time.Second), acks)
 					slower.Fail(full(64*time.Second), nil)
@@ -829,6 +929,23 @@ func TestDisconnectedIsForgotten(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.store.Delete(t.Context(), doctor))
 		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, telemed.ErrNotConnected)
+		c.store.Fail(down, nil)
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, telemed.ErrUnavailable, "not served from memory")
+	})
+}
+
+// The account is disconnected just before the attempt reads it: what was remembered of it goes too.
+func TestDisconnectedBeforeTheAttemptIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		c.connect(doctor)
+		time.Sleep(56 * time.Minute) // the token still works, and is to be refreshed
+		c.store.Fail(nil, func(op string) error { return c.store.Delete(t.Context(), doctor) })
+		s := c.source()
+		_, err := s.Token(t.Context(), doctor)
 		require.ErrorIs(t, err, telemed.ErrNotConnected)
 		c.store.Fail(down, nil)
 		_, err = s.Token(t.Context(), doctor)

@@ -325,6 +325,33 @@ func (b *brokenSpool) List(context.Context) iter.Seq2[oauth.Unsaved, error] {
 	return func(yield func(oauth.Unsaved, error) bool) { yield(oauth.Unsaved{}, errFull) }
 }
 
+// A record that others change meanwhile is no store that fails.
+func TestConflictIsNotSpooled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		spool := &brokenSpool{}
+		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = spool })
+		c.provider.after = func(int) error {
+			conflicts := 3
+			c.store.Fail(func(op string) error {
+				if op == "put" && conflicts > 0 {
+					conflicts--
+					return telemed.ErrConflict
+				}
+				return nil
+			}, nil)
+			return nil
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Zero(t, spool.kept)
+		require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal())
+		c.provider.after = nil
+		c.works(s)
+	})
+}
+
 func TestSpoolThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
