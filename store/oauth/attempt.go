@@ -13,51 +13,53 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// attempt is one attempt at a refresh: it wins the account's lease, exchanges the refresh token,
-// and saves what it bought. Many callers wait for its result.
+// attempt is one attempt at a refresh: it wins the account's lease, exchanges the refresh
+// token, and saves what it bought. Many callers wait for its result.
 //
 // Two rules keep a rotating token from being spent twice or lost:
 //
-//   - Nobody exchanges without the lease. It is won by compare-and-set, and lost only to somebody
-//     who has watched the record stand still for the lease's TTL, on a clock of their own.
-//   - What was bought is saved over whatever revision is there, as long as the record still holds
-//     the token that was spent for it. The token decides, not the lease.
+//   - Nobody exchanges without the lease. It is won by compare-and-set, and lost only to
+//     somebody who has watched the record stand still for the lease's TTL, on a clock of
+//     their own.
+//   - What was bought is saved over whatever revision is there, as long as the record
+//     still holds the token that was spent for it. The token decides, not the lease.
 //
-// An attempt is in one of these states. decide chooses the step that follows; its method takes it
-// and sets the next state. The first line that fits holds.
+// An attempt is in one of these states. decide chooses the step that follows; its method
+// takes it and sets the next state. The first line that fits holds.
 //
-//	state             what is known                                    step
-//	unread            nothing, or it is a pause old                    read
-//	seen              the token works                                  use token, end
-//	                  rejected twice, the mark is written              announce, end
-//	                  rejected twice, the lease is ours                mark
-//	                  rejected twice, others have marked the account   reconnect, end
-//	                  rejected twice                                   give up, end
-//	                  the doctor must reconnect, and was tried lately  reconnect, end
-//	                  closing, the lease is ours and was not taken     release, end
-//	                  closing                                          give up, end
-//	                  the lease is another's, and stood still          take over
-//	                  the lease is another's                           wait
-//	                  the lease is nobody's, or ours                   acquire
-//	absent            the account is not connected                     give up, end
-//	unopened          the keys do not open the record                  give up, end
-//	store failed      nothing, or whether a write has landed           wait; give up, end
-//	owned             closing                                          release, end
-//	                  closing, the lease was taken over                give up, end
-//	                  the lease is ours, and was told late             wait
-//	                  the lease is ours, and was taken over            grace
-//	                  the lease is ours                                exchange
-//	exchange failed   rejected twice, as too many are                  release, end
-//	                  rejected twice                                   read
-//	                  closing, or hopeless                             release, end
-//	                  it may go better soon                            wait
-//	marked            the record says reconnect                        announce, end
-//	bought            a new token                                      save
-//	not saved         SaveFor is over, or Shutdown gives up            abandon, end
-//	                  the store failed                                 save later
+//	state            what is known                                        step
+//	unread           nothing, or it is a pause old                        read
+//	seen             the token works                                      use token, end
+//	                 rejected twice, and our mark is written              announce, end
+//	                 rejected twice, and the lease is ours                mark
+//	                 rejected twice, and others have marked the account   reconnect, end
+//	                 rejected twice                                       give up, end
+//	                 the doctor must reconnect, and it was tried lately   reconnect, end
+//	                 closing, and the lease is ours, not taken over       release, end
+//	                 closing                                              give up, end
+//	                 the lease is another's, and has stood still          take over
+//	                 the lease is another's                               wait, or give up
+//	                 the lease is nobody's, or ours                       acquire
+//	absent           the account is not connected                         give up, end
+//	unopened         the keys do not open the record                      give up, end
+//	store failed     closing                                              give up, end
+//	                 whether a write has landed is not known              wait, or give up
+//	owned            closing, and the lease was taken over                give up, end
+//	                 closing                                              release, end
+//	                 the lease is ours, but was told late                 wait, or give up
+//	                 the lease is ours, and was taken over                grace
+//	                 the lease is ours                                    exchange
+//	exchange failed  rejected twice, as too many accounts are             release, end
+//	                 rejected twice                                       read
+//	                 closing, or another try is worth nothing             release, end
+//	                 another try may go better                            wait
+//	marked           the record says reconnect                            announce, end
+//	bought           a new token                                          save
+//	not saved        SaveFor is over, or Shutdown gives up                abandon, end
+//	                 the store failed                                     save later
 //
-// A save that succeeds, or finds the account gone, ends the attempt too. Neither wait nor grace
-// follows while the Source is closing.
+// A save that succeeds, or finds the account gone, ends the attempt too. Neither wait nor
+// grace follows while the Source is closing.
 type attempt struct {
 	shared *shared
 	result *result
@@ -86,7 +88,8 @@ func newRecovery(s *shared, u Unsaved, r *result) *attempt {
 
 // run is the whole attempt.
 func (a *attempt) run() {
-	defer a.finish(store.Token{}, fmt.Errorf("oauth: %s: the refresh ended without a result: %w", a.view.id, telemed.ErrUnavailable))
+	none := fmt.Errorf("oauth: %s: the refresh ended without a result: %w", a.view.id, telemed.ErrUnavailable)
+	defer a.finish(store.Token{}, none)
 	for a.view.state != stateEnded {
 		a.do(decide(a.look()))
 	}
@@ -145,8 +148,8 @@ func (a *attempt) end(s step) {
 	}
 }
 
-// finish gives the callers their result. Only the first call counts. Before a token is saved
-// nobody else may refresh: then the attempt is joined until it ends.
+// finish gives the callers their result. Only the first call counts. Before a token is
+// saved nobody else may refresh: then the attempt is joined until it ends.
 func (a *attempt) finish(token store.Token, err error) {
 	if a.answered {
 		return
@@ -187,7 +190,8 @@ func (a *attempt) see(rec store.Record) {
 	v.record = rec
 }
 
-// storeFailed also forgets since when the record stands still: a store that fails may hide that it moved.
+// storeFailed also forgets since when the record stands still: a store that fails may
+// hide that it moved.
 func (a *attempt) storeFailed(err error) {
 	a.view.state, a.view.err, a.view.since = stateStoreFailed, err, time.Time{}
 }
@@ -200,7 +204,8 @@ func (a *attempt) wait(d time.Duration) {
 	}
 }
 
-// pause waits with jitter, and reports whether the time is over; false means that the Source is closing.
+// pause waits with jitter, and reports whether the time is over; false means that the
+// Source is closing.
 func (a *attempt) pause(d time.Duration) bool {
 	timer := time.NewTimer(wait.Jitter(d))
 	defer timer.Stop()
@@ -220,9 +225,9 @@ func (a *attempt) acquire() {
 	a.writeLease(ttl, a.view.tainted)
 }
 
-// takeOver takes the lease of somebody who may have spent the token, which taints it. That one may
-// also wait for a store that could be read and not written; grace gives it time to save. The lease
-// keeps the longer TTL of the two for that.
+// takeOver takes the lease of somebody who may have spent the token, which taints it.
+// That one may also wait for a store that could be read and not written; grace gives it
+// time to save. The lease keeps the longer TTL of the two for that.
 func (a *attempt) takeOver() {
 	a.view.takenOver = true
 	a.shared.cfg.Logger.Warn("oauth: lease of a silent process taken over", slog.Any("account", a.view.id))
@@ -252,7 +257,8 @@ func (a *attempt) restartClock(d time.Duration) {
 	a.view.waits, a.view.deadline = 0, time.Now().Add(d)
 }
 
-// exchange spends the refresh token, once. It is bounded by Timeout and independent of any caller.
+// exchange spends the refresh token, once. It is bounded by Timeout and independent of
+// any caller.
 func (a *attempt) exchange() {
 	ctx, cancel := context.WithTimeout(a.shared.run, a.view.tuning.Timeout)
 	defer cancel()
@@ -329,7 +335,8 @@ func (a *attempt) announce() {
 	a.finish(store.Token{}, reconnectError(a.view.record))
 }
 
-// release gives the lease back, and has the account left alone for a while. The taint stays.
+// release gives the lease back, and has the account left alone for a while. The taint
+// stays.
 func (a *attempt) release(pause time.Duration, cause error) {
 	rec, err := a.shared.put(withoutOwner(a.view.record, a.view.tainted), a.view.tuning.storeTimeout())
 	if err != nil {
@@ -339,7 +346,8 @@ func (a *attempt) release(pause time.Duration, cause error) {
 	a.finish(store.Token{}, cause)
 }
 
-// save tries to save the new token. While callers wait for it, the store gets no longer than they do.
+// save tries to save the new token. While callers wait for it, the store gets no longer
+// than they do.
 func (a *attempt) save() {
 	timeout := a.view.tuning.storeTimeout()
 	if !a.answered {
@@ -362,8 +370,8 @@ func (a *attempt) save() {
 	}
 }
 
-// saveLater waits, and serves the callers when they have waited for saveInline. Shutdown does not
-// end it until it gives up.
+// saveLater waits, and serves the callers when they have waited for saveInline. Shutdown
+// does not end it until it gives up.
 func (a *attempt) saveLater(d time.Duration) {
 	d = wait.Jitter(d)
 	if left := saveInline - time.Since(a.view.boughtAt); left > 0 {

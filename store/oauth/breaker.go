@@ -7,10 +7,11 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// breaker tells a provider that has gone wrong from accounts that have. If most of them are
-// rejected within a short time, it is not they who withdrew their consent: the breaker opens, and
-// rejections are not believed. An account that is still rejected after patience is believed all
-// the same: a hospital that was closed for half a year has many dead tokens at once.
+// breaker tells a provider that has gone wrong from accounts that have. If most of them
+// are rejected within a short time, it is not they who withdrew their consent: the
+// breaker opens, and rejections are not believed. An account that is still rejected after
+// patience is believed all the same: a hospital that was closed for half a year has many
+// dead tokens at once.
 //
 // It is safe for concurrent use.
 type breaker struct {
@@ -74,7 +75,8 @@ func (b *breaker) reject(id store.AccountID, now time.Time) verdict {
 	}
 }
 
-// count returns how many accounts were rejected within the window, and drops what is old. mu is held.
+// count returns how many accounts were rejected within the window, and drops what is old.
+// mu is held.
 func (b *breaker) count(now time.Time) (rejected int) {
 	for id, r := range b.rejected {
 		switch age := now.Sub(r.last); {
@@ -92,7 +94,8 @@ func (b *breaker) count(now time.Time) (rejected int) {
 	return rejected
 }
 
-// tooMany reports whether so many rejected accounts are too many to be believed. mu is held.
+// tooMany reports whether so many rejected accounts are too many to be believed. mu is
+// held.
 func (b *breaker) tooMany(rejected int) bool {
 	return b.limit >= 0 && rejected > b.limit && rejected > len(b.refreshed)
 }

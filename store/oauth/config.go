@@ -10,11 +10,12 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// RefreshFunc buys the next token for old. It is called once for each attempt and
-// never twice at the same time for the same account, in any process. It must end when ctx
-// does. Its errors decide what the Source believes; see [Provider.Refresh], which is one.
-// An error that matches none of the named ones counts as telemed.ErrAmbiguous, and so does a panic. One
-// that has the method RetryDelay() time.Duration tells how long the provider wants to be left alone.
+// RefreshFunc buys the next token for old. It is called once for each attempt and never
+// twice at the same time for the same account, in any process. It must end when ctx does.
+// Its errors decide what the Source believes; see [Provider.Refresh], which is one. An
+// error that matches none of the named ones counts as telemed.ErrAmbiguous, and so does a
+// panic. One that has the method RetryDelay() time.Duration tells how long the provider
+// wants to be left alone.
 type RefreshFunc func(ctx context.Context, old store.Token) (store.Token, error)
 
 // Tuning says how a Source refreshes. The zero value is right for most.
@@ -24,40 +25,42 @@ type Tuning struct {
 	Early time.Duration
 	// Timeout bounds one exchange with the provider. If 0, 15 seconds.
 	Timeout time.Duration
-	// LeaseTTL is how long a lease of this process must have been seen unchanged before another
-	// one takes it over. That takes up to three quarters longer, because the holder may still save;
-	// a Shutdown in that time leaves the lease to the next. It is written into the record, so that
-	// processes with different settings agree. It must be at least twice Timeout. If 0, 60 seconds,
-	// or twice Timeout if that is more.
+	// LeaseTTL is how long a lease of this process must have been seen unchanged before
+	// another one takes it over. That takes up to three quarters longer, because the
+	// holder may still save; a Shutdown in that time leaves the lease to the next. It is
+	// written into the record, so that processes with different settings agree. It must
+	// be at least twice Timeout. If 0, 60 seconds, or twice Timeout if that is more.
 	LeaseTTL time.Duration
-	// SaveFor is how long a new token is tried to be saved while the store fails. If 0, 24 hours.
+	// SaveFor is how long a new token is tried to be saved while the store fails. If 0,
+	// 24 hours.
 	SaveFor time.Duration
-	// RetryReconnect is how long an account that waits to be reconnected is left alone before
-	// its token is tried once more. If 0, 1 hour.
+	// RetryReconnect is how long an account that waits to be reconnected is left alone
+	// before its token is tried once more. If 0, 1 hour.
 	RetryReconnect time.Duration
-	// IdleAfter is how long a token may lie unused before KeepAlive refreshes it. If 0, 30 days.
+	// IdleAfter is how long a token may lie unused before KeepAlive refreshes it. If 0,
+	// 30 days.
 	IdleAfter time.Duration
 
-	// MaxRejections sets the breaker. If the provider rejects the refresh tokens of more accounts
-	// than this within RejectionWindow, and of more than it refreshes, it is the provider that is
-	// broken. No further account is then marked, unless it is still rejected after RetryReconnect;
-	// its callers get telemed.ErrUnavailable. Each process counts for itself. If 0, 10. If
-	// negative, there is no breaker.
+	// MaxRejections sets the breaker. If the provider rejects the refresh tokens of more
+	// accounts than this within RejectionWindow, and of more than it refreshes, it is the
+	// provider that is broken. No further account is then marked, unless it is still
+	// rejected after RetryReconnect; its callers get telemed.ErrUnavailable. Each process
+	// counts for itself. If 0, 10. If negative, there is no breaker.
 	MaxRejections int
 	// RejectionWindow is the time over which rejections are counted. If 0, 10 minutes.
 	RejectionWindow time.Duration
 
-	// Spool keeps new tokens that the store cannot take, in case the process ends first; see
-	// Recover. If nil, they are kept in memory only.
+	// Spool keeps new tokens that the store cannot take, in case the process ends first;
+	// see Recover. If nil, they are kept in memory only.
 	Spool Spool
 
 	// OnRefresh is called after a new token was saved. It must not block. May be nil.
 	OnRefresh func(id store.AccountID)
-	// OnReconnect is called after an account was found to need a new consent. It must not block.
-	// May be nil.
+	// OnReconnect is called after an account was found to need a new consent. It must not
+	// block. May be nil.
 	OnReconnect func(id store.AccountID, reason string)
-	// OnBreaker is called when the breaker opens, with the number of accounts rejected within
-	// RejectionWindow: somebody should look. It must not block. May be nil.
+	// OnBreaker is called when the breaker opens, with the number of accounts rejected
+	// within RejectionWindow: somebody should look. It must not block. May be nil.
 	OnBreaker func(rejected int)
 }
 
@@ -72,7 +75,8 @@ type SourceConfig struct {
 
 	Tuning
 
-	// Logger gets what goes wrong without anybody being told by an error. If nil, nothing is logged.
+	// Logger gets what goes wrong without anybody being told by an error. If nil, nothing
+	// is logged.
 	Logger *slog.Logger
 }
 
@@ -122,8 +126,9 @@ func (t Tuning) early(rec store.Record) time.Duration {
 	return min(t.Early, max(life/4, 0))
 }
 
-// leftAlone reports whether rec waits for its doctor and was tried not long ago. The time was written
-// by another clock, which decides no more here than when the next try is made.
+// leftAlone reports whether rec waits for its doctor and was tried not long ago. The time
+// was written by another clock, which decides no more here than when the next try is
+// made.
 func (t Tuning) leftAlone(rec store.Record, now time.Time) bool {
 	return rec.Status == store.StatusReconnect && now.Sub(rec.UpdatedAt).Abs() < t.RetryReconnect
 }
@@ -140,15 +145,15 @@ func (t Tuning) leaseTTL(rec store.Record) time.Duration {
 // lease that was written slowly is still young when the exchange begins.
 func (t Tuning) storeTimeout() time.Duration { return maxSavePause(t.LeaseTTL) }
 
-// maxSavePause is the longest pause between two tries to save for the holder of a lease with this
-// TTL. It is a small part of it: when the store is back, the holder saves before anybody thinks
-// that it is dead.
+// maxSavePause is the longest pause between two tries to save for the holder of a lease
+// with this TTL. It is a small part of it: when the store is back, the holder saves
+// before anybody thinks that it is dead.
 func maxSavePause(ttl time.Duration) time.Duration { return min(10*time.Second, ttl/4) }
 
-// takeoverPause is how long an attempt that has taken a lease over leaves the token alone. ttl is
-// that of the lease. The takeover showed that the store takes writes, perhaps again: a holder that
-// was only waiting for that saves meanwhile. With jitter, it is longer than maxSavePause and
-// shorter than ttl.
+// takeoverPause is how long an attempt that has taken a lease over leaves the token
+// alone. ttl is that of the lease. The takeover showed that the store takes writes,
+// perhaps again: a holder that was only waiting for that saves meanwhile. With jitter, it
+// is longer than maxSavePause and shorter than ttl.
 func takeoverPause(ttl time.Duration) time.Duration { return 3 * maxSavePause(ttl) }
 
 func validProvider(name string) bool {

@@ -57,8 +57,8 @@ type step struct {
 	err error
 }
 
-// view is all that an attempt knows when it decides. It is values alone: time is what this process
-// sees, and no other machine's clock decides.
+// view is all that an attempt knows when it decides. It is values alone: time is what
+// this process sees, and no other machine's clock decides.
 type view struct {
 	id     store.AccountID
 	owner  string         // the attempt's name in a lease
@@ -78,16 +78,16 @@ type view struct {
 	leasedAt  time.Time    // when the write of the own lease began
 	deadline  time.Time    // until when to wait for the lease
 	waits     int          // pauses since the last exchange
+	tries     int          // exchanges
 
-	// What came of exchanging the record's refresh token so far.
-	tries       int
+	// What came of exchanges of the record's refresh token.
 	rejections  int
 	tainted     bool      // it may be spent
 	disbelieved bool      // the provider rejects too many accounts to be believed
 	markedAt    time.Time // UpdatedAt of the mark that was written, if perhaps in vain
 
-	boughtAt  time.Time
-	saveWaits int // pauses since then
+	boughtAt  time.Time // zero: nothing was bought yet
+	saveWaits int       // pauses since then
 }
 
 const (
@@ -97,7 +97,8 @@ const (
 	markTries = 3
 	// confirmAfter is how long after a rejection the provider is asked again.
 	confirmAfter = 2 * time.Second
-	// maxPoll is the longest pause between two looks at the store, and between two exchanges.
+	// maxPoll is the longest pause between two looks at the store, and between two
+	// exchanges.
 	maxPoll = 2 * time.Second
 	// breakerPause is how long an account is left alone whose rejection was not believed.
 	breakerPause = time.Minute
@@ -110,8 +111,9 @@ var (
 	errSlowStore = errors.New("the store takes too long")
 )
 
-// decide returns what an attempt does next. It is a pure function. While the Source is closing it
-// returns no step that Shutdown would have to wait for, unless a token is bought already.
+// decide returns what an attempt does next. It is a pure function. While the Source is
+// closing it returns no step that Shutdown would have to wait for, unless a token is
+// bought already.
 func decide(v view) step {
 	switch v.state {
 	case stateUnread:
@@ -160,8 +162,9 @@ func (v view) whenSeen() step {
 	return step{action: actAcquire}
 }
 
-// whenRejected decides over an account whose token the provider has rejected twice. Without the
-// lease there is no verdict: whoever has it may be about to save the token that killed ours.
+// whenRejected decides over an account whose token the provider has rejected twice.
+// Without the lease there is no verdict: whoever has it may be about to save the token
+// that killed ours.
 func (v view) whenRejected() step {
 	switch {
 	case !v.markedAt.IsZero() && v.record.UpdatedAt.Equal(v.markedAt) && v.record.Lease.Owner == "":
@@ -186,8 +189,8 @@ func (v view) whenStoreFailed() step {
 	return v.wait(v.err)
 }
 
-// whenOwned decides over a lease that was written just now. One that took too long to be told is
-// no hold: others may have watched it for as long.
+// whenOwned decides over a lease that was written just now. One that took too long to be
+// told is no hold: others may have watched it for as long.
 func (v view) whenOwned() step {
 	switch {
 	case v.closing && v.takenOver:
@@ -237,14 +240,14 @@ func (v view) whenNotSaved() step {
 	return step{action: actSaveLater, pause: min(backoff(v.saveWaits), maxSavePause(v.tuning.LeaseTTL))}
 }
 
-// stoodStill reports whether the lease's holder looks dead: this process has seen the record
-// unchanged for the lease's TTL.
+// stoodStill reports whether the lease's holder looks dead: this process has seen the
+// record unchanged for the lease's TTL.
 func (v view) stoodStill() bool {
 	return !v.since.IsZero() && v.now.Sub(v.since) >= v.tuning.leaseTTL(v.record)
 }
 
-// wait has the attempt look again soon, or give up if it has waited too long for the lease. A
-// lease that lives longer than ours is waited for longer.
+// wait has the attempt look again soon, or give up if it has waited too long for the
+// lease. A lease that lives longer than ours is waited for longer.
 func (v view) wait(err error) step {
 	longer := max(v.tuning.leaseTTL(v.record)-v.tuning.LeaseTTL, 0)
 	if v.now.After(v.deadline.Add(2 * longer)) {
@@ -259,7 +262,9 @@ func (v view) giveUp(err error) step {
 
 // ambiguous reports whether the refresh token may be spent after err.
 func ambiguous(err error) bool {
-	for _, sure := range []error{ErrRejected, telemed.ErrUnauthorized, telemed.ErrInvalid, telemed.ErrUnavailable, telemed.ErrRateLimited} {
+	for _, sure := range []error{
+		ErrRejected, telemed.ErrUnauthorized, telemed.ErrInvalid, telemed.ErrUnavailable, telemed.ErrRateLimited,
+	} {
 		if errors.Is(err, sure) {
 			return false
 		}

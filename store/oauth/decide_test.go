@@ -19,7 +19,8 @@ var (
 	errDown = errors.New("database is down")
 )
 
-// aView is an attempt of "me" at noon whose account has a token that has run out. Nobody holds the lease.
+// aView is an attempt of "me" at noon whose account has a token that has run out. Nobody
+// holds the lease.
 func aView(s state, change func(*view)) view {
 	v := view{
 		id: someone, owner: "me", tuning: Tuning{}.withDefaults(), now: noon, state: s, since: noon,
@@ -230,8 +231,9 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestDecideWhileClosing tries every state with whatever may be known in it: a wait that Shutdown
-// ends at once would be begun again and again, and nothing may be spent any more.
+// TestDecideWhileClosing tries every state with whatever may be known in it: a wait that
+// Shutdown ends at once would be begun again and again, and nothing may be spent any
+// more.
 func TestDecideWhileClosing(t *testing.T) {
 	t.Parallel()
 	states := []state{

@@ -8,9 +8,10 @@ import (
 	"github.com/telemed-go/telemed"
 )
 
-// guarded calls the application's code from an attempt and turns its panic into an error. Let
-// through, a panic there would end the process, and with it the tokens of others that are not
-// saved yet. It is logged by its type and place, since its text may hold anything.
+// guarded calls the application's code from an attempt and turns its panic into an error.
+// Let through, a panic there would end the process, and with it the tokens of others that
+// are not saved yet. It is logged by its type and place, since its text may hold
+// anything.
 func guarded(log *slog.Logger, what string, f func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

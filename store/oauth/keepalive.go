@@ -10,13 +10,14 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// KeepAlive refreshes the tokens of active accounts that nobody has used for IdleAfter: providers let
-// refresh tokens die that lie unused for some months (Google after six, Zoom's
-// lifetime is not promised). It needs a Store that implements store.Lister; otherwise the error matches
-// errors.ErrUnsupported. Call it from a daily job, in one process or in many.
+// KeepAlive refreshes the tokens of active accounts that nobody has used for IdleAfter:
+// providers let refresh tokens die that lie unused for some months (Google after six,
+// Zoom's lifetime is not promised). It needs a Store that implements store.Lister;
+// otherwise the error matches errors.ErrUnsupported. Call it from a daily job, in one
+// process or in many.
 //
-// It returns how many were refreshed and how many failed; those that failed are logged, and
-// tried again the next time. The error is that of the list, or of ctx.
+// It returns how many were refreshed and how many failed; those that failed are logged,
+// and tried again the next time. The error is that of the list, or of ctx.
 func (s *Source) KeepAlive(ctx context.Context) (refreshed, failed int, err error) {
 	lister, ok := s.cfg.Store.(store.Lister)
 	if !ok {

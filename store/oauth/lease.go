@@ -6,14 +6,14 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// A lease is the right to spend an account's refresh token. It stands in the record, so that it is
-// won by compare-and-set. What follows returns the record that is to be written; nothing is written
-// here. The token stays as it is, but for a save.
+// A lease is the right to spend an account's refresh token. It stands in the record, so
+// that it is won by compare-and-set. What follows returns the record that is to be
+// written; nothing is written here. The token stays as it is, but for a save.
 
 // The reasons that a record gives for StatusReconnect.
 const (
 	reasonRejected = "the provider rejected the refresh token"
-	reasonTainted  = "the provider rejected the refresh token; an earlier refresh may have succeeded without its answer reaching us"
+	reasonTainted  = reasonRejected + "; an earlier refresh may have succeeded without its answer reaching us"
 )
 
 // isOthers reports whether somebody else than owner holds the lease, alive or dead.
@@ -21,7 +21,8 @@ func isOthers(rec store.Record, owner string) bool {
 	return rec.Lease.Owner != "" && rec.Lease.Owner != owner
 }
 
-// withOwner gives the lease to owner. tainted says that the token may be spent; it never unsays it.
+// withOwner gives the lease to owner. tainted says that the token may be spent; it never
+// unsays it.
 func withOwner(rec store.Record, owner string, ttl time.Duration, tainted bool, now time.Time) store.Record {
 	rec.Lease = store.Lease{
 		Owner: owner, Until: millis(now.Add(ttl)), TTL: wholeMillis(ttl), Tainted: rec.Lease.Tainted || tainted,

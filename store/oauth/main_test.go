@@ -21,8 +21,8 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var doctor = store.AccountID{Provider: "zoom", Subject: "dr-rao"}
 
-// rotating is a provider with Zoom's rules: each refresh token can be spent once. before may
-// fail an exchange before it happens, after may lose its answer.
+// rotating is a provider with Zoom's rules: each refresh token can be spent once. before
+// may fail an exchange before it happens, after may lose its answer.
 type rotating struct {
 	mu            sync.Mutex
 	live          map[string]string // refresh token → account

@@ -58,8 +58,8 @@ func (m *memory) remember(rec store.Record) {
 	m.seen[rec.ID] = seenToken{rec.Revision, rec.Token.Clone()}
 }
 
-// makeRoom drops what has expired, and then whatever comes first until an eighth is free, so
-// that it is not called again soon. mu is held.
+// makeRoom drops what has expired, and then whatever comes first until an eighth is free,
+// so that it is not called again soon. mu is held.
 func (m *memory) makeRoom(now time.Time) {
 	for id, seen := range m.seen {
 		if !usable(seen.token, now, useMargin, telemed.Secret{}) {
@@ -115,9 +115,9 @@ func (m *memory) setUnsaved(id store.AccountID, token store.Token) {
 	m.unsaved[id] = token
 }
 
-// addUnsaved is setUnsaved for a token that another process left. Two may have been left of one
-// account: newest is false, and nothing is kept, if the other one lasts longer. known is true if
-// it is here already.
+// addUnsaved is setUnsaved for a token that another process left. Two may have been left
+// of one account: newest is false, and nothing is kept, if the other one lasts longer.
+// known is true if it is here already.
 func (m *memory) addUnsaved(id store.AccountID, token store.Token) (newest, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

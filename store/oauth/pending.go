@@ -32,8 +32,8 @@ func newPending() *pending {
 	return &pending{closing: make(chan struct{}), results: map[store.AccountID]*result{}}
 }
 
-// join returns the result of the account's attempt. If there is none, work becomes one: started
-// is true, and work runs in a goroutine of its own.
+// join returns the result of the account's attempt. If there is none, work becomes one:
+// started is true, and work runs in a goroutine of its own.
 func (p *pending) join(id store.AccountID, work func(*result)) (r *result, started bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,9 +48,9 @@ func (p *pending) join(id store.AccountID, work func(*result)) (r *result, start
 	return r, true, nil
 }
 
-// add begins work even if the account has an attempt. prepare is called before anything is begun,
-// and says whether callers shall join this one rather than the other, and whether there is no
-// need for it at all.
+// add begins work even if the account has an attempt. prepare is called before anything
+// is begun, and says whether callers shall join this one rather than the other, and
+// whether there is no need for it at all.
 func (p *pending) add(id store.AccountID, prepare func() (newest, needless bool), work func(*result)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +87,8 @@ func (p *pending) remove(id store.AccountID, r *result) {
 	}
 }
 
-// close lets nothing begin any more. The channel is closed when all that has begun has ended.
+// close lets nothing begin any more. The channel is closed when all that has begun has
+// ended.
 func (p *pending) close() (ended <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

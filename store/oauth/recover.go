@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// Recover takes over the tokens that earlier processes left in the Spool: callers get them at
-// once, and they are saved in the background as soon as the store takes them. It returns how many
-// there are. Call it when the process starts, before anybody asks for a token. Without a Spool it
-// does nothing.
+// Recover takes over the tokens that earlier processes left in the Spool: callers get
+// them at once, and they are saved in the background as soon as the store takes them. It
+// returns how many there are. Call it when the process starts, before anybody asks for a
+// token. Without a Spool it does nothing.
 func (s *Source) Recover(ctx context.Context) (int, error) {
 	if s.cfg.Spool == nil {
 		return 0, nil
@@ -29,8 +29,9 @@ func (s *Source) Recover(ctx context.Context) (int, error) {
 	return recovered, nil
 }
 
-// adopt goes on where the process that spooled u had to stop. Of two tokens of one account callers
-// join the one that lasts longer: nobody may refresh before that is saved.
+// adopt goes on where the process that spooled u had to stop. Of two tokens of one
+// account callers join the one that lasts longer: nobody may refresh before that is
+// saved.
 func (s *Source) adopt(u Unsaved) error {
 	if err := s.checkID(u.ID); err != nil {
 		return err

@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	// saveInline is how long callers wait for the save before they get the token from memory.
+	// saveInline is how long callers wait for the save before they get the token from
+	// memory.
 	saveInline = 2 * time.Second
-	// spoolTimeout bounds one call of the spool. Shutdown does not cut it off: it is there for
-	// that moment.
+	// spoolTimeout bounds one call of the spool. Shutdown does not cut it off: it is
+	// there for that moment.
 	spoolTimeout = 5 * time.Second
-	// renewPause is how long a token is not renewed again that was renewed because its predecessor
-	// was refused.
+	// renewPause is how long a token is not renewed again that was renewed because its
+	// predecessor was refused.
 	renewPause = 30 * time.Second
 )
 
@@ -30,12 +31,13 @@ type saving struct {
 	Unsaved
 	// renewed is true if the spent token was refused before its time.
 	renewed bool
-	// served is true once callers get the token from memory, spooled once the Spool has it.
+	// served is true once callers get the token from memory, spooled once the Spool has
+	// it.
 	served, spooled bool
 }
 
-// try puts the token over whatever revision is there, if the record still holds what was spent
-// for it. It returns the token that the record holds in the end.
+// try puts the token over whatever revision is there, if the record still holds what was
+// spent for it. It returns the token that the record holds in the end.
 func (s *saving) try(timeout time.Duration) (store.Token, error) {
 	rec, err := s.shared.get(s.ID, timeout)
 	switch {
@@ -59,8 +61,8 @@ func (s *saving) try(timeout time.Duration) (store.Token, error) {
 	return rec.Token, nil
 }
 
-// over returns the token to be written over the stored one. ok is false if the account was
-// connected or refreshed by others meanwhile: theirs wins.
+// over returns the token to be written over the stored one. ok is false if the account
+// was connected or refreshed by others meanwhile: theirs wins.
 func (s *saving) over(stored store.Token) (next store.Token, ok bool) {
 	switch {
 	case stored.Same(s.Spent): // only lease and status moved, if anything
@@ -68,14 +70,14 @@ func (s *saving) over(stored store.Token) (next store.Token, ok bool) {
 	case !stored.Refresh.Equal(s.Spent.Refresh) || s.Token.Refresh.Equal(s.Spent.Refresh):
 		return store.Token{}, false
 	}
-	// Connected anew by a consent that brought no refresh token, so that the one we spent was
-	// kept: theirs wins, but our refresh token is the one that lives.
+	// Connected anew by a consent that brought no refresh token, so that the one we spent
+	// was kept: theirs wins, but our refresh token is the one that lives.
 	stored.Refresh = s.Token.Refresh
 	return stored, true
 }
 
-// done tells who wants to know that rec holds the token. It keeps a provider that refuses whatever
-// it gave from being asked for a token at each call.
+// done tells who wants to know that rec holds the token. It keeps a provider that refuses
+// whatever it gave from being asked for a token at each call.
 func (s *saving) done(rec store.Record) {
 	s.shared.breaker.refresh(s.ID, time.Now())
 	if s.renewed {
@@ -90,7 +92,8 @@ func (s *saving) done(rec store.Record) {
 	}
 }
 
-// failed keeps the token where it can be had meanwhile. A conflict is no failure of the store.
+// failed keeps the token where it can be had meanwhile. A conflict is no failure of the
+// store.
 func (s *saving) failed(err error) {
 	if !s.served && !errors.Is(err, telemed.ErrConflict) {
 		s.served = true
@@ -128,7 +131,8 @@ func (s *saving) settle() {
 	}
 }
 
-// abandon leaves the token to the spool. Without one, it says the one thing that only a person can mend.
+// abandon leaves the token to the spool. Without one, it says the one thing that only a
+// person can mend.
 func (s *saving) abandon() {
 	s.spool()
 	s.shared.memory.clearUnsaved(s.ID, s.Token)

@@ -21,7 +21,8 @@ import (
 	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// Three days find what fails often. .ci/run lives through fifty, and its word long through thousands.
+// Three days find what fails often. .ci/run lives through fifty, and its word long
+// through thousands.
 var simSeeds = flag.Int("sim.seeds", 3, "simulated days for each scenario")
 
 func seeds() int { return *simSeeds }
@@ -49,9 +50,9 @@ var scenarios = []scenario{
 	},
 }
 
-// TestSimulation lives through days in which everything fails that can. In none of them may a token be
-// lost that a client could have kept, a token be spent twice, or a doctor be told to
-// reconnect without need; and to serve nobody is no way to get there.
+// TestSimulation lives through days in which everything fails that can. In none of them
+// may a token be lost that a client could have kept, a token be spent twice, or a doctor
+// be told to reconnect without need; and to serve nobody is no way to get there.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	totals := make([]tally, len(scenarios))
@@ -215,7 +216,8 @@ type event struct {
 	kill bool
 }
 
-// schedule spreads deploys over the day, and aims kills at the seconds in which refreshes happen.
+// schedule spreads deploys over the day, and aims kills at the seconds in which refreshes
+// happen.
 func (w *world) schedule(slot int) []event {
 	r := w.random(fmt.Sprint("schedule/", slot))
 	var events []event
@@ -315,7 +317,8 @@ func (p *process) call(source tokens, r interface{ Int64N(int64) int64 }) {
 	}
 }
 
-// use does what a request of a patient does: it has three seconds and one try after a 401.
+// use does what a request of a patient does: it has three seconds and one try after a
+// 401.
 func (p *process) use(source tokens, key store.AccountID) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
@@ -344,8 +347,8 @@ func (w *world) mend() {
 	}
 }
 
-// consent has a doctor connect again now and then, without need: whatever is bought or judged at that
-// moment must not touch the new token.
+// consent has a doctor connect again now and then, without need: whatever is bought or
+// judged at that moment must not touch the new token.
 func (w *world) consent(key store.AccountID) {
 	r := w.random("consent/" + key.Subject)
 	var times []time.Time

@@ -19,25 +19,29 @@ import (
 // scenario says what goes wrong in a simulated day.
 type scenario struct {
 	name string
-	// slow has the provider take up to 13 seconds, fail 10 % of dials, and clocks differ by up to 2 minutes.
+	// slow has the provider take up to 13 seconds, fail 10 % of dials, and clocks differ
+	// by up to 2 minutes.
 	slow bool
-	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages a day of 1 to 20
-	// minutes, half of which begin when refreshes happen.
+	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages
+	// a day of 1 to 20 minutes, half of which begin when refreshes happen.
 	storeErrors, lostAcks float64
 	outages               int
 	// diskFull has every outage begin when refreshes happen, and refuse only writes.
 	diskFull bool
-	// badGateways and dropped are the provider's: answers of 502 before, and answers lost after the exchange.
+	// badGateways and dropped are the provider's: answers of 502 before, and answers lost
+	// after the exchange.
 	badGateways, dropped float64
 	// kills and deploys are each process's a day.
 	kills, deploys int
 	// consents are each doctor's a day, given without need while everything goes on.
 	consents int
-	// stays is a provider with Google's rules: a refresh token is not spent, and access tokens live side by side.
+	// stays is a provider with Google's rules: a refresh token is not spent, and access
+	// tokens live side by side.
 	stays bool
 	// spool gives each process a disk that outlives it.
 	spool bool
-	// mixed has every second process be far from the provider, and set to wait longer for it.
+	// mixed has every second process be far from the provider, and set to wait longer for
+	// it.
 	mixed bool
 }
 
@@ -72,15 +76,16 @@ func (a *tally) add(b tally) {
 	a.falseReconns += b.falseReconns
 }
 
-// tokens is what a simulated process stands on: a Source, or a pattern that is to be shown to fail.
+// tokens is what a simulated process stands on: a Source, or a pattern that is to be
+// shown to fail.
 type tokens interface {
 	Token(ctx context.Context, key store.AccountID) (store.Token, error)
 	Renew(ctx context.Context, key store.AccountID, stale telemed.Secret) (store.Token, error)
 	Shutdown(ctx context.Context) error
 }
 
-// world is one simulated day: a database, a provider with Zoom's rules, and
-// processes that come and go. Everything in it runs in one synctest bubble.
+// world is one simulated day: a database, a provider with Zoom's rules, and processes
+// that come and go. Everything in it runs in one synctest bubble.
 type world struct {
 	scenario
 	seed  uint64
@@ -96,7 +101,8 @@ type world struct {
 	crowd    sync.WaitGroup
 }
 
-// outage is a time in which the database refuses calls, lets them hang, or takes no writes.
+// outage is a time in which the database refuses calls, lets them hang, or takes no
+// writes.
 type outage struct {
 	from, to time.Time
 	kind     int
@@ -109,7 +115,8 @@ const (
 	outageKinds
 )
 
-// account is the provider's truth about a doctor. Its tokens are numbered; the last one lives.
+// account is the provider's truth about a doctor. Its tokens are numbered; the last one
+// lives.
 type account struct {
 	live    int
 	expires map[int]time.Time
@@ -130,7 +137,8 @@ type process struct {
 	draws    map[string]uint64
 }
 
-// Simulated days have few doctors and many callers, so that all want the same token at once.
+// Simulated days have few doctors and many callers, so that all want the same token at
+// once.
 const (
 	simDoctors   = 4
 	simProcesses = 3
@@ -239,7 +247,8 @@ func (w *world) connect(key store.AccountID) {
 	}
 }
 
-// works is the API: it takes the newest access token while it lasts, and at Google the others as well.
+// works is the API: it takes the newest access token while it lasts, and at Google the
+// others as well.
 func (w *world) works(key store.AccountID, token store.Token) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -248,7 +257,8 @@ func (w *world) works(key store.AccountID, token store.Token) bool {
 	return a == w.subject(key) && (n == a.live || w.stays) && time.Now().Before(a.expires[n])
 }
 
-// saved reports whether the account's living token is where it outlives p. world.mu is held.
+// saved reports whether the account's living token is where it outlives p. world.mu is
+// held.
 func (p *process) saved(key store.AccountID) bool {
 	live := p.living(key.Subject)
 	rec, err := p.db.Get(context.Background(), key)
@@ -288,7 +298,8 @@ func (w *world) lose(a *account) {
 	}
 }
 
-// alive ends the goroutine if its process was killed: that is how a kill looks from inside.
+// alive ends the goroutine if its process was killed: that is how a kill looks from
+// inside.
 func (p *process) alive() {
 	p.mu.Lock()
 	dead := p.dead
@@ -298,7 +309,8 @@ func (p *process) alive() {
 	}
 }
 
-// tuning is what a process is set to. A near one waits for less time than a far one needs.
+// tuning is what a process is set to. A near one waits for less time than a far one
+// needs.
 func (p *process) tuning() oauth.Tuning {
 	switch {
 	case !p.mixed:
@@ -364,7 +376,8 @@ func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token,
 	return token, err
 }
 
-// exchange is the moment at which the provider commits. It returns the number of what was bought.
+// exchange is the moment at which the provider commits. It returns the number of what was
+// bought.
 func (p *process) exchange(subject string, n int, drop bool) (token store.Token, bought int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -446,8 +459,9 @@ func (d database) Delete(ctx context.Context, key store.AccountID) error {
 	return d.call(ctx, key, "delete", func() error { return d.db.Delete(ctx, key) })
 }
 
-// moved returns rec with its times moved from one clock to another. A process lives by the bubble's
-// clock; what it writes down is by its own, and what it reads was written by somebody else's.
+// moved returns rec with its times moved from one clock to another. A process lives by
+// the bubble's clock; what it writes down is by its own, and what it reads was written by
+// somebody else's.
 func moved(rec store.Record, by time.Duration) store.Record {
 	for _, at := range []*time.Time{&rec.Token.Expiry, &rec.UpdatedAt, &rec.Lease.Until} {
 		if !at.IsZero() {

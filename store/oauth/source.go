@@ -14,9 +14,9 @@ import (
 // useWait is how long a caller with a token that still works waits for a better one.
 const useWait = 3 * time.Second
 
-// Source hands out valid access tokens of one provider, and refreshes each token
-// exactly once however many goroutines and processes need it. It is safe for
-// concurrent use. Call Shutdown when the process ends.
+// Source hands out valid access tokens of one provider, and refreshes each token exactly
+// once however many goroutines and processes need it. It is safe for concurrent use. Call
+// Shutdown when the process ends.
 //
 // A caller's context ends only the caller's wait: a refresh that has begun is finished
 // and saved, because with a rotating provider the old token is spent by then.
@@ -40,24 +40,24 @@ func NewSource(cfg SourceConfig) (*Source, error) {
 
 // Token returns a token whose access token works, refreshing it first if need be.
 //
-// The error matches telemed.ErrNotConnected if there is no account, telemed.ErrReconnect if it
-// must be connected again, telemed.ErrUnauthorized if the provider refuses the application,
-// telemed.ErrDecrypt if the record cannot be opened, and telemed.ErrUnavailable,
-// telemed.ErrRateLimited or telemed.ErrAmbiguous if the store or the provider fails while no
-// token works; then call again later.
+// The error matches telemed.ErrNotConnected if there is no account, telemed.ErrReconnect
+// if it must be connected again, telemed.ErrUnauthorized if the provider refuses the
+// application, telemed.ErrDecrypt if the record cannot be opened, and
+// telemed.ErrUnavailable, telemed.ErrRateLimited or telemed.ErrAmbiguous if the store or
+// the provider fails while no token works; then call again later.
 //
 // A token that works is returned also while it is being refreshed or cannot be. That
-// takes one read of the store and no lock that anybody holds for long. While the store does not
-// answer, the last token that this process has seen is returned as long as it works.
-// Otherwise Token waits for the refresh until ctx ends.
+// takes one read of the store and no lock that anybody holds for long. While the store
+// does not answer, the last token that this process has seen is returned as long as it
+// works. Otherwise Token waits for the refresh until ctx ends.
 func (s *Source) Token(ctx context.Context, id store.AccountID) (store.Token, error) {
 	return s.token(ctx, id, telemed.Secret{})
 }
 
-// Renew is Token for a caller to whom the provider said that the access token stale does not
-// work. If the store has another one by now, that is returned, so that a herd of refused calls
-// makes one refresh. A token that this process itself renewed within the last 30 seconds is not
-// renewed again: the error matches telemed.ErrUnavailable.
+// Renew is Token for a caller to whom the provider said that the access token stale does
+// not work. If the store has another one by now, that is returned, so that a herd of
+// refused calls makes one refresh. A token that this process itself renewed within the
+// last 30 seconds is not renewed again: the error matches telemed.ErrUnavailable.
 func (s *Source) Renew(ctx context.Context, id store.AccountID, stale telemed.Secret) (store.Token, error) {
 	return s.token(ctx, id, stale)
 }
@@ -94,8 +94,8 @@ func (s *Source) checkID(id store.AccountID) error {
 	return nil
 }
 
-// read asks the store, but not for so long that a token from memory comes too late: whoever can be
-// served from there has half of the caller's time left.
+// read asks the store, but not for so long that a token from memory comes too late:
+// whoever can be served from there has half of the caller's time left.
 func (s *Source) read(ctx context.Context, id store.AccountID, stale telemed.Secret) (store.Record, error) {
 	timeout := s.cfg.storeTimeout()
 	if deadline, ok := ctx.Deadline(); ok && s.memory.remembers(id, stale) {

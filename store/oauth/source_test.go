@@ -55,7 +55,8 @@ func TestKeysAreChecked(t *testing.T) {
 	require.NoError(t, s.Shutdown(t.Context()))
 }
 
-// many calls Token of all sources at once, callers times each, and returns the access tokens.
+// many calls Token of all sources at once, callers times each, and returns the access
+// tokens.
 func many(c *clinic, callers int, sources ...*oauth.Source) map[string]int {
 	c.Helper()
 	var (
@@ -323,7 +324,8 @@ func TestLostAnswerTaints(t *testing.T) {
 	})
 }
 
-// The lease has to be won again after the answer was lost: what is known of the token stays known.
+// The lease has to be won again after the answer was lost: what is known of the token
+// stays known.
 func TestLostAnswerIsRememberedOverAFailedWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -607,7 +609,8 @@ func TestReconnectDuringARefreshWins(t *testing.T) {
 	}
 }
 
-// A consent that brings no refresh token keeps the one that is being spent at that moment.
+// A consent that brings no refresh token keeps the one that is being spent at that
+// moment.
 func TestConsentWithoutRefreshTokenDuringARefresh(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -648,7 +651,8 @@ func TestVerdictAboutAnotherTokenIsNone(t *testing.T) {
 	})
 }
 
-// A rejection of the old token says nothing about one that came meanwhile and has to be refreshed itself.
+// A rejection of the old token says nothing about one that came meanwhile and has to be
+// refreshed itself.
 func TestAnotherTokenIsAskedForTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -679,7 +683,8 @@ func TestSilentProcessIsTakenOver(t *testing.T) {
 		c := newClinic(t)
 		s := c.source()
 		rec := c.record()
-		// Another process took the lease and died. Its clock was a day ahead, which nobody asks about.
+		// Another process took the lease and died. Its clock was a day ahead, which
+		// nobody asks about.
 		rec.Lease = store.Lease{Owner: "dead", Until: time.Now().Add(24 * time.Hour)}
 		_, err := c.store.Memory.Put(t.Context(), rec)
 		require.NoError(t, err)
@@ -692,8 +697,8 @@ func TestSilentProcessIsTakenOver(t *testing.T) {
 	})
 }
 
-// Two settings of Timeout and LeaseTTL in one fleet, as in a deploy that changes them: a lease is
-// taken over by the TTL that its holder wrote down.
+// Two settings of Timeout and LeaseTTL in one fleet, as in a deploy that changes them: a
+// lease is taken over by the TTL that its holder wrote down.
 func TestS2TwoSettings(t *testing.T) {
 	t.Parallel()
 	patient := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = time.Minute, 10*time.Minute }
@@ -819,8 +824,8 @@ func TestTheLeaseIsYoungAtEveryExchange(t *testing.T) {
 	})
 }
 
-// A process that alone is cut off from the database right after an exchange looks dead to the
-// others. They mark the account; it is active again as soon as that process can save.
+// A process that alone is cut off from the database right after an exchange looks dead to
+// the others. They mark the account; it is active again as soon as that process can save.
 func TestPartitionHeals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -844,8 +849,9 @@ func TestPartitionHeals(t *testing.T) {
 	})
 }
 
-// A database that can be read and not written (its disk is full) makes a process that waits to save look
-// dead. When it takes writes again, that process must be first, though another one asked first.
+// A database that can be read and not written (its disk is full) makes a process that
+// waits to save look dead. When it takes writes again, that process must be first, though
+// another one asked first.
 func TestWritesComeBackToTheOneThatWaits(t *testing.T) {
 	t.Parallel()
 	hasty := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = time.Second, 2*time.Second }
@@ -936,7 +942,8 @@ func TestDisconnectedIsForgotten(t *testing.T) {
 	})
 }
 
-// The account is disconnected just before the attempt reads it: what was remembered of it goes too.
+// The account is disconnected just before the attempt reads it: what was remembered of it
+// goes too.
 func TestDisconnectedBeforeTheAttemptIsForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -1007,7 +1014,8 @@ func TestALeaseToldLateIsTakenAgain(t *testing.T) {
 	})
 }
 
-// A doctor whose token still works does not notice that a process died while refreshing it.
+// A doctor whose token still works does not notice that a process died while refreshing
+// it.
 func TestTakeoverWhileTheOldTokenWorks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -1209,7 +1217,8 @@ func TestRenewWithoutExpiry(t *testing.T) {
 	})
 }
 
-// Code of the host that panics in a refresh costs neither the process nor a token that was bought.
+// Code of the host that panics in a refresh costs neither the process nor a token that
+// was bought.
 func TestPanics(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

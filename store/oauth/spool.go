@@ -8,16 +8,17 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Spool keeps new tokens outside the database while that cannot take them, so that they outlive
-// the process: a deploy in the middle of a database outage would otherwise lose
+// Spool keeps new tokens outside the database while that cannot take them, so that they
+// outlive the process: a deploy in the middle of a database outage would otherwise lose
 // every token that was refreshed meanwhile at a rotating provider. [FileSpool] is one.
 //
-// Implementations are safe for concurrent use, encrypt what they keep, and may be
-// shared by processes. A token that a failed store takes later is dropped from the spool.
+// Implementations are safe for concurrent use, encrypt what they keep, and may be shared
+// by processes. A token that a failed store takes later is dropped from the spool.
 type Spool interface {
 	// Keep stores u. When it returns nil, u survives the process and the machine's power.
 	Keep(ctx context.Context, u Unsaved) error
-	// List yields what is kept, and at most one error, last. The body of the loop may use the Spool.
+	// List yields what is kept, and at most one error, last. The body of the loop may use
+	// the Spool.
 	List(ctx context.Context) iter.Seq2[Unsaved, error]
 	// Drop removes u. Absent: nil.
 	Drop(ctx context.Context, u Unsaved) error
@@ -27,7 +28,8 @@ type Spool interface {
 type Unsaved struct {
 	// ID says whose it is.
 	ID store.AccountID
-	// Spent is the token that it was bought with. If the record holds another one, Token is obsolete.
+	// Spent is the token that it was bought with. If the record holds another one, Token
+	// is obsolete.
 	Spent store.Token
 	// Token is the new one.
 	Token store.Token

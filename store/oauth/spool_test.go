@@ -217,8 +217,8 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 	})
 }
 
-// besideAnObsoleteFile runs f with a spool that has a token which was saved and not dropped, and the one that
-// counts, in either order.
+// besideAnObsoleteFile runs f with a spool that has a token which was saved and not
+// dropped, and the one that counts, in either order.
 func besideAnObsoleteFile(t *testing.T, f func(c *clinic, spool *listed)) {
 	t.Helper()
 	for name, order := range map[string][]int{"before it": {0, 1}, "behind it": {1, 0}} {
@@ -289,7 +289,8 @@ func (l *listed) List(context.Context) iter.Seq2[oauth.Unsaved, error] {
 	}
 }
 
-// A process that is cut off while others keep changing the record has the token in its spool.
+// A process that is cut off while others keep changing the record has the token in its
+// spool.
 func TestCutOffBetweenConflictsIsSpooled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -521,7 +522,8 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// The disk of the database is full until the token that counts has run out: it is saved before it is spent.
+// The disk of the database is full until the token that counts has run out: it is saved
+// before it is spent.
 func TestRecoverWithAnObsoleteFileBesideAndAFullDisk(t *testing.T) {
 	t.Parallel()
 	besideAnObsoleteFile(t, func(c *clinic, spool *listed) {
