@@ -198,7 +198,7 @@ func newHTTPClient(cfg Config) *http.Client {
 }
 
 // Tokens returns the source of the doctors' access tokens, for calls of your own to
-// Google's APIs: Tokens().Client(key, nil).
+// Google's APIs: Tokens().Client(id, nil).
 func (c *Client) Tokens() *oauth.Source { return c.tokens }
 
 // Shutdown waits until tokens that are being refreshed are saved, or ctx ends. Meetings stay.

@@ -122,9 +122,9 @@ func newClinic(t *testing.T) *clinic {
 	return c
 }
 
-func (c *clinic) connect(key store.AccountID) {
+func (c *clinic) connect(id store.AccountID) {
 	c.Helper()
-	require.NoError(c, store.Set(c.Context(), c.store.Memory, key, c.provider.connect(key.Subject)))
+	require.NoError(c, store.Set(c.Context(), c.store.Memory, id, c.provider.connect(id.Subject)))
 }
 
 // expire lets an hour go by.

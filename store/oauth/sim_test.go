@@ -174,16 +174,16 @@ func overSource(change func(*oauth.SourceConfig)) func(*process, oauth.SourceCon
 
 // live lets a day go by, and three calm hours in which everything can heal.
 func (w *world) live() {
-	for _, key := range w.keys() {
-		w.connect(key)
+	for _, id := range w.ids() {
+		w.connect(id)
 	}
 	var slots sync.WaitGroup
 	for slot := range simProcesses {
 		slots.Go(func() { w.serve(slot) })
 	}
 	slots.Go(w.mend)
-	for _, key := range w.keys() {
-		slots.Go(func() { w.consent(key) })
+	for _, id := range w.ids() {
+		slots.Go(func() { w.consent(id) })
 	}
 	slots.Wait()
 	w.crowd.Wait()
@@ -195,14 +195,14 @@ func (w *world) live() {
 func (w *world) settle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, key := range w.keys() {
-		a := w.subject(key)
-		rec, err := w.db.Get(context.Background(), key)
+	for _, id := range w.ids() {
+		a := w.subject(id)
+		rec, err := w.db.Get(context.Background(), id)
 		if err != nil {
 			panic(err)
 		}
 		switch {
-		case rec.Token.Refresh.Reveal() != w.living(key.Subject):
+		case rec.Token.Refresh.Reveal() != w.living(id.Subject):
 			w.lose(a)
 		case rec.Status == store.StatusReconnect:
 			w.tally.falseReconns++
@@ -282,10 +282,10 @@ func (w *world) start(slot, life int) *process {
 }
 
 // flagged checks the verdict against the truth.
-func (p *process) flagged(key store.AccountID, _ string) {
+func (p *process) flagged(id store.AccountID, _ string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	a := p.subject(key)
+	a := p.subject(id)
 	if a.cut[a.live] {
 		p.lose(a)
 		return
@@ -310,25 +310,25 @@ func (p *process) call(source tokens, r interface{ Int64N(int64) int64 }) {
 			return
 		case <-time.After(time.Until(next)):
 		}
-		for _, key := range p.keys() {
+		for _, id := range p.ids() {
 			p.alive()
-			p.use(source, key)
+			p.use(source, id)
 		}
 	}
 }
 
 // use does what a request of a patient does: it has three seconds and one try after a
 // 401.
-func (p *process) use(source tokens, key store.AccountID) {
+func (p *process) use(source tokens, id store.AccountID) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	p.count(&p.tally.calls)
-	token, err := source.Token(ctx, key)
-	if err == nil && !p.works(key, token) {
+	token, err := source.Token(ctx, id)
+	if err == nil && !p.works(id, token) {
 		p.count(&p.tally.refused)
-		token, err = source.Renew(ctx, key, token.Access)
+		token, err = source.Renew(ctx, id, token.Access)
 	}
-	if err != nil || !p.works(key, token) {
+	if err != nil || !p.works(id, token) {
 		p.count(&p.tally.failed)
 	}
 }
@@ -337,11 +337,11 @@ func (p *process) use(source tokens, key store.AccountID) {
 func (w *world) mend() {
 	for time.Since(w.begin) < simDay+simCalm {
 		time.Sleep(30*time.Minute + time.Second)
-		for _, key := range w.keys() {
-			rec, err := w.db.Get(context.Background(), key)
+		for _, id := range w.ids() {
+			rec, err := w.db.Get(context.Background(), id)
 			if err == nil && rec.Status == store.StatusReconnect {
-				w.mourn(key, rec)
-				w.connect(key)
+				w.mourn(id, rec)
+				w.connect(id)
 			}
 		}
 	}
@@ -349,8 +349,8 @@ func (w *world) mend() {
 
 // consent has a doctor connect again now and then, without need: whatever is bought or
 // judged at that moment must not touch the new token.
-func (w *world) consent(key store.AccountID) {
-	r := w.random("consent/" + key.Subject)
+func (w *world) consent(id store.AccountID) {
+	r := w.random("consent/" + id.Subject)
 	var times []time.Time
 	for range w.consents {
 		times = append(times, w.aim(r, 15*time.Second))
@@ -358,20 +358,20 @@ func (w *world) consent(key store.AccountID) {
 	slices.SortFunc(times, time.Time.Compare)
 	for _, at := range times {
 		time.Sleep(time.Until(at))
-		rec, err := w.db.Get(context.Background(), key)
+		rec, err := w.db.Get(context.Background(), id)
 		if err == nil && rec.Status == store.StatusReconnect {
-			w.mourn(key, rec)
+			w.mourn(id, rec)
 		}
 		w.count(&w.tally.consents)
-		w.connect(key)
+		w.connect(id)
 	}
 }
 
 // mourn counts what a new consent is about to replace.
-func (w *world) mourn(key store.AccountID, rec store.Record) {
+func (w *world) mourn(id store.AccountID, rec store.Record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if a := w.subject(key); rec.Token.Refresh.Reveal() != w.living(key.Subject) {
+	if a := w.subject(id); rec.Token.Refresh.Reveal() != w.living(id.Subject) {
 		w.lose(a)
 		return
 	}
@@ -387,16 +387,16 @@ type naive struct {
 
 func overNaive(p *process, cfg oauth.SourceConfig) tokens { return naive{p, cfg.Refresh} }
 
-func (n naive) Token(ctx context.Context, key store.AccountID) (store.Token, error) {
-	rec, err := database{n.process}.Get(ctx, key)
+func (n naive) Token(ctx context.Context, id store.AccountID) (store.Token, error) {
+	rec, err := database{n.process}.Get(ctx, id)
 	if err != nil || rec.Token.Expiry.After(time.Now().Add(10*time.Second)) {
 		return rec.Token, err
 	}
 	return n.renew(ctx, rec)
 }
 
-func (n naive) Renew(ctx context.Context, key store.AccountID, _ telemed.Secret) (store.Token, error) {
-	rec, err := database{n.process}.Get(ctx, key)
+func (n naive) Renew(ctx context.Context, id store.AccountID, _ telemed.Secret) (store.Token, error) {
+	rec, err := database{n.process}.Get(ctx, id)
 	if err != nil {
 		return store.Token{}, err
 	}

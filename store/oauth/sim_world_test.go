@@ -79,8 +79,8 @@ func (a *tally) add(b tally) {
 // tokens is what a simulated process stands on: a Source, or a pattern that is to be
 // shown to fail.
 type tokens interface {
-	Token(ctx context.Context, key store.AccountID) (store.Token, error)
-	Renew(ctx context.Context, key store.AccountID, stale telemed.Secret) (store.Token, error)
+	Token(ctx context.Context, id store.AccountID) (store.Token, error)
+	Renew(ctx context.Context, id store.AccountID, stale telemed.Secret) (store.Token, error)
 	Shutdown(ctx context.Context) error
 }
 
@@ -195,14 +195,14 @@ func (p *process) draw(purpose string) *rand.Rand {
 	return p.random(strconv.Itoa(p.slot) + "/" + strconv.Itoa(p.life) + "/" + purpose + "/" + strconv.FormatUint(p.draws[purpose], 10))
 }
 
-func (w *world) subject(key store.AccountID) *account { return w.accounts[key.Subject] }
+func (w *world) subject(id store.AccountID) *account { return w.accounts[id.Subject] }
 
-func (w *world) keys() []store.AccountID {
-	var keys []store.AccountID
+func (w *world) ids() []store.AccountID {
+	var ids []store.AccountID
 	for i := range simDoctors {
-		keys = append(keys, store.AccountID{Provider: "zoom", Subject: fmt.Sprint("dr-", i)})
+		ids = append(ids, store.AccountID{Provider: "zoom", Subject: fmt.Sprint("dr-", i)})
 	}
-	return keys
+	return ids
 }
 
 // tokenText is the text of an account's n-th token.
@@ -238,30 +238,30 @@ func (w *world) mint(subject string, buyer *process) store.Token {
 }
 
 // connect is a doctor's consent.
-func (w *world) connect(key store.AccountID) {
+func (w *world) connect(id store.AccountID) {
 	w.mu.Lock()
-	token := w.mint(key.Subject, nil)
+	token := w.mint(id.Subject, nil)
 	w.mu.Unlock()
-	if err := store.Set(context.Background(), w.db, key, token); err != nil {
+	if err := store.Set(context.Background(), w.db, id, token); err != nil {
 		panic(err)
 	}
 }
 
 // works is the API: it takes the newest access token while it lasts, and at Google the
 // others as well.
-func (w *world) works(key store.AccountID, token store.Token) bool {
+func (w *world) works(id store.AccountID, token store.Token) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	subject, n := parseToken(token.Access)
 	a := w.accounts[subject]
-	return a == w.subject(key) && (n == a.live || w.stays) && time.Now().Before(a.expires[n])
+	return a == w.subject(id) && (n == a.live || w.stays) && time.Now().Before(a.expires[n])
 }
 
 // saved reports whether the account's living token is where it outlives p. world.mu is
 // held.
-func (p *process) saved(key store.AccountID) bool {
-	live := p.living(key.Subject)
-	rec, err := p.db.Get(context.Background(), key)
+func (p *process) saved(id store.AccountID) bool {
+	live := p.living(id.Subject)
+	rec, err := p.db.Get(context.Background(), id)
 	return err == nil && rec.Token.Refresh.Reveal() == live || p.spool && p.disks[p.slot].has(live)
 }
 
@@ -270,9 +270,9 @@ func (p *process) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dead = true
-	for _, key := range p.keys() {
-		a := p.subject(key)
-		if a.buyers[a.live] == p && !p.saved(key) {
+	for _, id := range p.ids() {
+		a := p.subject(id)
+		if a.buyers[a.live] == p && !p.saved(id) {
 			p.cutOff(a, a.live)
 		}
 	}
@@ -410,9 +410,9 @@ type database struct{ *process }
 var errOutage = fmt.Errorf("database: connection refused")
 
 // call lets a call take its time and fail; apply does it.
-func (d database) call(ctx context.Context, key store.AccountID, op string, apply func() error) error {
+func (d database) call(ctx context.Context, id store.AccountID, op string, apply func() error) error {
 	d.alive()
-	r := d.draw(op + key.Subject)
+	r := d.draw(op + id.Subject)
 	if err := wait(ctx, time.Millisecond+time.Duration(r.Int64N(int64(10*time.Millisecond)))); err != nil {
 		return err
 	}
@@ -445,8 +445,8 @@ func (d database) call(ctx context.Context, key store.AccountID, op string, appl
 	return err
 }
 
-func (d database) Get(ctx context.Context, key store.AccountID) (rec store.Record, err error) {
-	err = d.call(ctx, key, "get", func() (err error) { rec, err = d.db.Get(ctx, key); return })
+func (d database) Get(ctx context.Context, id store.AccountID) (rec store.Record, err error) {
+	err = d.call(ctx, id, "get", func() (err error) { rec, err = d.db.Get(ctx, id); return })
 	return moved(rec, -d.skew), err
 }
 
@@ -455,8 +455,8 @@ func (d database) Put(ctx context.Context, rec store.Record) (revision string, e
 	return revision, err
 }
 
-func (d database) Delete(ctx context.Context, key store.AccountID) error {
-	return d.call(ctx, key, "delete", func() error { return d.db.Delete(ctx, key) })
+func (d database) Delete(ctx context.Context, id store.AccountID) error {
+	return d.call(ctx, id, "delete", func() error { return d.db.Delete(ctx, id) })
 }
 
 // moved returns rec with its times moved from one clock to another. A process lives by

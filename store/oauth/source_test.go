@@ -41,12 +41,12 @@ func TestNewSourceNamesEverythingWrong(t *testing.T) {
 	require.EqualError(t, err, "oauth: source: LeaseTTL is less than twice Timeout")
 }
 
-func TestKeysAreChecked(t *testing.T) {
+func TestIDsAreChecked(t *testing.T) {
 	t.Parallel()
 	s, err := oauth.NewSource(oauth.SourceConfig{Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh})
 	require.NoError(t, err)
-	for _, key := range []store.AccountID{{}, {Provider: "zoom"}, {Provider: "google", Subject: "dr-rao"}} {
-		_, err := s.Token(t.Context(), key)
+	for _, id := range []store.AccountID{{}, {Provider: "zoom"}, {Provider: "google", Subject: "dr-rao"}} {
+		_, err := s.Token(t.Context(), id)
 		require.ErrorIs(t, err, telemed.ErrInvalid)
 	}
 	_, err = s.Token(t.Context(), doctor)
@@ -295,8 +295,8 @@ func TestLostAnswerTaints(t *testing.T) {
 		c := newClinic(t)
 		var reason string
 		s := c.source(func(cfg *oauth.SourceConfig) {
-			cfg.OnReconnect = func(key store.AccountID, why string) {
-				require.Equal(t, doctor, key)
+			cfg.OnReconnect = func(id store.AccountID, why string) {
+				require.Equal(t, doctor, id)
 				reason = why
 			}
 		})

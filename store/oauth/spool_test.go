@@ -192,8 +192,8 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 		c.connect(doctor) // the doctor has connected anew since
 		gone := numbered(7)
 		google := store.AccountID{Provider: "google", Subject: "dr-rao"}
-		for _, key := range []store.AccountID{doctor, gone, google} {
-			require.NoError(t, files.Keep(t.Context(), oauth.Unsaved{ID: key, Spent: spent, Token: token("obsolete")}))
+		for _, id := range []store.AccountID{doctor, gone, google} {
+			require.NoError(t, files.Keep(t.Context(), oauth.Unsaved{ID: id, Spent: spent, Token: token("obsolete")}))
 		}
 		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = files })
 		n, err := s.Recover(t.Context())
