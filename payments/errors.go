@@ -24,6 +24,6 @@ var (
 	// was given back. To who wanted a refund it is as good as done: Payment tells how much
 	// went back.
 	ErrAlreadyRefunded = fault.Tagged(telemed.ErrConflict, errors.New("payment is already refunded"))
-	// ErrKeyConflict means that the receipt or key was used before for something else.
+	// ErrKeyConflict means that the key was used before for something else.
 	ErrKeyConflict = fault.Tagged(telemed.ErrConflict, errors.New("key was used before for a different request"))
 )

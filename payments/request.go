@@ -23,7 +23,7 @@ const (
 	CaptureManual CaptureMode = "manual"
 )
 
-// OrderRequest asks for an order. Receipt and Notes are stored and shown by the
+// OrderRequest asks for an order. Key and Notes are stored and shown by the
 // gateway: put no name, no diagnosis and nothing else about the patient in them.
 type OrderRequest struct {
 	// Amount is what is to be paid; more than zero. Required.

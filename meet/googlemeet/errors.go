@@ -19,7 +19,7 @@ import (
 )
 
 // Error is a call that did not end as it should. errors.Is finds the error value of package
-// meet behind it. Its text holds nothing of what was sent or answered, save the reason.
+// telemed behind it. Its text holds nothing of what was sent or answered, save the reason.
 type Error struct {
 	// Op is the method: "Create", "Get", "Update", "Cancel", "Revoke".
 	Op string
@@ -79,7 +79,7 @@ func (e *Error) Error() string {
 	return text + " " + e.kind.Error()
 }
 
-// Is ties the error to the values of package meet. A missing permission is also ErrReconnect.
+// Is ties the error to the values of package telemed. A missing permission is also ErrReconnect.
 func (e *Error) Is(target error) bool {
 	return target == e.kind && target != nil || e.kind == telemed.ErrMissingScope && target == telemed.ErrReconnect
 }

@@ -290,7 +290,7 @@ func TestNextMessageAfterRefusal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fake, client := pair(t, smtptest.Config{}, edit)
-			for _, fault := range []smtptest.Fault{smtptest.RefuseRecipient, smtptest.RefuseSender, smtptest.RefuseMessage, smtptest.Greylist} {
+			for _, fault := range []smtptest.Fault{refusedRecipient, refusedSender, refusedMessage, greylisted} {
 				fake.FailNext(fault)
 				_, err := client.Notify(t.Context(), message("refused"))
 				require.Error(t, err)

@@ -62,6 +62,10 @@ type Config struct {
 	// LocalName is what the client calls itself to the server. If empty, its IP address.
 	LocalName string
 
+	// Dial makes the connection to Addr; TLS comes on top of it. It may be called by many
+	// goroutines at once. If nil, that of a net.Dialer. With the Dial of smtptest.Server
+	// there is no network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialTimeout bounds the way to a usable connection: TCP, TLS and AUTH together. If 0,
 	// 15 seconds.
 	DialTimeout time.Duration
@@ -136,6 +140,9 @@ func New(cfg Config) (*Client, error) {
 }
 
 func (cfg Config) withDefaults() Config {
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
 	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, 15*time.Second)
 	cfg.CommandTimeout = cmp.Or(cfg.CommandTimeout, 30*time.Second)
 	cfg.DataTimeout = cmp.Or(cfg.DataTimeout, 2*time.Minute)
