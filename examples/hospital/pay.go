@@ -66,7 +66,7 @@ func (h *hospital) knows(orderID, paymentID string) bool {
 // snapshot: the payment is read again before anything is done. It is done with the event once the
 // payment is recorded: the gateway disables an endpoint that fails for a day, and a mailbox
 // that is full is no reason for that.
-func (h *hospital) onPaymentEvent(ctx context.Context, e *payments.Event) error {
+func (h *hospital) onPaymentEvent(ctx context.Context, e payments.Event) error {
 	switch {
 	case e.Payment == nil:
 		return nil
