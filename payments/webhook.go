@@ -150,8 +150,8 @@ func (w *Webhook) open(ctx context.Context, header http.Header, body []byte) (we
 // unread hands the application what Parser cannot read.
 func (w *Webhook) unread(header http.Header, body []byte) webhook.Event {
 	if w.cfg.Unread == nil {
-		return webhook.Unread(body, nil)
+		return webhook.Unread(body, nil, nil)
 	}
 	event := UnreadEvent{Header: header.Clone(), Raw: body}
-	return webhook.Unread(body, func(ctx context.Context) error { return w.cfg.Unread(ctx, event) })
+	return webhook.Unread(body, nil, func(ctx context.Context) error { return w.cfg.Unread(ctx, event) })
 }

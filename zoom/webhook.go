@@ -186,7 +186,7 @@ func (w *Webhook) verify(header http.Header, raw []byte) (telemed.Secret, time.T
 // unread hands the application what cannot be read.
 func (w *Webhook) unread(header http.Header, raw []byte) webhook.Event {
 	if w.cfg.Unread == nil {
-		return webhook.Unread(raw, nil)
+		return webhook.Unread(raw, nil, nil)
 	}
 	event := UnreadEvent{Header: http.Header{}, Raw: raw}
 	for _, name := range []string{timestampHeader, signatureHeader, trackingIDHeader} {
@@ -194,7 +194,7 @@ func (w *Webhook) unread(header http.Header, raw []byte) webhook.Event {
 			event.Header[name] = slices.Clone(values)
 		}
 	}
-	return webhook.Unread(raw, func(ctx context.Context) error { return w.cfg.Unread(ctx, event) })
+	return webhook.Unread(raw, nil, func(ctx context.Context) error { return w.cfg.Unread(ctx, event) })
 }
 
 // plainToken is what Zoom sends to be signed. Whatever has a colon in it could be a forged

@@ -320,7 +320,7 @@ func TestEventShapes(t *testing.T) {
 	})
 }
 
-func TestDedupeKeys(t *testing.T) {
+func TestEventIDIgnoresTokens(t *testing.T) {
 	t.Parallel()
 	const format = `{"event":"%s","event_ts":%d,"payload":{"account_id":"a","object":{"id":"1","uuid":"u","participant":{"user_id":"%s","leave_time":"2021-07-13T21:44:51Z"}},"token":"%s"}}`
 	key := func(name string, ts int, user, token string) string {

@@ -152,7 +152,7 @@ func TestUnread(t *testing.T) {
 	require.NotContains(t, a.log.String(), `"zkmark"`)
 
 	taken := 0
-	take := webhook.Unread([]byte("zkmark"), func(context.Context) error {
+	take := webhook.Unread([]byte("zkmark"), nil, func(context.Context) error {
 		if taken++; taken == 1 {
 			return errors.New("database is down")
 		}

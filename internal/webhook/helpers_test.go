@@ -85,7 +85,7 @@ func (a *application) open(_ context.Context, header http.Header, body []byte) (
 		Wrong  bool
 	}
 	if json.Unmarshal(body, &read) != nil {
-		return webhook.Delivery{Events: []webhook.Event{webhook.Unread(body, nil)}}, nil
+		return webhook.Delivery{Events: []webhook.Event{webhook.Unread(body, nil, nil)}}, nil
 	}
 	if read.Wrong {
 		return webhook.Delivery{}, telemed.ErrInvalid

@@ -33,12 +33,6 @@ type Config struct {
 	// Token is a system user's access token with whatsapp_business_messaging. Required.
 	Token telemed.Secret
 
-	// AppSecrets check the signature of webhooks; several while one is replaced. If
-	// empty, Webhook refuses everything.
-	AppSecrets []telemed.Secret
-	// VerifyToken is the text that the host chose when it registered the webhook's
-	// URL. If empty, the registration is refused.
-	VerifyToken telemed.Secret
 	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
 	Renderer notify.Renderer
 	// Version is the Graph API's. If empty, DefaultVersion. Meta serves a version
@@ -52,9 +46,8 @@ type Config struct {
 	// HTTPClient sends the requests; its redirects are not followed, and its Timeout bounds
 	// a message with all its attempts. If nil, one with a 30-second timeout.
 	HTTPClient *http.Client
-	// Logger gets warnings about the API's version, template pacing and refused
-	// webhooks, and errors about a Handler's panics, without anything personal. If
-	// nil, nothing is logged.
+	// Logger gets warnings about the API's version and template pacing, without anything
+	// personal. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -108,9 +101,6 @@ func (cfg *Config) validate() error {
 	p.Check(cfg.PhoneNumberID == "" || idPattern.MatchString(cfg.PhoneNumberID), "PhoneNumberID", "is not an id of digits alone")
 	p.Check(!cfg.Token.IsZero(), "Token", "is required")
 	p.Check(!strings.ContainsAny(cfg.Token.Reveal(), " \t\r\n"), "Token", "has a space or line break")
-	for _, secret := range cfg.AppSecrets {
-		p.Check(!secret.IsZero(), "AppSecrets", "have an empty one among them")
-	}
 	p.Check(versionPattern.MatchString(cfg.Version), "Version", `is not like "v24.0"`)
 	p.Check(baseURL(cfg.BaseURL), "BaseURL", "is not an https address (or http on loopback)")
 	p.Check(cfg.Attempts >= 0, "Attempts", "is negative")

@@ -55,13 +55,13 @@ func TestNewNamesAllThatIsWrong(t *testing.T) {
 	require.EqualError(t, err, "whatsapp: PhoneNumberID is required; Token is required")
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 	_, err = whatsapp.New(whatsapp.Config{
-		PhoneNumberID: "../evil", Token: telemed.NewSecret("a\nb"), AppSecrets: []telemed.Secret{{}}, Version: "24", BaseURL: "http://graph.example", Attempts: -1,
+		PhoneNumberID: "../evil", Token: telemed.NewSecret("a\nb"), Version: "24", BaseURL: "http://graph.example", Attempts: -1,
 	})
 	var names []string
 	for _, f := range telemed.Fields(err) {
 		names = append(names, f.Field)
 	}
-	require.Equal(t, []string{"PhoneNumberID", "Token", "AppSecrets", "Version", "BaseURL", "Attempts"}, names)
+	require.Equal(t, []string{"PhoneNumberID", "Token", "Version", "BaseURL", "Attempts"}, names)
 	for _, base := range []string{"https://user:pass@graph.example", "https://graph.example?x=1", "ftp://127.0.0.1", "graph.example", "http://127.0.0.1.evil.example"} {
 		_, err = whatsapp.New(whatsapp.Config{PhoneNumberID: "1", Token: telemed.NewSecret("t"), BaseURL: base})
 		require.ErrorContains(t, err, "BaseURL", base)

@@ -17,9 +17,18 @@
 // Content must therefore have a notify.WhatsAppTemplate. Whether it was delivered
 // comes by webhook, with the [Reference] of the message's Key:
 //
-//	mux.Handle("/webhooks/whatsapp", chat.Webhook(whatsapp.Handler{
-//		Status: func(ctx context.Context, s whatsapp.Status) error { return appointments.Told(ctx, s.Reference, s.State) },
-//	}))
+//	webhook, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
+//		Secrets:     []telemed.Secret{appSecret},
+//		VerifyToken: verifyToken,
+//		Handle: func(ctx context.Context, e whatsapp.Event) error {
+//			if e.Status == nil {
+//				return nil
+//			}
+//			return appointments.Told(ctx, e.Status.Reference, e.Status.State)
+//		},
+//	})
+//	…
+//	mux.Handle("/webhooks/whatsapp", webhook)
 //
 // Messages within a conversation, media, and the management of templates are not here.
 //

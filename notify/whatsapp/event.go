@@ -2,13 +2,15 @@ package whatsapp
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/redact"
+	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -52,9 +54,6 @@ type Status struct {
 	// package notify as Notify's errors do.
 	Err *Error
 }
-
-// EventID is the same for a status that comes again.
-func (s Status) EventID() string { return s.MessageID + "/" + string(s.State) }
 
 // String tells which status it is, without the person.
 func (s Status) String() string { return "status " + string(s.State) + " of " + s.MessageID }
@@ -127,57 +126,164 @@ func (c Change) GoString() string { return c.String() }
 // LogValue leaves out the value.
 func (c Change) LogValue() slog.Value { return slog.GroupValue(slog.String("field", c.Field)) }
 
-// event is one of the three.
-type event struct {
-	status  *Status
-	message *Inbound
-	change  *Change
+// Event is what Handle gets. One of Status, Message and Change is not nil. It prints without
+// the person and the words.
+type Event struct {
+	// ID is the same whenever Meta sends the event, and no other event has it: 64 hexadecimal
+	// digits, which tell nothing of the person.
+	ID string
+	// Status is a step on the way of a message that was sent.
+	Status *Status
+	// Message is from a person.
+	Message *Inbound
+	// Change is anything else, such as the approval of a template.
+	Change *Change
 }
 
-func (e event) id() string {
+func (e Event) kind() string {
 	switch {
-	case e.status != nil && e.status.MessageID != "":
-		return "s/" + e.status.EventID()
-	case e.message != nil && e.message.MessageID != "":
-		return "m/" + e.message.MessageID
+	case e.Status != nil:
+		return "status"
+	case e.Message != nil:
+		return "message"
 	}
-	return ""
+	return "change"
 }
+
+// LogValue leaves out the person and the words.
+func (e Event) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("id", e.ID), slog.String("kind", e.kind())}
+	switch {
+	case e.Status != nil:
+		attrs = append(attrs, slog.String("state", string(e.Status.State)))
+	case e.Message != nil:
+		attrs = append(attrs, slog.String("type", e.Message.Type))
+	case e.Change != nil:
+		attrs = append(attrs, slog.String("field", e.Change.Field))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// Format prints what LogValue tells, whatever the verb.
+func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }
+
+// newID hashes what an event is known by, so that no part can run into the next. Meta's id of a
+// message has the person's number in it.
+func newID(parts ...string) string {
+	var all strings.Builder
+	for _, part := range parts {
+		fmt.Fprintf(&all, "%d:%s", len(part), part)
+	}
+	return webhook.Digest([]byte(all.String()))
+}
+
+const whatsAppObject = "whatsapp_business_account"
 
 type notification struct {
-	Object string `json:"object"`
-	Entry  []struct {
-		ID      text `json:"id"`
-		Changes []struct {
-			Field string          `json:"field"`
-			Value json.RawMessage `json:"value"`
-		} `json:"changes"`
-	} `json:"entry"`
+	Object string            `json:"object"`
+	Entry  []json.RawMessage `json:"entry"`
 }
 
-var errNotWhatsApp = errors.New("not a webhook of a WhatsApp Business Account")
+type entry struct {
+	ID      text              `json:"id"`
+	Time    text              `json:"time"`
+	Changes []json.RawMessage `json:"changes"`
+}
 
-// parse is lenient below the envelope: what it does not understand becomes a
-// Change, since refusing it would make Meta send it for days.
-func parse(body []byte) ([]event, error) {
+type change struct {
+	Field string          `json:"field"`
+	Value json.RawMessage `json:"value"`
+}
+
+// isWhatsApp reports whether a body is a webhook of a WhatsApp Business Account.
+func isWhatsApp(body []byte) bool {
 	var n notification
-	if err := json.Unmarshal(body, &n); err != nil || n.Object != "whatsapp_business_account" {
-		return nil, errNotWhatsApp
+	return json.Unmarshal(body, &n) == nil && n.Object == whatsAppObject
+}
+
+// reader reads the events of one body. What it cannot read hides nothing that it can.
+type reader struct {
+	body   []byte
+	events []Event
+	unread []UnreadEvent
+}
+
+func parse(body []byte) ([]Event, []UnreadEvent) {
+	if !isWhatsApp(body) {
+		return nil, []UnreadEvent{{Raw: body}}
 	}
-	var events []event
-	for _, entry := range n.Entry {
-		for _, change := range entry.Changes {
-			if change.Field == "messages" {
-				found, whole := parseMessages(change.Value)
-				events = append(events, found...)
-				if whole {
-					continue
-				}
-			}
-			events = append(events, event{change: &Change{AccountID: string(entry.ID), Field: change.Field, Value: change.Value}})
+	var n notification
+	_ = json.Unmarshal(body, &n) // isWhatsApp has done it
+	r := &reader{body: body}
+	for _, raw := range n.Entry {
+		var e entry
+		if json.Unmarshal(raw, &e) != nil {
+			r.cannotRead("", raw)
+			continue
+		}
+		for _, raw := range e.Changes {
+			r.readChange(e, raw)
 		}
 	}
-	return events, nil
+	return r.events, r.unread
+}
+
+func (r *reader) cannotRead(accountID text, part json.RawMessage) {
+	r.unread = append(r.unread, UnreadEvent{AccountID: string(accountID), Part: part, Raw: r.body})
+}
+
+func (r *reader) readChange(e entry, raw json.RawMessage) {
+	var c change
+	if json.Unmarshal(raw, &c) != nil {
+		r.cannotRead(e.ID, raw)
+		return
+	}
+	if c.Field == "messages" {
+		var v messagesValue
+		if json.Unmarshal(c.Value, &v) != nil {
+			r.cannotRead(e.ID, raw)
+			return
+		}
+		if len(v.Messages)+len(v.Statuses) > 0 {
+			r.readMessages(e, v)
+			return
+		}
+	}
+	r.events = append(r.events, Event{
+		ID:     newID("change", string(e.ID), string(e.Time), c.Field, string(c.Value)),
+		Change: &Change{AccountID: string(e.ID), Field: c.Field, Value: c.Value},
+	})
+}
+
+func (r *reader) readMessages(e entry, v messagesValue) {
+	for _, raw := range v.Statuses {
+		var s wireStatus
+		if json.Unmarshal(raw, &s) != nil {
+			r.cannotRead(e.ID, raw)
+			continue
+		}
+		status := s.status()
+		status.PhoneNumberID = string(v.Metadata.PhoneNumberID)
+		r.events = append(r.events, Event{ID: r.id("status", status.MessageID, string(status.State), raw), Status: status})
+	}
+	for _, raw := range v.Messages {
+		message, ok := parseInbound(raw, v.Contacts)
+		if !ok {
+			r.cannotRead(e.ID, raw)
+			continue
+		}
+		message.PhoneNumberID = string(v.Metadata.PhoneNumberID)
+		r.events = append(r.events, Event{ID: r.id("message", message.MessageID, "", raw), Message: message})
+	}
+}
+
+// id returns the ID of a status or message. Without an id of Meta's, it is known by the body
+// that it came in.
+func (r *reader) id(kind, messageID, state string, raw json.RawMessage) string {
+	if messageID == "" {
+		return newID(kind, "", string(raw), string(r.body))
+	}
+	return newID(kind, messageID, state)
 }
 
 // text takes a JSON string or number: Meta's own examples mix them.
@@ -241,36 +347,6 @@ type wireStatus struct {
 	Errors    []struct {
 		Code *int `json:"code"` // 0 is a code
 	} `json:"errors"`
-}
-
-// parseMessages returns what it understands, and whether that is all: one message
-// of a new shape must not hide the statuses that came with it.
-func parseMessages(raw json.RawMessage) (events []event, whole bool) {
-	var v messagesValue
-	if json.Unmarshal(raw, &v) != nil {
-		return nil, false
-	}
-	whole = len(v.Messages)+len(v.Statuses) > 0
-	for _, raw := range v.Statuses {
-		var s wireStatus
-		if json.Unmarshal(raw, &s) != nil {
-			whole = false
-			continue
-		}
-		status := s.status()
-		status.PhoneNumberID = string(v.Metadata.PhoneNumberID)
-		events = append(events, event{status: status})
-	}
-	for _, raw := range v.Messages {
-		message, ok := parseInbound(raw, v.Contacts)
-		if !ok {
-			whole = false
-			continue
-		}
-		message.PhoneNumberID = string(v.Metadata.PhoneNumberID)
-		events = append(events, event{message: message})
-	}
-	return events, whole
 }
 
 func (s *wireStatus) status() *Status {

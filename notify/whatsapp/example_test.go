@@ -12,6 +12,7 @@ import (
 	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+	"github.com/telemed-go/telemed/store"
 )
 
 func Example() {
@@ -29,19 +30,25 @@ func Example() {
 	chat, err := whatsapp.New(whatsapp.Config{
 		PhoneNumberID: srv.PhoneNumberID(),
 		Token:         srv.Token(),
-		AppSecrets:    []telemed.Secret{srv.AppSecret()},
 		Renderer:      words,
 		BaseURL:       srv.URL(),
 	})
 	if err != nil {
 		panic(err)
 	}
-	webhooks := httptest.NewServer(chat.Webhook(whatsapp.Handler{
-		Status: func(_ context.Context, s whatsapp.Status) error {
-			fmt.Println(s.State, s.Reference == whatsapp.Reference("appt-42/confirmed"))
+	webhook, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
+		Secrets: []telemed.Secret{srv.AppSecret()},
+		Handle: func(_ context.Context, e whatsapp.Event) error {
+			if e.Status != nil {
+				fmt.Println(e.Status.State, e.Status.Reference == whatsapp.Reference("appt-42/confirmed"))
+			}
 			return nil
 		},
-	}))
+	})
+	if err != nil {
+		panic(err)
+	}
+	webhooks := httptest.NewServer(webhook)
 	defer webhooks.Close()
 	srv.SetWebhookURL(webhooks.URL)
 
@@ -100,4 +107,61 @@ func ExampleError() {
 	// whatsapp: Notify: 400 (code 131026): recipient cannot be reached
 	// true
 	// 131026 AfKeTraceId0123456789ab
+}
+
+// A patient answers, and Meta sends the request again because a status in it could not be
+// stored. What was handled is not handled again.
+func ExampleNewWebhook() {
+	srv, err := whatsapptest.Start(whatsapptest.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	database := errors.New("database is down")
+	webhook, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
+		Secrets:     []telemed.Secret{srv.AppSecret()},
+		VerifyToken: telemed.NewSecret("chosen when the address was registered"),
+		Claims:      store.NewMemory(), // Claims in the database, once there are two processes
+		Handle: func(_ context.Context, e whatsapp.Event) error {
+			switch {
+			case e.Message != nil:
+				fmt.Println("patient:", e.Message.Text)
+			case e.Status != nil && e.Status.Reference == "":
+				return whatsapp.Permanent(errors.New("not a message of ours"))
+			case e.Status != nil:
+				fmt.Println("message is", e.Status.State, "-", database)
+				return database
+			}
+			return nil
+		},
+		Unread: func(_ context.Context, e whatsapp.UnreadEvent) error {
+			fmt.Println("for a person to look at:", len(e.Part), "bytes")
+			return nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	server := httptest.NewServer(webhook)
+	defer server.Close()
+	srv.SetWebhookURL(server.URL)
+
+	ctx := context.Background()
+	fmt.Println(srv.Subscribe(ctx, "chosen when the address was registered"))
+	request := []byte(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{
+		"messages":[{"id":"wamid.1","from":"919876543210","type":"text","text":{"body":"thank you"}},{"id":"wamid.2","text":7}],
+		"statuses":[{"id":"wamid.3","status":"read","biz_opaque_callback_data":"ref"},{"id":"wamid.4","status":"read"}]}}]}]}`)
+	fmt.Println(srv.SendRaw(ctx, request))
+	database = nil
+	fmt.Println(srv.SendRaw(ctx, request))
+	fmt.Println(webhook.Shutdown(ctx)) // after the server's own
+	// Output:
+	// <nil>
+	// message is read - database is down
+	// patient: thank you
+	// for a person to look at: 25 bytes
+	// whatsapptest: the webhook answered 500
+	// message is read - <nil>
+	// <nil>
+	// <nil>
 }

@@ -35,7 +35,7 @@ func message(key string) notify.Message {
 func config(srv *whatsapptest.Server) whatsapp.Config {
 	return whatsapp.Config{
 		PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), BaseURL: srv.URL(),
-		AppSecrets: []telemed.Secret{srv.AppSecret()}, VerifyToken: telemed.NewSecret("verify-me"), Attempts: 1,
+		Attempts:   1,
 		HTTPClient: &http.Client{Transport: http.DefaultTransport},
 	}
 }

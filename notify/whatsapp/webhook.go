@@ -1,87 +1,162 @@
 package whatsapp
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"runtime/debug"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/internal/webhook"
+	"github.com/telemed-go/telemed/store"
 )
 
-// MaxWebhook is the longest webhook that is read, in bytes. Meta sends up to 3 MB.
-const MaxWebhook = 3 << 20
+// WebhookConfig configures NewWebhook.
+type WebhookConfig struct {
+	// Secrets are the app secrets that sign webhooks; several while one is replaced. Required.
+	Secrets []telemed.Secret
+	// Handle acts on an event: a status, a message or another change. nil means done. An error
+	// means not done: Meta sends the whole request again, for up to 7 days, and Handle gets
+	// those of its events that are not done yet; if that cannot help, return [Permanent](err).
+	// Only the error's type is logged, for it may quote what a person wrote. Events come out of
+	// order: see [State.Supersedes]. ctx has the request's values and ends after Timeout. It is
+	// called concurrently, but one after the other for the events of a request. Required.
+	Handle func(ctx context.Context, e Event) error
 
-// Handler is what the host does with webhooks. Each function may be nil: such
-// events are then acknowledged and dropped.
+	// Unread takes what Meta has signed and this package cannot read, for a person to look at.
+	// What came with it is handled all the same. Only nil is answered 200. If Unread is nil,
+	// such a request is logged and answered 500.
+	Unread func(ctx context.Context, e UnreadEvent) error
+	// VerifyToken is the text that the application chose when it registered the webhook's URL.
+	// If empty, the registration is refused.
+	VerifyToken telemed.Secret
+	// Claims says which events were handled, in all processes of the application; Event.ID is
+	// the key. If nil, a store.Memory of the Webhook's own, which is enough for one process. Two
+	// Webhooks that are both to handle an event need Claims apart.
+	Claims store.Claims
+	// Timeout is how long all events of a request may take. Meta has its answer a tenth of a
+	// second later, whatever Handle does. If 0, 5 seconds: Meta asks for an answer within one,
+	// and does not say how long it waits.
+	Timeout time.Duration
+	// Logger hears of what is refused, likely why, and of what fails, without anything
+	// personal. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// UnreadEvent is what is signed and cannot be read. It prints without its content.
+type UnreadEvent struct {
+	// AccountID is Meta's id of the WhatsApp Business Account. Empty if it cannot be read.
+	AccountID string
+	// Part is what cannot be read: an entry, a change, a message or a status. Nil if that is
+	// all of Raw.
+	Part []byte
+	// Raw is the whole body, as it was signed, and Header has its signature. Sending both to a
+	// Webhook again repeats nothing that was done.
+	Raw    []byte
+	Header http.Header
+}
+
+// LogValue tells the body's SHA-256, and the lengths in bytes.
+func (e UnreadEvent) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("account_id", e.AccountID), slog.String("body_sha256", webhook.Digest(e.Raw)),
+		slog.Int("bytes", len(e.Raw)), slog.Int("part_bytes", len(e.Part)))
+}
+
+// Format prints what LogValue tells, whatever the verb.
+func (e UnreadEvent) Format(f fmt.State, _ rune) { redact.Format(f, e) }
+
+const (
+	maxWebhookBody = 3 << 20 // Meta sends up to 3 MB
+	webhookTimeout = 5 * time.Second
+	// webhookKeep is a day more than Meta sends a request again.
+	webhookKeep = 8 * 24 * time.Hour
+)
+
+// Webhook is the endpoint that is registered with Meta under the field "messages". It hands
+// each status, message and other change to Handle once, also if Meta repeats a request because
+// another of its events failed. It is safe for concurrent use.
 //
-// Meta delivers at least once, in no order, several events in a request, and for
-// up to 7 days until it gets 200. A function that returns an error or panics, after
-// which the others of the request still run, makes it send the whole request again:
-// what was handled already comes a second time. Act on Status.EventID and
-// Inbound.MessageID once, in the host's database; Remember does so in memory.
-type Handler struct {
-	// Status is called for each step on a message's way. See [State.Supersedes] for late ones.
-	Status func(ctx context.Context, s Status) error
-	// Message is called for each message from a person.
-	Message func(ctx context.Context, m Inbound) error
-	// Other is called for every other change, and for a change that has a message or
-	// status of a shape that is not known here; Status and Message get the rest of it.
-	Other func(ctx context.Context, c Change) error
-	// Remember is how many statuses and messages that were handled are not handled
-	// again if they come again, in this process. If 0, none.
-	Remember int
+// GET is the registration: it answers the challenge, or 403 unless the verify token fits. POST
+// brings events. It answers
+//
+//   - 200 if all events were handled, now or before, or can never be ([Permanent]);
+//   - 401 without a signature by one of the app secrets;
+//   - 413 to bodies over 3 MiB, 408 to those that take more than 10 seconds to arrive or than the
+//     http.Server's ReadTimeout, 400 to those that break off;
+//   - 500 after an error or a panic of Handle, or if nobody takes what cannot be read;
+//   - 503 while one of the events is being handled, if Claims fails, and after Shutdown.
+//
+// A Handle that does not return within Timeout runs on: Meta is answered 503, and each
+// repetition too, until it returns; then the event is done or free, as it says.
+type Webhook struct {
+	cfg  WebhookConfig
+	door *webhook.Door
 }
 
-// Webhook returns the endpoint that is registered with Meta under the field
-// "messages". It answers the registration (GET, 403 unless the verify token fits) and
-// takes events (POST): 401 without a signature by one of the app secrets, 413
-// beyond MaxWebhook, 408 if the body does not come whole within 10 seconds (or the
-// server's own ReadTimeout, if that is shorter), 500 if a function of h returned an
-// error or panicked, else 200. Answer within seconds: put long work in a queue.
-func (c *Client) Webhook(h Handler) http.Handler {
-	return &webhook{client: c, handler: h, seen: newMemory(h.Remember)}
+// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg and
+// matches telemed.ErrInvalid.
+func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
+	var p fault.Problems
+	webhook.CheckSecrets(&p, cfg.Secrets)
+	p.Check(cfg.Handle != nil, "Handle", "is required")
+	p.Check(cfg.Timeout >= 0, "Timeout", "is negative")
+	if err := p.Err("whatsapp: webhook"); err != nil {
+		return nil, err
+	}
+	cfg.Secrets = slices.Clone(cfg.Secrets)
+	w := &Webhook{cfg: cfg}
+	w.door = webhook.New(webhook.Config{
+		Provider: "whatsapp", MaxBody: maxWebhookBody, Timeout: cmp.Or(cfg.Timeout, webhookTimeout),
+		Keep: webhookKeep, Claims: cfg.Claims, Logger: cfg.Logger, HideErrors: true, Open: w.open,
+	})
+	return w, nil
 }
 
-type webhook struct {
-	client  *Client
-	handler Handler
-	seen    *memory
-}
+// Permanent marks an error of Handle as incurable: the event is answered 200, logged, and
+// never handled again. It is the same in every package that has a Webhook. Permanent(nil) is
+// nil.
+func Permanent(err error) error { return webhook.Permanent(err) }
 
-func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Shutdown refuses events from now on, with 503, and waits for each Handle that still runs. If
+// ctx ends first, its error is returned.
+func (w *Webhook) Shutdown(ctx context.Context) error { return w.door.Shutdown(ctx) }
+
+// ServeHTTP implements http.Handler.
+func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
-		h.verify(w, r)
+		w.register(rw, r)
 	case http.MethodPost:
-		h.receive(w, r)
+		w.door.ServeHTTP(rw, r)
 	default:
-		w.Header().Set("Allow", "GET, POST")
-		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		rw.Header().Set("Allow", "GET, POST")
+		http.Error(rw, "method not allowed", http.StatusMethodNotAllowed)
 	}
 }
 
 // maxChallenge bounds what is echoed; Meta sends about ten digits.
 const maxChallenge = 256
 
-func (h *webhook) verify(w http.ResponseWriter, r *http.Request) {
+// register echoes the challenge of a registration that knows the verify token.
+func (w *Webhook) register(rw http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	challenge := query.Get("hub.challenge")
 	if query.Get("hub.mode") != "subscribe" || len(challenge) > maxChallenge ||
-		!sameToken(query.Get("hub.verify_token"), h.client.cfg.VerifyToken.Reveal()) {
-		h.refuse(r, "verify token")
-		http.Error(w, "forbidden", http.StatusForbidden)
+		!sameToken(query.Get("hub.verify_token"), w.cfg.VerifyToken.Reveal()) {
+		w.door.Logger().LogAttrs(r.Context(), slog.LevelWarn, "webhook registration refused")
+		http.Error(rw, "forbidden", http.StatusForbidden)
 		return
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = io.WriteString(w, challenge)
+	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(rw, challenge)
 }
 
 // sameToken compares MACs of the tokens, so that not even the length shows in the
@@ -90,123 +165,35 @@ func sameToken(given, want string) bool {
 	return signature.Valid(signature.Hex([]byte(want), []byte(given)), []byte(want), []byte(want))
 }
 
-func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r)
+const signatureHeader = "X-Hub-Signature-256"
+
+// open checks a request and reads the events in it.
+func (w *Webhook) open(_ context.Context, header http.Header, body []byte) (webhook.Delivery, error) {
+	_, err := signature.Check{
+		Header: header, Name: signatureHeader, Prefix: "sha256=", Body: body, Secrets: w.cfg.Secrets, Event: isWhatsApp,
+	}.Verify()
 	if err != nil {
-		refuseBody(w, err)
-		return
+		return webhook.Delivery{}, fmt.Errorf("whatsapp: webhook: %w", err)
 	}
-	if !h.client.signed(r.Header.Get("X-Hub-Signature-256"), body) {
-		h.refuse(r, "signature")
-		http.Error(w, "signature mismatch", http.StatusUnauthorized)
-		return
-	}
-	events, err := parse(body)
-	if err != nil {
-		h.refuse(r, "body")
-		http.Error(w, "not a WhatsApp webhook", http.StatusBadRequest)
-		return
-	}
-	if failures := h.dispatch(r.Context(), events); failures > 0 {
-		h.client.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, "whatsapp webhook will be sent again",
-			slog.Int("events", len(events)), slog.Int("failures", failures))
-		http.Error(w, "not handled", http.StatusInternalServerError)
-		return
-	}
-	w.WriteHeader(http.StatusOK)
-}
-
-// bodyPatience is how long a body may take. Without a bound, anybody could hold a
-// goroutine and a connection for ever, as no signature is known before the body's end.
-const bodyPatience = 10 * time.Second
-
-// readBody leaves the deadline in force if it fails: the server reads on for a
-// while after the answer.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	own := server != nil && server.ReadTimeout > 0 && server.ReadTimeout <= bodyPatience
-	if !own {
-		_ = control.SetReadDeadline(time.Now().Add(bodyPatience)) // http.ErrNotSupported: w has no connection
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxWebhook))
-	if err == nil && !own {
-		_ = control.SetReadDeadline(time.Time{})
-	}
-	return body, err
-}
-
-// refuseBody also gives the connection up, whose rest nobody reads.
-func refuseBody(w http.ResponseWriter, err error) {
-	w.Header().Set("Connection", "close")
-	status, text := http.StatusBadRequest, "cannot be read"
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		status, text = http.StatusRequestEntityTooLarge, "too large"
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		status, text = http.StatusRequestTimeout, "too slow"
-	}
-	http.Error(w, text, status)
-}
-
-// signed checks body against every app secret. The secrets are revealed here
-// alone, so that they lie open in no struct that somebody may print.
-func (c *Client) signed(header string, body []byte) bool {
-	mac, ok := strings.CutPrefix(header, "sha256=")
-	if !ok {
-		return false
-	}
-	var keys [][]byte
-	for _, secret := range c.cfg.AppSecrets {
-		keys = append(keys, []byte(secret.Reveal()))
-	}
-	return signature.Valid(mac, body, keys...)
-}
-
-func (h *webhook) refuse(r *http.Request, what string) {
-	h.client.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, "whatsapp webhook refused",
-		slog.String("method", r.Method), slog.String("wrong", what))
-}
-
-// dispatch hands events to the host one after the other and counts those that failed.
-func (h *webhook) dispatch(ctx context.Context, events []event) int {
-	failures := 0
+	events, unread := parse(body)
+	var delivery webhook.Delivery
 	for _, e := range events {
-		id := e.id()
-		if h.seen.has(id) {
-			continue
-		}
-		if err := h.handle(ctx, e); err != nil {
-			failures++
-			continue
-		}
-		h.seen.add(id)
+		delivery.Events = append(delivery.Events, webhook.Event{
+			Keys: []string{e.ID}, Attrs: []slog.Attr{slog.String("event_id", e.ID), slog.String("kind", e.kind())},
+			Handle: func(ctx context.Context) error { return w.cfg.Handle(ctx, e) },
+		})
 	}
-	return failures
+	for _, e := range unread {
+		e.Header = http.Header{signatureHeader: header.Values(signatureHeader)}
+		delivery.Events = append(delivery.Events, w.unread(e))
+	}
+	return delivery, nil
 }
 
-// errPanic is a function of the host that panicked.
-var errPanic = errors.New("the handler panicked")
-
-// handle calls the host's function for e. A panic is a failure of this event
-// alone: let through, it would cut off the events behind it, in this delivery and
-// in every one that follows. It is logged by its type and place, since its text
-// may hold what the person wrote.
-func (h *webhook) handle(ctx context.Context, e event) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			h.client.cfg.Logger.LogAttrs(ctx, slog.LevelError, "whatsapp webhook handler panicked",
-				slog.String("type", fmt.Sprintf("%T", cause)), slog.String("stack", string(debug.Stack())))
-			err = errPanic
-		}
-	}()
-	switch {
-	case e.status != nil && h.handler.Status != nil:
-		return h.handler.Status(ctx, *e.status)
-	case e.message != nil && h.handler.Message != nil:
-		return h.handler.Message(ctx, *e.message)
-	case e.change != nil && h.handler.Other != nil:
-		return h.handler.Other(ctx, *e.change)
+// unread hands the application what cannot be read.
+func (w *Webhook) unread(e UnreadEvent) webhook.Event {
+	if w.cfg.Unread == nil {
+		return webhook.Unread(e.Raw, e.Part, nil)
 	}
-	return nil
+	return webhook.Unread(e.Raw, e.Part, func(ctx context.Context) error { return w.cfg.Unread(ctx, e) })
 }

@@ -27,39 +27,70 @@ func TestHandlerPanicsForOneEvent(t *testing.T) {
 	body := webhook("messages", `{`+meta+`,"statuses":[{"id":"w1","status":"sent"},{"id":"w2","status":"sent"}],
 		"messages":[{"id":"m1","from":"919876500042","type":"text","text":{"body":"zkmark"}},{"id":"m2","from":"919876500042","type":"text"}]}`)
 	for name, cause := range map[string]any{"text": "zkmark " + phone, "error": errors.New("zkmark"), "abort": http.ErrAbortHandler} {
-		for remember, want := range map[int]map[string]int{
-			0: {"w1": 2, "w2": 2, "m1": 2, "m2": 2},
-			9: {"w1": 2, "w2": 1, "m1": 2, "m2": 1},
-		} {
-			t.Run(name+"/remember "+strconv.Itoa(remember), func(t *testing.T) {
-				t.Parallel()
-				seen, broken := map[string]int{}, true
-				count := func(id string) error {
-					seen[id]++
-					if broken && strings.HasSuffix(id, "1") {
-						panic(cause)
-					}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seen, broken := map[string]int{}, true
+			var log strings.Builder
+			h := hook(t, func(_ context.Context, e whatsapp.Event) error {
+				var id string
+				if e.Status != nil {
+					id = e.Status.MessageID
+				} else {
+					id = e.Message.MessageID
+				}
+				seen[id]++
+				if broken && strings.HasSuffix(id, "1") {
+					panic(cause)
+				}
+				return nil
+			}, func(cfg *whatsapp.WebhookConfig) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			w := post(h, body, signed(body))
+			require.Equal(t, 500, w.Code)
+			require.Equal(t, map[string]int{"w1": 1, "w2": 1, "m1": 1, "m2": 1}, seen)
+			require.Contains(t, log.String(), "events=4 failures=2")
+			require.Contains(t, log.String(), "panicked")
+			require.Contains(t, log.String(), "webhook_host_test.go", "where it panicked")
+			require.NotContains(t, w.Body.String()+log.String(), "zkmark")
+			require.NotContains(t, log.String(), phone[1:])
+			broken = false
+			require.Equal(t, 200, post(h, body, signed(body)).Code)
+			require.Equal(t, map[string]int{"w1": 2, "w2": 1, "m1": 2, "m2": 1}, seen)
+		})
+	}
+}
+
+// Meta has its answer in time whatever a handler does, and what it does is not begun again.
+func TestSlowHandler(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]error{"done": nil, "failed": errors.New("database is down"), "incurable": whatsapp.Permanent(errors.New("unknown person"))} {
+		synctest.Test(t, func(t *testing.T) {
+			body := webhook("messages", `{"statuses":[{"id":"slow","status":"sent"},{"id":"w2","status":"sent"}]}`)
+			var mu sync.Mutex
+			seen := map[string]int{}
+			h := hook(t, func(_ context.Context, e whatsapp.Event) error {
+				mu.Lock()
+				seen[e.Status.MessageID]++
+				first := seen[e.Status.MessageID] == 1
+				mu.Unlock()
+				if e.Status.MessageID != "slow" || !first {
 					return nil
 				}
-				var log strings.Builder
-				h := hook(t, whatsapp.Handler{
-					Remember: remember,
-					Status:   func(_ context.Context, s whatsapp.Status) error { return count(s.MessageID) },
-					Message:  func(_ context.Context, m whatsapp.Inbound) error { return count(m.MessageID) },
-				}, func(cfg *whatsapp.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-				w := post(h, body, signed(body))
-				require.Equal(t, 500, w.Code)
-				require.Equal(t, map[string]int{"w1": 1, "w2": 1, "m1": 1, "m2": 1}, seen)
-				require.Contains(t, log.String(), "events=4 failures=2")
-				require.Contains(t, log.String(), "panicked")
-				require.Contains(t, log.String(), "webhook_host_test.go", "where it panicked")
-				require.NotContains(t, w.Body.String()+log.String(), "zkmark")
-				require.NotContains(t, log.String(), phone[1:])
-				broken = false
-				require.Equal(t, 200, post(h, body, signed(body)).Code)
-				require.Equal(t, want, seen)
+				time.Sleep(time.Hour)
+				return late
 			})
-		}
+			began := time.Now()
+			require.Equal(t, 503, post(h, body, signed(body)).Code)
+			require.Less(t, time.Since(began), 6*time.Second)
+			time.Sleep(30 * time.Minute)
+			require.Equal(t, 503, post(h, body, signed(body)).Code)
+			require.Equal(t, map[string]int{"slow": 1, "w2": 1}, seen, "its neighbour does not wait for it")
+			time.Sleep(time.Hour)
+			require.Equal(t, 200, post(h, body, signed(body)).Code)
+			require.Equal(t, map[bool]int{true: 2, false: 1}[name == "failed"], seen["slow"])
+			require.Equal(t, 1, seen["w2"])
+			require.NoError(t, h.Shutdown(t.Context()))
+			require.Equal(t, 503, post(h, body, signed(body)).Code)
+		})
 	}
 }
 
@@ -120,7 +151,7 @@ func TestSlowBody(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var dripping sync.WaitGroup
 				t.Cleanup(dripping.Wait) // after the connection's end
-				conn := serve(t, &http.Server{Handler: hook(t, whatsapp.Handler{}, nil), ReadTimeout: c.timeout})
+				conn := serve(t, &http.Server{Handler: hook(t, nothing), ReadTimeout: c.timeout})
 				began := time.Now()
 				_, err := io.WriteString(conn, head(1000, "sha256=00")+`{"object":`)
 				require.NoError(t, err)
@@ -158,7 +189,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error { d.set = append(d.set, t
 func TestBodyDeadlineIsReset(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := hook(t, whatsapp.Handler{}, nil)
+		h := hook(t, nothing)
 		body := webhook("x", `{}`)
 		w, r := &deadlines{ResponseRecorder: httptest.NewRecorder()}, httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader(body))
 		r.Header.Set("X-Hub-Signature-256", signed(body))
@@ -172,19 +203,19 @@ func TestBodyDeadlineIsReset(t *testing.T) {
 func TestBodyDeadlineEndsWithTheBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		body := webhook("messages", `{"statuses":[{"id":"w1","status":"sent"}]}`)
-		handled := 0
-		conn := serve(t, &http.Server{Handler: hook(t, whatsapp.Handler{Status: func(ctx context.Context, _ whatsapp.Status) error {
+		var handled []string
+		conn := serve(t, &http.Server{Handler: hook(t, func(ctx context.Context, e whatsapp.Event) error {
 			select {
 			case <-time.After(time.Minute): // longer than a body may take
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			handled++
+			handled = append(handled, e.Status.MessageID)
 			return nil
-		}}, nil)})
+		}, func(cfg *whatsapp.WebhookConfig) { cfg.Timeout = time.Hour })})
 		answers := bufio.NewReader(conn)
-		for range 2 {
+		for _, id := range []string{"w1", "w2"} {
+			body := webhook("messages", `{"statuses":[{"id":"`+id+`","status":"sent"}]}`)
 			_, err := io.WriteString(conn, head(len(body), signed(body))+body)
 			require.NoError(t, err)
 			resp, err := http.ReadResponse(answers, nil)
@@ -193,6 +224,6 @@ func TestBodyDeadlineEndsWithTheBody(t *testing.T) {
 			_, err = io.Copy(io.Discard, resp.Body)
 			require.NoError(t, err)
 		}
-		require.Equal(t, 2, handled)
+		require.Equal(t, []string{"w1", "w2"}, handled)
 	})
 }

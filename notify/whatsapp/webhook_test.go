@@ -22,36 +22,53 @@ import (
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+	"github.com/telemed-go/telemed/store"
 )
 
-// collector is a host that keeps its events.
+// collector is an application that keeps its events.
 type collector struct {
 	statuses []whatsapp.Status
 	messages []whatsapp.Inbound
 	changes  []whatsapp.Change
+	unread   []whatsapp.UnreadEvent
+	ids      []string
 	fail     error
 }
 
-func (c *collector) handler() whatsapp.Handler {
-	return whatsapp.Handler{
-		Status:  func(_ context.Context, s whatsapp.Status) error { c.statuses = append(c.statuses, s); return c.fail },
-		Message: func(_ context.Context, m whatsapp.Inbound) error { c.messages = append(c.messages, m); return c.fail },
-		Other:   func(_ context.Context, o whatsapp.Change) error { c.changes = append(c.changes, o); return c.fail },
+func (c *collector) handle(_ context.Context, e whatsapp.Event) error {
+	c.ids = append(c.ids, e.ID)
+	switch {
+	case e.Status != nil:
+		c.statuses = append(c.statuses, *e.Status)
+	case e.Message != nil:
+		c.messages = append(c.messages, *e.Message)
+	case e.Change != nil:
+		c.changes = append(c.changes, *e.Change)
 	}
+	return c.fail
+}
+
+func (c *collector) keep(_ context.Context, e whatsapp.UnreadEvent) error {
+	c.unread = append(c.unread, e)
+	return c.fail
 }
 
 const appSecret = "app-secret-1"
 
-func hook(tb testing.TB, h whatsapp.Handler, change func(*whatsapp.Config)) http.Handler {
+func hook(tb testing.TB, handle func(context.Context, whatsapp.Event) error, change ...func(*whatsapp.WebhookConfig)) *whatsapp.Webhook {
 	tb.Helper()
-	return offline(tb, func(cfg *whatsapp.Config) {
-		cfg.AppSecrets = []telemed.Secret{telemed.NewSecret(appSecret)}
-		cfg.VerifyToken = telemed.NewSecret("verify-me")
-		if change != nil {
-			change(cfg)
-		}
-	}, nil).Webhook(h)
+	cfg := whatsapp.WebhookConfig{
+		Secrets: []telemed.Secret{telemed.NewSecret(appSecret)}, VerifyToken: telemed.NewSecret("verify-me"), Handle: handle,
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	webhook, err := whatsapp.NewWebhook(cfg)
+	require.NoError(tb, err)
+	return webhook
 }
+
+func nothing(context.Context, whatsapp.Event) error { return nil }
 
 func post(h http.Handler, body, sig string) *httptest.ResponseRecorder {
 	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader(body))
@@ -68,7 +85,7 @@ func signed(body string) string {
 
 func TestRegistration(t *testing.T) {
 	t.Parallel()
-	h := hook(t, whatsapp.Handler{}, nil)
+	h := hook(t, nothing)
 	get := func(h http.Handler, query string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/hook?"+query, nil))
@@ -91,7 +108,7 @@ func TestRegistration(t *testing.T) {
 		require.Equal(t, 403, w.Code, name)
 		require.Equal(t, "forbidden\n", w.Body.String(), name)
 	}
-	none := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.VerifyToken = telemed.Secret{} })
+	none := hook(t, nothing, func(cfg *whatsapp.WebhookConfig) { cfg.VerifyToken = telemed.Secret{} })
 	require.Equal(t, 403, get(none, "hub.mode=subscribe&hub.verify_token=&hub.challenge=1").Code, "an empty token never fits")
 }
 
@@ -104,11 +121,10 @@ func TestSignature(t *testing.T) {
 		two = "4279075c5bff21b3ec6f63ddc82bfc80a41b5e3abdfbb6d043d09579ebb9754c"
 	)
 	var log strings.Builder
-	single := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	double := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) {
-		cfg.AppSecrets = []telemed.Secret{telemed.NewSecret("app-secret-2"), telemed.NewSecret(appSecret)}
+	single := hook(t, nothing, func(cfg *whatsapp.WebhookConfig) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	double := hook(t, nothing, func(cfg *whatsapp.WebhookConfig) {
+		cfg.Secrets = []telemed.Secret{telemed.NewSecret("app-secret-2"), telemed.NewSecret(appSecret)}
 	})
-	none := hook(t, whatsapp.Handler{}, func(cfg *whatsapp.Config) { cfg.AppSecrets = nil })
 	for name, c := range map[string]struct {
 		h         http.Handler
 		body, sig string
@@ -125,14 +141,15 @@ func TestSignature(t *testing.T) {
 		"cut":                  {single, body, "sha256=" + one[:62], 401},
 		"empty":                {single, body, "sha256=", 401},
 		"missing":              {single, body, "", 401},
-		"no secrets":           {none, body, "sha256=" + one, 401},
-		"of the empty secret":  {none, body, "sha256=" + signature.Hex(nil, []byte(body)), 401},
-		"not JSON":             {single, "{", signed("{"), 400},
-		"another object":       {single, `{"object":"page"}`, signed(`{"object":"page"}`), 400},
+		"of the empty secret":  {single, body, "sha256=" + signature.Hex(nil, []byte(body)), 401},
+		"not JSON":             {single, "{", signed("{"), 500},
+		"another object":       {single, `{"object":"page"}`, signed(`{"object":"page"}`), 500},
 	} {
 		require.Equal(t, c.want, post(c.h, c.body, c.sig).Code, name)
 	}
-	require.Contains(t, log.String(), "wrong=signature")
+	for _, hint := range []string{"header X-Hub-Signature-256 is missing", `is not \"sha256=\" and 64`, "the secret is another"} {
+		require.Contains(t, log.String(), hint)
+	}
 
 	w := httptest.NewRecorder()
 	single.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/hook", nil))
@@ -140,11 +157,14 @@ func TestSignature(t *testing.T) {
 	require.Equal(t, "GET, POST", w.Header().Get("Allow"))
 }
 
+// maxWebhook is the longest body: Meta sends up to 3 MB.
+const maxWebhook = 3 << 20
+
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
-	h := hook(t, whatsapp.Handler{}, nil)
-	fits := `{"object":"whatsapp_business_account","entry":[]}` + strings.Repeat(" ", whatsapp.MaxWebhook-49)
-	require.Len(t, fits, whatsapp.MaxWebhook)
+	h := hook(t, nothing)
+	fits := `{"object":"whatsapp_business_account","entry":[]}` + strings.Repeat(" ", maxWebhook-49)
+	require.Len(t, fits, maxWebhook)
 	require.Equal(t, 200, post(h, fits, signed(fits)).Code)
 	require.Equal(t, 413, post(h, fits+" ", signed(fits+" ")).Code)
 
@@ -171,9 +191,9 @@ func TestStatuses(t *testing.T) {
 		{"id":"wamid.1","status":"sent","timestamp":1750091044,"recipient_id":919876500042,"pricing":{"billable":true}},
 		{"id":"wamid.2","status":"failed","timestamp":"x","recipient_user_id":"IN.123","errors":[{"code":131026,"title":"to 919876500042"}]},
 		{"id":"wamid.3","status":"failed"},
-		{"id":"wamid.3","status":"failed","errors":[{"title":"new"}]},
+		{"id":"wamid.5","status":"failed","errors":[{"title":"new"}]},
 		{"id":"wamid.4","status":"warped","timestamp":"-5","recipient_id":"abc"}]}`)
-	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code)
 	require.Len(t, host.statuses, 6)
 	require.Equal(t, whatsapp.Status{
 		MessageID: "wamid.1", State: whatsapp.Delivered, Reference: "ref", At: time.Unix(1750091045, 0).UTC(), Phone: phone, PhoneNumberID: "1",
@@ -198,7 +218,7 @@ func TestFailedIsNeverAmbiguous(t *testing.T) {
 	t.Parallel()
 	var host collector
 	body := webhook("messages", `{"statuses":[{"id":"w","status":"failed","errors":[{"code":131000}]}]}`)
-	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code)
 	require.ErrorIs(t, host.statuses[0].Err, telemed.ErrUnavailable)
 }
 
@@ -219,7 +239,7 @@ func TestInboundWithoutAPhoneNumber(t *testing.T) {
 	body := webhook("messages", `{`+meta+`,
 		"contacts":[{"profile":{"name":"Other"},"user_id":"IN.999"},{"profile":{"name":"Asha","username":"asha"},"user_id":"IN.123"}],
 		"messages":[{"from_user_id":"IN.123","id":"wamid.1","timestamp":"1750091045","type":"text","text":{"body":"hello"}}]}`)
-	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code)
 	m := host.messages[0]
 	require.Equal(t, []string{"", "IN.123", "Asha", "hello"}, []string{m.Phone, m.UserID, m.Name, m.Text})
 	require.JSONEq(t, `{"from_user_id":"IN.123","id":"wamid.1","timestamp":"1750091045","type":"text","text":{"body":"hello"}}`, string(m.Raw))
@@ -229,7 +249,7 @@ func TestInboundFromNobody(t *testing.T) {
 	t.Parallel()
 	var host collector
 	body := webhook("messages", `{`+meta+`,"contacts":[{"profile":{"name":"Other"},"wa_id":"919876500042"}],"messages":[{"id":"wamid.1","type":"system"}]}`)
-	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
+	require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code)
 	require.Equal(t, []string{"", "", ""}, []string{host.messages[0].Phone, host.messages[0].UserID, host.messages[0].Name}, "a stranger's name")
 }
 
@@ -245,87 +265,148 @@ func TestInboundKinds(t *testing.T) {
 	} {
 		var host collector
 		body := webhook("messages", `{`+meta+`,"messages":[{"from":"919876500042","id":"wamid.1",`+c.part+`}]}`)
-		require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code, name)
+		require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code, name)
 		require.Len(t, host.messages, 1, name)
 		m := host.messages[0]
 		require.Equal(t, []string{phone, c.text, c.reply, c.to}, []string{m.Phone, m.Text, m.ReplyID, m.InReplyTo}, name)
 	}
 }
 
-func TestUnknownShapesBecomeChanges(t *testing.T) {
+func TestOtherFieldsAreChanges(t *testing.T) {
 	t.Parallel()
 	for field, value := range map[string]string{
 		"message_template_status_update": `{"event":"APPROVED"}`,
-		"messages":                       `{"statuses":"none"}`,
+		"messages":                       `{"errors":[{"code":130429}]}`,
 		"account_update":                 `null`,
 	} {
 		var host collector
 		body := webhook(field, value)
-		require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code, field)
+		require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code, field)
 		require.Len(t, host.changes, 1, field)
 		require.Equal(t, []string{"77", field, value}, []string{host.changes[0].AccountID, host.changes[0].Field, string(host.changes[0].Value)})
-		require.Equal(t, 200, post(hook(t, whatsapp.Handler{}, nil), body, signed(body)).Code, "nobody wants it")
 	}
 }
 
-// One message of a new shape does not hide what came with it.
-func TestUnknownShapeAmongOthers(t *testing.T) {
+// What cannot be read goes to Unread, whole; it does not hide what came with it.
+func TestUnreadAmongOthers(t *testing.T) {
 	t.Parallel()
+	const (
+		status  = `{"id":"wamid.2","status":"failed","errors":"new"}`
+		message = `{"from":"919876500042","id":"wamid.3","text":"zkmark"}`
+		changed = `{"field":"messages","value":{"statuses":"none"}}`
+	)
+	body := `{"object":"whatsapp_business_account","entry":[
+		{"id":"77","changes":[{"field":"messages","value":{` + meta + `,
+			"statuses":[{"id":"wamid.1","status":"delivered"},` + status + `],
+			"messages":[` + message + `,{"from":"919876500042","id":"wamid.4","text":{"body":"hello"}}]}},` + changed + `,7]},
+		"entry",
+		{"id":"78","changes":[{"field":"account_update","value":{}}]}]}`
 	var host collector
-	value := `{` + meta + `,
-		"statuses":[{"id":"wamid.1","status":"delivered"},{"id":"wamid.2","status":"failed","errors":"new"}],
-		"messages":[{"from":"919876500042","id":"wamid.3","text":"new"},{"from":"919876500042","id":"wamid.4","text":{"body":"hello"}}]}`
-	body := webhook("messages", value)
-	require.Equal(t, 200, post(hook(t, host.handler(), nil), body, signed(body)).Code)
-	require.Len(t, host.statuses, 1)
-	require.Equal(t, "wamid.1", host.statuses[0].MessageID)
-	require.Len(t, host.messages, 1)
-	require.Equal(t, "hello", host.messages[0].Text)
-	require.Len(t, host.changes, 1)
-	require.Equal(t, value, string(host.changes[0].Value))
+	var log strings.Builder
+	logger := func(cfg *whatsapp.WebhookConfig) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+	nobody := hook(t, host.handle, logger)
+	require.Equal(t, 500, post(nobody, body, signed(body)).Code)
+	require.Equal(t, 500, post(nobody, body, signed(body)).Code)
+	require.Equal(t, []int{1, 1, 1}, []int{len(host.statuses), len(host.messages), len(host.changes)}, "the others, once")
+	require.Contains(t, log.String(), "events=8 failures=5")
+	require.Contains(t, log.String(), "there is no Unread")
+
+	host = collector{}
+	h := hook(t, host.handle, logger, func(cfg *whatsapp.WebhookConfig) { cfg.Unread = host.keep })
+	require.Equal(t, 200, post(h, body, signed(body)).Code)
+	require.Equal(t, 200, post(h, body, signed(body)).Code)
+	require.Equal(t, []string{"wamid.1", "hello", "account_update"}, []string{host.statuses[0].MessageID, host.messages[0].Text, host.changes[0].Field})
+	var parts []string
+	for _, e := range host.unread {
+		parts = append(parts, e.AccountID+" "+string(e.Part))
+		require.Equal(t, body, string(e.Raw))
+		require.Equal(t, signed(body), e.Header.Get("X-Hub-Signature-256"))
+		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", e, e, &e, e), "zkmark")
+	}
+	require.Equal(t, []string{"77 " + status, "77 " + message, "77 " + changed, "77 7", ` "entry"`}, parts)
+
+	host.unread = nil
+	require.Equal(t, 200, post(h, `[]`, signed(`[]`)).Code)
+	require.Len(t, host.unread, 1)
+	require.Nil(t, host.unread[0].Part)
+	require.Equal(t, `[]`, string(host.unread[0].Raw))
+	require.NotContains(t, log.String(), "zkmark")
 }
 
 func TestHandlerErrorsAskForAnotherDelivery(t *testing.T) {
 	t.Parallel()
 	body := webhook("messages", `{"statuses":[{"id":"w1","status":"sent"},{"id":"w2","status":"sent"},{"id":"w3","status":"sent"}]}`)
-	for remember, want := range map[int]map[string]int{
-		0: {"w1": 2, "w2": 2, "w3": 2}, // everything again
-		9: {"w1": 1, "w2": 2, "w3": 1}, // only what failed
+	seen, failing := map[string]int{}, true
+	var log strings.Builder
+	h := hook(t, func(_ context.Context, e whatsapp.Event) error {
+		seen[e.Status.MessageID]++
+		if e.Status.MessageID == "w2" && failing {
+			return errors.New("zkmark: database is down")
+		}
+		return nil
+	}, func(cfg *whatsapp.WebhookConfig) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	w := post(h, body, signed(body))
+	require.Equal(t, 500, w.Code)
+	require.NotContains(t, w.Body.String()+log.String(), "zkmark")
+	require.Contains(t, log.String(), "events=3 failures=1")
+	require.Contains(t, log.String(), "error_type=*errors.errorString")
+	failing = false
+	require.Equal(t, 200, post(h, body, signed(body)).Code)
+	require.Equal(t, map[string]int{"w1": 1, "w2": 2, "w3": 1}, seen, "only what failed")
+}
+
+// An event has one ID whenever it comes; the ID, which names the claim in the application's
+// database, has nothing of Meta's id, in which the person's number is encoded.
+func TestEventIDs(t *testing.T) {
+	t.Parallel()
+	claims := &namesOfClaims{Memory: store.NewMemory()}
+	var host collector
+	h := hook(t, host.handle, func(cfg *whatsapp.WebhookConfig) { cfg.Claims = claims })
+	for _, delivery := range []struct {
+		field, value string
+		fresh        int
+	}{
+		{"messages", `{"statuses":[{"id":"w1","status":"sent"}]}`, 1},
+		{"messages", `{"statuses":[{"id":"w1","status":"sent","timestamp":"5"},{"id":"w1","status":"read"},{"id":"w1","status":"read"}]}`, 1},
+		{"messages", `{"messages":[{"id":"w1","from":"919876500042"}]}`, 1},
+		{"messages", `{"messages":[{"id":"w1","from":"919876500042"},{"id":"w2","from":"919876500042"}]}`, 1},
+		{"messages", `{"messages":[{"from":"919876500042"}]}`, 1},
+		{"messages", `{"messages":[{"from":"919876500042"}],"contacts":[]}`, 1}, // no id: known by its body
+		{"messages", `{"messages":[{"from":"919876500042"}]}`, 0},
+		{"account_update", `{"event":"A"}`, 1}, {"account_update", `{"event":"B"}`, 1}, {"other", `{"event":"B"}`, 1}, {"other", `{"event":"B"}`, 0},
 	} {
-		seen, failing := map[string]int{}, true
-		var log strings.Builder
-		h := hook(t, whatsapp.Handler{Remember: remember, Status: func(_ context.Context, s whatsapp.Status) error {
-			seen[s.MessageID]++
-			if s.MessageID == "w2" && failing {
-				return errors.New("zkmark: database is down")
-			}
-			return nil
-		}}, func(cfg *whatsapp.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-		w := post(h, body, signed(body))
-		require.Equal(t, 500, w.Code)
-		require.NotContains(t, w.Body.String()+log.String(), "zkmark")
-		require.Contains(t, log.String(), "events=3 failures=1")
-		failing = false
+		host.ids = nil
+		body := webhook(delivery.field, delivery.value)
 		require.Equal(t, 200, post(h, body, signed(body)).Code)
-		require.Equal(t, want, seen, "remember %d", remember)
+		require.Len(t, host.ids, delivery.fresh, delivery.value)
+	}
+	later := strings.Replace(webhook("other", `{"event":"B"}`), `{"id":"77"`, `{"id":"77","time":1739321024`, 1)
+	host.ids = nil
+	require.Equal(t, 200, post(h, later, signed(later)).Code)
+	require.Len(t, host.ids, 1, "the same change at another time")
+	for _, name := range claims.names {
+		require.Regexp(t, `^whatsapp:webhook:[0-9a-f]{64}$`, name)
 	}
 }
 
-func TestRememberForgetsTheOldest(t *testing.T) {
+// namesOfClaims notes what is claimed.
+type namesOfClaims struct {
+	*store.Memory
+	names []string
+}
+
+func (c *namesOfClaims) Claim(ctx context.Context, key string, lease time.Duration) (store.Claim, error) {
+	c.names = append(c.names, key)
+	return c.Memory.Claim(ctx, key, lease)
+}
+
+func TestNewWebhookNamesEverything(t *testing.T) {
 	t.Parallel()
-	var host collector
-	handler := host.handler()
-	handler.Remember = 2
-	h := hook(t, handler, nil)
-	for _, id := range []string{"a", "b", "a", "c", "b", "a", "a"} { // c pushes a out, then a pushes b
-		body := webhook("messages", `{"messages":[{"id":"`+id+`","from":"919876500042","type":"text"}]}`)
-		require.Equal(t, 200, post(h, body, signed(body)).Code)
-	}
-	var got []string
-	for _, m := range host.messages {
-		got = append(got, m.MessageID)
-	}
-	require.Equal(t, []string{"a", "b", "c", "a"}, got)
+	_, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{Timeout: -1})
+	require.ErrorIs(t, err, telemed.ErrInvalid)
+	require.EqualError(t, err, "whatsapp: webhook: Secrets are required; Handle is required; Timeout is negative")
+	_, err = whatsapp.NewWebhook(whatsapp.WebhookConfig{Secrets: []telemed.Secret{{}}, Handle: nothing})
+	require.ErrorContains(t, err, "Secrets[0] is empty")
 }
 
 // TestOfficialWebhooks decodes Meta's own examples.
@@ -348,7 +429,7 @@ func TestOfficialWebhooks(t *testing.T) {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
 		var host collector
-		require.Equal(t, 200, post(hook(t, host.handler(), nil), string(body), signed(string(body))).Code, file)
+		require.Equal(t, 200, post(hook(t, host.handle), string(body), signed(string(body))).Code, file)
 		expected, isMessage := want[filepath.Base(file)]
 		if !isMessage {
 			require.Len(t, host.changes, 1, file)
@@ -369,6 +450,9 @@ func TestEventsPrintNothingPersonal(t *testing.T) {
 		whatsapp.Status{MessageID: "wamid.1", State: whatsapp.Read, Phone: phone, UserID: "Zkmark", Err: &whatsapp.Error{Op: "Status"}},
 		whatsapp.Inbound{MessageID: "wamid.1", Type: "text", Phone: phone, UserID: "Zkmark", Name: "Zkmark", Text: "Zkmark", Raw: json.RawMessage(`"Zkmark"`)},
 		whatsapp.Change{Field: "f", Value: json.RawMessage(`"Zkmark"`)},
+		whatsapp.Event{ID: "e", Message: &whatsapp.Inbound{Phone: phone, Name: "Zkmark"}},
+		whatsapp.Event{ID: "e", Status: &whatsapp.Status{Phone: phone, UserID: "Zkmark"}},
+		whatsapp.Event{ID: "e", Change: &whatsapp.Change{Value: json.RawMessage(`"Zkmark"`)}},
 	}
 	var log strings.Builder
 	for _, e := range events {
@@ -382,11 +466,11 @@ func TestEventsPrintNothingPersonal(t *testing.T) {
 
 func TestClientsPrintNoSecret(t *testing.T) {
 	t.Parallel()
-	client := offline(t, func(cfg *whatsapp.Config) {
-		cfg.Token, cfg.VerifyToken = telemed.NewSecret("zkmark"), telemed.NewSecret("zkmark")
-		cfg.AppSecrets = []telemed.Secret{telemed.NewSecret("zkmark")}
-	}, nil)
-	for _, v := range []any{client, *client, client.Webhook(whatsapp.Handler{})} {
+	client := offline(t, func(cfg *whatsapp.Config) { cfg.Token = telemed.NewSecret("zkmark") }, nil)
+	webhook := hook(t, nothing, func(cfg *whatsapp.WebhookConfig) {
+		cfg.VerifyToken, cfg.Secrets = telemed.NewSecret("zkmark"), []telemed.Secret{telemed.NewSecret("zkmark")}
+	})
+	for _, v := range []any{client, *client, webhook, *webhook} {
 		text := fmt.Sprintf("%v %+v %#v", v, v, v)
 		require.NotContains(t, text, "zkmark")
 		require.NotContains(t, text, fmt.Sprint([]byte("zkmark")), "as bytes")
@@ -400,7 +484,7 @@ func TestFakeSendsWebhooks(t *testing.T) {
 	srv := whatsapptest.NewServer(t)
 	client := newClient(t, config(srv))
 	var host collector
-	endpoint := httptest.NewServer(client.Webhook(host.handler()))
+	endpoint := httptest.NewServer(hook(t, host.handle, func(cfg *whatsapp.WebhookConfig) { cfg.Secrets = []telemed.Secret{srv.AppSecret()} }))
 	t.Cleanup(endpoint.Close)
 	srv.SetWebhookURL(endpoint.URL)
 	require.NoError(t, srv.Subscribe(t.Context(), "verify-me"))
@@ -430,27 +514,28 @@ func FuzzWebhook(f *testing.F) {
 	f.Add("null")
 	f.Fuzz(func(t *testing.T, body string) {
 		count := 0
-		h := hook(t, whatsapp.Handler{
-			Remember: 1,
-			Status: func(_ context.Context, s whatsapp.Status) error {
-				count++
-				require.Equal(t, s.State == whatsapp.Failed, s.Err != nil)
-				require.True(t, s.Phone == "" || notify.ValidPhone(s.Phone), s.Phone)
+		h := hook(t, func(_ context.Context, e whatsapp.Event) error {
+			count++
+			require.Len(t, e.ID, 64)
+			switch {
+			case e.Status != nil:
+				require.Equal(t, e.Status.State == whatsapp.Failed, e.Status.Err != nil)
+				require.True(t, e.Status.Phone == "" || notify.ValidPhone(e.Status.Phone), e.Status.Phone)
+			case e.Message != nil:
+				require.True(t, e.Message.Phone == "" || notify.ValidPhone(e.Message.Phone), e.Message.Phone)
+			default:
+				require.True(t, len(e.Change.Value) == 0 || json.Valid(e.Change.Value))
+			}
+			return nil
+		}, func(cfg *whatsapp.WebhookConfig) {
+			cfg.Unread = func(_ context.Context, e whatsapp.UnreadEvent) error {
+				require.Contains(t, body, string(e.Part))
+				require.Equal(t, body, string(e.Raw))
 				return nil
-			},
-			Message: func(_ context.Context, m whatsapp.Inbound) error {
-				count++
-				require.True(t, m.Phone == "" || notify.ValidPhone(m.Phone), m.Phone)
-				return nil
-			},
-			Other: func(_ context.Context, c whatsapp.Change) error {
-				count++
-				require.True(t, len(c.Value) == 0 || json.Valid(c.Value))
-				return nil
-			},
-		}, nil)
+			}
+		})
 		require.Equal(t, 401, post(h, body, "").Code)
 		require.Zero(t, count, "nothing is handled without a signature")
-		require.Contains(t, []int{200, 400}, post(h, body, signed(body)).Code)
+		require.Equal(t, 200, post(h, body, signed(body)).Code)
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
@@ -37,7 +36,7 @@ func TestStoryInABubble(t *testing.T) {
 		})
 		chat, err := whatsapp.New(whatsapp.Config{
 			BaseURL: srv.URL(), PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(),
-			AppSecrets: []telemed.Secret{srv.AppSecret()}, HTTPClient: srv.Client(),
+			HTTPClient: srv.Client(),
 		})
 		require.NoError(t, err)
 		msg := notify.Message{

@@ -6,7 +6,6 @@
 //		BaseURL:       srv.URL(),
 //		PhoneNumberID: srv.PhoneNumberID(),
 //		Token:         srv.Token(),
-//		AppSecrets:    []telemed.Secret{srv.AppSecret()},
 //		…
 //	})
 //	…
