@@ -1,14 +1,14 @@
 package sqlstore
 
 import (
-	"context"
 	"errors"
 	"regexp"
 	"slices"
 	"strconv"
-	"syscall"
+	"strings"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // Error is a failure of the database. Its text has the database's code but not its
@@ -24,29 +24,20 @@ type Error struct {
 	kind, err error
 }
 
+// Error returns a text such as "sqlstore: Put (code 57P01): outcome unknown".
 func (e *Error) Error() string {
-	text := "sqlstore: " + e.Op + ": "
-	if e.Code != "" {
-		text += "code " + e.Code + ": "
-	}
-	text += e.kind.Error()
-	var errno syscall.Errno
-	switch {
-	case errors.Is(e.err, context.Canceled):
-		text += ": " + context.Canceled.Error()
-	case errors.Is(e.err, context.DeadlineExceeded):
-		text += ": " + context.DeadlineExceeded.Error()
-	case errors.As(e.err, &errno):
-		text += ": " + errno.Error()
-	}
-	return text
+	return fault.Text{
+		Package: "sqlstore", Op: e.Op, Codes: []fault.Code{{Label: "code", Word: strings.ReplaceAll(e.Code, " ", "_")}},
+		Kind: e.kind, Detail: fault.Reason(e.err),
+	}.String()
 }
 
 // GoString is Error, so that %#v does not print the driver's error either.
 func (e *Error) GoString() string { return e.Error() }
 
-// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to telemed.ErrAmbiguous.
-func (e *Error) Is(target error) bool { return target == e.kind }
+// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to
+// telemed.ErrAmbiguous.
+func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the driver's error. Its text may hold what must not be logged.
 func (e *Error) Unwrap() error { return e.err }
