@@ -17,8 +17,8 @@ var MissingScope = Tagged(telemed.ErrReconnect, telemed.ErrMissingScope)
 //
 //	package: Operation: status (code, code): kind: detail: cause [request id …]
 //
-// What is empty is left out. Words of a provider stand in Codes and RequestID alone, where
-// they are checked.
+// What is empty is left out. Words of a provider stand in Codes and RequestID alone,
+// where they are checked.
 type Text struct {
 	// Package and Op are who failed at what: "zoom", "Create".
 	Package, Op string
@@ -74,8 +74,9 @@ func (t Text) codes() string {
 	return strings.Join(words, ", ")
 }
 
-// Reason names a cause whose own text may quote an address or a record: the end of a context,
-// or the operating system's word for what happened to a connection. Empty for any other.
+// Reason names a cause whose own text may quote an address or a record: the end of a
+// context, or the operating system's word for what happened to a connection. Empty for
+// any other.
 func Reason(err error) string {
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, end) {
@@ -93,8 +94,8 @@ func Reason(err error) string {
 // prose, which may repeat what a patient typed.
 func Word(word string) string { return limited(word, 64, "_-.[]") }
 
-// ID returns what a provider sent if it looks like the id of a request: up to 128 letters,
-// digits and _-.;=:+/ of ASCII. Else it returns nothing.
+// ID returns what a provider sent if it looks like the id of a request: up to 128
+// letters, digits and _-.;=:+/ of ASCII. Else it returns nothing.
 func ID(id string) string { return limited(id, 128, "_-.;=:+/") }
 
 func limited(text string, length int, marks string) string {

@@ -215,7 +215,7 @@ func TestWrongKey(t *testing.T) {
 	_, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.KeySecret = telemed.NewSecret("another") })
 	_, err := client.Payment(t.Context(), "pay_AAAAAAAAAAAAAA")
 	require.ErrorIs(t, err, telemed.ErrUnauthorized)
-	require.Equal(t, "razorpay: Payment: 401 (BAD_REQUEST_ERROR): credentials refused", err.Error())
+	require.Regexp(t, `^razorpay: Payment: 401 \(BAD_REQUEST_ERROR\): credentials refused \[request id req_\w+\]$`, err.Error())
 }
 
 // TestExactNumbers sends 2^53+1 there and back: no float on the way.

@@ -17,8 +17,8 @@ import (
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete" or "List".
 	Op string
-	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text for it.
-	// Empty if the database did not answer.
+	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text
+	// for it. Empty if the database did not answer.
 	Code string
 
 	kind, err error
@@ -50,14 +50,16 @@ func failed(op string, err error) error {
 	return &Error{Op: op, Code: code(err), kind: kind, err: err}
 }
 
-// rolledBack reports whether the database undid a statement because of another one: what an isolation level above the
-// default makes of a lost race (PostgreSQL's 40001), and deadlocks (40P01, MySQL's 1213).
+// rolledBack reports whether the database undid a statement because of another one: what
+// an isolation level above the default makes of a lost race (PostgreSQL's 40001), and
+// deadlocks (40P01, MySQL's 1213).
 func rolledBack(err error) bool {
 	return slices.Contains([]string{"40001", "40P01", "1213"}, code(err))
 }
 
-// beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …") and ncruces/go-sqlite3
-// ("sqlite3: database is locked: …") begin; their types have no method that needs no import.
+// beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …") and
+// ncruces/go-sqlite3 ("sqlite3: database is locked: …") begin; their types have no method
+// that needs no import.
 var beginning = regexp.MustCompile(`^(?:Error (\d{3,5})\b|sqlite3: ([A-Za-z ]+))`)
 
 // code asks err for its code in the ways of the known drivers, none of which is imported.
