@@ -380,3 +380,16 @@ func TestManySimilarReceipts(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, first.ID, found.ID, "it is on the second page")
 }
+
+// TestTextInAnswers reads texts as encoding/json does, with and without an escape in them.
+func TestTextInAnswers(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	srv.FailNext(razorpaytest.Fault{
+		Status: 200, Body: `{"id":"pay_1","method":"upi","notes":{"plain":"é \" ","escaped":"\u00e9\n","broken":"a` + "\xff" + `b","empty":""}}`,
+	})
+	got, err := client.Payment(t.Context(), "pay_1")
+	require.NoError(t, err)
+	require.Equal(t, "upi", got.Method)
+	require.Equal(t, map[string]string{"plain": `é " `, "escaped": "é\n", "broken": "a\ufffdb", "empty": ""}, got.Notes)
+}

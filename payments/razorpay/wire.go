@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/payments"
 )
@@ -54,6 +55,9 @@ func scalar(data []byte) string {
 	case len(data) == 0 || string(data) == "null" || data[0] == '{' || data[0] == '[':
 		return ""
 	case data[0] == '"':
+		if bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data) {
+			return string(data[1 : len(data)-1])
+		}
 		var s string
 		_ = json.Unmarshal(data, &s)
 		return s
