@@ -1,6 +1,6 @@
 // Package meet says what a video consultation is; its leaves make one.
 //
-// A host asks a [MeetingProvider] for a meeting under a key of its own, the
+// An application asks a [MeetingProvider] for a meeting under a key of its own, the
 // appointment's id, and keeps the [Meeting]'s ID beside the appointment:
 //
 //	m, err := provider.Create(ctx, doctorID, meet.Request{
@@ -21,7 +21,7 @@
 // # Security
 //
 // A topic is shown in calendars, mails, dashboards and webhooks of the provider.
-// It is neutral unless the host sets it; a patient's name does not belong there.
+// It is neutral unless the application sets it; a patient's name does not belong there.
 // A join link lets whoever holds it in: a Meeting prints without it.
 package meet
 
@@ -37,19 +37,20 @@ import (
 
 // MeetingProvider makes and keeps meetings in a doctor's account.
 //
-// doctorID is the doctor's id at the host; the provider finds the connected
+// doctorID is the doctor's id at the application; the provider finds the connected
 // account by it. Implementations are safe for concurrent use, validate before any
 // network call, honour ctx, and never change what they are given.
 //
-//   - Create makes a meeting. The same Key gives the same meeting, also after a
-//     lost reply or in another process; after Cancel it gives a new one. A Key
-//     whose meeting was moved since is telemed.ErrConflict or that meeting: use Update to move.
-//     A Key that has a meeting gets it also when its Start has passed; a new one is telemed.ErrInvalid then.
-//   - Get reads a meeting. One that does not exist is telemed.ErrNotFound; a cancelled one
-//     is telemed.ErrNotFound or has StatusCancelled.
-//   - Update moves or renames a meeting; its ID and join link stay. req is the
-//     whole new state; req.Key is the one given to Create: a meeting of another
-//     Key is telemed.ErrConflict. A cancelled one is telemed.ErrNotFound or telemed.ErrConflict.
+//   - Create makes a meeting. The same Key gives the same meeting, also after a lost
+//     reply or in another process; after Cancel it gives a new one. A Key whose meeting
+//     was moved since is telemed.ErrConflict or that meeting: use Update to move. A Key
+//     that has a meeting gets it also when its Start has passed; a new one is
+//     telemed.ErrInvalid then.
+//   - Get reads a meeting. One that does not exist is telemed.ErrNotFound; a cancelled
+//     one is telemed.ErrNotFound or has StatusCancelled.
+//   - Update moves or renames a meeting; its ID and join link stay. req is the whole new
+//     state; req.Key is the one given to Create: a meeting of another Key is
+//     telemed.ErrConflict. A cancelled one is telemed.ErrNotFound or telemed.ErrConflict.
 //   - Cancel ends it for good. One that is gone already is no error.
 //
 // A doctorID without an account is telemed.ErrNotConnected; an account that lost its
@@ -74,7 +75,8 @@ type Status string
 const (
 	// StatusScheduled means that the meeting has its join link.
 	StatusScheduled Status = "scheduled"
-	// StatusPending means that the meeting exists, but the provider is still making its room: Get it again in some seconds.
+	// StatusPending means that the meeting exists, but the provider is still making its
+	// room: Get it again in some seconds.
 	StatusPending Status = "pending"
 	// StatusCancelled means that the meeting will not take place.
 	StatusCancelled Status = "cancelled"

@@ -27,14 +27,14 @@ const (
 	pastGrace = time.Minute
 )
 
-// Request is what a host asks for.
+// Request is what an application asks for.
 type Request struct {
-	// Key is the appointment's id at the host, 1 to 255 bytes. It makes Create
+	// Key is the appointment's id at the application, 1 to 255 bytes. It makes Create
 	// repeatable. Providers see a hash of it at most. Required.
 	Key string
-	// Start is when the meeting begins; seconds are kept, fractions dropped. It is not in the
-	// past, except where Create is repeated for a meeting that exists.
-	// Its Location is the zone that calendars show, if that has an IANA name. Required.
+	// Start is when the meeting begins; seconds are kept, fractions dropped. It is not in
+	// the past, except where Create is repeated for a meeting that exists. Its Location is
+	// the zone that calendars show, if that has an IANA name. Required.
 	Start time.Time
 	// Duration is 1 minute to 24 hours, rounded up to whole minutes. Required.
 	Duration time.Duration
@@ -42,7 +42,7 @@ type Request struct {
 	// names out. Up to 200 characters. If empty, DefaultTopic.
 	Topic string
 	// Attendees are invited by the provider, which then knows their addresses and mails
-	// them. If empty, nobody is: the host sends the link itself.
+	// them. If empty, nobody is: the application sends the link itself.
 	Attendees []Attendee
 }
 
@@ -69,8 +69,8 @@ func (r Request) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (r Request) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
-// Validate names everything that is wrong with r at the time now. Providers call it
-// first in Update, and in Create with r.Start for now: they look for the Key's meeting before
+// Validate names everything that is wrong with r at the time now. Providers call it first
+// in Update, and in Create with r.Start for now: they look for the Key's meeting before
 // they refuse to make one in the past. The error matches telemed.ErrInvalid.
 func (r Request) Validate(now time.Time) error {
 	var p fault.Problems

@@ -15,13 +15,13 @@ import (
 
 // Fallback returns a Notifier that tries each of ns in turn until one accepts.
 //
-// It goes on to the next channel only after an error that says this channel
-// cannot take the message: ErrRecipient, telemed.ErrForbidden, telemed.ErrUnauthorized, or
+// It goes on to the next channel only after an error that says this channel cannot take
+// the message: ErrRecipient, telemed.ErrForbidden, telemed.ErrUnauthorized, or
 // telemed.ErrInvalid (a recipient without a phone number, for instance). It stops at
-// telemed.ErrAmbiguous, since the message may have gone out; at telemed.ErrRateLimited and
-// telemed.ErrUnavailable, since waiting is better (put a [Retry] inside); and when ctx
-// ends. The error then holds those of every channel that was tried, and ctx's if
-// its end is why there were no more.
+// telemed.ErrAmbiguous, since the message may have gone out; at telemed.ErrRateLimited
+// and telemed.ErrUnavailable, since waiting is better (put a [Retry] inside); and when
+// ctx ends. The error then holds those of every channel that was tried, and ctx's if its
+// end is why there were no more.
 func Fallback(ns ...Notifier) Notifier {
 	return NotifierFunc(func(ctx context.Context, msg Message) (*Receipt, error) {
 		if len(ns) == 0 {
@@ -106,8 +106,8 @@ type RetryPolicy struct {
 }
 
 // Retry returns a Notifier that repeats what n surely did not send: after
-// telemed.ErrRateLimited and telemed.ErrUnavailable, while ctx lives, waiting as long as the
-// provider asked for. It never repeats after telemed.ErrAmbiguous or any other error.
+// telemed.ErrRateLimited and telemed.ErrUnavailable, while ctx lives, waiting as long as
+// the provider asked for. It never repeats after telemed.ErrAmbiguous or any other error.
 // The error is that of the last attempt, with ctx's if that ended the wait.
 //
 // Package whatsapp repeats by itself: set its Config.Attempts to 1 inside Retry,

@@ -5,13 +5,14 @@
 // notify/smtp by e-mail, notify/whatsapp by the WhatsApp Cloud API. A [Renderer],
 // such as notify/template, makes the words in the recipient's language and zone.
 //
-//	mail, err := smtp.New(smtp.Config{Addr: "smtp.example.org:587", From: "Clinic <care@clinic.example>", …})
+//	mail, err := smtp.New(smtp.Config{Addr: "smtp.example.org:587", …})
 //	chat, err := whatsapp.New(whatsapp.Config{Attempts: 1, …}) // Retry repeats
-//	tell := notify.Fallback(notify.Retry(chat, notify.RetryPolicy{}), notify.Retry(mail, notify.RetryPolicy{}))
+//	often := notify.RetryPolicy{}
+//	tell := notify.Fallback(notify.Retry(chat, often), notify.Retry(mail, often))
 //
 //	receipt, err := tell.Notify(ctx, notify.Message{
 //		Key:      "appt-42/confirmed",
-//		To:       notify.Recipient{Name: "Asha Rao", Email: "asha@example.org", Phone: "+919876543210", Locale: "hi-IN"},
+//		To:       notify.Recipient{Name: "Asha Rao", Phone: "+919876543210", Locale: "hi-IN"},
 //		Template: "appointment_confirmed",
 //		Data:     template.Appointment{…},
 //	})
@@ -20,12 +21,12 @@
 //
 // # Errors
 //
-// Every [Notifier] answers with the same few errors, and each says what to do:
-// mend the message (telemed.ErrInvalid), alert a person (telemed.ErrUnauthorized,
-// telemed.ErrForbidden), wait (telemed.ErrRateLimited, telemed.ErrUnavailable), take another
-// channel ([ErrRecipient]). telemed.ErrAmbiguous is its own answer: the message may
-// have gone out. [Fallback] and [Retry] act on these errors for you and never
-// repeat what is ambiguous.
+// Every [Notifier] answers with the same few errors, and each says what to do: mend the
+// message (telemed.ErrInvalid), alert a person (telemed.ErrUnauthorized,
+// telemed.ErrForbidden), wait (telemed.ErrRateLimited, telemed.ErrUnavailable), take
+// another channel ([ErrRecipient]). telemed.ErrAmbiguous is its own answer: the message
+// may have gone out. [Fallback] and [Retry] act on these errors for you and never repeat
+// what is ambiguous.
 //
 // A Key does not make sending idempotent: the same Key sent twice is sent twice,
 // since neither SMTP nor the WhatsApp API has idempotency keys. Two e-mails then

@@ -11,13 +11,13 @@ import (
 // An implementation is safe for concurrent use, honours ctx on every byte,
 // changes nothing in msg and keeps nothing of it after it returns.
 //
-// A nil error means that the provider accepted the message, which is not yet
-// delivered; the receipt then is not nil and has a Channel, an ID and a time.
-// telemed.ErrAmbiguous means that it may have been accepted; every other error means
-// that it was not. A message that is wrong gives telemed.ErrInvalid, with a *telemed.FieldError
-// that names each wrong field, before any network. A ctx that has ended gives
-// an error that matches it. No error holds an address, a phone number, a name,
-// a word of the message or a credential.
+// A nil error means that the provider accepted the message, which is not yet delivered;
+// the receipt then is not nil and has a Channel, an ID and a time. telemed.ErrAmbiguous
+// means that it may have been accepted; every other error means that it was not. A
+// message that is wrong gives telemed.ErrInvalid, with a *telemed.FieldError that names
+// each wrong field, before any network. A ctx that has ended gives an error that matches
+// it. No error holds an address, a phone number, a name, a word of the message or a
+// credential.
 //
 // An error that knows when to come back has the method RetryDelay; see [RetryAfter].
 type Notifier interface {
@@ -44,18 +44,19 @@ const (
 //
 // A Message, and each of its parts, prints and logs without anything personal,
 // except from an unexported field of another struct, where package fmt calls no
-// methods. encoding/json does write all of it, names, addresses and words: a host
+// methods. encoding/json does write all of it, names, addresses and words: an application
 // may keep messages in a queue of its own, which must hold what is to be sent.
 // Encrypt that queue, and log no struct that holds a Message as JSON. Zone does
 // not survive JSON, and Data comes back as a map: store the name of the zone
 // beside it, and Content instead of Template and Data.
 type Message struct {
-	// Key identifies the notification for the host, for instance "appt-42/confirmed". Required.
-	// Message ids that providers see are derived from it, never the key itself.
+	// Key identifies the notification for the application, for instance "appt-42/confirmed".
+	// Required. Message ids that providers see are derived from it, never the key itself.
 	Key string
 	// To is who is told. Required.
 	To Recipient
-	// Template is the name of a template of the Renderer, for instance "appointment_confirmed".
+	// Template is the name of a template of the Renderer, for instance
+	// "appointment_confirmed".
 	Template string
 	// Data is what the template shows; its type is the template's.
 	Data any

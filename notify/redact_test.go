@@ -30,7 +30,7 @@ func TestPrintsNothingPersonal(t *testing.T) {
 	msg := personal()
 	file := msg.Content.Files[0]
 	for name, c := range map[string]struct {
-		values []any // as a value, behind a pointer, in what a host may have
+		values []any // as a value, behind a pointer, in what an application may have
 		want   string
 	}{
 		"message":   {[]any{msg, &msg, []notify.Message{msg}, struct{ Queued notify.Message }{msg}, map[string]any{"x": &msg}}, "{key:appt-42/confirmed template:appointment_confirmed}"},
@@ -73,7 +73,8 @@ func TestNothingPrintsAsNothing(t *testing.T) {
 	require.Equal(t, "{email:false phone:false locale:}", fmt.Sprint(notify.Recipient{}))
 }
 
-// A host may keep a message in a queue of its own as JSON: nothing is hidden from that.
+// An application may keep a message in a queue of its own as JSON: nothing is hidden from
+// that.
 func TestMessageThroughJSON(t *testing.T) {
 	t.Parallel()
 	want := personal()

@@ -20,10 +20,10 @@ const (
 	maxType     = 200
 )
 
-// Validate reports everything that is wrong with m for channel c, or nil. The
-// error matches telemed.ErrInvalid, names each field by a *telemed.FieldError ("To.Email") and
-// holds no value of one. Content is checked too, if it is given; Template and
-// Data are the Renderer's to check.
+// Validate reports everything that is wrong with m for channel c, or nil. The error
+// matches telemed.ErrInvalid, names each field by a *telemed.FieldError ("To.Email") and
+// holds no value of one. Content is checked too, if it is given; Template and Data are
+// the Renderer's to check.
 func (m Message) Validate(c Channel) error {
 	var p fault.Problems
 	p.Required("Key", m.Key)

@@ -5,8 +5,8 @@
 // The whole of a payment, with a gateway in hand:
 //
 //	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{
-//		Amount:  payments.INR(50000), // paise: 500 rupees
-//		Receipt: "bill_000123",       // the bill's own id: calling again makes no second order
+//		Amount: payments.INR(50000), // paise: 500 rupees
+//		Key:    "bill_000123",       // the bill's own id: calling again makes no second order
 //	})
 //	// store order.ID and order.Amount with the bill; the patient pays on the page
 //	payment, err := gateway.VerifyPayment(ctx, payments.Confirmation{
@@ -18,16 +18,16 @@
 //	})
 //
 // The browser may never come back, so mount [NewWebhookHandler] too; both roads
-// end in the same code of the host, which keeps [Event.Fact] or the order
+// end in the same code of the application, which keeps [Event.Fact] or the order
 // id in a unique column and so books once.
 //
 // # Errors
 //
-// Every call that moves money carries a key of the host's and may be repeated
+// Every call that moves money carries a key of the application's and may be repeated
 // with it. telemed.ErrAmbiguous means that the answer was lost: repeat with the same
-// receipt or key, and do not tell the patient that it failed. telemed.ErrSignature,
+// key, and do not tell the patient that it failed. telemed.ErrSignature,
 // [ErrAmountMismatch] and [ErrOrderMismatch] mean that somebody is trying, or
-// that the host mixed up two bills. [ErrPaymentIncomplete] is the usual failure
+// that the application mixed up two bills. [ErrPaymentIncomplete] is the usual failure
 // of a payment; the order stays open for another attempt. telemed.ErrInvalid comes
 // with a [FieldError] for each field that is wrong before the gateway is asked;
 // what the gateway itself refuses is named by the leaf's own error.
@@ -35,7 +35,7 @@
 // # Security
 //
 // A gateway's signature proves that a payment belongs to an order, not that it
-// is paid nor how much: only VerifyPayment does. Receipts, notes and
+// is paid nor how much: only VerifyPayment does. Keys, notes and
 // descriptions are stored by the gateway; put nothing about the patient in
 // them. Orders, payments, refunds and events print and log without notes and
 // without the payer's data, which is in their Raw field alone.

@@ -69,7 +69,7 @@ func (s RefundStatus) CanBecome(next RefundStatus) bool {
 type Order struct {
 	// ID is the gateway's id, "order_…". Store it with the bill.
 	ID string `json:"id"`
-	// Key is the host's id that the order was made with.
+	// Key is the application's id that the order was made with.
 	Key string `json:"receipt"`
 	// Amount is what is to be paid in all, Paid what was paid so far.
 	Amount Money       `json:"amount"`
@@ -129,7 +129,8 @@ func (p Payment) Format(f fmt.State, _ rune) { redact.Format(f, p) }
 
 // Failure is why a payment failed, in the gateway's words.
 type Failure struct {
-	// Code and Reason are the gateway's constants, "BAD_REQUEST_ERROR" and "payment_cancelled".
+	// Code and Reason are the gateway's constants, "BAD_REQUEST_ERROR" and
+	// "payment_cancelled".
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Source is who caused it ("customer", "bank"), Step where ("payment_authentication").

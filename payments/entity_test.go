@@ -20,7 +20,7 @@ func TestPaymentTransitions(t *testing.T) {
 	}
 	legal := map[payments.PaymentStatus][]payments.PaymentStatus{
 		payments.PaymentCreated:    {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentFailed, payments.PaymentRefunded},
-		payments.PaymentFailed:     {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded}, // a bank that answers late
+		payments.PaymentFailed:     {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded}, // late
 		payments.PaymentAuthorized: {payments.PaymentCaptured, payments.PaymentRefunded},
 		payments.PaymentCaptured:   {payments.PaymentRefunded},
 	}
@@ -35,7 +35,8 @@ func TestPaymentTransitions(t *testing.T) {
 	require.False(t, payments.RefundPending.CanBecome(payments.RefundPending))
 }
 
-// TestPaymentEventsInAnyOrder applies what happened to one payment in every order in which it can be told.
+// TestPaymentEventsInAnyOrder applies what happened to one payment in every order in which it
+// can be told.
 func TestPaymentEventsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, happened := range map[string][]payments.PaymentStatus{
@@ -84,7 +85,7 @@ func TestBusinessKey(t *testing.T) {
 		"refund:rfnd_1:processed":  {Type: payments.EventRefundProcessed, Refund: &payments.Refund{ID: "rfnd_1"}, Payment: payment},
 		"refund:rfnd_1:failed":     {Type: payments.EventRefundFailed, Refund: &payments.Refund{ID: "rfnd_1"}},
 		"event:evt_1":              {Type: "settlement.processed", ID: "evt_1"},
-		"event:evt_2":              {Type: payments.EventPaymentFailed, ID: "evt_2"}, // without the payment
+		"event:evt_2":              {Type: payments.EventPaymentFailed, ID: "evt_2"},
 		"body:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855": {Type: "settlement.processed"},
 	} {
 		require.Equal(t, want, e.Fact())

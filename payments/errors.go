@@ -9,18 +9,21 @@ import (
 
 // The errors that only payments know. Those about a state are also telemed.ErrConflict.
 var (
-	// ErrAmountMismatch means that the payment has another amount or currency than was expected.
+	// ErrAmountMismatch means that the payment has another amount or currency than was
+	// expected.
 	ErrAmountMismatch = fault.Tagged(telemed.ErrConflict, errors.New("amount differs from what was expected"))
 	// ErrOrderMismatch means that the payment belongs to another order.
 	ErrOrderMismatch = fault.Tagged(telemed.ErrConflict, errors.New("payment belongs to another order"))
-	// ErrPaymentIncomplete means that the payment is authentic but no money was taken: it failed or is not finished.
-	// It may still succeed later, which the webhook tells; keep the order open.
+	// ErrPaymentIncomplete means that the payment is authentic but no money was taken: it
+	// failed or is not finished. It may still succeed later, which the webhook tells; keep
+	// the order open.
 	ErrPaymentIncomplete = fault.Tagged(telemed.ErrConflict, errors.New("payment is not complete"))
 	// ErrAlreadyCaptured means that the payment was captured before, with another amount.
 	ErrAlreadyCaptured = fault.Tagged(telemed.ErrConflict, errors.New("payment is already captured"))
-	// ErrAlreadyRefunded means that nothing is left to refund, or that a payment to verify was given back.
-	// To who wanted a refund it is as good as done: Payment tells how much went back.
+	// ErrAlreadyRefunded means that nothing is left to refund, or that a payment to verify
+	// was given back. To who wanted a refund it is as good as done: Payment tells how much
+	// went back.
 	ErrAlreadyRefunded = fault.Tagged(telemed.ErrConflict, errors.New("payment is already refunded"))
-	// ErrKeyConflict means that the receipt or key was used before for something else.
+	// ErrKeyConflict means that the key was used before for something else.
 	ErrKeyConflict = fault.Tagged(telemed.ErrConflict, errors.New("key was used before for a different request"))
 )

@@ -9,7 +9,8 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// The event types that carry typed contents. Others reach the handler too, with Raw alone.
+// The event types that carry typed contents. Others reach the handler too, with Raw
+// alone.
 const (
 	EventOrderPaid         = "order.paid"
 	EventPaymentAuthorized = "payment.authorized"
@@ -36,14 +37,14 @@ type Event struct {
 	Payment *Payment
 	Order   *Order
 	Refund  *Refund
-	// Raw is the body as it was received and signed, the payer's data included.
-	// Never log it. It is left out when the event is encoded; all the rest can be queued as JSON.
+	// Raw is the body as it was received and signed, the payer's data included. Never log
+	// it. It is left out when the event is encoded; all the rest can be queued as JSON.
 	Raw json.RawMessage `json:"-"`
 }
 
 // Fact names what happened, not the message that tells it: one payment
 // gives payment.captured and order.paid, each with an event id of its own, and
-// both have the key "order:order_…:paid". A host that books visits keeps it in a
+// both have the key "order:order_…:paid". An application that books visits keeps it in a
 // unique column, so that a visit is booked once.
 func (e *Event) Fact() string {
 	switch e.Type {

@@ -11,12 +11,12 @@ import (
 //
 // An implementation is safe for concurrent use, honours ctx on all I/O and
 // keeps nothing of a request after it returns. Every call that moves money can
-// be repeated with the same receipt or key, after a crash too, and happens
+// be repeated with the same key, after a crash too, and happens
 // once. A lost answer is telemed.ErrAmbiguous, never a plain failure.
 type PaymentGateway interface {
-	// CreateOrder opens an order that the patient then pays. The same Receipt
+	// CreateOrder opens an order that the patient then pays. The same Key
 	// and Amount again gives the same order, which may be paid by now; the same
-	// Receipt with another Amount is ErrKeyConflict.
+	// Key with another Amount is ErrKeyConflict.
 	CreateOrder(ctx context.Context, req OrderRequest) (*Order, error)
 
 	// Payment reads a payment. An unknown id is telemed.ErrNotFound.
@@ -53,14 +53,15 @@ type PaymentGateway interface {
 type OrderFinder interface {
 	// Order reads an order by the gateway's id. An unknown id is telemed.ErrNotFound.
 	Order(ctx context.Context, orderID string) (*Order, error)
-	// OrderByKey finds the order of a receipt. None is telemed.ErrNotFound.
+	// OrderByKey finds the order of a Key. None is telemed.ErrNotFound.
 	OrderByKey(ctx context.Context, receipt string) (*Order, error)
 	// OrderPayments lists the attempts to pay an order, failed ones too. It is
 	// how to find out about a payment when neither callback nor webhook came.
 	OrderPayments(ctx context.Context, orderID string) ([]*Payment, error)
 }
 
-// CheckoutProvider makes what the payment page needs; ask a gateway for it by type assertion.
+// CheckoutProvider makes what the payment page needs; ask a gateway for it by type
+// assertion.
 type CheckoutProvider interface {
 	// Checkout returns the options for the gateway's script as a JSON object,
 	// escaped so that it can stand inside a <script> element. It never holds a

@@ -53,7 +53,8 @@ func ParseMoney(text, currency string) (Money, error) {
 	return m, nil
 }
 
-// minorDigits turns "-1,234.5" into "-123450" for a currency with two digits, or says what is wrong.
+// minorDigits turns "-1,234.5" into "-123450" for a currency with two digits, or says
+// what is wrong.
 func minorDigits(text string, currency Currency) (digits, problem string) {
 	sign := ""
 	if rest, negative := strings.CutPrefix(text, "-"); negative {
@@ -71,7 +72,8 @@ func minorDigits(text string, currency Currency) (digits, problem string) {
 	return sign + whole + fraction + strings.Repeat("0", exponent-len(fraction)), ""
 }
 
-// ungroup removes commas that stand where thousands (1,234,567) or lakhs and crores (12,34,567) put them.
+// ungroup removes commas that stand where thousands (1,234,567) or lakhs and crores
+// (12,34,567) put them.
 func ungroup(whole string) (string, bool) {
 	groups := strings.Split(whole, ",")
 	last := len(groups) - 1
@@ -171,8 +173,8 @@ func (m Money) MarshalJSON() ([]byte, error) {
 	return json.Marshal(moneyJSON{Amount: &m.Minor, Currency: &m.Currency})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. A fraction, a number in quotes, a
-// missing part or an unknown currency is telemed.ErrInvalid; only the zero Money has no currency.
+// UnmarshalJSON reads what MarshalJSON wrote. A fraction, a number in quotes, a missing
+// part or an unknown currency is telemed.ErrInvalid; only the zero Money has no currency.
 func (m *Money) UnmarshalJSON(data []byte) error {
 	var read moneyJSON
 	if err := json.Unmarshal(data, &read); err != nil || read.Amount == nil || read.Currency == nil {

@@ -18,26 +18,27 @@ const (
 	CaptureDefault CaptureMode = ""
 	// CaptureAutomatic lets the gateway take the money at once.
 	CaptureAutomatic CaptureMode = "automatic"
-	// CaptureManual reserves the money until the host calls Capture. Uncaptured
+	// CaptureManual reserves the money until the application calls Capture. Uncaptured
 	// money goes back to the payer after some days.
 	CaptureManual CaptureMode = "manual"
 )
 
-// OrderRequest asks for an order. Receipt and Notes are stored and shown by the
+// OrderRequest asks for an order. Key and Notes are stored and shown by the
 // gateway: put no name, no diagnosis and nothing else about the patient in them.
 type OrderRequest struct {
 	// Amount is what is to be paid; more than zero. Required.
 	Amount Money
-	// Key is the host's own unique id of the bill, "bill_2026_000123". It
+	// Key is the application's own unique id of the bill, "bill_2026_000123". It
 	// is the order's idempotency key. Required.
 	Key string
-	// Notes are up to 15 pairs for the host's own use.
+	// Notes are up to 15 pairs for the application's own use.
 	Notes map[string]string
 	// Capture says who takes the money. Zero: the account's setting.
 	Capture CaptureMode
 }
 
-// Validate returns nil, or an telemed.ErrInvalid that names every field that no gateway can take.
+// Validate returns nil, or an telemed.ErrInvalid that names every field that no gateway
+// can take.
 func (r OrderRequest) Validate() error {
 	var p fault.Problems
 	p.Required("Key", r.Key)
@@ -56,13 +57,13 @@ func (r OrderRequest) LogValue() slog.Value {
 func (r OrderRequest) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 // Confirmation is what VerifyPayment decides on. OrderID and Expected come from
-// the host's own database, where it put them when it created the order; what
+// the application's own database, where it put them when it created the order; what
 // the browser says about them is worth nothing. PaymentID and Signature come
 // from the browser.
 type Confirmation struct {
-	// OrderID is the gateway's order id from the host's database. Required.
+	// OrderID is the gateway's order id from the application's database. Required.
 	OrderID string
-	// Expected is the amount of that order from the host's database. Required.
+	// Expected is the amount of that order from the application's database. Required.
 	Expected Money
 	// PaymentID is the payment's id as the checkout returned it. Required.
 	PaymentID string
@@ -121,12 +122,12 @@ type RefundRequest struct {
 	PaymentID string
 	// Amount is how much. Nil: all that is left.
 	Amount *Money
-	// Key is the host's own id of this refund, for instance
+	// Key is the application's own id of this refund, for instance
 	// "cancel/appt-42". The same key never gives money back twice. Required.
 	Key string
 	// Speed is how fast. Zero: normal.
 	Speed RefundSpeed
-	// Notes are up to 15 pairs for the host's own use; nothing about the patient.
+	// Notes are up to 15 pairs for the application's own use; nothing about the patient.
 	Notes map[string]string
 }
 
@@ -164,7 +165,8 @@ func checkAmount(p *fault.Problems, field string, m Money) {
 type CheckoutUI struct {
 	// Name is the hospital's name, shown on top. Required.
 	Name string
-	// Description is one line under it. The gateway stores it: "Consultation", not a diagnosis.
+	// Description is one line under it. The gateway stores it: "Consultation", not a
+	// diagnosis.
 	Description string
 	// ImageURL is a square logo.
 	ImageURL string
@@ -181,7 +183,8 @@ type CheckoutUI struct {
 	Redirect bool
 }
 
-// LogValue leaves out the prefilled data, which a logger would else encode field by field.
+// LogValue leaves out the prefilled data, which a logger would else encode field by
+// field.
 func (ui CheckoutUI) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", ui.Name), slog.Any("prefill", ui.Prefill), slog.Bool("redirect", ui.Redirect))
 }

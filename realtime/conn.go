@@ -10,12 +10,12 @@ import (
 )
 
 // Conn is one connection of a hub, whatever carries it. It is what a transport
-// package works with; hosts need it only to write a transport of their own.
+// package works with; applications need it only to write a transport of their own.
 // Its methods are safe for concurrent use.
 //
-// A transport for Server-Sent Events is an http.Handler that calls
-// [Hub.Authenticate], [Hub.Connect] and Authenticate again, joins the rooms that the request names,
-// and then, inside [Conn.Do], writes what Queue yields until Context ends.
+// A transport for Server-Sent Events is an http.Handler that calls [Hub.Authenticate],
+// [Hub.Connect] and Authenticate again, joins the rooms that the request names, and then,
+// inside [Conn.Do], writes what Queue yields until Context ends.
 type Conn struct {
 	hub     *Hub
 	client  Client
@@ -30,11 +30,12 @@ type Conn struct {
 // Client returns who the connection belongs to.
 func (c *Conn) Client() Client { return c.client }
 
-// Context ends when the connection does; context.Cause tells why: what Close
-// was called with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect.
+// Context ends when the connection does; context.Cause tells why: what Close was called
+// with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect.
 func (c *Conn) Context() context.Context { return c.ctx }
 
-// Queue yields the messages to be sent, in order. It is never closed: select on Context, too.
+// Queue yields the messages to be sent, in order. It is never closed: select on Context,
+// too.
 func (c *Conn) Queue() <-chan []byte { return c.queue }
 
 // Send queues a message of the transport's own, such as an answer, behind the
@@ -49,10 +50,10 @@ func (c *Conn) Send(message []byte) bool {
 	return c.hub.queueLocked(c, message)
 }
 
-// Join puts the connection into room if the host's Authorize agrees. To be in
-// the room already is no error, and asks nobody. Errors match telemed.ErrInvalid,
-// telemed.ErrForbidden (and with it whatever Authorize returned), ErrFull or telemed.ErrClosed.
-// After Config.MaxRefusals refusals one more ends the connection.
+// Join puts the connection into room if the application's Authorize agrees. To be in the
+// room already is no error, and asks nobody. Errors match telemed.ErrInvalid,
+// telemed.ErrForbidden (and with it whatever Authorize returned), ErrFull or
+// telemed.ErrClosed. After Config.MaxRefusals refusals one more ends the connection.
 func (c *Conn) Join(ctx context.Context, room string) error {
 	if err := CheckRoom(room); err != nil {
 		return err
@@ -76,7 +77,7 @@ func (c *Conn) authorize(ctx context.Context, room string) error {
 	return c.hub.cfg.Authorize(ctx, c.client, room)
 }
 
-// countRefusal ends a connection that goes on guessing rooms. That the host could
+// countRefusal ends a connection that goes on guessing rooms. That the application could
 // not find out is no guess of the client's.
 func (c *Conn) countRefusal(err error) {
 	if errors.Is(err, telemed.ErrUnavailable) {
@@ -90,7 +91,7 @@ func (c *Conn) countRefusal(err error) {
 }
 
 // enter reports whether the connection is in room. It asks twice, before and
-// after the host's check, because limits and lives change meanwhile.
+// after the application's check, because limits and lives change meanwhile.
 func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
 	h := c.hub
 	h.mu.Lock()

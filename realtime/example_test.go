@@ -61,7 +61,8 @@ func (e events) copy(w http.ResponseWriter, r *http.Request, conn *realtime.Conn
 	}
 }
 
-// A hub with a transport of the host's own. realtime/socketio has one for Socket.IO.
+// A hub with a transport of the application's own. realtime/socketio has one for
+// Socket.IO.
 func Example() {
 	ctx := context.Background()
 	hub, err := realtime.NewHub(realtime.Config{

@@ -23,9 +23,9 @@ type Config struct {
 	Authorize func(ctx context.Context, client Client, room string) error
 
 	// Authenticate returns who sent the request that opens a connection, as the
-	// host's own session knows it. An error refuses the connection. Transports
-	// ask twice for the first request, and again for each further one of the
-	// connection. It is called from many goroutines. If nil, every client is anonymous (Subject "").
+	// application's own session knows it. An error refuses the connection. Transports ask
+	// twice for the first request, and again for each further one of the connection. It is
+	// called from many goroutines. If nil, every client is anonymous (Subject "").
 	Authenticate func(r *http.Request) (subject string, err error)
 
 	// QueueSize is how many messages wait for one connection. One more, and the
@@ -38,8 +38,9 @@ type Config struct {
 	MaxConnections int
 	// MaxRooms is how many rooms one connection may be in. If 0, 64.
 	MaxRooms int
-	// MaxRefusals is how many joins of one connection Authorize may refuse. One more, and the
-	// connection is ended with telemed.ErrForbidden. telemed.ErrUnavailable does not count. If 0, 64.
+	// MaxRefusals is how many joins of one connection Authorize may refuse. One more, and
+	// the connection is ended with telemed.ErrForbidden. telemed.ErrUnavailable does not
+	// count. If 0, 64.
 	MaxRefusals int
 	// MaxEventSize is how many bytes the JSON of one event's Data may have. If 0, 1000000.
 	MaxEventSize int
@@ -80,7 +81,9 @@ type Encoder interface {
 type Hub struct {
 	cfg Config
 
-	mu     sync.Mutex // held for a few map and channel operations, never across I/O or a call to the host
+	// Held for a few map and channel operations, never across I/O or a call to the
+	// application.
+	mu     sync.Mutex
 	closed bool
 	conns  map[*Conn]struct{}
 	rooms  map[string]map[*Conn]struct{}
@@ -122,9 +125,9 @@ func NewHub(cfg Config) (*Hub, error) {
 	}, nil
 }
 
-// Broadcast queues ev for everybody in room and returns; it never waits for a
-// connection. Broadcasts reach every connection in the same order. See
-// [Broadcaster] for errors; telemed.ErrInvalid is also what an event above MaxEventSize gets.
+// Broadcast queues ev for everybody in room and returns; it never waits for a connection.
+// Broadcasts reach every connection in the same order. See [Broadcaster] for errors;
+// telemed.ErrInvalid is also what an event above MaxEventSize gets.
 func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("realtime: Broadcast: %w", err)
@@ -175,7 +178,8 @@ func (h *Hub) queueLocked(conn *Conn, message []byte) bool {
 	}
 }
 
-// Authenticate asks Config.Authenticate who sent r. The error matches telemed.ErrForbidden.
+// Authenticate asks Config.Authenticate who sent r. The error matches
+// telemed.ErrForbidden.
 func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 	if h.cfg.Authenticate == nil {
 		return "", nil
@@ -188,12 +192,12 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 	return subject, nil
 }
 
-// Connect registers a connection for subject, which the transport has from
-// Authenticate. It must then call Authenticate again, and close the connection
-// unless the answer is the same: who logged out between the first answer and
-// Connect was not there yet for Disconnect to find. The transport sends what [Conn.Queue] yields and must end the
-// connection with [Conn.Close]. The values of ctx stay with the connection, its
-// end does not touch it. The error matches ErrFull or telemed.ErrClosed.
+// Connect registers a connection for subject, which the transport has from Authenticate.
+// It must then call Authenticate again, and close the connection unless the answer is the
+// same: who logged out between the first answer and Connect was not there yet for
+// Disconnect to find. The transport sends what [Conn.Queue] yields and must end the
+// connection with [Conn.Close]. The values of ctx stay with the connection, its end does
+// not touch it. The error matches ErrFull or telemed.ErrClosed.
 func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Conn, error) {
 	conn := &Conn{
 		hub:     h,
@@ -219,9 +223,10 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Co
 	return conn, nil
 }
 
-// Disconnect ends every connection of subject and returns how many there were.
-// Call it after a person has logged out or lost a right, or a login has expired, so that Authenticate and
-// Authorize know: a client that connects again is authenticated and authorised afresh. The empty subject is every anonymous client.
+// Disconnect ends every connection of subject and returns how many there were. Call it
+// after a person has logged out or lost a right, or a login has expired, so that
+// Authenticate and Authorize know: a client that connects again is authenticated and
+// authorised afresh. The empty subject is every anonymous client.
 func (h *Hub) Disconnect(subject string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -247,7 +252,7 @@ func (h *Hub) Stats() Stats {
 // Shutdown ends every connection, refuses new ones, and waits until all that
 // transports do for connections has returned, or until ctx ends: then it
 // returns ctx's error, and what is left ends by its own deadlines. It may be
-// called again, but not from the host's functions that it would wait for.
+// called again, but not from the application's functions that it would wait for.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.closed {

@@ -1,6 +1,6 @@
 // Package realtime tells browsers what has just happened: an appointment was
 // booked, a patient waits. Events go to rooms, and only a connection that the
-// host has authorised is in a room.
+// application has authorised is in a room.
 //
 // The package knows rooms, rights and limits, and no wire. A leaf package
 // carries the events to browsers; realtime/socketio does so for Socket.IO.
@@ -14,35 +14,36 @@
 //	sio, err := socketio.New(socketio.Config{Hub: hub})
 //	mux.Handle("/socket.io/", sio)
 //
-//	err = hub.Broadcast(ctx, "clinic-"+id, realtime.Event{Name: "new-appointment", Data: appointment})
+//	event := realtime.Event{Name: "new-appointment", Data: appointment}
+//	err = hub.Broadcast(ctx, "clinic-"+id, event)
 //
-//	err = hub.Shutdown(ctx) // first the hub, then the http.Server: it waits for polls that the hub ends
+//	err = hub.Shutdown(ctx) // before the http.Server, which waits for the hub's polls
 //
-// Code that only tells needs a [Broadcaster], not a Hub; realtimetest.Recorder is one for tests.
+// Code that only tells needs a [Broadcaster], not a Hub; realtimetest.Recorder is one for
+// tests.
 //
 // An event is delivered at most once: a browser that is away misses it, and
 // reads the present state when it is back.
 //
 // # Errors
 //
-// telemed.ErrInvalid says that the call itself is wrong, telemed.ErrForbidden that the host
-// did not authorise, [ErrFull] that a limit is reached and telemed.ErrClosed that the
-// hub is shut down or the connection has ended. A connection that reads too
+// telemed.ErrInvalid says that the call itself is wrong, telemed.ErrForbidden that the
+// application did not authorise, [ErrFull] that a limit is reached and telemed.ErrClosed
+// that the hub is shut down or the connection has ended. A connection that reads too
 // slowly ends with the cause [ErrSlow].
 //
 // # Security
 //
-// Without Config.Authorize nobody joins any room, and without
-// Config.Authenticate every client is anonymous: its Subject is empty. Rights
-// are asked for when a client joins, and who the client is when it connects; an open
-// connection outlives both. Call [Hub.Disconnect] when a subject loses a right, logs
-// out, or its login expires. Nothing that an event holds is logged, and an [Event] prints without its
-// data.
+// Without Config.Authorize nobody joins any room, and without Config.Authenticate every
+// client is anonymous: its Subject is empty. Rights are asked for when a client joins,
+// and who the client is when it connects; an open connection outlives both. Call
+// [Hub.Disconnect] when a subject loses a right, logs out, or its login expires. Nothing
+// that an event holds is logged, and an [Event] prints without its data.
 //
 // # Testing
 //
 // realtime/realtimetest has a recording Broadcaster and a client that speaks
-// Socket.IO to a host's own server.
+// Socket.IO to an application's own server.
 package realtime
 
 import (
@@ -61,19 +62,22 @@ import (
 
 // The errors that only live events have.
 var (
-	// ErrFull means that the hub has as many connections, or the connection as many rooms, as Config allows.
+	// ErrFull means that the hub has as many connections, or the connection as many rooms,
+	// as Config allows.
 	ErrFull = errors.New("limit reached")
-	// ErrSlow is the cause with which a connection ends that does not take its events in time.
+	// ErrSlow is the cause with which a connection ends that does not take its events in
+	// time.
 	ErrSlow = errors.New("connection too slow")
 )
 
-// Broadcaster sends events to everybody in a room. Hub is one; a host that runs
+// Broadcaster sends events to everybody in a room. Hub is one; an application that runs
 // several processes puts its own in front of several hubs.
 //
-// Implementations are safe for concurrent use. They do not keep or change
-// ev.Data after they return, do not wait for slow receivers, and return nil for
-// a room that nobody is in. A wrong event or room gives telemed.ErrInvalid, a closed
-// broadcaster telemed.ErrClosed, an ended ctx its error; in each of these cases nobody received anything.
+// Implementations are safe for concurrent use. They do not keep or change ev.Data after
+// they return, do not wait for slow receivers, and return nil for a room that nobody is
+// in. A wrong event or room gives telemed.ErrInvalid, a closed broadcaster
+// telemed.ErrClosed, an ended ctx its error; in each of these cases nobody received
+// anything.
 type Broadcaster interface {
 	Broadcast(ctx context.Context, room string, ev Event) error
 }

@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
@@ -39,4 +41,142 @@ func ExampleSealed() {
 	// 1 resealed <nil>
 	// refresh <nil>
 	// the wrong key is no reason to reconnect: true false
+}
+
+// A side effect happens once, however many processes try: Claims say who does it, and what came
+// of it to all others. A Memory is for one process; a database's store is for all.
+func ExampleClaims() {
+	ctx := context.Background()
+	var claims store.Claims = store.NewMemory()
+	const key = "zoom:create:doctor-7:appt-42"
+
+	mine, err := claims.Claim(ctx, key, time.Minute)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the first:", mine.State)
+	other, err := claims.Claim(ctx, key, time.Minute)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("another process meanwhile:", other.State)
+
+	// The meeting is made here. If it surely was not made, Release gives the key back.
+	if err := claims.Complete(ctx, key, mine.Token, []byte("82000000001"), 24*time.Hour); err != nil {
+		log.Fatal(err)
+	}
+	other, err = claims.Claim(ctx, key, time.Minute)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("another process later: %s, it is meeting %s\n", other.State, other.Value)
+	// Output:
+	// the first: new
+	// another process meanwhile: busy
+	// another process later: done, it is meeting 82000000001
+}
+
+// Who must be asked to connect again? A store that can list is asked for those alone.
+func ExampleFilter() {
+	ctx := context.Background()
+	var tokens store.TokenStore = store.NewMemory()
+	for subject, status := range map[string]store.Status{"doctor-7": store.StatusActive, "doctor-8": store.StatusReconnect} {
+		rec := store.Record{ID: store.AccountID{Provider: "zoom", Subject: subject}, Status: status}
+		if _, err := tokens.Put(ctx, rec); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	lister, ok := tokens.(store.Lister)
+	if !ok {
+		log.Fatal("this store cannot list")
+	}
+	for rec, err := range lister.List(ctx, store.Filter{Provider: "zoom", Status: store.StatusReconnect}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("write to", rec.ID.Subject)
+	}
+	// Output: write to doctor-8
+}
+
+// A store writes a token down with EncodeToken. JSON of a token is for logs: whoever stores that
+// has lost the account.
+func ExampleEncodeToken() {
+	token := store.Token{Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh")}
+	logged, err := json.Marshal(token.Refresh)
+	fmt.Println("JSON:", string(logged), err)
+
+	row, err := store.EncodeToken(token)
+	if err != nil {
+		log.Fatal(err)
+	}
+	read, err := store.DecodeToken(row)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("what was stored:", read.Refresh.Reveal(), read.Same(token))
+	// Output:
+	// JSON: "[redacted]" <nil>
+	// what was stored: refresh true
+}
+
+// A refresh answers with what has changed. Google leaves out the refresh token, and who forgets
+// the old one has to send the doctor through the consent again.
+func ExampleToken_Inherit() {
+	old := store.Token{Access: telemed.NewSecret("access-1"), Refresh: telemed.NewSecret("refresh"), Scopes: []string{"calendar"}}
+	answer := store.Token{Access: telemed.NewSecret("access-2")}
+
+	next := answer.Inherit(old)
+	fmt.Println(next.Access.Reveal(), next.Refresh.Reveal(), next.Scopes)
+	fmt.Println("the same as before:", next.Same(old))
+	// Output:
+	// access-2 refresh [calendar]
+	// the same as before: false
+}
+
+// A process without the keys must not take a sealed record for a dead account: read it with
+// GetOpen, and it is an error that says nothing about the account.
+func ExampleGetOpen() {
+	ctx := context.Background()
+	database := store.NewMemory()
+	doctor := store.AccountID{Provider: "google", Subject: "doctor-7"}
+	keys, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := store.Set(ctx, store.SealedStrict(database, keys), doctor, store.Token{Refresh: telemed.NewSecret("refresh")}); err != nil {
+		log.Fatal(err)
+	}
+
+	rec, err := database.Get(ctx, doctor)
+	fmt.Println("Get: a refresh token:", !rec.Token.Refresh.IsZero(), err)
+	_, err = store.GetOpen(ctx, database, doctor)
+	fmt.Println("GetOpen:", errors.Is(err, telemed.ErrDecrypt))
+	// Output:
+	// Get: a refresh token: false <nil>
+	// GetOpen: true
+}
+
+// A Keyring seals more than tokens. What it sealed opens only for the same purpose and the
+// same account: a row that is copied to another doctor is worth nothing.
+func ExampleKeyring_Encrypt() {
+	keys, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	doctor := store.AccountID{Provider: "zoom", Subject: "doctor-7"}
+	sealed, err := keys.Encrypt([]byte("what only the doctor may read"), doctor.AssociatedData("hospital.notes"))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	text, err := keys.Decrypt(sealed, doctor.AssociatedData("hospital.notes"))
+	fmt.Println(string(text), err)
+	other := store.AccountID{Provider: "zoom", Subject: "doctor-8"}
+	_, err = keys.Decrypt(sealed, other.AssociatedData("hospital.notes"))
+	fmt.Println("copied to another doctor:", errors.Is(err, telemed.ErrDecrypt))
+	// Output:
+	// what only the doctor may read <nil>
+	// copied to another doctor: true
 }

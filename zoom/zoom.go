@@ -175,5 +175,5 @@ func (c *Client) OAuth() oauth.Provider { return c.provider }
 //	api := z.Tokens().Client(store.AccountID{Provider: zoom.ProviderName, Subject: doctorID}, nil)
 func (c *Client) Tokens() *oauth.Source { return c.source }
 
-// Shutdown waits until tokens that are being refreshed are saved, or ctx ends; see oauth.Source.Close.
+// Shutdown waits until tokens that are being refreshed are saved, or ctx ends; see oauth.Source.Shutdown.
 func (c *Client) Shutdown(ctx context.Context) error { return c.source.Shutdown(ctx) }

@@ -167,7 +167,9 @@ func TestCanaryWhenThingsFail(t *testing.T) {
 	)
 	world.zoom.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Fault{Op: zoomtest.OpUpdate, Status: 400, Body: "<html>"})
 	world.mail.RejectRecipient(w.who.Email)
-	world.whatsapp.FailNext(whatsapptest.Refuse(131026), whatsapptest.DropAfterAccept(), whatsapptest.Refuse(100))
+	world.whatsapp.FailNext(
+		whatsapptest.Refuse("", 0, 131026, "to +919876543210"), whatsapptest.Fault{LoseAnswer: true}, whatsapptest.Refuse("", 0, 100, "to +919876543210"),
+	)
 	page, err := w.patient.post("/book", w.form("zoom", "en"))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusBadGateway, page.code)
@@ -409,7 +411,7 @@ func TestWords(t *testing.T) {
 	row := w.row()
 	payment, err := w.site.gateway.Payment(t.Context(), row.PaymentID)
 	require.NoError(t, err)
-	receipt := words(template.Receipt, &row).(template.PaymentReceipt)
+	receipt := words(template.PaymentReceived, &row).(template.Payment)
 	require.Equal(t, payment.CreatedAt, receipt.PaidAt)
 
 	_, err = w.patient.post(w.visit+"/cancel", nil)
@@ -565,7 +567,7 @@ func TestMailIsSentLater(t *testing.T) {
 	w := start(t)
 	_, err := w.book("zoom", "en")
 	require.NoError(t, err)
-	w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TemporaryFailure, smtptest.TemporaryFailure)
+	w.site.world.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Times: 3})
 	_, err = w.pay()
 	require.NoError(t, err)
 	require.Equal(t, confirmed, w.row().Status)
@@ -621,8 +623,10 @@ func TestCancelGoesOn(t *testing.T) {
 		"the gateway is down": func(w *walk) {
 			w.site.world.razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, Status: 503, Times: 3})
 		},
-		"zoom is down":    func(w *walk) { breakZoom(w, "Cancel", telemed.ErrUnavailable, telemed.ErrAmbiguous) },
-		"mail is down":    func(w *walk) { w.site.world.mail.FailNext(smtptest.TemporaryFailure, smtptest.TooManyConnections) },
+		"zoom is down": func(w *walk) { breakZoom(w, "Cancel", telemed.ErrUnavailable, telemed.ErrAmbiguous) },
+		"mail is down": func(w *walk) {
+			w.site.world.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451}, smtptest.Fault{Op: smtptest.OpMail, Status: 421})
+		},
 		"nothing is down": func(*walk) {},
 	}
 	for name, spoil := range tests {

@@ -34,7 +34,7 @@ func (h *hospital) pay(ctx context.Context, id string, payment *payments.Payment
 		a.PaymentID, a.PaidAt = payment.ID, payment.CreatedAt
 		if a.Status == awaitingPayment { // else it was cancelled meanwhile, and the money goes back
 			a.Status = paid
-			a.owe(template.Receipt)
+			a.owe(template.PaymentReceived)
 		}
 		return nil
 	})
@@ -90,8 +90,8 @@ func (h *hospital) refundFailed(ctx context.Context, id string) error {
 
 // words is the data of a template.
 func words(name string, a *appointment) any {
-	if name == template.Receipt {
-		return template.PaymentReceipt{
+	if name == template.PaymentReceived {
+		return template.Payment{
 			Patient: a.Patient.Name, Amount: a.Amount.Minor, Currency: string(a.Amount.Currency),
 			Reference: a.PaymentID, PaidAt: a.PaidAt, Item: inLanguage(a, "Video consultation", "वीडियो परामर्श"),
 		}

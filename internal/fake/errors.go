@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -8,6 +9,10 @@ import (
 // Errors says which calls of a double in memory fail. The zero value is ready to use. It
 // is safe for concurrent use.
 type Errors struct {
+	// Kit is what the errors begin with, before the operation. If empty, they are
+	// returned as they were given.
+	Kit string
+
 	mu      sync.Mutex
 	planned []planned
 }
@@ -33,19 +38,32 @@ func (e *Errors) plan(op string, errs []error, after bool) {
 	}
 }
 
-// Next returns what a call of op fails with: before it does anything, or after. At most
-// one of the two is not nil.
-func (e *Errors) Next(op string) (before, after error) {
+// Do carries out a call of op, unless that is to fail before it does anything. If it is
+// to fail after, the answer is lost, also one that is an error.
+func Do[T any](e *Errors, op string, call func() (T, error)) (T, error) {
+	var none T
+	planned := e.next(op)
+	if planned.err != nil && !planned.after {
+		return none, planned.err
+	}
+	answer, err := call()
+	if planned.err != nil {
+		return none, planned.err
+	}
+	return answer, err
+}
+
+func (e *Errors) next(op string) planned {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	i := slices.IndexFunc(e.planned, func(p planned) bool { return p.op == op || p.op == "" })
 	if i < 0 {
-		return nil, nil
+		return planned{}
 	}
 	found := e.planned[i]
 	e.planned = slices.Delete(e.planned, i, i+1)
-	if found.after {
-		return nil, found.err
+	if found.err != nil && e.Kit != "" {
+		found.err = fmt.Errorf("%s: %s: %w", e.Kit, op, found.err)
 	}
-	return found.err, nil
+	return found
 }

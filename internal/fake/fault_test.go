@@ -42,19 +42,40 @@ func TestScriptKeepsItsOwnHeader(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	first, second, lost := errors.New("first"), errors.New("second"), errors.New("lost")
-	var plan fake.Errors
+	first, second, lost, own := errors.New("first"), errors.New("second"), errors.New("lost"), errors.New("own")
+	plan := fake.Errors{Kit: "kit"}
 	plan.FailNext("get", first, nil)
-	plan.FailAfter("", lost)
+	plan.FailAfter("", lost, lost)
 	plan.FailNext("put", second)
 	for i, want := range []struct {
-		op            string
-		before, after error
+		op   string
+		own  error
+		err  error
+		text string
+		done bool
 	}{
-		{"put", nil, lost}, {"put", second, nil}, {"put", nil, nil}, {"get", first, nil}, {"get", nil, nil}, {"get", nil, nil},
+		{"put", nil, lost, "kit: put: lost", true},
+		{"put", own, lost, "kit: put: lost", true},
+		{"put", nil, second, "kit: put: second", false},
+		{"put", nil, nil, "", true},
+		{"get", nil, first, "kit: get: first", false},
+		{"get", own, own, "own", true},
+		{"get", nil, nil, "", true},
 	} {
-		before, after := plan.Next(want.op)
-		require.Equal(t, want.before, before, i)
-		require.Equal(t, want.after, after, i)
+		done := false
+		answer, err := fake.Do(&plan, want.op, func() (string, error) { done = true; return "answer", want.own })
+		require.Equal(t, want.done, done, i)
+		if want.err == nil {
+			require.NoError(t, err, i)
+			require.Equal(t, "answer", answer, i)
+			continue
+		}
+		require.ErrorIs(t, err, want.err, i)
+		require.EqualError(t, err, want.text, i)
+		require.Equal(t, want.own == want.err && want.own != nil, answer != "", i)
 	}
+	plain := new(fake.Errors)
+	plain.FailNext("", first)
+	_, err := fake.Do(plain, "get", func() (int, error) { return 1, nil })
+	require.Equal(t, first, err)
 }

@@ -64,3 +64,53 @@ func TestREADMENamesEveryPackage(t *testing.T) {
 		require.Contains(t, string(readme), "| `"+pkg+"` |", "%s is missing in the table", pkg)
 	}
 }
+
+var (
+	link   = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	quoted = regexp.MustCompile("`([a-z][a-zA-Z0-9_./-]*/[a-zA-Z0-9_./-]+|\\.ci/run)`")
+)
+
+// What the pages for people link to is there.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, page := range []string{"README.md", ".github/CHANGELOG.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"} {
+		text, err := os.ReadFile(root + page)
+		require.NoError(t, err)
+		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+			found++
+			_, err := os.Stat(filepath.Join(root, filepath.Dir(page), match[1]))
+			require.NoError(t, err, page)
+		}
+	}
+	require.Greater(t, found, 10)
+}
+
+// What CONTRIBUTING tells to open is there.
+func TestTableOfChanges(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(root + ".github/CONTRIBUTING.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(text), "| I want to … | open … |")
+	require.True(t, found)
+	table, _, found = strings.Cut(table, "\n## ")
+	require.True(t, found)
+	paths := quoted.FindAllStringSubmatch(table, -1)
+	require.Greater(t, len(paths), 15)
+	for _, match := range paths {
+		_, err := os.Stat(filepath.Join(root, match[1]))
+		require.NoError(t, err)
+	}
+}
+
+// The Go version that the README names is the one that go.mod asks for.
+func TestGoVersion(t *testing.T) {
+	t.Parallel()
+	module, err := os.ReadFile(root + "go.mod")
+	require.NoError(t, err)
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(module)
+	require.NotNil(t, version)
+	readme, err := os.ReadFile(root + "README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), "# Go "+string(version[1])+" or later")
+}

@@ -1,2 +1,3 @@
-// Package roottest has the tests and examples of the root package, whose only file is doc.go.
+// Package roottest has the tests and examples of the root package, whose only file is
+// doc.go.
 package roottest

@@ -47,7 +47,8 @@ func containers() map[string]any {
 	}
 }
 
-// leaks reports whether out shows the text plainly, or in one of the forms that fmt's verbs give it.
+// leaks reports whether out shows the text plainly, or in one of the forms that fmt's
+// verbs give it.
 func leaks(out string) bool {
 	for _, form := range []string{text, fmt.Sprintf("%x", text), fmt.Sprintf("%X", text), fmt.Sprintf("% x", text), fmt.Sprint([]byte(text))} {
 		if strings.Contains(out, form) {
@@ -57,7 +58,8 @@ func leaks(out string) bool {
 	return false
 }
 
-// printed returns what fmt makes of value with every verb, known to it or not, alone and with flags.
+// printed returns what fmt makes of value with every verb, known to it or not, alone and
+// with flags.
 func printed(value any) map[string]string {
 	out := map[string]string{"Sprint": fmt.Sprint(value), "Sprintln": fmt.Sprintln(value)}
 	for verb := 'A'; verb <= 'z'; verb++ {

@@ -1,5 +1,5 @@
-// Package suitetest proves that a published conformance suite finds what is broken: it runs the suite over
-// a broken implementation in a process of its own, where it may fail.
+// Package suitetest proves that a published conformance suite finds what is broken: it
+// runs the suite over a broken implementation in a process of its own, where it may fail.
 package suitetest
 
 import (
@@ -12,8 +12,8 @@ import (
 // brokenEnv names the broken implementation that the child runs the suite over.
 const brokenEnv = "SUITETEST_BROKEN"
 
-// Broken returns which implementation a child is to run the suite over. Call it first in TestBroken;
-// elsewhere than in a child it skips the test.
+// Broken returns which implementation a child is to run the suite over. Call it first in
+// TestBroken; elsewhere than in a child it skips the test.
 func Broken(t *testing.T) string {
 	t.Helper()
 	name := os.Getenv(brokenEnv)
@@ -23,8 +23,9 @@ func Broken(t *testing.T) string {
 	return name
 }
 
-// Finds runs TestBroken of the test's own package over each broken implementation, and fails if
-// the named clause of the suite, a subtest, does not. clauses has the clause for each name.
+// Finds runs TestBroken of the test's own package over each broken implementation, and
+// fails if the named clause of the suite, a subtest, does not. clauses has the clause for
+// each name.
 func Finds(t *testing.T, clauses map[string]string) {
 	t.Helper()
 	self, err := os.Executable()

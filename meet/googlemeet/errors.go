@@ -15,9 +15,8 @@ import (
 	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// Error is a call that did not end as it should. errors.Is finds the error value of
-// package meet behind it. Its text holds nothing of what was sent or answered, save the
-// reason.
+// Error is a call that did not end as it should. errors.Is finds the error value of package
+// telemed behind it. Its text holds nothing of what was sent or answered, save the reason.
 type Error struct {
 	// Op is the method: "Create", "Get", "Update", "Cancel", "Revoke".
 	Op string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -57,16 +58,17 @@ func TestWaitingEndsInTime(t *testing.T) {
 	})
 	t.Run("when the caller goes", func(t *testing.T) {
 		t.Parallel()
-		c := open(t)
-		c.fake.DelayRooms(1000)
-		gone := errors.New("the caller has gone")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		c.fake.FailNext(googlemeettest.Fault{Op: "insert", Delay: time.Millisecond})
-		time.AfterFunc(150*time.Millisecond, func() { cancel(gone) })
-		_, err := c.Create(ctx, doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, gone)
-		require.ErrorIs(t, err, telemed.ErrAmbiguous)
-		require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID, "what was made is told")
+		synctest.Test(t, func(t *testing.T) {
+			c := openInMemory(t)
+			c.fake.DelayRooms(1000)
+			gone := errors.New("the caller has gone")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(150*time.Millisecond, func() { cancel(gone) }) // between two looks
+			_, err := c.Create(ctx, doctor, request(t, "appt-1"))
+			require.ErrorIs(t, err, gone)
+			require.ErrorIs(t, err, telemed.ErrAmbiguous)
+			require.Equal(t, c.fake.Events()[0].ID, failure(t, err).Meeting.ID, "what was made is told")
+		})
 	})
 	t.Run("when looking fails", func(t *testing.T) {
 		t.Parallel()

@@ -49,7 +49,19 @@ func newClient(t *testing.T, cfg googlemeet.Config) *googlemeet.Client {
 // open returns a clinic whose doctor is connected. adjust changes the configuration first.
 func open(t *testing.T, adjust ...func(*googlemeet.Config)) *clinic {
 	t.Helper()
-	fake, tokens := googlemeettest.NewServer(t), store.NewMemory()
+	return openAt(t, googlemeettest.NewServer(t), adjust...)
+}
+
+// openInMemory is open for a synctest bubble.
+func openInMemory(t *testing.T) *clinic {
+	t.Helper()
+	fake := googlemeettest.NewServer(t, googlemeettest.Config{InMemory: true})
+	return openAt(t, fake, func(c *googlemeet.Config) { c.HTTPClient = fake.Client() })
+}
+
+func openAt(t *testing.T, fake *googlemeettest.Server, adjust ...func(*googlemeet.Config)) *clinic {
+	t.Helper()
+	tokens := store.NewMemory()
 	cfg := config(t, fake, tokens)
 	for _, f := range adjust {
 		f(&cfg)

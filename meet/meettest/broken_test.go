@@ -71,7 +71,8 @@ func TestBroken(t *testing.T) {
 	})
 }
 
-// TestFindsWhatIsBroken runs the suite over broken providers in other processes, where it may fail.
+// TestFindsWhatIsBroken runs the suite over broken providers in other processes, where it
+// may fail.
 func TestFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	clauses := map[string]string{}

@@ -30,7 +30,7 @@ func TestProvider(t *testing.T) {
 func TestFailNext(t *testing.T) {
 	t.Parallel()
 	provider := meettest.New()
-	provider.FailNext(telemed.ErrRateLimited, telemed.ErrAmbiguous)
+	provider.FailNext("", telemed.ErrRateLimited, telemed.ErrAmbiguous)
 	req := meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour}
 	_, err := provider.Create(t.Context(), "dr-rao", req)
 	require.ErrorIs(t, err, telemed.ErrRateLimited)
@@ -38,6 +38,29 @@ func TestFailNext(t *testing.T) {
 	_, err = provider.Create(t.Context(), "dr-rao", req)
 	require.NoError(t, err)
 	require.Len(t, provider.Meetings(), 1)
+}
+
+func TestFailAfter(t *testing.T) {
+	t.Parallel()
+	provider := meettest.New()
+	provider.FailAfter(meettest.OpCreate, telemed.ErrAmbiguous)
+	provider.FailAfter(meettest.OpCancel, telemed.ErrUnavailable)
+	cancelled := make(chan error, 1)
+	go func() {
+		_, err := provider.WaitFor(t.Context(), func(m meet.Meeting) bool { return m.Status == meet.StatusCancelled })
+		cancelled <- err
+	}()
+	req := meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour}
+	_, err := provider.Create(t.Context(), "dr-rao", req)
+	require.EqualError(t, err, "meettest: Create: outcome unknown")
+	m, err := provider.WaitFor(t.Context(), func(m meet.Meeting) bool { return true })
+	require.NoError(t, err, "it was made")
+	require.ErrorIs(t, provider.Cancel(t.Context(), "dr-rao", m.ID), telemed.ErrUnavailable)
+	require.NoError(t, <-cancelled)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = provider.WaitFor(ended, func(meet.Meeting) bool { return false })
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestMeetingIsFoundAfterItsStart(t *testing.T) {
@@ -71,7 +94,7 @@ func TestHostLinkIsHidden(t *testing.T) {
 
 func Example() {
 	provider := meettest.New()
-	provider.FailNext(telemed.ErrUnavailable)
+	provider.FailNext(meettest.OpCreate, telemed.ErrUnavailable)
 
 	req := meet.Request{Key: "appt-42", Start: time.Now().Add(time.Hour), Duration: 30 * time.Minute}
 	_, err := provider.Create(context.Background(), "dr-rao", req)

@@ -1,6 +1,6 @@
 // Package meettest fakes a meeting provider in memory and checks any other one.
 //
-// A host's unit tests use [New] in place of zoom or googlemeet:
+// An application's unit tests use [New] in place of zoom or googlemeet:
 //
 //	provider := meettest.New()
 //	m, err := provider.Create(ctx, "dr-rao", req)
@@ -17,15 +17,27 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/meet"
+)
+
+// The operations, for FailNext and FailAfter.
+const (
+	OpCreate   = "Create"
+	OpGet      = "Get"
+	OpUpdate   = "Update"
+	OpCancel   = "Cancel"
+	OpHostLink = "HostLink"
 )
 
 // Provider is a meet.MeetingProvider in memory. It is safe for concurrent use.
 type Provider struct {
+	errors  fake.Errors
+	changes fake.Changes
+
 	mu       sync.Mutex
 	created  int
 	meetings []*entry
-	failures []error
 	strict   bool
 	hosts    map[string]bool
 }
@@ -37,7 +49,7 @@ type entry struct {
 }
 
 // New returns a provider to which every doctor is connected.
-func New() *Provider { return &Provider{} }
+func New() *Provider { return &Provider{errors: fake.Errors{Kit: "meettest"}} }
 
 // Connect limits the provider to the doctors given here, now and before: for others,
 // calls return telemed.ErrNotConnected.
@@ -53,11 +65,25 @@ func (p *Provider) Connect(hostIDs ...string) {
 	}
 }
 
-// FailNext makes the next calls fail, each with one of errs, before they do anything.
-func (p *Provider) FailNext(errs ...error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.failures = append(p.failures, errs...)
+// FailNext makes the next calls of op fail before they do anything, each with one of
+// errs. If op is empty, any calls. A nil among errs lets one through.
+func (p *Provider) FailNext(op string, errs ...error) { p.errors.FailNext(op, errs...) }
+
+// FailAfter is FailNext for calls that do what they are asked first: their answers are
+// lost.
+func (p *Provider) FailAfter(op string, errs ...error) { p.errors.FailAfter(op, errs...) }
+
+// WaitFor returns the first meeting that match accepts, and waits for it until ctx ends.
+// A cancelled meeting is one too.
+func (p *Provider) WaitFor(ctx context.Context, match func(meet.Meeting) bool) (meet.Meeting, error) {
+	return fake.WaitFor(ctx, &p.changes, func() (m meet.Meeting, ok bool) {
+		all := p.Meetings()
+		i := slices.IndexFunc(all, match)
+		if i < 0 {
+			return m, false
+		}
+		return all[i], true
+	})
 }
 
 // Meetings returns all meetings that were made, cancelled ones too, in order.
@@ -85,21 +111,21 @@ func (p *Provider) Attendees(meetingID string) []meet.Attendee {
 
 // Create implements meet.MeetingProvider.
 func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
-	if err := req.Validate(req.Start); err != nil { // whether it has passed matters to a new meeting alone
-		return nil, fmt.Errorf("meettest: Create: %w", err)
+	// Whether it has passed matters to a new meeting alone.
+	if err := req.Validate(req.Start); err != nil {
+		return nil, failed(OpCreate, err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Create", doctorID); err != nil {
-		return nil, err
-	}
+	return do(ctx, p, OpCreate, doctorID, func() (*meet.Meeting, error) { return p.create(doctorID, req) })
+}
+
+func (p *Provider) create(doctorID string, req meet.Request) (*meet.Meeting, error) {
 	for _, e := range p.meetings {
 		if e.doctorID == doctorID && e.key == req.Key && e.meeting.Status != meet.StatusCancelled {
 			return new(e.meeting), nil
 		}
 	}
 	if err := req.Validate(time.Now()); err != nil {
-		return nil, fmt.Errorf("meettest: Create: %w", err)
+		return nil, failed(OpCreate, err)
 	}
 	p.created++
 	id := fmt.Sprintf("meeting-%d", p.created)
@@ -113,67 +139,55 @@ func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request
 
 // Get implements meet.MeetingProvider. A cancelled meeting has meet.StatusCancelled.
 func (p *Provider) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Get", doctorID); err != nil {
-		return nil, err
-	}
-	e, err := p.find("Get", doctorID, meetingID)
-	if err != nil {
-		return nil, err
-	}
-	return new(e.meeting), nil
+	return do(ctx, p, OpGet, doctorID, func() (*meet.Meeting, error) {
+		e, err := p.find(OpGet, doctorID, meetingID)
+		if err != nil {
+			return nil, err
+		}
+		return new(e.meeting), nil
+	})
 }
 
 // Update implements meet.MeetingProvider.
 func (p *Provider) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	if err := req.Validate(time.Now()); err != nil {
-		return nil, fmt.Errorf("meettest: Update: %w", err)
+		return nil, failed(OpUpdate, err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Update", doctorID); err != nil {
-		return nil, err
-	}
-	e, err := p.find("Update", doctorID, meetingID)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case e.meeting.Status == meet.StatusCancelled:
-		return nil, fmt.Errorf("meettest: Update: the meeting is cancelled: %w", telemed.ErrConflict)
-	case e.key != req.Key:
-		return nil, fmt.Errorf("meettest: Update: the meeting is another key's: %w", telemed.ErrConflict)
-	}
-	e.set(req)
-	return new(e.meeting), nil
+	return do(ctx, p, OpUpdate, doctorID, func() (*meet.Meeting, error) {
+		e, err := p.find(OpUpdate, doctorID, meetingID)
+		switch {
+		case err != nil:
+			return nil, err
+		case e.meeting.Status == meet.StatusCancelled:
+			return nil, fmt.Errorf("meettest: Update: the meeting is cancelled: %w", telemed.ErrConflict)
+		case e.key != req.Key:
+			return nil, fmt.Errorf("meettest: Update: the meeting is another key's: %w", telemed.ErrConflict)
+		}
+		e.set(req)
+		return new(e.meeting), nil
+	})
 }
 
 // Cancel implements meet.MeetingProvider.
 func (p *Provider) Cancel(ctx context.Context, doctorID, meetingID string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.ready(ctx, "Cancel", doctorID); err != nil {
-		return err
-	}
-	if e, err := p.find("Cancel", doctorID, meetingID); err == nil {
-		e.meeting.Status = meet.StatusCancelled
-	}
-	return nil
+	_, err := do(ctx, p, OpCancel, doctorID, func() (struct{}, error) {
+		if e, err := p.find(OpCancel, doctorID, meetingID); err == nil {
+			e.meeting.Status = meet.StatusCancelled
+		}
+		return struct{}{}, nil
+	})
+	return err
 }
 
 // HostLink implements meet.HostLinker.
 func (p *Provider) HostLink(ctx context.Context, doctorID, meetingID string) (telemed.Secret, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.ready(ctx, "HostLink", doctorID); err != nil {
-		return telemed.Secret{}, err
-	}
-	e, err := p.find("HostLink", doctorID, meetingID)
-	if err != nil {
-		return telemed.Secret{}, err
-	}
-	return telemed.NewSecret(e.meeting.JoinURL + "?host=1"), nil
+	return do(ctx, p, OpHostLink, doctorID, func() (telemed.Secret, error) {
+		e, err := p.find(OpHostLink, doctorID, meetingID)
+		if err != nil {
+			return telemed.Secret{}, err
+		}
+		return telemed.NewSecret(e.meeting.JoinURL + "?host=1"), nil
+	})
 }
 
 func (e *entry) set(req meet.Request) {
@@ -182,21 +196,25 @@ func (e *entry) set(req meet.Request) {
 	e.attendees = slices.Clone(req.Attendees)
 }
 
-// ready returns what stands in the way of a call: its context, a planned failure, a missing connection.
-func (p *Provider) ready(ctx context.Context, op, doctorID string) error {
+// do carries out a call for a doctor who is connected, or fails as planned. It holds p.mu
+// during call.
+func do[T any](ctx context.Context, p *Provider, op, doctorID string, call func() (T, error)) (T, error) {
+	var none T
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("meettest: %s: %w", op, err)
+		return none, failed(op, err)
 	}
-	if len(p.failures) > 0 {
-		err := p.failures[0]
-		p.failures = p.failures[1:]
-		return fmt.Errorf("meettest: %s: %w", op, err)
-	}
-	if p.strict && !p.hosts[doctorID] {
-		return fmt.Errorf("meettest: %s: %w", op, telemed.ErrNotConnected)
-	}
-	return nil
+	return fake.Do(&p.errors, op, func() (T, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		defer p.changes.Note()
+		if p.strict && !p.hosts[doctorID] {
+			return none, failed(op, telemed.ErrNotConnected)
+		}
+		return call()
+	})
 }
+
+func failed(op string, err error) error { return fmt.Errorf("meettest: %s: %w", op, err) }
 
 func (p *Provider) find(op, doctorID, meetingID string) (*entry, error) {
 	for _, e := range p.meetings {
@@ -204,7 +222,7 @@ func (p *Provider) find(op, doctorID, meetingID string) (*entry, error) {
 			return e, nil
 		}
 	}
-	return nil, fmt.Errorf("meettest: %s: %w", op, telemed.ErrNotFound)
+	return nil, failed(op, telemed.ErrNotFound)
 }
 
 var (

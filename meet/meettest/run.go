@@ -22,8 +22,8 @@ type Harness struct {
 	Stranger string
 }
 
-// Run checks that a provider keeps the contract of meet.MeetingProvider. open is called once for
-// each check and returns a fresh provider, best on a fake of its own.
+// Run checks that a provider keeps the contract of meet.MeetingProvider. open is called
+// once for each check and returns a fresh provider, best on a fake of its own.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
 	checks := map[string]func(*testing.T, Harness){
 		"create and get":                       createAndGet,
@@ -139,8 +139,9 @@ func sameKeyAtOnce(t *testing.T, h Harness) {
 	}
 }
 
-// keyAfterStart repeats a Create whose reply was lost, after the start. A provider may say that
-// the meeting is at another time, as it is here; that the start has passed is no reason not to look.
+// keyAfterStart repeats a Create whose reply was lost, after the start. A provider may
+// say that the meeting is at another time, as it is here; that the start has passed is no
+// reason not to look.
 func keyAfterStart(t *testing.T, h Harness) {
 	req := request("appt-1")
 	created := mustCreate(t, h, req)
@@ -177,7 +178,8 @@ func keyAfterCancel(t *testing.T, h Harness) {
 	}
 }
 
-// keyAfterUpdate repeats the Create of a meeting that was moved, as a job does that was interrupted.
+// keyAfterUpdate repeats the Create of a meeting that was moved, as a job does that was
+// interrupted.
 func keyAfterUpdate(t *testing.T, h Harness) {
 	req := request("appt-1")
 	created := mustCreate(t, h, req)
@@ -219,7 +221,8 @@ func update(t *testing.T, h Harness) {
 	}
 }
 
-// updateOtherKey mixes up two appointments, as a host's bug does: nobody's visit is moved by that.
+// updateOtherKey mixes up two appointments, as an application's bug does: nobody's visit
+// is moved by that.
 func updateOtherKey(t *testing.T, h Harness) {
 	created := mustCreate(t, h, request("appt-1"))
 	other := request("appt-2")

@@ -89,7 +89,8 @@ func (c *channel) hangs() bool {
 	return c.hang
 }
 
-// wait returns when it should, or 4 seconds later if it is broken: later than the suite allows.
+// wait returns when it should, or 4 seconds later if it is broken: later than the suite
+// allows.
 func (c *channel) wait(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
 	defer cancel()
@@ -154,7 +155,8 @@ func TestBroken(t *testing.T) {
 	notifytest.Run(t, func(*testing.T) notifytest.Harness { return (&channel{fault: broken[name].fault}).harness() })
 }
 
-// TestFindsWhatIsBroken runs the suite over broken notifiers in other processes, where it may fail.
+// TestFindsWhatIsBroken runs the suite over broken notifiers in other processes, where it
+// may fail.
 func TestFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	clauses := map[string]string{}

@@ -10,10 +10,10 @@ import (
 	"github.com/telemed-go/telemed/notify/notifytest"
 )
 
-// A host's code is given a Recorder, and asked afterwards whom it told what.
+// An application's code is given a Recorder, and asked afterwards whom it told what.
 func Example() {
 	told := &notifytest.Recorder{}
-	told.FailNext(telemed.ErrRateLimited)
+	told.FailNext(notifytest.OpNotify, telemed.ErrRateLimited)
 
 	msg := notify.Message{
 		Key:      "appt-42/confirmed",

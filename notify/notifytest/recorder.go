@@ -1,4 +1,4 @@
-// Package notifytest has what a host tests its notifications with: a [Recorder]
+// Package notifytest has what an application tests its notifications with: a [Recorder]
 // that keeps messages in memory and fails when told to, and [Run], the
 // conformance suite for every implementation of notify.Notifier.
 //
@@ -15,12 +15,10 @@ package notifytest
 
 import (
 	"context"
-	"errors"
 	"strconv"
-	"sync"
 	"time"
 
-	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -29,21 +27,20 @@ import (
 type Recorder struct {
 	// Channel is the channel that it stands for. If empty, notify.Email.
 	Channel notify.Channel
-	// Renderer makes the Content of messages that have a Template. If nil, they are kept as they come.
+	// Renderer makes the Content of messages that have a Template. If nil, they are kept
+	// as they come.
 	Renderer notify.Renderer
 
-	mu       sync.Mutex
-	messages []notify.Message
-	next     []error
-	always   error
-	arrived  chan struct{} // closed and replaced whenever messages grows
+	errors   fake.Errors
+	messages fake.Log[notify.Message]
 }
+
+// OpNotify is the one operation, for FailNext and FailAfter.
+const OpNotify = "Notify"
 
 var _ notify.Notifier = (*Recorder)(nil)
 
-// Notify keeps msg, or fails as told by Fail and FailNext. A message that fails
-// is not kept, except with telemed.ErrAmbiguous: that one did arrive, and only
-// the answer was lost.
+// Notify keeps msg, or fails as told by FailNext and FailAfter.
 func (r *Recorder) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -72,67 +69,24 @@ func (r *Recorder) channel() notify.Channel {
 }
 
 func (r *Recorder) keep(msg notify.Message) (*notify.Receipt, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	err := r.always
-	if len(r.next) > 0 {
-		err, r.next = r.next[0], r.next[1:]
-	}
-	if err != nil && !errors.Is(err, telemed.ErrAmbiguous) {
-		return nil, err
-	}
-	r.messages = append(r.messages, msg)
-	if r.arrived != nil {
-		close(r.arrived)
-		r.arrived = nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &notify.Receipt{Channel: r.channel(), ID: "recorded-" + strconv.Itoa(len(r.messages)), At: time.Now()}, nil
+	return fake.Do(&r.errors, OpNotify, func() (*notify.Receipt, error) {
+		number := r.messages.Add(msg) + 1
+		return &notify.Receipt{Channel: r.channel(), ID: "recorded-" + strconv.Itoa(number), At: time.Now()}, nil
+	})
 }
 
-// FailNext makes the next calls fail with errs, one each; a nil among them lets one through.
-func (r *Recorder) FailNext(errs ...error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.next = append(r.next, errs...)
-}
+// FailNext makes the next calls of op fail, each with one of errs, and the messages are
+// not kept. The op is OpNotify or empty. A nil among errs lets a call through.
+func (r *Recorder) FailNext(op string, errs ...error) { r.errors.FailNext(op, errs...) }
 
-// Fail makes every call fail with err until Fail(nil). FailNext goes before it.
-func (r *Recorder) Fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.always = err
-}
+// FailAfter is FailNext for messages that are kept all the same: only the answers are
+// lost.
+func (r *Recorder) FailAfter(op string, errs ...error) { r.errors.FailAfter(op, errs...) }
 
 // Messages returns what was kept, oldest first.
-func (r *Recorder) Messages() []notify.Message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]notify.Message(nil), r.messages...)
-}
+func (r *Recorder) Messages() []notify.Message { return r.messages.All() }
 
 // WaitFor returns the first message that match accepts, waiting for it until ctx ends.
 func (r *Recorder) WaitFor(ctx context.Context, match func(notify.Message) bool) (notify.Message, error) {
-	for seen := 0; ; {
-		r.mu.Lock()
-		fresh := r.messages[seen:]
-		seen = len(r.messages)
-		if r.arrived == nil {
-			r.arrived = make(chan struct{})
-		}
-		arrived := r.arrived
-		r.mu.Unlock()
-		for _, msg := range fresh {
-			if match(msg) {
-				return msg, nil
-			}
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return notify.Message{}, ctx.Err()
-		}
-	}
+	return r.messages.WaitFor(ctx, match)
 }

@@ -25,7 +25,14 @@ func TestRecorderConforms(t *testing.T) {
 			Channel:  notify.Email,
 			Content:  &notify.Content{Subject: "Confirmed", Text: "See you soon."},
 			Accepted: func() int { return len(told.Messages()) },
-			Fail:     func(kind error) bool { told.FailNext(kind); return true },
+			Fail: func(kind error) bool {
+				if kind == telemed.ErrAmbiguous {
+					told.FailAfter(notifytest.OpNotify, kind)
+				} else {
+					told.FailNext(notifytest.OpNotify, kind)
+				}
+				return true
+			},
 		}
 	})
 }
@@ -60,27 +67,26 @@ func TestRecorder(t *testing.T) {
 		require.Empty(t, told.Messages())
 	})
 
-	t.Run("fails until told otherwise", func(t *testing.T) {
+	t.Run("fails as often as told", func(t *testing.T) {
 		t.Parallel()
 		told := &notifytest.Recorder{}
-		told.Fail(telemed.ErrUnavailable)
-		told.FailNext(telemed.ErrRateLimited, nil)
+		told.FailNext("", telemed.ErrRateLimited, nil)
+		told.FailNext(notifytest.OpNotify, telemed.ErrUnavailable)
 		_, err := told.Notify(t.Context(), message("a"))
 		require.ErrorIs(t, err, telemed.ErrRateLimited)
 		_, err = told.Notify(t.Context(), message("b"))
 		require.NoError(t, err)
 		_, err = told.Notify(t.Context(), message("c"))
 		require.ErrorIs(t, err, telemed.ErrUnavailable)
-		told.Fail(nil)
 		_, err = told.Notify(t.Context(), message("d"))
 		require.NoError(t, err)
 		require.Len(t, told.Messages(), 2)
 	})
 
-	t.Run("keeps what is ambiguous", func(t *testing.T) {
+	t.Run("keeps what fails after", func(t *testing.T) {
 		t.Parallel()
 		told := &notifytest.Recorder{}
-		told.FailNext(telemed.ErrAmbiguous)
+		told.FailAfter(notifytest.OpNotify, telemed.ErrAmbiguous)
 		_, err := told.Notify(t.Context(), message("a"))
 		require.ErrorIs(t, err, telemed.ErrAmbiguous)
 		require.Len(t, told.Messages(), 1)

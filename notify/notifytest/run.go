@@ -23,7 +23,8 @@ type Harness struct {
 	Channel notify.Channel
 	// Content is words that the channel takes. Required.
 	Content *notify.Content
-	// Accepted returns how many messages the provider took since the harness was made. Required.
+	// Accepted returns how many messages the provider took since the harness was made.
+	// Required.
 	Accepted func() int
 	// Fail makes the provider answer the next message so that the Notifier must
 	// give an error that matches kind, one of the sentinels of package notify. It
@@ -306,7 +307,8 @@ func (h Harness) quiet(t *testing.T, err error) {
 	}
 }
 
-// words returns the texts of the content, without those so short that they may stand in any error.
+// words returns the texts of the content, without those so short that they may stand in
+// any error.
 func (h Harness) words() []string {
 	all := []string{h.Content.Subject, h.Content.Text, h.Content.HTML}
 	if h.Content.WhatsApp != nil {

@@ -166,9 +166,9 @@ func plain(text string) bool {
 	return !strings.Contains(text, "=?") && !strings.Contains(text, "  ") && strings.TrimSpace(text) == text
 }
 
-// encodeWords writes text as encoded words (RFC 2047) of whole runes, with spaces
-// to fold at between them. They are so short that one and its space fit on a line
-// of 76 octets behind "Subject: " or "Reply-To: ": gomail only then folds after the first.
+// encodeWords writes text as encoded words (RFC 2047) of whole runes, with spaces to fold
+// at between them. They are so short that one and its space fit on a line of 76 octets
+// behind "Subject: " or "Reply-To: ": gomail only then folds after the first.
 func encodeWords(text string) string {
 	const chunk = 39 // bytes, which are 52 in base64 and 64 as a word
 	var words []string

@@ -42,7 +42,7 @@ type conn struct {
 func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.DialTimeout, errDialTimeout)
 	defer cancel()
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.cfg.Addr)
+	raw, err := c.cfg.Dial(ctx, "tcp", c.cfg.Addr)
 	if err != nil {
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, err)
 	}
@@ -52,7 +52,7 @@ func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 			k.kill()
 		}
 	}()
-	stop := k.obey(ctx)
+	stop := k.bindTo(ctx)
 	defer stop()
 	if err := k.open(ctx); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (k *conn) open(ctx context.Context) error {
 			return err
 		}
 	} else {
-		k.speak(k.raw)
+		k.attach(k.raw)
 	}
 	if _, err := k.expect(ctx, "greeting", 220, c.cfg.CommandTimeout); err != nil {
 		return err
@@ -88,8 +88,8 @@ func (k *conn) open(ctx context.Context) error {
 	return k.authenticate(ctx)
 }
 
-// speak puts the SMTP dialogue on nc.
-func (k *conn) speak(nc net.Conn) {
+// attach puts the SMTP dialogue on nc.
+func (k *conn) attach(nc net.Conn) {
 	k.r = bufio.NewReaderSize(nc, maxReplyLine)
 	k.w = bufio.NewWriterSize(nc, 32<<10)
 }
@@ -164,7 +164,7 @@ func (k *conn) handshake(ctx context.Context, op string) error {
 		return e
 	}
 	k.tls = true
-	k.speak(secured)
+	k.attach(secured)
 	return nil
 }
 
@@ -224,7 +224,7 @@ func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply
 
 // write sends text whole.
 func (k *conn) write(ctx context.Context, op, text string) error {
-	k.allow(k.client.cfg.CommandTimeout)
+	k.setTimeout(k.client.cfg.CommandTimeout)
 	_, err := k.w.WriteString(text)
 	if err == nil {
 		err = k.w.Flush()
@@ -251,7 +251,7 @@ func (k *conn) expect(ctx context.Context, op string, want int, patience time.Du
 // answer reads one reply. kind is what it means if none comes. After a lost
 // connection or a 421, which announces one, the connection is not used again.
 func (k *conn) answer(ctx context.Context, op string, kind error, patience time.Duration) (reply, error) {
-	k.allow(patience)
+	k.setTimeout(patience)
 	r, err := readReply(k.r)
 	if err != nil {
 		k.broken = true
@@ -263,8 +263,8 @@ func (k *conn) answer(ctx context.Context, op string, kind error, patience time.
 	return r, nil
 }
 
-// allow gives the next reads and writes d from now, unless the context has ended.
-func (k *conn) allow(d time.Duration) {
+// setTimeout gives the next reads and writes d from now, unless the context has ended.
+func (k *conn) setTimeout(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.ended {
@@ -272,9 +272,9 @@ func (k *conn) allow(d time.Duration) {
 	}
 }
 
-// obey makes every read and write fail from the moment ctx ends, until stop is
+// bindTo makes every read and write fail from the moment ctx ends, until stop is
 // called; stop makes the connection ready for the next context.
-func (k *conn) obey(ctx context.Context) (stop func()) {
+func (k *conn) bindTo(ctx context.Context) (stop func()) {
 	end := context.AfterFunc(ctx, func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -293,13 +293,14 @@ func (k *conn) kill() { _ = k.raw.Close() }
 
 // quit says goodbye without waiting for an answer, and closes.
 func (k *conn) quit() {
-	k.allow(time.Second)
+	k.setTimeout(time.Second)
 	_, _ = k.w.WriteString("QUIT\r\n")
 	_ = k.w.Flush()
 	k.kill()
 }
 
-// sizeLimit returns the largest message that the server takes in bytes, 0 if it does not say.
+// sizeLimit returns the largest message that the server takes in bytes, 0 if it does not
+// say.
 func (k *conn) sizeLimit() int64 {
 	limit, err := strconv.ParseInt(strings.TrimSpace(k.ext["SIZE"]), 10, 64)
 	if err != nil || limit < 0 {

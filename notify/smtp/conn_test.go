@@ -21,14 +21,14 @@ func TestEndOfContextOutlastsDeadlines(t *testing.T) {
 	defer far.Close()
 	k := &conn{raw: near}
 	ctx, cancel := context.WithCancel(t.Context())
-	stop := k.obey(ctx)
+	stop := k.bindTo(ctx)
 	cancel()
 	require.Eventually(t, func() bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		return k.ended
 	}, 5*time.Second, time.Millisecond)
-	k.allow(time.Hour)
+	k.setTimeout(time.Hour)
 	_, err := near.Read(make([]byte, 1))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	stop()

@@ -118,7 +118,8 @@ func kindOf(op string, r reply) error {
 		return telemed.ErrUnauthorized
 	case op == "ehlo", op == "starttls", op == "noop":
 		return telemed.ErrUnavailable
-	case r.code == 552 && !r.class("2"), r.is("3.4"), r.is("2.3"): // too large for the server or the mailbox
+	// Too large for the server or the mailbox.
+	case r.code == 552 && !r.class("2"), r.is("3.4"), r.is("2.3"):
 		return telemed.ErrInvalid
 	case r.class("7"): // policy: relaying denied, listed as spam
 		return telemed.ErrForbidden

@@ -46,7 +46,8 @@ func Example() {
 	// Your appointment is confirmed
 }
 
-// A refused address is told from trouble that passes, without a word of what the server said.
+// A refused address is told from trouble that passes, without a word of what the server
+// said.
 func ExampleError() {
 	fake, err := smtptest.Start(smtptest.Config{})
 	if err != nil {

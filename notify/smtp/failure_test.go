@@ -164,7 +164,9 @@ func TestHanging(t *testing.T) {
 				late := time.Since(<-ended)
 				require.ErrorIs(t, err, how.want)
 				require.NotEqual(t, errors.Is(err, telemed.ErrAmbiguous), errors.Is(err, telemed.ErrUnavailable))
-				if hung := reached.Load(); hung != nil { // on a busy machine the context may have ended on the way, while a long message was composed
+				// On a busy machine the context may have ended on the way, while a long message was
+				// composed.
+				if hung := reached.Load(); hung != nil {
 					require.Equal(t, p.ambiguous, errors.Is(err, telemed.ErrAmbiguous), "%v", err)
 					require.Less(t, min(late, time.Since(*hung)), 2*time.Second)
 				}
@@ -288,7 +290,7 @@ func TestNextMessageAfterRefusal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fake, client := pair(t, smtptest.Config{}, edit)
-			for _, fault := range []smtptest.Fault{smtptest.RefuseRecipient, smtptest.RefuseSender, smtptest.RefuseMessage, smtptest.Greylist} {
+			for _, fault := range []smtptest.Fault{refusedRecipient, refusedSender, refusedMessage, greylisted} {
 				fake.FailNext(fault)
 				_, err := client.Notify(t.Context(), message("refused"))
 				require.Error(t, err)
@@ -307,7 +309,8 @@ func TestRefusalIsFollowedByReset(t *testing.T) {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
 			var refusals atomic.Int32
-			server := startRaw(t, func(s *rawServer) { // without PIPELINING and CHUNKING, and strict about nested MAIL
+			// Without PIPELINING and CHUNKING, and strict about nested MAIL.
+			server := startRaw(t, func(s *rawServer) {
 				s.extensions = nil
 				s.script = func(_ int, at string) string {
 					if at == stage && refusals.Add(1) <= 2 { // "final" is asked for twice
@@ -345,7 +348,8 @@ func TestMessageToNobody(t *testing.T) {
 	_, err := client.Notify(t.Context(), message("nobody"))
 	require.ErrorIs(t, err, notify.ErrRecipient)
 	require.Empty(t, server.messages())
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a connection still in DATA would hang
+	// A connection still in DATA would hang.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err = client.Notify(ctx, message("somebody"))
 	require.NoError(t, err)

@@ -18,7 +18,8 @@ type pool struct {
 
 	closing chan struct{} // held by the close that collects the slots
 
-	life context.Context // ends when close stops waiting: a connection that is being made then is given up
+	// Ends when close stops waiting: a connection that is being made then is given up.
+	life context.Context
 	cut  context.CancelCauseFunc
 
 	mu     sync.Mutex

@@ -129,7 +129,8 @@ func TestVerify(t *testing.T) {
 	require.ErrorIs(t, client.Verify(ctx), context.Canceled)
 }
 
-// While every connection is in use, the next message waits, and no longer than its context.
+// While every connection is in use, the next message waits, and no longer than its
+// context.
 func TestWaitingForAConnection(t *testing.T) {
 	t.Parallel()
 	busy := make(chan struct{})

@@ -25,18 +25,20 @@ type rawServer struct {
 	tls  *tls.Config
 	root *x509.CertPool
 
-	extensions []string                             // offered at EHLO
-	noBDAT     string                               // answers every BDAT, whose octets are then read as commands
-	script     func(conn int, stage string) string  // "" for the usual reply, or a reply, or hang or drop
-	wrap       func(conn int, nc net.Conn) net.Conn // around each connection
-	secured    func(conn int) (extensions []string) // offered at EHLO under TLS; nil: the same
-	mu         sync.Mutex                           // guards what follows
-	open       map[net.Conn]bool                    //
-	conns      int                                  //
-	commands   []string                             // as they came, of all connections
-	accepted   []string                             // whole messages, dots unstuffed
-	wg         sync.WaitGroup                       //
-	done       chan struct{}                        // closed at the test's end
+	extensions []string // offered at EHLO
+	// Answers every BDAT, whose octets are then read as commands.
+	noBDAT string
+	// "" for the usual reply, or a reply, or hang or drop.
+	script   func(conn int, stage string) string
+	wrap     func(conn int, nc net.Conn) net.Conn // around each connection
+	secured  func(conn int) (extensions []string) // offered at EHLO under TLS; nil: the same
+	mu       sync.Mutex                           // guards what follows
+	open     map[net.Conn]bool                    //
+	conns    int                                  //
+	commands []string                             // as they came, of all connections
+	accepted []string                             // whole messages, dots unstuffed
+	wg       sync.WaitGroup                       //
+	done     chan struct{}                        // closed at the test's end
 }
 
 const (

@@ -243,7 +243,7 @@ func TestErrorIsTyped(t *testing.T) {
 	require.False(t, e.Temporary())
 	require.Equal(t, "smtp: rcpt: 550 (5.1.1): recipient cannot be reached", err.Error())
 
-	fake.FailNext(smtptest.TemporaryFailure)
+	fake.FailNext(outOfOrder)
 	_, err = client.Notify(t.Context(), message("typed"))
 	e, ok = errors.AsType[*smtp.Error](err)
 	require.True(t, ok)

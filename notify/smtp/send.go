@@ -18,7 +18,7 @@ var (
 	errNoChunking = errors.New("smtp: the server refuses BDAT")
 )
 
-// send hands l to the server. The envelope goes first, in one flight where the
+// send hands l to the server. The envelope goes first, in one write where the
 // server allows it, and the message follows when the recipient was accepted:
 // the answer proves that the connection lives, so that a failure before it is
 // surely harmless, and a refused recipient costs no upload. Everything is in
@@ -28,7 +28,7 @@ var (
 // BDAT of the connection: behind a command that it does not know, it would read the
 // message as commands, and whoever wrote the message would speak in our name.
 func (k *conn) send(ctx context.Context, l *letter) error {
-	stop := k.obey(ctx)
+	stop := k.bindTo(ctx)
 	defer stop()
 	if err := k.fits(l); err != nil {
 		return err
@@ -61,11 +61,11 @@ func tooLarge(e *Error) *Error {
 	return e
 }
 
-// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT. If it
-// will, the first one on a connection begins here with a chunk that is its opening line,
-// Mime-Version: whether the server knows BDAT shows before it has a byte that a person wrote. The
-// chunk costs a round trip where there is no PIPELINING. It is not an empty chunk, which
-// Postfix refuses. rest is what of the body is still to be sent.
+// envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT. If it will,
+// the first one on a connection begins here with a chunk that is its opening line,
+// Mime-Version: whether the server knows BDAT shows before it has a byte that a person
+// wrote. The chunk costs a round trip where there is no PIPELINING. It is not an empty
+// chunk, which Postfix refuses. rest is what of the body is still to be sent.
 func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (rest []byte, err error) {
 	rest = l.body
 	steps := []step{
@@ -80,12 +80,12 @@ func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (rest []b
 		rest = l.body[len(opening)+2:] // a message has more than one header line
 		steps = append(steps, step{opFirstChunk, 250, bdat(len(opening)+2) + "\r\n" + string(opening)})
 	}
-	flight := 1
+	group := 1
 	if k.offers("PIPELINING") && !k.client.cfg.DisablePipelining {
-		flight = len(steps)
+		group = len(steps)
 	}
-	for ; len(steps) > 0; steps = steps[min(flight, len(steps)):] {
-		if err := k.flight(ctx, steps[:min(flight, len(steps))]); err != nil {
+	for ; len(steps) > 0; steps = steps[min(group, len(steps)):] {
+		if err := k.pipeline(ctx, steps[:min(group, len(steps))]); err != nil {
 			return nil, err
 		}
 	}
@@ -114,9 +114,9 @@ func (k *conn) mailParams(l *letter) string {
 	return params
 }
 
-// flight sends steps at once and reads an answer to each. The first that is not
+// pipeline sends steps at once and reads an answer to each. The first that is not
 // as wanted decides; those behind it are read all the same, to stay in step.
-func (k *conn) flight(ctx context.Context, steps []step) error {
+func (k *conn) pipeline(ctx context.Context, steps []step) error {
 	var lines strings.Builder
 	for _, s := range steps {
 		lines.WriteString(s.line + "\r\n")
@@ -241,7 +241,7 @@ func (k *conn) data(ctx context.Context, l *letter) error {
 // out the server cannot have taken the message; from then on a lost answer is
 // ambiguous.
 func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
-	k.allow(k.client.cfg.DataTimeout)
+	k.setTimeout(k.client.cfg.DataTimeout)
 	for _, part := range parts {
 		if _, err := k.w.Write(part); err != nil {
 			k.broken = true
@@ -271,7 +271,7 @@ func (k *conn) conclude(ctx context.Context, r reply) error {
 
 // noop asks whether the server is there.
 func (k *conn) noop(ctx context.Context) error {
-	stop := k.obey(ctx)
+	stop := k.bindTo(ctx)
 	defer stop()
 	r, err := k.cmd(ctx, "noop", 250, "NOOP")
 	if err != nil && (r.code == 0 || r.code == 421) {

@@ -39,7 +39,8 @@ const (
 type Config struct {
 	// Addr is the server, "host:port". Required. 587 is for StartTLS, 465 for ImplicitTLS.
 	Addr string
-	// From is who the mail comes from, "Clinic <care@clinic.example>", also in the envelope. Required.
+	// From is who the mail comes from, "Clinic <care@clinic.example>", also in the envelope.
+	// Required.
 	From string
 
 	// Username and Password are for AUTH PLAIN or LOGIN. Both or neither. With
@@ -48,34 +49,46 @@ type Config struct {
 	Password telemed.Secret
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
-	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
+	// Renderer makes the words of messages that name a Template. If nil, every message needs
+	// a Content.
 	Renderer notify.Renderer
 
-	// Security is how the connection is encrypted. If 0, StartTLS, which is required to succeed.
+	// Security is how the connection is encrypted. If 0, StartTLS, which is required to
+	// succeed.
 	Security Security
-	// TLS is copied. If nil, the system's roots and the host of Addr; TLS 1.2 is the least in any case.
+	// TLS is copied. If nil, the system's roots and the host of Addr; TLS 1.2 is the least
+	// in any case.
 	TLS *tls.Config
 	// LocalName is what the client calls itself to the server. If empty, its IP address.
 	LocalName string
 
-	// DialTimeout bounds the way to a usable connection: TCP, TLS and AUTH together. If 0, 15 seconds.
+	// Dial makes the connection to Addr; TLS comes on top of it. It may be called by many
+	// goroutines at once. If nil, that of a net.Dialer. With the Dial of smtptest.Server
+	// there is no network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialTimeout bounds the way to a usable connection: TCP, TLS and AUTH together. If 0,
+	// 15 seconds.
 	DialTimeout time.Duration
 	// CommandTimeout bounds each answer. If 0, 30 seconds.
 	CommandTimeout time.Duration
-	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance. If 0, 2 minutes.
+	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance.
+	// If 0, 2 minutes.
 	DataTimeout time.Duration
 
 	// MaxConns is how many connections may be open at once; further messages wait. If 0, 4.
 	MaxConns int
-	// MaxMessages is how many messages a connection carries before it is replaced. If 0, 100.
+	// MaxMessages is how many messages a connection carries before it is replaced. If 0,
+	// 100.
 	MaxMessages int
-	// IdleTimeout is how long an unused connection is kept. If 0, 30 seconds; if negative, none is kept.
+	// IdleTimeout is how long an unused connection is kept. If 0, 30 seconds; if negative,
+	// none is kept.
 	IdleTimeout time.Duration
 	// DisableChunking sends with DATA to servers that offer CHUNKING (BDAT) but mishandle
 	// it. One that does not know BDAT after all needs no setting: it is asked with an
 	// empty chunk before the first message of each connection, and gets DATA from then on.
 	DisableChunking bool
-	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle it.
+	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle
+	// it.
 	DisablePipelining bool
 
 	// Logger gets a line for every connection and every message, with the message's
@@ -127,6 +140,9 @@ func New(cfg Config) (*Client, error) {
 }
 
 func (cfg Config) withDefaults() Config {
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
 	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, 15*time.Second)
 	cfg.CommandTimeout = cmp.Or(cfg.CommandTimeout, 30*time.Second)
 	cfg.DataTimeout = cmp.Or(cfg.DataTimeout, 2*time.Minute)

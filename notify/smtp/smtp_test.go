@@ -34,6 +34,16 @@ func newClient(t testing.TB, addr string, edit func(*smtp.Config)) *smtp.Client 
 	return client
 }
 
+// Replies of a server that refuses. The texts repeat the address as real servers do, so that
+// a client that quotes them is found out.
+var (
+	refusedSender    = smtptest.Fault{Op: smtptest.OpMail, Status: 550, Body: "5.7.1 <care@clinic.example>: Sender not permitted"}
+	refusedRecipient = smtptest.Fault{Op: smtptest.OpRcpt, Status: 550, Body: "5.1.1 <asha@example.org>: User unknown"}
+	greylisted       = smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Body: "4.7.1 <asha@example.org>: Greylisted, please try again later"}
+	outOfOrder       = smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Body: "4.3.0 <asha@example.org>: Temporary lookup failure"}
+	refusedMessage   = smtptest.Fault{Op: smtptest.OpData, Status: 554, Body: "5.7.1 Message from <care@clinic.example> looks like spam"}
+)
+
 // pair returns a server and a client that trusts it.
 func pair(t testing.TB, server smtptest.Config, edit func(*smtp.Config)) (*smtptest.Server, *smtp.Client) {
 	t.Helper()
@@ -77,17 +87,17 @@ func TestConformance(t *testing.T) {
 					Accepted: func() int { return len(fake.Messages()) },
 					Fail: func(kind error) bool {
 						fault, ok := map[error]smtptest.Fault{
-							telemed.ErrUnauthorized: smtptest.RefuseLogin,
-							telemed.ErrForbidden:    smtptest.RefuseMessage,
-							telemed.ErrRateLimited:  smtptest.Greylist,
-							telemed.ErrUnavailable:  smtptest.TemporaryFailure,
-							telemed.ErrAmbiguous:    smtptest.DropAfterEnd,
-							notify.ErrRecipient:     smtptest.RefuseRecipient,
+							telemed.ErrUnauthorized: {Op: smtptest.OpMail, Status: 530, Body: "5.7.0 Authentication required"},
+							telemed.ErrForbidden:    refusedMessage,
+							telemed.ErrRateLimited:  greylisted,
+							telemed.ErrUnavailable:  outOfOrder,
+							telemed.ErrAmbiguous:    {Op: smtptest.OpData, LoseAnswer: true},
+							notify.ErrRecipient:     refusedRecipient,
 						}[kind]
 						fake.FailNext(fault)
 						return ok
 					},
-					Hang: func() { fake.FailNext(smtptest.Hang) },
+					Hang: func() { fake.FailNext(smtptest.Fault{Op: smtptest.OpData, Hang: true}) },
 				}
 			})
 		})

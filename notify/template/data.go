@@ -22,8 +22,8 @@ const (
 	Rescheduled = "appointment_rescheduled"
 	// Cancelled tells that an appointment will not take place. Data: Appointment.
 	Cancelled = "appointment_cancelled"
-	// Receipt tells that a payment has arrived. Data: PaymentReceipt.
-	Receipt = "payment_receipt"
+	// PaymentReceived tells that a payment has arrived. Data: Payment.
+	PaymentReceived = "payment_receipt"
 )
 
 // Limits of the texts in Data, in bytes. They keep a subject in one header line.
@@ -34,12 +34,13 @@ const (
 )
 
 // validator is Data that knows what is wrong with itself: the built-in types, and
-// those of hosts that have the method.
+// those of applications that have the method.
 type validator interface{ Validate() error }
 
-// Appointment is the data of the appointment templates. Texts are one line of at most 200 bytes.
+// Appointment is the data of the appointment templates. Texts are one line of at most 200
+// bytes.
 type Appointment struct {
-	// Key is the appointment's id at the host. A hash of it identifies the calendar
+	// Key is the appointment's id at the application. A hash of it identifies the calendar
 	// entry, so that a new time moves the entry. Required.
 	Key string
 	// Patient is the patient's name. Required.
@@ -89,8 +90,9 @@ func (a Appointment) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (a Appointment) Format(f fmt.State, _ rune) { redact.Format(f, a) }
 
-// PaymentReceipt is the data of the Receipt template. Texts are one line of at most 200 bytes.
-type PaymentReceipt struct {
+// Payment is the data of the PaymentReceived template. Texts are one line of at most 200
+// bytes.
+type Payment struct {
 	// Patient is the patient's name. Required.
 	Patient string
 	// Clinic is the clinic's name. If empty, Config.Clinic.
@@ -109,7 +111,7 @@ type PaymentReceipt struct {
 }
 
 // Validate names everything that is wrong with r. The error matches telemed.ErrInvalid.
-func (r PaymentReceipt) Validate() error {
+func (r Payment) Validate() error {
 	var p fault.Problems
 	requiredLine(&p, "Patient", r.Patient)
 	checkLine(&p, "Clinic", r.Clinic, maxText)
@@ -122,12 +124,12 @@ func (r PaymentReceipt) Validate() error {
 }
 
 // LogValue leaves out everything personal.
-func (r PaymentReceipt) LogValue() slog.Value {
+func (r Payment) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("reference", r.Reference), slog.Time("paid_at", r.PaidAt))
 }
 
 // Format tells the same for every verb.
-func (r PaymentReceipt) Format(f fmt.State, _ rune) { redact.Format(f, r) }
+func (r Payment) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
 func requiredLine(p *fault.Problems, field, value string) {
 	p.Required(field, strings.TrimSpace(value))

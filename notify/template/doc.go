@@ -9,32 +9,32 @@
 //		Key:      "appt-42/confirmed",
 //		To:       notify.Recipient{Name: "Asha Rao", Email: "asha@example.org", Locale: "hi-IN"},
 //		Template: template.Confirmed,
-//		Data:     template.Appointment{Key: "appt-42", Patient: "Asha Rao", Doctor: "Dr Mehta", Start: start, JoinURL: link},
+//		Data:     template.Appointment{Key: "appt-42", Patient: "Asha Rao", Start: start, …},
 //	})
 //
 // # Templates
 //
 // Built in, in English ("en") and Hindi ("hi"): [Confirmed], [Rescheduled] and
-// [Cancelled], whose data is an [Appointment], and [Receipt], whose data is a
-// [PaymentReceipt]. A locale falls back to the next shorter tag and then to the
+// [Cancelled], whose data is an [Appointment], and [PaymentReceived], whose data is a
+// [Payment]. A locale falls back to the next shorter tag and then to the
 // default: hi-IN, hi, en.
 //
-// A host adds templates, translations and its own wording by [Config.FS], a tree
+// An application adds templates, translations and its own wording by [Config.FS], a tree
 // like that of the built-in ones, one folder for each locale:
 //
 //	en/lab_ready.subject    text/template, one line
 //	en/lab_ready.txt        text/template
 //	en/lab_ready.html       html/template: defines "preheader" and "content"
-//	en/lab_ready.whatsapp   "name language" of the template at Meta, then a line for each body parameter
+//	en/lab_ready.whatsapp   "name language" at Meta, then a line for each body parameter
 //	en/lab_ready.summary    the title of a calendar entry; its Data must be an Appointment
 //	en/layout.html          html/template: defines "footer"
 //	layout.html             html/template: defines "page", "row" and "button"
 //
-// The dot is a [*Page]: {{.Data}} is what the host passed, {{.When .Data.Start}}
+// The dot is a [*Page]: {{.Data}} is what the application passed, {{.When .Data.Start}}
 // a time in words. Every locale of a name has the same kinds of files. Data that
 // has the method Validate() error is asked before it is shown.
 //
-// The built-in WhatsApp calls expect these bodies, which a host registers at
+// The built-in WhatsApp calls expect these bodies, which an application registers at
 // Meta under the same names, in the category "utility", in en and hi:
 //
 //	appointment_confirmed    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link

@@ -35,7 +35,7 @@ func Example() {
 	// appointment_confirmed hi सोमवार, 2 मार्च 2026, सुबह 10:30 बजे IST
 }
 
-// A host adds a template of its own, and changes the wording of another one.
+// An application adds a template of its own, and changes the wording of another one.
 func ExampleConfig() {
 	type result struct{ Test string }
 	own := fstest.MapFS{ // an embed.FS in a program

@@ -22,7 +22,7 @@ func TestGolden(t *testing.T) {
 			t.Run(name+"/"+locale, func(t *testing.T) {
 				t.Parallel()
 				data := any(appointment())
-				if name == template.Receipt {
+				if name == template.PaymentReceived {
 					data = receipt()
 				}
 				msg := message(name, locale, data)
@@ -32,7 +32,7 @@ func TestGolden(t *testing.T) {
 				golden(t, name+"."+locale+".txt", content.Subject+"\n\n"+content.Text)
 				golden(t, name+"."+locale+".whatsapp",
 					content.WhatsApp.Name+" "+content.WhatsApp.Language+"\n"+strings.Join(content.WhatsApp.Body, "\n")+"\n")
-				if name == template.Receipt {
+				if name == template.PaymentReceived {
 					require.Empty(t, content.Files)
 					return
 				}

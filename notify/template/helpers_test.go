@@ -47,8 +47,8 @@ func appointment() template.Appointment {
 	}
 }
 
-func receipt() template.PaymentReceipt {
-	return template.PaymentReceipt{
+func receipt() template.Payment {
+	return template.Payment{
 		Patient: "Asha Rao", Amount: 12345600, Currency: "INR", Reference: "pay_29QQoUBi66xm2f",
 		PaidAt: start.Add(-48 * time.Hour), Item: "Video consultation",
 	}
@@ -86,7 +86,8 @@ type node struct {
 	attrs             []string
 }
 
-// parseHTML returns the elements of a page and its texts; it fails on what is not well-formed.
+// parseHTML returns the elements of a page and its texts; it fails on what is not
+// well-formed.
 func parseHTML(page string) (nodes []node, texts []string, err error) {
 	d := xml.NewDecoder(strings.NewReader(page))
 	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity

@@ -44,7 +44,7 @@ func TestHostTemplates(t *testing.T) {
 		"en/lab_ready.whatsapp", "lab_ready en_US\r\n{{.To}}\r\n{{.Data.Test}}",
 		".DS_Store", "x", ".git/config", "x",
 	))
-	require.Equal(t, []string{template.Cancelled, template.Confirmed, template.Rescheduled, "lab_ready", template.Receipt}, set.Names())
+	require.Equal(t, []string{template.Cancelled, template.Confirmed, template.Rescheduled, "lab_ready", template.PaymentReceived}, set.Names())
 	got := render(t, set, message("lab_ready", "hi", &labReady{"Blood\n\tcount <b>", "javascript:alert(1)"}))
 	require.Equal(t, "Your result is ready", got.Subject)
 	require.Contains(t, got.HTML, "count &lt;b&gt;")
@@ -79,7 +79,7 @@ func TestValidateOnAPointer(t *testing.T) {
 	}
 	mine := &prescription{"https://clinic.example/p"}
 	require.Equal(t, "https://clinic.example/p", render(t, set, message("prescription", "en", mine)).Text)
-	require.Equal(t, "https://clinic.example/p", mine.Link, "the host's data stays as it is")
+	require.Equal(t, "https://clinic.example/p", mine.Link, "the application's data stays as it is")
 }
 
 func TestOverrides(t *testing.T) {

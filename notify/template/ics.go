@@ -74,7 +74,8 @@ func mailto(address string) string {
 	return "mailto:" + uriEscapes.Replace(address)
 }
 
-// uriEscapes keeps a local part from being read as something else than an address (RFC 6068).
+// uriEscapes keeps a local part from being read as something else than an address (RFC
+// 6068).
 var uriEscapes = strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23", "&", "%26")
 
 // named returns the parameter that shows a name for an address.
@@ -82,7 +83,8 @@ func named(name string) string {
 	if name == "" {
 		return ""
 	}
-	return `;CN="` + strings.NewReplacer("^", "^^", `"`, "^'", "\n", "^n").Replace(clean(name)) + `"` // RFC 6868
+	// Escaped by RFC 6868.
+	return `;CN="` + strings.NewReplacer("^", "^^", `"`, "^'", "\n", "^n").Replace(clean(name)) + `"`
 }
 
 var textEscapes = strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\n", `\n`)

@@ -4,7 +4,7 @@ import "time"
 
 // Page is the dot of every template.
 type Page struct {
-	// Data is the message's, as the host gave it.
+	// Data is the message's, as the application gave it.
 	Data any
 	// To is the recipient's name. May be empty.
 	To string
@@ -29,10 +29,12 @@ func (p *Page) Dir() string {
 	return "ltr"
 }
 
-// When returns a time in words, in the recipient's zone: "Monday, 2 March 2026, 10:30 AM IST".
+// When returns a time in words, in the recipient's zone: "Monday, 2 March 2026, 10:30 AM
+// IST".
 func (p *Page) When(t time.Time) string { return p.words.time(p.local(t)) }
 
-// ClinicTime is When in the clinic's zone. It is empty if clocks show the same there at that time.
+// ClinicTime is When in the clinic's zone. It is empty if clocks show the same there at
+// that time.
 func (p *Page) ClinicTime(t time.Time) string {
 	if p.home == nil {
 		return ""

@@ -18,7 +18,7 @@ func TestReadable(t *testing.T) {
 	set := newSet(t, config())
 	for _, name := range set.Names() {
 		data := any(appointment())
-		if name == template.Receipt {
+		if name == template.PaymentReceived {
 			data = receipt()
 		}
 		page := render(t, set, message(name, "hi", data)).HTML

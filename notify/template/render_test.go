@@ -89,7 +89,7 @@ func TestMoney(t *testing.T) {
 	} {
 		r := receipt()
 		r.Amount, r.Currency = c.minor, c.currency
-		got := render(t, set, message(template.Receipt, "en", r))
+		got := render(t, set, message(template.PaymentReceived, "en", r))
 		require.Equal(t, want, got.WhatsApp.Body[1])
 		require.Equal(t, "Payment received: "+want+", City Clinic", got.Subject)
 	}
@@ -134,12 +134,12 @@ func TestRefused(t *testing.T) {
 	}{
 		"unknown template":    {"appointment_lost", appointment(), []string{"Template"}},
 		"no template":         {"", appointment(), []string{"Template"}},
-		"wrong type":          {template.Receipt, appointment(), []string{"Data"}},
+		"wrong type":          {template.PaymentReceived, appointment(), []string{"Data"}},
 		"other wrong type":    {template.Confirmed, map[string]string{"Patient": "x"}, []string{"Data"}},
 		"no data":             {template.Confirmed, nil, []string{"Data"}},
 		"nil pointer":         {template.Confirmed, (*template.Appointment)(nil), []string{"Data"}},
 		"empty appointment":   {template.Confirmed, template.Appointment{}, []string{"Data.Doctor", "Data.Key", "Data.Patient", "Data.Start"}},
-		"empty receipt":       {template.Receipt, template.PaymentReceipt{}, []string{"Data.Amount", "Data.Currency", "Data.PaidAt", "Data.Patient", "Data.Reference"}},
+		"empty receipt":       {template.PaymentReceived, template.Payment{}, []string{"Data.Amount", "Data.Currency", "Data.PaidAt", "Data.Patient", "Data.Reference"}},
 		"blank name":          {template.Confirmed, with(func(a *template.Appointment) { a.Patient = " \u00a0" }), []string{"Data.Patient"}},
 		"two-line name":       {template.Confirmed, with(func(a *template.Appointment) { a.Patient = "Zkmark\r\nBcc: x@y.example" }), []string{"Data.Patient"}},
 		"line separator":      {template.Confirmed, with(func(a *template.Appointment) { a.Clinic = "Zkmark\u2028x" }), []string{"Data.Clinic"}},
@@ -158,8 +158,8 @@ func TestRefused(t *testing.T) {
 		"relative":            {template.Confirmed, link("//zkmark.example/x"), []string{"Data.JoinURL"}},
 		"line break in link":  {template.Confirmed, link("https://zkmark.example/\r\nATTACH:evil"), []string{"Data.JoinURL"}},
 		"quote in link":       {template.Confirmed, link(`https://zkmark.example/"onclick="x`), []string{"Data.JoinURL"}},
-		"negative amount":     {template.Receipt, func() any { r := receipt(); r.Amount = -1; return r }(), []string{"Data.Amount"}},
-		"lower-case currency": {template.Receipt, func() any { r := receipt(); r.Currency = "inr"; return r }(), []string{"Data.Currency"}},
+		"negative amount":     {template.PaymentReceived, func() any { r := receipt(); r.Amount = -1; return r }(), []string{"Data.Amount"}},
+		"lower-case currency": {template.PaymentReceived, func() any { r := receipt(); r.Currency = "inr"; return r }(), []string{"Data.Currency"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

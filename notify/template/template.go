@@ -23,8 +23,9 @@ var builtin embed.FS
 
 // Config is what New needs.
 type Config struct {
-	// Clinic is the clinic's name as patients know it, up to 200 bytes. It is also part
-	// of what identifies calendar entries: an entry made under another name is not moved any more. Required.
+	// Clinic is the clinic's name as patients know it, up to 200 bytes. It is also part of
+	// what identifies calendar entries: an entry made under another name is not moved any
+	// more. Required.
 	Clinic string
 
 	// Zone is where the clinic is. Times are then shown in it too, where the
@@ -35,7 +36,7 @@ type Config struct {
 	// Organizer is the clinic's bare e-mail address. Calendar entries name it as
 	// whom to answer. If empty, they name the clinic without an address.
 	Organizer string
-	// FS holds the host's templates, laid over the built-in ones file by file; see
+	// FS holds the application's templates, laid over the built-in ones file by file; see
 	// the package's comment. It is read once. If nil, there are the built-in ones.
 	FS fs.FS
 	// Samples holds, for each template of FS that is not built in, sample data of
@@ -45,7 +46,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Set is a set of templates. It implements notify.Renderer and is safe for concurrent use.
+// Set is a set of templates. It implements notify.Renderer and is safe for concurrent
+// use.
 type Set struct {
 	cfg       Config
 	templates map[string]map[string]*translation // by name, then locale in lower case
@@ -135,7 +137,8 @@ func (s *Set) add(src *sources, name string, locales []string) error {
 	return s.complete(name)
 }
 
-// complete checks that the default locale is there and that no locale lacks a kind that another one has.
+// complete checks that the default locale is there and that no locale lacks a kind that
+// another one has.
 func (s *Set) complete(name string) error {
 	fallback := s.find(name, "")
 	if fallback == nil {
@@ -224,7 +227,8 @@ func validates(data any) validator {
 	return v
 }
 
-// partError says which part failed. Its cause is shown for sample data only: it may quote a value.
+// partError says which part failed. Its cause is shown for sample data only: it may quote
+// a value.
 type partError struct {
 	part string
 	err  error
@@ -275,7 +279,7 @@ func (s *Set) page(t *translation, msg notify.Message, data any) *Page {
 	switch data := data.(type) {
 	case Appointment:
 		page.Clinic = first(data.Clinic, page.Clinic)
-	case PaymentReceipt:
+	case Payment:
 		page.Clinic = first(data.Clinic, page.Clinic)
 	}
 	return page
@@ -387,7 +391,8 @@ func typeName(t reflect.Type) string {
 	return t.String()
 }
 
-// samples returns what a built-in template is tried with: all fields, and as few as may be.
+// samples returns what a built-in template is tried with: all fields, and as few as may
+// be.
 func samples(name string) []any {
 	start := time.Date(2026, time.March, 2, 5, 0, 0, 0, time.UTC)
 	switch name {
@@ -397,8 +402,8 @@ func samples(name string) []any {
 		all.Clinic, all.Duration, all.JoinURL = "C", time.Hour, "https://meet.example/x"
 		all.Previous, all.Note, all.Sequence = start.Add(-time.Hour), "N", 2
 		return []any{all, few}
-	case Receipt:
-		few := PaymentReceipt{Patient: "P", Amount: 1, Currency: "INR", Reference: "r", PaidAt: start}
+	case PaymentReceived:
+		few := Payment{Patient: "P", Amount: 1, Currency: "INR", Reference: "r", PaidAt: start}
 		all := few
 		all.Clinic, all.Item = "C", "I"
 		return []any{all, few}

@@ -17,7 +17,8 @@ type words struct {
 	layout string
 }
 
-// wordsFor returns the tables for a locale; languages without a table of ours get English.
+// wordsFor returns the tables for a locale; languages without a table of ours get
+// English.
 func wordsFor(locale string) *words {
 	if language(locale) == "hi" {
 		return &hindi

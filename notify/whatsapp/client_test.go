@@ -25,12 +25,12 @@ func TestNotifier(t *testing.T) {
 	notifytest.Run(t, func(t *testing.T) notifytest.Harness {
 		srv := whatsapptest.NewServer(t)
 		faults := map[error]whatsapptest.Fault{
-			telemed.ErrUnauthorized: whatsapptest.Refuse(190),
-			telemed.ErrForbidden:    whatsapptest.Refuse(131048),
-			telemed.ErrRateLimited:  whatsapptest.Refuse(130429),
-			telemed.ErrUnavailable:  whatsapptest.Refuse(131016),
-			telemed.ErrAmbiguous:    whatsapptest.DropAfterAccept(),
-			notify.ErrRecipient:     whatsapptest.Refuse(131026),
+			telemed.ErrUnauthorized: whatsapptest.Refuse("", 0, 190, "Message to "+phone+" failed to send"),
+			telemed.ErrForbidden:    whatsapptest.Refuse("", 0, 131048, "Message to "+phone+" failed to send"),
+			telemed.ErrRateLimited:  whatsapptest.Refuse("", 0, 130429, "Message to "+phone+" failed to send"),
+			telemed.ErrUnavailable:  whatsapptest.Refuse("", 0, 131016, "Message to "+phone+" failed to send"),
+			telemed.ErrAmbiguous:    {LoseAnswer: true},
+			notify.ErrRecipient:     whatsapptest.Refuse("", 0, 131026, "Message to "+phone+" failed to send"),
 		}
 		return notifytest.Harness{
 			Notifier: newClient(t, config(srv)),
@@ -160,7 +160,7 @@ func TestInvalidBeforeTheNetwork(t *testing.T) {
 			require.NotContains(t, err.Error(), "zkmark")
 		})
 	}
-	require.Zero(t, srv.Count())
+	require.Zero(t, srv.Count(whatsapptest.OpSend))
 }
 
 // emptyHanded is a Renderer that forgot to make something.
@@ -190,8 +190,8 @@ func TestBuiltinTemplates(t *testing.T) {
 	for _, name := range words.Names() {
 		for _, locale := range []string{"en-IN", "hi-IN"} {
 			data := any(template.Appointment{Key: "appt-42", Patient: "Asha", Doctor: "Dr M", Start: time.Now(), JoinURL: "https://meet.example/x"})
-			if name == template.Receipt {
-				data = template.PaymentReceipt{Patient: "Asha", Amount: 50000, Currency: "INR", Reference: "pay_1", PaidAt: time.Now()}
+			if name == template.PaymentReceived {
+				data = template.Payment{Patient: "Asha", Amount: 50000, Currency: "INR", Reference: "pay_1", PaidAt: time.Now()}
 			}
 			receipt, err := client.Notify(t.Context(), notify.Message{
 				Key: "appt-42/" + name, To: notify.Recipient{Phone: phone, Locale: locale}, Template: name, Data: data,
@@ -260,7 +260,9 @@ func TestAnswers(t *testing.T) {
 func TestErrorTellsWhatAPersonNeeds(t *testing.T) {
 	t.Parallel()
 	srv := whatsapptest.NewServer(t)
-	srv.FailNext(whatsapptest.Fault{Code: 130429, RetryAfter: "17"})
+	limited := whatsapptest.Refuse("", 0, 130429, "")
+	limited.Header.Set("Retry-After", "17")
+	srv.FailNext(limited)
 	client := newClient(t, config(srv))
 	_, err := client.Notify(t.Context(), message("k"))
 	e, ok := errors.AsType[*whatsapp.Error](err)

@@ -37,7 +37,7 @@ func TestCodes(t *testing.T) {
 	} {
 		for _, code := range class.codes {
 			require.Equal(t, class.kind, whatsapp.KindOf(code), "code %d", code)
-			srv.FailNext(whatsapptest.Refuse(code))
+			srv.FailNext(whatsapptest.Refuse("", 0, code, "Message to "+phone+" failed to send"))
 			_, err := client.Notify(t.Context(), message("k"))
 			require.ErrorIs(t, err, class.kind, "code %d over HTTP", code)
 			require.NotContains(t, err.Error(), phone[1:])

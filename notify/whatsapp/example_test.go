@@ -84,7 +84,7 @@ func ExampleError() {
 	if err != nil {
 		panic(err)
 	}
-	srv.FailNext(whatsapptest.Refuse(131026))
+	srv.FailNext(whatsapptest.Refuse(whatsapptest.OpSend, 0, 131026, "Message undeliverable"))
 	_, err = chat.Notify(context.Background(), notify.Message{
 		Key: "appt-42/paid", To: notify.Recipient{Phone: "+919876543210"},
 		Content: &notify.Content{WhatsApp: &notify.WhatsAppTemplate{

@@ -8,7 +8,7 @@
 //	booking := hospital.NewBooking(gateway)
 //	order := booking.Checkout(…)
 //	confirmation, err := gateway.Pay(order.ID)
-//	gateway.FailNext(paymentstest.Refund, telemed.ErrUnavailable)
+//	gateway.FailNext(paymentstest.OpRefund, telemed.ErrUnavailable)
 //
 // [Run] checks any gateway against the contract of package payments, clause by
 // clause, and [RunDeduper] any payments.Deduper: a host with more than one

@@ -11,25 +11,28 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 )
 
-// Call names a method of the gateway for FailNext and Calls.
-type Call string
-
-// The calls.
+// The operations, for FailNext, FailAfter and Count.
 const (
-	CreateOrder   Call = "CreateOrder"
-	Payment       Call = "Payment"
-	VerifyPayment Call = "VerifyPayment"
-	Capture       Call = "Capture"
-	Refund        Call = "Refund"
+	OpCreateOrder   = "CreateOrder"
+	OpPayment       = "Payment"
+	OpVerifyPayment = "VerifyPayment"
+	OpCapture       = "Capture"
+	OpRefund        = "Refund"
+	OpOrder         = "Order"
+	OpOrderByKey    = "OrderByKey"
+	OpOrderPayments = "OrderPayments"
 )
 
 // Gateway is a payments.PaymentGateway in memory. It is safe for concurrent use.
 type Gateway struct {
-	key []byte // signs what Pay returns
+	key     []byte // signs what Pay returns
+	errors  fake.Errors
+	changes fake.Changes
 
 	mu       sync.Mutex
 	orders   []*payments.Order
@@ -37,18 +40,12 @@ type Gateway struct {
 	payments map[string]*payments.Payment
 	byOrder  map[string][]string // payment ids, oldest first
 	refunds  map[string]refundMade
-	failures map[Call][]failure
-	calls    map[Call]int
+	calls    map[string]int
 }
 
 type refundMade struct {
 	amount *payments.Money // as asked for
 	refund payments.Refund
-}
-
-type failure struct {
-	err   error
-	after bool
 }
 
 var (
@@ -60,29 +57,37 @@ var (
 // NewGateway returns an empty gateway.
 func NewGateway() *Gateway {
 	return &Gateway{
-		key: []byte(rand.Text()), manual: map[string]bool{}, payments: map[string]*payments.Payment{},
-		byOrder: map[string][]string{}, refunds: map[string]refundMade{}, failures: map[Call][]failure{}, calls: map[Call]int{},
+		key: []byte(rand.Text()), errors: fake.Errors{Kit: "paymentstest"}, manual: map[string]bool{}, payments: map[string]*payments.Payment{},
+		byOrder: map[string][]string{}, refunds: map[string]refundMade{}, calls: map[string]int{},
 	}
 }
 
-// FailNext makes the next call of that name return err without an effect. Several add up.
-func (g *Gateway) FailNext(call Call, err error) { g.fail(call, failure{err: err}) }
+// FailNext makes the next calls of op fail before they do anything, each with one of
+// errs. If op is empty, any calls. A nil among errs lets one through.
+func (g *Gateway) FailNext(op string, errs ...error) { g.errors.FailNext(op, errs...) }
 
-// LoseAnswer makes the next call of that name take effect and return
-// telemed.ErrAmbiguous all the same, as when the connection breaks.
-func (g *Gateway) LoseAnswer(call Call) { g.fail(call, failure{telemed.ErrAmbiguous, true}) }
+// FailAfter is FailNext for calls that do what they are asked first: their answers are
+// lost, as when the connection breaks. Then telemed.ErrAmbiguous is the error.
+func (g *Gateway) FailAfter(op string, errs ...error) { g.errors.FailAfter(op, errs...) }
 
-func (g *Gateway) fail(call Call, f failure) {
+// Count returns how often op was called, failed calls included.
+func (g *Gateway) Count(op string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failures[call] = append(g.failures[call], f)
+	return g.calls[op]
 }
 
-// Calls returns how often a method was called, failed calls included.
-func (g *Gateway) Calls(call Call) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.calls[call]
+// WaitFor returns the first order that match accepts, and waits for it until ctx ends. An
+// order is shown to match again after each change.
+func (g *Gateway) WaitFor(ctx context.Context, match func(*payments.Order) bool) (*payments.Order, error) {
+	return fake.WaitFor(ctx, &g.changes, func() (*payments.Order, bool) {
+		all := g.Orders()
+		i := slices.IndexFunc(all, match)
+		if i < 0 {
+			return nil, false
+		}
+		return all[i], true
+	})
 }
 
 // Orders returns all orders, oldest first.
@@ -101,6 +106,7 @@ func (g *Gateway) Orders() []*payments.Order {
 func (g *Gateway) Pay(orderID string) (payments.Confirmation, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	defer g.changes.Note()
 	o, p, err := g.attempt(orderID)
 	if err != nil {
 		return payments.Confirmation{}, err
@@ -117,6 +123,7 @@ func (g *Gateway) Pay(orderID string) (payments.Confirmation, error) {
 func (g *Gateway) FailPayment(orderID string) (payments.Confirmation, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	defer g.changes.Note()
 	o, p, err := g.attempt(orderID)
 	if err != nil {
 		return payments.Confirmation{}, err
@@ -155,21 +162,17 @@ func take(o *payments.Order, p *payments.Payment) {
 	o.Status, o.Paid = payments.OrderPaid, p.Amount
 }
 
-// begin counts a call, and returns what to do with its answer: an error to
-// return at once, or one to return in the answer's place.
-func (g *Gateway) begin(ctx context.Context, call Call) (now, later error) {
-	g.calls[call]++
+// do counts a call and carries it out, or fails as planned. It holds g.mu during call.
+func do[T any](ctx context.Context, g *Gateway, op string, call func() (T, error)) (T, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls[op]++
 	if err := ctx.Err(); err != nil {
-		return failed(call, err), nil
+		var none T
+		return none, failed(op, err)
 	}
-	if queue := g.failures[call]; len(queue) > 0 {
-		g.failures[call] = queue[1:]
-		if queue[0].after {
-			return nil, failed(call, queue[0].err)
-		}
-		return failed(call, queue[0].err), nil
-	}
-	return nil, nil
+	defer g.changes.Note()
+	return fake.Do(&g.errors, op, call)
 }
 
 // CreateOrder implements payments.PaymentGateway.
@@ -177,18 +180,16 @@ func (g *Gateway) CreateOrder(ctx context.Context, req payments.OrderRequest) (*
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now, later := g.begin(ctx, CreateOrder)
-	if now != nil {
-		return nil, now
-	}
+	return do(ctx, g, OpCreateOrder, func() (*payments.Order, error) { return g.createOrder(req) })
+}
+
+func (g *Gateway) createOrder(req payments.OrderRequest) (*payments.Order, error) {
 	for _, o := range g.orders {
 		if o.Key == req.Key {
 			if o.Amount != req.Amount {
-				return nil, failed(CreateOrder, payments.ErrKeyConflict)
+				return nil, failed(OpCreateOrder, payments.ErrKeyConflict)
 			}
-			return answer(copyOrder(o), later)
+			return copyOrder(o), nil
 		}
 	}
 	o := &payments.Order{
@@ -197,17 +198,12 @@ func (g *Gateway) CreateOrder(ctx context.Context, req payments.OrderRequest) (*
 	}
 	g.orders = append(g.orders, o)
 	g.manual[o.ID] = req.Capture == payments.CaptureManual
-	return answer(copyOrder(o), later)
+	return copyOrder(o), nil
 }
 
 // Payment implements payments.PaymentGateway.
 func (g *Gateway) Payment(ctx context.Context, paymentID string) (*payments.Payment, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if now, later := g.begin(ctx, Payment); now != nil || later != nil {
-		return nil, either(now, later)
-	}
-	return g.read(Payment, paymentID)
+	return do(ctx, g, OpPayment, func() (*payments.Payment, error) { return g.read(OpPayment, paymentID) })
 }
 
 // VerifyPayment implements payments.PaymentGateway.
@@ -215,28 +211,27 @@ func (g *Gateway) VerifyPayment(ctx context.Context, c payments.Confirmation) (*
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if now, later := g.begin(ctx, VerifyPayment); now != nil || later != nil {
-		return nil, either(now, later)
-	}
+	return do(ctx, g, OpVerifyPayment, func() (*payments.Payment, error) { return g.verify(c) })
+}
+
+func (g *Gateway) verify(c payments.Confirmation) (*payments.Payment, error) {
 	if !signature.Valid(c.Signature, []byte(c.OrderID+"|"+c.PaymentID), g.key) {
-		return nil, failed(VerifyPayment, telemed.ErrSignature)
+		return nil, failed(OpVerifyPayment, telemed.ErrSignature)
 	}
-	p, err := g.read(VerifyPayment, c.PaymentID)
+	p, err := g.read(OpVerifyPayment, c.PaymentID)
 	switch {
 	case err != nil:
 		return nil, err
 	case p.OrderID != c.OrderID:
-		return nil, failed(VerifyPayment, payments.ErrOrderMismatch)
+		return nil, failed(OpVerifyPayment, payments.ErrOrderMismatch)
 	case p.Amount != c.Expected:
-		return nil, failed(VerifyPayment, payments.ErrAmountMismatch)
+		return nil, failed(OpVerifyPayment, payments.ErrAmountMismatch)
 	case p.Status == payments.PaymentRefunded:
-		return nil, failed(VerifyPayment, payments.ErrAlreadyRefunded)
+		return nil, failed(OpVerifyPayment, payments.ErrAlreadyRefunded)
 	case p.Status == payments.PaymentCaptured || p.Status == payments.PaymentAuthorized:
 		return p, nil
 	}
-	return nil, failed(VerifyPayment, payments.ErrPaymentIncomplete)
+	return nil, failed(OpVerifyPayment, payments.ErrPaymentIncomplete)
 }
 
 // Capture implements payments.PaymentGateway.
@@ -244,33 +239,31 @@ func (g *Gateway) Capture(ctx context.Context, req payments.CaptureRequest) (*pa
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now, later := g.begin(ctx, Capture)
-	if now != nil {
-		return nil, now
-	}
+	return do(ctx, g, OpCapture, func() (*payments.Payment, error) { return g.capture(req) })
+}
+
+func (g *Gateway) capture(req payments.CaptureRequest) (*payments.Payment, error) {
 	p, ok := g.payments[req.PaymentID]
 	if !ok {
-		return nil, failed(Capture, telemed.ErrNotFound)
+		return nil, failed(OpCapture, telemed.ErrNotFound)
 	}
 	same := p.Amount == req.Amount
 	switch p.Status {
 	case payments.PaymentCaptured:
 		if !same {
-			return nil, failed(Capture, payments.ErrAlreadyCaptured)
+			return nil, failed(OpCapture, payments.ErrAlreadyCaptured)
 		}
 	case payments.PaymentRefunded:
-		return nil, failed(Capture, payments.ErrAlreadyRefunded)
+		return nil, failed(OpCapture, payments.ErrAlreadyRefunded)
 	case payments.PaymentAuthorized:
 		if !same {
-			return nil, failed(Capture, payments.ErrAmountMismatch)
+			return nil, failed(OpCapture, payments.ErrAmountMismatch)
 		}
 		take(g.order(p.OrderID), p)
 	default:
-		return nil, failed(Capture, payments.ErrPaymentIncomplete)
+		return nil, failed(OpCapture, payments.ErrPaymentIncomplete)
 	}
-	return answer(copyPayment(p), later)
+	return copyPayment(p), nil
 }
 
 // Refund implements payments.PaymentGateway. Refunds are processed at once.
@@ -278,39 +271,37 @@ func (g *Gateway) Refund(ctx context.Context, req payments.RefundRequest) (*paym
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now, later := g.begin(ctx, Refund)
-	if now != nil {
-		return nil, now
-	}
+	return do(ctx, g, OpRefund, func() (*payments.Refund, error) { return g.refund(req) })
+}
+
+func (g *Gateway) refund(req payments.RefundRequest) (*payments.Refund, error) {
 	if old, ok := g.refunds[req.Key]; ok {
 		if old.refund.PaymentID != req.PaymentID || !sameAmount(old.amount, req.Amount) {
-			return nil, failed(Refund, payments.ErrKeyConflict)
+			return nil, failed(OpRefund, payments.ErrKeyConflict)
 		}
-		return answer(copyRefund(old.refund), later)
+		return copyRefund(old.refund), nil
 	}
 	made, err := g.giveBack(req)
 	if err != nil {
 		return nil, err
 	}
 	g.refunds[req.Key] = refundMade{req.Amount, made}
-	return answer(copyRefund(made), later)
+	return copyRefund(made), nil
 }
 
 func (g *Gateway) giveBack(req payments.RefundRequest) (payments.Refund, error) {
 	p, ok := g.payments[req.PaymentID]
 	switch {
 	case !ok:
-		return payments.Refund{}, failed(Refund, telemed.ErrNotFound)
+		return payments.Refund{}, failed(OpRefund, telemed.ErrNotFound)
 	case p.Status == payments.PaymentRefunded:
-		return payments.Refund{}, failed(Refund, payments.ErrAlreadyRefunded)
+		return payments.Refund{}, failed(OpRefund, payments.ErrAlreadyRefunded)
 	case p.Status != payments.PaymentCaptured:
-		return payments.Refund{}, failed(Refund, payments.ErrPaymentIncomplete)
+		return payments.Refund{}, failed(OpRefund, payments.ErrPaymentIncomplete)
 	}
 	left, err := p.Amount.Sub(p.Refunded)
 	if err != nil {
-		return payments.Refund{}, failed(Refund, err)
+		return payments.Refund{}, failed(OpRefund, err)
 	}
 	amount := left
 	if req.Amount != nil {
@@ -318,9 +309,9 @@ func (g *Gateway) giveBack(req payments.RefundRequest) (payments.Refund, error) 
 	}
 	switch {
 	case amount.Currency != p.Amount.Currency:
-		return payments.Refund{}, failed(Refund, payments.ErrAmountMismatch)
+		return payments.Refund{}, failed(OpRefund, payments.ErrAmountMismatch)
 	case amount.Minor > left.Minor:
-		return payments.Refund{}, failed(Refund, &telemed.FieldError{Field: "Amount", Problem: "is more than what is left"})
+		return payments.Refund{}, failed(OpRefund, &telemed.FieldError{Field: "Amount", Problem: "is more than what is left"})
 	}
 	p.Refunded.Minor += amount.Minor
 	if p.Refunded == p.Amount {
@@ -334,41 +325,35 @@ func (g *Gateway) giveBack(req payments.RefundRequest) (payments.Refund, error) 
 
 // Order implements payments.OrderFinder.
 func (g *Gateway) Order(ctx context.Context, orderID string) (*payments.Order, error) {
-	return g.find(ctx, "Order", func(o *payments.Order) bool { return o.ID == orderID })
+	return g.find(ctx, OpOrder, func(o *payments.Order) bool { return o.ID == orderID })
 }
 
 // OrderByKey implements payments.OrderFinder.
-func (g *Gateway) OrderByKey(ctx context.Context, receipt string) (*payments.Order, error) {
-	return g.find(ctx, "OrderByKey", func(o *payments.Order) bool { return o.Key == receipt })
+func (g *Gateway) OrderByKey(ctx context.Context, key string) (*payments.Order, error) {
+	return g.find(ctx, OpOrderByKey, func(o *payments.Order) bool { return o.Key == key })
 }
 
-func (g *Gateway) find(ctx context.Context, call Call, fits func(*payments.Order) bool) (*payments.Order, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, failed(call, err)
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if i := slices.IndexFunc(g.orders, fits); i >= 0 {
-		return copyOrder(g.orders[i]), nil
-	}
-	return nil, failed(call, telemed.ErrNotFound)
+func (g *Gateway) find(ctx context.Context, op string, fits func(*payments.Order) bool) (*payments.Order, error) {
+	return do(ctx, g, op, func() (*payments.Order, error) {
+		if i := slices.IndexFunc(g.orders, fits); i >= 0 {
+			return copyOrder(g.orders[i]), nil
+		}
+		return nil, failed(op, telemed.ErrNotFound)
+	})
 }
 
 // OrderPayments implements payments.OrderFinder.
 func (g *Gateway) OrderPayments(ctx context.Context, orderID string) ([]*payments.Payment, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, failed("OrderPayments", err)
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.order(orderID) == nil {
-		return nil, failed("OrderPayments", telemed.ErrNotFound)
-	}
-	var all []*payments.Payment
-	for _, id := range slices.Backward(g.byOrder[orderID]) {
-		all = append(all, copyPayment(g.payments[id]))
-	}
-	return all, nil
+	return do(ctx, g, OpOrderPayments, func() ([]*payments.Payment, error) {
+		if g.order(orderID) == nil {
+			return nil, failed(OpOrderPayments, telemed.ErrNotFound)
+		}
+		var all []*payments.Payment
+		for _, id := range slices.Backward(g.byOrder[orderID]) {
+			all = append(all, copyPayment(g.payments[id]))
+		}
+		return all, nil
+	})
 }
 
 // Checkout implements payments.CheckoutProvider with a JSON object of its own.
@@ -385,27 +370,12 @@ func (g *Gateway) order(id string) *payments.Order {
 	return nil
 }
 
-func (g *Gateway) read(call Call, id string) (*payments.Payment, error) {
+func (g *Gateway) read(op, id string) (*payments.Payment, error) {
 	p, ok := g.payments[id]
 	if !ok {
-		return nil, failed(call, telemed.ErrNotFound)
+		return nil, failed(op, telemed.ErrNotFound)
 	}
 	return copyPayment(p), nil
-}
-
-// answer returns value, or nothing if the answer gets lost.
-func answer[T any](value *T, lost error) (*T, error) {
-	if lost != nil {
-		return nil, lost
-	}
-	return value, nil
-}
-
-func either(now, later error) error {
-	if now != nil {
-		return now
-	}
-	return later
 }
 
 func sameAmount(a, b *payments.Money) bool {
@@ -428,6 +398,6 @@ func copyRefund(r payments.Refund) *payments.Refund {
 	return &r
 }
 
-func failed(call Call, err error) error { return fmt.Errorf("paymentstest: %s: %w", call, err) }
+func failed(op string, err error) error { return fmt.Errorf("paymentstest: %s: %w", op, err) }
 
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }

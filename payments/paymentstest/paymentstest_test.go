@@ -31,8 +31,8 @@ func TestGateway(t *testing.T) {
 				return c.PaymentID, err
 			},
 			LoseAnswer: func() {
-				for _, call := range []paymentstest.Call{paymentstest.CreateOrder, paymentstest.Capture, paymentstest.Refund} {
-					g.LoseAnswer(call)
+				for _, op := range []string{paymentstest.OpCreateOrder, paymentstest.OpCapture, paymentstest.OpRefund} {
+					g.FailAfter(op, telemed.ErrAmbiguous)
 				}
 			},
 			Sign: g.Sign,
@@ -48,7 +48,7 @@ func TestMemoryDeduper(t *testing.T) {
 func TestFailNext(t *testing.T) {
 	t.Parallel()
 	g := paymentstest.NewGateway()
-	g.FailNext(paymentstest.CreateOrder, telemed.ErrRateLimited)
+	g.FailNext(paymentstest.OpCreateOrder, telemed.ErrRateLimited)
 	req := payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"}
 	_, err := g.CreateOrder(t.Context(), req)
 	require.ErrorIs(t, err, telemed.ErrRateLimited)
@@ -56,7 +56,39 @@ func TestFailNext(t *testing.T) {
 	_, err = g.CreateOrder(t.Context(), req)
 	require.NoError(t, err)
 	require.Len(t, g.Orders(), 1)
-	require.Equal(t, 2, g.Calls(paymentstest.CreateOrder))
+	require.Equal(t, 2, g.Count(paymentstest.OpCreateOrder))
+}
+
+func TestFailAfter(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	g.FailAfter(paymentstest.OpOrder, telemed.ErrUnavailable)
+	g.FailAfter("", telemed.ErrAmbiguous)
+	_, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
+	require.EqualError(t, err, "paymentstest: CreateOrder: outcome unknown")
+	o, err := g.WaitFor(t.Context(), func(o *payments.Order) bool { return o.Key == "bill_1" })
+	require.NoError(t, err, "it was made")
+	_, err = g.Order(t.Context(), o.ID)
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
+}
+
+func TestWaitFor(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
+	require.NoError(t, err)
+	found := make(chan error, 1)
+	go func() {
+		_, err := g.WaitFor(t.Context(), func(o *payments.Order) bool { return o.Status == payments.OrderPaid })
+		found <- err
+	}()
+	_, err = g.Pay(o.ID)
+	require.NoError(t, err)
+	require.NoError(t, <-found)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = g.WaitFor(ended, func(*payments.Order) bool { return false })
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestPayTwice(t *testing.T) {
@@ -101,7 +133,7 @@ func ExampleGateway() {
 	ctx := context.Background()
 	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
 	confirmation, _ := gateway.Pay(order.ID)
-	gateway.FailNext(paymentstest.VerifyPayment, telemed.ErrUnavailable)
+	gateway.FailNext(paymentstest.OpVerifyPayment, telemed.ErrUnavailable)
 	fmt.Println(book(ctx, confirmation))
 	fmt.Println(book(ctx, confirmation))
 	// Output:

@@ -24,11 +24,11 @@ const (
 	maxPages   = 20
 )
 
-// CreateOrder opens an order. Receipt may have 40 characters and makes one
-// order: it is looked up before (unless Config.UniqueReceipt is set) and, if the
-// answer is lost, after. Two concurrent calls with one receipt may still make
-// two orders, unless UniqueReceipt is set. Razorpay finds receipts by a part of
-// them, so a receipt should not be a part of many others: "bill_000123", not "1".
+// CreateOrder opens an order. The Key is Razorpay's receipt: it may have 40 characters and
+// makes one order. It is looked up before (unless Config.UniqueReceipt is set) and, if the
+// answer is lost, after. Two concurrent calls with one Key may still make two orders, unless
+// UniqueReceipt is set. Razorpay finds receipts by a part of them, so a Key should not be a
+// part of many others: "bill_000123", not "1".
 //
 // https://razorpay.com/docs/api/orders/create
 func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*payments.Order, error) {
@@ -146,7 +146,7 @@ func (c *Client) Order(ctx context.Context, orderID string) (*payments.Order, er
 	return got.order(), nil
 }
 
-// OrderByKey finds the order of a receipt; if there are several, a paid one
+// OrderByKey finds the order of a Key; if there are several, a paid one
 // before an attempted one before the newest.
 //
 // https://razorpay.com/docs/api/orders/fetch-all

@@ -41,7 +41,8 @@ type Event struct {
 	Data json.RawMessage // the first argument; nil if there is none
 }
 
-// HandshakeError is a server's refusal of an HTTP request, be it the first or a later poll.
+// HandshakeError is a server's refusal of an HTTP request, be it the first or a later
+// poll.
 type HandshakeError struct {
 	Status int    // HTTP
 	Code   int    // Engine.IO's, 0 to 5; -1 if the answer has none
@@ -240,7 +241,8 @@ func (c *Client) signal() {
 // Done is closed when the connection has ended, whoever ended it.
 func (c *Client) Done() <-chan struct{} { return c.ended }
 
-// Err returns nil while the connection is open, then why it ended. The error matches telemed.ErrClosed.
+// Err returns nil while the connection is open, then why it ended. The error matches
+// telemed.ErrClosed.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

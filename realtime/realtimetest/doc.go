@@ -1,5 +1,5 @@
-// Package realtimetest tests a host's realtime side: a Recorder to look at what
-// the host broadcasts, and a Client to connect to its server as a browser does.
+// Package realtimetest tests an application's realtime side: a Recorder to look at what
+// the application broadcasts, and a Client to connect to its server as a browser does.
 //
 //	var sent realtimetest.Recorder
 //	clinic := NewClinic(&sent)             // wants a realtime.Broadcaster
@@ -22,5 +22,6 @@
 //
 // # Security
 //
-// For tests only: the client trusts its server, and keeps all it gets until Next takes it.
+// For tests only: the client trusts its server, and keeps all it gets until Next takes
+// it.
 package realtimetest

@@ -8,7 +8,7 @@ import (
 	"github.com/telemed-go/telemed/realtime/realtimetest"
 )
 
-// Desk is a part of a host: it tells the clinic of what it books.
+// Desk is a part of an application: it tells the clinic of what it books.
 type Desk struct{ Live realtime.Broadcaster }
 
 func (d Desk) Book(ctx context.Context, clinic, patient string) error {
@@ -18,7 +18,7 @@ func (d Desk) Book(ctx context.Context, clinic, patient string) error {
 	})
 }
 
-// What the host broadcasts is looked at without a server.
+// What the application broadcasts is looked at without a server.
 func ExampleRecorder() {
 	var sent realtimetest.Recorder
 	desk := Desk{Live: &sent}

@@ -44,27 +44,24 @@ func TestRecorder(t *testing.T) {
 	require.ErrorIs(t, recorder.Broadcast(ended, "x", realtime.Event{Name: "a"}), context.Canceled)
 
 	t.Log("it can be told to fail")
-	recorder.Fail(telemed.ErrUnavailable)
+	recorder.FailNext(realtimetest.OpBroadcast, telemed.ErrUnavailable)
 	require.Equal(t, telemed.ErrUnavailable, recorder.Broadcast(t.Context(), "x", realtime.Event{Name: "a"}))
-	recorder.Fail(nil)
+	recorder.FailAfter("", telemed.ErrUnavailable)
+	require.Equal(t, telemed.ErrUnavailable, recorder.Broadcast(t.Context(), "clinic-8", realtime.Event{Name: "b"}))
 
 	t.Log("it waits")
-	list, err := recorder.Wait(ended, 2)
+	third := func(b realtimetest.Broadcast) bool { return b.Name == "c" }
+	_, err := recorder.WaitFor(ended, third)
 	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, list, 1)
-	go func() {
-		for range 2 {
-			_ = recorder.Broadcast(context.Background(), "clinic-8", realtime.Event{Name: "b"})
-		}
-	}()
-	list, err = recorder.Wait(within(t), 3)
+	go func() { _ = recorder.Broadcast(context.Background(), "clinic-8", realtime.Event{Name: "c"}) }()
+	found, err := recorder.WaitFor(within(t), third)
 	require.NoError(t, err)
+	require.Equal(t, "clinic-8", found.Room)
 	require.Equal(t, []realtimetest.Broadcast{
 		{Room: "clinic-7", Name: "a", Data: []byte(`{"n":1}`)},
 		{Room: "clinic-8", Name: "b", Data: []byte("null")},
-		{Room: "clinic-8", Name: "b", Data: []byte("null")},
-	}, list)
-	require.Equal(t, list, recorder.All())
+		{Room: "clinic-8", Name: "c", Data: []byte("null")},
+	}, recorder.All())
 }
 
 // serve starts a server that everybody may join any room of.
@@ -130,7 +127,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// A test that reuses its header for the next client does not change what the first one sends.
+// A test that reuses its header for the next client does not change what the first one
+// sends.
 func TestHeaderIsCopied(t *testing.T) {
 	t.Parallel()
 	var users sync.Map

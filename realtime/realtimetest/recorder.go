@@ -4,9 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"sync"
 
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/realtime"
 )
 
@@ -20,11 +19,12 @@ type Broadcast struct {
 // Recorder is a realtime.Broadcaster that sends nothing and remembers
 // everything. The zero value is ready. It is safe for concurrent use.
 type Recorder struct {
-	mu   sync.Mutex
-	list []Broadcast
-	more chan struct{} // closed at the next broadcast; nil if nobody waits
-	fail error
+	errors fake.Errors
+	sent   fake.Log[Broadcast]
 }
+
+// OpBroadcast is the one operation, for FailNext and FailAfter.
+const OpBroadcast = "Broadcast"
 
 var _ realtime.Broadcaster = (*Recorder)(nil)
 
@@ -41,58 +41,24 @@ func (r *Recorder) Broadcast(ctx context.Context, room string, ev realtime.Event
 	if err != nil {
 		return fmt.Errorf("realtimetest: Broadcast: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fail != nil {
-		return r.fail
-	}
-	r.list = append(r.list, Broadcast{Room: room, Name: ev.Name, Data: data})
-	if r.more != nil {
-		close(r.more)
-		r.more = nil
-	}
-	return nil
+	_, err = fake.Do(&r.errors, OpBroadcast, func() (int, error) {
+		return r.sent.Add(Broadcast{Room: room, Name: ev.Name, Data: data}), nil
+	})
+	return err
 }
 
-// Fail makes the following broadcasts return err, and record nothing. nil ends that.
-func (r *Recorder) Fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fail = err
-}
+// FailNext makes the next calls of op fail, each with one of errs, and nothing is
+// recorded. The op is OpBroadcast or empty. A nil among errs lets a call through.
+func (r *Recorder) FailNext(op string, errs ...error) { r.errors.FailNext(op, errs...) }
+
+// FailAfter is FailNext for broadcasts that are recorded all the same.
+func (r *Recorder) FailAfter(op string, errs ...error) { r.errors.FailAfter(op, errs...) }
 
 // All returns what was recorded until now, the oldest first.
-func (r *Recorder) All() []Broadcast {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.list)
-}
+func (r *Recorder) All() []Broadcast { return r.sent.All() }
 
-// Wait returns the first n broadcasts as soon as there are so many, or ctx's
-// error and what there is. Use it where the host broadcasts in the background.
-func (r *Recorder) Wait(ctx context.Context, n int) ([]Broadcast, error) {
-	for {
-		list, more := r.atLeast(n)
-		if more == nil {
-			return list, nil
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-			return list, fmt.Errorf("realtimetest: Wait: %d of %d broadcasts: %w", len(list), n, ctx.Err())
-		}
-	}
-}
-
-// atLeast returns n broadcasts, or those that there are and a channel to wait on.
-func (r *Recorder) atLeast(n int) ([]Broadcast, <-chan struct{}) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.list) >= n {
-		return slices.Clone(r.list[:n]), nil
-	}
-	if r.more == nil {
-		r.more = make(chan struct{})
-	}
-	return slices.Clone(r.list), r.more
+// WaitFor returns the first broadcast that match accepts, and waits for it until ctx
+// ends. Use it where the application broadcasts in the background.
+func (r *Recorder) WaitFor(ctx context.Context, match func(Broadcast) bool) (Broadcast, error) {
+	return r.sent.WaitFor(ctx, match)
 }

@@ -90,7 +90,8 @@ func newHandshakeError(status int, body string) *HandshakeError {
 }
 
 func readText(r io.Reader) string {
-	text, _ := io.ReadAll(io.LimitReader(r, 64<<10)) // an error page that breaks off is still worth reading
+	// An error page that breaks off is still worth reading.
+	text, _ := io.ReadAll(io.LimitReader(r, 64<<10))
 	return string(text)
 }
 

@@ -16,7 +16,8 @@ type reply struct {
 	Error string `json:"error,omitempty"`
 }
 
-// message handles one Socket.IO packet of the client. After an error the session must end.
+// message handles one Socket.IO packet of the client. After an error the session must
+// end.
 func (s *session) message(text []byte) error {
 	p, err := parsePacket(text)
 	if err != nil {
@@ -53,7 +54,7 @@ func (s *session) event(p packet) error {
 	return nil
 }
 
-// dispatch lets the host or the hub handle an event and returns the reply as JSON.
+// dispatch lets the application or the hub handle an event and returns the reply as JSON.
 func (s *session) dispatch(ctx context.Context, name string, args []json.RawMessage) []byte {
 	for _, join := range s.server.cfg.Joins {
 		switch {
@@ -106,7 +107,8 @@ func roomID(args []json.RawMessage) (id string, ok bool) {
 	return id, err == nil && id != ""
 }
 
-// replyTo speaks of err in fixed words: its own text may hold what the client must not know.
+// replyTo speaks of err in fixed words: its own text may hold what the client must not
+// know.
 func replyTo(err error) reply {
 	switch {
 	case err == nil:
@@ -125,7 +127,7 @@ func replyTo(err error) reply {
 
 func encodeReply(answer any) []byte {
 	text, err := json.Marshal(answer)
-	if err != nil { // the host's value; our own replies can be encoded
+	if err != nil { // the application's value; our own replies can be encoded
 		return []byte(`{"ok":false,"error":"failed"}`)
 	}
 	return text

@@ -225,7 +225,8 @@ func guesses(n int) string {
 	return strings.TrimSuffix(strings.Repeat(`42["join-clinic","9"]`+"\x1e", n), "\x1e")
 }
 
-// TestGuessing: a client that goes on after so many refusals is cut off, over either transport.
+// TestGuessing: a client that goes on after so many refusals is cut off, over either
+// transport.
 func TestGuessing(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32

@@ -146,7 +146,8 @@ func TestBatches(t *testing.T) {
 	require.Equal(t, 3, polls)
 }
 
-// Thousands of events while sessions fail to upgrade, and then do: none is lost, doubled or out of order.
+// Thousands of events while sessions fail to upgrade, and then do: none is lost, doubled
+// or out of order.
 func TestUpgradeUnderLoad(t *testing.T) {
 	t.Parallel()
 	const clients, count, window = 4, 2000, 200
@@ -329,7 +330,7 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 	require.ErrorContains(t, err, "503")
 }
 
-// A host's server has timeouts, for requests that are not polls.
+// An application's server has timeouts, for requests that are not polls.
 func TestHostTimeouts(t *testing.T) {
 	t.Parallel()
 	hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
@@ -355,7 +356,7 @@ func TestHostTimeouts(t *testing.T) {
 	}
 }
 
-// A host's function that panics costs its own connection and nothing else.
+// An application's function that panics costs its own connection and nothing else.
 func TestPanicOfTheHost(t *testing.T) {
 	t.Parallel()
 	for _, transport := range transports {
@@ -379,7 +380,7 @@ func TestPanicOfTheHost(t *testing.T) {
 	}
 }
 
-// A host's Authenticate that panics when it is asked the second time leaves no
+// An application's Authenticate that panics when it is asked the second time leaves no
 // connection behind that counts for ever.
 func TestPanicDuringHandshake(t *testing.T) {
 	t.Parallel()

@@ -66,7 +66,8 @@ func TestNodeVisit(t *testing.T) {
 	}
 }
 
-// No traffic helps the poll that waits when the upgrade begins: the server must end it by itself.
+// No traffic helps the poll that waits when the upgrade begins: the server must end it by
+// itself.
 func TestNodeQuietUpgrade(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
@@ -143,7 +144,7 @@ func TestNodeRestart(t *testing.T) {
 	}
 }
 
-// process is a host's process, from its start to the end of stop.
+// process is an application's process, from its start to the end of stop.
 func process(t *testing.T, listener net.Listener) (hub *realtime.Hub, stop func()) {
 	t.Helper()
 	hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
@@ -198,7 +199,8 @@ func startNode(t *testing.T, scenario, url, transports string) *node {
 	return &node{t, cmd, bufio.NewReader(out)}
 }
 
-// step reads the next line and requires that it reports this step. Objects are given as JSON.
+// step reads the next line and requires that it reports this step. Objects are given as
+// JSON.
 func (n *node) step(want string) map[string]any {
 	n.t.Helper()
 	line, err := n.lines.ReadBytes('\n')

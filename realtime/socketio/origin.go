@@ -30,12 +30,14 @@ func checkOrigins(p *fault.Problems, allowed []string) map[string]bool {
 	return origins
 }
 
-// isASCII is false for a name as people write it in other scripts. No Origin header is equal to it.
+// isASCII is false for a name as people write it in other scripts. No Origin header is
+// equal to it.
 func isASCII(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-// parseOrigin accepts scheme://host[:port] alone and brings it to the form that browsers send.
+// parseOrigin accepts scheme://host[:port] alone and brings it to the form that browsers
+// send.
 func parseOrigin(text string) (*url.URL, bool) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Hostname() == "" || strings.Contains(u.Host, "*") {

@@ -17,11 +17,12 @@ import (
 // can wait in a connection's queue. A client that puts more into one means harm.
 const maxPackets = 256
 
-// maxBatch is how many bytes of packets one poll carries before the rest waits for the next.
+// maxBatch is how many bytes of packets one poll carries before the rest waits for the
+// next.
 const maxBatch = 1 << 20
 
-// pausedPoll is how long a poll waits at most while the client is to upgrade. The client may
-// not know yet, or never hear of it through a proxy that swallows frames: without a
+// pausedPoll is how long a poll waits at most while the client is to upgrade. The client
+// may not know yet, or never hear of it through a proxy that swallows frames: without a
 // wait it would poll as fast as it can.
 const pausedPoll = 100 * time.Millisecond
 
@@ -45,7 +46,8 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the host's ReadTimeout is not about a poll's wait
+	// The application's ReadTimeout is not about a poll's wait.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	payload, ok := s.payload(r.Context())
 	<-s.polls // before the answer: with it in hand the client polls again
 	if !ok {
@@ -110,7 +112,8 @@ func (s *session) batch(first []byte) []byte {
 
 func (s *session) answer(w http.ResponseWriter, payload []byte) error {
 	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout)) // replaces the host's WriteTimeout, which the wait has used up
+	// Replaces the application's WriteTimeout, which the wait has used up.
+	_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout))
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Content-Length", strconv.Itoa(len(payload)))
@@ -165,7 +168,8 @@ func (s *session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, errBinary
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(s.server.cfg.PingInterval + s.server.cfg.PingTimeout)) // after that the session is dead anyway
+	// After that the session is dead anyway.
+	_ = control.SetReadDeadline(time.Now().Add(s.server.cfg.PingInterval + s.server.cfg.PingTimeout))
 	cut := make(chan struct{})
 	stop := context.AfterFunc(s.conn.Context(), func() {
 		defer close(cut)
@@ -188,7 +192,7 @@ func refusalForBody(err error) refusal {
 
 // packets handles a polling payload: Engine.IO packets with separators between
 // them. If the client hangs up meanwhile, the session ends, and with it whatever
-// the host does for a packet and all that was to follow.
+// the application does for a packet and all that was to follow.
 func (s *session) packets(request context.Context, payload []byte) error {
 	if !utf8.Valid(payload) {
 		return errGarbage

@@ -192,7 +192,8 @@ func TestPollingTooManyPackets(t *testing.T) {
 	p.gone(t)
 }
 
-// A client that hangs up takes with it what the host does for its POST, and all that was to follow.
+// A client that hangs up takes with it what the application does for its POST, and all
+// that was to follow.
 func TestPostThatGoesAway(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32

@@ -146,7 +146,7 @@ func (s *Server) connect(r *http.Request, from caller) (*session, error) {
 func (s *Server) confirm(r *http.Request, from caller, conn *realtime.Conn) error {
 	same := false
 	defer func() {
-		if !same { // also if the host's function panics: nobody else knows conn yet
+		if !same { // also if the application's function panics: nobody else knows conn yet
 			conn.Close(telemed.ErrForbidden)
 		}
 	}()

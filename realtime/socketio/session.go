@@ -54,7 +54,9 @@ type phase int
 const (
 	polling phase = iota
 	probing       // a WebSocket asks; polls go on
-	pausing       // the client was told to upgrade as soon as its poll is answered: polls do not wait long
+	// The client was told to upgrade as soon as its poll is answered: polls do not wait
+	// long.
+	pausing
 	onWebSocket
 )
 
@@ -195,8 +197,9 @@ func (s *session) promote(ws *webSocket) bool {
 	return true
 }
 
-// whileIdle calls f while no poll waits and no POST is handled, unless the session ends before.
-// They are free again before the client can hear of f: a late poll must not overlap with it.
+// whileIdle calls f while no poll waits and no POST is handled, unless the session ends
+// before. They are free again before the client can hear of f: a late poll must not
+// overlap with it.
 func (s *session) whileIdle(f func()) bool {
 	ctx := s.conn.Context()
 	for _, busy := range []chan struct{}{s.polls, s.posts} {

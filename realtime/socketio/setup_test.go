@@ -19,7 +19,7 @@ import (
 	"github.com/telemed-go/telemed/realtime/socketio"
 )
 
-// clinic is a server as a host builds it.
+// clinic is a server as an application builds it.
 type clinic struct {
 	hub   *realtime.Hub
 	url   string

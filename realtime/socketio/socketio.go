@@ -2,13 +2,15 @@
 // listen to the events of a realtime.Hub.
 //
 //	hub, err := realtime.NewHub(realtime.Config{Authorize: mayWatch})
-//	sio, err := socketio.New(socketio.Config{Hub: hub, AllowedOrigins: []string{"https://clinic.example"}})
+//	origins := []string{"https://clinic.example"}
+//	sio, err := socketio.New(socketio.Config{Hub: hub, AllowedOrigins: origins})
 //	mux.Handle("/socket.io/", sio)
 //
 // and in the browser
 //
 //	const socket = io("https://api.clinic.example", { withCredentials: true });
-//	socket.on("connect", () => socket.emit("join-clinic", clinicId, (answer) => { … })); // {ok: true} or {ok: false, error: "…"}
+//	// answer is {ok: true} or {ok: false, error: "…"}
+//	socket.on("connect", () => socket.emit("join-clinic", clinicId, (answer) => { … }));
 //	socket.on("new-appointment", (appointment) => { … });
 //
 // Join rooms in the "connect" handler: a new connection starts in none. The
@@ -26,29 +28,28 @@
 // status that RFC 6455 has for the case. A refused join is answered with
 // {ok: false, error}, where error is one of "not permitted", "unavailable",
 // "invalid request", "too many rooms", "unknown event" and, for an event of
-// the host's own, "failed". It is never the text
-// of a host's error.
+// the application's own, "failed". It is never the text
+// of an application's error.
 //
 // # Security
 //
-// A page of another origin is refused unless Config.AllowedOrigins names it, a
-// WebSocket as well as a poll: browsers send cookies with both. The hub's
-// Authenticate is asked on every HTTP request, so that a session id alone,
-// read in an access log, opens nothing. It is asked once more when a session has
-// begun, so that a logout at that very moment counts. The id is in the URL, as the protocol
-// wants it. The client's `auth` option is not read: use cookies, or the
-// `extraHeaders` and `query` options.
+// A page of another origin is refused unless Config.AllowedOrigins names it, a WebSocket
+// as well as a poll: browsers send cookies with both. The hub's Authenticate is asked on
+// every HTTP request, so that a session id alone, read in an access log, opens nothing.
+// It is asked once more when a session has begun, so that a logout at that very moment
+// counts. The id is in the URL, as the protocol wants it. The client's `auth` option is
+// not read: use cookies, or the `extraHeaders` and `query` options.
 //
-// A client costs the host no more than it should: a POST with more than 256
-// packets, a POST whose client hangs up while it is handled, and one refused join more than the hub's
-// MaxRefusals end the connection.
+// A client costs the application no more than it should: a POST with more than 256
+// packets, a POST whose client hangs up while it is handled, and one refused join more
+// than the hub's MaxRefusals end the connection.
 //
 // # Several processes
 //
 // A session lives in one process. Behind a load balancer, either all requests
 // of a browser go to the same process, or clients are told to begin with a
 // WebSocket: io(url, { transports: ["websocket"] }). To reach the rooms of all
-// processes, the host passes its events on between them and broadcasts in each.
+// processes, the application passes its events on between them and broadcasts in each.
 //
 // # Shutdown
 //
@@ -104,9 +105,11 @@ type Config struct {
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to answer a heartbeat. If 0, 20 seconds.
 	PingTimeout time.Duration
-	// UpgradeTimeout is how long the change from polling to WebSocket may take. If 0, 10 seconds.
+	// UpgradeTimeout is how long the change from polling to WebSocket may take. If 0, 10
+	// seconds.
 	UpgradeTimeout time.Duration
-	// WriteTimeout is how long a peer may take to accept a write before it counts as gone. If 0, 10 seconds.
+	// WriteTimeout is how long a peer may take to accept a write before it counts as gone.
+	// If 0, 10 seconds.
 	WriteTimeout time.Duration
 	// MaxPayload is how many bytes one message or POST of a client may have. If 0, 1000000.
 	MaxPayload int

@@ -114,7 +114,7 @@ func (s *session) serve(ws *webSocket) {
 		ws.close(statusOf(context.Cause(ctx)))
 	})
 	defer func() {
-		s.conn.Close(errSocketLost) // also if the host's code panics
+		s.conn.Close(errSocketLost) // also if the application's code panics
 		<-said
 		ws.hangUp()
 	}()
@@ -235,7 +235,8 @@ func (c *webSocket) read() ([]byte, error) {
 	}
 }
 
-// readCause keeps an error that we made ourselves and hides the network's, which holds an address.
+// readCause keeps an error that we made ourselves and hides the network's, which holds an
+// address.
 func readCause(err error) error {
 	switch {
 	case errors.Is(err, errBinary), errors.Is(err, errTooBig), errors.Is(err, errNotUTF8), errors.As(err, new(ws.ProtocolError)):
@@ -265,15 +266,17 @@ func (c *webSocket) expect(want string) error {
 	return err
 }
 
-// close sends a close frame, the last of all frames, and gives the peer a moment to answer. A write that
-// is stuck with a peer that does not read ends within that moment too.
+// close sends a close frame, the last of all frames, and gives the peer a moment to
+// answer. A write that is stuck with a peer that does not read ends within that moment
+// too.
 func (c *webSocket) close(status ws.StatusCode) {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closing {
 		c.closing = true
-		_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait)) // a sender may have moved it before we had mu
+		// A sender may have moved it before we had mu.
+		_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
 		if c.frame(ws.OpClose, ws.NewCloseFrameBody(status, "")) == nil {
 			_ = c.w.Flush()
 		}

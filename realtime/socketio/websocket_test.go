@@ -249,7 +249,8 @@ func TestUpgrade(t *testing.T) {
 		t.Parallel()
 		c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.UpgradeTimeout = 500 * time.Millisecond })
 		p := c.connectPolling(t)
-		for _, script := range [][]string{{"5"}, {"2"}, {"2probe", "2probe"}, {"2probe"}, {}} { // the last two let the time pass
+		// The last two let the time pass.
+		for _, script := range [][]string{{"5"}, {"2"}, {"2probe", "2probe"}, {"2probe"}, {}} {
 			s := c.dialSocket(t, "&sid="+p.sid, nil)
 			for i, text := range script {
 				s.send(text)

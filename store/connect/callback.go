@@ -127,12 +127,8 @@ func (c *Connector) accept(r *http.Request, f flow, query url.Values) (string, e
 	if !c.issuerFits(query["iss"]) {
 		return "", &FlowError{Reason: ReasonInvalid}
 	}
-	fresh, err := c.cfg.Replay.Once(r.Context(), c.cfg.Provider.Name+":"+f.State, time.Unix(f.Expires, 0))
-	if err != nil {
-		return "", &FlowError{Reason: ReasonStore, Err: err}
-	}
-	if !fresh {
-		return "", &FlowError{Reason: ReasonExpired}
+	if err := c.once(context.WithoutCancel(r.Context()), f); err != nil {
+		return "", err
 	}
 	switch {
 	case query.Get("error") == "access_denied":

@@ -2,11 +2,11 @@
 // disconnect and status handlers, for any provider that a [oauth.Provider] describes.
 //
 //	google, err := connect.New(connect.Config{
-//		Provider:  meetClient.OAuth(), // a *googlemeet.Client or *zoom.Client
-//		Tokens:    tokens,
-//		Keys:      []telemed.Secret{cookieKey}, // 32 random bytes or more
-//		Subject:   loggedInDoctor,            // func(*http.Request) (string, error)
-//		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
+//		Provider:   meetClient.OAuth(), // a *googlemeet.Client or *zoom.Client
+//		Tokens:     tokens,
+//		CookieKeys: []telemed.Secret{cookieKey}, // 32 random bytes or more
+//		Subject:    loggedInDoctor,              // func(*http.Request) (string, error)
+//		ReturnURL:  "https://app.clinic.example/doctor/settings/integration",
 //	})
 //	mux.Handle("GET /api/auth/google/doctor/connect", google.Start())
 //	mux.Handle("GET /api/auth/google/doctor/callback", google.Callback())
@@ -71,10 +71,11 @@ type Config struct {
 	// AllowInsecureLocalhost lets cookies go over plain http, for development on this machine: then
 	// the Provider's RedirectURL may be http. It has no effect on https.
 	AllowInsecureLocalhost bool
-	// Replay makes a state good for one callback on all servers. If nil, on this one: NewMemoryReplayGuard.
-	// A host with several should have one for all, since a provider that sees a code again, because the
-	// doctor reloads the page, may take back the token (RFC 6749 §4.1.2).
-	Replay ReplayGuard
+	// Claims makes a state good for one callback, in all processes that share it. A provider
+	// that sees a code again, because the doctor reloads the page, may take back the token
+	// (RFC 6749 §4.1.2). If nil, Tokens where that implements store.Claims, as sqlstore's
+	// and mongostore's do; else a store.Memory, which is enough for one process.
+	Claims store.Claims
 	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May be nil.
 	OnConnect    func(ctx context.Context, key store.AccountID, account store.Account)
 	OnDisconnect func(ctx context.Context, key store.AccountID)
@@ -104,9 +105,7 @@ type Connector struct {
 // New returns a Connector, or an error that names everything that is wrong with cfg.
 func New(cfg Config) (*Connector, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	if cfg.Replay == nil {
-		cfg.Replay = NewMemoryReplayGuard()
-	}
+	cfg.Claims = claimsOf(cfg)
 	c := &Connector{cfg: cfg, guard: http.NewCrossOriginProtection()}
 	var p fault.Problems
 	p.Check(cfg.Tokens != nil, "Tokens", "is required")

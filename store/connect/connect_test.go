@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
@@ -214,7 +212,7 @@ func TestAttacks(t *testing.T) {
 
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, func(c *connect.Config) { c.Replay = connect.NewMemoryReplayGuard() })
+	h := newHost(t)
 	b := newBrowser(t, "dr-rao")
 	query := b.begin(t, h, "/connect")
 	stolen := b.cookies()[0]
@@ -223,7 +221,7 @@ func TestReplay(t *testing.T) {
 	require.Equal(t, "expired", b.callback(t, h, query).Query().Get("reason"), "the cookie is gone")
 	u, _ := url.Parse(origin)
 	b.jar.SetCookies(u, []*http.Cookie{{Name: stolen.Name, Value: stolen.Value, Path: "/", Secure: true}})
-	require.Equal(t, "expired", b.callback(t, h, query).Query().Get("reason"), "the guard remembers")
+	require.Equal(t, "expired", b.callback(t, h, query).Query().Get("reason"), "it is remembered that the flow came back")
 	require.Equal(t, 1, h.authority.exchanges)
 }
 
@@ -551,47 +549,26 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-func TestReplayGuardForgets(t *testing.T) {
+// Two processes share what they know of flows through their database.
+func TestReplayInAnotherProcess(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		guard := connect.NewMemoryReplayGuard()
-		until := time.Now().Add(time.Minute)
-		once := func() bool { fresh, err := guard.Once(t.Context(), "a", until); return fresh && err == nil }
-		require.True(t, once())
-		require.False(t, once())
-		time.Sleep(2 * time.Minute)
-		require.True(t, once(), "by then the flow has expired")
-	})
-}
-
-func Example() {
-	provider := oauth.Provider{ // zoom.Client and googlemeet.Client describe themselves: client.OAuth()
-		Name: "zoom", ClientID: "client", ClientSecret: telemed.NewSecret("secret"), AuthStyle: oauth2.AuthStyleInHeader,
-		RedirectURL: "https://api.clinic.example/api/auth/zoom/doctor/callback",
-		AuthURL:     "https://zoom.us/oauth/authorize", TokenURL: "https://zoom.us/oauth/token",
+	for name, share := range map[string]func(*connect.Config, *store.Memory){
+		"Claims": func(c *connect.Config, m *store.Memory) { c.Claims = m },
+		"Tokens": func(c *connect.Config, m *store.Memory) { c.Tokens = m },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shared := store.NewMemory()
+			here := newHost(t, func(c *connect.Config) { share(c, shared) })
+			there := newHost(t, func(c *connect.Config) { share(c, shared) })
+			b := newBrowser(t, "dr-rao")
+			query := b.begin(t, here, "/connect")
+			stolen := b.cookies()[0]
+			b.callback(t, here, query)
+			u, _ := url.Parse(origin)
+			b.jar.SetCookies(u, []*http.Cookie{{Name: stolen.Name, Value: stolen.Value, Path: "/", Secure: true}})
+			require.Equal(t, "expired", b.callback(t, there, query).Query().Get("reason"))
+			require.Zero(t, there.authority.exchanges)
+		})
 	}
-	zoom, err := connect.New(connect.Config{
-		Provider: provider, Tokens: store.NewMemory(), CookieKeys: []telemed.Secret{telemed.NewSecret(strings.Repeat("k", 32))},
-		Subject:   func(r *http.Request) (string, error) { return "dr-rao", nil }, // from the session
-		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /api/auth/zoom/doctor/connect", zoom.Start())
-	mux.Handle("GET /api/auth/zoom/doctor/callback", zoom.Callback())
-
-	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/auth/zoom/doctor/connect", nil))
-	target, _ := url.Parse(w.Header().Get("Location"))
-	fmt.Println(w.Code, target.Host, target.Query().Get("code_challenge_method"))
-
-	w = httptest.NewRecorder() // somebody guesses a callback
-	mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/auth/zoom/doctor/callback?code=x&state=dr-rao", nil))
-	fmt.Println(w.Code, w.Header().Get("Location"))
-	// Output:
-	// 303 zoom.us S256
-	// 303 https://app.clinic.example/doctor/settings/integration?provider=zoom&reason=expired&success=false
 }

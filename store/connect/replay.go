@@ -2,39 +2,39 @@ package connect
 
 import (
 	"context"
-	"sync"
 	"time"
+
+	"github.com/telemed-go/telemed/store"
 )
 
-// ReplayGuard remembers which flows came back, for all servers of a host. An
-// implementation on a database inserts id under a unique index.
-type ReplayGuard interface {
-	// Once returns true the first time that it is called with id, and false until then ever after.
-	// It may forget id after until. It is safe for concurrent use.
-	Once(ctx context.Context, id string, until time.Time) (bool, error)
+// claimsOf returns what remembers which flows came back.
+func claimsOf(cfg Config) store.Claims {
+	if cfg.Claims != nil {
+		return cfg.Claims
+	}
+	if claims, ok := cfg.Tokens.(store.Claims); ok {
+		return claims
+	}
+	return store.NewMemory()
 }
 
-// NewMemoryReplayGuard returns a guard for a host with one process.
-func NewMemoryReplayGuard() ReplayGuard { return &memoryGuard{seen: map[string]time.Time{}} }
-
-type memoryGuard struct {
-	mu   sync.Mutex
-	seen map[string]time.Time
-}
-
-// Once implements ReplayGuard. What has expired is forgotten on the way.
-func (g *memoryGuard) Once(_ context.Context, id string, until time.Time) (bool, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	for old, end := range g.seen {
-		if now.After(end) {
-			delete(g.seen, old)
-		}
+// once lets the first callback of a flow pass, and no other one until the flow has expired.
+// The claim is completed before the code is spent: a callback that dies in between is not
+// repeated, for nobody knows whether the provider has seen the code.
+func (c *Connector) once(ctx context.Context, f flow) error {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	defer cancel()
+	key := "connect:" + c.cfg.Provider.Name + ":" + f.State
+	left := max(time.Until(time.Unix(f.Expires, 0)), time.Second)
+	claim, err := c.cfg.Claims.Claim(ctx, key, left)
+	switch {
+	case err != nil:
+		return &FlowError{Reason: ReasonStore, Err: err}
+	case claim.State != store.ClaimNew || claim.Expired:
+		return &FlowError{Reason: ReasonExpired}
 	}
-	if _, seen := g.seen[id]; seen {
-		return false, nil
+	if err := c.cfg.Claims.Complete(ctx, key, claim.Token, nil, left); err != nil {
+		return &FlowError{Reason: ReasonStore, Err: err}
 	}
-	g.seen[id] = until
-	return true, nil
+	return nil
 }

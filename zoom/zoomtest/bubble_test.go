@@ -27,8 +27,8 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	return recorder.Result(), nil
 }
 
-// TestStoryInABubble: a doctor connects, a token expires, an answer is slow, Zoom tells of
-// the meeting. All of it takes over an hour, and no time.
+// TestStoryInABubble: a doctor connects, a token expires, an answer is slow, Zoom tells
+// of the meeting. All of it takes over an hour, and no time.
 func TestStoryInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -244,7 +244,8 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, user User) {
 	}
 }
 
-// list shows a page of the user's meetings, those that began 30 days ago or longer left out.
+// list shows a page of the user's meetings, those that began 30 days ago or longer left
+// out.
 func (s *Server) list(w http.ResponseWriter, r *http.Request, user User) {
 	if !mine(w, r) {
 		return
@@ -300,7 +301,8 @@ func (s *Server) listed(user User, kind string) []map[string]any {
 	return listed
 }
 
-// wireItem is a meeting in a list: without password, settings and host link, its agenda cut.
+// wireItem is a meeting in a list: without password, settings and host link, its agenda
+// cut.
 func (s *Server) wireItem(m *meeting) map[string]any {
 	agenda := []rune(m.Agenda)
 	return map[string]any{

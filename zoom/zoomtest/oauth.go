@@ -73,7 +73,8 @@ func (s *Server) Reuses() int {
 	return s.auth.reuses
 }
 
-// ExpireTokens ends all access tokens: the next call with one is refused with 401 and code 124.
+// ExpireTokens ends all access tokens: the next call with one is refused with 401 and
+// code 124.
 func (s *Server) ExpireTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +84,8 @@ func (s *Server) ExpireTokens() {
 	}
 }
 
-// Uninstall does what a user does who removes the app in Zoom: all of the user's tokens die.
+// Uninstall does what a user does who removes the app in Zoom: all of the user's tokens
+// die.
 func (s *Server) Uninstall(userID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,7 +35,8 @@ func showPage(w http.ResponseWriter, status int, page *template.Template, data a
 	_ = page.Execute(w, data) // into memory
 }
 
-// refusePage shows an error to the person, as Zoom does when there is nowhere to redirect to.
+// refusePage shows an error to the person, as Zoom does when there is nowhere to redirect
+// to.
 func refusePage(w http.ResponseWriter, text string) {
 	w.Header().Set(refusalHeader, text)
 	showPage(w, http.StatusBadRequest, messageTemplate, map[string]string{"Title": "This does not work", "Text": text})

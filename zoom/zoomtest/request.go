@@ -38,7 +38,8 @@ type Request struct {
 	Header http.Header
 	Scheme string
 	Body   string
-	// Status is what was answered. It is 0 before that, and if the answer was lost or cut.
+	// Status is what was answered. It is 0 before that, and if the answer was lost or
+	// cut.
 	Status int
 }
 
@@ -54,12 +55,13 @@ func (s *Server) Requests(ops ...string) []Request {
 // Count is how many requests for an operation arrived.
 func (s *Server) Count(op string) int { return len(s.engine.Requests(op)) }
 
-// WaitFor returns the first request that match accepts, and waits for it until ctx ends. A
-// request is shown to match when it arrives and again when it was answered.
+// WaitFor returns the first request that match accepts, and waits for it until ctx ends.
+// A request is shown to match when it arrives and again when it was answered.
 func (s *Server) WaitFor(ctx context.Context, match func(Request) bool) (Request, error) {
 	r, err := s.engine.WaitFor(ctx, func(r fake.Request) bool { return match(Request(r)) })
 	return Request(r), err
 }
 
-// Reset forgets the requests, and the faults that have not shown. Meetings and tokens stay.
+// Reset forgets the requests, and the faults that have not shown. Meetings and tokens
+// stay.
 func (s *Server) Reset() { s.engine.Reset() }

@@ -2,9 +2,9 @@ package zoomtest
 
 import "github.com/telemed-go/telemed/store"
 
-// Restore makes token, which an earlier Server issued, one of this Server's: it is how a program
-// whose store outlives it is tried without Zoom. The token is the user's whose id is
-// token.Account.ID, or the first one's. Its refresh token counts as not spent.
+// Restore makes token, which an earlier Server issued, one of this Server's: it is how a
+// program whose store outlives it is tried without Zoom. The token is the user's whose id
+// is token.Account.ID, or the first one's. Its refresh token counts as not spent.
 func (s *Server) Restore(token store.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

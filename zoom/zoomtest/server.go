@@ -1,5 +1,6 @@
-// Package zoomtest is Zoom on loopback, for tests and examples of hosts that use package zoom:
-// a consent page, rotating refresh tokens, meetings, webhooks, and faults on demand.
+// Package zoomtest is Zoom on loopback, for tests and examples of hosts that use package
+// zoom: a consent page, rotating refresh tokens, meetings, webhooks, and faults on
+// demand.
 //
 //	fake := zoomtest.NewServer(t)
 //	z, err := zoom.New(zoom.Config{
@@ -7,13 +8,14 @@
 //		RedirectURL: "http://127.0.0.1:3001/callback", Tokens: store.NewMemory(),
 //	})
 //
-// A doctor who clicks "Allow" is [Server.Authorize]. What arrived is in [Server.Requests] and
-// [Server.Meetings]. [Server.FailNext] makes operations fail, as a [Fault] says.
+// A doctor who clicks "Allow" is [Server.Authorize]. What arrived is in [Server.Requests]
+// and [Server.Meetings]. [Server.FailNext] makes operations fail, as a [Fault] says.
 //
-// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at once.
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
+// once.
 //
-// The fake is as strict as Zoom and in the same places as careless: a start in the past or in
-// another form than Zoom's silently becomes "now".
+// The fake is as strict as Zoom and in the same places as careless: a start in the past
+// or in another form than Zoom's silently becomes "now".
 package zoomtest
 
 import (
@@ -44,13 +46,15 @@ type Config struct {
 	// HTTPClient sends webhooks. If nil, one that waits 3 seconds, as Zoom does.
 	HTTPClient *http.Client
 
-	// ClientID, ClientSecret and WebhookSecret are the app's. If empty, "zoomtest-client", "zoomtest-secret" and "zoomtest-webhook".
+	// ClientID, ClientSecret and WebhookSecret are the app's. If empty,
+	// "zoomtest-client", "zoomtest-secret" and "zoomtest-webhook".
 	ClientID      string
 	ClientSecret  string
 	WebhookSecret string
 	// RedirectURLs are registered with the app. If empty, any is.
 	RedirectURLs []string
-	// Users have Zoom accounts; the first one consents unless another is chosen. If empty, one: DefaultUser.
+	// Users have Zoom accounts; the first one consents unless another is chosen. If
+	// empty, one: DefaultUser.
 	Users []User
 	// Scopes are registered with the app. If nil, zoom.DefaultScopes.
 	Scopes []string
@@ -62,14 +66,16 @@ type Config struct {
 	APIURL string
 	// DailyLimit is how often a user's meetings may be made and changed a day. If 0, 100.
 	DailyLimit int
-	// Locked are settings that the account's administrator has locked: they replace what is asked for.
+	// Locked are settings that the account's administrator has locked: they replace what
+	// is asked for.
 	Locked map[string]any
 	// MaxPage is how many meetings are listed a page at most. If 0, 300.
 	MaxPage int
 	// ListLag is how long a new meeting is missing from lists. If 0, it is there at once.
 	ListLag time.Duration
-	// MeetingID gives the nth meeting its id, n from 1. The real Zoom's ids are in no order: whoever relies on one
-	// can try another here. If nil, they increase from 82000000001.
+	// MeetingID gives the nth meeting its id, n from 1. The real Zoom's ids are in no
+	// order: whoever relies on one can try another here. If nil, they increase from
+	// 82000000001.
 	MeetingID func(n int) int64
 }
 
@@ -170,8 +176,8 @@ func (s *Server) Close() { s.engine.Close() }
 // URL is the server's address, without a slash at its end.
 func (s *Server) URL() string { return s.url }
 
-// Client returns a client for zoom.Config that reaches the server, also in memory, and trusts
-// its certificate.
+// Client returns a client for zoom.Config that reaches the server, also in memory, and
+// trusts its certificate.
 func (s *Server) Client() *http.Client { return s.engine.Client() }
 
 // Dial connects to the server, whatever the network and the address are. It is for a
@@ -223,7 +229,8 @@ func (s *Server) route() {
 }
 
 // Authorize does what a doctor does who clicks "Allow" on the consent page at authURL: it
-// returns the address that Zoom sends the browser back to, which it does not open. The first user consents.
+// returns the address that Zoom sends the browser back to, which it does not open. The
+// first user consents.
 func (s *Server) Authorize(authURL string) (callbackURL string, err error) {
 	return s.AuthorizeAs(authURL, s.cfg.Users[0].ID)
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// SendWebhook posts an event to a host's endpoint, signed. event is JSON as []byte, or is encoded. It
-// returns what was answered.
+// SendWebhook posts an event to a host's endpoint, signed. event is JSON as []byte, or is
+// encoded. It returns what was answered.
 func (s *Server) SendWebhook(url string, event any) (status int, answer []byte, err error) {
 	body, ok := event.([]byte)
 	if !ok {
@@ -25,7 +25,8 @@ func (s *Server) SendWebhook(url string, event any) (status int, answer []byte, 
 	return s.Deliver(url, s.Sign(time.Now(), body), body)
 }
 
-// Sign returns the headers of a delivery made at a time. A test changes them or the body to forge one.
+// Sign returns the headers of a delivery made at a time. A test changes them or the body
+// to forge one.
 func (s *Server) Sign(at time.Time, body []byte) http.Header {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(s.cfg.WebhookSecret))
@@ -58,7 +59,8 @@ func (s *Server) Deliver(url string, header http.Header, body []byte) (status in
 }
 
 // MeetingEvent returns an event about a meeting, for SendWebhook: "meeting.started",
-// "meeting.ended", "meeting.deleted". The meeting's id is a string in some and a number in others, as with Zoom.
+// "meeting.ended", "meeting.deleted". The meeting's id is a string in some and a number
+// in others, as with Zoom.
 func (s *Server) MeetingEvent(name string, id int64) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()

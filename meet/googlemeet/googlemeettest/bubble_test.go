@@ -17,8 +17,8 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// TestStoryInABubble: the access token expires twice, by the bubble's clock and by Google's
-// own, and an answer is lost that nobody waits for. It takes no time.
+// TestStoryInABubble: the access token expires twice, by the bubble's clock and by
+// Google's own, and an answer is lost that nobody waits for. It takes no time.
 func TestStoryInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

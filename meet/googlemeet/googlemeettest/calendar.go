@@ -37,7 +37,8 @@ type access struct {
 	query    url.Values
 }
 
-// writers are the scopes of which one is needed. Reading needs one too here: the application has no other.
+// writers are the scopes of which one is needed. Reading needs one too here: the
+// application has no other.
 var writers = []string{googlemeet.ScopeEventsOwned, googlemeet.ScopeEvents, googlemeet.ScopeAppCreated, googlemeet.ScopeCalendar}
 
 // calendar checks token, scope, calendar and query, and runs handle under the lock.
@@ -275,8 +276,8 @@ func remove(a *access) reply {
 	return reply{status: http.StatusNoContent}
 }
 
-// merge applies a patch: null removes, objects are merged, all else is replaced, lists too.
-// See https://developers.google.com/workspace/calendar/api/guides/performance#patch.
+// merge applies a patch: null removes, objects are merged, all else is replaced, lists
+// too. See https://developers.google.com/workspace/calendar/api/guides/performance#patch.
 func merge(doc, change object) {
 	for name, value := range change {
 		inner, isObject := value.(object)

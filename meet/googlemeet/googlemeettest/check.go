@@ -103,7 +103,8 @@ type Event struct {
 	JSON string
 }
 
-// Events returns all events of all accounts, cancelled ones too: an account's in the order in which they were made.
+// Events returns all events of all accounts, cancelled ones too: an account's in the
+// order in which they were made.
 func (s *Server) Events() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()

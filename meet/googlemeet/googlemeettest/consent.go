@@ -122,9 +122,9 @@ type Consent struct {
 	WithoutCalendar bool
 }
 
-// Authorize opens the consent page at authURL, clicks Allow, and returns the address of the
-// callback that the browser is sent to. It does not open that one. An error means that
-// there was a page with an error instead.
+// Authorize opens the consent page at authURL, clicks Allow, and returns the address of
+// the callback that the browser is sent to. It does not open that one. An error means
+// that there was a page with an error instead.
 func (s *Server) Authorize(authURL string) (callbackURL string, err error) {
 	return s.Answer(authURL, Consent{})
 }

@@ -2,9 +2,10 @@ package googlemeettest
 
 import "strings"
 
-// mask is a parsed "fields" parameter, "id,conferenceData(entryPoints/uri)": what is not named is
-// left out of the answer. A name without anything below it stands for all that is below.
-// See https://developers.google.com/workspace/calendar/api/guides/performance#partial.
+// mask is a parsed "fields" parameter, "id,conferenceData(entryPoints/uri)": what is not
+// named is left out of the answer. A name without anything below it stands for all that
+// is below. See
+// https://developers.google.com/workspace/calendar/api/guides/performance#partial.
 type mask map[string]mask
 
 // parseMask reports false if text is not a mask.

@@ -78,7 +78,8 @@ func (s *Server) issueCode(q url.Values, email string, scopes []string) string {
 	return text
 }
 
-// token is the token endpoint. See https://developers.google.com/identity/protocols/oauth2/web-server#exchange-authorization-code.
+// token is the token endpoint. See
+// https://developers.google.com/identity/protocols/oauth2/web-server#exchange-authorization-code.
 func (s *Server) token(in *incoming) reply {
 	form, err := url.ParseQuery(string(in.body))
 	if err != nil {
@@ -219,7 +220,8 @@ func (s *Server) revoke(in *incoming) reply {
 	return reply{status: http.StatusOK, doc: object{}}
 }
 
-// RevokeAccess does what a doctor does who removes the application in the settings of the Google account.
+// RevokeAccess does what a doctor does who removes the application in the settings of the
+// Google account.
 func (s *Server) RevokeAccess(email string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

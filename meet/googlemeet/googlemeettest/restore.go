@@ -6,9 +6,9 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Restore makes token, which an earlier Server issued, one of this Server's: it is how a program
-// whose store outlives it is tried without Google. The token is the account's with the
-// address token.Account.Email, or the one that is signed in.
+// Restore makes token, which an earlier Server issued, one of this Server's: it is how a
+// program whose store outlives it is tried without Google. The token is the account's
+// with the address token.Account.Email, or the one that is signed in.
 func (s *Server) Restore(token store.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

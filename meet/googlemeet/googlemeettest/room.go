@@ -12,7 +12,8 @@ type rooms struct {
 	failures int
 }
 
-// DelayRooms makes rooms that are asked for from now on appear only when their event is read for the polls-th time.
+// DelayRooms makes rooms that are asked for from now on appear only when their event is
+// read for the polls-th time.
 func (s *Server) DelayRooms(polls int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,8 +27,8 @@ func (s *Server) FailRooms(n int) {
 	s.rooms.failures = n
 }
 
-// conference begins a room if one is asked for. Without conferenceDataVersion=1 Google ignores the wish, and
-// so it does if the event had the requestId before.
+// conference begins a room if one is asked for. Without conferenceDataVersion=1 Google
+// ignores the wish, and so it does if the event had the requestId before.
 func (a *access) conference(e *event, asked any) *reply {
 	if asked == nil || a.query.Get("conferenceDataVersion") != "1" {
 		return nil

@@ -1,5 +1,6 @@
-// Package googlemeettest is Google on loopback, as far as package googlemeet needs it: the
-// consent page, the token endpoint, revocation, and the events of Google Calendar with their Meet rooms.
+// Package googlemeettest is Google on loopback, as far as package googlemeet needs it:
+// the consent page, the token endpoint, revocation, and the events of Google Calendar
+// with their Meet rooms.
 //
 //	fake := googlemeettest.NewServer(t)
 //	google, err := googlemeet.New(googlemeet.Config{
@@ -10,14 +11,16 @@
 //		Endpoints:    fake.Endpoints(),
 //	})
 //
-// [Server.Authorize] does what a doctor does who clicks Allow; in a browser the page is there to be
-// clicked. Everything that was asked can be read ([Server.Events], [Server.Requests]), and everything
-// can be made to go wrong ([Server.FailNext], [Server.DelayRooms], [Server.FailRooms]).
+// [Server.Authorize] does what a doctor does who clicks Allow; in a browser the page is
+// there to be clicked. Everything that was asked can be read ([Server.Events],
+// [Server.Requests]), and everything can be made to go wrong ([Server.FailNext],
+// [Server.DelayRooms], [Server.FailRooms]).
 //
 // It answers with Google's status codes and error bodies, and is stricter in one thing: a
 // consent without PKCE (S256) is refused. Nothing leaves the machine.
 //
-// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at once.
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
+// once.
 package googlemeettest
 
 import (
@@ -43,11 +46,13 @@ type Config struct {
 	// TLS serves https, with a certificate of its own; see Server.Certificate.
 	TLS bool
 
-	// ClientID and ClientSecret are the application's. If empty, ones that look like Google's.
+	// ClientID and ClientSecret are the application's. If empty, ones that look like
+	// Google's.
 	ClientID, ClientSecret string
 	// RedirectURLs are the registered callbacks. If empty, every address on loopback is.
 	RedirectURLs []string
-	// Email is the account that is signed in in the browser. If empty, "doctor@example.org".
+	// Email is the account that is signed in in the browser. If empty,
+	// "doctor@example.org".
 	Email string
 	// Calendars are ids of calendars that every account has beside its primary one.
 	Calendars []string
@@ -115,8 +120,8 @@ func (s *Server) Close() { s.engine.Close() }
 // URL is the server's address, without a slash at its end.
 func (s *Server) URL() string { return s.url }
 
-// Client returns a client for googlemeet.Config that reaches the server, also in memory, and trusts
-// its certificate.
+// Client returns a client for googlemeet.Config that reaches the server, also in memory,
+// and trusts its certificate.
 func (s *Server) Client() *http.Client { return s.engine.Client() }
 
 // Dial connects to the server, whatever the network and the address are. It is for a

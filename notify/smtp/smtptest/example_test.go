@@ -16,7 +16,7 @@ func Example() {
 		panic(err)
 	}
 	defer fake.Close()
-	fake.FailNext(smtptest.TemporaryFailure)
+	fake.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Body: "4.3.0 Temporary lookup failure"})
 
 	mail, err := smtp.New(smtp.Config{Addr: fake.Addr(), From: "care@clinic.example", TLS: fake.ClientTLS()})
 	if err != nil {

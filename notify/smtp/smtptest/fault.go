@@ -1,47 +1,62 @@
 package smtptest
 
 import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
+	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// Fault is one way to fail, once.
-type Fault int
-
-// The faults, by the moment they show.
+// The operations, for Fault.
 const (
-	// RefuseLogin refuses the credentials of the next connection with 535 5.7.8,
-	// or the next mail on one that has logged in before with 530 5.7.0.
-	RefuseLogin Fault = iota + 1
-	// RefuseSender answers the next MAIL with 550 5.7.1: the account may not send this.
-	RefuseSender
-	// TooManyConnections answers the next MAIL, and every later one on that connection, with 421 4.7.0.
-	TooManyConnections
-	// RefuseRecipient answers the next RCPT with 550 5.1.1: no such mailbox.
-	RefuseRecipient
-	// Greylist answers the next RCPT with 451 4.7.1: come back later.
-	Greylist
-	// TemporaryFailure answers the next RCPT with 451 4.3.0: the server's own trouble.
-	TemporaryFailure
-	// RefuseMessage reads the next message and answers 554 5.7.1: it looks like spam.
-	RefuseMessage
-	// DropBeforeEnd closes the connection while the next message is on its way, and
-	// does not keep it. To the client it looks like DropAfterEnd if the message is so
-	// short that all of it was in flight.
-	DropBeforeEnd
-	// DropAfterEnd keeps the next message, and closes the connection instead of saying so.
-	DropAfterEnd
-	// Hang reads the next message and never answers. It is not kept.
-	Hang
+	OpConnect = "connect" // the EHLO with which a connection begins
+	OpLogin   = "login"   // AUTH
+	OpMail    = "mail"    // MAIL: the sender
+	OpRcpt    = "rcpt"    // RCPT: one recipient
+	OpData    = "data"    // the message, by DATA or BDAT
 )
 
-// FailNext queues faults. Each shows once, at the first moment that fits it, and
-// before the ones queued behind it.
+// Fault is something that goes wrong with commands. What a zero Fault fits passes
+// unharmed.
+type Fault struct {
+	// Op is the operation that it is for. If empty, any.
+	Op string
+	// Times is how many commands it is for: one if 0, all until Reset if negative.
+	Times int
+	// Status, if not 0, is the reply's code and Body its text, such as 550 and "5.1.1
+	// User unknown". The command is not carried out. 421 is the reply to all that follows
+	// on the connection too. Header is nothing: SMTP has none.
+	Status int
+	Header http.Header
+	Body   string
+	// LoseRequest ends the connection, and the command is not carried out. With OpData it
+	// ends while the message is on its way. To the client that looks like LoseAnswer if
+	// the message is so short that all of it was under way.
+	LoseRequest bool
+	// LoseAnswer carries the command out and ends the connection. With a Status, that is
+	// the reply in place of the true one.
+	LoseAnswer bool
+	// Cut carries the command out, sends half of the reply and ends the connection.
+	Cut bool
+	// Hang replies nothing until the client or the server goes, and the command is not
+	// carried out.
+	Hang bool
+	// Delay is waited for before all else, unless the server goes.
+	Delay time.Duration
+}
+
+// FailNext makes coming commands go wrong. Faults are tried in the order in which they
+// were given. The first that fits a command is used up by it.
 func (s *Server) FailNext(faults ...Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, faults...)
+	for _, f := range faults {
+		s.script.FailNext(fake.Fault(f))
+	}
 }
 
 // RejectRecipient refuses mail to address from now on, with 550 5.1.1.
@@ -51,24 +66,73 @@ func (s *Server) RejectRecipient(address string) {
 	s.rejected[strings.ToLower(address)] = true
 }
 
-// take removes the fault at the head of the queue and returns it, if it is one of these.
-func (s *Server) take(these ...Fault) Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, fault := range these {
-		if len(s.faults) > 0 && s.faults[0] == fault {
-			s.faults = s.faults[1:]
-			return fault
-		}
+// perform carries out a command as its fault wants it.
+func (s *session) perform(op string, do func() error) error {
+	return s.play(s.server.script.Next(op), do)
+}
+
+func (s *session) play(f fake.Fault, do func() error) error {
+	if s.leaving != nil {
+		return s.leaving
 	}
-	return 0
+	if !s.pause(f) || f.LoseRequest {
+		return s.hangUp()
+	}
+	var err error
+	if f.Done() {
+		err = do()
+	}
+	if f.Lost() {
+		return s.hangUp()
+	}
+	if f.Status != 0 {
+		err = &gosmtp.SMTPError{Code: f.Status, EnhancedCode: gosmtp.NoEnhancedCode, Message: f.Body}
+	}
+	if f.Status == 421 {
+		s.leaving = err
+	}
+	if f.Cut {
+		s.sendHalf(err)
+		return s.hangUp()
+	}
+	return err
+}
+
+// pause waits as the fault says, and reports whether the command is to go on.
+func (s *session) pause(f fake.Fault) bool {
+	if f.Hang {
+		ctx, gone := context.WithCancel(s.server.life)
+		defer gone()
+		_ = s.conn.Conn().SetReadDeadline(time.Time{})
+		go func() {
+			defer gone()
+			_, _ = io.Copy(io.Discard, s.conn.Conn()) // until one side closes it
+		}()
+		return fake.Pause(ctx, f)
+	}
+	return f.Delay <= 0 || fake.Pause(s.server.life, f)
+}
+
+// hangUp ends the connection. What go-smtp replies then reaches nobody.
+func (s *session) hangUp() error {
+	_ = s.conn.Conn().Close()
+	return errAborted
+}
+
+func (s *session) sendHalf(refusal error) {
+	reply := "250 2.0.0 OK: as you wish"
+	if e, ok := refusal.(*gosmtp.SMTPError); ok {
+		reply = fmt.Sprintf("%d %s", e.Code, e.Message)
+	}
+	_, _ = io.WriteString(s.conn.Conn(), reply[:len(reply)/2]) // nobody reads if this fails
 }
 
 func answer(code, class, subject, detail int, text string) error {
 	return &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{class, subject, detail}, Message: text}
 }
 
-// The texts repeat the address as real servers' do, so that a client that quotes them is found out.
+// The texts repeat the address as real servers' do, so that a client that quotes them is
+// found out.
 func noSuchMailbox(to string) error {
 	return answer(550, 5, 1, 1, "<"+to+">: Recipient address rejected: User unknown")
 }

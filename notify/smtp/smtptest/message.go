@@ -20,7 +20,8 @@ type Message struct {
 	// Sender and Recipients are the envelope's.
 	Sender     string
 	Recipients []string
-	// Username is who logged in, empty if nobody did; TLS says whether the connection was encrypted.
+	// Username is who logged in, empty if nobody did; TLS says whether the connection was
+	// encrypted.
 	Username string
 	TLS      bool
 

@@ -2,7 +2,9 @@
 // for tests and for trying a program without a mail account.
 //
 //	fake := smtptest.NewServer(t)
-//	mail, err := smtp.New(smtp.Config{Addr: fake.Addr(), From: "Clinic <care@clinic.example>", TLS: fake.ClientTLS()})
+//	mail, err := smtp.New(smtp.Config{
+//		Addr: fake.Addr(), From: "Clinic <care@clinic.example>", TLS: fake.ClientTLS(),
+//	})
 //	…
 //	msg, err := fake.WaitFor(ctx, smtptest.To("asha@example.org"))
 //	fmt.Println(msg.Subject, msg.Text)
@@ -13,16 +15,20 @@
 //
 // # Errors
 //
-// FailNext makes it fail as servers do, once for each [Fault]; RejectRecipient
+// FailNext makes it fail as servers do, as a [Fault] says; RejectRecipient
 // refuses an address for good; Config.Greylist refuses each address the first time.
 //
 // # Security
 //
-// It listens on 127.0.0.1 only and writes nothing to disk.
+// It listens on 127.0.0.1, or where Config.Addr says, and writes nothing to disk.
+//
+// # Testing
+//
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
+// once.
 package smtptest
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -36,15 +42,23 @@ import (
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/telemed-go/telemed/internal/fake"
 )
 
 // Config says how the server behaves. The zero value offers STARTTLS, takes any
 // credentials and also mail without them, before TLS or after.
 type Config struct {
+	// Addr is where to listen, "host:port". If empty, at a free port of 127.0.0.1.
+	Addr string
+	// InMemory listens nowhere: only Server.Dial leads there.
+	InMemory bool
+
 	// Username and Password are the only credentials that are taken, and are
 	// required to send mail. If both are empty, any are taken and none required.
 	Username, Password string
-	// Mechanisms are the AUTH mechanisms that are offered under TLS. If nil, PLAIN and LOGIN.
+	// Mechanisms are the AUTH mechanisms that are offered under TLS. If nil, PLAIN and
+	// LOGIN.
 	Mechanisms []string
 	// NoStartTLS stops it from offering STARTTLS, as a server that knows no better
 	// or somebody in the middle does. It then offers no AUTH either.
@@ -70,30 +84,29 @@ type TB interface {
 type Server struct {
 	cfg      Config
 	server   *gosmtp.Server
-	listener *listener
-	cert     *certificate
-	served   chan struct{} // closed when the accept loop has ended
-	done     chan struct{} // closed by Close, to free what hangs
-	once     sync.Once
+	listener *fake.Listener
+	cert     *fake.Certificate
+	script   fake.Script
+	messages fake.Log[Message]
+	served   chan struct{}   // closed when the accept loop has ended
+	life     context.Context // ended by Close, to free what waits
+	end      context.CancelFunc
 
-	mu        sync.Mutex
-	messages  []Message
-	forgotten int           // messages that Reset took away
-	arrived   chan struct{} // closed and replaced whenever messages grows
-	faults    []Fault
-	rejected  map[string]bool
-	greeted   map[string]bool
+	mu       sync.Mutex
+	rejected map[string]bool
+	greeted  map[string]bool
 }
 
-// Start starts a server on a free port of 127.0.0.1. End it with Close.
+// Start starts a server. End it with Close.
 func Start(cfg Config) (*Server, error) {
-	cert, err := newCertificate()
+	listener, err := fake.Listen(cfg.Addr, cfg.InMemory)
 	if err != nil {
-		return nil, fmt.Errorf("smtptest: make a certificate: %w", err)
+		return nil, fmt.Errorf("smtptest: %w", err)
 	}
-	base, err := net.Listen("tcp", "127.0.0.1:0")
+	cert, err := fake.NewCertificate(listener.Host())
 	if err != nil {
-		return nil, fmt.Errorf("smtptest: listen: %w", err)
+		_ = listener.Close()
+		return nil, fmt.Errorf("smtptest: %w", err)
 	}
 	if cfg.Mechanisms == nil {
 		cfg.Mechanisms = []string{"PLAIN", "LOGIN"}
@@ -102,13 +115,10 @@ func Start(cfg Config) (*Server, error) {
 		cfg.MaxMessageBytes = 32 << 20
 	}
 	s := &Server{
-		cfg: cfg, cert: cert,
-		listener: &listener{Listener: base, open: map[net.Conn]struct{}{}},
-		served:   make(chan struct{}),
-		done:     make(chan struct{}),
-		rejected: map[string]bool{},
-		greeted:  map[string]bool{},
+		cfg: cfg, cert: cert, listener: listener, served: make(chan struct{}),
+		rejected: map[string]bool{}, greeted: map[string]bool{},
 	}
+	s.life, s.end = context.WithCancel(context.Background()) // ended by Close
 	s.server = s.protocol()
 	go s.serve()
 	return s, nil
@@ -135,7 +145,7 @@ func (s *Server) protocol() *gosmtp.Server {
 	server.EnableSMTPUTF8 = !s.cfg.NoSMTPUTF8
 	server.ReadTimeout, server.WriteTimeout = time.Minute, time.Minute
 	if !s.cfg.NoStartTLS {
-		server.TLSConfig = s.cert.server()
+		server.TLSConfig = s.cert.Server()
 	}
 	return server
 }
@@ -144,68 +154,51 @@ func (s *Server) serve() {
 	defer close(s.served)
 	var l net.Listener = s.listener
 	if s.cfg.ImplicitTLS {
-		l = tls.NewListener(l, s.cert.server())
+		l = tls.NewListener(l, s.cert.Server())
 	}
 	_ = s.server.Serve(l) // ends with the listener
 }
 
-// Close ends the server and every connection, and waits for both.
+// Close ends the server and every connection, and waits for both. It may be called again.
 func (s *Server) Close() {
-	s.once.Do(func() {
-		close(s.done)
-		_ = s.listener.Close()
-		<-s.served
-		s.listener.closeAll()
-		_ = s.server.Shutdown(context.Background()) // only waits: everything is closed
-	})
+	s.end()
+	_ = s.listener.Close()
+	<-s.served
+	_ = s.server.Shutdown(context.Background()) // only waits: everything is closed
 }
 
-// Addr is "127.0.0.1:port", for smtp.Config.Addr.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+// Addr is "host:port", for smtp.Config.Addr.
+func (s *Server) Addr() string { return s.listener.Address() }
+
+// Dial connects to the server, whatever the network and the address are. It is for
+// smtp.Config.Dial.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.listener.Dial(ctx, network, addr)
+}
 
 // ClientTLS returns a new TLS configuration that trusts the server's
 // certificate, for smtp.Config.TLS.
-func (s *Server) ClientTLS() *tls.Config { return s.cert.client() }
+func (s *Server) ClientTLS() *tls.Config { return s.cert.Client() }
+
+// Certificate returns the server's certificate in PEM.
+func (s *Server) Certificate() []byte { return s.cert.PEM() }
 
 // Connections is how many connections were made so far.
-func (s *Server) Connections() int { return s.listener.count() }
+func (s *Server) Connections() int { return s.listener.Total() }
 
 // Messages returns what was accepted, oldest first.
-func (s *Server) Messages() []Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.messages)
-}
+func (s *Server) Messages() []Message { return s.messages.All() }
 
 // Reset forgets the messages, and the faults that have not shown.
 func (s *Server) Reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forgotten += len(s.messages)
-	s.messages, s.faults = nil, nil
+	s.script.Reset()
+	s.messages.Reset()
 }
 
 // WaitFor returns the first accepted message that match takes, waiting for it
 // until ctx ends.
 func (s *Server) WaitFor(ctx context.Context, match func(Message) bool) (Message, error) {
-	for seen := 0; ; {
-		s.mu.Lock()
-		fresh := s.messages[max(0, seen-s.forgotten):]
-		seen = s.forgotten + len(s.messages)
-		if s.arrived == nil {
-			s.arrived = make(chan struct{})
-		}
-		arrived := s.arrived
-		s.mu.Unlock()
-		if i := slices.IndexFunc(fresh, match); i >= 0 {
-			return fresh[i], nil
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return Message{}, ctx.Err()
-		}
-	}
+	return s.messages.WaitFor(ctx, match)
 }
 
 // To matches mail whose envelope names address, in any case of letters.
@@ -215,74 +208,5 @@ func To(address string) func(Message) bool {
 	}
 }
 
-func (s *Server) keep(m Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.messages = append(s.messages, m)
-	if s.arrived != nil {
-		close(s.arrived)
-		s.arrived = nil
-	}
-}
-
-// listener keeps its connections, so that Close can end them.
-type listener struct {
-	net.Listener
-	mu    sync.Mutex
-	open  map[net.Conn]struct{}
-	total int
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total++
-	c := &tracked{Conn: nc, of: l}
-	l.open[c] = struct{}{}
-	return c, nil
-}
-
-func (l *listener) closeAll() {
-	l.mu.Lock()
-	open := make([]net.Conn, 0, len(l.open))
-	for c := range l.open {
-		open = append(open, c)
-	}
-	l.mu.Unlock()
-	for _, c := range open {
-		_ = c.Close()
-	}
-}
-
-func (l *listener) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.total
-}
-
-type tracked struct {
-	net.Conn
-	of *listener
-}
-
-func (c *tracked) Close() error {
-	c.of.mu.Lock()
-	delete(c.of.open, c)
-	c.of.mu.Unlock()
-	return c.Conn.Close()
-}
-
-// errAborted is a message that did not come whole.
-var errAborted = errors.New("the message was not finished")
-
-func readWhole(r io.Reader, limit int64) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, errAborted
-	}
-	return bytes.Clone(raw), nil
-}
+// errAborted is a message that did not come whole, or that nobody is to hear of.
+var errAborted = errors.New("the connection has ended")

@@ -3,7 +3,6 @@ package smtptest_test
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	gosmtp "net/smtp"
 	"net/textproto"
 	"strings"
@@ -91,24 +90,32 @@ func TestRefusesWhatAStrictServerWould(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for fault, c := range map[smtptest.Fault]struct {
-		want error
-		kept int
+	for name, c := range map[string]struct {
+		fault smtptest.Fault
+		want  error
+		kept  int
 	}{
-		smtptest.RefuseLogin:        {telemed.ErrUnauthorized, 0},
-		smtptest.RefuseSender:       {telemed.ErrForbidden, 0},
-		smtptest.TooManyConnections: {telemed.ErrRateLimited, 0},
-		smtptest.RefuseRecipient:    {notify.ErrRecipient, 0},
-		smtptest.Greylist:           {telemed.ErrRateLimited, 0},
-		smtptest.TemporaryFailure:   {telemed.ErrUnavailable, 0},
-		smtptest.RefuseMessage:      {telemed.ErrForbidden, 0},
-		smtptest.DropBeforeEnd:      {telemed.ErrAmbiguous, 0},
-		smtptest.DropAfterEnd:       {telemed.ErrAmbiguous, 1},
+		"no service":           {smtptest.Fault{Op: smtptest.OpConnect, Status: 421, Body: "4.3.2 Not now"}, telemed.ErrRateLimited, 0},
+		"no connection":        {smtptest.Fault{Op: smtptest.OpConnect, LoseRequest: true}, telemed.ErrUnavailable, 0},
+		"login":                {smtptest.Fault{Op: smtptest.OpLogin, Status: 535, Body: "5.7.8 Who is that?"}, telemed.ErrUnauthorized, 0},
+		"login, cut":           {smtptest.Fault{Op: smtptest.OpLogin, Cut: true}, telemed.ErrUnavailable, 0},
+		"sender":               {smtptest.Fault{Op: smtptest.OpMail, Status: 550, Body: "5.7.1 Sender not permitted"}, telemed.ErrForbidden, 0},
+		"too many connections": {smtptest.Fault{Op: smtptest.OpMail, Status: 421, Body: "4.7.0 Too many connections, closing"}, telemed.ErrRateLimited, 0},
+		"recipient":            {smtptest.Fault{Op: smtptest.OpRcpt, Status: 550, Body: "5.1.1 User unknown"}, notify.ErrRecipient, 0},
+		"greylist":             {smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Body: "4.7.1 Greylisted"}, telemed.ErrRateLimited, 0},
+		"temporary":            {smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Body: "4.3.0 Temporary lookup failure"}, telemed.ErrUnavailable, 0},
+		"message":              {smtptest.Fault{Op: smtptest.OpData, Status: 554, Body: "5.7.1 Spam"}, telemed.ErrForbidden, 0},
+		"lost on its way":      {smtptest.Fault{Op: smtptest.OpData, LoseRequest: true}, telemed.ErrAmbiguous, 0},
+		"lost answer":          {smtptest.Fault{Op: smtptest.OpData, LoseAnswer: true}, telemed.ErrAmbiguous, 1},
+		"cut answer":           {smtptest.Fault{Op: smtptest.OpData, Cut: true}, telemed.ErrAmbiguous, 1},
+		"cut refusal":          {smtptest.Fault{Op: smtptest.OpData, Cut: true, Status: 451, Body: "4.3.0 Disk full"}, telemed.ErrAmbiguous, 1},
+		"another answer":       {smtptest.Fault{Op: smtptest.OpData, LoseAnswer: true, Status: 451, Body: "4.3.0 Disk full"}, telemed.ErrUnavailable, 1},
+		"any":                  {smtptest.Fault{LoseRequest: true}, telemed.ErrUnavailable, 0},
 	} {
-		t.Run(fmt.Sprint(int(fault)), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := smtptest.NewServer(t, smtptest.Config{Username: "care", Password: "letmein"})
-			server.FailNext(fault)
+			server.FailNext(c.fault)
 			client := newClient(t, server, "letmein")
 			_, err := client.Notify(t.Context(), message())
 			require.ErrorIs(t, err, c.want)
@@ -138,7 +145,7 @@ func TestHangEndsWithClose(t *testing.T) {
 	t.Parallel()
 	server, err := smtptest.Start(smtptest.Config{})
 	require.NoError(t, err)
-	server.FailNext(smtptest.Hang)
+	server.FailNext(smtptest.Fault{Op: smtptest.OpData, Hang: true})
 	client := newClient(t, server, "any")
 	done := make(chan error, 1)
 	go func() {

@@ -17,7 +17,7 @@ type session struct {
 	user   string
 	authed bool
 
-	leaving bool // said 421
+	leaving error // the 421 that it said
 
 	from string
 	utf8 bool
@@ -27,13 +27,22 @@ type session struct {
 var _ gosmtp.AuthSession = (*session)(nil)
 
 func (s *Server) session(c *gosmtp.Conn) (gosmtp.Session, error) {
-	return &session{server: s, conn: c}, nil
+	begun := &session{server: s, conn: c}
+	if _, secure := c.TLSConnectionState(); secure && !s.cfg.ImplicitTLS {
+		return begun, nil // the second EHLO, after STARTTLS
+	}
+	if err := begun.perform(OpConnect, func() error { return nil }); err != nil {
+		return nil, err
+	}
+	return begun, nil
 }
 
 func (s *session) AuthMechanisms() []string { return s.server.cfg.Mechanisms }
 
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
-	check := func(user, password string) error { return s.login(user, password) }
+	check := func(user, password string) error {
+		return s.perform(OpLogin, func() error { return s.login(user, password) })
+	}
 	switch mechanism {
 	case sasl.Plain:
 		return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
@@ -45,9 +54,6 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 
 func (s *session) login(user, password string) error {
 	cfg := s.server.cfg
-	if s.server.take(RefuseLogin) != 0 {
-		return gosmtp.ErrAuthFailed
-	}
 	if cfg.requiresAuth() && (!same(user, cfg.Username) || !same(password, cfg.Password)) {
 		return gosmtp.ErrAuthFailed
 	}
@@ -83,18 +89,10 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 }
 
 func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
-	if s.leaving {
-		return answer(421, 4, 7, 0, "Closing")
-	}
-	switch s.server.take(RefuseLogin, RefuseSender, TooManyConnections) {
-	case RefuseLogin:
-		return answer(530, 5, 7, 0, "Authentication required")
-	case RefuseSender:
-		return answer(550, 5, 7, 1, "<"+from+">: Sender not permitted")
-	case TooManyConnections:
-		s.leaving = true
-		return answer(421, 4, 7, 0, "Too many connections, closing")
-	}
+	return s.perform(OpMail, func() error { return s.mail(from, opts) })
+}
+
+func (s *session) mail(from string, opts *gosmtp.MailOptions) error {
 	if s.server.cfg.requiresAuth() && !s.authed {
 		return answer(530, 5, 7, 0, "Authentication required")
 	}
@@ -103,14 +101,10 @@ func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 }
 
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
-	switch s.server.take(RefuseRecipient, Greylist, TemporaryFailure) {
-	case RefuseRecipient:
-		return noSuchMailbox(to)
-	case Greylist:
-		return comeBack(to)
-	case TemporaryFailure:
-		return answer(451, 4, 3, 0, "<"+to+">: Temporary lookup failure")
-	}
+	return s.perform(OpRcpt, func() error { return s.rcpt(to) })
+}
+
+func (s *session) rcpt(to string) error {
 	if s.server.refuses(to) {
 		return noSuchMailbox(to)
 	}
@@ -137,31 +131,27 @@ func (s *Server) greylists(from, to string) bool {
 }
 
 func (s *session) Data(r io.Reader) error {
-	if s.server.take(DropBeforeEnd) != 0 {
+	fault := s.server.script.Next(OpData)
+	if fault.LoseRequest {
+		s.pause(fault)
 		_, _ = io.ReadFull(r, make([]byte, 64))
-		_ = s.conn.Conn().Close()
-		return errAborted
+		return s.hangUp()
 	}
-	raw, err := readWhole(r, s.server.cfg.MaxMessageBytes)
+	raw, err := io.ReadAll(io.LimitReader(r, s.server.cfg.MaxMessageBytes+1))
 	if err != nil {
-		return err
-	}
-	switch s.server.take(RefuseMessage, DropAfterEnd, Hang) {
-	case RefuseMessage:
-		return answer(554, 5, 7, 1, "Message from <"+s.from+"> looks like spam")
-	case DropAfterEnd:
-		defer s.conn.Conn().Close()
-	case Hang:
-		<-s.server.done
 		return errAborted
 	}
+	return s.play(fault, func() error { return s.keep(raw) })
+}
+
+func (s *session) keep(raw []byte) error {
 	msg, err := parse(raw, s.utf8)
 	if err != nil {
 		return answer(554, 5, 6, 0, err.Error())
 	}
 	_, msg.TLS = s.conn.TLSConnectionState()
 	msg.Username, msg.Sender, msg.Recipients = s.user, s.from, s.to
-	s.server.keep(msg)
+	s.server.messages.Add(msg)
 	return nil
 }
 

@@ -1,4 +1,5 @@
-// Package whatsapptest is the WhatsApp Cloud API on loopback, for tests and demonstrations.
+// Package whatsapptest is the WhatsApp Cloud API on loopback, for tests and
+// demonstrations.
 //
 //	srv := whatsapptest.NewServer(t)
 //	chat, err := whatsapp.New(whatsapp.Config{
@@ -9,14 +10,19 @@
 //		…
 //	})
 //	…
-//	msg, err := srv.WaitFor(ctx, func(m whatsapptest.Message) bool { return m.To == "+919876543210" })
+//	msg, err := srv.WaitFor(ctx, func(m whatsapptest.Message) bool {
+//		return m.To == "+919876543210"
+//	})
 //	fmt.Println(msg.Text) // as the patient reads it
 //
-// It takes template messages and checks what Meta checks: the token, the
-// number's id, the recipient's number, the template's name and language, and the
-// number and form of its parameters. Approved are the templates that
-// notify/template calls, and what [Config] adds. With a webhook address it sends signed
-// statuses and messages there. It does what no true provider does on request: see [Fault].
+// It takes template messages and checks what Meta checks: the token, the number's id, the
+// recipient's number, the template's name and language, and the number and form of its
+// parameters. Approved are the templates that notify/template calls, and what [Config]
+// adds. With a webhook address it sends signed statuses and messages there. It does what
+// no true provider does on request: see [Fault].
+//
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
+// once.
 //
 // # Errors
 //
@@ -25,5 +31,5 @@
 //
 // # Security
 //
-// It listens on 127.0.0.1 only. What it keeps is gone with Close.
+// It listens on 127.0.0.1, or where Config.Addr says. What it keeps is gone with Close.
 package whatsapptest

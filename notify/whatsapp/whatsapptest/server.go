@@ -1,6 +1,7 @@
 package whatsapptest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,19 +13,32 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// Config describes the account that the server stands for. The zero value is ready to use.
+// Config describes the account that the server stands for. The zero value is ready to
+// use.
 type Config struct {
+	// Addr is where to listen, "host:port". If empty, at a free port of 127.0.0.1.
+	Addr string
+	// InMemory listens nowhere: only Server.Client and Server.Dial lead there.
+	InMemory bool
+	// TLS serves https, with a certificate of its own; see Server.Certificate.
+	TLS bool
+	// HTTPClient sends webhooks. If nil, one that waits 10 seconds.
+	HTTPClient *http.Client
+
 	// PhoneNumberID is the id of the number that may send. If empty, "100000000000001".
 	PhoneNumberID string
 	// Token is the access token. If empty, "test-token".
 	Token string
 	// AppSecret signs webhooks. If empty, "test-app-secret".
 	AppSecret string
-	// Templates are approved beside Builtin, and over those of the same name and language.
+	// Templates are approved beside Builtin, and over those of the same name and
+	// language.
 	Templates []Template
-	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If empty, nowhere.
+	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If
+	// empty, nowhere.
 	WebhookURL string
 	// Statuses are sent there by themselves after each accepted message, in order:
 	// "sent", "delivered", "read". If empty, none; see SendStatus.
@@ -61,23 +75,16 @@ type TB interface {
 type Server struct {
 	cfg       Config
 	templates []Template
-	url       string
-	http      *http.Server
-	served    chan struct{}
-	client    *http.Client
+	engine    *fake.Server
+	client    *http.Client // for webhooks
 
+	messages   fake.Log[Message]
 	background sync.WaitGroup // statuses that are on their way
-	ctx        context.Context
-	stop       context.CancelFunc
 
-	mu       sync.Mutex
-	closed   bool
-	webhook  string
-	messages []Message
-	calls    int
-	faults   []Fault
-	arrived  chan struct{} // closed and replaced whenever messages grows
-	next     int           // number of the next id
+	mu      sync.Mutex
+	closed  bool
+	webhook string
+	next    int // number of the next id
 }
 
 // NewServer is Start for tests: it fails tb if the server does not start, and
@@ -93,37 +100,28 @@ func NewServer(tb TB, cfg ...Config) *Server {
 	return s
 }
 
-// Start starts a server on a free port of 127.0.0.1. Close it.
+// Start starts a server. Close it.
 func Start(cfg Config) (*Server, error) {
-	cfg.PhoneNumberID = or(cfg.PhoneNumberID, "100000000000001")
-	cfg.Token = or(cfg.Token, "test-token")
-	cfg.AppSecret = or(cfg.AppSecret, "test-app-secret")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	cfg.PhoneNumberID = cmp.Or(cfg.PhoneNumberID, "100000000000001")
+	cfg.Token = cmp.Or(cfg.Token, "test-token")
+	cfg.AppSecret = cmp.Or(cfg.AppSecret, "test-app-secret")
+	engine, err := fake.NewServer(fake.Config{
+		Kit: "whatsapptest", Addr: cfg.Addr, InMemory: cfg.InMemory, TLS: cfg.TLS, Aside: []string{OpUnknown},
+	})
 	if err != nil {
-		return nil, fmt.Errorf("whatsapptest: %w", err)
+		return nil, err
 	}
 	s := &Server{
 		cfg: cfg, webhook: cfg.WebhookURL, templates: slices.Concat(cfg.Templates, Builtin()),
-		url: "http://" + listener.Addr().String(), served: make(chan struct{}), arrived: make(chan struct{}),
-		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}},
+		engine: engine, client: cfg.HTTPClient,
 	}
-	s.ctx, s.stop = context.WithCancel(context.Background()) // ended by Close
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /{version}/{id}/messages", s.serveMessages)
-	mux.HandleFunc("/", s.serveUnknown)
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		defer close(s.served)
-		_ = s.http.Serve(listener)
-	}()
+	if s.client == nil {
+		s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+	}
+	engine.Handle(OpSend, "POST /{version}/{id}/messages", s.serveMessages)
+	engine.Handle(OpUnknown, "/", s.serveUnknown)
+	engine.Serve()
 	return s, nil
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 // Close ends all connections and waits for everything that the server began.
@@ -131,15 +129,26 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.stop()
-	_ = s.http.Close() // the listener may be closed already
-	<-s.served
+	s.engine.Close()
 	s.background.Wait()
 	s.client.CloseIdleConnections()
 }
 
 // URL returns the address of the API, for the client's BaseURL.
-func (s *Server) URL() string { return s.url }
+func (s *Server) URL() string { return s.engine.URL() }
+
+// Client returns a client for whatsapp.Config that reaches the server, also in memory,
+// and trusts its certificate.
+func (s *Server) Client() *http.Client { return s.engine.Client() }
+
+// Dial connects to the server, whatever the network and the address are. It is for a
+// client's http.Transport.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.engine.Dial(ctx, network, addr)
+}
+
+// Certificate returns the server's certificate in PEM, nil without Config.TLS.
+func (s *Server) Certificate() []byte { return s.engine.Certificate() }
 
 // PhoneNumberID returns the id of the number that may send.
 func (s *Server) PhoneNumberID() string { return s.cfg.PhoneNumberID }
@@ -158,38 +167,18 @@ func (s *Server) SetWebhookURL(url string) {
 }
 
 // Messages returns what was accepted, oldest first.
-func (s *Server) Messages() []Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.messages)
-}
+func (s *Server) Messages() []Message { return s.messages.All() }
 
-// Count returns how many requests came for messages, accepted or not.
-func (s *Server) Count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls
-}
-
-// WaitFor returns the first accepted message that match takes, waiting for it until ctx ends.
+// WaitFor returns the first accepted message that match takes, and waits for it until ctx
+// ends.
 func (s *Server) WaitFor(ctx context.Context, match func(Message) bool) (Message, error) {
-	for seen := 0; ; {
-		s.mu.Lock()
-		fresh := s.messages[seen:]
-		seen = len(s.messages)
-		arrived := s.arrived
-		s.mu.Unlock()
-		for _, m := range fresh {
-			if match(m) {
-				return m, nil
-			}
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return Message{}, ctx.Err()
-		}
-	}
+	return s.messages.WaitFor(ctx, match)
+}
+
+// Reset forgets the messages and the requests, and the faults that have not shown.
+func (s *Server) Reset() {
+	s.engine.Reset()
+	s.messages.Reset()
 }
 
 var errClosed = errors.New("whatsapptest: the server is closed")
@@ -200,13 +189,11 @@ func (s *Server) accept(m Message) Message {
 	defer s.mu.Unlock()
 	s.next++
 	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), time.Now()
-	s.messages = append(s.messages, m)
-	close(s.arrived)
-	s.arrived = make(chan struct{})
+	s.messages.Add(m)
 	if s.webhook != "" && len(s.cfg.Statuses) > 0 && !s.closed {
 		s.background.Go(func() {
 			for _, state := range s.cfg.Statuses {
-				if s.SendStatus(s.ctx, m.ID, state) != nil {
+				if s.SendStatus(s.engine.Life(), m.ID, state) != nil {
 					return // the receiver is told again by nobody: a test sees that it is missing
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,7 +107,7 @@ func TestOwnTemplateGoesBeforeTheBuiltin(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	srv := whatsapptest.NewServer(t)
-	srv.FailNext(whatsapptest.Refuse(0), whatsapptest.Fault{Code: 131048, Status: 403})
+	srv.FailNext(whatsapptest.Refuse("", 0, 0, ""), whatsapptest.Refuse(whatsapptest.OpSend, 403, 131048, ""))
 	for _, want := range [][]int{{401, 0}, {403, 131048}, {200, 0}} {
 		status, code := send(t, srv, call, nil)
 		require.Equal(t, want, []int{status, code})
@@ -125,23 +126,27 @@ func TestFaults(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		return resp.StatusCode, string(body), err
 	}
-	status, body, err := raw(whatsapptest.Fault{})
+	status, body, err := raw(whatsapptest.Fault{Status: 500})
 	require.NoError(t, err)
 	require.Equal(t, []any{500, ""}, []any{status, body})
-	status, body, err = raw(whatsapptest.Fault{HTML: true, Status: 502})
+	status, body, err = raw(whatsapptest.Fault{Status: 502, Body: "<html>"})
 	require.NoError(t, err)
 	require.Equal(t, 502, status)
 	require.Contains(t, body, "<html>")
-	status, body, err = raw(whatsapptest.Fault{Empty: true})
+	status, body, err = raw(whatsapptest.Fault{Status: 200})
 	require.NoError(t, err)
 	require.Equal(t, []any{200, ""}, []any{status, body})
-	_, _, err = raw(whatsapptest.Fault{Drop: true})
+	_, _, err = raw(whatsapptest.Fault{LoseRequest: true})
 	require.Error(t, err)
 	require.Len(t, srv.Messages(), 1)
-	_, _, err = raw(whatsapptest.DropAfterAccept())
+	_, _, err = raw(whatsapptest.Fault{LoseAnswer: true})
 	require.Error(t, err)
 	require.Len(t, srv.Messages(), 2)
-	require.Equal(t, 8, srv.Count())
+	require.Equal(t, 8, srv.Count(whatsapptest.OpSend))
+	require.Equal(t, []string{"Bearer", "200"}, []string{srv.Requests()[2].Scheme, strconv.Itoa(srv.Requests()[2].Status)})
+	srv.Reset()
+	require.Empty(t, srv.Messages())
+	require.Empty(t, srv.Requests(whatsapptest.OpSend))
 }
 
 func TestWaitFor(t *testing.T) {
@@ -197,7 +202,8 @@ func TestStatusesBySelf(t *testing.T) {
 	require.Error(t, srv.SendStatus(t.Context(), id, "read"))
 }
 
-// TestCloseEndsEverything closes a server while a request hangs and a webhook is not answered.
+// TestCloseEndsEverything closes a server while a request hangs and a webhook is not
+// answered.
 func TestCloseEndsEverything(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -237,7 +243,7 @@ func ExampleServer_FailNext() {
 		panic(err)
 	}
 	defer srv.Close()
-	srv.FailNext(whatsapptest.Refuse(190))
+	srv.FailNext(whatsapptest.Refuse(whatsapptest.OpSend, 0, 190, "Session has expired"))
 	resp, err := http.Post(srv.URL()+"/v24.0/"+srv.PhoneNumberID()+"/messages", "application/json", strings.NewReader("{}"))
 	if err != nil {
 		panic(err)

@@ -16,8 +16,8 @@ import (
 	"github.com/telemed-go/telemed/internal/signature"
 )
 
-// SendStatus sends a status of an accepted message to the webhook: "sent",
-// "delivered", "read", or "failed" with one of Meta's codes. An answer other than 200 is an error.
+// SendStatus sends a status of an accepted message to the webhook: "sent", "delivered",
+// "read", or "failed" with one of Meta's codes. An answer other than 200 is an error.
 func (s *Server) SendStatus(ctx context.Context, messageID, state string, codes ...int) error {
 	m, ok := s.find(messageID)
 	if !ok {

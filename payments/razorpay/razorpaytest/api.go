@@ -182,8 +182,8 @@ func (s *Server) capture(_ *http.Request, p *payment, params object) (object, *R
 
 var keyForm = regexp.MustCompile(`^[A-Za-z0-9_-]{10,}$`)
 
-// refund keeps Razorpay's rule of keys: the same request again gives the same
-// refund, another request under the key is refused, and what was refused does not use it up.
+// refund keeps Razorpay's rule of keys: the same request again gives the same refund,
+// another request under the key is refused, and what was refused does not use it up.
 func (s *Server) refund(r *http.Request, p *payment, params object) (object, *Refusal) {
 	key := r.Header.Get("X-Refund-Idempotency")
 	request, _ := json.Marshal(params) // sorts keys

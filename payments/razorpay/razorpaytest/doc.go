@@ -21,11 +21,12 @@
 //
 // # Failures
 //
-// [Server.FailNext] makes requests fail, as a [Fault] says: too many requests, server errors, HTML, cut
-// bodies, lost connections, before or after the request took effect.
-// [Server.HoldWebhooks] keeps webhooks back, and [Server.Deliver] sends them one
-// by one, in any order and as often as the test wants. [Server.Requests] and
-// [Server.Deliveries] tell what went over the wire.
+// [Server.FailNext] makes requests fail, as a [Fault] says: too many requests, server
+// errors, HTML, cut bodies, lost connections, before or after the request took effect.
+// [Server.HoldWebhooks] keeps webhooks back, and [Server.Deliver] sends them one by one,
+// in any order and as often as the test wants. [Server.Requests] and [Server.Deliveries]
+// tell what went over the wire.
 //
-// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at once.
+// With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
+// once.
 package razorpaytest

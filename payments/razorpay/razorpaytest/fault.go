@@ -8,7 +8,8 @@ import (
 	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// Fault is something that goes wrong with requests. What a zero Fault fits passes unharmed.
+// Fault is something that goes wrong with requests. What a zero Fault fits passes
+// unharmed.
 type Fault struct {
 	// Op is the operation that it is for. If empty, any of the API.
 	Op string
@@ -45,8 +46,8 @@ func Refuse(op string, status int, description string) Fault {
 	return Fault{Op: op, Status: status, Body: string(body)}
 }
 
-// FailNext makes coming requests go wrong. Faults are tried in the order in which they were
-// given. The first that fits a request is used up by it.
+// FailNext makes coming requests go wrong. Faults are tried in the order in which they
+// were given. The first that fits a request is used up by it.
 func (s *Server) FailNext(faults ...Fault) {
 	for _, f := range faults {
 		s.engine.FailNext(fake.Fault(f))

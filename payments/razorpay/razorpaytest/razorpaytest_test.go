@@ -139,7 +139,8 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 }
 
-// TestForms speaks as the PHP library does: form bodies, slashes at the end, refunds at their own path.
+// TestForms speaks as the PHP library does: form bodies, slashes at the end, refunds at
+// their own path.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	a := api{t, razorpaytest.NewServer(t)}

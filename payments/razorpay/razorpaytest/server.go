@@ -14,7 +14,8 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
-// DefaultMaxAmount is the most that one order may be, in the smallest unit: 500,000 rupees.
+// DefaultMaxAmount is the most that one order may be, in the smallest unit: 500,000
+// rupees.
 const DefaultMaxAmount = 50_000_000
 
 // Config configures Start. The zero value is ready to use.
@@ -28,7 +29,8 @@ type Config struct {
 	// HTTPClient sends webhooks. If nil, one that waits five seconds, as Razorpay does.
 	HTTPClient *http.Client
 
-	// KeyID is the key to ask for, "rzp_test_…". If empty, a random one. Live keys are refused.
+	// KeyID is the key to ask for, "rzp_test_…". If empty, a random one. Live keys are
+	// refused.
 	KeyID string
 	// KeySecret and WebhookSecret are random if empty.
 	KeySecret, WebhookSecret telemed.Secret
@@ -41,7 +43,8 @@ type Config struct {
 	UniqueReceipt bool
 	// PendingRefunds leaves refunds pending until Server.SettleRefund.
 	PendingRefunds bool
-	// MaxAmount is the most that one order may be, in the smallest unit. If 0, DefaultMaxAmount.
+	// MaxAmount is the most that one order may be, in the smallest unit. If 0,
+	// DefaultMaxAmount.
 	MaxAmount int64
 }
 
@@ -134,8 +137,8 @@ func (s *Server) Close() {
 // URL is the server's address, without a slash at its end.
 func (s *Server) URL() string { return s.url }
 
-// Client returns a client for razorpay.Config that reaches the server, also in memory, and trusts
-// its certificate.
+// Client returns a client for razorpay.Config that reaches the server, also in memory,
+// and trusts its certificate.
 func (s *Server) Client() *http.Client { return s.engine.Client() }
 
 // Dial connects to the server, whatever the network and the address are. It is for a
@@ -173,7 +176,8 @@ func webAddress(address string) bool {
 // newID returns an id as Razorpay makes them: prefix_ and 14 letters and digits.
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }
 
-// route wires the doors: the API, which needs the key, and the checkout page, which does not.
+// route wires the doors: the API, which needs the key, and the checkout page, which does
+// not.
 func (s *Server) route() {
 	s.engine.Handle("", "GET /checkout", s.showCheckout)
 	s.engine.Handle("", "POST /checkout", s.finishCheckout)

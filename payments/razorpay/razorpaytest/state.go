@@ -147,7 +147,8 @@ func (s *Server) Pay(orderID string) (Paid, error) {
 	return s.paid(p), nil
 }
 
-// FailPayment makes an attempt to pay that fails and returns the payment's id. The order stays open.
+// FailPayment makes an attempt to pay that fails and returns the payment's id. The order
+// stays open.
 func (s *Server) FailPayment(orderID string) (paymentID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -110,7 +110,8 @@ func (h *hooks) run(ctx context.Context) {
 	}
 }
 
-// persist delivers until the host takes it, the attempts are used up or the server closes.
+// persist delivers until the host takes it, the attempts are used up or the server
+// closes.
 func (h *hooks) persist(ctx context.Context, e Event) {
 	pause := firstRedelivery
 	for range deliveryAttempts {
@@ -170,7 +171,8 @@ func (s *Server) HoldWebhooks() {
 	s.hooks.held = true
 }
 
-// Events returns all webhooks so far, delivered or not, in the order in which things happened.
+// Events returns all webhooks so far, delivered or not, in the order in which things
+// happened.
 func (s *Server) Events() []Event {
 	s.hooks.mu.Lock()
 	defer s.hooks.mu.Unlock()
@@ -184,8 +186,8 @@ func (s *Server) Deliveries() []Delivery {
 	return slices.Clone(s.hooks.deliveries)
 }
 
-// Deliver signs e, sends it once, now, and returns what the host answered. The
-// same event again is a duplicate; events in another order are what Razorpay sends on a bad day.
+// Deliver signs e, sends it once, now, and returns what the host answered. The same event
+// again is a duplicate; events in another order are what Razorpay sends on a bad day.
 func (s *Server) Deliver(ctx context.Context, e Event) (status int, err error) {
 	return s.hooks.deliver(ctx, e)
 }
@@ -207,7 +209,8 @@ func (s *Server) WaitWebhooks(ctx context.Context) error {
 	}
 }
 
-// NewEvent makes an event of any type with this payload, for Deliver: {"payment":{"entity":{…}}}.
+// NewEvent makes an event of any type with this payload, for Deliver:
+// {"payment":{"entity":{…}}}.
 func (s *Server) NewEvent(kind string, payload map[string]any) (Event, error) {
 	contains := []string{}
 	for name := range payload {

@@ -1,0 +1,127 @@
+package paymentstest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/paymentstest"
+)
+
+// Authorized is not paid: the money is only reserved, and VerifyPayment returns no error. It
+// goes back to the payer if nobody captures it.
+func ExampleGateway_Capture() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{
+		Amount: payments.INR(50000), Key: "bill_000123", Capture: payments.CaptureManual,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	confirmation, err := gateway.Pay(order.ID) // the patient, on the payment page
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	payment, err := gateway.VerifyPayment(ctx, confirmation)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("verified:", payment.Status)
+
+	part := payments.CaptureRequest{PaymentID: payment.ID, Amount: payments.INR(100)}
+	_, err = gateway.Capture(ctx, part)
+	fmt.Println("a part of it:", errors.Is(err, payments.ErrAmountMismatch))
+
+	all := payments.CaptureRequest{PaymentID: payment.ID, Amount: payment.Amount}
+	for range 2 { // the answer to the first was lost
+		payment, err = gateway.Capture(ctx, all)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println("all of it:", payment.Status)
+	}
+	// Output:
+	// verified: authorized
+	// a part of it: true
+	// all of it: captured
+	// all of it: captured
+}
+
+// A payment that failed does not close the order: the patient tries again on the same one.
+// OrderPayments tells of both attempts.
+func ExampleGateway_FailPayment() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	declined, err := gateway.FailPayment(order.ID) // the bank said no
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = gateway.VerifyPayment(ctx, declined)
+	fmt.Println("nothing was taken:", errors.Is(err, payments.ErrPaymentIncomplete))
+
+	if _, err := gateway.Pay(order.ID); err != nil { // another card
+		fmt.Println(err)
+		return
+	}
+	order, err = gateway.Order(ctx, order.ID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("the order:", order.Status, "after", order.Attempts, "attempts")
+	attempts, err := gateway.OrderPayments(ctx, order.ID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, payment := range attempts { // the newest first
+		fmt.Println("an attempt:", payment.Status)
+	}
+	// Output:
+	// nothing was taken: true
+	// the order: paid after 2 attempts
+	// an attempt: captured
+	// an attempt: failed
+}
+
+// The application ended before it could store the order's id. The bill's own id finds it.
+func ExampleGateway_OrderByKey() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	made, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	found, err := gateway.OrderByKey(ctx, "bill_000123")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("found:", found.ID == made.ID, found.Amount, found.Status)
+	// Output:
+	// found: true INR 500.00 created
+}
+
+// What the payment page needs is made on the server, from the order. A page that sends an
+// amount has no say in it.
+func ExampleGateway_Checkout() {
+	gateway := paymentstest.NewGateway()
+	order := &payments.Order{ID: "order_1", Amount: payments.INR(50000)} // from CreateOrder
+	options, err := gateway.Checkout(order, payments.CheckoutUI{Name: "City Hospital"})
+	fmt.Println(string(options), err)
+	// Output:
+	// {"amount":50000,"currency":"INR","name":"City Hospital","order_id":"order_1"} <nil>
+}

@@ -1,0 +1,208 @@
+package connect_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"time"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/zoom"
+	"github.com/telemed-go/telemed/zoom/zoomtest"
+)
+
+// A doctor connects Zoom in a browser, sees it in the settings, and disconnects it again. Four
+// handlers do all of it; who is logged in is the application's to say.
+func Example() {
+	ctx := context.Background()
+	fake, err := zoomtest.Start(zoomtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer fake.Close()
+	mux := http.NewServeMux()
+	hospital := httptest.NewServer(mux)
+	defer hospital.Close()
+
+	tokens := store.NewMemory() // a database, in earnest: store/sqlstore, store/mongostore
+	z, err := zoom.New(zoom.Config{
+		ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(), RedirectURL: hospital.URL + "/zoom/callback",
+		Tokens: tokens, Endpoints: fake.Endpoints(), // leave Endpoints out to reach Zoom
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer z.Shutdown(ctx)
+	connector, err := connect.New(connect.Config{
+		Provider: z.OAuth(), Tokens: tokens,
+		Subject:                func(*http.Request) (string, error) { return "dr-rao", nil }, // from the session
+		CookieKeys:             []telemed.Secret{store.NewKey()},                             // from the environment
+		ReturnURL:              hospital.URL + "/settings",
+		AllowInsecureLocalhost: true, // for this machine only
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux.Handle("GET /zoom/connect", connector.Start())
+	mux.Handle("GET /zoom/callback", connector.Callback())
+	mux.Handle("GET /zoom/status", connector.Status())
+	mux.Handle("POST /zoom/disconnect", connector.Disconnect())
+
+	browser := newExampleBrowser()
+	consentPage := browser.location(hospital.URL + "/zoom/connect")
+	callback, err := fake.Authorize(consentPage) // a click on Allow
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("ends at", browser.location(callback)[len(hospital.URL):])
+	fmt.Print(browser.get(hospital.URL + "/zoom/status"))
+	fmt.Print(browser.post(hospital.URL + "/zoom/disconnect"))
+	fmt.Print(browser.get(hospital.URL + "/zoom/status"))
+	// Output:
+	// ends at /settings?provider=zoom&success=true
+	// {"provider":"zoom","connected":true,"needs_reconnect":false,"email":"dr.rao@clinic.example"}
+	// {"connected":false,"provider":"zoom","revoked":true}
+	// {"provider":"zoom","connected":false,"needs_reconnect":false}
+}
+
+// An application with a user interface of its own begins and finishes the flow itself. Why a
+// flow failed is a Reason, for the application's own words.
+func ExampleConnector_Begin() {
+	connector, fake, _ := forDrRao()
+	defer fake.Close()
+
+	w := httptest.NewRecorder()
+	consentPage, err := connector.Begin(w, httptest.NewRequest(http.MethodPost, "/api/zoom/connect", nil), "/onboarding?step=3")
+	if err != nil {
+		log.Fatal(err)
+	}
+	callback, err := fake.Deny(consentPage) // a click on Deny
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	r := httptest.NewRequest(http.MethodGet, callback, nil)
+	for _, cookie := range w.Result().Cookies() { // without the flow's cookie it is somebody else's flow
+		r.AddCookie(cookie)
+	}
+	result, err := connector.Finish(httptest.NewRecorder(), r)
+	if failed, ok := errors.AsType[*connect.FlowError](err); ok {
+		fmt.Println("tell the doctor:", failed.Reason)
+	}
+	fmt.Println("go on at:", result.ReturnTo) // also when it failed
+	// Output:
+	// tell the doctor: denied
+	// go on at: /onboarding?step=3
+}
+
+// Nobody gets in by a callback that this browser did not begin, whatever its state says. The doctor
+// ends at the application's page all the same, with the reason.
+func ExampleConnector_Callback() {
+	connector, fake, _ := forDrRao()
+	defer fake.Close()
+	w := httptest.NewRecorder()
+	connector.Callback().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/zoom/callback?code=x&state=dr-rao", nil))
+	fmt.Println(w.Code, w.Header().Get("Location"))
+	// Output: 303 http://127.0.0.1:3001/settings?provider=zoom&reason=expired&success=false
+}
+
+// A doctor leaves the hospital: the account is forgotten here, and the grant is withdrawn at the
+// provider. To forget what is not there is no error.
+func ExampleConnector_Forget() {
+	ctx := context.Background()
+	connector, fake, tokens := forDrRao()
+	defer fake.Close()
+	token := store.Token{
+		Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh"), Expiry: time.Now().Add(time.Hour),
+		Scopes: zoom.DefaultScopes(), Account: store.Account{ID: zoomtest.DefaultUser().ID},
+	}
+	fake.Restore(token)
+	if err := store.Set(ctx, tokens, connector.AccountID("dr-rao"), token); err != nil {
+		log.Fatal(err)
+	}
+
+	for range 2 {
+		revoked, err := connector.Forget(ctx, "dr-rao")
+		fmt.Println("revoked:", revoked, err)
+	}
+	_, err := tokens.Get(ctx, connector.AccountID("dr-rao"))
+	fmt.Println("gone:", errors.Is(err, telemed.ErrNotFound))
+	// Output:
+	// revoked: true <nil>
+	// revoked: false <nil>
+	// gone: true
+}
+
+// forDrRao returns a Connector in whose session Dr. Rao is logged in, with the Zoom and the store
+// that it works on. Example builds one step by step.
+func forDrRao() (*connect.Connector, *zoomtest.Server, *store.Memory) {
+	fake, err := zoomtest.Start(zoomtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tokens := store.NewMemory()
+	z, err := zoom.New(zoom.Config{
+		ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(), RedirectURL: "http://127.0.0.1:3001/zoom/callback",
+		Tokens: tokens, Endpoints: fake.Endpoints(),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	connector, err := connect.New(connect.Config{
+		Provider: z.OAuth(), Tokens: tokens,
+		Subject:    func(*http.Request) (string, error) { return "dr-rao", nil },
+		CookieKeys: []telemed.Secret{store.NewKey()}, ReturnURL: "http://127.0.0.1:3001/settings",
+		AllowInsecureLocalhost: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return connector, fake, tokens
+}
+
+// exampleBrowser keeps cookies and follows no redirect.
+type exampleBrowser struct{ client *http.Client }
+
+func newExampleBrowser() exampleBrowser {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return exampleBrowser{&http.Client{
+		Jar:           jar,
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// location returns where the page sends the browser.
+func (b exampleBrowser) location(page string) string {
+	resp, err := b.client.Get(page)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.Header.Get("Location")
+}
+
+func (b exampleBrowser) get(page string) string  { return answer(b.client.Get(page)) }
+func (b exampleBrowser) post(page string) string { return answer(b.client.Post(page, "", nil)) }
+
+func answer(resp *http.Response, err error) string {
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return string(body)
+}
