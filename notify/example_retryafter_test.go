@@ -23,7 +23,7 @@ func (b busy) RetryDelay() time.Duration { return b.wait }
 // back, whichever channel refused.
 func ExampleRetryAfter() {
 	sms := &notifytest.Recorder{Channel: notify.WhatsApp}
-	sms.FailNext("", busy{wait: time.Hour})
+	sms.FailNext(notifytest.OpNotify, busy{wait: time.Hour})
 
 	_, err := notify.Fallback(sms).Notify(context.Background(), notify.Message{
 		Key: "appt-42/confirmed", To: notify.Recipient{Phone: "+919876543210"}, Template: "appointment_confirmed",

@@ -45,7 +45,7 @@ func ExampleMessage_Validate() {
 func ExampleFanout() {
 	chat := &notifytest.Recorder{Channel: notify.WhatsApp}
 	mail := &notifytest.Recorder{Channel: notify.Email}
-	chat.FailNext("", telemed.ErrUnavailable)
+	chat.FailNext(notifytest.OpNotify, telemed.ErrUnavailable)
 
 	receipts, err := notify.Fanout(context.Background(), notify.Message{
 		Key:      "appt-42/confirmed",

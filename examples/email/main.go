@@ -1,7 +1,8 @@
-// Command email tells a patient that the appointment is confirmed, and prints
-// the mail. It needs no account: the server is a fake on this machine, unless
-// EMAIL_HOST, EMAIL_PORT (587), EMAIL_USER, EMAIL_PASS, EMAIL_FROM and EMAIL_TO
-// name a real one and whom to write to.
+// Command email tells a patient by mail that the appointment is confirmed.
+//
+// Without an account the mail server is one on loopback, and the mail is printed. With
+// EMAIL_HOST, EMAIL_USER, EMAIL_PASS and EMAIL_FROM set, it sends a true mail to
+// EMAIL_TO, or to EMAIL_USER. EMAIL_PORT is 587 if it is not set.
 package main
 
 import (
@@ -9,49 +10,32 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"time"
 
-	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
-	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/notify/template"
 )
 
-func main() {
-	if err := run(context.Background(), os.Stdout, os.Getenv); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { local.Main(run) }
 
-func run(ctx context.Context, out io.Writer, env func(string) string) error {
-	fake, err := smtptest.Start(smtptest.Config{Username: "care", Password: "letmein"})
+func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
+	providers := local.Providers{Getenv: getenv}
+	defer providers.Close()
+	cfg, err := providers.MailConfig()
 	if err != nil {
 		return err
 	}
-	defer fake.Close()
-
-	zone := time.FixedZone("IST", 5*3600+1800) // a host loads "Asia/Kolkata"
+	zone := time.FixedZone("IST", 5*3600+1800) // an application loads "Asia/Kolkata"
 	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: zone, Organizer: "care@clinic.example"})
 	if err != nil {
 		return err
 	}
-	cfg := smtp.Config{
-		Addr: fake.Addr(), TLS: fake.ClientTLS(), From: "City Clinic <care@clinic.example>",
-		Username: "care", Password: telemed.NewSecret("letmein"), Renderer: words,
-	}
+	cfg.Renderer = words
 	to := notify.Recipient{Name: "Asha Rao", Email: "asha@example.org", Locale: "en-IN", Zone: zone}
-	live := env("EMAIL_HOST") != ""
-	if live {
-		cfg.Addr, cfg.TLS = net.JoinHostPort(env("EMAIL_HOST"), cmp.Or(env("EMAIL_PORT"), "587")), nil
-		cfg.Username, cfg.Password, cfg.From = env("EMAIL_USER"), telemed.NewSecret(env("EMAIL_PASS")), env("EMAIL_FROM")
-		to.Email = cmp.Or(env("EMAIL_TO"), env("EMAIL_USER"))
-		if env("EMAIL_PORT") == "465" {
-			cfg.Security = smtp.ImplicitTLS
-		}
+	if providers.Mail == nil {
+		to.Email = cmp.Or(getenv("EMAIL_TO"), cfg.Username)
 	}
 	mail, err := smtp.New(cfg)
 	if err != nil {
@@ -66,10 +50,10 @@ func run(ctx context.Context, out io.Writer, env func(string) string) error {
 		return err
 	}
 	fmt.Fprintln(out, "accepted:", receipt.ID)
-	if live {
+	if providers.Mail == nil {
 		return nil
 	}
-	got := fake.Messages()[0]
+	got := providers.Mail.Messages()[0]
 	fmt.Fprintf(out, "to:       %s\nsubject:  %s\n\n%s", got.To[0], got.Subject, got.Text)
 	for _, file := range got.Files {
 		fmt.Fprintf(out, "\nattached: %s (%d bytes)\n", file.Name, len(file.Data))

@@ -31,18 +31,8 @@ func TestRealAccountWaitsForTheBrowser(t *testing.T) {
 		"GOOGLE_CLIENT_ID": "id", "GOOGLE_CLIENT_SECRET": "secret", "GOOGLE_REDIRECT_URI": "http://127.0.0.1:0/callback",
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	out := &cancelling{cancel: cancel}
-	require.ErrorIs(t, run(ctx, out, func(name string) string { return env[name] }), context.Canceled)
+	cancel() // whoever is waited for does not come
+	var out bytes.Buffer
+	require.ErrorIs(t, run(ctx, &out, func(name string) string { return env[name] }), context.Canceled)
 	require.Regexp(t, `^open in a browser: http://127\.0\.0\.1:\d+/connect\n$`, out.String())
-}
-
-// cancelling ends the wait once there is something to read.
-type cancelling struct {
-	bytes.Buffer
-	cancel context.CancelFunc
-}
-
-func (c *cancelling) Write(data []byte) (int, error) {
-	defer c.cancel()
-	return c.Buffer.Write(data)
 }

@@ -22,13 +22,14 @@ const (
 	cancelled       status = "cancelled"
 )
 
-// appointment is the hospital's own record of a visit. What is wanted is written into it first and then
-// done, step by step; what is done is written down too. So the work can stop anywhere and go on
-// later: see settle.
+// appointment is the hospital's own record of a visit. What is wanted is written into it
+// before anything is done. Each step that is done is written down too. So the work can
+// stop anywhere and go on later: see fulfill.
 type appointment struct {
-	// ID is the visit's id with providers: meeting key, receipt, refund key.
+	// ID names the visit to providers. It is the Key of the meeting and of the order.
 	ID string
-	// Page is the address of the visit's page. It is random: whoever has it is the patient.
+	// Page is the address of the visit's page. It is random, and whoever has it is the
+	// patient.
 	Page     string
 	Patient  patient
 	Provider string // "google" or "zoom"
@@ -38,20 +39,23 @@ type appointment struct {
 
 	OrderID, PaymentID, RefundID string
 	PaidAt                       time.Time
-	// RefundFailed is true if the bank sent the refund back: a person must call the patient.
+	// RefundFailed is true if the bank sent the refund back. Then a person must call the
+	// patient.
 	RefundFailed bool
 
-	// MeetingAsked is set before a meeting is asked for: from then on there may be one.
+	// MeetingAsked is set before a meeting is asked for. From then on there may be one.
 	MeetingAsked       bool
 	MeetingID, JoinURL string
-	// MeetingStart is when the provider has it; if that is not Start, it must still be moved.
+	// MeetingStart is when the provider has it. If that is not Start, it must still be
+	// moved.
 	MeetingStart time.Time
-	// MeetingLeft is true if a cancelled meeting could not be removed, because the doctor has disconnected.
+	// MeetingLeft is true if a cancelled meeting could not be removed, because the doctor
+	// has disconnected.
 	MeetingLeft bool
 
 	// Sequence counts the changes that the patient is told of.
 	Sequence int
-	// Due are the messages to be sent, by their keys; Sent those that were.
+	// Due are the messages to be sent, by their keys. Sent are those that were.
 	Due  map[string]message
 	Sent map[string]*notify.Receipt
 }
@@ -75,12 +79,14 @@ func (p patient) recipient() notify.Recipient {
 // duration is how long every visit is planned for.
 const duration = 30 * time.Minute
 
-// request is what the meeting providers are asked for: no name, no topic of the hospital's.
+// request is what the meeting providers are asked for. It has no name and no topic of the
+// hospital's.
 func (a *appointment) request() meet.Request {
 	return meet.Request{Key: a.ID, Start: a.Start, Duration: duration}
 }
 
-// newID returns an id of 32 characters that cannot be guessed; receipts may have 40.
+// newID returns an id of 32 characters that cannot be guessed. Keys of orders may have
+// 40.
 func newID() string { return "visit-" + strings.ToLower(rand.Text()) }
 
 // owe notes messages that the patient is to get on both channels.
@@ -93,8 +99,8 @@ func (a *appointment) owe(templates ...string) {
 	}
 }
 
-// settled reports whether nothing is left to do.
-func (a *appointment) settled() bool {
+// fulfilled reports whether nothing is left to do.
+func (a *appointment) fulfilled() bool {
 	switch a.Status {
 	case awaitingPayment:
 		return true

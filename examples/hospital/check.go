@@ -37,7 +37,8 @@ func runCheck(ctx context.Context, out io.Writer, log *slog.Logger) error {
 	return errors.Join(w.run(), w.close())
 }
 
-// walk goes through the visit as browsers do. Its steps stop at the first thing that is not so.
+// walk goes through the visit as browsers do. It stops at the first step that sees
+// something wrong.
 type walk struct {
 	ctx            context.Context
 	out            io.Writer
@@ -62,8 +63,8 @@ func (w *walk) run() error {
 		name string
 		do   func() (string, error)
 	}{
-		{"doctor connects google", func() (string, error) { return w.connect("google", w.site.world.google.Authorize) }},
-		{"doctor connects zoom", func() (string, error) { return w.connect("zoom", w.site.world.zoom.Authorize) }},
+		{"doctor connects google", func() (string, error) { return w.connect("google", w.site.providers.Google.Authorize) }},
+		{"doctor connects zoom", func() (string, error) { return w.connect("zoom", w.site.providers.Zoom.Authorize) }},
 		{"dashboard joins its clinic", w.openDashboard},
 		{"bad bookings are refused", w.badBookings},
 		{"patient books google, in English", func() (string, error) { return w.book("google", "en") }},
@@ -174,7 +175,7 @@ func (w *walk) badBookings() (string, error) {
 			return "", fmt.Errorf("a wrong %s is answered with %d", field, page.code)
 		}
 	}
-	return fmt.Sprintf("%d fields, each with a 400 and its problem", len(bad)), want(w.site.world.razorpay.Count(razorpaytest.OpCreateOrder), 0)
+	return fmt.Sprintf("%d fields, each with a 400 and its problem", len(bad)), want(w.site.providers.Razorpay.Count(razorpaytest.OpCreateOrder), 0)
 }
 
 func (w *walk) book(provider, language string) (string, error) {
@@ -196,13 +197,14 @@ func (w *walk) row() appointment {
 }
 
 func (w *walk) nothingYet() (string, error) {
-	google, mails := len(w.site.world.google.Events()), len(w.site.world.mail.Messages())
+	google, mails := len(w.site.providers.Google.Events()), len(w.site.providers.Mail.Messages())
 	return fmt.Sprintf("%d meetings, %d mails", google, mails), errors.Join(want(google, 0), want(mails, 0))
 }
 
 var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
 
-// outcome presses a button of the checkout page and returns the form that the browser then posts to the hospital.
+// outcome presses a button of the checkout page. It returns the form that the browser
+// then posts to the hospital.
 func (w *walk) outcome(button string) (url.Values, error) {
 	checkout, err := w.patient.get(w.site.checkoutURL(w.row()))
 	if err != nil {
@@ -212,7 +214,7 @@ func (w *walk) outcome(button string) (url.Values, error) {
 	for _, match := range hidden.FindAllStringSubmatch(checkout.body, -1) {
 		form.Set(match[1], html.UnescapeString(match[2]))
 	}
-	back, err := w.patient.post(w.site.world.razorpay.URL()+"/checkout", form)
+	back, err := w.patient.post(w.site.providers.Razorpay.URL()+"/checkout", form)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +270,8 @@ func (w *walk) pay() (string, error) {
 	if err := errors.Join(want(page.path, w.visit), want(page.status(), string(confirmed))); err != nil {
 		return "", err
 	}
-	if err := w.site.world.razorpay.WaitWebhooks(w.ctx); err != nil { // they tell the same once more
+	// The webhooks tell the same once more.
+	if err := w.site.providers.Razorpay.WaitWebhooks(w.ctx); err != nil {
 		return "", err
 	}
 	if !strings.Contains(page.body, html.EscapeString(w.row().JoinURL)) {
@@ -292,14 +295,15 @@ func (w *walk) hear(event, state string) (string, error) {
 		want(got.Name, event), want(data.ID, w.row().ID), want(data.PatientName, w.who.Name), want(data.Status, state))
 }
 
-// meeting checks that there is exactly one for the visit, and that no provider learnt the patient's name.
+// meeting checks that there is exactly one for the visit, and that no provider learnt the
+// patient's name.
 func (w *walk) meeting(provider string) (string, error) {
 	row := w.row()
 	var ids, titles []string
-	for _, event := range w.site.world.google.Events() {
+	for _, event := range w.site.providers.Google.Events() {
 		ids, titles = append(ids, event.ID), append(titles, event.Summary)
 	}
-	for _, m := range w.site.world.zoom.Meetings() {
+	for _, m := range w.site.providers.Zoom.Meetings() {
 		ids, titles = append(ids, fmt.Sprint(m.ID)), append(titles, m.Topic+m.Agenda)
 	}
 	found := 0

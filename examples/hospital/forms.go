@@ -19,7 +19,8 @@ func (p problems) check(ok bool, field, problem string) {
 	}
 }
 
-// parseBooking reads the booking form. connected are the providers that the doctor can be met at.
+// parseBooking reads the booking form. connected are the providers that the doctor has an
+// account of.
 func parseBooking(r *http.Request, connected []string, now time.Time) (appointment, problems) {
 	wrong := problems{}
 	field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
@@ -46,7 +47,8 @@ func parseBooking(r *http.Request, connected []string, now time.Time) (appointme
 	}, wrong
 }
 
-// formKey tells a form that is sent twice from one that is filled in twice, or changed and sent again.
+// formKey tells a form that is sent twice from one that is filled in twice, or changed
+// and sent again.
 func formKey(r *http.Request) string {
 	if r.PostFormValue("form") == "" {
 		return ""
@@ -54,7 +56,8 @@ func formKey(r *http.Request) string {
 	return r.PostForm.Encode()
 }
 
-// parseZone refuses "" and "Local", which LoadLocation takes, for they mean this server's zone.
+// parseZone refuses "" and "Local". LoadLocation takes them, but they mean this server's
+// zone.
 func parseZone(name string) (*time.Location, error) {
 	if name == "" || name == "Local" {
 		return time.UTC, errState
@@ -80,7 +83,8 @@ func parseStart(text string, zone *time.Location, now time.Time, wrong problems)
 // maxName is how many bytes of a name the templates take.
 const maxName = 200
 
-// oneLine refuses what a mail's header cannot have: controls, separators, and marks that turn the direction round.
+// oneLine refuses what a mail's header cannot have: controls, separators, and marks that
+// change the direction of text.
 func oneLine(text string) bool {
 	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool {
 		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' ||

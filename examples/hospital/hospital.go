@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/notify/smtp"
@@ -34,7 +35,8 @@ const (
 	fee        = 50000 // paise
 )
 
-// hospital is the host: its own sessions and visits, and what it composes of the SDK.
+// hospital is the application. It has its own sessions and visits, and what it composes
+// of the SDK.
 type hospital struct {
 	base     string // where browsers reach it
 	log      *slog.Logger
@@ -45,25 +47,27 @@ type hospital struct {
 	meetings      map[string]meet.MeetingProvider // by provider's name
 	connects      map[string]*connect.Connector
 	gateway       *razorpay.Client
-	paymentEvents http.Handler
+	paymentEvents *payments.Webhook
 	mail          *smtp.Client
 	whatsapp      *whatsapp.Client
 	hub           *realtime.Hub
 	live          *socketio.Server
-	world         *providers
+	providers     *local.Providers
 
 	closers []func(context.Context) error
 }
 
-// settleEvery is how often unfinished visits are looked at.
-const settleEvery = 2 * time.Second
+// fulfillEvery is how often unfinished visits are looked at.
+const fulfillEvery = 2 * time.Second
 
-// newHospital composes the SDK. Everything that is specific to this machine comes from world.
-func newHospital(base string, world *providers, tokens store.TokenStore, log *slog.Logger) (*hospital, error) {
+// newHospital composes the SDK, with providers on this machine. In production they are
+// not here, and the clients' configurations name the real ones.
+func newHospital(base string, tokens store.TokenStore, log *slog.Logger) (*hospital, error) {
 	h := &hospital{
-		base: base, log: log, now: time.Now, visits: newLedger(), sessions: newSessions(), world: world,
+		base: base, log: log, now: time.Now, visits: newLedger(), sessions: newSessions(), providers: &local.Providers{},
 		meetings: map[string]meet.MeetingProvider{}, connects: map[string]*connect.Connector{},
 	}
+	h.closers = append(h.closers, func(context.Context) error { h.providers.Close(); return nil })
 	err := errors.Join(h.composeMeetings(tokens), h.composePayments(), h.composeMessages(), h.composeRealtime())
 	if err != nil {
 		return nil, errors.Join(err, h.Close(context.Background()))
@@ -72,27 +76,31 @@ func newHospital(base string, world *providers, tokens store.TokenStore, log *sl
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		h.keepSettling(ctx, settleEvery)
+		h.keepFulfilling(ctx, fulfillEvery)
 	}()
 	h.closers = append(h.closers, func(context.Context) error { stop(); <-done; return nil })
 	return h, nil
 }
 
 func (h *hospital) composeMeetings(tokens store.TokenStore) error {
-	google, err := googlemeet.New(googlemeet.Config{
-		ClientID: h.world.google.ClientID(), ClientSecret: h.world.google.ClientSecret(),
-		RedirectURL: h.base + "/api/auth/google/doctor/callback",
-		Tokens:      tokens, Endpoints: h.world.google.Endpoints(), Logger: h.log,
-	})
+	g, err1 := h.providers.GoogleConfig()
+	z, err2 := h.providers.ZoomConfig()
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if err := h.remember(tokens); err != nil {
+		return err
+	}
+	g.RedirectURL = h.base + "/api/auth/google/doctor/callback"
+	z.RedirectURL = h.base + "/api/auth/zoom/doctor/callback"
+	g.Tokens, z.Tokens = tokens, tokens
+	g.Logger, z.Logger = h.log, h.log
+	google, err := googlemeet.New(g)
 	if err != nil {
 		return err
 	}
 	h.closers = append(h.closers, google.Shutdown)
-	zoom, err := zoom.New(zoom.Config{
-		ClientID: h.world.zoom.ClientID(), ClientSecret: h.world.zoom.ClientSecret(),
-		RedirectURL: h.base + "/api/auth/zoom/doctor/callback",
-		Tokens:      tokens, Endpoints: h.world.zoom.Endpoints(), Logger: h.log,
-	})
+	zoom, err := zoom.New(z)
 	if err != nil {
 		return err
 	}
@@ -105,7 +113,6 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 			Provider: provider, Tokens: tokens, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.doctor,
 			ReturnURL:              h.base + "/doctor/settings/integration",
 			AllowInsecureLocalhost: true, // this example has no certificate
-			Replay:                 connect.NewMemoryReplayGuard(),
 			Logger:                 h.log,
 		})
 		if err != nil {
@@ -115,18 +122,23 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	return nil
 }
 
-func (h *hospital) composePayments() (err error) {
-	h.gateway, err = razorpay.New(razorpay.Config{
-		KeyID: h.world.razorpay.KeyID(), KeySecret: h.world.razorpay.KeySecret(),
-		WebhookSecrets: []telemed.Secret{h.world.razorpay.WebhookSecret()}, BaseURL: h.world.razorpay.URL(),
+func (h *hospital) composePayments() error {
+	cfg, err := h.providers.RazorpayConfig()
+	if err != nil {
+		return err
+	}
+	h.providers.Razorpay.SetWebhookURL(h.base + "/webhooks/razorpay")
+	if h.gateway, err = razorpay.New(cfg); err != nil {
+		return err
+	}
+	h.paymentEvents, err = payments.NewWebhook(payments.WebhookConfig{
+		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
 	})
 	if err != nil {
 		return err
 	}
-	h.paymentEvents, err = payments.NewWebhookHandler(payments.WebhookConfig{
-		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
-	})
-	return err
+	h.closers = append(h.closers, h.paymentEvents.Shutdown)
+	return nil
 }
 
 func (h *hospital) composeMessages() error {
@@ -138,18 +150,19 @@ func (h *hospital) composeMessages() error {
 	if err != nil {
 		return err
 	}
-	h.mail, err = smtp.New(smtp.Config{
-		Addr: h.world.mail.Addr(), From: clinicName + " <care@lotus.example>", TLS: h.world.mail.ClientTLS(),
-		Username: "care", Password: telemed.NewSecret("mail-password"), Renderer: words, Logger: h.log,
-	})
-	if err != nil {
+	mail, err1 := h.providers.MailConfig()
+	chat, err2 := h.providers.WhatsAppConfig()
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	mail.From = clinicName + " <care@lotus.example>"
+	mail.Renderer, chat.Renderer = words, words
+	mail.Logger, chat.Logger = h.log, h.log
+	if h.mail, err = smtp.New(mail); err != nil {
 		return err
 	}
 	h.closers = append(h.closers, h.mail.Shutdown)
-	h.whatsapp, err = whatsapp.New(whatsapp.Config{
-		PhoneNumberID: h.world.whatsapp.PhoneNumberID(), Token: h.world.whatsapp.Token(),
-		BaseURL: h.world.whatsapp.URL(), Renderer: words, Logger: h.log,
-	})
+	h.whatsapp, err = whatsapp.New(chat)
 	return err
 }
 
@@ -178,7 +191,7 @@ func (h *hospital) composeRealtime() (err error) {
 	return err
 }
 
-// Close ends what was composed, last things first.
+// Close ends what was composed, in reverse order.
 func (h *hospital) Close(ctx context.Context) error {
 	var errs []error
 	for _, closer := range slices.Backward(h.closers) {

@@ -38,29 +38,68 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
+// newWalk returns a walk through a hospital with these tokens.
+func newWalk(t *testing.T, tokens store.TokenStore, log *slog.Logger) *walk {
+	t.Helper()
+	s, err := open("127.0.0.1:0", tokens, log)
+	require.NoError(t, err)
+	return &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: asha}
+}
+
+// connectBoth connects the doctor to both providers.
+func (w *walk) connectBoth(t *testing.T) {
+	t.Helper()
+	_, err := w.connect("google", w.site.providers.Google.Authorize)
+	require.NoError(t, err)
+	_, err = w.connect("zoom", w.site.providers.Zoom.Authorize)
+	require.NoError(t, err)
+}
+
 // start opens a hospital whose doctor is connected to both providers.
 func start(t *testing.T) *walk {
 	t.Helper()
-	s, err := open("127.0.0.1:0", store.NewMemory(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	w := &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: asha}
+	w := newWalk(t, store.NewMemory(), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { require.NoError(t, w.close()) })
-	for provider, authorize := range map[string]func(string) (string, error){"google": s.world.google.Authorize, "zoom": s.world.zoom.Authorize} {
-		_, err := w.connect(provider, authorize)
-		require.NoError(t, err)
-	}
+	w.connectBoth(t)
+	return w
+}
+
+// unpaid returns a visit that is booked.
+func unpaid(t *testing.T, provider string) *walk {
+	t.Helper()
+	w := start(t)
+	_, err := w.book(provider, "en")
+	require.NoError(t, err)
 	return w
 }
 
 // booked returns a visit that is paid for.
 func booked(t *testing.T, provider string) *walk {
 	t.Helper()
-	w := start(t)
-	_, err := w.book(provider, "en")
-	require.NoError(t, err)
-	_, err = w.pay()
+	w := unpaid(t, provider)
+	_, err := w.pay()
 	require.NoError(t, err)
 	return w
+}
+
+// payAndReturn pays, and returns the page where the patient's browser ends. The webhooks
+// have told of the payment then too.
+func (w *walk) payAndReturn(t *testing.T) page {
+	t.Helper()
+	result, err := w.outcome("pay")
+	require.NoError(t, err)
+	end, err := w.patient.post("/payments/callback", result)
+	require.NoError(t, err)
+	require.NoError(t, w.site.providers.Razorpay.WaitWebhooks(t.Context()))
+	return end
+}
+
+// change sends a form of the visit's page.
+func (w *walk) change(t *testing.T, action string, form url.Values) page {
+	t.Helper()
+	end, err := w.patient.post(w.visit+action, form)
+	require.NoError(t, err)
+	return end
 }
 
 func TestCheck(t *testing.T) {
@@ -101,8 +140,8 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// canary is a hospital with a marked patient. Everything that is logged from now on, at any level and by
-// anybody, is kept.
+// canary is a hospital with a marked patient. Everything that is logged from now on, at
+// any level and by anybody, is kept.
 func canary(t *testing.T) (w *walk, logs *syncBuffer, tokens *spy) {
 	t.Helper()
 	logs, tokens = &syncBuffer{}, &spy{Memory: store.NewMemory()}
@@ -111,35 +150,36 @@ func canary(t *testing.T) (w *walk, logs *syncBuffer, tokens *spy) {
 	slog.SetDefault(logger)
 	log.SetOutput(logs)
 	t.Cleanup(func() { slog.SetDefault(oldDefault); log.SetOutput(oldOutput) })
-	s, err := open("127.0.0.1:0", tokens, logger)
-	require.NoError(t, err)
-	who := visitor{Name: "Canary Patientname", Email: "canary.mail@example.org", Phone: "+919999912345"}
-	return &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: who}, logs, tokens
+	w = newWalk(t, tokens, logger)
+	w.who = visitor{Name: "Canary Patientname", Email: "canary.mail@example.org", Phone: "+919999912345"}
+	return w, logs, tokens
 }
 
 // personal is the marked patient.
 var personal = []string{"Canary", "Patientname", "canary.mail", "9999912345"}
 
-// secrets are what must not be logged beside the patient: credentials, tokens, sessions, and links that let people in.
+// secrets are what must not be logged beside the patient: credentials, tokens, sessions,
+// and links that let people in.
 func secrets(w *walk, tokens *spy) []string {
-	world := w.site.world
-	found := append([]string{"mail-password", world.google.ClientSecret().Reveal(), world.zoom.ClientSecret().Reveal(),
-		world.razorpay.KeySecret().Reveal(), world.razorpay.WebhookSecret().Reveal(), world.whatsapp.Token().Reveal()}, tokens.seen...)
+	providers := w.site.providers
+	mail, _ := providers.MailConfig() // the server runs already
+	found := append([]string{mail.Password.Reveal(), providers.Google.ClientSecret().Reveal(), providers.Zoom.ClientSecret().Reveal(),
+		providers.Razorpay.KeySecret().Reveal(), providers.Razorpay.WebhookSecret().Reveal(), providers.WhatsApp.Token().Reveal()}, tokens.seen...)
 	found = append(found, strings.TrimPrefix(w.staff.cookies(), sessionCookie+"="))
 	for _, visit := range w.site.visits.all() {
 		found = append(found, visit.Page)
 	}
-	for _, event := range world.google.Events() {
+	for _, event := range providers.Google.Events() {
 		found = append(found, event.JoinURL)
 	}
-	for _, m := range world.zoom.Meetings() {
+	for _, m := range providers.Zoom.Meetings() {
 		found = append(found, m.Password, fmt.Sprintf("/j/%d", m.ID))
 	}
 	return found
 }
 
-// Everything that is logged during a whole visit, and everything that meeting and payment providers are
-// sent, is searched for what is marked.
+// Everything that is logged during a whole visit is searched for what is marked. So is
+// everything that meeting and payment providers are sent.
 func TestCanary(t *testing.T) {
 	w, logs, tokens := canary(t)
 	require.NoError(t, w.run())
@@ -158,16 +198,16 @@ func TestCanary(t *testing.T) {
 // Errors tell more than successes: the same while everything goes wrong that can.
 func TestCanaryWhenThingsFail(t *testing.T) {
 	w, logs, tokens := canary(t)
-	world := w.site.world
-	_, err := w.connect("zoom", world.zoom.Authorize)
+	providers := w.site.providers
+	_, err := w.connect("zoom", providers.Zoom.Authorize)
 	require.NoError(t, err)
-	world.razorpay.FailNext(
+	providers.Razorpay.FailNext(
 		razorpaytest.Fault{Op: razorpaytest.OpCreateOrder, Status: 502, Body: "<html>"},
 		razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, Cut: true},
 	)
-	world.zoom.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Fault{Op: zoomtest.OpUpdate, Status: 400, Body: "<html>"})
-	world.mail.RejectRecipient(w.who.Email)
-	world.whatsapp.FailNext(
+	providers.Zoom.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Fault{Op: zoomtest.OpUpdate, Status: 400, Body: "<html>"})
+	providers.Mail.RejectRecipient(w.who.Email)
+	providers.WhatsApp.FailNext(
 		whatsapptest.Refuse("", 0, 131026, "to +919876543210"), whatsapptest.Fault{LoseAnswer: true}, whatsapptest.Refuse("", 0, 100, "to +919876543210"),
 	)
 	page, err := w.patient.post("/book", w.form("zoom", "en"))
@@ -181,20 +221,17 @@ func TestCanaryWhenThingsFail(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.patient.post("/payments/callback", result)
 	require.NoError(t, err)
-	require.NoError(t, world.razorpay.WaitWebhooks(t.Context()))
-	impatient(t, w)
-	eventually(t, func() bool { row := w.row(); return row.settled() })
-	_, err = w.patient.post(w.visit+"/reschedule", url.Values{"start": {w.row().Start.Add(time.Hour).Format(startLayout)}})
-	require.NoError(t, err)
+	require.NoError(t, providers.Razorpay.WaitWebhooks(t.Context()))
+	w.fulfills(t)
+	w.change(t, "/reschedule", url.Values{"start": {w.row().Start.Add(time.Hour).Format(startLayout)}})
 	_, err = w.staff.get("/api/auth/zoom/doctor/callback?" + url.Values{"code": {w.who.Name}, "state": {w.who.Name}}.Encode())
 	require.NoError(t, err)
-	_, err = w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
+	w.change(t, "/cancel", nil)
 	w.wantRefunded(t)
 	hidden := append(secrets(w, tokens), result.Get("razorpay_signature"))
 	require.NoError(t, w.close())
 	require.Contains(t, logs.String(), "message is given up")
-	require.Contains(t, logs.String(), "visit is not settled yet")
+	require.Contains(t, logs.String(), "visit is not fulfilled yet")
 	requireHidden(t, logs, hidden)
 }
 
@@ -214,13 +251,13 @@ var needles = map[string]string{"google": "Video consultation", "zoom": "Video c
 // toProviders is everything that meeting and payment providers were sent, as text.
 func toProviders(w *walk) map[string]string {
 	sent := map[string]string{}
-	for _, request := range w.site.world.google.Requests() {
+	for _, request := range w.site.providers.Google.Requests() {
 		sent["google"] += fmt.Sprintf("%+v\n", request)
 	}
-	for _, request := range w.site.world.zoom.Requests() {
+	for _, request := range w.site.providers.Zoom.Requests() {
 		sent["zoom"] += fmt.Sprintf("%+v\n", request)
 	}
-	for _, request := range w.site.world.razorpay.Requests() {
+	for _, request := range w.site.providers.Razorpay.Requests() {
 		sent["razorpay"] += fmt.Sprintf("%+v\n", request)
 	}
 	for _, visit := range w.site.visits.all() {
@@ -279,9 +316,9 @@ func TestBadInputAtEachDoor(t *testing.T) {
 		})
 	}
 	require.Empty(t, w.site.visits.all())
-	require.Empty(t, w.site.world.mail.Messages())
-	require.Empty(t, w.site.world.google.Events())
-	require.Zero(t, w.site.world.razorpay.Count(razorpaytest.OpCreateOrder))
+	require.Empty(t, w.site.providers.Mail.Messages())
+	require.Empty(t, w.site.providers.Google.Events())
+	require.Zero(t, w.site.providers.Razorpay.Count(razorpaytest.OpCreateOrder))
 }
 
 // A form that is sent again books nothing more; one that was changed does.
@@ -322,10 +359,8 @@ func TestPagesThatAreNotThere(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, page.code, path)
 		require.Contains(t, page.body, "There is no such page.", path)
 	}
-	_, err := w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
-	page, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {w.row().Start.Add(time.Hour).Format(startLayout)}})
-	require.NoError(t, err)
+	w.change(t, "/cancel", nil)
+	page := w.change(t, "/reschedule", url.Values{"start": {w.row().Start.Add(time.Hour).Format(startLayout)}})
 	require.Equal(t, http.StatusConflict, page.code)
 	require.Contains(t, page.body, `href="`+w.visit+`"`)
 }
@@ -383,7 +418,8 @@ func TestOtherSitesMayNotPost(t *testing.T) {
 	require.Equal(t, confirmed, w.row().Status)
 }
 
-// After a logout in another window nobody reads patients' names on a dashboard that was left open.
+// After a logout in another window nobody reads patients' names on a dashboard that was
+// left open.
 func TestLogoutEndsTheDashboard(t *testing.T) {
 	w := start(t)
 	_, err := w.openDashboard()
@@ -401,7 +437,8 @@ func TestLogoutEndsTheDashboard(t *testing.T) {
 	}
 }
 
-// A receipt that is sent late names the time of the payment, and messages in Hindi have no English sentences.
+// A receipt that is sent late names the time of the payment. Messages in Hindi have no
+// English sentences.
 func TestWords(t *testing.T) {
 	w := start(t)
 	_, err := w.book("zoom", "hi")
@@ -414,8 +451,7 @@ func TestWords(t *testing.T) {
 	receipt := words(template.PaymentReceived, &row).(template.Payment)
 	require.Equal(t, payment.CreatedAt, receipt.PaidAt)
 
-	_, err = w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
+	w.change(t, "/cancel", nil)
 	mails := w.site.mails(w.row())
 	require.Len(t, mails, 3)
 	require.Contains(t, mails[0].Text, "INR 500.00")
@@ -426,22 +462,18 @@ func TestWords(t *testing.T) {
 
 // The browser never comes back after paying: the webhook alone books the visit.
 func TestTheWebhookAloneConfirms(t *testing.T) {
-	w := start(t)
-	_, err := w.book("zoom", "en")
+	w := unpaid(t, "zoom")
+	_, err := w.outcome("pay")
 	require.NoError(t, err)
-	_, err = w.outcome("pay")
-	require.NoError(t, err)
-	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
+	require.NoError(t, w.site.providers.Razorpay.WaitWebhooks(t.Context()))
 	require.Equal(t, confirmed, w.row().Status)
-	require.Len(t, w.site.world.zoom.Meetings(), 1)
+	require.Len(t, w.site.providers.Zoom.Meetings(), 1)
 	require.Len(t, w.site.mails(w.row()), 2)
 }
 
 // Browser and webhooks tell of the same payment at the same time, several times.
 func TestEverythingAtOnceIsDoneOnce(t *testing.T) {
-	w := start(t)
-	_, err := w.book("google", "en")
-	require.NoError(t, err)
+	w := unpaid(t, "google")
 	result, err := w.outcome("pay")
 	require.NoError(t, err)
 	var wg sync.WaitGroup
@@ -452,11 +484,11 @@ func TestEverythingAtOnceIsDoneOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
+	require.NoError(t, w.site.providers.Razorpay.WaitWebhooks(t.Context()))
 	require.Equal(t, confirmed, w.row().Status)
-	require.Len(t, w.site.world.google.Events(), 1)
-	require.Len(t, w.site.world.mail.Messages(), 2)
-	require.Len(t, w.site.world.whatsapp.Messages(), 2)
+	require.Len(t, w.site.providers.Google.Events(), 1)
+	require.Len(t, w.site.providers.Mail.Messages(), 2)
+	require.Len(t, w.site.providers.WhatsApp.Messages(), 2)
 }
 
 // impatient lets unfinished visits be looked at all the time.
@@ -466,12 +498,12 @@ func impatient(t *testing.T, w *walk) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.site.keepSettling(ctx, 5*time.Millisecond)
+		w.site.keepFulfilling(ctx, 5*time.Millisecond)
 	}()
 	t.Cleanup(func() { stop(); <-done })
 }
 
-// eventually waits for a condition that keepSettling brings about.
+// eventually waits for a condition that keepFulfilling brings about.
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
 	require.Eventually(t, condition, 10*time.Second, 5*time.Millisecond)
@@ -484,7 +516,7 @@ type broken struct {
 	errs map[string][]error // by method
 }
 
-// breakZoom puts errs in the way of the next calls of a method.
+// breakZoom makes the next calls of a method return errs.
 func breakZoom(w *walk, method string, errs ...error) *broken {
 	b := &broken{MeetingProvider: w.site.meetings["zoom"], errs: map[string][]error{method: errs}}
 	w.site.meetings["zoom"] = b
@@ -527,78 +559,68 @@ func (b *broken) Cancel(ctx context.Context, doctorID, id string) error {
 	return b.MeetingProvider.Cancel(ctx, doctorID, id)
 }
 
-// The provider is down when the payment arrives: the money is not lost, and the visit is completed later.
+// The provider is down when the payment arrives. The money is not lost, and the visit is
+// completed later.
 func TestAMeetingThatCannotBeMadeYet(t *testing.T) {
-	w := start(t)
+	w := unpaid(t, "zoom")
 	breakZoom(w, "Create", telemed.ErrUnavailable, telemed.ErrAmbiguous, telemed.ErrRateLimited)
-	_, err := w.book("zoom", "en")
-	require.NoError(t, err)
-	result, err := w.outcome("pay")
-	require.NoError(t, err)
-	page, err := w.patient.post("/payments/callback", result)
-	require.NoError(t, err)
+	page := w.payAndReturn(t)
 	require.Contains(t, []string{string(paid), string(confirmed)}, page.status())
-	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
 	impatient(t, w)
-	eventually(t, func() bool { row := w.row(); return row.settled() && row.Status == confirmed })
-	require.Len(t, w.site.world.zoom.Meetings(), 1)
+	eventually(t, func() bool { row := w.row(); return row.fulfilled() && row.Status == confirmed })
+	require.Len(t, w.site.providers.Zoom.Meetings(), 1)
 	require.Len(t, w.site.mails(w.row()), 2)
 }
 
-// A mailbox is full: the visit takes place, the webhook is answered 200, and nobody is written to for ever.
+// A mailbox is full. The visit takes place, the webhook is answered 200, and nobody is
+// written to for ever.
 func TestAMailboxThatRefuses(t *testing.T) {
-	w := start(t)
-	_, err := w.book("zoom", "en")
-	require.NoError(t, err)
-	w.site.world.mail.RejectRecipient(w.who.Email)
-	_, err = w.pay()
+	w := unpaid(t, "zoom")
+	w.site.providers.Mail.RejectRecipient(w.who.Email)
+	_, err := w.pay()
 	require.NoError(t, err)
 	row := w.row()
-	require.True(t, row.settled())
+	require.True(t, row.fulfilled())
 	require.Empty(t, w.site.mails(row))
 	require.Len(t, w.site.chats(row), 2, "the other channel is not held up")
-	for _, delivery := range w.site.world.razorpay.Deliveries() {
+	for _, delivery := range w.site.providers.Razorpay.Deliveries() {
 		require.Equal(t, http.StatusOK, delivery.Status)
 	}
 }
 
 // The mail server is away for a while: the mails are sent later, once.
 func TestMailIsSentLater(t *testing.T) {
-	w := start(t)
-	_, err := w.book("zoom", "en")
-	require.NoError(t, err)
-	w.site.world.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Times: 3})
-	_, err = w.pay()
+	w := unpaid(t, "zoom")
+	w.site.providers.Mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451, Times: 3})
+	_, err := w.pay()
 	require.NoError(t, err)
 	require.Equal(t, confirmed, w.row().Status)
-	impatient(t, w)
-	eventually(t, func() bool { row := w.row(); return row.settled() })
+	w.fulfills(t)
 	require.Len(t, w.site.mails(w.row()), 2)
-	require.Len(t, w.site.world.mail.Messages(), 2)
+	require.Len(t, w.site.providers.Mail.Messages(), 2)
 }
 
 // A patient cancels, and pays all the same on a page that was left open.
 func TestPaymentAfterCancelIsGivenBack(t *testing.T) {
-	w := start(t)
-	_, err := w.book("zoom", "en")
-	require.NoError(t, err)
-	_, err = w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
-	result, err := w.outcome("pay")
-	require.NoError(t, err)
-	_, err = w.patient.post("/payments/callback", result)
-	require.NoError(t, err)
-	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
+	w := unpaid(t, "zoom")
+	w.change(t, "/cancel", nil)
+	w.payAndReturn(t)
 	w.wantRefunded(t)
 	require.Equal(t, cancelled, w.row().Status)
-	require.Empty(t, w.site.world.zoom.Meetings())
+	require.Empty(t, w.site.providers.Zoom.Meetings())
+}
+
+// fulfills waits until nothing of the visit is left to do.
+func (w *walk) fulfills(t *testing.T) {
+	t.Helper()
+	impatient(t, w)
+	eventually(t, func() bool { row := w.row(); return row.fulfilled() })
 }
 
 // wantRefunded waits until the whole payment was given back, once.
 func (w *walk) wantRefunded(t *testing.T) {
 	t.Helper()
-	impatient(t, w)
-	eventually(t, func() bool { row := w.row(); return row.settled() })
+	w.fulfills(t)
 	payment, err := w.site.gateway.Payment(t.Context(), w.row().PaymentID)
 	require.NoError(t, err)
 	require.Equal(t, w.row().Amount, payment.Refunded)
@@ -606,7 +628,7 @@ func (w *walk) wantRefunded(t *testing.T) {
 
 // living are the Zoom meetings that were not deleted.
 func (w *walk) living() (ids []int64) {
-	for _, m := range w.site.world.zoom.Meetings() {
+	for _, m := range w.site.providers.Zoom.Meetings() {
 		if !m.Deleted {
 			ids = append(ids, m.ID)
 		}
@@ -614,18 +636,19 @@ func (w *walk) living() (ids []int64) {
 	return ids
 }
 
-// Whatever fails while a visit is cancelled: the patient sees it cancelled at once, and it is finished later.
+// Whatever fails while a visit is cancelled, the patient sees it cancelled at once, and
+// it is finished later.
 func TestCancelGoesOn(t *testing.T) {
 	tests := map[string]func(w *walk){
 		"the refund's answer is lost": func(w *walk) {
-			w.site.world.razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, LoseAnswer: true, Times: 3})
+			w.site.providers.Razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, LoseAnswer: true, Times: 3})
 		},
 		"the gateway is down": func(w *walk) {
-			w.site.world.razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, Status: 503, Times: 3})
+			w.site.providers.Razorpay.FailNext(razorpaytest.Fault{Op: razorpaytest.OpCreateRefund, Status: 503, Times: 3})
 		},
 		"zoom is down": func(w *walk) { breakZoom(w, "Cancel", telemed.ErrUnavailable, telemed.ErrAmbiguous) },
 		"mail is down": func(w *walk) {
-			w.site.world.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451}, smtptest.Fault{Op: smtptest.OpMail, Status: 421})
+			w.site.providers.Mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 451}, smtptest.Fault{Op: smtptest.OpMail, Status: 421})
 		},
 		"nothing is down": func(*walk) {},
 	}
@@ -633,8 +656,7 @@ func TestCancelGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := booked(t, "zoom")
 			spoil(w)
-			page, err := w.patient.post(w.visit+"/cancel", nil)
-			require.NoError(t, err)
+			page := w.change(t, "/cancel", nil)
 			require.Equal(t, string(cancelled), page.status())
 			require.NotContains(t, page.body, `id="join"`)
 			w.wantRefunded(t)
@@ -649,8 +671,7 @@ func TestCancelWithoutADoctor(t *testing.T) {
 	w := booked(t, "google")
 	_, err := w.staff.post("/api/auth/google/doctor/disconnect", nil)
 	require.NoError(t, err)
-	page, err := w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
+	page := w.change(t, "/cancel", nil)
 	require.Equal(t, string(cancelled), page.status())
 	w.wantRefunded(t)
 	require.True(t, w.row().MeetingLeft)
@@ -661,39 +682,28 @@ func TestCancelAfterARefundByHand(t *testing.T) {
 	w := booked(t, "zoom")
 	_, err := w.site.gateway.Refund(t.Context(), payments.RefundRequest{PaymentID: w.row().PaymentID, Key: "by-hand-0001"})
 	require.NoError(t, err)
-	_, err = w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
+	w.change(t, "/cancel", nil)
 	w.wantRefunded(t)
 	require.Empty(t, w.living())
 }
 
-// The meeting was made without its answer reaching us, and then the patient cancels: it does not stay behind.
+// The meeting was made without its answer reaching us, and then the patient cancels. It
+// does not stay behind.
 func TestCancelOfAMeetingThatNobodyKnows(t *testing.T) {
-	w := start(t)
+	w := unpaid(t, "zoom")
 	breakZoom(w, "Create", slices.Repeat([]error{telemed.ErrAmbiguous}, 3)...)
-	_, err := w.book("zoom", "en")
-	require.NoError(t, err)
-	result, err := w.outcome("pay")
-	require.NoError(t, err)
-	_, err = w.patient.post("/payments/callback", result)
-	require.NoError(t, err)
-	require.NoError(t, w.site.world.razorpay.WaitWebhooks(t.Context()))
-	_, err = w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
+	w.payAndReturn(t)
+	w.change(t, "/cancel", nil)
 	w.wantRefunded(t)
 	require.Empty(t, w.living())
 }
 
-// Paid when the visit should have begun long ago: there is no visit, and the money goes back.
+// Paid when the visit should have begun long ago. There is no visit, and the money goes
+// back.
 func TestPaidTooLate(t *testing.T) {
-	w := start(t)
+	w := unpaid(t, "zoom")
 	breakZoom(w, "Create", telemed.ErrInvalid)
-	_, err := w.book("zoom", "en")
-	require.NoError(t, err)
-	result, err := w.outcome("pay")
-	require.NoError(t, err)
-	page, err := w.patient.post("/payments/callback", result)
-	require.NoError(t, err)
+	page := w.payAndReturn(t)
 	require.Equal(t, string(cancelled), page.status())
 	w.wantRefunded(t)
 }
@@ -703,15 +713,14 @@ func TestMoveGoesOn(t *testing.T) {
 	w := booked(t, "zoom")
 	breakZoom(w, "Update", telemed.ErrAmbiguous, telemed.ErrUnavailable)
 	moved := w.row().Start.Add(3 * time.Hour)
-	_, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {moved.Format(startLayout)}})
-	require.NoError(t, err)
-	impatient(t, w)
-	eventually(t, func() bool { row := w.row(); return row.settled() })
+	w.change(t, "/reschedule", url.Values{"start": {moved.Format(startLayout)}})
+	w.fulfills(t)
 	require.True(t, w.row().MeetingStart.Equal(moved))
 	require.Len(t, w.site.mails(w.row()), 3)
 }
 
-// The doctor has deleted the meeting by hand before the patient moves it: the patient gets a link that works.
+// The doctor has deleted the meeting by hand before the patient moves it. The patient
+// gets a link that works.
 func TestMoveOfADeletedMeeting(t *testing.T) {
 	for _, provider := range []string{"google", "zoom"} {
 		t.Run(provider, func(t *testing.T) {
@@ -722,7 +731,7 @@ func TestMoveOfADeletedMeeting(t *testing.T) {
 			_, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {moved.Format(startLayout)}})
 			require.NoError(t, err)
 			after := w.row()
-			require.True(t, after.settled())
+			require.True(t, after.fulfilled())
 			require.NotEqual(t, before.JoinURL, after.JoinURL)
 			meeting, err := w.site.meetings[provider].Get(t.Context(), doctorID, after.MeetingID)
 			require.NoError(t, err)
@@ -734,20 +743,19 @@ func TestMoveOfADeletedMeeting(t *testing.T) {
 	}
 }
 
-// A meeting that took a deleted one's place, and nobody heard of it, goes with the visit too.
+// A meeting that took a deleted one's place, and nobody heard of it, goes with the visit
+// too.
 func TestCancelAfterAMoveOfADeletedMeeting(t *testing.T) {
 	w := booked(t, "zoom")
 	before, zoom := w.row(), w.site.meetings["zoom"]
 	require.NoError(t, zoom.Cancel(t.Context(), doctorID, before.MeetingID))
 	w.site.meetings["zoom"] = unheard{zoom}
-	_, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {before.Start.Add(3 * time.Hour).Format(startLayout)}})
-	require.NoError(t, err)
-	require.Len(t, w.site.world.zoom.Meetings(), 2)
+	w.change(t, "/reschedule", url.Values{"start": {before.Start.Add(3 * time.Hour).Format(startLayout)}})
+	require.Len(t, w.site.providers.Zoom.Meetings(), 2)
 	w.site.meetings["zoom"] = zoom
-	_, err = w.patient.post(w.visit+"/cancel", nil)
-	require.NoError(t, err)
+	w.change(t, "/cancel", nil)
 	w.wantRefunded(t)
-	for _, m := range w.site.world.zoom.Meetings() {
+	for _, m := range w.site.providers.Zoom.Meetings() {
 		require.True(t, m.Deleted, "%d", m.ID)
 	}
 }
@@ -837,8 +845,7 @@ func TestMoveToABadTime(t *testing.T) {
 	w := booked(t, "zoom")
 	before := w.row()
 	for _, start := range []string{"", "soon", "2001-01-01T10:00", "2199-01-01T10:00"} {
-		page, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {start}})
-		require.NoError(t, err)
+		page := w.change(t, "/reschedule", url.Values{"start": {start}})
 		require.Equal(t, http.StatusBadRequest, page.code, start)
 		require.Contains(t, page.body, `id="wrong-start"`)
 	}
@@ -871,22 +878,18 @@ func TestServe(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// The doctor connects; the process ends; the next one makes a meeting without asking again.
+// The doctor connects, and the process ends. The next one makes a meeting without asking
+// again.
 func TestConnectionsOutliveARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.db")
 	for run := range 2 {
 		tokens, closeTokens, err := openTokens(t.Context(), path)
 		require.NoError(t, err)
-		s, err := open("127.0.0.1:0", tokens, slog.New(slog.DiscardHandler))
-		require.NoError(t, err)
-		w := &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: asha}
+		w := newWalk(t, tokens, slog.New(slog.DiscardHandler))
 		if run == 0 {
-			for provider, authorize := range map[string]func(string) (string, error){"google": s.world.google.Authorize, "zoom": s.world.zoom.Authorize} {
-				_, err := w.connect(provider, authorize)
-				require.NoError(t, err)
-			}
+			w.connectBoth(t)
 		} else {
-			s.world.zoom.ExpireTokens() // it was a long night
+			w.site.providers.Zoom.ExpireTokens() // it was a long night
 			for _, provider := range []string{"google", "zoom"} {
 				_, err := w.book(provider, "en")
 				require.NoError(t, err)

@@ -9,7 +9,8 @@ import (
 	"github.com/telemed-go/telemed/notify"
 )
 
-// ledger is the hospital's database: here maps. Readers never wait for work that is under way.
+// ledger stands for the hospital's database. Readers never wait for work that is under
+// way.
 type ledger struct {
 	mu      sync.Mutex
 	order   []string // ids, oldest first
@@ -31,8 +32,9 @@ func newLedger() *ledger {
 
 var errNoVisit = errors.New("there is no such visit")
 
-// reserve returns the id of the visit that a form books: the same one if the same form is sent again, by a
-// double click or because the answer was lost. A form without a key, "", is a new one each time.
+// reserve returns the id of the visit that a form books. A form that is sent again, by a
+// double click or because the answer was lost, gets the same one. A form without a key,
+// "", gets a new one each time.
 func (l *ledger) reserve(form string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,8 +62,8 @@ func (l *ledger) add(a appointment) appointment {
 	return a.clone()
 }
 
-// work runs f on the appointment, while nobody else does. f calls save after each step that
-// must not be forgotten; what is there when it returns is saved too.
+// work runs f on the appointment, while nobody else does. f calls save after each step
+// that must not be forgotten. What is there when f returns is saved too.
 func (l *ledger) work(ctx context.Context, id string, f func(a *appointment, save func()) error) error {
 	l.mu.Lock()
 	r, ok := l.rows[id]

@@ -1,6 +1,7 @@
-// Hospital is a whole host of the telemed SDK: a doctor connects Google and Zoom, a patient
-// books and pays, the meeting is made, mail and WhatsApp go out, and the clinic's dashboard sees
-// it live. All providers run on this machine; nothing needs to be configured.
+// Command hospital is a whole application on the telemed SDK. A doctor connects Google
+// and Zoom. A patient books and pays. The meeting is made, mail and WhatsApp go out, and
+// the clinic's dashboard sees it live. All providers run on this machine, and nothing
+// needs to be configured.
 //
 //	go run ./examples/hospital          # then open the address that it prints
 //	go run ./examples/hospital -check   # walks the whole visit by itself
@@ -83,18 +84,8 @@ func open(addr string, tokens store.TokenStore, log *slog.Logger) (*site, error)
 		return nil, err
 	}
 	base := "http://" + listener.Addr().String()
-	world, err := startProviders(base)
+	h, err := newHospital(base, tokens, log)
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	err = world.remember(context.Background(), tokens)
-	if err != nil {
-		world.Close()
-		return nil, errors.Join(err, listener.Close())
-	}
-	h, err := newHospital(base, world, tokens, log)
-	if err != nil {
-		world.Close()
 		return nil, errors.Join(err, listener.Close())
 	}
 	s := &site{hospital: h, done: make(chan error, 1), server: &http.Server{
@@ -104,7 +95,7 @@ func open(addr string, tokens store.TokenStore, log *slog.Logger) (*site, error)
 	return s, nil
 }
 
-// listen refuses addresses that others can reach: the login has no password.
+// listen refuses addresses that others can reach, because the login has no password.
 func listen(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
@@ -117,7 +108,7 @@ func listen(addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Close ends the live connections first, then the server, then what the visits stand on.
+// Close ends the live connections first, then the server, then what the visits need.
 func (s *site) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -125,7 +116,5 @@ func (s *site) Close() error {
 	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
-	err = errors.Join(err, s.hospital.Close(ctx))
-	s.world.Close()
-	return err
+	return errors.Join(err, s.hospital.Close(ctx))
 }

@@ -27,7 +27,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"flag":  flagged,
 }).ParseFS(web, "web/*.html"))
 
-// flagged marks an input that is wrong, for screen readers too, and puts the cursor into the first one.
+// flagged marks an input that is wrong, for screen readers too, and puts the cursor into
+// the first one.
 func flagged(wrong problems, field string) template.HTMLAttr {
 	if wrong[field] == "" {
 		return ""
@@ -60,7 +61,7 @@ type problem struct{ Text, Back string }
 // fail answers an error with a page that says what to do. The error's text stays here.
 func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) { h.failAt(w, r, err, "") }
 
-// failAt is fail for what is about a visit, to whose page it leads back.
+// failAt is fail for a visit. The page links back to the visit's.
 func (h *hospital) failAt(w http.ResponseWriter, r *http.Request, err error, visit string) {
 	code, text := http.StatusBadGateway, "Something did not answer. Nothing is lost: please try again in a minute."
 	field, wrong := errors.AsType[*telemed.FieldError](err)
@@ -84,7 +85,8 @@ func (h *hospital) failAt(w http.ResponseWriter, r *http.Request, err error, vis
 
 var errNoPage = errors.New("there is no such page")
 
-// showNothing is for every other address, and for those that only forms are sent to: a phone may load them again.
+// showNothing is for every other address. It is also for those that only forms are sent
+// to, because a phone may load them again.
 func (h *hospital) showNothing(w http.ResponseWriter, r *http.Request) { h.fail(w, r, errNoPage) }
 
 func (h *hospital) showHome(w http.ResponseWriter, r *http.Request) {
@@ -165,7 +167,20 @@ func (h *hospital) showMine(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
 }
 
-// visitPage is what the patient sees, with the messages as they would arrive, newest first.
+// ofVisit hands a handler the visit whose page is asked for.
+func (h *hospital) ofVisit(next func(http.ResponseWriter, *http.Request, appointment)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		visit, err := h.visits.ofPage(r.PathValue("page"))
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		next(w, r, visit)
+	}
+}
+
+// visitPage is what the patient sees, with the messages as they would arrive, newest
+// first.
 type visitPage struct {
 	appointment
 	Doctor, CheckoutURL string
@@ -176,12 +191,7 @@ type visitPage struct {
 	Earliest            time.Time
 }
 
-func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request) {
-	visit, err := h.visits.ofPage(r.PathValue("page"))
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
+func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request, visit appointment) {
 	h.showVisitPage(w, http.StatusOK, visit, visit.Start.Format(startLayout), nil)
 }
 
@@ -196,7 +206,7 @@ func (h *hospital) showVisitPage(w http.ResponseWriter, code int, visit appointm
 func (h *hospital) mails(visit appointment) []smtptest.Message {
 	ids := visit.receipts(notify.Email)
 	var found []smtptest.Message
-	for _, mail := range slices.Backward(h.world.mail.Messages()) {
+	for _, mail := range slices.Backward(h.providers.Mail.Messages()) {
 		if ids[mail.ID] || ids["<"+mail.ID+">"] {
 			found = append(found, mail)
 		}
@@ -208,7 +218,7 @@ func (h *hospital) mails(visit appointment) []smtptest.Message {
 func (h *hospital) chats(visit appointment) []string {
 	ids := visit.receipts(notify.WhatsApp)
 	var found []string
-	for _, message := range slices.Backward(h.world.whatsapp.Messages()) {
+	for _, message := range slices.Backward(h.providers.WhatsApp.Messages()) {
 		if ids[message.ID] {
 			found = append(found, message.Text)
 		}
@@ -216,13 +226,9 @@ func (h *hospital) chats(visit appointment) []string {
 	return found
 }
 
-// showMail is the HTML of a mail, in a frame of its own that can do nothing but open links in a new window.
-func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
-	visit, err := h.visits.ofPage(r.PathValue("page"))
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
+// showMail is the HTML of a mail. It is shown in a frame of its own that can do nothing
+// but open links in a new window.
+func (h *hospital) showMail(w http.ResponseWriter, r *http.Request, visit appointment) {
 	mails := h.mails(visit)
 	n, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || n < 0 || n >= len(mails) {
@@ -234,14 +240,9 @@ func (h *hospital) showMail(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, strings.Replace(mails[n].HTML, "<head>", `<head><base target="_blank">`, 1))
 }
 
-func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request) {
+func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request, visit appointment) {
 	if err := r.ParseForm(); err != nil {
 		h.show(w, http.StatusBadRequest, "error.html", problem{Text: "The form cannot be read."})
-		return
-	}
-	visit, err := h.visits.ofPage(r.PathValue("page"))
-	if err != nil {
-		h.fail(w, r, err)
 		return
 	}
 	wrong := problems{}
@@ -253,22 +254,18 @@ func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request) {
 	h.afterwards(w, r, visit, h.move(r.Context(), visit.ID, start))
 }
 
-func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request) {
-	visit, err := h.visits.ofPage(r.PathValue("page"))
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
+func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request, visit appointment) {
 	h.afterwards(w, r, visit, h.cancel(r.Context(), visit.ID))
 }
 
-// afterwards settles what was recorded and goes back to the visit's page, which shows how far it got.
+// afterwards fulfills what was recorded and goes back to the visit's page, which shows
+// how far it got.
 func (h *hospital) afterwards(w http.ResponseWriter, r *http.Request, visit appointment, err error) {
 	if err != nil {
 		h.failAt(w, r, err, "/visits/"+visit.Page)
 		return
 	}
-	h.trySettling(r.Context(), visit.ID)
+	h.tryFulfilling(r.Context(), visit.ID)
 	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
 }
 

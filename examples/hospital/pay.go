@@ -11,19 +11,20 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay"
 )
 
-// checkoutURL is where the patient pays: here Razorpay's page on this machine. In production the
-// visit's page opens Razorpay's form with checkout.js and the options of gateway.Checkout.
+// checkoutURL is where the patient pays: here Razorpay's page on this machine. In
+// production the visit's page opens Razorpay's form with checkout.js and the options of
+// gateway.Checkout.
 func (h *hospital) checkoutURL(a appointment) string {
 	query := url.Values{
 		"order_id": {a.OrderID}, "name": {clinicName}, "description": {"Video consultation"},
 		"callback_url": {h.base + "/payments/callback"}, "cancel_url": {h.base + "/visits/mine"},
 	}
-	return h.world.razorpay.URL() + "/checkout?" + query.Encode()
+	return h.providers.Razorpay.URL() + "/checkout?" + query.Encode()
 }
 
-// postPayment is where the browser comes back to. What it says is believed only as far as the
-// gateway confirms it, and order and amount are the hospital's own. A failure is not signed: whoever
-// posts one learns nothing about the visit.
+// postPayment is where the browser comes back to. What it says is believed only as far as
+// the gateway confirms it. Order and amount are the hospital's own. A failure is not
+// signed, so whoever posts one learns nothing about the visit.
 func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
 	result, err := razorpay.ParseCheckout(r)
 	if _, failed := errors.AsType[*razorpay.CheckoutFailure](err); failed {
@@ -52,7 +53,7 @@ func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	h.trySettling(r.Context(), visit.ID)
+	h.tryFulfilling(r.Context(), visit.ID)
 	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
 }
 
@@ -62,11 +63,11 @@ func (h *hospital) knows(orderID, paymentID string) bool {
 	return err == nil && visit.PaymentID == paymentID
 }
 
-// onPaymentEvent hears of payments also if the browser never comes back. The event is signed, but it is a
-// snapshot: the payment is read again before anything is done. It is done with the event once the
-// payment is recorded: the gateway disables an endpoint that fails for a day, and a mailbox
-// that is full is no reason for that.
-func (h *hospital) onPaymentEvent(ctx context.Context, e *payments.Event) error {
+// onPaymentEvent hears of payments also if the browser never comes back. The event is
+// signed, but it tells of the past. So the payment is read again before anything is done.
+// The event is taken once the payment is recorded, whatever follows. The gateway disables
+// an endpoint that fails for a day, and a full mailbox is no reason for that.
+func (h *hospital) onPaymentEvent(ctx context.Context, e payments.Event) error {
 	switch {
 	case e.Payment == nil:
 		return nil
@@ -94,6 +95,6 @@ func (h *hospital) onPaymentEvent(ctx context.Context, e *payments.Event) error 
 	if err := h.pay(ctx, visit.ID, payment); err != nil {
 		return err
 	}
-	h.trySettling(ctx, visit.ID)
+	h.tryFulfilling(ctx, visit.ID)
 	return nil
 }

@@ -20,14 +20,15 @@ const (
 	formTime = 10 * time.Second
 )
 
-// bounded reads the whole body before anything is done. One that is too long or drips in too
-// slowly holds nobody up. The server has no ReadTimeout, because live connections stay open.
+// bounded reads the whole body before anything is done. One that is too long or drips in
+// too slowly holds nobody up. The server has no ReadTimeout, because live connections
+// stay open.
 func bounded(next http.Handler) http.Handler { return boundedBy(formTime, next) }
 
 func boundedBy(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(limit)) // not supported by recorders in tests
+		_ = control.SetReadDeadline(time.Now().Add(limit)) // recorders in tests have none
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			http.Error(w, "that is more than 65536 bytes", http.StatusRequestEntityTooLarge)
@@ -43,7 +44,8 @@ func boundedBy(limit time.Duration, next http.Handler) http.Handler {
 	})
 }
 
-// handler mounts the SDK's handlers at the addresses that the hospital had before, and its own pages.
+// handler mounts the SDK's handlers at the addresses that the hospital had before, and
+// its own pages.
 func (h *hospital) handler() http.Handler {
 	mux := http.NewServeMux()
 	for name, c := range h.connects {
@@ -60,10 +62,10 @@ func (h *hospital) handler() http.Handler {
 	own.HandleFunc("GET /book", h.showBooking)
 	own.HandleFunc("POST /book", h.postBooking)
 	own.HandleFunc("GET /visits/mine", h.showMine)
-	own.HandleFunc("GET /visits/{page}", h.showVisit)
-	own.HandleFunc("GET /visits/{page}/mail/{n}", h.showMail)
-	own.HandleFunc("POST /visits/{page}/reschedule", h.postReschedule)
-	own.HandleFunc("POST /visits/{page}/cancel", h.postCancel)
+	own.HandleFunc("GET /visits/{page}", h.ofVisit(h.showVisit))
+	own.HandleFunc("GET /visits/{page}/mail/{n}", h.ofVisit(h.showMail))
+	own.HandleFunc("POST /visits/{page}/reschedule", h.ofVisit(h.postReschedule))
+	own.HandleFunc("POST /visits/{page}/cancel", h.ofVisit(h.postCancel))
 	own.HandleFunc("POST /login", h.postLogin)
 	own.HandleFunc("POST /logout", h.postLogout)
 	own.HandleFunc("GET /doctor/settings/integration", h.showSettings)
@@ -76,13 +78,15 @@ func (h *hospital) handler() http.Handler {
 	own.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
 	mux.Handle("/", bounded(http.NewCrossOriginProtection().Handler(own)))
 
-	// These two come from Razorpay: the browser with the outcome, and the webhook. Signatures prove them, not origins.
+	// These two come from Razorpay: the browser with the outcome, and the webhook. Their
+	// signatures prove it. An origin would not.
 	mux.Handle("POST /payments/callback", bounded(http.HandlerFunc(h.postPayment)))
 	mux.Handle("POST /webhooks/razorpay", h.paymentEvents)
 	return secured(mux)
 }
 
-// secured keeps pages out of frames of others, out of caches, and their addresses out of the Referer header.
+// secured keeps pages out of others' frames and out of caches, and their addresses out of
+// the Referer header.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// sessions is the hospital's login: in this example anybody who presses the button is the doctor.
+// sessions is the hospital's login. In this example anybody who presses the button is the
+// doctor.
 type sessions struct {
 	mu   sync.Mutex
 	byID map[string]string // the doctor's id by the session's
@@ -39,7 +40,8 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) (doctor string
 	return doctor
 }
 
-// doctor returns who is logged in. It is the Subject of connect and the Authenticate of realtime.
+// doctor returns who is logged in. It is the Subject of connect and the Authenticate of
+// realtime.
 func (s *sessions) doctor(r *http.Request) (string, error) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/telemed-go/telemed/store/sqlstore"
 )
 
-// openTokens returns the store for the doctors' tokens: SQLite at path, sealed, or memory if
-// path is empty. The key lies beside the file, which is good enough to show a restart; a hospital keeps
-// it where the database is not.
+// openTokens returns the store for the doctors' tokens: SQLite at path, sealed, or memory
+// if path is empty. The key lies beside the file, which is good enough to show a restart.
+// A hospital keeps it where the database is not.
 func openTokens(ctx context.Context, path string) (store.TokenStore, func() error, error) {
 	if path == "" {
 		return store.NewMemory(), func() error { return nil }, nil
@@ -60,22 +60,22 @@ func sealingKey(path string) (telemed.Secret, error) {
 	return key, errors.Join(err, file.Sync(), file.Close())
 }
 
-// remember tells the local Google and Zoom of the tokens that they issued before a restart. The
-// real ones remember by themselves.
-func (p *providers) remember(ctx context.Context, tokens store.TokenStore) error {
+// remember tells the local Google and Zoom of the tokens that they issued before a
+// restart. The real ones remember by themselves.
+func (h *hospital) remember(tokens store.TokenStore) error {
 	lister, ok := tokens.(store.Lister)
 	if !ok {
 		return nil
 	}
-	for rec, err := range lister.List(ctx, store.Filter{}) {
+	for rec, err := range lister.List(context.Background(), store.Filter{}) {
 		if err != nil {
 			return fmt.Errorf("tokens: %w", err)
 		}
 		switch rec.ID.Provider {
 		case "google":
-			p.google.Restore(rec.Token)
+			h.providers.Google.Restore(rec.Token)
 		case "zoom":
-			p.zoom.Restore(rec.Token)
+			h.providers.Zoom.Restore(rec.Token)
 		}
 	}
 	return nil

@@ -24,15 +24,15 @@ func (h *hospital) book(ctx context.Context, a appointment, form string) (appoin
 	return h.visits.add(a), nil
 }
 
-// pay records a verified payment. It is called by the browser's return and by each webhook; what follows
-// from it is settle's.
+// pay records a verified payment. The browser's return and each webhook call it. What
+// follows from the payment is done by fulfill.
 func (h *hospital) pay(ctx context.Context, id string, payment *payments.Payment) error {
 	return h.visits.work(ctx, id, func(a *appointment, _ func()) error {
 		if a.PaymentID != "" {
 			return nil
 		}
 		a.PaymentID, a.PaidAt = payment.ID, payment.CreatedAt
-		if a.Status == awaitingPayment { // else it was cancelled meanwhile, and the money goes back
+		if a.Status == awaitingPayment { // else it was cancelled, and the money goes back
 			a.Status = paid
 			a.owe(template.PaymentReceived)
 		}

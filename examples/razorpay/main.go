@@ -1,8 +1,8 @@
 // Command razorpay takes a payment and gives it back.
 //
 // Without an account it walks the whole way against Razorpay on loopback. With
-// RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET of a test account set, it makes an
-// order there and says how to pay it; live keys are refused.
+// RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET of a test account set, it makes an order there
+// and says how to pay it. Live keys are refused.
 package main
 
 import (
@@ -10,36 +10,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"time"
 
-	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
-	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, os.Getenv)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { local.Main(run) }
 
 func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
-	cfg := razorpay.Config{KeyID: getenv("RAZORPAY_KEY_ID"), KeySecret: telemed.NewSecret(getenv("RAZORPAY_KEY_SECRET"))}
-	var fake *razorpaytest.Server
-	if cfg.KeyID == "" {
-		var err error
-		if fake, err = razorpaytest.Start(razorpaytest.Config{}); err != nil {
-			return err
-		}
-		defer fake.Close()
-		cfg.KeyID, cfg.KeySecret, cfg.BaseURL = fake.KeyID(), fake.KeySecret(), fake.URL()
+	providers := local.Providers{Getenv: getenv}
+	defer providers.Close()
+	cfg, err := providers.RazorpayConfig()
+	if err != nil {
+		return err
 	}
 	client, err := razorpay.New(cfg)
 	if err != nil {
@@ -49,7 +34,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 		return errors.New("this example takes test keys (rzp_test_…) only")
 	}
 
-	// The receipt is the bill's id: running this twice for one bill makes one order.
+	// The Key is the bill's id. Running this twice for one bill makes one order.
 	order, err := client.CreateOrder(ctx, payments.OrderRequest{
 		Amount: payments.INR(50000), Key: fmt.Sprintf("bill_%d", time.Now().UnixNano()), Capture: payments.CaptureAutomatic,
 	})
@@ -57,11 +42,11 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 		return err
 	}
 	fmt.Fprintln(out, "order:", order.ID, order.Amount, order.Status)
-	if fake == nil {
+	if providers.Razorpay == nil {
 		return howToPay(out, client, order)
 	}
 
-	paid, err := fake.Pay(order.ID) // the patient, on the payment page
+	paid, err := providers.Razorpay.Pay(order.ID) // the patient, on the payment page
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
-	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -36,13 +36,16 @@ func TestLiveKeysAreRefused(t *testing.T) {
 
 func TestHowToPay(t *testing.T) {
 	t.Parallel()
-	fake := razorpaytest.NewServer(t)
-	client, err := razorpay.New(razorpay.Config{KeyID: fake.KeyID(), KeySecret: fake.KeySecret(), BaseURL: fake.URL()})
+	var providers local.Providers
+	defer providers.Close()
+	cfg, err := providers.RazorpayConfig()
+	require.NoError(t, err)
+	client, err := razorpay.New(cfg)
 	require.NoError(t, err)
 	order, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
 	require.NoError(t, err)
 	var out bytes.Buffer
 	require.NoError(t, howToPay(&out, client, order))
 	require.Contains(t, out.String(), `"order_id":"`+order.ID+`"`)
-	require.NotContains(t, out.String(), fake.KeySecret().Reveal())
+	require.NotContains(t, out.String(), cfg.KeySecret.Reveal())
 }

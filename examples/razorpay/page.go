@@ -8,7 +8,7 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay"
 )
 
-// howToPay prints a page that pays the order at Razorpay, where no fake can.
+// howToPay prints a page that pays the order at the real Razorpay.
 func howToPay(out io.Writer, client *razorpay.Client, order *payments.Order) error {
 	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic", Description: "Consultation"})
 	if err != nil {
@@ -23,8 +23,8 @@ func howToPay(out io.Writer, client *razorpay.Client, order *payments.Order) err
   new Razorpay(options).open();
 </script>
 
-The page shows razorpay_payment_id and razorpay_signature. A host hands them to VerifyPayment,
-with the order id and the amount from its own database.
+The page shows razorpay_payment_id and razorpay_signature. An application hands them to
+VerifyPayment, with the order id and the amount from its own database.
 `, razorpay.CheckoutScript, options)
 	return err
 }

@@ -1,8 +1,5 @@
-// Command realtime shows a clinic's dashboard without a browser: a client joins
-// the room of its own clinic, is refused at another one, and hears of a new
-// appointment.
-//
-//	go run ./examples/realtime
+// Command realtime shows a clinic's dashboard without a browser. A client joins the room
+// of its own clinic, is refused at another one, and hears of a new appointment.
 package main
 
 import (
@@ -38,13 +35,14 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", sio)
-	server := httptest.NewServer(mux) // on 127.0.0.1; a host has its own http.Server
+	server := httptest.NewServer(mux) // on loopback; an application has its own http.Server
 	defer server.Close()
 	fmt.Fprintln(out, "listening on", server.URL)
-	return errors.Join(watch(ctx, out, hub, server.URL), hub.Shutdown(ctx)) // the hub ends before its server
+	err = watch(ctx, out, hub, server.URL)
+	return errors.Join(err, hub.Shutdown(ctx)) // the hub ends before its server
 }
 
-// mayWatch stands for a look into the host's database.
+// mayWatch stands for a look into the application's database.
 func mayWatch(_ context.Context, _ realtime.Client, room string) error {
 	if room != "clinic-mumbai" {
 		return telemed.ErrForbidden

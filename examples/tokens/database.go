@@ -24,7 +24,8 @@ func openTable(ctx context.Context) (table *sqlstore.Store, closeTable func(), e
 		return nil, nil, err
 	}
 	closeTable = func() { db.Close(); remove() }
-	if _, err = db.ExecContext(ctx, sqlstore.Schema(sqlstore.SQLite, "")); err == nil { // one of your migrations
+	// The schema is one of an application's migrations.
+	if _, err = db.ExecContext(ctx, sqlstore.Schema(sqlstore.SQLite, "")); err == nil {
 		table, err = sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
 	}
 	if err != nil {

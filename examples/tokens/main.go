@@ -1,5 +1,6 @@
-// Tokens shows the life of a doctor's token in SQLite: connected, sealed, refreshed once for many
-// callers, sealed again under a new key, disconnected. Zoom runs on this machine.
+// Command tokens shows the life of a doctor's token in SQLite. It is stored sealed,
+// refreshed once for many callers, sealed again under a new key, and revoked. Zoom runs
+// on this machine.
 package main
 
 import (
@@ -12,11 +13,12 @@ import (
 	"os"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
-	"github.com/telemed-go/telemed/zoom"
-	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
+
+const doctorID = "dr-rao"
 
 func main() {
 	if err := run(context.Background(), os.Stdout); err != nil {
@@ -25,47 +27,48 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) error {
-	fake, err := zoomtest.Start(zoomtest.Config{})
-	if err != nil {
-		return err
-	}
-	defer fake.Close()
+	var providers local.Providers
+	defer providers.Close()
 	table, closeTable, err := openTable(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeTable()
-	return live(ctx, out, fake, table)
+	return live(ctx, out, &providers, table)
 }
 
-// live walks through the token's life. Three stores over one table are three servers during a deploy of a new key.
-func live(ctx context.Context, out io.Writer, fake *zoomtest.Server, table store.TokenStore) error {
+// live walks through the token's life. Three stores over one table are three servers
+// during a deploy of a new key.
+func live(ctx context.Context, out io.Writer, providers *local.Providers, table store.TokenStore) error {
 	oldKey, newKey := store.NewKey(), store.NewKey()
 	before, err1 := seal(table, oldKey)
 	during, err2 := seal(table, newKey, oldKey)
 	after, err3 := seal(table, newKey)
-	meetings, err4 := zoom.New(config(fake, before))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	cfg, meetings, err := connectDoctor(ctx, providers, before)
+	if err != nil {
 		return err
 	}
 	defer func() { _ = meetings.Shutdown(ctx) }()
 	doctors, err := connect.New(connect.Config{
 		Provider: meetings.OAuth(), Tokens: after, CookieKeys: []telemed.Secret{newKey}, ReturnURL: "http://127.0.0.1:3001/done",
-		Subject: func(*http.Request) (string, error) { return "dr-rao", nil }, AllowInsecureLocalhost: true,
+		Subject: func(*http.Request) (string, error) { return doctorID, nil }, AllowInsecureLocalhost: true,
 	})
 	if err != nil {
 		return err
 	}
-	key := doctors.AccountID("dr-rao")
-	err = consent(ctx, fake, meetings.OAuth(), before, key)
-	rec, getErr := before.Get(ctx, key)
-	if err := errors.Join(err, getErr); err != nil {
+	key := doctors.AccountID(doctorID)
+	rec, err := before.Get(ctx, key)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "connected:", key, "with token", rec.Token.Access)
 
+	fake := providers.Zoom
 	fake.ExpireTokens()
-	if err := herd(ctx, fake, before, key, rec.Token.Access); err != nil {
+	if err := herd(ctx, cfg, key, rec.Token.Access); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "16 callers in 2 processes: %d refresh, %d tokens spent twice\n", fake.Refreshes(), fake.Reuses())
@@ -78,7 +81,7 @@ func live(ctx context.Context, out io.Writer, fake *zoomtest.Server, table store
 	_, oldErr := before.Get(ctx, key)
 	fmt.Fprintf(out, "keys rotated: %d sealed again, the new key reads it, the old key does not: %t\n", n, errors.Is(oldErr, telemed.ErrDecrypt))
 
-	revoked, err := doctors.Forget(ctx, "dr-rao")
+	revoked, err := doctors.Forget(ctx, doctorID)
 	if err != nil {
 		return err
 	}

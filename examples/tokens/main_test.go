@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
@@ -29,10 +30,11 @@ func TestRun(t *testing.T) {
 // An example that fails says so to the shell.
 func TestRunFails(t *testing.T) {
 	fake := zoomtest.NewServer(t)
+	providers := &local.Providers{Zoom: fake}
 	fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, Status: 400, Body: `{"error":"invalid_grant","reason":"Invalid authorization code"}`})
 	var out strings.Builder
-	require.Error(t, live(t.Context(), &out, fake, store.NewMemory()))
+	require.Error(t, live(t.Context(), &out, providers, store.NewMemory()))
 
 	fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken}, zoomtest.Fault{Op: zoomtest.OpToken, Status: 400, Body: `{"error":"invalid_client"}`})
-	require.Error(t, live(t.Context(), &out, fake, store.NewMemory()), "the refresh fails")
+	require.Error(t, live(t.Context(), &out, providers, store.NewMemory()), "the refresh fails")
 }

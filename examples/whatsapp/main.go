@@ -1,8 +1,9 @@
 // Command whatsapp tells a patient on WhatsApp that an appointment is confirmed.
 //
-// Without an account it talks to the API on loopback. With WHATSAPP_ACCESS_TOKEN
-// and WHATSAPP_PHONE_NUMBER_ID set it sends a true message to the E.164 number in
-// its argument; the template appointment_confirmed must be approved there (see package template).
+// Without an account it talks to WhatsApp on loopback. With WHATSAPP_ACCESS_TOKEN and
+// WHATSAPP_PHONE_NUMBER_ID set, it sends a true message to the E.164 number in its
+// argument. The template appointment_confirmed must be approved there: see package
+// template.
 package main
 
 import (
@@ -10,28 +11,28 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 	_ "time/tzdata" // so that zones are known everywhere
 
-	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
-	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, os.Getenv, os.Args[1:])
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	local.Main(func(ctx context.Context, out io.Writer, getenv func(string) string) error {
+		return run(ctx, out, getenv, os.Args[1:])
+	})
 }
 
 func run(ctx context.Context, out io.Writer, getenv func(string) string, args []string) error {
+	providers := local.Providers{Getenv: getenv}
+	defer providers.Close()
+	cfg, err := providers.WhatsAppConfig()
+	if err != nil {
+		return err
+	}
 	kolkata, err := time.LoadLocation("Asia/Kolkata")
 	if err != nil {
 		return err
@@ -40,17 +41,9 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 	if err != nil {
 		return err
 	}
-	cfg := whatsapp.Config{
-		PhoneNumberID: getenv("WHATSAPP_PHONE_NUMBER_ID"), Token: telemed.NewSecret(getenv("WHATSAPP_ACCESS_TOKEN")), Renderer: words,
-	}
-	var phone string
-	var fake *whatsapptest.Server
-	if cfg.Token.IsZero() {
-		if fake, err = whatsapptest.Start(whatsapptest.Config{}); err != nil {
-			return err
-		}
-		defer fake.Close()
-		cfg.BaseURL, cfg.PhoneNumberID, cfg.Token = fake.URL(), fake.PhoneNumberID(), fake.Token()
+	cfg.Renderer = words
+	var phone string // nobody gets a true message unasked
+	if providers.WhatsApp != nil {
 		phone = "+919876543210"
 	}
 	if len(args) > 0 {
@@ -73,8 +66,8 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 		return err
 	}
 	fmt.Fprintln(out, "accepted by", receipt.Channel, "as", receipt.ID)
-	if fake != nil {
-		fmt.Fprintf(out, "the patient reads:\n\n%s\n", fake.Messages()[0].Text)
+	if providers.WhatsApp != nil {
+		fmt.Fprintf(out, "the patient reads:\n\n%s\n", providers.WhatsApp.Messages()[0].Text)
 	}
 	return nil
 }

@@ -32,21 +32,15 @@ func TestRealAccountWaitsForTheBrowser(t *testing.T) {
 	}
 	getenv := func(name string) string { return env[name] }
 	ctx, cancel := context.WithCancel(t.Context())
-	out := &cancelling{cancel: cancel}
-	require.ErrorIs(t, run(ctx, out, getenv), context.Canceled)
+	cancel() // whoever is waited for does not come
+	var out bytes.Buffer
+	require.ErrorIs(t, run(ctx, &out, getenv), context.Canceled)
 	require.Regexp(t, `^open in a browser: http://127\.0\.0\.1:\d+/connect\n$`, out.String())
 
-	env["ZOOM_REDIRECT_URI"] = "https://clinic.example/callback"
-	require.ErrorContains(t, run(t.Context(), out, getenv), "ZOOM_REDIRECT_URI")
-}
-
-// cancelling ends the wait once there is something to read.
-type cancelling struct {
-	bytes.Buffer
-	cancel context.CancelFunc
-}
-
-func (c *cancelling) Write(data []byte) (int, error) {
-	defer c.cancel()
-	return c.Buffer.Write(data)
+	for _, address := range []string{":", "https://clinic.example/callback", "http://localhost:3000", "http://localhost:3000/done"} {
+		env["ZOOM_REDIRECT_URI"] = address
+		require.ErrorContains(t, run(t.Context(), &out, getenv), "ZOOM_REDIRECT_URI: must be like", address)
+	}
+	env["ZOOM_REDIRECT_URI"] = "http://127.0.0.1:99999/callback"
+	require.ErrorContains(t, run(t.Context(), &out, getenv), "ZOOM_REDIRECT_URI: listen")
 }

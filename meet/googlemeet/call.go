@@ -29,7 +29,7 @@ type call struct {
 // begin returns the call for a doctor. A service costs about a microsecond, so none is
 // kept.
 func (c *Client) begin(ctx context.Context, op, doctorID string) (*call, error) {
-	client := c.tokens.Client(key(doctorID), c.http)
+	client := c.tokens.Client(accountID(doctorID), c.http)
 	sent := &exchange{base: client.Transport}
 	client.Transport = sent
 	service, err := calendar.NewService(ctx,
@@ -76,14 +76,14 @@ func (k *call) answer(err error) (*rest.Answer, error) {
 	return sent.answer, nil
 }
 
-func key(doctorID string) store.AccountID {
+func accountID(doctorID string) store.AccountID {
 	return store.AccountID{Provider: ProviderName, Subject: doctorID}
 }
 
 // ids names what is wrong with the ids of a call. An event's id must not climb: DELETE
 // …/events/.. would be the calendar.
 func (p *problems) ids(doctorID string, meetingID *string) {
-	for _, field := range telemed.Fields(key(doctorID).Validate()) {
+	for _, field := range telemed.Fields(accountID(doctorID).Validate()) {
 		p.Add("doctorID", "%s", field.Problem)
 	}
 	switch {

@@ -100,3 +100,44 @@ func ExampleProvider_HostLink() {
 	// for the patient: https://meet.invalid/meeting-1
 	// for another doctor: true
 }
+
+// A meeting was made and its answer was lost. Nobody knows, so the same Key is asked again, and
+// there is one meeting.
+func ExampleProvider_FailAfter() {
+	ctx := context.Background()
+	provider := meettest.New()
+	provider.FailAfter(meettest.OpCreate, telemed.ErrAmbiguous)
+	req := meet.Request{Key: "appt-42", Start: time.Date(2036, 3, 1, 5, 0, 0, 0, time.UTC), Duration: 30 * time.Minute}
+
+	_, err := provider.Create(ctx, "dr-rao", req)
+	fmt.Println("nobody knows:", errors.Is(err, telemed.ErrAmbiguous))
+	_, err = provider.Create(ctx, "dr-rao", req)
+	fmt.Println("again:", err)
+	fmt.Println(len(provider.Meetings()), "meeting")
+	// Output:
+	// nobody knows: true
+	// again: <nil>
+	// 1 meeting
+}
+
+// What an application does in the background is waited for by what it does. No test needs to
+// sleep.
+func ExampleProvider_WaitFor() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	provider := meettest.New()
+
+	done := make(chan error)
+	go func() { // the application, after a payment
+		_, err := provider.Create(ctx, "dr-rao", meet.Request{
+			Key: "appt-42", Start: time.Date(2036, 3, 1, 5, 0, 0, 0, time.UTC), Duration: 30 * time.Minute,
+		})
+		done <- err
+	}()
+	m, err := provider.WaitFor(ctx, func(m meet.Meeting) bool { return m.Status == meet.StatusScheduled })
+	fmt.Println(m.Duration, err)
+	fmt.Println(<-done)
+	// Output:
+	// 30m0s <nil>
+	// <nil>
+}

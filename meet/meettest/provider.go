@@ -39,7 +39,7 @@ type Provider struct {
 	created  int
 	meetings []*entry
 	strict   bool
-	hosts    map[string]bool
+	doctors  map[string]bool
 }
 
 type entry struct {
@@ -53,15 +53,15 @@ func New() *Provider { return &Provider{errors: fake.Errors{Kit: "meettest"}} }
 
 // Connect limits the provider to the doctors given here, now and before: for others,
 // calls return telemed.ErrNotConnected.
-func (p *Provider) Connect(hostIDs ...string) {
+func (p *Provider) Connect(doctorIDs ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.strict = true
-	if p.hosts == nil {
-		p.hosts = map[string]bool{}
+	if p.doctors == nil {
+		p.doctors = map[string]bool{}
 	}
-	for _, id := range hostIDs {
-		p.hosts[id] = true
+	for _, id := range doctorIDs {
+		p.doctors[id] = true
 	}
 }
 
@@ -207,7 +207,7 @@ func do[T any](ctx context.Context, p *Provider, op, doctorID string, call func(
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		defer p.changes.Note()
-		if p.strict && !p.hosts[doctorID] {
+		if p.strict && !p.doctors[doctorID] {
 			return none, failed(op, telemed.ErrNotConnected)
 		}
 		return call()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
@@ -27,4 +28,45 @@ func Example() {
 	// Output:
 	// true 0
 	// <nil> appointment_confirmed
+}
+
+// A message went out and its answer was lost. It is there, and whoever sends it again tells the
+// patient twice: Retry does not.
+func ExampleRecorder_FailAfter() {
+	told := &notifytest.Recorder{}
+	told.FailAfter(notifytest.OpNotify, telemed.ErrAmbiguous)
+
+	_, err := notify.Retry(told, notify.RetryPolicy{}).Notify(context.Background(), notify.Message{
+		Key:      "appt-42/confirmed",
+		To:       notify.Recipient{Email: "asha@example.org"},
+		Template: "appointment_confirmed",
+	})
+	fmt.Println("nobody knows:", errors.Is(err, telemed.ErrAmbiguous))
+	fmt.Println("told:", len(told.Messages()), "time")
+	// Output:
+	// nobody knows: true
+	// told: 1 time
+}
+
+// What an application tells in the background is waited for. No test needs to sleep.
+func ExampleRecorder_WaitFor() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	told := &notifytest.Recorder{}
+
+	done := make(chan error)
+	go func() { // the application, after a payment
+		_, err := told.Notify(ctx, notify.Message{
+			Key:      "appt-42/confirmed",
+			To:       notify.Recipient{Email: "asha@example.org"},
+			Template: "appointment_confirmed",
+		})
+		done <- err
+	}()
+	msg, err := told.WaitFor(ctx, func(msg notify.Message) bool { return msg.To.Email == "asha@example.org" })
+	fmt.Println(msg.Key, err)
+	fmt.Println(<-done)
+	// Output:
+	// appt-42/confirmed <nil>
+	// <nil>
 }

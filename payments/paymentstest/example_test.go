@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/paymentstest"
 )
@@ -124,4 +126,83 @@ func ExampleGateway_Checkout() {
 	fmt.Println(string(options), err)
 	// Output:
 	// {"amount":50000,"currency":"INR","name":"City Hospital","order_id":"order_1"} <nil>
+}
+
+// The gateway cannot be reached: nothing happened, and the patient is asked to try again later.
+// Each error is for one call; a nil lets one through.
+func ExampleGateway_FailNext() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	gateway.FailNext(paymentstest.OpCreateOrder, telemed.ErrUnavailable, nil, telemed.ErrRateLimited)
+
+	bill := payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"}
+	for range 3 {
+		_, err := gateway.CreateOrder(ctx, bill)
+		fmt.Println(err)
+	}
+	// Output:
+	// paymentstest: CreateOrder: provider unavailable
+	// <nil>
+	// paymentstest: CreateOrder: rate limited
+}
+
+// The money went back and the answer was lost. Nobody knows, so the same Key is asked again, and
+// the money goes back once.
+func ExampleGateway_FailAfter() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	paid, err := gateway.Pay(order.ID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	gateway.FailAfter(paymentstest.OpRefund, telemed.ErrAmbiguous)
+	half := payments.INR(25000)
+	cancelled := payments.RefundRequest{PaymentID: paid.PaymentID, Amount: &half, Key: "cancel/appt-42"}
+	_, err = gateway.Refund(ctx, cancelled)
+	fmt.Println("nobody knows:", errors.Is(err, telemed.ErrAmbiguous))
+	_, err = gateway.Refund(ctx, cancelled)
+	fmt.Println("again:", err)
+
+	payment, err := gateway.Payment(ctx, paid.PaymentID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("gave back", payment.Refunded)
+	// Output:
+	// nobody knows: true
+	// again: <nil>
+	// gave back INR 250.00
+}
+
+// A test is the patient: it waits until the application has made the order, and pays it. No test
+// needs to sleep.
+func ExampleGateway_WaitFor() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	gateway := paymentstest.NewGateway()
+
+	done := make(chan error)
+	go func() { // the application
+		_, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+		done <- err
+	}()
+	order, err := gateway.WaitFor(ctx, func(o *payments.Order) bool { return o.Key == "bill_000123" })
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = gateway.Pay(order.ID)
+	fmt.Println("paid:", order.Amount, err)
+	fmt.Println(<-done)
+	// Output:
+	// paid: INR 500.00 <nil>
+	// <nil>
 }

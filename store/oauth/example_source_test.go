@@ -121,3 +121,34 @@ func ExampleFromOAuth2() {
 	// until 2026-03-01T10:30:00Z with 0 scopes
 	// <nil>
 }
+
+// Providers let a refresh token die that lies unused for some months, and the doctor on leave has to
+// connect again. A daily job keeps such accounts alive; those in use are left alone.
+func ExampleSource_KeepAlive() {
+	ctx := context.Background()
+	tokens := store.NewMemory()
+	for subject, lastUsed := range map[string]time.Duration{"doctor-7": time.Hour, "doctor-on-leave": 60 * 24 * time.Hour} {
+		_, err := tokens.Put(ctx, store.Record{
+			ID: store.AccountID{Provider: "zoom", Subject: subject}, Status: store.StatusActive,
+			Token:     store.Token{Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh")},
+			UpdatedAt: time.Now().Add(-lastUsed),
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	source, err := oauth.NewSource(oauth.SourceConfig{
+		Store: tokens, Provider: "zoom",
+		Refresh: func(_ context.Context, old store.Token) (store.Token, error) { // Provider.Refresh in production
+			return store.Token{Access: telemed.NewSecret("next"), Expiry: time.Now().Add(time.Hour)}.Inherit(old), nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer source.Shutdown(ctx)
+
+	refreshed, failed, err := source.KeepAlive(ctx)
+	fmt.Println(refreshed, "refreshed,", failed, "failed,", err)
+	// Output: 1 refreshed, 0 failed, <nil>
+}

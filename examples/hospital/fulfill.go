@@ -17,29 +17,30 @@ import (
 	"github.com/telemed-go/telemed/realtime"
 )
 
-// settle does what is missing between what a visit's record wants and what the providers have. Each
-// step can be done again, because the SDK does it once for each key; each is written down when
-// it is done. An error means that something is still missing, and that settling again will mend it.
-func (h *hospital) settle(ctx context.Context, id string) error {
+// fulfill does what is missing between what a visit's record wants and what the providers
+// have. Each step can be done again, because the SDK does it once for each key. Each step
+// is written down when it is done. An error means that something is still missing, and
+// that another call may do it.
+func (h *hospital) fulfill(ctx context.Context, id string) error {
 	return h.visits.work(ctx, id, func(a *appointment, save func()) error {
 		defer save()
 		var errs []error
 		if a.Status == paid || a.Status == confirmed {
-			errs = append(errs, h.settleMeeting(ctx, a, save))
+			errs = append(errs, h.fulfillMeeting(ctx, a, save))
 		}
 		if a.Status == cancelled { // also if the meeting cannot take place any more
-			errs = append(errs, h.settleRefund(ctx, a, save), h.settleCancelled(ctx, a, save))
+			errs = append(errs, h.fulfillRefund(ctx, a, save), h.fulfillCancel(ctx, a, save))
 		}
-		return errors.Join(append(errs, h.settleMessages(ctx, a, save))...)
+		return errors.Join(append(errs, h.fulfillMessages(ctx, a, save))...)
 	})
 }
 
-// settleMeeting makes the meeting of a visit that is paid for, or moves it.
-func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func()) error {
+// fulfillMeeting makes the meeting of a visit that is paid for, or moves it.
+func (h *hospital) fulfillMeeting(ctx context.Context, a *appointment, save func()) error {
 	provider := h.meetings[a.Provider]
 	if a.JoinURL == "" {
 		a.MeetingAsked = true
-		save() // if the process dies in the next line, cancelling knows that there may be a meeting
+		save() // if the process ends here, cancelling knows that there may be a meeting
 		meeting, err := provider.Create(ctx, doctorID, a.request())
 		if errors.Is(err, telemed.ErrInvalid) { // it was paid too late
 			h.giveUp(a)
@@ -69,7 +70,8 @@ func (h *hospital) settleMeeting(ctx context.Context, a *appointment, save func(
 	return h.announce(ctx, "appointment-changed", a)
 }
 
-// moveMeeting brings the meeting to the visit's start. If the doctor has deleted it, there is a new one with another link.
+// moveMeeting moves the meeting to the visit's start. If the doctor has deleted it, there
+// is a new one with another link.
 func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointment, save func()) error {
 	if a.MeetingID != "" {
 		_, err := provider.Update(ctx, doctorID, a.MeetingID, a.request())
@@ -90,8 +92,8 @@ func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointm
 	return nil
 }
 
-// settleRefund gives the money of a cancelled visit back, once.
-func (h *hospital) settleRefund(ctx context.Context, a *appointment, save func()) error {
+// fulfillRefund gives the money of a cancelled visit back, once.
+func (h *hospital) fulfillRefund(ctx context.Context, a *appointment, save func()) error {
 	if a.refunded() {
 		return nil
 	}
@@ -108,15 +110,15 @@ func (h *hospital) settleRefund(ctx context.Context, a *appointment, save func()
 	return nil
 }
 
-// settleCancelled removes the meeting of a cancelled visit, also one whose making had no known
-// outcome. It does not keep the refund waiting.
-func (h *hospital) settleCancelled(ctx context.Context, a *appointment, save func()) error {
+// fulfillCancel removes the meeting of a cancelled visit, also one whose making had no
+// known outcome. It does not keep the refund waiting.
+func (h *hospital) fulfillCancel(ctx context.Context, a *appointment, save func()) error {
 	if a.meetingGone() {
 		return nil
 	}
 	provider := h.meetings[a.Provider]
 	if a.MeetingID == "" {
-		meeting, err := provider.Create(ctx, doctorID, a.request()) // the same key: the one that may be there
+		meeting, err := provider.Create(ctx, doctorID, a.request()) // the one that may be there
 		if err == nil {
 			a.MeetingID = meeting.ID
 			save()
@@ -126,7 +128,7 @@ func (h *hospital) settleCancelled(ctx context.Context, a *appointment, save fun
 	}
 	if a.MeetingID != "" {
 		if err := provider.Cancel(ctx, doctorID, a.MeetingID); disconnected(err) {
-			a.MeetingLeft = true // the entry stays in the doctor's calendar; nobody else can remove it
+			a.MeetingLeft = true // only the doctor can remove it from the calendar now
 		} else if err != nil {
 			return fmt.Errorf("meeting: %w", err)
 		}
@@ -140,9 +142,10 @@ func disconnected(err error) bool {
 	return errors.Is(err, telemed.ErrNotConnected) || errors.Is(err, telemed.ErrReconnect)
 }
 
-// settleMessages sends what is due. A channel that fails does not stop the other. A message that may have
-// arrived is not sent again, and one that cannot arrive is given up.
-func (h *hospital) settleMessages(ctx context.Context, a *appointment, save func()) error {
+// fulfillMessages sends what is due. A channel that fails does not stop the other. A
+// message that may have arrived is not sent again, and one that cannot arrive is given
+// up.
+func (h *hospital) fulfillMessages(ctx context.Context, a *appointment, save func()) error {
 	if a.Status == cancelled && !a.refunded() {
 		return nil // the message says that the money is back
 	}
@@ -192,9 +195,9 @@ func place(provider string) string {
 	return map[string]string{"google": "Google Meet", "zoom": "Zoom"}[provider]
 }
 
-// keepSettling settles what was left unfinished, again and again, until ctx ends. In production this
-// is a job over the rows of a table.
-func (h *hospital) keepSettling(ctx context.Context, every time.Duration) {
+// keepFulfilling fulfills what was left unfinished, again and again, until ctx ends. In
+// production this is a job over the rows of a table.
+func (h *hospital) keepFulfilling(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -204,16 +207,16 @@ func (h *hospital) keepSettling(ctx context.Context, every time.Duration) {
 		case <-ticker.C:
 		}
 		for _, visit := range h.visits.all() {
-			if !visit.settled() {
-				h.trySettling(ctx, visit.ID)
+			if !visit.fulfilled() {
+				h.tryFulfilling(ctx, visit.ID)
 			}
 		}
 	}
 }
 
-// trySettling is settle for callers who have no better plan than to let keepSettling go on.
-func (h *hospital) trySettling(ctx context.Context, id string) {
-	if err := h.settle(ctx, id); err != nil {
-		h.log.LogAttrs(ctx, slog.LevelWarn, "visit is not settled yet", slog.String("visit", id), slog.Any("error", err))
+// tryFulfilling is fulfill for callers who leave what fails to keepFulfilling.
+func (h *hospital) tryFulfilling(ctx context.Context, id string) {
+	if err := h.fulfill(ctx, id); err != nil {
+		h.log.LogAttrs(ctx, slog.LevelWarn, "visit is not fulfilled yet", slog.String("visit", id), slog.Any("error", err))
 	}
 }
