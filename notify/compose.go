@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/wait"
 )
 
 // Fallback returns a Notifier that tries each of ns in turn until one accepts.
@@ -128,8 +128,7 @@ func Retry(n Notifier, policy RetryPolicy) Notifier {
 			if err == nil || attempt == policy.Attempts || !unsent(err) {
 				return receipt, err
 			}
-			wait, ok := policy.wait(attempt, err)
-			if !ok || !sleep(ctx, wait) {
+			if pause, ok := policy.pause(attempt, err); !ok || !sleep(ctx, pause) {
 				return nil, ended(ctx, err)
 			}
 		}
@@ -148,16 +147,15 @@ func unsent(err error) bool {
 	return isAny(err, telemed.ErrRateLimited, telemed.ErrUnavailable) && !errors.Is(err, telemed.ErrAmbiguous)
 }
 
-func (p RetryPolicy) wait(attempt int, err error) (time.Duration, bool) {
+func (p RetryPolicy) pause(attempt int, err error) (time.Duration, bool) {
 	if asked := RetryAfter(err); asked > 0 {
 		return asked, asked <= p.Max
 	}
-	wait := p.Base
+	pause := p.Base
 	for range attempt - 1 {
-		wait = min(2*wait, p.Max)
+		pause = min(2*pause, p.Max)
 	}
-	wait = min(wait, p.Max)
-	return wait - rand.N(wait/2+1), true
+	return wait.Jitter(min(pause, p.Max)), true
 }
 
 // sleep reports whether d went by; if ctx would end first it does not begin.
@@ -165,14 +163,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) < d {
 		return false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return wait.For(ctx, d) == nil
 }
 
 // RetryAfter returns how long the provider asked to wait before the message is

@@ -16,6 +16,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/meet"
 )
 
@@ -42,7 +43,7 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 	mark := c.marker(doctorID, req.Key)
 	unlock, err := c.creating.lock(ctx, mark)
 	if err != nil {
-		return nil, &Error{Op: "Create", kinds: []error{telemed.ErrUnavailable}, err: err}
+		return nil, &Error{Op: "Create", kind: telemed.ErrUnavailable, err: err}
 	}
 	defer unlock()
 
@@ -105,16 +106,12 @@ func (s *session) post(ctx context.Context, mark, code string, req meet.Request)
 	body := newMeeting{
 		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: code, Settings: s.settings,
 	}
-	return s.meeting(ctx, rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}, true)
+	return s.meeting(ctx, rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body})
 }
 
 // lookAfter looks, after a pause, for the meeting of a create whose answer was lost.
 func (s *session) lookAfter(ctx context.Context, mark string) *meeting {
-	timer := time.NewTimer(s.cfg.LookAfter)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if wait.For(ctx, s.cfg.LookAfter) != nil {
 		return nil
 	}
 	found, err := s.find(ctx, mark)
@@ -148,7 +145,7 @@ func inOrder(a, b meeting) int {
 // accept says whether an earlier meeting is what is asked for now.
 func (s *session) accept(found *meeting, req meet.Request) error {
 	if fields := found.misplaced(req, time.Now()); fields != nil {
-		return &Error{Op: s.op, Fields: fields, MeetingID: found.id(), kinds: []error{telemed.ErrConflict}, err: errMoved}
+		return &Error{Op: s.op, Fields: fields, MeetingID: found.id(), kind: telemed.ErrConflict, err: errMoved}
 	}
 	if fields := s.overridden(found); fields != nil {
 		return s.mismatch(found, fields)
@@ -192,13 +189,8 @@ func (s *session) marked(ctx context.Context, mark string) ([]meeting, error) {
 	var all []meeting
 	query := url.Values{"type": {"scheduled"}, "page_size": {pageSize}}
 	for range maxPages {
-		var page struct {
-			Meetings []meeting `json:"meetings"`
-			Size     int       `json:"page_size"`
-			Next     string    `json:"next_page_token"`
-		}
-		whole := func() bool { return page.Meetings != nil || page.Size > 0 } // else it would look as if there were none
-		if err := s.ask(ctx, rest.Request{Path: "/users/me/meetings", Query: query}, &page, whole, false); err != nil {
+		var page page
+		if err := s.ask(ctx, rest.Request{Path: "/users/me/meetings", Query: query}, &page); err != nil {
 			return nil, err
 		}
 		for _, m := range page.Meetings {
@@ -211,7 +203,7 @@ func (s *session) marked(ctx context.Context, mark string) ([]meeting, error) {
 		}
 		query.Set("next_page_token", page.Next)
 	}
-	return nil, &Error{Op: s.op, kinds: []error{telemed.ErrUnavailable}, err: errors.New("the list of meetings does not end")}
+	return nil, &Error{Op: s.op, kind: telemed.ErrUnavailable, err: errors.New("the list of meetings does not end")}
 }
 
 // withdraw deletes a meeting that must not stay, also if the caller has gone.

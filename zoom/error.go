@@ -3,25 +3,26 @@ package zoom
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
 var (
-	// ErrDailyLimit means that the doctor's meetings were made or changed too often today (100 times, until
-	// 00:00 UTC), or that the account's requests of the day are used up. It comes with
-	// telemed.ErrRateLimited; Error.RetryAfter says how long. Nothing happened.
+	// ErrDailyLimit means that the doctor's meetings were made or changed too often today
+	// (100 times, until 00:00 UTC), or that the account's requests of the day are used
+	// up. It comes with telemed.ErrRateLimited; Error.RetryAfter says how long. Nothing
+	// happened.
 	// See https://developers.zoom.us/docs/api/rate-limits/.
-	ErrDailyLimit = errors.New("daily limit reached")
-	// ErrMismatch means that Zoom made the meeting otherwise than it was asked to; Error.Fields names in
-	// what. For a time it comes with telemed.ErrConflict, for a setting that the account has locked with telemed.ErrForbidden.
+	ErrDailyLimit = fault.Tagged(telemed.ErrRateLimited, errors.New("daily limit reached"))
+	// ErrMismatch means that Zoom made the meeting otherwise than it was asked to;
+	// Error.Fields names in what. For a time it comes with telemed.ErrConflict, for a
+	// setting that the account has locked with telemed.ErrForbidden.
 	ErrMismatch = errors.New("not as requested")
 )
 
@@ -31,50 +32,42 @@ type Error struct {
 	Op string
 	// Status is the HTTP status, 0 if there was no answer.
 	Status int
-	// Code is Zoom's error code, 0 if there was none: https://developers.zoom.us/docs/api/errors/.
+	// Code is Zoom's error code, 0 if there was none:
+	// https://developers.zoom.us/docs/api/errors/.
 	Code int
-	// Fields names the fields that Zoom refused or made otherwise, as Zoom spells them: "settings.waiting_room".
+	// Fields names the fields that Zoom refused or made otherwise, as Zoom spells them:
+	// "settings.waiting_room".
 	Fields []string
 	// RequestID is Zoom's tracking id, for its support.
 	RequestID string
 	// RetryAfter is how long to wait, 0 if Zoom did not say.
 	RetryAfter time.Duration
-	// MeetingID is the meeting that exists all the same, with ErrMismatch and ErrConflict. Empty if there is none.
+	// MeetingID is the meeting that exists all the same, with ErrMismatch and
+	// ErrConflict. Empty if there is none.
 	MeetingID string
 
-	kinds []error
-	err   error
+	kind error // nil if err says it
+	err  error
 }
 
-// Error returns operation, status, code, fields and what it means.
+// Error returns a text such as "zoom: Create: 400 (code 300, settings.jbh_time): invalid
+// request".
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("zoom: " + e.Op)
-	if e.Status != 0 {
-		fmt.Fprintf(&b, ": %d", e.Status)
-	}
-	if details := e.details(); details != "" {
-		b.WriteString(" (" + details + ")")
-	}
-	for _, kind := range e.kinds {
-		b.WriteString(": " + kind.Error())
-	}
-	if e.err != nil {
-		b.WriteString(": " + e.err.Error())
-	}
-	return b.String()
-}
-
-func (e *Error) details() string {
-	var parts []string
+	var codes []fault.Code
 	if e.Code != 0 {
-		parts = append(parts, fmt.Sprintf("code %d", e.Code))
+		codes = append(codes, fault.Code{Label: "code", Word: strconv.Itoa(e.Code)})
 	}
-	return strings.Join(append(parts, e.Fields...), "; ")
+	for _, field := range e.Fields {
+		codes = append(codes, fault.Code{Word: field})
+	}
+	return fault.Text{
+		Package: "zoom", Op: e.Op, Status: e.Status, Codes: codes, Kind: e.kind, Cause: e.err, RequestID: e.RequestID,
+	}.String()
 }
 
-// Is ties the error to the values of package meet and to ErrDailyLimit and ErrMismatch.
-func (e *Error) Is(target error) bool { return slices.Contains(e.kinds, target) }
+// Is ties the error to the values of package telemed and to ErrDailyLimit and
+// ErrMismatch.
+func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns why there was no answer: a context's error, or one of package store.
 func (e *Error) Unwrap() error { return e.err }
@@ -82,25 +75,22 @@ func (e *Error) Unwrap() error { return e.err }
 // RetryDelay is RetryAfter, for code that takes errors of any package.
 func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 
-// newError types the error of a rest call. write says whether the call was to change something.
-func newError(op string, err error, write bool) *Error {
-	var answer *rest.Error
-	if !errors.As(err, &answer) {
-		return &Error{Op: op, err: err}
-	}
-	if answer.Status == 0 && fromSource(answer.Err) {
+// newError types the error of a rest call.
+func newError(op string, err error) *Error {
+	answer, _ := errors.AsType[*rest.Error](err) // rest has no other
+	if answer.Unsent && fromSource(answer.Err) {
 		return sourceError(op, answer.Err)
 	}
 	said := readFailure(answer.Body)
-	e := &Error{
+	return &Error{
 		Op: op, Status: answer.Status, Code: int(said.Code), Fields: said.fields(),
-		RequestID: printableID(answer.RequestID), RetryAfter: answer.RetryAfter, err: answer.Err,
+		RequestID: fault.ID(answer.Header.Get(trackingID)), RetryAfter: answer.RetryAfter,
+		kind: answer.Kind, err: answer.Err,
 	}
-	e.kinds = kinds(answer, said, write)
-	return e
 }
 
-// fromSource recognises errors of the token source: with them, the call was not carried out.
+// fromSource recognises errors of the token source: with them, the call was not carried
+// out.
 func fromSource(err error) bool {
 	for _, target := range []error{
 		telemed.ErrNotConnected, telemed.ErrReconnect, telemed.ErrUnauthorized, telemed.ErrRateLimited, telemed.ErrUnavailable,
@@ -117,7 +107,7 @@ func fromSource(err error) bool {
 // must not make the call look as if its own were.
 func sourceError(op string, err error) *Error {
 	if errors.Is(err, telemed.ErrAmbiguous) {
-		return &Error{Op: op, kinds: []error{telemed.ErrUnavailable}, err: errors.New("the access token could not be renewed")}
+		return &Error{Op: op, kind: telemed.ErrUnavailable, err: errors.New("the access token could not be renewed")}
 	}
 	return &Error{Op: op, err: err}
 }
@@ -128,31 +118,67 @@ const (
 	meetingGone = 3001 // the meeting was deleted, has expired, or never was
 )
 
-// kinds returns what the answer means to a caller.
-func kinds(answer *rest.Error, said failure, write bool) []error {
-	switch {
-	case answer.Status == 429 && said.daily(answer.Header):
-		return []error{telemed.ErrRateLimited, ErrDailyLimit}
-	case answer.Status == 0 || answer.Status == 429 || answer.Status >= 500:
-		return []error{answer.Kind(write)}
+// classify says what an answer of Zoom's means. Some of its errors come with a good
+// status: those are told by their code, once the answer turned out not to be what was
+// asked for.
+func classify(a *rest.Answer) (rest.Outcome, error) {
+	outcome, kind := rest.ByStatus(a)
+	switch outcome {
+	case rest.Done, rest.Open:
+		return outcome, kind
+	case rest.Busy:
+		return outcome, busyKind(a)
 	}
-	switch said.Code {
+	said := readFailure(a.Body)
+	if said.Code == tokenEnded && a.Status == http.StatusBadRequest {
+		a.Status = http.StatusUnauthorized // so that the token source renews it
+	}
+	if known := kindOf(said.Code); known != nil && a.Status < 500 {
+		return rest.Refused, known
+	}
+	if said.Code == 0 && said.OAuth == "" {
+		return rest.Foreign, kind
+	}
+	return outcome, kind
+}
+
+// busyKind tells a limit of the day from one of the second. An answer that refuses until
+// midnight gets the RetryAfter that Zoom leaves out, so that it is not tried again.
+func busyKind(a *rest.Answer) error {
+	if !readFailure(a.Body).daily(a.Header) {
+		return telemed.ErrRateLimited
+	}
+	now := time.Now()
+	if _, told := rest.RetryAfter(a.Header, now); !told {
+		a.RetryAfter = untilMidnight(now) + time.Second
+	}
+	return ErrDailyLimit
+}
+
+// untilMidnight is the time to the next 00:00 UTC, when Zoom counts anew.
+func untilMidnight(now time.Time) time.Duration {
+	return now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
+}
+
+// kindOf returns what a code of Zoom's means to a caller, nil if that is not known.
+func kindOf(code flexInt) error {
+	switch code {
 	case tokenEnded:
-		return []error{telemed.ErrUnauthorized}
+		return telemed.ErrUnauthorized
 	case 4700, 4711: // the token lacks a scope
-		return []error{telemed.ErrMissingScope, telemed.ErrReconnect}
+		return fault.MissingScope
 	case 1001, 1010: // the doctor's Zoom user is gone, or in another account
-		return []error{telemed.ErrReconnect}
+		return telemed.ErrReconnect
 	case meetingGone, 12702:
-		return []error{telemed.ErrNotFound}
+		return telemed.ErrNotFound
 	case 200, 403, 3003, 3063, 3161: // no permission, a paid plan needed, not the host, no licence
-		return []error{telemed.ErrForbidden}
+		return telemed.ErrForbidden
 	case 303, 404, 3002, 3007, 3018, 3037, 3038: // in progress, over, of another kind
-		return []error{telemed.ErrConflict}
+		return telemed.ErrConflict
 	case 300, 2300, 3000:
-		return []error{telemed.ErrInvalid}
+		return telemed.ErrInvalid
 	}
-	return []error{answer.Kind(write)}
+	return nil
 }
 
 // failure is the body of an error, of the API or of the authorization server.
@@ -174,31 +200,20 @@ func readFailure(body []byte) failure {
 	return said
 }
 
-// daily tells a limit of the day from one of the second. The limit of a doctor's meetings can be
-// told by its message alone: its headers may speak of another one.
+// daily tells a limit of the day from one of the second. The limit of a doctor's meetings
+// can be told by its message alone: its headers may speak of another one.
 func (f failure) daily(header http.Header) bool {
 	return strings.EqualFold(header.Get("X-Ratelimit-Type"), "Daily-limit") || strings.Contains(strings.ToLower(f.Message), "daily rate limit")
 }
 
-var (
-	fieldName = regexp.MustCompile(`^[A-Za-z0-9_.\[\]]{1,64}$`)
-	idText    = regexp.MustCompile(`^[A-Za-z0-9_.;=:+/-]{1,128}$`)
-)
-
-// fields returns the names of the refused fields. What does not look like a name is left out.
+// fields returns the names of the refused fields. What does not look like a name is left
+// out.
 func (f failure) fields() []string {
 	var names []string
 	for _, problem := range f.Errors {
-		if fieldName.MatchString(problem.Field) && len(names) < 20 {
-			names = append(names, problem.Field)
+		if name := fault.Word(problem.Field); name != "" && len(names) < 20 {
+			names = append(names, name)
 		}
 	}
 	return names
-}
-
-func printableID(id string) string {
-	if !idText.MatchString(id) {
-		return ""
-	}
-	return id
 }

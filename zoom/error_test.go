@@ -84,7 +84,7 @@ func TestErrorText(t *testing.T) {
 	c := newClinic(t, zoomtest.Config{})
 	c.fake.FailNext(answered(zoomtest.OpCreate, 400, `{"code":300,"message":"Validation Failed.","errors":[{"field":"settings.jbh_time"},{"field":"Asha Rao <asha@example.org>"}]}`))
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
-	require.EqualError(t, err, "zoom: Create: 400 (code 300; settings.jbh_time): invalid request")
+	require.EqualError(t, err, "zoom: Create: 400 (code 300, settings.jbh_time): invalid request [request id "+zoomError(t, err).RequestID+"]")
 	require.Equal(t, []string{"settings.jbh_time"}, zoomError(t, err).Fields)
 }
 
@@ -369,4 +369,21 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		}
 	}
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", m, *m, *m), "pwd=")
+}
+
+// A cut answer is as good as none: what may be sent twice is, and a meeting that may be there is looked for.
+func TestCutAnswers(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, zoomtest.Config{})
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, Cut: true})
+	m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+	require.NoError(t, err)
+	require.Len(t, c.live(), 1)
+	require.Equal(t, 1, c.fake.Count(zoomtest.OpCreate), "Zoom would make a second one")
+
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpGet, Cut: true})
+	before := c.fake.Count(zoomtest.OpGet)
+	_, err = c.Get(t.Context(), doctor, m.ID)
+	require.NoError(t, err)
+	require.Equal(t, 2, c.fake.Count(zoomtest.OpGet)-before)
 }

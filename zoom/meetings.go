@@ -33,43 +33,37 @@ func (c *Client) open(ctx context.Context, op, doctorID string) (*session, error
 	return &session{Client: c, op: op, rest: c.api(token, c.source.Client(id, c.http))}, nil
 }
 
-// ask makes a call and reads its answer into out. Zoom answers some errors with a good status: whole says,
-// once out is filled, whether that is what was asked for.
-func (s *session) ask(ctx context.Context, call rest.Request, out any, whole func() bool, write bool) error {
-	resp, err := s.rest.Do(ctx, call, out)
-	return s.outcome(resp, err, err == nil && whole(), write)
+// ask makes a call and reads its answer into out.
+func (s *session) ask(ctx context.Context, call rest.Request, out any) error {
+	if _, err := s.rest.Do(ctx, call, out); err != nil {
+		return newError(s.op, err)
+	}
+	return nil
 }
 
 // write makes a call that changes something, and that Zoom answers without a word.
 func (s *session) write(ctx context.Context, call rest.Request) error {
-	resp, err := s.rest.Do(ctx, call, nil)
-	return s.outcome(resp, err, err == nil && len(resp.Body) == 0, true)
-}
-
-func (s *session) outcome(resp *rest.Response, err error, whole, write bool) error {
-	switch {
-	case err != nil:
-		return newError(s.op, err, write)
-	case !whole:
-		return newError(s.op, &rest.Error{
-			Status: resp.Status, Header: resp.Header, Body: resp.Body, RequestID: resp.RequestID, Err: errIncomplete,
-		}, write)
+	answer, err := s.rest.Do(ctx, call, nil)
+	if err == nil && len(answer.Body) > 0 {
+		err = answer.Misfit(errIncomplete)
+	}
+	if err != nil {
+		return newError(s.op, err)
 	}
 	return nil
 }
 
 // meeting makes a call that is answered with a meeting.
-func (s *session) meeting(ctx context.Context, call rest.Request, write bool) (*meeting, error) {
+func (s *session) meeting(ctx context.Context, call rest.Request) (*meeting, error) {
 	var found meeting
-	whole := func() bool { return found.ID != 0 && found.JoinURL != "" }
-	if err := s.ask(ctx, call, &found, whole, write); err != nil {
+	if err := s.ask(ctx, call, &found); err != nil {
 		return nil, err
 	}
 	return &found, nil
 }
 
 func (s *session) get(ctx context.Context, id string) (*meeting, error) {
-	return s.meeting(ctx, rest.Request{Path: rest.Path("meetings", id)}, false)
+	return s.meeting(ctx, rest.Request{Path: rest.Path("meetings", id)})
 }
 
 // silent keeps Zoom from mailing about a cancellation.
@@ -129,7 +123,7 @@ func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req mee
 	case err != nil:
 		return nil, err
 	case found.isOthers(c.marker(doctorID, req.Key)):
-		return nil, &Error{Op: "Update", MeetingID: meetingID, kinds: []error{telemed.ErrConflict}, err: errOtherKey}
+		return nil, &Error{Op: "Update", MeetingID: meetingID, kind: telemed.ErrConflict, err: errOtherKey}
 	case !found.is(req, time.Now()) || !found.start().Equal(req.Start): // what begins soon is moved by seconds too
 		found, err = s.change(ctx, meetingID, req)
 	}
@@ -153,7 +147,7 @@ func (s *session) change(ctx context.Context, id string, req meet.Request) (*mee
 	case gone(err):
 		return nil, err
 	case err != nil: // changed or not, nobody has seen it
-		return nil, &Error{Op: s.op, MeetingID: id, kinds: []error{telemed.ErrAmbiguous}, err: hidden(ctx, err)}
+		return nil, &Error{Op: s.op, MeetingID: id, kind: telemed.ErrAmbiguous, err: hidden(ctx, err)}
 	case changed != nil && !found.is(req, time.Now()):
 		return nil, changed
 	}
@@ -192,7 +186,7 @@ func (c *Client) HostLink(ctx context.Context, doctorID, meetingID string) (tele
 		return telemed.Secret{}, err
 	}
 	if found.StartURL == "" {
-		return telemed.Secret{}, &Error{Op: "HostLink", kinds: []error{telemed.ErrForbidden}, err: errors.New("the account gets no host link")}
+		return telemed.Secret{}, &Error{Op: "HostLink", kind: telemed.ErrForbidden, err: errors.New("the account gets no host link")}
 	}
 	return telemed.NewSecret(found.StartURL), nil
 }
@@ -229,7 +223,7 @@ func (s *session) mismatch(m *meeting, fields []string) *Error {
 	if !slices.Contains(fields, "start_time") && !slices.Contains(fields, "duration") { // the account does not allow it
 		kind = telemed.ErrForbidden
 	}
-	return &Error{Op: s.op, Fields: fields, MeetingID: m.id(), kinds: []error{ErrMismatch, kind}}
+	return &Error{Op: s.op, Fields: fields, MeetingID: m.id(), kind: fault.Tagged(kind, ErrMismatch)}
 }
 
 // hidden keeps the text of a cause whose kind would contradict the one above it. That

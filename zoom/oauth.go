@@ -43,10 +43,10 @@ func (c *Client) identify(ctx context.Context, token store.Token, _ string) (sto
 		Email string `json:"email"`
 	}
 	if _, err := api.Do(ctx, rest.Request{Path: "/users/me"}, &me); err != nil {
-		return store.Account{}, newError("GetUser", err, false)
+		return store.Account{}, newError("GetUser", err)
 	}
 	if me.ID == "" {
-		return store.Account{}, &Error{Op: "GetUser", kinds: []error{telemed.ErrUnavailable}, err: errors.New("the answer names no user")}
+		return store.Account{}, &Error{Op: "GetUser", kind: telemed.ErrUnavailable, err: errors.New("the answer names no user")}
 	}
 	return store.Account{ID: me.ID, Email: me.Email}, nil
 }
@@ -66,19 +66,19 @@ func (c *Client) revoke(ctx context.Context, token store.Token) error {
 	}
 	credentials := c.cfg.ClientID + ":" + c.cfg.ClientSecret.Reveal()
 	header := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))}}
-	server := rest.Client{Base: c.cfg.Endpoints.Revoke, HTTP: c.http, RequestID: trackingID, Header: header}
+	server := rest.Client{Base: c.cfg.Endpoints.Revoke, HTTP: c.http, Header: header}
 	form := url.Values{"token": {token.Access.Reveal()}}
 	_, err := server.Do(rest.Repeatable(ctx), rest.Request{Method: http.MethodPost, Form: form}, nil)
 	if err != nil && !withdrawn(err) {
-		return newError("Revoke", err, true)
+		return newError("Revoke", err)
 	}
 	return nil
 }
 
 // withdrawn reports whether Zoom says that the token means nothing any more.
 func withdrawn(err error) bool {
-	var answer *rest.Error
-	if !errors.As(err, &answer) || answer.Status < 400 || answer.Status > 499 {
+	answer, _ := errors.AsType[*rest.Error](err)
+	if answer.Status/100 != 4 {
 		return false
 	}
 	code := readFailure(answer.Body).OAuth
@@ -91,7 +91,7 @@ const trackingID = "X-Zm-Trackingid"
 // api returns a client of Zoom's API for the token's account, without authorization.
 func (c *Client) api(token store.Token, client *http.Client) rest.Client {
 	return rest.Client{
-		Base: regionalAPI(c.cfg.Endpoints.API, token.Extra[apiURLField]), HTTP: client, RequestID: trackingID,
+		Base: regionalAPI(c.cfg.Endpoints.API, token.Extra[apiURLField]), HTTP: client,
 		Header: http.Header{"User-Agent": {"telemed"}},
 	}
 }

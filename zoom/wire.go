@@ -66,6 +66,14 @@ type meeting struct {
 	Settings  map[string]any `json:"settings"`
 }
 
+// Check refuses what lacks what every meeting has.
+func (m *meeting) Check() error {
+	if m.ID == 0 || m.JoinURL == "" {
+		return errIncomplete
+	}
+	return nil
+}
+
 func (m *meeting) id() string { return strconv.FormatInt(int64(m.ID), 10) }
 
 // start is when the meeting begins; zero if Zoom did not say.
@@ -119,6 +127,21 @@ func (m *meeting) in(zone *time.Location) *meet.Meeting {
 		found.Passcode = *m.Password
 	}
 	return found
+}
+
+// page is a part of a list of meetings.
+type page struct {
+	Meetings []meeting `json:"meetings"`
+	Size     int       `json:"page_size"`
+	Next     string    `json:"next_page_token"`
+}
+
+// Check tells a page without meetings from an answer that is none.
+func (p *page) Check() error {
+	if p.Meetings == nil && p.Size <= 0 {
+		return errIncomplete
+	}
+	return nil
 }
 
 // flexInt reads a number that Zoom writes as a number or as a string. Anything else is 0.

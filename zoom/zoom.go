@@ -154,7 +154,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(c.provider); err != nil {
 		return nil, err
 	}
-	c.http = httpClient(cfg.HTTPClient)
+	c.http = rest.HTTPClient(cfg.HTTPClient, rest.Transport{Classify: classify})
 	var err error
 	if c.settings, err = mergedSettings(cfg.Settings); err != nil {
 		return nil, err
@@ -164,15 +164,6 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// httpClient returns the host's client with retries, and under them what knows Zoom's answers.
-func httpClient(host *http.Client) *http.Client {
-	var base http.RoundTripper
-	if host != nil {
-		base = host.Transport
-	}
-	return rest.HTTPClient(host, rest.Transport{Base: &wire{base: &rest.Transport{Base: base, Attempts: 1}}})
 }
 
 // OAuth describes Zoom's authorization server and this app, for store/connect.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/telemed-go/telemed/internal/wait"
 )
 
 // maxBody is how much of a request is read, in bytes.
@@ -233,11 +235,7 @@ func (s *Server) pause(ctx context.Context, fault Fault) bool {
 // Pause waits as the fault says until ctx ends, and reports whether the request is to go
 // on.
 func Pause(ctx context.Context, fault Fault) bool {
-	timer := time.NewTimer(fault.Delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if wait.For(ctx, fault.Delay) != nil {
 		return false
 	}
 	if fault.Hang {

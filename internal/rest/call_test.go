@@ -16,9 +16,7 @@ import (
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
-func api(url string, client *http.Client) *rest.Client {
-	return &rest.Client{Base: url, HTTP: client, MaxBody: 1000, RequestID: "X-Request-Id"}
-}
+func api(url string, client *http.Client) *rest.Client { return &rest.Client{Base: url, HTTP: client} }
 
 func respond(code int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -43,7 +41,7 @@ func TestDo(t *testing.T) {
 	}, &got)
 	require.NoError(t, err)
 	require.Equal(t, 201, resp.Status)
-	require.Equal(t, "req-1", resp.RequestID)
+	require.Equal(t, "req-1", resp.Header.Get("X-Request-Id"))
 	require.Equal(t, "m1", got.ID)
 }
 
@@ -76,12 +74,14 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 			t.Parallel()
 			_, url, client := start(t, test.handler)
 			client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-			_, err := api(url, client).Do(t.Context(), rest.Request{Method: http.MethodPost, JSON: struct{}{}}, &struct{ ID string }{})
-			require.EqualError(t, err, test.text)
-			failure, ok := errors.AsType[*rest.Error](err)
-			require.True(t, ok)
-			require.Equal(t, test.write, failure.Kind(true))
-			require.Equal(t, test.read, failure.Kind(false))
+			client.Transport.(*rest.Transport).MaxBody = 1000
+			for method, kind := range map[string]error{http.MethodPost: test.write, http.MethodGet: test.read} {
+				_, err := api(url, client).Do(t.Context(), rest.Request{Method: method}, &struct{ ID string }{})
+				require.EqualError(t, err, test.text)
+				failure, ok := errors.AsType[*rest.Error](err)
+				require.True(t, ok)
+				require.Equal(t, kind, failure.Kind, method)
+			}
 		})
 	}
 }
@@ -101,7 +101,7 @@ func TestErrorsHideTheAddress(t *testing.T) {
 	require.NotContains(t, err.Error(), "canary")
 	failure, _ := errors.AsType[*rest.Error](err)
 	require.True(t, failure.Unsent)
-	require.Equal(t, telemed.ErrUnavailable, failure.Kind(true), "what was never sent did not happen")
+	require.Equal(t, telemed.ErrUnavailable, failure.Kind, "what was never sent did not happen")
 
 	_, err = api("http://[::1", client).Do(t.Context(), rest.Request{}, nil)
 	require.EqualError(t, err, "no answer: request cannot be built from this address")
@@ -118,7 +118,7 @@ func TestContextEndsTheCall(t *testing.T) {
 	_, err := api(url, client).Do(ctx, rest.Request{Method: http.MethodPost, JSON: struct{}{}}, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	failure, _ := errors.AsType[*rest.Error](err)
-	require.Equal(t, telemed.ErrAmbiguous, failure.Kind(true))
+	require.Equal(t, telemed.ErrAmbiguous, failure.Kind)
 }
 
 func TestPath(t *testing.T) {

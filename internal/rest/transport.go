@@ -1,49 +1,73 @@
-// Package rest is JSON over HTTP for the providers' APIs: a transport that
-// repeats only what is safe to repeat, and calls that limit, check and type every answer.
+// Package rest is JSON over HTTP for the providers' APIs.
+//
+// Four things are done here and nowhere else:
+//
+//   - [Transport] reads an answer to its end, within a limit and the deadline.
+//   - It asks the provider's Classify what the answer means.
+//   - It repeats what is safe to repeat. A cut answer is as good as none.
+//   - [Result], [Answer.Decode] and [Answer.Misfit] make one [Error] of whatever went
+//     wrong.
+//
+// Leaves call [Client.Do]. A provider's own library gets an http.Client whose transport
+// passes requests on and keeps what Result says.
 package rest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
-	"strings"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/wait"
 )
 
-// Transport is an http.RoundTripper that repeats requests.
+// DefaultMaxBody is how many bytes of an answer are read at most: 4 MiB.
+const DefaultMaxBody = 4 << 20
+
+// Transport is an http.RoundTripper that reads answers whole and repeats requests.
 //
-//   - Whatever never left this machine (a failed dial or handshake) and whatever
-//     was refused with 429 did not happen: it is repeated, for any method.
-//   - A lost answer, 408, 500, 502, 503 and 504 leave the outcome open: only
-//     GET, HEAD, OPTIONS, PUT, DELETE, requests with an idempotency header and
-//     requests marked by [Repeatable] are repeated.
+//   - What never left this machine (a failed dial or handshake) and what is [Busy] did not
+//     happen: it is repeated, for any method.
+//   - What is [Open], and a success whose body was cut, is repeated if it is a GET, HEAD,
+//     OPTIONS, PUT or DELETE, has an idempotency header, or is marked by [Repeatable].
 //   - A body is repeated through GetBody; without it nothing is.
-//   - Retry-After is obeyed in seconds, as an HTTP date and as RFC 3339. If the
-//     wait is longer than MaxWait or than the context lives, the answer at hand is returned at once.
-//   - The last answer is returned whole, whatever its status, with one exception: once an
-//     attempt to change something has had an open outcome, later ones cannot prove
-//     that nothing happened. Their errors are not [Unsent], and instead of a 429 there is an error.
+//   - Retry-After is obeyed in seconds, as an HTTP date and as RFC 3339. If the wait is
+//     longer than MaxWait or than the context lives, the answer at hand is returned at once.
+//   - Once an attempt to change something had an open outcome, only two ends settle it: Done,
+//     and the refusal of a request that was looked at. Any other end is ErrAmbiguous.
 //
-// The zero value is ready to use. A Transport is safe for concurrent use.
+// The last answer is returned, whatever its status, with its body in memory. If there is
+// none, or if a success was cut or too long, there is an [Error] instead. The zero value is ready to use. A Transport is safe for concurrent use.
 type Transport struct {
-	// Base sends one attempt. If nil, NewTransport's settings on a transport shared by the process.
+	// Base sends one attempt. If nil, a transport that the process shares.
 	Base http.RoundTripper
+	// Classify says what an answer means: its outcome, and unless that is Done the error
+	// for the caller. It may correct Status and RetryAfter of the answer. If nil,
+	// [ByStatus].
+	Classify func(*Answer) (Outcome, error)
+	// MaxBody limits an answer in bytes. If 0, DefaultMaxBody.
+	MaxBody int64
 	// Attempts is how often a request is sent at most. If 0, 3.
 	Attempts int
-	// MinWait is the first pause; each further one doubles, with jitter of 50 to 100 percent. If 0, 200 ms.
+	// MinWait is the first pause; each further one doubles, with jitter of 50 to 100
+	// percent. If 0, 200 ms.
 	MinWait time.Duration
-	// MaxWait is the longest pause, also the longest Retry-After that is waited for. If 0, 10 s.
+	// MaxWait is the longest pause, also the longest Retry-After that is waited for. If
+	// 0, 10 s.
 	MaxWait time.Duration
-	// Timeout bounds a request with all its attempts and the reading of its answer, as http.Client's would; that
-	// one replaces the error, and with it the word on whether anything was sent. If 0, there is none.
+	// Timeout bounds a request with all its attempts. If 0, the request's context alone
+	// does. An http.Client's own Timeout would replace the error, and with it the word on
+	// whether anything was sent.
 	Timeout time.Duration
-	// IdempotencyHeaders name headers that make a request repeatable, beside Idempotency-Key.
+	// IdempotencyHeaders name headers that make a request repeatable, beside
+	// Idempotency-Key.
 	IdempotencyHeaders []string
 }
 
@@ -54,16 +78,9 @@ var shared = newShared()
 func newShared() *http.Transport {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
-	transport.ResponseHeaderTimeout = 20 * time.Second // one attempt, so that a hung one leaves time for another
+	transport.ResponseHeaderTimeout = 20 * time.Second // a hung attempt leaves time for another
 	return transport
 }
-
-// An answer nobody wants is read, up to drainLimit and for drainTime, so that its connection can be used
-// again. One that does not end in time costs its connection and not the next attempt.
-const (
-	drainLimit = 64 << 10
-	drainTime  = time.Second
-)
 
 type repeatableKey struct{}
 
@@ -81,90 +98,164 @@ func Once(ctx context.Context) context.Context {
 	return context.WithValue(ctx, onceKey{}, true)
 }
 
-// RoundTrip implements http.RoundTripper. An error says with [Unsent] whether the request may have arrived.
+// RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.Timeout <= 0 {
-		return t.send(req)
+	ctx := req.Context()
+	if end, ok := ctx.Deadline(); t.Timeout > 0 && (!ok || time.Until(end) > t.Timeout) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t.Timeout)
+		defer cancel()
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), t.Timeout)
-	resp, err := t.send(req.WithContext(ctx))
-	if err != nil {
-		cancel()
-		return nil, err
+	last := t.send(ctx, req)
+	if last.response == nil {
+		return nil, &last.Error
 	}
-	resp.Body = &boundedBody{resp.Body, cancel}
-	return resp, nil
+	return last.response, nil
 }
 
-// boundedBody is an answer whose reading Timeout bounds too.
-type boundedBody struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-// Close implements io.Closer.
-func (b *boundedBody) Close() error {
-	defer b.cancel()
-	return b.ReadCloser.Close()
-}
-
-// send makes the attempts.
-func (t *Transport) send(req *http.Request) (*http.Response, error) {
-	if req.Context().Err() != nil { // net/http would not say that it sent nothing
+// send makes the attempts and returns the last one.
+func (t *Transport) send(ctx context.Context, req *http.Request) *attempt {
+	if ctx.Err() != nil { // net/http would not say that it sent nothing
 		closeBody(req)
-		return nil, &notSent{context.Cause(req.Context()), true}
+		return &attempt{Error: Error{
+			Answer: Answer{Request: req, Err: context.Cause(ctx)}, Kind: telemed.ErrUnavailable, Unsent: true,
+		}}
 	}
-	attempts := max(t.Attempts, 0)
-	if attempts == 0 {
-		attempts = 3
-	}
-	if req.Context().Value(onceKey{}) != nil {
-		attempts = 1
-	}
-	try := req
 	open := false // an attempt may have changed something, and nobody knows
+	try := req
 	for n := 1; ; n++ {
-		resp, err := t.attempt(try)
-		if n >= attempts || !t.again(req, resp, err) {
-			return settled(open, resp, err)
+		a := t.attempt(ctx, try)
+		next, pause := t.next(ctx, req, a, n)
+		if next == nil {
+			return a.settled(open)
 		}
-		pause, ok := t.pause(req.Context(), n, resp)
-		if !ok {
-			return settled(open, resp, err)
-		}
-		next, ok := rewind(req)
-		if !ok {
-			return settled(open, resp, err)
-		}
-		open = open || changes(req) && !refused(resp, err)
-		if resp != nil {
-			Discard(resp)
-		}
-		if ctxErr := Sleep(req.Context(), pause); ctxErr != nil {
+		open = open || changes(req) && !a.unharmed()
+		if ended := wait.For(ctx, pause); ended != nil {
 			closeBody(next)
-			if err == nil {
-				err = &notSent{ctxErr, !open && refused(resp, nil)}
+			if a.Err == nil {
+				a.Err = ended
 			}
-			return settled(open, nil, err)
+			return a.settled(open)
 		}
 		try = next
 	}
 }
 
-// errOpen is what a 429 becomes after an attempt whose outcome is open.
-var errOpen = errors.New("an earlier attempt may have taken effect; the last one was refused with 429")
-
-// settled is the outcome of all attempts: what was open stays open.
-func settled(open bool, resp *http.Response, err error) (*http.Response, error) {
+// next returns the request to send after attempt n, and when. It is nil if a is the last.
+func (t *Transport) next(ctx context.Context, req *http.Request, a *attempt, n int) (*http.Request, time.Duration) {
+	limit := t.Attempts
 	switch {
-	case !open:
-	case err != nil:
-		err = &notSent{err, false}
-	case refused(resp, nil):
-		Discard(resp)
-		return nil, &notSent{errOpen, false}
+	case ctx.Value(onceKey{}) != nil:
+		limit = 1
+	case limit <= 0:
+		limit = 3
 	}
-	return resp, err
+	if n >= limit || ctx.Err() != nil || !(a.unharmed() || a.outcome == Open && t.repeatable(req)) {
+		return nil, 0
+	}
+	pause, ok := t.pause(ctx, n, a.RetryAfter)
+	if !ok {
+		return nil, 0
+	}
+	next, _ := Rewind(req)
+	return next, pause
+}
+
+// attempt is one request on its way, and what came of it. It is the body of its response.
+type attempt struct {
+	Error        // Kind is nil if the outcome is Done
+	outcome      Outcome
+	response     *http.Response // nil if there is no answer, or a success without its end
+	body         bytes.Reader
+	began, wrote atomic.Bool // a connection was asked for; a byte of the request may have left
+	trace        httptrace.ClientTrace
+}
+
+// Read implements io.Reader.
+func (a *attempt) Read(p []byte) (int, error) { return a.body.Read(p) }
+
+// WriteTo implements io.WriterTo.
+func (a *attempt) WriteTo(w io.Writer) (int64, error) { return a.body.WriteTo(w) }
+
+// Close implements io.Closer.
+func (a *attempt) Close() error { return nil }
+
+// attempt sends a request once and reads what comes back.
+func (t *Transport) attempt(ctx context.Context, req *http.Request) *attempt {
+	base := t.Base
+	if base == nil {
+		base = shared
+	}
+	a := &attempt{}
+	a.Request, a.classify = req, t.Classify
+	a.watch()
+	response, err := base.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &a.trace)))
+	if err != nil {
+		a.Unsent = a.sentNothing(err)
+		a.lost(err)
+		return a
+	}
+	a.Status, a.Header = response.StatusCode, response.Header
+	a.RetryAfter, _ = RetryAfter(response.Header, time.Now())
+	a.Body, a.Err = read(response, cmp.Or(t.MaxBody, DefaultMaxBody))
+	if a.Err != nil && a.Status/100 == 2 {
+		a.lost(a.Err)
+		if !errors.Is(a.Err, errCut) { // it would be too long again
+			a.outcome = Foreign
+		}
+		return a
+	}
+	a.outcome, a.Kind = a.judge()
+	a.respond(response)
+	return a
+}
+
+// lost is an attempt without a whole answer.
+func (a *attempt) lost(err error) {
+	a.outcome, a.Kind, a.Err = Open, a.Unknown(), err
+	if a.Unsent {
+		a.Kind = telemed.ErrUnavailable
+	}
+}
+
+// respond makes the response that is returned, if this is the last attempt.
+func (a *attempt) respond(response *http.Response) {
+	if a.Status != response.StatusCode {
+		response.StatusCode, response.Status = a.Status, http.StatusText(a.Status)
+	}
+	a.body.Reset(a.Body)
+	response.Body, response.ContentLength = a, int64(len(a.Body))
+	a.response = response
+}
+
+// unharmed reports whether the attempt surely had no effect.
+func (a *attempt) unharmed() bool { return a.Unsent || a.outcome == Busy }
+
+// errEarlier is why a request that was refused may have taken effect all the same.
+var errEarlier = errors.New("an earlier attempt may have taken effect")
+
+// unseen are the refusals of a request that nobody looked at.
+var unseen = []error{
+	telemed.ErrRateLimited, telemed.ErrUnavailable, telemed.ErrUnauthorized, telemed.ErrForbidden, telemed.ErrReconnect,
+}
+
+// settled is the outcome of all attempts, of which a is the last: what was open stays
+// open unless the provider itself tells what became of it.
+func (a *attempt) settled(open bool) *attempt {
+	if !open || a.tells() || errors.Is(a.Kind, telemed.ErrAmbiguous) {
+		return a
+	}
+	a.outcome, a.Kind, a.Unsent = Open, telemed.ErrAmbiguous, false
+	if a.Err == nil {
+		a.Err = errEarlier
+	}
+	return a
+}
+
+// tells reports whether the provider looked at the request.
+func (a *attempt) tells() bool {
+	return a.outcome == Done ||
+		a.outcome == Refused && !slices.ContainsFunc(unseen, func(kind error) bool { return errors.Is(a.Kind, kind) })
 }
 
 // changes reports whether a request may change something at the provider.
@@ -176,83 +267,6 @@ func changes(req *http.Request) bool {
 	return true
 }
 
-// refused reports whether an attempt surely had no effect.
-func refused(resp *http.Response, err error) bool {
-	if err != nil {
-		return Unsent(err)
-	}
-	return resp != nil && resp.StatusCode == http.StatusTooManyRequests
-}
-
-// attempt sends once and notes in the error whether any byte of the request left.
-func (t *Transport) attempt(req *http.Request) (*http.Response, error) {
-	base := t.Base
-	if base == nil {
-		base = shared
-	}
-	var began, wrote atomic.Bool
-	trace := &httptrace.ClientTrace{
-		GetConn:          func(string) { began.Store(true) },
-		WroteHeaderField: func(string, []string) { wrote.Store(true) },
-		WroteHeaders:     func() { wrote.Store(true) },
-	}
-	resp, err := base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
-	if err != nil && !wrote.Load() && (began.Load() || neverSent(err)) {
-		err = &notSent{err, true}
-	}
-	return resp, err
-}
-
-// neverSent recognises errors from before the request was written, for a base
-// transport that does not report to httptrace.
-func neverSent(err error) bool {
-	var (
-		op  *net.OpError
-		dns *net.DNSError
-	)
-	switch {
-	case errors.As(err, &dns):
-		return true
-	case errors.As(err, &op):
-		return op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "socks connect" || op.Op == "remote error" && strings.Contains(err.Error(), "tls")
-	}
-	return isTLSError(err)
-}
-
-// notSent wraps an error and says whether the request surely had no effect.
-type notSent struct {
-	err    error
-	unsent bool
-}
-
-func (e *notSent) Error() string { return e.err.Error() }
-func (e *notSent) Unwrap() error { return e.err }
-
-// Unsent reports whether the request behind err surely had no effect: it never
-// left this machine, or was turned away with 429 each time.
-func Unsent(err error) bool {
-	var marked *notSent
-	return errors.As(err, &marked) && marked.unsent
-}
-
-// again says whether the outcome allows and deserves another attempt.
-func (t *Transport) again(req *http.Request, resp *http.Response, err error) bool {
-	if req.Context().Err() != nil {
-		return false
-	}
-	if err != nil {
-		return Unsent(err) || t.repeatable(req)
-	}
-	switch resp.StatusCode {
-	case http.StatusTooManyRequests:
-		return true
-	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return t.repeatable(req)
-	}
-	return false
-}
-
 func (t *Transport) repeatable(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
@@ -261,16 +275,11 @@ func (t *Transport) repeatable(req *http.Request) bool {
 	if req.Context().Value(repeatableKey{}) != nil || req.Header.Get("Idempotency-Key") != "" {
 		return true
 	}
-	for _, name := range t.IdempotencyHeaders {
-		if req.Header.Get(name) != "" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.IdempotencyHeaders, func(name string) bool { return req.Header.Get(name) != "" })
 }
 
 // pause returns how long to wait before attempt n+1, and whether that is worth it.
-func (t *Transport) pause(ctx context.Context, n int, resp *http.Response) (time.Duration, bool) {
+func (t *Transport) pause(ctx context.Context, n int, asked time.Duration) (time.Duration, bool) {
 	first, longest := t.MinWait, t.MaxWait
 	if first <= 0 {
 		first = 200 * time.Millisecond
@@ -278,53 +287,13 @@ func (t *Transport) pause(ctx context.Context, n int, resp *http.Response) (time
 	if longest <= 0 {
 		longest = 10 * time.Second
 	}
-	wait := min(first<<min(n-1, 20), longest)
-	wait = wait/2 + rand.N(wait/2+1)
-	if resp != nil {
-		if asked, ok := RetryAfter(resp.Header, time.Now()); ok {
-			if asked > longest {
-				return 0, false
-			}
-			wait = max(wait, asked)
-		}
-	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-		return 0, false
-	}
-	return wait, true
+	pause := max(asked, wait.Jitter(min(first<<min(n-1, 20), longest)))
+	end, ok := ctx.Deadline()
+	return pause, asked <= longest && !(ok && time.Until(end) <= pause)
 }
 
-// RetryAfter reads the Retry-After header: seconds and HTTP dates (RFC 9110) and
-// the RFC 3339 times that Zoom sends. A time that has passed is 0.
-func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if value == "" {
-		return 0, false
-	}
-	if isDigits(value) {
-		const century = 100 * 365 * 24 * time.Hour
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(century/time.Second) {
-			return century, true
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		at, err = time.Parse(time.RFC3339, value)
-	}
-	if err != nil {
-		return 0, false
-	}
-	return max(at.Sub(now), 0), true
-}
-
-func isDigits(text string) bool {
-	return strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }) < 0
-}
-
-// rewind returns a copy of req with a fresh body, or false if its body is spent.
-func rewind(req *http.Request) (*http.Request, bool) {
+// Rewind returns a copy of req with a fresh body, or false if its body is spent.
+func Rewind(req *http.Request) (*http.Request, bool) {
 	next := req.Clone(req.Context())
 	if req.Body == nil || req.Body == http.NoBody {
 		return next, true
@@ -346,22 +315,17 @@ func closeBody(req *http.Request) {
 	}
 }
 
+// An answer nobody wants is read, up to drainLimit and for drainTime, so that its
+// connection can be used again. One that does not end in time costs its connection.
+const (
+	drainLimit = 64 << 10
+	drainTime  = time.Second
+)
+
 // Discard reads an answer that nobody wants, as far as that is worth it, and closes it.
 func Discard(resp *http.Response) {
 	stop := time.AfterFunc(drainTime, func() { _ = resp.Body.Close() })
 	defer stop.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, drainLimit)
 	_ = resp.Body.Close()
-}
-
-// Sleep waits for d. The error says why ctx ended first.
-func Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

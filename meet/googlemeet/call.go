@@ -23,19 +23,57 @@ type call struct {
 	*Client
 	op     string
 	events *calendar.EventsService
+	sent   *exchange
 }
 
-// begin returns the call for a doctor. A service costs about a microsecond, so none is kept.
+// begin returns the call for a doctor. A service costs about a microsecond, so none is
+// kept.
 func (c *Client) begin(ctx context.Context, op, doctorID string) (*call, error) {
+	client := c.tokens.Client(accountID(doctorID), c.http)
+	sent := &exchange{base: client.Transport}
+	client.Transport = sent
 	service, err := calendar.NewService(ctx,
-		option.WithHTTPClient(c.tokens.Client(accountID(doctorID), c.http)),
+		option.WithHTTPClient(client),
 		option.WithEndpoint(c.cfg.Endpoints.Calendar),
 		option.WithLogger(slog.New(slog.DiscardHandler)), // else an environment variable prints bodies
 	)
 	if err != nil {
 		return nil, &Error{Op: op, kind: telemed.ErrUnavailable, err: err}
 	}
-	return &call{Client: c, op: op, events: service.Events}, nil
+	return &call{Client: c, op: op, events: service.Events, sent: sent}, nil
+}
+
+// exchange sits under Google's library, which builds requests and decodes events. It
+// keeps what became of the last request, since the library drops most of it.
+type exchange struct {
+	base   http.RoundTripper
+	answer *rest.Answer
+	err    error // a *rest.Error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	response, err := x.base.RoundTrip(req)
+	if x.answer, x.err = rest.Result(response, err); x.err != nil {
+		return nil, x.err
+	}
+	return response, nil
+}
+
+// answer returns what became of the last request, for which the library returned err. Its
+// errors are *rest.Error.
+func (k *call) answer(err error) (*rest.Answer, error) {
+	sent := *k.sent
+	*k.sent = exchange{base: sent.base}
+	switch {
+	case sent.err != nil:
+		return nil, sent.err
+	case sent.answer == nil: // the library sent nothing
+		return rest.Result(nil, err)
+	case err != nil: // it could not read the answer, and says so by quoting it
+		return nil, sent.answer.Misfit(errNotEvent)
+	}
+	return sent.answer, nil
 }
 
 func accountID(doctorID string) store.AccountID {
@@ -76,54 +114,46 @@ const (
 
 // insert may be repeated: the event's id is ours.
 func (k *call) insert(ctx context.Context, event *calendar.Event) (*calendar.Event, error) {
-	if err := begun(ctx); err != nil {
-		return nil, failed(k.op, err, true)
-	}
 	made, err := k.events.Insert(k.cfg.Calendar, event).ConferenceDataVersion(1).SendUpdates(notify(event.Attendees)).
 		Fields(fields).Context(rest.Repeatable(ctx)).Do()
-	return k.outcome(made, event.Id, err, true)
+	return k.event(made, event.Id, err)
 }
 
 func (k *call) get(ctx context.Context, id string, fields googleapi.Field) (*calendar.Event, error) {
-	if err := begun(ctx); err != nil {
-		return nil, failed(k.op, err, false)
-	}
 	event, err := k.events.Get(k.cfg.Calendar, id).Fields(fields).Context(ctx).Do()
-	return k.outcome(event, id, err, false)
+	return k.event(event, id, err)
 }
 
-// patch changes old, if it is still as it was read. It may be repeated: the second
-// time finds another etag. Google wants conferenceDataVersion in every change of an event that has a room.
+// patch changes old, if it is still as it was read. It may be repeated: the second time
+// finds another etag. Google wants conferenceDataVersion in every change of an event that
+// has a room.
 func (k *call) patch(ctx context.Context, old, change *calendar.Event, sendUpdates string) (*calendar.Event, error) {
-	if err := begun(ctx); err != nil {
-		return nil, failed(k.op, err, true)
-	}
 	request := k.events.Patch(k.cfg.Calendar, old.Id, change).ConferenceDataVersion(1).SendUpdates(sendUpdates).
 		Fields(fields).Context(rest.Repeatable(ctx))
 	if old.Etag != "" {
 		request.Header().Set("If-Match", old.Etag)
 	}
 	event, err := request.Do()
-	return k.outcome(event, old.Id, err, true)
+	return k.event(event, old.Id, err)
 }
 
-// outcome refuses what is well-formed, and yet not the event with the id: null, an empty object, another event.
-func (k *call) outcome(event *calendar.Event, id string, err error, write bool) (*calendar.Event, error) {
+// event refuses what is well-formed, and yet not the event with the id: null, an empty
+// object, another event.
+func (k *call) event(event *calendar.Event, id string, err error) (*calendar.Event, error) {
+	answer, err := k.answer(err)
 	if err == nil && (event == nil || event.Id != id) {
-		err = errNotEvent
+		err = answer.Misfit(errNotEvent)
 	}
 	if err != nil {
-		return nil, failed(k.op, err, write)
+		return nil, newError(k.op, err)
 	}
 	return event, nil
 }
 
 func (k *call) delete(ctx context.Context, id string) error {
-	if err := begun(ctx); err != nil {
-		return failed(k.op, err, true)
-	}
-	if err := k.events.Delete(k.cfg.Calendar, id).SendUpdates(notifyAll).Context(ctx).Do(); err != nil {
-		return failed(k.op, err, true)
+	err := k.events.Delete(k.cfg.Calendar, id).SendUpdates(notifyAll).Context(ctx).Do()
+	if _, err := k.answer(err); err != nil {
+		return newError(k.op, err)
 	}
 	return nil
 }
@@ -134,8 +164,8 @@ func hasStatus(err error, statuses ...int) bool {
 	return ok && slices.Contains(statuses, e.Status)
 }
 
-// isGone reports whether Google says that there is no such event. A 404 without a reason is somebody
-// else's, a proxy's for instance, and proves nothing.
+// isGone reports whether Google says that there is no such event. A 404 without a reason
+// is somebody else's, a proxy's for instance, and proves nothing.
 func isGone(err error) bool {
 	e, ok := err.(*Error)
 	return ok && e.Reason != "" && hasStatus(err, http.StatusNotFound, http.StatusGone)

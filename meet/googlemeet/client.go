@@ -10,7 +10,7 @@ import (
 	"google.golang.org/api/calendar/v3"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/meet"
 )
 
@@ -185,7 +185,7 @@ func (k *call) withRoom(ctx context.Context, event *calendar.Event) (*meet.Meeti
 			if !time.Now().Before(end) {
 				return m, nil
 			}
-			if err := rest.Sleep(ctx, min(pause, time.Until(end))); err != nil {
+			if err := wait.For(ctx, min(pause, time.Until(end))); err != nil {
 				return nil, &Error{Op: k.op, Meeting: m, kind: telemed.ErrAmbiguous, err: err}
 			}
 			pause *= 2

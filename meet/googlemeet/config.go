@@ -185,16 +185,9 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// newHTTPClient returns what API calls go through: retries around a transport that knows Google's answers.
+// newHTTPClient returns what API calls go through. An event of ours has some 2 kB.
 func newHTTPClient(cfg Config) *http.Client {
-	var base http.RoundTripper
-	if cfg.HTTPClient != nil {
-		base = cfg.HTTPClient.Transport
-	}
-	if base == nil {
-		base = &rest.Transport{Attempts: 1} // its shared connections, without its retries
-	}
-	return rest.HTTPClient(cfg.HTTPClient, rest.Transport{Base: &wire{base}, Attempts: 4, MinWait: cfg.RetryWait})
+	return rest.HTTPClient(cfg.HTTPClient, rest.Transport{Classify: classify, MaxBody: 1 << 20, Attempts: 4, MinWait: cfg.RetryWait})
 }
 
 // Tokens returns the source of the doctors' access tokens, for calls of your own to

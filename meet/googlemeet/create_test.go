@@ -193,7 +193,7 @@ func TestCancelledIDsAreNotFreeAgain(t *testing.T) {
 	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 	require.ErrorIs(t, err, telemed.ErrConflict)
 	require.Equal(t, googlemeet.ReasonTooOften, failure(t, err).Reason)
-	require.EqualError(t, err, "googlemeet: Create: (cancelledTooOften): conflict with the current state")
+	require.EqualError(t, err, "googlemeet: Create (cancelledTooOften): conflict with the current state")
 }
 
 func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {

@@ -105,7 +105,7 @@ func TestAProxyInBetween(t *testing.T) {
 		c.fake.FailNext(page, page, page, page)
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, telemed.ErrAmbiguous)
-		require.EqualError(t, err, "googlemeet: Create: outcome unknown: answer is not JSON")
+		require.EqualError(t, err, "googlemeet: Create: 200: outcome unknown: answer is not JSON")
 	})
 	t.Run("a redirect is not followed", func(t *testing.T) {
 		t.Parallel()
@@ -149,16 +149,16 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 		text    string
 		kind    error
 	}{
-		"endless": {endless(200), "googlemeet: Get: provider unavailable: answer is longer than 1 MB", telemed.ErrUnavailable},
+		"endless": {endless(200), "googlemeet: Get: 200: provider unavailable: answer is longer than 1048576 bytes", telemed.ErrUnavailable},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"id":"`))
-		}, "googlemeet: Get: provider unavailable: unexpected EOF", telemed.ErrUnavailable},
-		"empty": {func(http.ResponseWriter, *http.Request) {}, "googlemeet: Get: provider unavailable: answer is not JSON", telemed.ErrUnavailable},
+		}, "googlemeet: Get: 200: provider unavailable: answer was cut off: unexpected EOF", telemed.ErrUnavailable},
+		"empty": {func(http.ResponseWriter, *http.Request) {}, "googlemeet: Get: 200: provider unavailable: answer is not JSON", telemed.ErrUnavailable},
 		"wrong types": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"id":[],"start":"` + canary + `"}`))
-		}, "googlemeet: Get: provider unavailable: answer is not an event", telemed.ErrUnavailable},
-		"an endless error": {endless(404), "googlemeet: Get: 404: not found", telemed.ErrNotFound},
+		}, "googlemeet: Get: 200: provider unavailable: answer is not an event", telemed.ErrUnavailable},
+		"an endless error": {endless(404), "googlemeet: Get: 404: not found: answer is longer than 1048576 bytes", telemed.ErrNotFound},
 		"an odd reason": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 			_, _ = w.Write([]byte(`{"error":{"errors":[{"reason":"` + canary + ` may not"}],"message":"` + canary + `"}}`))
@@ -197,10 +197,10 @@ func TestAnswersThatAreNotTheEvent(t *testing.T) {
 				_, _ = w.Write([]byte(answer))
 			})
 			_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-			require.EqualError(t, err, "googlemeet: Create: outcome unknown: answer is not an event")
+			require.EqualError(t, err, "googlemeet: Create: 200: outcome unknown: answer is not an event")
 			require.ErrorIs(t, err, telemed.ErrAmbiguous)
 			_, err = c.Get(t.Context(), doctor, "abcde")
-			require.EqualError(t, err, "googlemeet: Get: provider unavailable: answer is not an event")
+			require.EqualError(t, err, "googlemeet: Get: 200: provider unavailable: answer is not an event")
 			_, err = c.Update(t.Context(), doctor, "abcde", request(t, "appt-1"))
 			require.ErrorIs(t, err, telemed.ErrUnavailable)
 			require.Zero(t, patches.Load())
@@ -361,4 +361,16 @@ func TestErrorAsJSONHasNoLink(t *testing.T) {
 	var delayed interface{ RetryDelay() time.Duration }
 	require.ErrorAs(t, err, &delayed)
 	require.Equal(t, time.Second, delayed.RetryDelay())
+}
+
+// A cut answer is as good as none. All that this package asks for may be asked for twice.
+func TestCutAnswers(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	c.fake.FailNext(googlemeettest.Fault{Op: googlemeettest.OpInsert, Cut: true}, googlemeettest.Fault{Op: googlemeettest.OpGet, Cut: true})
+	m := c.create(t, request(t, "appt-1"))
+	_, err := c.Get(t.Context(), doctor, m.ID)
+	require.NoError(t, err)
+	require.Len(t, c.fake.Events(), 1)
+	require.Equal(t, 2, c.fake.Count(googlemeettest.OpInsert))
 }

@@ -122,12 +122,12 @@ func (c *Client) revoke(ctx context.Context, token store.Token) error {
 	_, err := api.Do(rest.Repeatable(ctx), rest.Request{
 		Method: http.MethodPost, Form: url.Values{"token": {secret.Reveal()}},
 	}, nil)
-	failure, failed := errors.AsType[*rest.Error](err)
-	if !failed || failure.Status == http.StatusBadRequest { // 400: there is no such grant any more
+	if err == nil {
 		return nil
 	}
-	return &Error{
-		Op: "Revoke", Status: failure.Status, Reason: reasonIn(failure.Body),
-		RetryAfter: failure.RetryAfter, kind: failure.Kind(true), err: failure.Err,
+	failed := newError("Revoke", err)
+	if failed.Status == http.StatusBadRequest { // there is no such grant any more
+		return nil
 	}
+	return failed
 }

@@ -3,14 +3,13 @@ package smtp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -34,25 +33,15 @@ type Error struct {
 	kind error
 }
 
-// Error returns a text such as "smtp: rcpt: 550 5.1.1: recipient cannot be reached".
+// Error returns a text such as "smtp: rcpt: 550 (5.1.1): recipient cannot be reached".
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("smtp: " + e.Op)
-	if e.Code != 0 {
-		fmt.Fprintf(&b, ": %d", e.Code)
-	}
-	if e.Enhanced != "" {
-		b.WriteString(" " + e.Enhanced)
-	}
-	if e.Reason != "" {
-		b.WriteString(": " + e.Reason)
-	}
-	fmt.Fprintf(&b, ": %v", e.kind)
-	return b.String()
+	return fault.Text{
+		Package: "smtp", Op: e.Op, Status: e.Code, Codes: []fault.Code{{Word: e.Enhanced}}, Kind: e.kind, Detail: e.Reason,
+	}.String()
 }
 
 // Is reports whether target is the sentinel of package notify for this outcome.
-func (e *Error) Is(target error) bool { return target == e.kind }
+func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the cause, if there is one.
 func (e *Error) Unwrap() error { return e.Err }

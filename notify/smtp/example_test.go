@@ -74,5 +74,5 @@ func ExampleError() {
 	fmt.Println(err)
 	// Output:
 	// rcpt 550 5.1.1
-	// smtp: rcpt: 550 5.1.1: recipient cannot be reached
+	// smtp: rcpt: 550 (5.1.1): recipient cannot be reached
 }

@@ -241,7 +241,7 @@ func TestErrorIsTyped(t *testing.T) {
 	require.Equal(t, "rcpt", e.Op)
 	require.Equal(t, 550, e.Code)
 	require.False(t, e.Temporary())
-	require.Equal(t, "smtp: rcpt: 550 5.1.1: recipient cannot be reached", err.Error())
+	require.Equal(t, "smtp: rcpt: 550 (5.1.1): recipient cannot be reached", err.Error())
 
 	fake.FailNext(outOfOrder)
 	_, err = client.Notify(t.Context(), message("typed"))

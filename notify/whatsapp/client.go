@@ -53,10 +53,8 @@ type Config struct {
 
 // Client sends messages from one number. It is safe for concurrent use.
 type Client struct {
-	cfg     Config
-	api     *rest.Client
-	timeout time.Duration // for a message, all attempts together
-	retry   notify.RetryPolicy
+	cfg Config
+	api *rest.Client
 }
 
 var _ notify.Notifier = (*Client)(nil)
@@ -82,17 +80,14 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Client{
-		cfg: cfg, timeout: rest.TimeoutOf(cfg.HTTPClient),
-		api: &rest.Client{
-			Base:      strings.TrimRight(cfg.BaseURL, "/"),
-			HTTP:      rest.HTTPClient(cfg.HTTPClient, rest.Transport{Attempts: 1}),
-			Header:    http.Header{"Authorization": {"Bearer " + cfg.Token.Reveal()}},
-			MaxBody:   1 << 20,
-			RequestID: "X-Fb-Trace-Id",
-		},
-		retry: notify.RetryPolicy{Attempts: cfg.Attempts, Base: 500 * time.Millisecond, Max: 5 * time.Second},
-	}, nil
+	return &Client{cfg: cfg, api: &rest.Client{
+		Base: strings.TrimRight(cfg.BaseURL, "/"),
+		HTTP: rest.HTTPClient(cfg.HTTPClient, rest.Transport{
+			Classify: classify, MaxBody: 1 << 20,
+			Attempts: cfg.Attempts, MinWait: 500 * time.Millisecond, MaxWait: 5 * time.Second,
+		}),
+		Header: http.Header{"Authorization": {"Bearer " + cfg.Token.Reveal()}},
+	}}, nil
 }
 
 func (cfg *Config) validate() error {
@@ -132,12 +127,7 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 	if err != nil {
 		return nil, err
 	}
-	req := newRequest(msg.To.Phone, Reference(msg.Key), call)
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	return notify.Retry(notify.NotifierFunc(func(ctx context.Context, _ notify.Message) (*notify.Receipt, error) {
-		return c.send(ctx, req)
-	}), c.retry).Notify(ctx, msg)
+	return c.send(ctx, newRequest(msg.To.Phone, Reference(msg.Key), call))
 }
 
 // call returns the template call of msg, checked as far as Meta's rules are known here.

@@ -216,12 +216,12 @@ func TestAnswers(t *testing.T) {
 		text   string
 	}{
 		"accepted":             {answer(200, accepted), nil, ""},
-		"empty":                {answer(200, ""), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
-		"cut":                  {answer(200, accepted[:40]), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
-		"without an id":        {answer(200, `{"messages":[]}`), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown"},
-		"page":                 {answer(200, "<html>", "Content-Type", "text/html"), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
-		"error in a 200":       {answer(200, `{"error":{"code":190}}`), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown"},
-		"too long":             {answer(200, strings.Repeat(" ", 1<<20)+accepted), telemed.ErrAmbiguous, "whatsapp: Notify: 200: no whole answer: outcome unknown"},
+		"empty":                {answer(200, ""), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown: no whole answer"},
+		"cut":                  {answer(200, accepted[:40]), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown: no whole answer"},
+		"without an id":        {answer(200, `{"messages":[]}`), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown: no whole answer"},
+		"page":                 {answer(200, "<html>", "Content-Type", "text/html"), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown: no whole answer"},
+		"error in a 200":       {answer(200, `{"error":{"code":190}}`), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown: no whole answer"},
+		"too long":             {answer(200, strings.Repeat(" ", 1<<20)+accepted), telemed.ErrAmbiguous, "whatsapp: Notify: 200: outcome unknown: no whole answer"},
 		"redirect":             {answer(302, "", "Location", "https://evil.example"), telemed.ErrUnavailable, "whatsapp: Notify: 302: provider unavailable"},
 		"gateway":              {answer(502, "<html>"+phone), telemed.ErrAmbiguous, "whatsapp: Notify: 502: outcome unknown"},
 		"bare 500":             {answer(500, ""), telemed.ErrAmbiguous, "whatsapp: Notify: 500: outcome unknown"},
@@ -274,11 +274,11 @@ func TestErrorTellsWhatAPersonNeeds(t *testing.T) {
 	wrong := config(srv)
 	wrong.Token = telemed.NewSecret("zkmark-token")
 	_, err = newClient(t, wrong).Notify(t.Context(), message("k"))
-	require.EqualError(t, err, "whatsapp: Notify: 401 (code 190): credentials refused")
+	require.EqualError(t, err, "whatsapp: Notify: 401 (code 190): credentials refused [request id AfKeTraceId0123456789ab]")
 	wrong = config(srv)
 	wrong.PhoneNumberID = "999"
 	_, err = newClient(t, wrong).Notify(t.Context(), message("k"))
-	require.EqualError(t, err, "whatsapp: Notify: 400 (code 100): invalid request")
+	require.EqualError(t, err, "whatsapp: Notify: 400 (code 100): invalid request [request id AfKeTraceId0123456789ab]")
 }
 
 func TestWarnings(t *testing.T) {

@@ -1,14 +1,14 @@
 package whatsapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/notify"
 )
@@ -19,9 +19,10 @@ type Error struct {
 	// Op is the method that failed, "Notify", or "Status" for a message that was
 	// accepted and failed later.
 	Op string
-	// Status is the HTTP status, 0 if there was no whole answer.
+	// Status is the HTTP status, 0 if there was no answer.
 	Status int
-	// Code is Meta's: https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
+	// Code is Meta's:
+	// https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
 	// It is meaningful if HasCode, since 0 is a code too.
 	Code int
 	// HasCode is true if Meta gave a Code.
@@ -38,33 +39,26 @@ type Error struct {
 
 // Error returns a text such as "whatsapp: Notify: 429 (code 130429): rate limited".
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("whatsapp: " + e.Op)
-	if e.Status != 0 {
-		fmt.Fprintf(&b, ": %d", e.Status)
-	}
+	var code string
 	if e.HasCode {
-		fmt.Fprintf(&b, " (code %d)", e.Code)
+		code = strconv.Itoa(e.Code)
 	}
-	if e.Err != nil {
-		b.WriteString(": " + reason(e.Err))
-	}
-	fmt.Fprintf(&b, ": %v", e.kind)
-	return b.String()
+	return fault.Text{
+		Package: "whatsapp", Op: e.Op, Status: e.Status, Codes: []fault.Code{{Label: "code", Word: code}},
+		Kind: e.kind, Detail: reason(e.Err), RequestID: e.RequestID,
+	}.String()
 }
 
 // reason names a cause in our words, since a network's error names addresses.
 func reason(err error) string {
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
+	if err == nil {
+		return ""
 	}
-	return "no whole answer"
+	return cmp.Or(fault.Reason(err), "no whole answer")
 }
 
 // Is reports whether target is the sentinel of package notify for this outcome.
-func (e *Error) Is(target error) bool { return target == e.kind }
+func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the cause, if there is one.
 func (e *Error) Unwrap() error { return e.Err }
@@ -76,11 +70,14 @@ func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 // for a code that the table does not have.
 //
 //   - telemed.ErrUnavailable: Meta is overloaded or in maintenance; repeat later.
-//   - telemed.ErrAmbiguous: an unknown failure at Meta, which may have come after the message was taken.
+//   - telemed.ErrAmbiguous: an unknown failure at Meta, which may have come after the
+//     message was taken.
 //   - telemed.ErrRateLimited: too many for the number, the account or this recipient.
-//   - telemed.ErrForbidden: the account, the number or the template is blocked; alert a person.
+//   - telemed.ErrForbidden: the account, the number or the template is blocked; alert a
+//     person.
 //   - telemed.ErrUnauthorized: the token; alert a person.
-//   - notify.ErrRecipient: this person cannot be reached or does not want to be; take another channel.
+//   - notify.ErrRecipient: this person cannot be reached or does not want to be; take
+//     another channel.
 //   - telemed.ErrInvalid: the message does not fit the template or the API.
 func KindOf(code int) error {
 	switch code {
@@ -114,62 +111,58 @@ var waits = map[int]time.Duration{
 	134101: 10 * time.Minute,
 }
 
-// failed makes the error of a call. A code is Meta's word that the message was
-// not taken, whatever the HTTP status; without one the status decides, and a
-// server's failure or a lost answer leaves the outcome open.
-func failed(ctx context.Context, op string, err error) error {
-	var call *rest.Error
-	if !errors.As(err, &call) {
-		return &Error{Op: op, Err: err, kind: telemed.ErrAmbiguous}
+// newError types the error of a rest call.
+func newError(ctx context.Context, op string, err error) *Error {
+	answer, _ := errors.AsType[*rest.Error](err) // rest has no other
+	e := &Error{
+		Op: op, Status: answer.Status, RequestID: fault.ID(answer.Header.Get("X-Fb-Trace-Id")), RetryAfter: answer.RetryAfter,
+		Err: answer.Err, kind: answer.Kind,
 	}
-	e := &Error{Op: op, Status: call.Status, RequestID: call.RequestID, RetryAfter: call.RetryAfter, Err: call.Err}
 	if e.Err != nil && ctx.Err() != nil {
 		e.Err = ctx.Err()
 	}
-	env, ok := parseEnvelope(call.Body)
-	if !ok {
-		e.kind = byStatus(call)
-		return e
+	if env, ok := parseEnvelope(answer.Body); ok && answer.Status/100 != 2 {
+		e.Code, e.HasCode = *env.Error.Code, true
+		e.RequestID = cmp.Or(fault.ID(env.Error.Trace), e.RequestID)
 	}
-	e.Code, e.HasCode = *env.Error.Code, true
-	if env.Error.Trace != "" {
-		e.RequestID = traceID(env.Error.Trace)
-	}
-	if e.RetryAfter == 0 {
-		e.RetryAfter = waits[e.Code]
-	}
-	e.kind = kindOf(e.Code, env.Error.Transient, call)
 	return e
 }
 
-func kindOf(code int, transient bool, call *rest.Error) error {
-	kind := KindOf(code)
-	switch {
-	case kind == telemed.ErrAmbiguous && call.Status < 500: // refused, not broken
-		return telemed.ErrUnavailable
-	case kind != nil:
-		return kind
-	case transient && call.Status < 500:
-		return telemed.ErrUnavailable
+// classify says what an answer of Meta's means. A code is Meta's word that the message
+// was not taken, whatever the HTTP status; without one the status decides, and a server's
+// failure or a lost answer leaves the outcome open.
+func classify(a *rest.Answer) (rest.Outcome, error) {
+	outcome, kind := rest.ByStatus(a)
+	if kind == telemed.ErrNotFound || kind == telemed.ErrConflict {
+		kind = telemed.ErrInvalid
 	}
-	return byStatus(call)
+	env, ok := parseEnvelope(a.Body)
+	switch {
+	case a.Status/100 == 2:
+		return outcome, kind
+	case !ok && outcome == rest.Refused:
+		return rest.Foreign, kind
+	case !ok:
+		return outcome, kind
+	}
+	a.RetryAfter = cmp.Or(a.RetryAfter, waits[*env.Error.Code])
+	if known := kindOf(*env.Error.Code, env.Error.Transient, a.Status); known != nil {
+		kind = known
+	}
+	switch kind {
+	case telemed.ErrUnavailable, telemed.ErrRateLimited:
+		return rest.Busy, kind
+	case telemed.ErrAmbiguous:
+		return rest.Open, kind
+	}
+	return rest.Refused, kind
 }
 
-func byStatus(call *rest.Error) error {
-	kind := call.Kind(true)
-	if kind == telemed.ErrNotFound || kind == telemed.ErrConflict {
-		return telemed.ErrInvalid
-	}
-	if call.Status >= 300 && call.Status < http.StatusBadRequest {
+func kindOf(code int, transient bool, status int) error {
+	kind := KindOf(code)
+	refused := status < 500 // and not broken
+	if refused && (kind == telemed.ErrAmbiguous || kind == nil && transient) {
 		return telemed.ErrUnavailable
 	}
 	return kind
-}
-
-// traceID keeps what looks like an id, so that nothing else gets into a log by this way.
-func traceID(text string) string {
-	if len(text) > 64 || strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
-		return ""
-	}
-	return text
 }

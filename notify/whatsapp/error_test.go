@@ -152,7 +152,7 @@ func TestContextEndsTheCall(t *testing.T) {
 	_, err := client.Notify(ctx, message("k"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorIs(t, err, telemed.ErrAmbiguous, "it may have been taken")
-	require.EqualError(t, err, "whatsapp: Notify: context deadline exceeded: outcome unknown")
+	require.EqualError(t, err, "whatsapp: Notify: outcome unknown: context deadline exceeded")
 
 	synctest.Test(t, func(t *testing.T) { // while waiting to repeat
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -104,7 +104,7 @@ func ExampleError() {
 		fmt.Println(e.Code, e.RequestID)
 	}
 	// Output:
-	// whatsapp: Notify: 400 (code 131026): recipient cannot be reached
+	// whatsapp: Notify: 400 (code 131026): recipient cannot be reached [request id AfKeTraceId0123456789ab]
 	// true
 	// 131026 AfKeTraceId0123456789ab
 }

@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,7 +11,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/notify"
 )
@@ -84,8 +84,15 @@ type response struct {
 	} `json:"messages"`
 }
 
-// send makes one attempt. The transport repeats nothing: which answers are safe
-// to repeat is told by the code in the body.
+// Check refuses an answer without the id of a message.
+func (r *response) Check() error {
+	if len(r.Messages) == 0 || r.Messages[0].ID == "" {
+		return errors.New("answer lacks the id")
+	}
+	return nil
+}
+
+// send sends a message, again while Meta surely did not take it.
 func (c *Client) send(ctx context.Context, req *request) (*notify.Receipt, error) {
 	var answer response
 	resp, err := c.api.Do(ctx, rest.Request{
@@ -94,12 +101,9 @@ func (c *Client) send(ctx context.Context, req *request) (*notify.Receipt, error
 		JSON:   req,
 	}, &answer)
 	if err != nil {
-		return nil, failed(ctx, "Notify", err)
+		return nil, newError(ctx, "Notify", err)
 	}
 	c.checkVersion(ctx, resp)
-	if len(answer.Messages) == 0 || answer.Messages[0].ID == "" {
-		return nil, &Error{Op: "Notify", Status: resp.Status, RequestID: resp.RequestID, kind: telemed.ErrAmbiguous}
-	}
 	if status := answer.Messages[0].Status; status == "paused" || status == "held_for_quality_assessment" {
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "whatsapp holds messages of this template back",
 			slog.String("template", req.Template.Name), slog.String("message_status", status))
@@ -109,7 +113,7 @@ func (c *Client) send(ctx context.Context, req *request) (*notify.Receipt, error
 
 // checkVersion warns when Meta answers with another version than was asked for,
 // which it does, without an error, when that one has expired.
-func (c *Client) checkVersion(ctx context.Context, resp *rest.Response) {
+func (c *Client) checkVersion(ctx context.Context, resp *rest.Answer) {
 	served := resp.Header.Get("Facebook-Api-Version")
 	if versionPattern.MatchString(served) && served != c.cfg.Version {
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "whatsapp serves another version of the API than was asked for",

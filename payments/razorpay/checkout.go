@@ -127,7 +127,7 @@ type CheckoutFailure struct {
 // Error names Razorpay's constants, not its sentence for the payer.
 func (e *CheckoutFailure) Error() string {
 	for _, constant := range []string{e.Reason, e.Code} {
-		if plain(constant, 64) {
+		if fault.Word(constant) != "" {
 			return "razorpay: checkout failed (" + constant + ")"
 		}
 	}

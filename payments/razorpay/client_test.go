@@ -215,7 +215,7 @@ func TestWrongKey(t *testing.T) {
 	_, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.KeySecret = telemed.NewSecret("another") })
 	_, err := client.Payment(t.Context(), "pay_AAAAAAAAAAAAAA")
 	require.ErrorIs(t, err, telemed.ErrUnauthorized)
-	require.Equal(t, "razorpay: Payment: 401 (BAD_REQUEST_ERROR): credentials refused", err.Error())
+	require.Regexp(t, `^razorpay: Payment: 401 \(BAD_REQUEST_ERROR\): credentials refused \[request id req_\w+\]$`, err.Error())
 }
 
 // TestExactNumbers sends 2^53+1 there and back: no float on the way.
@@ -379,4 +379,17 @@ func TestManySimilarReceipts(t *testing.T) {
 	found, err := client.OrderByKey(t.Context(), "bill_0001")
 	require.NoError(t, err)
 	require.Equal(t, first.ID, found.ID, "it is on the second page")
+}
+
+// TestTextInAnswers reads texts as encoding/json does, with and without an escape in them.
+func TestTextInAnswers(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	srv.FailNext(razorpaytest.Fault{
+		Status: 200, Body: `{"id":"pay_1","method":"upi","notes":{"plain":"é \" ","escaped":"\u00e9\n","broken":"a` + "\xff" + `b","empty":""}}`,
+	})
+	got, err := client.Payment(t.Context(), "pay_1")
+	require.NoError(t, err)
+	require.Equal(t, "upi", got.Method)
+	require.Equal(t, map[string]string{"plain": `é " `, "escaped": "é\n", "broken": "a\ufffdb", "empty": ""}, got.Notes)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -89,7 +90,7 @@ func New(cfg Config) (*Client, error) {
 	api.SetUserAgent("telemed-go")
 	return &Client{
 		api:      api,
-		http:     rest.HTTPClient(cfg.HTTPClient, rest.Transport{}),
+		http:     rest.HTTPClient(cfg.HTTPClient, rest.Transport{Classify: classify, IdempotencyHeaders: []string{idempotencyHeader}}),
 		logger:   cfg.Logger,
 		keyID:    cfg.KeyID,
 		secret:   cfg.KeySecret,
@@ -107,9 +108,9 @@ func (cfg Config) validate() error {
 	p.Check(!cfg.KeySecret.IsZero(), "KeySecret", "is required")
 	p.Check(clean(cfg.KeySecret.Reveal()), "KeySecret", "has a blank or control character in it")
 	for i, s := range cfg.WebhookSecrets {
-		p.Check(strings.TrimSpace(s.Reveal()) != "", "WebhookSecrets["+itoa(i)+"]", "is empty: anybody could sign with it")
-		p.Check(strings.IndexFunc(s.Reveal(), unicode.IsControl) < 0, "WebhookSecrets["+itoa(i)+"]", "has a control character in it: no signature would fit")
-		p.Check(s.IsZero() || !s.Equal(cfg.KeySecret), "WebhookSecrets["+itoa(i)+"]", "is the KeySecret; a webhook has a secret of its own")
+		p.Check(strings.TrimSpace(s.Reveal()) != "", "WebhookSecrets["+strconv.Itoa(i)+"]", "is empty: anybody could sign with it")
+		p.Check(strings.IndexFunc(s.Reveal(), unicode.IsControl) < 0, "WebhookSecrets["+strconv.Itoa(i)+"]", "has a control character in it: no signature would fit")
+		p.Check(s.IsZero() || !s.Equal(cfg.KeySecret), "WebhookSecrets["+strconv.Itoa(i)+"]", "is the KeySecret; a webhook has a secret of its own")
 	}
 	if problem := baseProblem(cfg.BaseURL, strings.HasPrefix(cfg.KeyID, "rzp_live_")); problem != "" {
 		p.Add("BaseURL", "%s", problem)

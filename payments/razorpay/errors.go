@@ -1,10 +1,11 @@
 package razorpay
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,12 +23,13 @@ import (
 type Error struct {
 	// Op is the method that failed, "CreateOrder".
 	Op string
-	// Status is the HTTP status; 0 if there was no whole answer.
+	// Status is the HTTP status; 0 if there was no answer.
 	Status int
 	// Code is "BAD_REQUEST_ERROR", "GATEWAY_ERROR", "SERVER_ERROR", …; may be empty.
 	Code string
 	// Field names the field that was wrong, Reason why ("input_validation_failed"),
-	// Source who caused it ("business", "customer"), Step where ("payment_initiation"). Each may be empty.
+	// Source who caused it ("business", "customer"), Step where ("payment_initiation").
+	// Each may be empty.
 	Field, Reason, Source, Step string
 	// OrderID and PaymentID are what the error is about, if Razorpay said so.
 	OrderID, PaymentID string
@@ -42,33 +44,14 @@ type Error struct {
 	cause error
 }
 
-// Error returns, for instance, "razorpay: Refund: 429: rate limited".
+// Error returns a text such as
+// "razorpay: Refund: 400 (BAD_REQUEST_ERROR, field amount): invalid request".
 func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "razorpay: %s: ", e.Op)
-	if e.Status != 0 {
-		fmt.Fprintf(&b, "%d", e.Status)
-		if details := e.details(); details != "" {
-			fmt.Fprintf(&b, " (%s)", details)
-		}
-		b.WriteString(": ")
-	}
-	b.WriteString(e.kind.Error())
-	if e.cause != nil {
-		fmt.Fprintf(&b, ": %v", e.cause)
-	}
-	return b.String()
-}
-
-// details joins those of Razorpay's constants that look like constants.
-func (e *Error) details() string {
-	var parts []string
-	for _, part := range []struct{ label, value string }{{"", e.Code}, {"reason ", e.Reason}, {"field ", e.Field}} {
-		if plain(part.value, 64) {
-			parts = append(parts, part.label+part.value)
-		}
-	}
-	return strings.Join(parts, ", ")
+	return fault.Text{
+		Package: "razorpay", Op: e.Op, Status: e.Status,
+		Codes: []fault.Code{{Word: e.Code}, {Label: "reason", Word: e.Reason}, {Label: "field", Word: e.Field}},
+		Kind:  e.kind, Cause: e.cause, RequestID: e.RequestID,
+	}.String()
 }
 
 // GoString returns Error(), so that %#v has no prose in it either.
@@ -80,20 +63,11 @@ func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 // Unwrap returns the cause: a context's error, for instance.
 func (e *Error) Unwrap() error { return e.cause }
 
-// RetryDelay returns RetryAfter: the method that a caller of any leaf can ask an error for.
+// RetryDelay returns RetryAfter: the method that a caller of any leaf can ask an error
+// for.
 func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 
-// plain reports whether text is a constant, a field name or an id: nothing a person would type.
-func plain(text string, limit int) bool {
-	if text == "" || len(text) > limit {
-		return false
-	}
-	return strings.IndexFunc(text, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.[]", r))
-	}) < 0
-}
-
-// The outcomes that only this package acts on; the host sees what they wrap.
+// The outcomes that only this package acts on; the application sees what they wrap.
 var (
 	errInProgress   = fault.Tagged(telemed.ErrAmbiguous, errors.New("the same request is still being worked on"))
 	errReceiptTaken = fault.Tagged(payments.ErrKeyConflict, errors.New("receipt was used before"))
@@ -108,7 +82,6 @@ var kinds = []struct {
 	kind   error
 }{
 	{http.StatusUnauthorized, "", telemed.ErrUnauthorized},
-	{http.StatusTooManyRequests, "", telemed.ErrRateLimited},
 	{0, "api key provided is invalid", telemed.ErrUnauthorized},
 	{0, "api secret provided is invalid", telemed.ErrUnauthorized},
 	{0, "different request with the same idempotency key", payments.ErrKeyConflict},
@@ -121,42 +94,72 @@ var kinds = []struct {
 	{0, "receipt should be unique", errReceiptTaken},
 }
 
-func newError(op string, err *rest.Error, write bool) *Error {
-	e := &Error{Op: op, Status: err.Status, RequestID: err.RequestID, RetryAfter: err.RetryAfter, cause: err.Err}
-	e.read(err.Body)
-	e.kind = e.classify(err, write)
+// newError types the error of a rest call.
+func newError(op string, err error) *Error {
+	answer, _ := errors.AsType[*rest.Error](err) // rest has no other
+	e := &Error{
+		Op: op, Status: answer.Status, RequestID: requestID(answer.Header), RetryAfter: answer.RetryAfter,
+		kind: answer.Kind, cause: answer.Err,
+	}
+	e.read(answer.Body)
 	return e
 }
 
-func (e *Error) classify(err *rest.Error, write bool) error {
-	if err.Status < 400 || err.Status > 499 || err.Err != nil {
-		return err.Kind(write)
+func requestID(h http.Header) string {
+	return fault.ID(cmp.Or(h.Get("X-Razorpay-Request-Id"), h.Get("X-Request-Id"), h.Get("Request-Id")))
+}
+
+// classify says what an answer of Razorpay's means.
+func classify(a *rest.Answer) (rest.Outcome, error) {
+	outcome, kind := rest.ByStatus(a)
+	if a.Status/100 != 4 || a.Err != nil || outcome == rest.Busy {
+		return outcome, kind
 	}
+	var said Error
+	readable := said.read(a.Body)
+	refusal := said.refusal(a.Status)
+	switch {
+	case refusal != nil:
+		return rest.Refused, refusal
+	case a.Status == http.StatusConflict && a.Request.Method != http.MethodGet:
+		return inProgress(a), errInProgress // whatever it says: the documents give it no text
+	case slices.Contains(failures, said.Code): // whatever the status says
+		return outcome, a.Unknown()
+	case outcome == rest.Refused && !readable:
+		return rest.Foreign, kind
+	}
+	return outcome, kind
+}
+
+// failures are the codes of what went wrong at Razorpay, or at a bank.
+var failures = []string{"GATEWAY_ERROR", "SERVER_ERROR", "SERVICE_UNAVAILABLE"}
+
+// inProgress says what to do while the same request is being worked on. One with an
+// idempotency key is asked for again.
+func inProgress(a *rest.Answer) rest.Outcome {
+	if a.Request.Header.Get(idempotencyHeader) != "" {
+		return rest.Open
+	}
+	return rest.Refused
+}
+
+// refusal finds the row of kinds for what Razorpay said, nil if there is none.
+func (e *Error) refusal(status int) error {
 	said := strings.TrimRight(strings.ToLower(e.Description), ". ")
 	if said == "authentication failed" { // but not "… due to incorrect OTP"
 		return telemed.ErrUnauthorized
 	}
 	for _, row := range kinds {
-		if (row.status == 0 || row.status == err.Status) && strings.Contains(said, row.text) {
+		if (row.status == 0 || row.status == status) && strings.Contains(said, row.text) {
 			return row.kind
 		}
 	}
-	if write && err.Status == http.StatusConflict { // whatever it says: the documents give it no text
-		return errInProgress
-	}
-	switch e.Code {
-	case "GATEWAY_ERROR", "SERVER_ERROR", "SERVICE_UNAVAILABLE": // whatever the status says
-		if write {
-			return telemed.ErrAmbiguous
-		}
-		return telemed.ErrUnavailable
-	}
-	return err.Kind(write)
+	return nil
 }
 
 // read takes what it can from an error body: the documented envelope, or
-// {"message":…}, or a bare string; HTML gives nothing.
-func (e *Error) read(body []byte) {
+// {"message":…}, or a bare string. It reports whether it is any of these; HTML is not.
+func (e *Error) read(body []byte) bool {
 	var envelope struct {
 		Error struct {
 			Code, Description, Field, Source, Step, Reason text
@@ -166,20 +169,23 @@ func (e *Error) read(body []byte) {
 	}
 	var bare string
 	if json.Unmarshal(body, &envelope) != nil {
-		if json.Unmarshal(body, &bare) == nil {
-			e.Description = bare
-		}
-		return
+		isBare := json.Unmarshal(body, &bare) == nil
+		e.Description = bare
+		return isBare
 	}
 	got := envelope.Error
-	e.Code, e.Field, e.Source = known(got.Code), known(got.Field), known(got.Source)
-	e.Step, e.Reason = known(got.Step), known(got.Reason)
+	e.Code, e.Field, e.Source = constant(got.Code), constant(got.Field), constant(got.Source)
+	e.Step, e.Reason = constant(got.Step), constant(got.Reason)
 	e.Description = string(got.Description)
 	if e.Description == "" {
 		e.Description = string(envelope.Message)
 	}
 	e.OrderID, e.PaymentID = readMetadata(got.Metadata)
+	return true
 }
+
+// constant drops what is no word of Razorpay's, but prose.
+func constant(value text) string { return fault.Word(known(value)) }
 
 // readMetadata reads {"payment_id":…,"order_id":…}, which may be [] or null as well.
 func readMetadata(raw []byte) (orderID, paymentID string) {
@@ -213,5 +219,6 @@ func hasKind(err, kind error) bool {
 	return ok && e.kind == kind
 }
 
-// refuse is an error that this package finds itself, after an answer that was good in form.
+// refuse is an error that this package finds itself, after an answer that was good in
+// form.
 func refuse(op string, kind error) *Error { return &Error{Op: op, kind: kind} }

@@ -54,7 +54,7 @@ func TestErrorKinds(t *testing.T) {
 		"an empty document":              {raw(200, "{}"), telemed.ErrUnavailable, "200: provider unavailable: answer lacks the id"},
 		"another payment":                {raw(200, `{"id":"pay_other"}`), telemed.ErrUnavailable, "200: provider unavailable: answer is about another payment"},
 		"a fraction of a paisa":          {raw(200, `{"id":"pay_1","amount":1.5}`), telemed.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
-		"HTML for an answer":             {page(200), telemed.ErrUnavailable, "200: provider unavailable: answer is not the JSON that was expected"},
+		"HTML for an answer":             {page(200), telemed.ErrUnavailable, `200: provider unavailable: answer is "text/html", not JSON`},
 		"an endless answer":              {raw(200, `{"id":"pay_1","x":"`+strings.Repeat("x", 4<<20)+`"}`), telemed.ErrUnavailable, "200: provider unavailable: answer is longer than 4194304 bytes"},
 		"a redirect":                     {raw(302, ""), telemed.ErrUnavailable, "302: provider unavailable"},
 	} {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -33,19 +32,11 @@ func (c *Client) Payment(ctx context.Context, paymentID string) (*payments.Payme
 }
 
 func (c *Client) payment(ctx context.Context, op, id string) (*payments.Payment, error) {
-	var got wirePayment
+	got := wirePayment{asked: id}
 	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "payments", id)}, &got); err != nil {
 		return nil, err
 	}
-	if string(got.ID) != id {
-		return nil, another(op, "payment", false)
-	}
 	return got.payment(), nil
-}
-
-// another is for an answer that is whole, but about something that was not asked about.
-func another(op, what string, write bool) error {
-	return newError(op, &rest.Error{Status: http.StatusOK, Err: errors.New("answer is about another " + what)}, write)
 }
 
 // CheckSignature checks what the checkout returned, without a request: whether
@@ -119,14 +110,11 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var got wirePayment
+	got := wirePayment{asked: req.PaymentID}
 	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"), repeat: true,
 		data: map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency)},
 	}, &got)
-	if err == nil && string(got.ID) != req.PaymentID {
-		err = another(op, "payment", true)
-	}
 	if err == nil {
 		return captured(op, got.payment(), req, nil)
 	}
@@ -215,34 +203,17 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 	return refund, nil
 }
 
-// postRefund asks again for a while if Razorpay is still at work on the same request.
+// postRefund sends the request. It is repeated also while Razorpay is still at work on it.
 func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
-	request := call{
+	var got wireRefund
+	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
-		data: data, header: map[string]string{idempotencyHeader: refundKey(req.Key)}, repeat: true,
+		data: data, header: map[string]string{idempotencyHeader: refundKey(req.Key)},
+	}, &got)
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	for n := 1; ; n++ {
-		var got wireRefund
-		if err = settle(err, c.do(ctx, request, &got)); err == nil {
-			return got.refund(), nil
-		}
-		if !hasKind(err, errInProgress) || n == maxAttempted || !pause(ctx, time.Duration(n)*300*time.Millisecond) {
-			return nil, err
-		}
-	}
-}
-
-// pause waits, and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return got.refund(), nil
 }
 
 func validateRefund(op string, req payments.RefundRequest) error {

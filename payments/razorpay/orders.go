@@ -16,13 +16,12 @@ import (
 // The limits that Razorpay sets to an order.
 // https://razorpay.com/docs/api/orders/create
 const (
-	maxReceipt   = 40
-	maxNotes     = 15
-	maxNote      = 256
-	minPaise     = 100 // INR 1.00
-	pageSize     = 100
-	maxPages     = 20
-	maxAttempted = 3 // tries while the same refund is being worked on
+	maxReceipt = 40
+	maxNotes   = 15
+	maxNote    = 256
+	minPaise   = 100 // INR 1.00
+	pageSize   = 100
+	maxPages   = 20
 )
 
 // CreateOrder opens an order. The Key is Razorpay's receipt: it may have 40 characters and
@@ -119,7 +118,7 @@ func (c *Client) byReceipt(ctx context.Context, op, receipt string) ([]*payments
 			return nil, err
 		}
 		for _, item := range *got.Items {
-			if string(item.Receipt) == receipt && item.whole() {
+			if string(item.Receipt) == receipt && item.Check() == nil {
 				found = append(found, item.order())
 			}
 		}
@@ -140,12 +139,9 @@ func (c *Client) Order(ctx context.Context, orderID string) (*payments.Order, er
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var got wireOrder
+	got := wireOrder{asked: orderID}
 	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "orders", orderID)}, &got); err != nil {
 		return nil, err
-	}
-	if string(got.ID) != orderID {
-		return nil, another(op, "order", false)
 	}
 	return got.order(), nil
 }

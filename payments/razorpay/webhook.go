@@ -35,7 +35,7 @@ func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, erro
 	if err != nil {
 		return nil, fault.Invalid("razorpay: "+op, "Body", "is not an event")
 	}
-	if id := h.Get(eventIDHeader); plain(id, 128) { // unsigned, and a key in the application's database
+	if id := fault.ID(h.Get(eventIDHeader)); id != "" { // unsigned, and a key in the application's database
 		event.ID = id
 	}
 	return event, nil
@@ -72,13 +72,13 @@ func readEvent(body []byte) (*payments.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if payment != nil && payment.whole() {
+	if payment != nil && payment.Check() == nil {
 		event.Payment = payment.payment()
 	}
-	if order != nil && order.whole() {
+	if order != nil && order.Check() == nil {
 		event.Order = order.order()
 	}
-	if refund != nil && refund.whole() {
+	if refund != nil && refund.Check() == nil {
 		event.Refund = refund.refund()
 	}
 	return event, nil

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/payments"
 )
@@ -54,6 +55,9 @@ func scalar(data []byte) string {
 	case len(data) == 0 || string(data) == "null" || data[0] == '{' || data[0] == '[':
 		return ""
 	case data[0] == '"':
+		if bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data) {
+			return string(data[1 : len(data)-1])
+		}
 		var s string
 		_ = json.Unmarshal(data, &s)
 		return s
@@ -92,6 +96,7 @@ type wireOrder struct {
 	Notes      notes   `json:"notes"`
 	CreatedAt  integer `json:"created_at"`
 	raw        json.RawMessage
+	asked      string // the id that was asked for, if one was
 }
 
 // UnmarshalJSON also keeps the document.
@@ -104,7 +109,8 @@ func (w *wireOrder) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (w *wireOrder) whole() bool { return validID(string(w.ID), "order") }
+// Check refuses what is not an order, or another one than was asked for.
+func (w *wireOrder) Check() error { return checkAnswer(string(w.ID), w.asked, "order", "order") }
 
 func (w *wireOrder) order() *payments.Order {
 	return &payments.Order{
@@ -130,6 +136,7 @@ type wirePayment struct {
 	Notes            notes   `json:"notes"`
 	CreatedAt        integer `json:"created_at"`
 	raw              json.RawMessage
+	asked            string // the id that was asked for, if one was
 }
 
 // UnmarshalJSON also keeps the document.
@@ -142,7 +149,8 @@ func (w *wirePayment) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (w *wirePayment) whole() bool { return validID(string(w.ID), "pay") }
+// Check refuses what is not a payment, or another one than was asked for.
+func (w *wirePayment) Check() error { return checkAnswer(string(w.ID), w.asked, "pay", "payment") }
 
 func (w *wirePayment) payment() *payments.Payment {
 	p := &payments.Payment{
@@ -180,7 +188,8 @@ func (w *wireRefund) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (w *wireRefund) whole() bool { return validID(string(w.ID), "rfnd") }
+// Check refuses what is not a refund.
+func (w *wireRefund) Check() error { return checkAnswer(string(w.ID), "", "rfnd", "refund") }
 
 func (w *wireRefund) refund() *payments.Refund {
 	return &payments.Refund{
@@ -194,8 +203,25 @@ type page[T any] struct {
 	Items *[]T `json:"items"`
 }
 
-// whole tells an empty collection from a document that is none.
-func (p *page[T]) whole() bool { return p.Items != nil }
+// Check tells an empty collection from a document that is none.
+func (p *page[T]) Check() error {
+	if p.Items == nil {
+		return errNoID
+	}
+	return nil
+}
+
+var errNoID = errors.New("answer lacks the id")
+
+func checkAnswer(id, asked, prefix, what string) error {
+	switch {
+	case !validID(id, prefix):
+		return errNoID
+	case asked != "" && id != asked:
+		return errors.New("answer is about another " + what)
+	}
+	return nil
+}
 
 // validID reports whether id is prefix_ and letters and digits. Nothing else is
 // put into a path or under a signature, where order|payment must not be read as

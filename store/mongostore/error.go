@@ -3,12 +3,12 @@ package mongostore
 import (
 	"context"
 	"errors"
-	"fmt"
-	"syscall"
+	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // Error is a failure of the database. Its text has the server's code but not its
@@ -24,31 +24,36 @@ type Error struct {
 	kind, err error
 }
 
+// Error returns a text such as "mongostore: Put (code 91): outcome unknown".
 func (e *Error) Error() string {
-	text := "mongostore: " + e.Op + ": "
+	text := fault.Text{Package: "mongostore", Op: e.Op, Kind: e.kind, Detail: reason(e.err)}
 	if e.Code != 0 {
-		text += fmt.Sprintf("code %d: ", e.Code)
+		text.Codes = []fault.Code{{Label: "code", Word: strconv.Itoa(e.Code)}}
 	}
-	text += e.kind.Error()
-	var errno syscall.Errno
+	return text.String()
+}
+
+// reason names a cause that the driver has words of its own for.
+func reason(err error) string {
 	switch {
-	case errors.Is(e.err, context.Canceled):
-		text += ": " + context.Canceled.Error()
-	case mongo.IsTimeout(e.err):
-		text += ": timeout"
-	case errors.As(e.err, &errno):
-		text += ": " + errno.Error()
-	case mongo.IsNetworkError(e.err):
-		text += ": connection lost"
+	case errors.Is(err, context.Canceled):
+		return context.Canceled.Error()
+	case mongo.IsTimeout(err):
+		return "timeout"
 	}
-	return text
+	reason := fault.Reason(err)
+	if reason == "" && mongo.IsNetworkError(err) {
+		return "connection lost"
+	}
+	return reason
 }
 
 // GoString is Error, so that %#v does not print the driver's error either.
 func (e *Error) GoString() string { return e.Error() }
 
-// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to telemed.ErrAmbiguous.
-func (e *Error) Is(target error) bool { return target == e.kind }
+// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to
+// telemed.ErrAmbiguous.
+func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the driver's error. Its text may hold what must not be logged.
 func (e *Error) Unwrap() error { return e.err }

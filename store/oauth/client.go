@@ -77,7 +77,7 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	again, ok := rewind(req)
+	again, ok := rest.Rewind(req)
 	if !ok {
 		return resp, nil
 	}
@@ -126,19 +126,6 @@ func authorized(req *http.Request, token store.Token) *http.Request {
 	req = req.Clone(req.Context())
 	req.Header.Set("Authorization", scheme(token)+" "+token.Access.Reveal())
 	return req
-}
-
-func rewind(req *http.Request) (*http.Request, bool) {
-	again := req.Clone(req.Context())
-	if req.Body == nil || req.Body == http.NoBody {
-		return again, true
-	}
-	if req.GetBody == nil {
-		return nil, false
-	}
-	body, err := req.GetBody()
-	again.Body = body
-	return again, err == nil
 }
 
 func closeBody(body io.Closer) {

@@ -3,10 +3,8 @@ package oauth
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,14 +12,16 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 )
 
-// ErrRejected is what a [RefreshFunc] returns if the provider says that the refresh token is
-// dead. A Source asks twice before it believes that.
+// ErrRejected is what a [RefreshFunc] returns if the provider says that the refresh token
+// is dead. A Source asks twice before it believes that.
 var ErrRejected = errors.New("grant was rejected")
 
-// configErrors are the codes of RFC 6749 §5.2 that say that the application is at fault, not the account.
+// configErrors are the codes of RFC 6749 §5.2 that say that the application is at fault,
+// not the account.
 var configErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
 
 // failed sorts the errors of x/oauth2, whose text may hold the whole answer.
@@ -30,7 +30,7 @@ func (p Provider) failed(op string, err error) error {
 	if !errors.As(err, &answer) {
 		return p.noAnswer(op, err)
 	}
-	failure := &Error{Provider: p.Name, Op: op, Code: printableCode(answer.ErrorCode)}
+	failure := &Error{Provider: p.Name, Op: op, Code: fault.Word(answer.ErrorCode)}
 	if answer.Response != nil {
 		failure.Status = answer.Response.StatusCode
 		failure.RetryAfter, _ = rest.RetryAfter(answer.Response.Header, time.Now())
@@ -62,29 +62,17 @@ func kindOf(status int, code string) error {
 // errNoToken stands for x/oauth2's complaints about an answer, which may quote it.
 var errNoToken = errors.New("the answer was cut or is no token")
 
+// noAnswer is for a request whose answer x/oauth2 did not get, or could not read.
 func (p Provider) noAnswer(op string, err error) error {
 	failure := &Error{Provider: p.Name, Op: op, kind: telemed.ErrAmbiguous, err: errNoToken}
-	if _, sent := errors.AsType[*url.Error](err); sent {
-		failure.err = rest.WithoutURL(err)
-	}
-	if rest.Unsent(err) {
-		failure.kind = telemed.ErrUnavailable
+	if lost, ok := errors.AsType[*rest.Error](err); ok {
+		failure.Status, failure.kind, failure.err = lost.Status, lost.Kind, lost.Err
 	}
 	return failure
 }
 
-// printableCode keeps a code only if it looks like one: whatever else a server says is not ours to print.
-func printableCode(code string) string {
-	ok := len(code) <= 64 && strings.IndexFunc(code, func(r rune) bool {
-		return (r < 'a' || r > 'z') && r != '_'
-	}) < 0
-	if !ok {
-		return ""
-	}
-	return code
-}
-
-// Error is a token request that failed. Its text has neither tokens nor the server's words.
+// Error is a token request that failed. Its text has neither tokens nor the server's
+// words.
 type Error struct {
 	// Provider and Op say what was asked: "zoom", "Refresh".
 	Provider, Op string
@@ -98,26 +86,17 @@ type Error struct {
 	kind, err error
 }
 
+// Error returns a text such as "zoom: Refresh: 400 (invalid_grant): grant was rejected".
 func (e *Error) Error() string {
-	text := e.Provider + ": " + e.Op + ":"
-	if e.Status != 0 {
-		text += fmt.Sprintf(" %d", e.Status)
-	}
-	if e.Code != "" {
-		text += " (" + e.Code + ")"
-	}
-	if e.Status != 0 || e.Code != "" {
-		text += ":"
-	}
-	text += " " + e.kind.Error()
-	if e.err != nil {
-		text += ": " + e.err.Error()
-	}
-	return text
+	return fault.Text{
+		Package: e.Provider, Op: e.Op, Status: e.Status, Codes: []fault.Code{{Word: e.Code}}, Kind: e.kind, Cause: e.err,
+	}.String()
 }
 
-// Is ties the error to one of ErrRejected, telemed.ErrUnauthorized, telemed.ErrRateLimited, telemed.ErrUnavailable, telemed.ErrAmbiguous and telemed.ErrInvalid.
-func (e *Error) Is(target error) bool { return target == e.kind }
+// Is ties the error to one of ErrRejected, telemed.ErrUnauthorized,
+// telemed.ErrRateLimited, telemed.ErrUnavailable, telemed.ErrAmbiguous and
+// telemed.ErrInvalid.
+func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns why there was no answer: a context's error, for instance.
 func (e *Error) Unwrap() error { return e.err }
@@ -126,8 +105,8 @@ func (e *Error) Unwrap() error { return e.err }
 func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 
 // jsonAnswers mends answers that are JSON and say that they are plain text, as a proxy or
-// a server without a Content-Type makes them. x/oauth2 would not find the token in them, and
-// the refresh token would be spent for nothing.
+// a server without a Content-Type makes them. x/oauth2 would not find the token in them,
+// and the refresh token would be spent for nothing.
 type jsonAnswers struct{ base http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.

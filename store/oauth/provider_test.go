@@ -98,7 +98,7 @@ func TestTokenRequestsThatFail(t *testing.T) {
 		"no token with 200":       {reply(200, jsonType, `{"refresh_token":"canary"}`), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
 		"wrong type with 200":     {reply(200, jsonType, `{"access_token":"canary","expires_in":"canary"}`), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
 		"error with 200":          {reply(200, jsonType, `{"error":"invalid_grant"}`), oauth.ErrRejected, "200 (invalid_grant): grant was rejected"},
-		"cut":                     {cut, telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
+		"cut":                     {cut, telemed.ErrAmbiguous, "200: outcome unknown: answer was cut off: unexpected EOF"},
 		"hung up":                 {hangUp, telemed.ErrAmbiguous, "outcome unknown: EOF"},
 		"503":                     {reply(503, "text/html", "canary"), telemed.ErrAmbiguous, "503: outcome unknown"},
 		"502 in XML":              {reply(502, "application/xml", "<error>canary</error>"), telemed.ErrAmbiguous, "502: outcome unknown"},
@@ -333,8 +333,8 @@ type answering func(*http.Request) (*http.Response, error)
 
 func (a answering) RoundTrip(req *http.Request) (*http.Response, error) { return a(req) }
 
-// textOfOAuthError is all that an error may say: nothing in it is the server's but a code of small letters.
-var textOfOAuthError = regexp.MustCompile(`^zoom: Refresh:( \d{3}( \([a-z_]{1,64}\))?:)? (outcome unknown|grant was rejected|credentials refused|rate limited|invalid request)` +
+// textOfOAuthError is all that an error may say: nothing in it is the server's but a code.
+var textOfOAuthError = regexp.MustCompile(`^zoom: Refresh:( \d{3}( \([\w.\[\]-]{1,64}\))?:)? (outcome unknown|grant was rejected|credentials refused|rate limited|invalid request)` +
 	`(: the answer was cut or is no token)?$`)
 
 // FuzzTokenResponse answers a refresh with bytes from a stranger.

@@ -1,14 +1,14 @@
 package sqlstore
 
 import (
-	"context"
 	"errors"
 	"regexp"
 	"slices"
 	"strconv"
-	"syscall"
+	"strings"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // Error is a failure of the database. Its text has the database's code but not its
@@ -17,36 +17,27 @@ import (
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete" or "List".
 	Op string
-	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text for it.
-	// Empty if the database did not answer.
+	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text
+	// for it. Empty if the database did not answer.
 	Code string
 
 	kind, err error
 }
 
+// Error returns a text such as "sqlstore: Put (code 57P01): outcome unknown".
 func (e *Error) Error() string {
-	text := "sqlstore: " + e.Op + ": "
-	if e.Code != "" {
-		text += "code " + e.Code + ": "
-	}
-	text += e.kind.Error()
-	var errno syscall.Errno
-	switch {
-	case errors.Is(e.err, context.Canceled):
-		text += ": " + context.Canceled.Error()
-	case errors.Is(e.err, context.DeadlineExceeded):
-		text += ": " + context.DeadlineExceeded.Error()
-	case errors.As(e.err, &errno):
-		text += ": " + errno.Error()
-	}
-	return text
+	return fault.Text{
+		Package: "sqlstore", Op: e.Op, Codes: []fault.Code{{Label: "code", Word: strings.ReplaceAll(e.Code, " ", "_")}},
+		Kind: e.kind, Detail: fault.Reason(e.err),
+	}.String()
 }
 
 // GoString is Error, so that %#v does not print the driver's error either.
 func (e *Error) GoString() string { return e.Error() }
 
-// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to telemed.ErrAmbiguous.
-func (e *Error) Is(target error) bool { return target == e.kind }
+// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to
+// telemed.ErrAmbiguous.
+func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the driver's error. Its text may hold what must not be logged.
 func (e *Error) Unwrap() error { return e.err }
@@ -59,14 +50,16 @@ func failed(op string, err error) error {
 	return &Error{Op: op, Code: code(err), kind: kind, err: err}
 }
 
-// rolledBack reports whether the database undid a statement because of another one: what an isolation level above the
-// default makes of a lost race (PostgreSQL's 40001), and deadlocks (40P01, MySQL's 1213).
+// rolledBack reports whether the database undid a statement because of another one: what
+// an isolation level above the default makes of a lost race (PostgreSQL's 40001), and
+// deadlocks (40P01, MySQL's 1213).
 func rolledBack(err error) bool {
 	return slices.Contains([]string{"40001", "40P01", "1213"}, code(err))
 }
 
-// beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …") and ncruces/go-sqlite3
-// ("sqlite3: database is locked: …") begin; their types have no method that needs no import.
+// beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …") and
+// ncruces/go-sqlite3 ("sqlite3: database is locked: …") begin; their types have no method
+// that needs no import.
 var beginning = regexp.MustCompile(`^(?:Error (\d{3,5})\b|sqlite3: ([A-Za-z ]+))`)
 
 // code asks err for its code in the ways of the known drivers, none of which is imported.

@@ -197,12 +197,12 @@ func TestErrors(t *testing.T) {
 		err        error
 		code, text string
 	}{
-		{errServer{}, "1062", "code 1062: KIND"},
-		{errState{}, "57P01", "code 57P01: KIND"},
-		{fmt.Errorf("dial 10.0.0.7:5432: %w", syscall.ECONNREFUSED), "", "KIND: connection refused"},
-		{errors.New("sqlite3: database is locked: canary"), "database is locked", "code database is locked: KIND"},
-		{errors.New("canary"), "", "KIND"},
-		{context.DeadlineExceeded, "", "KIND: context deadline exceeded"},
+		{errServer{}, "1062", " (code 1062): KIND"},
+		{errState{}, "57P01", " (code 57P01): KIND"},
+		{fmt.Errorf("dial 10.0.0.7:5432: %w", syscall.ECONNREFUSED), "", ": KIND: connection refused"},
+		{errors.New("sqlite3: database is locked: canary"), "database is locked", " (code database_is_locked): KIND"},
+		{errors.New("canary"), "", ": KIND"},
+		{context.DeadlineExceeded, "", ": KIND: context deadline exceeded"},
 	} {
 		t.Run(c.text, func(t *testing.T) {
 			t.Parallel()
@@ -226,7 +226,7 @@ func TestErrors(t *testing.T) {
 				require.True(t, ok)
 				require.Equal(t, op, typed.Op)
 				require.Equal(t, c.code, typed.Code)
-				require.EqualError(t, err, "sqlstore: "+op+": "+strings.ReplaceAll(c.text, "KIND", kind.Error()))
+				require.EqualError(t, err, "sqlstore: "+op+strings.ReplaceAll(c.text, "KIND", kind.Error()))
 				require.Equal(t, err.Error(), fmt.Sprintf("%#v", err))
 			}
 		})

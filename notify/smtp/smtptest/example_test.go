@@ -36,7 +36,7 @@ func Example() {
 	got := fake.Messages()[0]
 	fmt.Print(got.Subject, ": ", got.Text)
 	// Output:
-	// smtp: rcpt: 451 4.3.0: provider unavailable
+	// smtp: rcpt: 451 (4.3.0): provider unavailable
 	// <nil>
 	// Confirmed: See you on Monday.
 }

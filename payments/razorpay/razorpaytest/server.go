@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
@@ -197,15 +196,4 @@ func (s *Server) route() {
 		return nil, refusal(http.StatusNotFound, "The requested URL was not found on the server.", "")
 	}
 	s.engine.Handle(OpUnknown, "/", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, unknown) })
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

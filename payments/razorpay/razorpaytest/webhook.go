@@ -14,6 +14,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/internal/wait"
 )
 
 // Event is a webhook that happened, delivered or not.
@@ -112,15 +113,15 @@ func (h *hooks) run(ctx context.Context) {
 // persist delivers until the host takes it, the attempts are used up or the server
 // closes.
 func (h *hooks) persist(ctx context.Context, e Event) {
-	wait := firstRedelivery
+	pause := firstRedelivery
 	for range deliveryAttempts {
 		if status, err := h.deliver(ctx, e); err == nil && status >= 200 && status <= 299 {
 			return
 		}
-		if !sleep(ctx, wait) {
+		if wait.For(ctx, pause) != nil {
 			return
 		}
-		wait *= 2
+		pause *= 2
 	}
 }
 

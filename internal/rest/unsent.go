@@ -1,0 +1,59 @@
+package rest
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http/httptrace"
+	"strings"
+)
+
+// Unsent reports whether the request behind err surely had no effect: it never left this
+// machine.
+func Unsent(err error) bool {
+	failure, ok := errors.AsType[*Error](err)
+	return ok && failure.Unsent
+}
+
+// watch has net/http tell how far the request gets.
+func (a *attempt) watch() {
+	a.trace = httptrace.ClientTrace{
+		GetConn:          func(string) { a.began.Store(true) },
+		WroteHeaderField: func(string, []string) { a.wrote.Store(true) },
+		WroteHeaders:     func() { a.wrote.Store(true) },
+	}
+}
+
+// sentNothing reports whether an attempt that failed with err did so before it sent a
+// byte.
+func (a *attempt) sentNothing(err error) bool {
+	return !a.wrote.Load() && (a.began.Load() || neverSent(err))
+}
+
+// neverSent recognises errors from before the request was written, for a base
+// transport that does not report to httptrace.
+func neverSent(err error) bool {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "socks connect" ||
+			op.Op == "remote error" && strings.Contains(err.Error(), "tls")
+	}
+	return isTLSError(err)
+}
+
+// isTLSError recognises a failed handshake: the request waits for it, so it was not sent.
+func isTLSError(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		record       tls.RecordHeaderError
+		alert        tls.AlertError
+		authority    x509.UnknownAuthorityError
+		host         x509.HostnameError
+		invalid      x509.CertificateInvalidError
+	)
+	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &alert) ||
+		errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid)
+}
