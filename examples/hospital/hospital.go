@@ -46,6 +46,7 @@ type hospital struct {
 
 	meetings      map[string]meet.MeetingProvider // by provider's name
 	connects      map[string]*connect.Connector
+	tokens        []*oauth.Source
 	gateway       *razorpay.Client
 	paymentEvents *payments.Webhook
 	mail          *smtp.Client
@@ -72,14 +73,20 @@ func newHospital(base string, tokens store.TokenStore, log *slog.Logger) (*hospi
 	if err != nil {
 		return nil, errors.Join(err, h.Close(context.Background()))
 	}
+	h.inBackground(func(ctx context.Context) { h.keepFulfilling(ctx, fulfillEvery) })
+	h.inBackground(func(ctx context.Context) { h.keepTokensAlive(ctx, aliveEvery) })
+	return h, nil
+}
+
+// inBackground runs a job until Close, which waits for it.
+func (h *hospital) inBackground(job func(ctx context.Context)) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		h.keepFulfilling(ctx, fulfillEvery)
+		job(ctx)
 	}()
 	h.closers = append(h.closers, func(context.Context) error { stop(); <-done; return nil })
-	return h, nil
 }
 
 func (h *hospital) composeMeetings(tokens store.TokenStore) error {
@@ -106,6 +113,7 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	}
 	h.closers = append(h.closers, zoom.Shutdown)
 	h.meetings["google"], h.meetings["zoom"] = google, zoom
+	h.tokens = []*oauth.Source{google.Tokens(), zoom.Tokens()}
 
 	key := store.NewKey() // in production from the configuration, the same for all servers
 	for name, provider := range map[string]oauth.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {

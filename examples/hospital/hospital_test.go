@@ -909,6 +909,37 @@ func TestConnectionsOutliveARestart(t *testing.T) {
 	}
 }
 
+// A doctor on leave uses nothing for a month. The daily job keeps the connections alive.
+func TestIdleTokensAreRefreshed(t *testing.T) {
+	tokens := store.NewMemory()
+	w := newWalk(t, tokens, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { require.NoError(t, w.close()) })
+	w.connectBoth(t)
+	before := map[string]store.Token{}
+	for _, provider := range []string{"google", "zoom"} {
+		rec, err := tokens.Get(t.Context(), store.AccountID{Provider: provider, Subject: doctorID})
+		require.NoError(t, err)
+		before[provider] = rec.Token
+	}
+	w.site.refreshIdle(t.Context())
+	changed := func(provider string) bool {
+		rec, err := tokens.Get(t.Context(), store.AccountID{Provider: provider, Subject: doctorID})
+		require.NoError(t, err)
+		return !rec.Token.Access.Equal(before[provider].Access)
+	}
+	require.False(t, changed("google") || changed("zoom"), "in use")
+
+	for provider := range before { // the month goes by
+		rec, err := tokens.Get(t.Context(), store.AccountID{Provider: provider, Subject: doctorID})
+		require.NoError(t, err)
+		rec.UpdatedAt = rec.UpdatedAt.AddDate(0, 0, -31)
+		_, err = tokens.Put(t.Context(), rec)
+		require.NoError(t, err)
+	}
+	w.site.refreshIdle(t.Context())
+	require.True(t, changed("google") && changed("zoom"))
+}
+
 // In a real browser: needs Chromium, node and the npm package playwright-core.
 func TestBrowser(t *testing.T) {
 	modules := os.Getenv("TELEMED_NODE_MODULES")

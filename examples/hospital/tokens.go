@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	_ "github.com/ncruces/go-sqlite3/driver" // SQLite in Go, without cgo
 
@@ -15,6 +17,35 @@ import (
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/sqlstore"
 )
+
+// aliveEvery is how often tokens are refreshed that lie unused.
+const aliveEvery = 24 * time.Hour
+
+// keepTokensAlive refreshes what lies unused, now and each day, until ctx ends. Providers
+// let refresh tokens die after some months: a doctor who comes back from a long leave
+// would have to connect again.
+func (h *hospital) keepTokensAlive(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		h.refreshIdle(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (h *hospital) refreshIdle(ctx context.Context) {
+	for _, source := range h.tokens {
+		refreshed, failed, err := source.KeepAlive(ctx)
+		if refreshed+failed > 0 || err != nil && ctx.Err() == nil {
+			h.log.LogAttrs(ctx, slog.LevelInfo, "idle tokens refreshed",
+				slog.Int("refreshed", refreshed), slog.Int("failed", failed), slog.Any("error", err))
+		}
+	}
+}
 
 // openTokens returns the store for the doctors' tokens: SQLite at path, sealed, or memory
 // if path is empty. The key lies beside the file, which is good enough to show a restart.
