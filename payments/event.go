@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed/internal/redact"
+	"github.com/telemed-go/telemed/internal/webhook"
 )
 
 // The event types that carry typed contents. Others reach the handler too, with Raw
@@ -46,7 +47,7 @@ type Event struct {
 // gives payment.captured and order.paid, each with an event id of its own, and
 // both have the key "order:order_…:paid". An application that books visits keeps it in a
 // unique column, so that a visit is booked once.
-func (e *Event) Fact() string {
+func (e Event) Fact() string {
 	switch e.Type {
 	case EventOrderPaid, EventPaymentCaptured:
 		if id := e.orderID(); id != "" {
@@ -67,10 +68,10 @@ func (e *Event) Fact() string {
 	if e.ID != "" {
 		return "event:" + e.ID
 	}
-	return "body:" + digest(e.Raw)
+	return "body:" + webhook.Digest(e.Raw)
 }
 
-func (e *Event) orderID() string {
+func (e Event) orderID() string {
 	if e.Order != nil {
 		return e.Order.ID
 	}

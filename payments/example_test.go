@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"net/http/httptest"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/paymentstest"
+	"github.com/telemed-go/telemed/payments/razorpay"
+	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
+	"github.com/telemed-go/telemed/store"
 )
 
 // A visit is paid: the order is made from the bill, the payment is verified
@@ -77,34 +81,69 @@ func ExampleParseMoney() {
 	// payments: Amount has more than 2 digits behind the point
 }
 
-// The handler goes where the gateway's dashboard points. Both roads to a booking, the
-// browser's and the webhook's, end in one unique column.
-func ExampleNewWebhookHandler() {
-	booked := map[string]bool{} // a unique column in the database
-	handle := func(_ context.Context, e *payments.Event) error {
-		switch e.Type {
-		case payments.EventOrderPaid, payments.EventPaymentCaptured:
-			if !booked[e.Fact()] {
-				booked[e.Fact()] = true
-				fmt.Println("booked", e.Fact())
-			}
-		}
-		return nil
+// The webhook goes where the gateway's dashboard points. A payment is told by two events, and
+// each may come twice: Claims drops what was handled, and the unique column what was booked.
+func ExampleNewWebhook() {
+	ctx := context.Background()
+	fake, err := razorpaytest.Start(razorpaytest.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
-	webhook, err := payments.NewWebhookHandler(payments.WebhookConfig{
-		Parser: parser{}, // *razorpay.Client in production
-		Handle: handle,
+	defer fake.Close()
+	gateway, err := razorpay.New(razorpay.Config{
+		KeyID: fake.KeyID(), KeySecret: fake.KeySecret(), BaseURL: fake.URL(),
+		WebhookSecrets: []telemed.Secret{fake.WebhookSecret()},
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	http.NewServeMux().Handle("POST /webhooks/payments", webhook)
+	booked := map[string]bool{} // a unique column in the database
+	webhook, err := payments.NewWebhook(payments.WebhookConfig{
+		Parser: gateway,
+		Claims: store.NewMemory(), // Claims in the database, once there are two processes
+		Handle: func(_ context.Context, e payments.Event) error {
+			switch {
+			case e.Payment == nil:
+				return payments.Permanent(errors.New("not about a payment"))
+			case e.Type != payments.EventOrderPaid && e.Type != payments.EventPaymentCaptured, booked[e.Fact()]:
+				return nil
+			}
+			booked[e.Fact()] = true
+			fmt.Println("booked for", e.Payment.Amount)
+			return nil
+		},
+		Unread: func(context.Context, payments.UnreadEvent) error {
+			return errors.New("nobody looks at it yet") // and so it comes again
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(webhook)
+	defer server.Close()
+	fake.SetWebhookURL(server.URL)
 
-	payment := &payments.Payment{ID: "pay_1", OrderID: "order_1"}
-	_ = handle(context.Background(), &payments.Event{Type: payments.EventPaymentCaptured, Payment: payment})
-	_ = handle(context.Background(), &payments.Event{Type: payments.EventOrderPaid, Payment: payment})
-	// Output: booked order:order_1:paid
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := fake.Pay(order.ID); err != nil { // the patient, who then closes the browser
+		fmt.Println(err)
+	}
+	if err := fake.WaitWebhooks(ctx); err != nil {
+		fmt.Println(err)
+	}
+	again, err := fake.Deliver(ctx, fake.Events()[0])
+	fmt.Println(again, err)
+	fmt.Println(webhook.Shutdown(ctx)) // after the server's own
+	// Output:
+	// booked for INR 500.00
+	// 200 <nil>
+	// <nil>
 }
 
 // The smallest unit is not always a hundredth, and a float is never needed.

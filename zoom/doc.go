@@ -15,8 +15,8 @@
 //
 // The doctor connects an account once: store/connect serves that with [Client.OAuth].
 // Zoom's refresh tokens are spent by use; package store refreshes each exactly once.
-// [NewWebhook] receives what Zoom tells about meetings and accounts, and [MeetingSignature] lets
-// the host's own page show a meeting.
+// [NewWebhook] receives what Zoom tells about meetings and accounts, each event once, and
+// [MeetingSignature] lets the application's own page show a meeting.
 //
 // # What a meeting is like
 //

@@ -1,15 +1,16 @@
 package zoom
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/telemed-go/telemed/internal/webhook"
 )
 
 // The events that a visit is made of, and those that concern the account. Zoom has many more:
@@ -38,7 +39,8 @@ type Event struct {
 	// UserID is the Zoom user that it is about: the host of a meeting, or who deauthorized
 	// the app. It is the Account.ID of that doctor's token.
 	UserID string
-	// ID is the same for each delivery of the same event: 64 hexadecimal digits.
+	// ID is the same for each delivery of the same event, and no other event has it: 64
+	// hexadecimal digits.
 	ID string
 	// Meeting is the meeting that it is about. Nil if there is none.
 	Meeting *EventMeeting
@@ -140,11 +142,6 @@ type notifiedMeeting struct {
 	StartTime   flexText                        `json:"start_time"`
 	EndTime     flexText                        `json:"end_time"`
 	Participant flexObject[notifiedParticipant] `json:"participant"`
-	Registrant  flexObject[notifiedRegistrant]  `json:"registrant"`
-}
-
-type notifiedRegistrant struct {
-	ID flexText `json:"id"`
 }
 
 type notifiedParticipant struct {
@@ -159,35 +156,35 @@ type notifiedParticipant struct {
 
 var errNoEvent = errors.New("zoom: webhook: the body is not an event")
 
-// parseEvent reads a verified body. Kinds that it does not know have only a name, a time and Raw.
+// parseEvent reads a verified body. Kinds that it does not know have only a name, a time and
+// Raw.
 func parseEvent(raw []byte) (Event, error) {
 	var n notification
 	if json.Unmarshal(raw, &n) != nil || n.Event == "" {
 		return Event{}, errNoEvent
 	}
-	e := Event{Name: n.Event, Time: moment(n.EventTS), Raw: raw}
-	identity := []string{e.Name, string(n.EventTS)}
-	if payload := n.Payload.value; payload != nil {
-		e.AccountID, e.UserID = string(payload.AccountID), string(payload.UserID)
-		if e.Time.IsZero() {
-			e.Time = either(moment(payload.Deauthorized), moment(payload.EventTS))
-		}
-		identity = append(identity, e.AccountID, e.UserID, string(payload.EventTS), string(payload.Deauthorized))
-		if object := payload.Object.value; object != nil {
-			identity = append(identity, e.readMeeting(object)...)
-		}
+	e := Event{Name: n.Event, Time: moment(n.EventTS), Raw: raw, ID: identity(raw)}
+	payload := n.Payload.value
+	if payload == nil {
+		return e, nil
 	}
-	e.ID = digest(identity)
+	e.AccountID, e.UserID = string(payload.AccountID), string(payload.UserID)
+	if e.Time.IsZero() {
+		e.Time = either(moment(payload.Deauthorized), moment(payload.EventTS))
+	}
+	if object := payload.Object.value; object != nil {
+		e.readMeeting(object)
+	}
 	return e, nil
 }
 
-// readMeeting fills in what the event is about, and returns what tells it from another one.
-func (e *Event) readMeeting(object *notifiedMeeting) []string {
+// readMeeting fills in what the event is about.
+func (e *Event) readMeeting(object *notifiedMeeting) {
 	if strings.HasPrefix(e.Name, "user.") {
 		e.UserID = string(object.ID)
 	}
 	if !strings.HasPrefix(e.Name, "meeting.") && !strings.HasPrefix(e.Name, "recording.") {
-		return []string{string(object.ID), string(object.UUID)}
+		return
 	}
 	e.Meeting = &EventMeeting{
 		ID: string(object.ID), UUID: string(object.UUID), DoctorID: string(object.DoctorID),
@@ -196,35 +193,55 @@ func (e *Event) readMeeting(object *notifiedMeeting) []string {
 	if e.UserID == "" {
 		e.UserID = e.Meeting.DoctorID
 	}
-	identity := []string{e.Meeting.ID, e.Meeting.UUID}
-	if object.Registrant.value != nil {
-		identity = append(identity, string(object.Registrant.value.ID))
-	}
 	who := object.Participant.value
 	if who == nil {
-		return identity
+		return
 	}
 	e.Participant = &Participant{
 		UserID: string(who.UserID), UUID: string(who.UUID),
 		RegistrantID: string(who.RegistrantID), CustomerKey: string(who.CustomerKey),
 	}
-	times := []flexText{who.DateTime, who.JoinTime, who.LeaveTime}
-	for _, at := range times {
+	for _, at := range []flexText{who.DateTime, who.JoinTime, who.LeaveTime} {
 		if t := moment(at); !t.IsZero() {
 			e.Time = t
 		}
-		identity = append(identity, string(at))
 	}
-	return append(identity, e.Participant.UserID, e.Participant.UUID)
 }
 
-// digest hashes the parts so that none can run into the next.
-func digest(parts []string) string {
-	sum := sha256.New()
-	for _, part := range parts {
-		fmt.Fprintf(sum, "%d:%s", len(part), part)
+// identity is a hash of what an event has in common whenever it is sent: all of it, save
+// tokens and links, which are new in each delivery. A choice of fields would not do: two
+// patients who wait in the same millisecond differ only in a field that other events do not
+// have.
+func identity(raw []byte) string {
+	var event any
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	if decoder.Decode(&event) != nil {
+		return webhook.Digest(raw)
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	canonical, err := json.Marshal(withoutLinks(event))
+	if err != nil {
+		return webhook.Digest(raw)
+	}
+	return webhook.Digest(canonical)
+}
+
+// withoutLinks removes what is new in each delivery, at any depth.
+func withoutLinks(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		maps.DeleteFunc(v, func(name string, _ any) bool {
+			return strings.Contains(name, "token") || strings.HasSuffix(name, "_url")
+		})
+		for name := range v {
+			v[name] = withoutLinks(v[name])
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutLinks(v[i])
+		}
+	}
+	return value
 }
 
 // moment reads Zoom's times: milliseconds, seconds, RFC 3339 or "2006-01-02 15:04:05" in UTC. Zero if it is none.

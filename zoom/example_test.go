@@ -2,12 +2,16 @@ package zoom_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"time"
 
 	"golang.org/x/oauth2"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
@@ -55,4 +59,52 @@ func Example() {
 	// again: true <nil>
 	// host link: [redacted] <nil>
 	// cancelled: <nil>
+}
+
+// The dashboard learns that a visit began. Zoom sends the event twice; a second one is about a
+// meeting that this clinic does not know, and never will.
+func ExampleNewWebhook() {
+	fake, err := zoomtest.Start(zoomtest.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer fake.Close()
+	visits := map[string]string{"81000000001": "appt-42"} // a table in the database
+	webhook, err := zoom.NewWebhook(zoom.WebhookConfig{
+		Secrets: []telemed.Secret{fake.WebhookSecret()},
+		Claims:  store.NewMemory(), // Claims in the database, once there are two processes
+		Handle: func(_ context.Context, e zoom.Event) error {
+			visit, known := visits[e.Meeting.ID]
+			if !known {
+				return zoom.Permanent(errors.New("no such meeting"))
+			}
+			fmt.Println(e.Name, "for", visit)
+			return nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /webhooks/zoom", webhook)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	began := fake.MeetingEvent(zoom.EventMeetingStarted, 81000000001)
+	for _, event := range []any{began, began, fake.MeetingEvent(zoom.EventMeetingStarted, 81000000002)} {
+		status, answer, err := fake.SendWebhook(server.URL+"/webhooks/zoom", event)
+		fmt.Print(status, " ", string(answer))
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(webhook.Shutdown(context.Background())) // after the server's own
+	// Output:
+	// meeting.started for appt-42
+	// 200 ok
+	// 200 duplicate
+	// 200 ok
+	// <nil>
 }

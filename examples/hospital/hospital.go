@@ -47,7 +47,7 @@ type hospital struct {
 	meetings      map[string]meet.MeetingProvider // by provider's name
 	connects      map[string]*connect.Connector
 	gateway       *razorpay.Client
-	paymentEvents http.Handler
+	paymentEvents *payments.Webhook
 	mail          *smtp.Client
 	whatsapp      *whatsapp.Client
 	hub           *realtime.Hub
@@ -131,10 +131,14 @@ func (h *hospital) composePayments() error {
 	if h.gateway, err = razorpay.New(cfg); err != nil {
 		return err
 	}
-	h.paymentEvents, err = payments.NewWebhookHandler(payments.WebhookConfig{
+	h.paymentEvents, err = payments.NewWebhook(payments.WebhookConfig{
 		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	h.closers = append(h.closers, h.paymentEvents.Shutdown)
+	return nil
 }
 
 func (h *hospital) composeMessages() error {

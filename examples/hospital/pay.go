@@ -67,7 +67,7 @@ func (h *hospital) knows(orderID, paymentID string) bool {
 // signed, but it tells of the past. So the payment is read again before anything is done.
 // The event is taken once the payment is recorded, whatever follows. The gateway disables
 // an endpoint that fails for a day, and a full mailbox is no reason for that.
-func (h *hospital) onPaymentEvent(ctx context.Context, e *payments.Event) error {
+func (h *hospital) onPaymentEvent(ctx context.Context, e payments.Event) error {
 	switch {
 	case e.Payment == nil:
 		return nil

@@ -10,7 +10,6 @@
 //	confirmation, err := gateway.Pay(order.ID)
 //	gateway.FailNext(paymentstest.OpRefund, telemed.ErrUnavailable)
 //
-// [Run] checks any gateway against the contract of package payments, clause by
-// clause, and [RunDeduper] any payments.Deduper: a host with more than one
-// process writes one on its database. For Razorpay over real HTTP see package razorpaytest.
+// [Run] checks any gateway against the contract of package payments, clause by clause. For
+// Razorpay over real HTTP see package razorpaytest.
 package paymentstest

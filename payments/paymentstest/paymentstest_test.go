@@ -40,11 +40,6 @@ func TestGateway(t *testing.T) {
 	})
 }
 
-func TestMemoryDeduper(t *testing.T) {
-	t.Parallel()
-	paymentstest.RunDeduper(t, func(*testing.T) payments.Deduper { return payments.NewMemoryDeduper(0) })
-}
-
 func TestFailNext(t *testing.T) {
 	t.Parallel()
 	g := paymentstest.NewGateway()

@@ -12,7 +12,7 @@
 //	payment, err := client.VerifyPayment(ctx, payments.Confirmation{
 //		OrderID: bill.OrderID, Expected: bill.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
 //	})
-//	webhook, err := payments.NewWebhookHandler(payments.WebhookConfig{Parser: client, Handle: paid})
+//	webhook, err := payments.NewWebhook(payments.WebhookConfig{Parser: client, Handle: paid})
 //	mux.Handle("POST /webhooks/razorpay", webhook)
 //
 // Requests are built by Razorpay's own razorpay-go; what comes back is read

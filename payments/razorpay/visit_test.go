@@ -82,9 +82,9 @@ func TestVisit(t *testing.T) {
 		results <- result
 		_, _ = io.WriteString(w, "thank you "+r.URL.Query().Get("bill"))
 	})
-	webhook, err := payments.NewWebhookHandler(payments.WebhookConfig{
+	webhook, err := payments.NewWebhook(payments.WebhookConfig{
 		Parser: client, AccountID: srv.AccountID(),
-		Handle: func(_ context.Context, e *payments.Event) error {
+		Handle: func(_ context.Context, e payments.Event) error {
 			if key := e.Fact(); strings.HasSuffix(key, ":paid") && !seen[key] {
 				seen[key] = true
 				booked.Add(1)

@@ -16,25 +16,26 @@ const (
 	eventIDHeader   = "X-Razorpay-Event-Id"
 )
 
-// ParseWebhook checks body, as it came, against Config.WebhookSecrets and reads
-// the event in it. Without a configured secret everything is
-// telemed.ErrSignature. Use it through [payments.NewWebhookHandler].
+// ParseWebhook checks body, as it came, against Config.WebhookSecrets and reads the event in
+// it. Without a configured secret everything is telemed.ErrSignature. The error tells apart a
+// missing header, the KeySecret in place of the webhook's, a body that was cut or encoded anew,
+// and another secret. Use it through [payments.NewWebhook].
 //
 // https://razorpay.com/docs/webhooks/validate-test
 func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, error) {
 	const op = "ParseWebhook"
-	keys := make([][]byte, len(c.webhooks))
-	for i, s := range c.webhooks {
-		keys[i] = []byte(s.Reveal())
-	}
-	if !signature.Valid(h.Get(signatureHeader), body, keys...) {
-		return nil, refuse(op, telemed.ErrSignature)
+	_, err := signature.Check{
+		Header: h, Name: signatureHeader, Body: body, Secrets: c.webhooks, APISecret: c.secret,
+		Event: func(body []byte) bool { _, err := readEvent(body); return err == nil },
+	}.Verify()
+	if err != nil {
+		return nil, refuse(op, err)
 	}
 	event, err := readEvent(body)
 	if err != nil {
 		return nil, fault.Invalid("razorpay: "+op, "Body", "is not an event")
 	}
-	if id := h.Get(eventIDHeader); plain(id, 128) { // unsigned, and a key in the host's database
+	if id := h.Get(eventIDHeader); plain(id, 128) { // unsigned, and a key in the application's database
 		event.ID = id
 	}
 	return event, nil

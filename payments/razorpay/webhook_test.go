@@ -2,8 +2,10 @@ package razorpay_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -98,6 +100,62 @@ func TestParseWebhook(t *testing.T) {
 	} {
 		_, err := tc.client.ParseWebhook(header(tc.sig), []byte(tc.body))
 		require.ErrorIs(t, err, telemed.ErrSignature, name)
+	}
+}
+
+// A webhook that is mounted wrongly, or has the wrong secret, says so in words of its own.
+func TestSignatureHints(t *testing.T) {
+	t.Parallel()
+	const body = `{"event":"payment.captured","payload":{"url":"https:\/\/clinic.example"}}`
+	sign := func(secret string) string { return signature.Hex([]byte(secret), []byte(body)) }
+	for want, tc := range map[string]struct{ sig, body string }{
+		"the header X-Razorpay-Signature is missing": {"", body},
+		"64 hexadecimal digits":                      {sign(testHook)[1:], body},
+		"the secret of the API key":                  {sign(testKey), body},
+		"the same body in another form":              {sign(testHook), strings.ReplaceAll(body, `\/`, "/")},
+		"the body was cut":                           {sign(testHook), body[:50]},
+		"the body is empty":                          {sign(testHook), ""},
+		"the secret is another":                      {sign("another"), body},
+		"not an event of this provider":              {sign("another"), `{"object":"event"}`},
+	} {
+		_, err := offline(t, "zkmark", testHook).ParseWebhook(header(tc.sig), []byte(tc.body))
+		require.ErrorIs(t, err, telemed.ErrSignature, want)
+		require.ErrorContains(t, err, "razorpay: ParseWebhook: signature mismatch: ")
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "zkmark")
+	}
+}
+
+// What is signed and odd is not answered 200 before the application has it.
+func TestSignedButUnread(t *testing.T) {
+	t.Parallel()
+	const entity = `{"id":"pay_A","order_id":"order_A","amount":50000,"currency":"INR","status":"captured"}`
+	for name, body := range map[string]string{
+		"amount":     `{"event":"payment.captured","payload":{"payment":{"entity":{"id":"pay_A","amount":50000.00}}}}`,
+		"created_at": `{"event":"payment.captured","created_at":"2026-01-01T00:00:00Z","payload":{"payment":{"entity":` + entity + `}}}`,
+		"attempts":   `{"event":"order.paid","payload":{"order":{"entity":{"id":"order_A","attempts":"n/a"}},"payment":{"entity":` + entity + `}}}`,
+		"payload":    `{"event":"order.paid","payload":[]}`,
+		"no object":  `[` + entity + `]`,
+	} {
+		var unread []string
+		handle := func(context.Context, payments.Event) error { t.Error("handled"); return nil }
+		cfg := payments.WebhookConfig{Parser: offline(t, testHook), Handle: handle}
+		post := func() int {
+			webhook, err := payments.NewWebhook(cfg)
+			require.NoError(t, err)
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+			r.Header = header(signature.Hex([]byte(testHook), []byte(body)))
+			w := httptest.NewRecorder()
+			webhook.ServeHTTP(w, r)
+			return w.Code
+		}
+		require.Equal(t, 500, post(), name)
+		cfg.Unread = func(_ context.Context, e payments.UnreadEvent) error {
+			unread = append(unread, e.Header.Get("X-Razorpay-Event-Id"), string(e.Raw))
+			return nil
+		}
+		require.Equal(t, 200, post(), name)
+		require.Equal(t, []string{"evt_TM1", body}, unread, name)
 	}
 }
 
