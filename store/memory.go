@@ -24,13 +24,13 @@ func NewMemory() *Memory {
 }
 
 // Get implements TokenStore.
-func (m *Memory) Get(ctx context.Context, key AccountID) (Record, error) {
-	if err := check(ctx, key); err != nil {
+func (m *Memory) Get(ctx context.Context, id AccountID) (Record, error) {
+	if err := check(ctx, id); err != nil {
 		return Record{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	rec, ok := m.records[key]
+	rec, ok := m.records[id]
 	if !ok {
 		return Record{}, telemed.ErrNotFound
 	}
@@ -55,13 +55,13 @@ func (m *Memory) Put(ctx context.Context, rec Record) (string, error) {
 }
 
 // Delete implements TokenStore.
-func (m *Memory) Delete(ctx context.Context, key AccountID) error {
-	if err := check(ctx, key); err != nil {
+func (m *Memory) Delete(ctx context.Context, id AccountID) error {
+	if err := check(ctx, id); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.records, key)
+	delete(m.records, id)
 	return nil
 }
 
@@ -93,9 +93,9 @@ func (m *Memory) snapshot(filter Filter) []Record {
 	return found
 }
 
-func check(ctx context.Context, key AccountID) error {
+func check(ctx context.Context, id AccountID) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return key.Validate()
+	return id.Validate()
 }

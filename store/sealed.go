@@ -15,7 +15,7 @@ import (
 const sealedType = "sealed.v1"
 
 // Sealed returns a store that encrypts tokens before st writes them down. Provider and subject are
-// bound to the ciphertext: one that is copied to another doctor's record does not open. Key, expiry,
+// bound to the ciphertext: one that is copied to another doctor's record does not open. Whose it is, expiry,
 // status and lease stay readable, because stores list and lease by them.
 //
 // A record whose token is not sealed is passed through, so that encryption can be switched on
@@ -52,8 +52,8 @@ type sealedLister struct {
 }
 
 // Get implements TokenStore.
-func (s *sealed) Get(ctx context.Context, key AccountID) (Record, error) {
-	rec, err := s.st.Get(ctx, key)
+func (s *sealed) Get(ctx context.Context, id AccountID) (Record, error) {
+	rec, err := s.st.Get(ctx, id)
 	if err != nil {
 		return Record{}, err
 	}
@@ -78,7 +78,7 @@ func (s *sealed) Put(ctx context.Context, rec Record) (string, error) {
 }
 
 // Delete implements TokenStore.
-func (s *sealed) Delete(ctx context.Context, key AccountID) error { return s.st.Delete(ctx, key) }
+func (s *sealed) Delete(ctx context.Context, id AccountID) error { return s.st.Delete(ctx, id) }
 
 // List implements Lister.
 func (s *sealedLister) List(ctx context.Context, filter Filter) iter.Seq2[Record, error] {
@@ -135,10 +135,10 @@ func (s *sealed) openToken(rec Record) (Token, error) {
 // GetOpen is st.Get for a token that is to be used. A store that is not wrapped by [Sealed]
 // returns sealed tokens as they are, without a refresh token, and that must not look like a
 // revoked account: such a record is telemed.ErrDecrypt.
-func GetOpen(ctx context.Context, st TokenStore, key AccountID) (Record, error) {
-	rec, err := st.Get(ctx, key)
+func GetOpen(ctx context.Context, st TokenStore, id AccountID) (Record, error) {
+	rec, err := st.Get(ctx, id)
 	if err == nil && rec.Token.Type == sealedType {
-		return Record{}, fmt.Errorf("store: %s is sealed, and this store does not open it: %w", key, telemed.ErrDecrypt)
+		return Record{}, fmt.Errorf("store: %s is sealed, and this store does not open it: %w", id, telemed.ErrDecrypt)
 	}
 	return rec, err
 }

@@ -24,12 +24,12 @@ import (
 //
 // A token without a refresh token, when none is there to be kept, is stored as it is:
 // connect demands one before it calls Set.
-func Set(ctx context.Context, st TokenStore, key AccountID, token Token) error {
-	if err := key.Validate(); err != nil {
+func Set(ctx context.Context, st TokenStore, id AccountID, token Token) error {
+	if err := id.Validate(); err != nil {
 		return err
 	}
 	for n := 0; ; n++ {
-		err := set(ctx, st, key, token)
+		err := set(ctx, st, id, token)
 		final := err == nil || errors.Is(err, telemed.ErrDecrypt) || errors.Is(err, telemed.ErrInvalid)
 		if final || n >= setTries || wait.For(ctx, wait.Jitter(20*time.Millisecond<<n)) != nil {
 			return err
@@ -40,8 +40,8 @@ func Set(ctx context.Context, st TokenStore, key AccountID, token Token) error {
 // setTries makes a bit more than two seconds of pauses.
 const setTries = 7
 
-func set(ctx context.Context, st TokenStore, key AccountID, token Token) error {
-	old, err := GetOpen(ctx, st, key)
+func set(ctx context.Context, st TokenStore, id AccountID, token Token) error {
+	old, err := GetOpen(ctx, st, id)
 	if err != nil && !errors.Is(err, telemed.ErrNotFound) {
 		return fmt.Errorf("store: Set: %w", err)
 	}
@@ -49,7 +49,7 @@ func set(ctx context.Context, st TokenStore, key AccountID, token Token) error {
 		token = token.Inherit(old.Token)
 	}
 	_, err = st.Put(ctx, Record{
-		ID: key, Token: token, Status: StatusActive, UpdatedAt: millis(time.Now()), Revision: old.Revision,
+		ID: id, Token: token, Status: StatusActive, UpdatedAt: millis(time.Now()), Revision: old.Revision,
 	})
 	if err != nil {
 		return fmt.Errorf("store: Set: %w", err)

@@ -103,11 +103,11 @@ func TestTokensHide(t *testing.T) {
 	t.Parallel()
 	full := token("canary")
 	full.Account = store.Account{ID: "canary", Email: "canary"}
-	key := store.AccountID{Provider: "zoom", Subject: "canary"}
+	id := store.AccountID{Provider: "zoom", Subject: "canary"}
 	var out strings.Builder
 	logger := slog.New(slog.NewJSONHandler(&out, nil))
 	text := slog.New(slog.NewTextHandler(&out, nil))
-	for _, value := range []any{full, key, store.Record{ID: key, Token: full}, oauth.Unsaved{ID: key, Token: full}, full.Account, &full} {
+	for _, value := range []any{full, id, store.Record{ID: id, Token: full}, oauth.Unsaved{ID: id, Token: full}, full.Account, &full} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			fmt.Fprintf(&out, verb, value)
 		}

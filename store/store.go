@@ -22,13 +22,13 @@ import (
 //     behind would hand out a refresh token that is spent. Absent: telemed.ErrNotFound.
 //   - Put writes rec if the stored revision is still rec.Revision; "" means that
 //     there must be no record yet. It returns the new revision, a random text never
-//     used before for any key. Otherwise nothing is written: telemed.ErrConflict. When Put
+//     used before for any account. Otherwise nothing is written: telemed.ErrConflict. When Put
 //     returns another error, it may have been written all the same.
 //   - Delete removes the record, whatever its revision. Absent: nil.
 type TokenStore interface {
-	Get(ctx context.Context, key AccountID) (Record, error)
+	Get(ctx context.Context, id AccountID) (Record, error)
 	Put(ctx context.Context, rec Record) (revision string, err error)
-	Delete(ctx context.Context, key AccountID) error
+	Delete(ctx context.Context, id AccountID) error
 }
 
 // Lister is what stores implement that can walk through their records. It is
@@ -54,7 +54,7 @@ func (f Filter) Match(rec Record) bool {
 	return (f.Provider == "" || f.Provider == rec.ID.Provider) && (f.Status == "" || f.Status == rec.Status)
 }
 
-// Record is what a TokenStore keeps for one key.
+// Record is what a TokenStore keeps for one account.
 type Record struct {
 	// ID says whose account it is.
 	ID AccountID
@@ -97,6 +97,10 @@ type Lease struct {
 	// Until is when the holder means to be done, in whole milliseconds. It is for people to read:
 	// no clock is compared with another one.
 	Until time.Time
+	// TTL is how long the record must have been seen unchanged before somebody else may take the
+	// lease over, in whole milliseconds. It is the holder's own, so that processes with different
+	// settings agree. If 0, that of whoever looks at it.
+	TTL time.Duration
 	// Tainted is true if the refresh token may have been spent by an exchange whose answer was lost.
 	Tainted bool
 }

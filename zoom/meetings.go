@@ -25,12 +25,12 @@ type session struct {
 
 // open finds the account's API. No token, no session: an error says that nothing was sent.
 func (c *Client) open(ctx context.Context, op, doctorID string) (*session, error) {
-	key := store.AccountID{Provider: ProviderName, Subject: doctorID}
-	token, err := c.source.Token(ctx, key)
+	id := store.AccountID{Provider: ProviderName, Subject: doctorID}
+	token, err := c.source.Token(ctx, id)
 	if err != nil {
 		return nil, sourceError(op, err)
 	}
-	return &session{Client: c, op: op, rest: c.api(token, c.source.Client(key, c.http))}, nil
+	return &session{Client: c, op: op, rest: c.api(token, c.source.Client(id, c.http))}, nil
 }
 
 // ask makes a call and reads its answer into out. Zoom answers some errors with a good status: whole says,

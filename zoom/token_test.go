@@ -118,7 +118,7 @@ func TestUninstalledAppMustBeConnectedAgain(t *testing.T) {
 	t.Parallel()
 	var told []store.AccountID
 	c := newClinic(t, zoomtest.Config{}, func(cfg *zoom.Config) {
-		cfg.Refreshing.OnReconnect = func(key store.AccountID, _ string) { told = append(told, key) }
+		cfg.Refreshing.OnReconnect = func(id store.AccountID, _ string) { told = append(told, id) }
 	})
 	c.fake.Uninstall("u-dr-rao")
 	_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))

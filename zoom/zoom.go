@@ -87,10 +87,9 @@ type Config struct {
 
 	// HTTPClient sends all requests. If nil, one with a timeout of 30 seconds. Redirects are not followed.
 	HTTPClient *http.Client
-	// Refreshing tunes how tokens are refreshed: timing, hooks, the brake, and a spool for deploys during a
-	// database outage. Its Store, Provider and Refresh are New's own and must be empty; its Logger is
-	// this Config's if nil. The zero value is right for most.
-	Refreshing oauth.SourceConfig
+	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for deploys
+	// during a database outage. The zero value is right for most.
+	Refreshing oauth.Tuning
 	// Logger gets what goes wrong without anybody being told by an error, without names and links. If nil, nothing is logged.
 	Logger *slog.Logger
 }

@@ -69,7 +69,7 @@ func (s *Store) hooks(op string) (func(string) error, func(string) error) {
 }
 
 // Get implements store.TokenStore.
-func (s *Store) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
+func (s *Store) Get(ctx context.Context, id store.AccountID) (store.Record, error) {
 	before, after := s.hooks("get")
 	if err := s.hangs(ctx, "get"); err != nil {
 		return store.Record{}, err
@@ -77,7 +77,7 @@ func (s *Store) Get(ctx context.Context, key store.AccountID) (store.Record, err
 	if err := before("get"); err != nil {
 		return store.Record{}, err
 	}
-	rec, err := s.Memory.Get(ctx, key)
+	rec, err := s.Memory.Get(ctx, id)
 	if err == nil {
 		err = after("get")
 	}

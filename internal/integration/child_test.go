@@ -105,8 +105,10 @@ func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Accoun
 	}
 	source, err := oauth.NewSource(oauth.SourceConfig{
 		Store: tokens, Provider: zoom.ProviderName, Refresh: z.OAuth().Refresh,
-		Timeout: c.Exchange, LeaseTTL: 2 * c.Exchange, OnRefresh: onRefresh,
-		MaxRejections: -1, // kills are so frequent here that the brake would take the provider for broken
+		Tuning: oauth.Tuning{
+			Timeout: c.Exchange, LeaseTTL: 2 * c.Exchange, OnRefresh: onRefresh,
+			MaxRejections: -1, // kills are so frequent here that the breaker would take the provider for broken
+		},
 	})
 	return source, z, err
 }

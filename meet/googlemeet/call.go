@@ -28,7 +28,7 @@ type call struct {
 // begin returns the call for a doctor. A service costs about a microsecond, so none is kept.
 func (c *Client) begin(ctx context.Context, op, doctorID string) (*call, error) {
 	service, err := calendar.NewService(ctx,
-		option.WithHTTPClient(c.tokens.Client(key(doctorID), c.http)),
+		option.WithHTTPClient(c.tokens.Client(accountID(doctorID), c.http)),
 		option.WithEndpoint(c.cfg.Endpoints.Calendar),
 		option.WithLogger(slog.New(slog.DiscardHandler)), // else an environment variable prints bodies
 	)
@@ -38,14 +38,14 @@ func (c *Client) begin(ctx context.Context, op, doctorID string) (*call, error) 
 	return &call{Client: c, op: op, events: service.Events}, nil
 }
 
-func key(doctorID string) store.AccountID {
+func accountID(doctorID string) store.AccountID {
 	return store.AccountID{Provider: ProviderName, Subject: doctorID}
 }
 
 // ids names what is wrong with the ids of a call. An event's id must not climb: DELETE
 // …/events/.. would be the calendar.
 func (p *problems) ids(doctorID string, meetingID *string) {
-	for _, field := range telemed.Fields(key(doctorID).Validate()) {
+	for _, field := range telemed.Fields(accountID(doctorID).Validate()) {
 		p.Add("doctorID", "%s", field.Problem)
 	}
 	switch {

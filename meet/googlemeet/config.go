@@ -75,10 +75,9 @@ type Config struct {
 	HTTPClient *http.Client
 	// Logger gets what no error tells. If nil, nothing is logged.
 	Logger *slog.Logger
-	// Refreshing tunes how tokens are refreshed: timing, hooks, the brake, and a spool for deploys during a
-	// database outage. Its Store, Provider and Refresh are New's own and must be empty; its Logger is
-	// this Config's if nil. The zero value is right for most.
-	Refreshing oauth.SourceConfig
+	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for deploys
+	// during a database outage. The zero value is right for most.
+	Refreshing oauth.Tuning
 }
 
 // Endpoints are the addresses of Google. Each empty one is that of production. Others are
@@ -139,9 +138,6 @@ func (c *Config) validate() error {
 	}
 	p.Check(c.calendarScope() != "", "Scopes", "have none that allows writing events")
 	p.Check(calendarID(c.Calendar), "Calendar", "is not a calendar's id")
-	p.Check(c.Refreshing.Store == nil, "Refreshing.Store", "is set by Tokens")
-	p.Check(c.Refreshing.Provider == "", "Refreshing.Provider", "is set already")
-	p.Check(c.Refreshing.Refresh == nil, "Refreshing.Refresh", "is set already")
 	return p.Err("googlemeet")
 }
 
@@ -202,7 +198,7 @@ func newHTTPClient(cfg Config) *http.Client {
 }
 
 // Tokens returns the source of the doctors' access tokens, for calls of your own to
-// Google's APIs: Tokens().Client(key, nil).
+// Google's APIs: Tokens().Client(id, nil).
 func (c *Client) Tokens() *oauth.Source { return c.tokens }
 
 // Shutdown waits until tokens that are being refreshed are saved, or ctx ends. Meetings stay.

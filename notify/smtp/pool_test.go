@@ -207,16 +207,24 @@ func TestCloseCutsOff(t *testing.T) {
 	for stage, want := range map[string]error{"greeting": telemed.ErrUnavailable, "rcpt": telemed.ErrUnavailable, "final": telemed.ErrAmbiguous} {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
-			server := startRaw(t, func(s *rawServer) { s.script = script(map[string]string{stage: hang}) })
+			reached := make(chan struct{})
+			var once sync.Once
+			server := startRaw(t, func(s *rawServer) {
+				s.script = func(_ int, at string) string {
+					if at != stage {
+						return ""
+					}
+					once.Do(func() { close(reached) })
+					return hang
+				}
+			})
 			client := newClient(t, server.addr(), plaintext)
 			sent := make(chan error, 1)
 			go func() {
 				_, err := client.Notify(context.Background(), message("cut"))
 				sent <- err
 			}()
-			require.Eventually(t, func() bool {
-				return server.count() == 1 && (stage != "final" || len(server.messages()) == 1)
-			}, 5*time.Second, time.Millisecond)
+			<-reached
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			defer cancel()
 			require.ErrorIs(t, client.Shutdown(ctx), context.DeadlineExceeded)

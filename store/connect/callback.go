@@ -178,11 +178,11 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 
 // keep stores the token, if it is one that lasts. It has time of its own: however long the provider
 // took, a token that was bought must not be lost.
-func (c *Connector) keep(ctx context.Context, key store.AccountID, token store.Token) error {
+func (c *Connector) keep(ctx context.Context, id store.AccountID, token store.Token) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	if token.Refresh.IsZero() {
-		old, err := c.cfg.Tokens.Get(ctx, key)
+		old, err := c.cfg.Tokens.Get(ctx, id)
 		switch {
 		case errors.Is(err, telemed.ErrNotFound):
 			return &FlowError{Reason: ReasonNoRefresh}
@@ -194,7 +194,7 @@ func (c *Connector) keep(ctx context.Context, key store.AccountID, token store.T
 			return &FlowError{Reason: ReasonNoRefresh} // another account's refresh token must not be paired with this one
 		}
 	}
-	if err := store.Set(ctx, c.cfg.Tokens, key, token); err != nil {
+	if err := store.Set(ctx, c.cfg.Tokens, id, token); err != nil {
 		return &FlowError{Reason: ReasonStore, Err: err}
 	}
 	return nil

@@ -243,8 +243,8 @@ func (s *lossyStore) Put(ctx context.Context, rec store.Record) (string, error) 
 	return revision, err
 }
 
-func (s *lossyStore) Delete(ctx context.Context, key store.AccountID) error {
-	err := s.Memory.Delete(ctx, key)
+func (s *lossyStore) Delete(ctx context.Context, id store.AccountID) error {
+	err := s.Memory.Delete(ctx, id)
 	if s.deletes > 0 {
 		s.deletes--
 		return errors.New("connection reset")

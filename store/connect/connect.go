@@ -77,8 +77,8 @@ type Config struct {
 	// and mongostore's do; else a store.Memory, which is enough for one process.
 	Claims store.Claims
 	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May be nil.
-	OnConnect    func(ctx context.Context, key store.AccountID, account store.Account)
-	OnDisconnect func(ctx context.Context, key store.AccountID)
+	OnConnect    func(ctx context.Context, id store.AccountID, account store.Account)
+	OnDisconnect func(ctx context.Context, id store.AccountID)
 	// Logger gets one line for each flow that failed, without names or tokens: a warning if provider, store or
 	// configuration failed, else for information. If nil, nothing is logged.
 	Logger *slog.Logger
@@ -129,7 +129,7 @@ func New(cfg Config) (*Connector, error) {
 	return c, err
 }
 
-// AccountID returns the key under which the account of subject is stored.
+// AccountID returns the id under which the account of subject is stored.
 func (c *Connector) AccountID(subject string) store.AccountID {
 	return store.AccountID{Provider: c.cfg.Provider.Name, Subject: subject}
 }

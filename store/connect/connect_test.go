@@ -25,8 +25,8 @@ func TestAFlow(t *testing.T) {
 	t.Parallel()
 	var connected []string
 	h := newHost(t, func(c *connect.Config) {
-		c.OnConnect = func(_ context.Context, key store.AccountID, _ store.Account) {
-			connected = append(connected, key.Subject)
+		c.OnConnect = func(_ context.Context, id store.AccountID, _ store.Account) {
+			connected = append(connected, id.Subject)
 		}
 	})
 	b := newBrowser(t, "dr-rao")
@@ -364,11 +364,11 @@ func TestDisconnect(t *testing.T) {
 	t.Run("does not revoke what was reconnected meanwhile", func(t *testing.T) {
 		t.Parallel()
 		h := setup(t)
-		key := h.AccountID("dr-rao")
+		id := h.AccountID("dr-rao")
 		c, err := connect.New(connect.Config{
 			Provider: revoking(h), Tokens: h.tokens, CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
 			OnDisconnect: func(ctx context.Context, _ store.AccountID) { // between deleting and revoking
-				require.NoError(t, store.Set(ctx, h.tokens, key, store.Token{Refresh: telemed.NewSecret("new"), Account: store.Account{ID: "acc-1"}}))
+				require.NoError(t, store.Set(ctx, h.tokens, id, store.Token{Refresh: telemed.NewSecret("new"), Account: store.Account{ID: "acc-1"}}))
 			},
 		})
 		require.NoError(t, err)

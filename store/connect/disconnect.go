@@ -52,8 +52,8 @@ var errNotRevoked = errors.New("forgotten, but not revoked")
 // If the store fails, nothing was revoked, and the account may be there still or not: call Forget
 // again. If revoking fails, the account is deleted all the same, and the error says so. An account that is not there is no error.
 func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, err error) {
-	key := c.AccountID(subject)
-	rec, err := c.cfg.Tokens.Get(ctx, key)
+	id := c.AccountID(subject)
+	rec, err := c.cfg.Tokens.Get(ctx, id)
 	if errors.Is(err, telemed.ErrNotFound) {
 		return false, nil
 	}
@@ -61,11 +61,11 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 	if err != nil && !unreadable {
 		return false, fmt.Errorf("connect: %w", err)
 	}
-	if err := c.remove(ctx, key); err != nil {
+	if err := c.remove(ctx, id); err != nil {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	if c.cfg.OnDisconnect != nil {
-		c.cfg.OnDisconnect(ctx, key)
+		c.cfg.OnDisconnect(ctx, id)
 	}
 	if unreadable || c.cfg.Provider.Revoke == nil {
 		return false, nil
@@ -77,7 +77,7 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 		return false, nil
 	}
 	if err := c.cfg.Provider.Revoke(ctx, rec.Token); err != nil {
-		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "connect: grant was not revoked", slog.Any("key", key), slog.Any("error", err))
+		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "connect: grant was not revoked", slog.Any("account", id), slog.Any("error", err))
 		return false, fmt.Errorf("connect: %w: %w", errNotRevoked, err)
 	}
 	return true, nil
@@ -85,11 +85,11 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 
 // remove asks a second time if the answer was lost: whoever asks later finds no account, and could not
 // revoke what is not there.
-func (c *Connector) remove(ctx context.Context, key store.AccountID) error {
-	if c.cfg.Tokens.Delete(ctx, key) == nil {
+func (c *Connector) remove(ctx context.Context, id store.AccountID) error {
+	if c.cfg.Tokens.Delete(ctx, id) == nil {
 		return nil
 	}
-	return c.cfg.Tokens.Delete(ctx, key)
+	return c.cfg.Tokens.Delete(ctx, id)
 }
 
 // inUse reports whether the account is, or may be, another doctor's too, or the same doctor's

@@ -28,6 +28,7 @@ type document struct {
 type lease struct {
 	Owner   string        `bson:"owner,omitempty"`
 	Until   bson.DateTime `bson:"until,omitempty"`
+	TTL     int64         `bson:"ttl,omitempty"` // milliseconds
 	Tainted bool          `bson:"tainted,omitempty"`
 }
 
@@ -45,7 +46,7 @@ func encode(rec store.Record, revision string) (*document, error) {
 		ExpiresAt: date(rec.Token.Expiry), UpdatedAt: date(rec.UpdatedAt), Revision: revision,
 	}
 	if rec.Lease != (store.Lease{}) {
-		doc.Lease = &lease{rec.Lease.Owner, date(rec.Lease.Until), rec.Lease.Tainted}
+		doc.Lease = &lease{rec.Lease.Owner, date(rec.Lease.Until), rec.Lease.TTL.Milliseconds(), rec.Lease.Tainted}
 	}
 	return doc, nil
 }
@@ -67,7 +68,10 @@ func read(raw bson.Raw) (store.Record, error) {
 		UpdatedAt: moment(d.UpdatedAt), Revision: d.Revision,
 	}
 	if d.Lease != nil {
-		rec.Lease = store.Lease{Owner: d.Lease.Owner, Until: moment(d.Lease.Until), Tainted: d.Lease.Tainted}
+		rec.Lease = store.Lease{
+			Owner: d.Lease.Owner, Until: moment(d.Lease.Until), TTL: time.Duration(d.Lease.TTL) * time.Millisecond,
+			Tainted: d.Lease.Tainted,
+		}
 	}
 	return rec, nil
 }

@@ -90,7 +90,7 @@ type countingStore struct {
 	gets int
 }
 
-func (c *countingStore) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
+func (c *countingStore) Get(ctx context.Context, id store.AccountID) (store.Record, error) {
 	c.gets++
-	return c.instant.Get(ctx, key)
+	return c.instant.Get(ctx, id)
 }

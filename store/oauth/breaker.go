@@ -1,42 +1,87 @@
 package oauth
 
 import (
-	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed/store"
 )
 
-// brake tells a provider that has gone wrong from accounts that have: if most of them
-// are rejected within a short time, it is not they who withdrew their consent. An account that is
-// still rejected after patience is believed all the same: a hospital that was closed
-// for half a year has many dead tokens at once. It is guarded by Source.mu.
-type brake struct {
-	limit            int
+// breaker tells a provider that has gone wrong from accounts that have. If most of them
+// are rejected within a short time, it is not they who withdrew their consent: the
+// breaker opens, and rejections are not believed. An account that is still rejected after
+// patience is believed all the same: a hospital that was closed for half a year has many
+// dead tokens at once.
+//
+// It is safe for concurrent use.
+type breaker struct {
+	limit            int // negative: it never opens
 	window, patience time.Duration
-	rejected         map[store.AccountID]rejection
-	refreshed        []time.Time
-	held             bool
+
+	mu        sync.Mutex
+	open      bool
+	rejected  map[store.AccountID]rejection
+	refreshed []time.Time
 }
 
 // rejection is when an account was rejected first, and last.
 type rejection struct{ first, last time.Time }
 
-// maxBrakeMemory is how long it is remembered that an account was rejected.
-const maxBrakeMemory = 7 * 24 * time.Hour
+// verdict is what a breaker says of one rejection.
+type verdict struct {
+	// believed is true if the account may be marked for it.
+	believed bool
+	// opened is true if this rejection opened the breaker.
+	opened bool
+	// rejected is how many accounts were rejected within the window.
+	rejected int
+}
 
-func newBrake(cfg SourceConfig) brake {
-	return brake{
-		limit: cfg.MaxRejections, window: cfg.RejectionWindow, patience: cfg.RetryReconnect, rejected: map[store.AccountID]rejection{},
+// maxRejectionAge is how long it is remembered that an account was rejected.
+const maxRejectionAge = 7 * 24 * time.Hour
+
+func newBreaker(t Tuning) *breaker {
+	return &breaker{
+		limit: t.MaxRejections, window: t.RejectionWindow, patience: t.RetryReconnect,
+		rejected: map[store.AccountID]rejection{},
 	}
 }
 
-// recent returns how many accounts were rejected within the window, and drops what is old.
-func (b *brake) recent(now time.Time) (rejected int) {
-	for key, r := range b.rejected {
+// refresh counts a refresh that the provider granted.
+func (b *breaker) refresh(id store.AccountID, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.rejected, id)
+	b.refreshed = append(b.refreshed, now)
+	b.open = b.tooMany(b.count(now))
+}
+
+// reject counts a rejection.
+func (b *breaker) reject(id store.AccountID, now time.Time) verdict {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, known := b.rejected[id]
+	if !known {
+		r.first = now
+	}
+	r.last = now
+	b.rejected[id] = r
+	rejected, wasOpen := b.count(now), b.open
+	b.open = b.tooMany(rejected)
+	return verdict{
+		believed: !b.open || now.Sub(r.first) >= b.patience,
+		opened:   b.open && !wasOpen,
+		rejected: rejected,
+	}
+}
+
+// count returns how many accounts were rejected within the window, and drops what is old.
+// mu is held.
+func (b *breaker) count(now time.Time) (rejected int) {
+	for id, r := range b.rejected {
 		switch age := now.Sub(r.last); {
-		case age > maxBrakeMemory:
-			delete(b.rejected, key)
+		case age > maxRejectionAge:
+			delete(b.rejected, id)
 		case age <= b.window:
 			rejected++
 		}
@@ -49,46 +94,8 @@ func (b *brake) recent(now time.Time) (rejected int) {
 	return rejected
 }
 
-// holds reports whether so many rejected accounts are too many to be believed.
-func (b *brake) holds(rejected int) bool {
+// tooMany reports whether so many rejected accounts are too many to be believed. mu is
+// held.
+func (b *breaker) tooMany(rejected int) bool {
 	return b.limit >= 0 && rejected > b.limit && rejected > len(b.refreshed)
-}
-
-func (s *Source) countRefresh(key store.AccountID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	delete(s.brake.rejected, key)
-	s.brake.refreshed = append(s.brake.refreshed, now)
-	s.brake.held = s.brake.holds(s.brake.recent(now))
-}
-
-// believe counts a rejection and reports whether the account may be marked for it.
-func (s *Source) believe(key store.AccountID) bool {
-	rejected, held, alarm, patient := s.countRejection(key)
-	if alarm {
-		s.cfg.Logger.Error("oauth: the provider rejects too many accounts; none is marked",
-			slog.String("provider", s.cfg.Provider), slog.Int("rejected", rejected))
-		if s.cfg.OnBrake != nil {
-			s.tell("OnBrake", func() { s.cfg.OnBrake(rejected) })
-		}
-	}
-	return !held || !patient
-}
-
-func (s *Source) countRejection(key store.AccountID) (rejected int, held, alarm, patient bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	r, known := s.brake.rejected[key]
-	if !known {
-		r.first = now
-	}
-	r.last = now
-	s.brake.rejected[key] = r
-	rejected = s.brake.recent(now)
-	held = s.brake.holds(rejected)
-	alarm = held && !s.brake.held
-	s.brake.held = held
-	return rejected, held, alarm, now.Sub(r.first) < s.brake.patience
 }

@@ -15,37 +15,37 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Client returns a client that adds the key's access token to each request, and
+// Client returns a client that adds the account's access token to each request, and
 // when the provider answers 401 renews it and sends the request once more, if its body
 // can be had again (GetBody); see Renew for a provider that goes on refusing. The token goes to the
 // host that the request was made for, over https or to loopback, and not along when that one
 // redirects elsewhere. base sends the requests; nil means http.DefaultTransport with a timeout of 30
 // seconds. A token is waited for that long too. Errors of Token come through, wrapped in *url.Error.
-func (s *Source) Client(key store.AccountID, base *http.Client) *http.Client {
+func (s *Source) Client(id store.AccountID, base *http.Client) *http.Client {
 	client := &http.Client{Timeout: rest.DefaultTimeout}
 	if base != nil {
 		copied := *base
 		client = &copied
 	}
-	client.Transport = &bearer{source: s, key: key, base: client.Transport}
+	client.Transport = &bearer{source: s, id: id, base: client.Transport}
 	return client
 }
 
-// TokenSource returns the key's tokens for libraries that take an x/oauth2 source. Its
+// TokenSource returns the account's tokens for libraries that take an x/oauth2 source. Its
 // tokens have no refresh token: only the Source may spend that. ctx bounds each call.
-func (s *Source) TokenSource(ctx context.Context, key store.AccountID) oauth2.TokenSource {
-	return tokenSource{ctx, s, key}
+func (s *Source) TokenSource(ctx context.Context, id store.AccountID) oauth2.TokenSource {
+	return tokenSource{ctx, s, id}
 }
 
 type tokenSource struct {
 	ctx    context.Context // x/oauth2's interface takes none
 	source *Source
-	key    store.AccountID
+	id     store.AccountID
 }
 
 // Token implements oauth2.TokenSource.
 func (t tokenSource) Token() (*oauth2.Token, error) {
-	token, err := t.source.Token(t.ctx, t.key)
+	token, err := t.source.Token(t.ctx, t.id)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (t tokenSource) Token() (*oauth2.Token, error) {
 // bearer is the http.RoundTripper of Client.
 type bearer struct {
 	source *Source
-	key    store.AccountID
+	id     store.AccountID
 	base   http.RoundTripper
 }
 
@@ -66,7 +66,7 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if !address.Encrypted(req.URL) {
 		closeBody(req.Body)
-		return nil, fmt.Errorf("oauth: %s: the address is not https: %w", b.key, telemed.ErrInvalid)
+		return nil, fmt.Errorf("oauth: %s: the address is not https: %w", b.id, telemed.ErrInvalid)
 	}
 	token, err := b.token(req.Context(), telemed.Secret{})
 	if err != nil {
@@ -100,7 +100,7 @@ var errLate = fmt.Errorf("%w: there was no token in time", telemed.ErrUnavailabl
 func (b *bearer) token(ctx context.Context, stale telemed.Secret) (store.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, rest.DefaultTimeout, errLate)
 	defer cancel()
-	return b.source.token(ctx, b.key, stale)
+	return b.source.token(ctx, b.id, stale)
 }
 
 func (b *bearer) send(req *http.Request) (*http.Response, error) {
@@ -148,4 +148,4 @@ func closeBody(body io.Closer) {
 }
 
 // String tells whose client it is, without the subject.
-func (b *bearer) String() string { return fmt.Sprintf("bearer of %s", b.key) }
+func (b *bearer) String() string { return fmt.Sprintf("bearer of %s", b.id) }

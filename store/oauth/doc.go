@@ -1,7 +1,7 @@
 // Package oauth hands out access tokens that work, and refreshes each one exactly once.
 //
-// A [Provider] describes an authorization server. A [Source] stands on a store.TokenStore and
-// refreshes each token once, however many goroutines and processes need it:
+// A [Provider] describes an authorization server. A [Source] stands on a store.TokenStore
+// and refreshes each token once, however many goroutines and processes need it:
 //
 //	source, err := oauth.NewSource(oauth.SourceConfig{
 //		Store: tokens, Provider: "zoom", Refresh: provider.Refresh,
@@ -14,30 +14,35 @@
 //
 // # Promise
 //
-// Against a provider whose refresh tokens stay (Google), no account is ever
-// disconnected by this package. Against one whose refresh tokens are spent by use
-// (Zoom), that happens only if the provider's answer is lost on the wire, or the process
-// is killed in the moment before the answer is saved, and then the record says so.
-// A [Spool] narrows that moment to the exchange itself while the database is down.
-// A process that alone is cut off from the database right after an exchange, for longer than
-// a lease lives, looks dead to the others: they find the token spent and mark the account, which is
-// active again as soon as that process can save.
+// Against a provider whose refresh tokens stay (Google), no account is ever disconnected
+// by this package. Against one whose refresh tokens are spent by use (Zoom), that happens
+// only if the provider's answer is lost on the wire, or the process is killed in the
+// moment before the answer is saved, and then the record says so. A [Spool] narrows that
+// moment to the exchange itself while the database is down. A process that alone is cut
+// off from the database right after an exchange, for longer than a lease lives, looks
+// dead to the others: they find the token spent and mark the account, which is active
+// again as soon as that process can save.
 //
-// How: a refresh is not tied to the caller's context. Whoever refreshes holds a lease, won by
-// compare-and-set in the store, which also proves that the store takes writes before anything is
-// spent. No clock is compared with another machine's: a lease is dead when this process
-// has watched it stand still for [SourceConfig].LeaseTTL, with the store answering all the while, and whoever
-// takes it over leaves its holder a last chance to save before anything is spent. A new
-// token is saved until it is saved, over any revision, as long as the record still holds the token
-// that was spent for it; meanwhile callers are served from memory.
+// # Leases
+//
+// Whoever refreshes holds a lease, in the account's record. It is won by compare-and-set,
+// which also proves that the store takes writes before anything is spent. No clock is
+// compared with another machine's. A lease is dead when a process has watched it stand
+// still for the TTL that its holder wrote into it, with the store answering all the while.
+// Whoever takes it over leaves its holder a last chance to save before anything is spent.
+//
+// A refresh is not tied to the caller's context. A new token is saved until it is saved,
+// over any revision, as long as the record still holds the token that was spent for it.
+// Meanwhile callers are served from memory.
 //
 // # Errors
 //
 // telemed.ErrNotConnected and telemed.ErrReconnect are about the account,
-// telemed.ErrUnauthorized is about the application's configuration, telemed.ErrDecrypt about
-// its keys; everything else passes. An account is marked for reconnecting only after the
-// provider has said twice that its refresh token is dead, and not while it says so of
-// everybody (see SourceConfig.MaxRejections). Its token is kept, and tried again each hour.
+// telemed.ErrUnauthorized is about the application's configuration, telemed.ErrDecrypt
+// about its keys; everything else passes. An account is marked for reconnecting only
+// after the provider has said twice that its refresh token is dead, and not while it says
+// so of everybody (see Tuning.MaxRejections). Its token is kept, and tried again
+// each hour.
 //
 // # Testing
 //

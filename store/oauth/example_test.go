@@ -114,7 +114,7 @@ func ExampleSource_Recover() {
 		log.Fatal(err)
 	}
 	source, err := oauth.NewSource(oauth.SourceConfig{
-		Store: store.NewMemory(), Provider: "zoom", Spool: spool,
+		Store: store.NewMemory(), Provider: "zoom", Tuning: oauth.Tuning{Spool: spool},
 		Refresh: oauth.Provider{ /* client.OAuth() */ }.Refresh,
 	})
 	if err != nil {

@@ -19,9 +19,9 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// FileSpool is a Spool of encrypted files in a directory, which must outlive the process: a
-// volume, not the container's own disk. Names and contents of the files tell
-// nothing about the accounts. It is safe for concurrent use, also by many processes.
+// FileSpool is a Spool of encrypted files in a directory, which must outlive the process:
+// a volume, not the container's own disk. Names and contents of the files tell nothing
+// about the accounts. It is safe for concurrent use, also by many processes.
 type FileSpool struct {
 	dir  string
 	aead store.AEAD
@@ -34,7 +34,8 @@ const (
 	maxSpoolFile = 4 * store.MaxToken
 )
 
-// NewFileSpool returns a spool in dir, which is made if it is not there, for its owner's eyes only.
+// NewFileSpool returns a spool in dir, which is made if it is not there, for its owner's
+// eyes only.
 func NewFileSpool(dir string, aead store.AEAD) (*FileSpool, error) {
 	var p fault.Problems
 	p.Required("dir", dir)
@@ -124,7 +125,8 @@ func (s *FileSpool) syncDir() error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// List implements Spool. Files that do not open are left where they are; the error, last, says how many.
+// List implements Spool. Files that do not open are left where they are; the error, last,
+// says how many.
 func (s *FileSpool) List(ctx context.Context) iter.Seq2[Unsaved, error] {
 	return func(yield func(Unsaved, error) bool) {
 		entries, err := os.ReadDir(s.dir)

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var doctor = store.AccountID{Provider: "zoom", Subject: "dr-rao"}
 
-// rotating is a provider with Zoom's rules: each refresh token can be spent once. before may
-// fail an exchange before it happens, after may lose its answer.
+// rotating is a provider with Zoom's rules: each refresh token can be spent once. before
+// may fail an exchange before it happens, after may lose its answer.
 type rotating struct {
 	mu            sync.Mutex
 	live          map[string]string // refresh token → account
@@ -122,9 +122,9 @@ func newClinic(t *testing.T) *clinic {
 	return c
 }
 
-func (c *clinic) connect(key store.AccountID) {
+func (c *clinic) connect(id store.AccountID) {
 	c.Helper()
-	require.NoError(c, store.Set(c.Context(), c.store.Memory, key, c.provider.connect(key.Subject)))
+	require.NoError(c, store.Set(c.Context(), c.store.Memory, id, c.provider.connect(id.Subject)))
 }
 
 // expire lets an hour go by.

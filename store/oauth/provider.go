@@ -21,7 +21,7 @@ import (
 // sends doctors through it, and a [Source] refreshes with it. A Provider is a value:
 // its fields must not change once it is in use; then it is safe for concurrent use.
 type Provider struct {
-	// Name is the Provider of the Keys: "google", "zoom". Required.
+	// Name is the Provider of the AccountIDs: "google", "zoom". Required.
 	Name string
 	// ClientID, ClientSecret and RedirectURL are this application's. Required.
 	ClientID     string
@@ -81,21 +81,9 @@ func (p Provider) checkStyle() error {
 	return fault.Invalid("oauth: provider", "AuthStyle", "must be InParams or InHeader")
 }
 
-// NewSource returns a Source of p's tokens in st. tuning is the rest of its configuration: its Store,
-// Provider and Refresh must be empty, and its Logger is log if it is nil.
-func (p Provider) NewSource(st store.TokenStore, tuning SourceConfig, log *slog.Logger) (*Source, error) {
-	var problems fault.Problems
-	problems.Check(tuning.Store == nil, "Refreshing.Store", "is set by Tokens")
-	problems.Check(tuning.Provider == "", "Refreshing.Provider", "is set already")
-	problems.Check(tuning.Refresh == nil, "Refreshing.Refresh", "is set already")
-	if err := problems.Err(p.Name); err != nil {
-		return nil, err
-	}
-	tuning.Store, tuning.Provider, tuning.Refresh = st, p.Name, p.Refresh
-	if tuning.Logger == nil {
-		tuning.Logger = log
-	}
-	return NewSource(tuning)
+// NewSource returns a Source of p's tokens in st. If log is nil, nothing is logged.
+func (p Provider) NewSource(st store.TokenStore, tuning Tuning, log *slog.Logger) (*Source, error) {
+	return NewSource(SourceConfig{Store: st, Provider: p.Name, Refresh: p.Refresh, Tuning: tuning, Logger: log})
 }
 
 // RequiredScopes returns the scopes without which a consent is worth nothing.

@@ -376,16 +376,10 @@ func FuzzTokenResponse(f *testing.F) {
 func TestProviderNewSource(t *testing.T) {
 	t.Parallel()
 	provider := oauth.Provider{Name: "zoom"}
-	_, err := provider.NewSource(store.NewMemory(), oauth.SourceConfig{
-		Store: store.NewMemory(), Provider: "google", Refresh: provider.Refresh,
-	}, nil)
-	for _, field := range []string{"Refreshing.Store", "Refreshing.Provider", "Refreshing.Refresh"} {
-		require.ErrorContains(t, err, field)
-	}
-	_, err = provider.NewSource(store.NewMemory(), oauth.SourceConfig{Early: -1}, nil)
+	_, err := provider.NewSource(store.NewMemory(), oauth.Tuning{Early: -1}, nil)
 	require.ErrorContains(t, err, "Early is negative")
 
-	source, err := provider.NewSource(store.NewMemory(), oauth.SourceConfig{Early: time.Minute}, nil)
+	source, err := provider.NewSource(store.NewMemory(), oauth.Tuning{Early: time.Minute}, nil)
 	require.NoError(t, err)
 	_, err = source.Token(t.Context(), store.AccountID{Provider: "zoom", Subject: "dr-rao"})
 	require.ErrorIs(t, err, telemed.ErrNotConnected)

@@ -21,7 +21,8 @@ import (
 	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// Three days find what fails often. .ci/run lives through fifty, and its word long through thousands.
+// Three days find what fails often. .ci/run lives through fifty, and its word long
+// through thousands.
 var simSeeds = flag.Int("sim.seeds", 3, "simulated days for each scenario")
 
 func seeds() int { return *simSeeds }
@@ -37,6 +38,7 @@ var scenarios = []scenario{
 	{name: "crash", kills: 7},
 	{name: "net", badGateways: 0.1, dropped: 0.01},
 	{name: "deploys", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, deploys: 20},
+	{name: "two settings", mixed: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, deploys: 20, spool: true},
 	{name: "deploys+spool", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, deploys: 20, spool: true},
 	{
 		name: "all", slow: true, storeErrors: 0.05, lostAcks: 0.02, outages: 6, badGateways: 0.1, dropped: 0.01,
@@ -48,9 +50,9 @@ var scenarios = []scenario{
 	},
 }
 
-// TestSimulation lives through days in which everything fails that can. In none of them may a token be
-// lost that a client could have kept, a token be spent twice, or a doctor be told to
-// reconnect without need; and to serve nobody is no way to get there.
+// TestSimulation lives through days in which everything fails that can. In none of them
+// may a token be lost that a client could have kept, a token be spent twice, or a doctor
+// be told to reconnect without need; and to serve nobody is no way to get there.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	totals := make([]tally, len(scenarios))
@@ -100,6 +102,14 @@ func TestSimulationFindsTheUsualPatterns(t *testing.T) {
 		total := days(t, scenarios[2], fewSeeds(), overSource(func(cfg *oauth.SourceConfig) { cfg.SaveFor = 1 }))
 		require.Positive(t, total.lostUnexplained)
 	})
+	t.Run("a store that forgets how long a lease lives", func(t *testing.T) {
+		t.Parallel()
+		total := days(t, scenario{name: "two settings", mixed: true, deploys: 20}, fewSeeds(), func(p *process, cfg oauth.SourceConfig) tokens {
+			cfg.Store = noTTL{database{p}}
+			return mustSource(cfg)
+		})
+		require.Positive(t, total.twiceUnexplained)
+	})
 	t.Run("a lease that goes stale before its holder gives up", func(t *testing.T) {
 		t.Parallel()
 		total := days(t, scenarios[1], fewSeeds(), func(p *process, cfg oauth.SourceConfig) tokens {
@@ -112,6 +122,14 @@ func TestSimulationFindsTheUsualPatterns(t *testing.T) {
 		})
 		require.Positive(t, total.twiceUnexplained)
 	})
+}
+
+// noTTL is a store that does not keep a lease's TTL.
+type noTTL struct{ database }
+
+func (f noTTL) Put(ctx context.Context, rec store.Record) (string, error) {
+	rec.Lease.TTL = 0
+	return f.database.Put(ctx, rec)
 }
 
 // days runs n seeds and returns what happened in all of them.
@@ -156,16 +174,16 @@ func overSource(change func(*oauth.SourceConfig)) func(*process, oauth.SourceCon
 
 // live lets a day go by, and three calm hours in which everything can heal.
 func (w *world) live() {
-	for _, key := range w.keys() {
-		w.connect(key)
+	for _, id := range w.ids() {
+		w.connect(id)
 	}
 	var slots sync.WaitGroup
 	for slot := range simProcesses {
 		slots.Go(func() { w.serve(slot) })
 	}
 	slots.Go(w.mend)
-	for _, key := range w.keys() {
-		slots.Go(func() { w.consent(key) })
+	for _, id := range w.ids() {
+		slots.Go(func() { w.consent(id) })
 	}
 	slots.Wait()
 	w.crowd.Wait()
@@ -177,14 +195,14 @@ func (w *world) live() {
 func (w *world) settle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, key := range w.keys() {
-		a := w.subject(key)
-		rec, err := w.db.Get(context.Background(), key)
+	for _, id := range w.ids() {
+		a := w.subject(id)
+		rec, err := w.db.Get(context.Background(), id)
 		if err != nil {
 			panic(err)
 		}
 		switch {
-		case rec.Token.Refresh.Reveal() != w.living(key.Subject):
+		case rec.Token.Refresh.Reveal() != w.living(id.Subject):
 			w.lose(a)
 		case rec.Status == store.StatusReconnect:
 			w.tally.falseReconns++
@@ -198,7 +216,8 @@ type event struct {
 	kill bool
 }
 
-// schedule spreads deploys over the day, and aims kills at the seconds in which refreshes happen.
+// schedule spreads deploys over the day, and aims kills at the seconds in which refreshes
+// happen.
 func (w *world) schedule(slot int) []event {
 	r := w.random(fmt.Sprint("schedule/", slot))
 	var events []event
@@ -230,7 +249,7 @@ func (w *world) serve(slot int) {
 			close(p.stopping)
 		} else {
 			w.count(&w.tally.deploys)
-			p.stop(20 * time.Second)
+			p.stop(max(20*time.Second, p.tuning().Timeout+5*time.Second))
 		}
 		time.Sleep(time.Second + time.Duration(r.Int64N(int64(4*time.Second))))
 	}
@@ -252,9 +271,9 @@ func (w *world) start(slot, life int) *process {
 	if w.slow {
 		p.skew = (time.Duration(r.Int64N(int64(4*time.Minute))) - 2*time.Minute).Truncate(time.Millisecond)
 	}
-	source := w.build(p, oauth.SourceConfig{
-		Store: database{p}, Provider: "zoom", Refresh: p.refreshFor, OnReconnect: p.flagged,
-	})
+	cfg := oauth.SourceConfig{Store: database{p}, Provider: "zoom", Refresh: p.refreshFor, Tuning: p.tuning()}
+	cfg.OnReconnect = p.flagged
+	source := w.build(p, cfg)
 	p.source = source
 	for caller := range simCallers {
 		w.crowd.Go(func() { p.call(source, w.random(fmt.Sprint("call/", slot, "/", life, "/", caller))) })
@@ -263,10 +282,10 @@ func (w *world) start(slot, life int) *process {
 }
 
 // flagged checks the verdict against the truth.
-func (p *process) flagged(key store.AccountID, _ string) {
+func (p *process) flagged(id store.AccountID, _ string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	a := p.subject(key)
+	a := p.subject(id)
 	if a.cut[a.live] {
 		p.lose(a)
 		return
@@ -291,24 +310,25 @@ func (p *process) call(source tokens, r interface{ Int64N(int64) int64 }) {
 			return
 		case <-time.After(time.Until(next)):
 		}
-		for _, key := range p.keys() {
+		for _, id := range p.ids() {
 			p.alive()
-			p.use(source, key)
+			p.use(source, id)
 		}
 	}
 }
 
-// use does what a request of a patient does: it has three seconds and one try after a 401.
-func (p *process) use(source tokens, key store.AccountID) {
+// use does what a request of a patient does: it has three seconds and one try after a
+// 401.
+func (p *process) use(source tokens, id store.AccountID) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	p.count(&p.tally.calls)
-	token, err := source.Token(ctx, key)
-	if err == nil && !p.works(key, token) {
+	token, err := source.Token(ctx, id)
+	if err == nil && !p.works(id, token) {
 		p.count(&p.tally.refused)
-		token, err = source.Renew(ctx, key, token.Access)
+		token, err = source.Renew(ctx, id, token.Access)
 	}
-	if err != nil || !p.works(key, token) {
+	if err != nil || !p.works(id, token) {
 		p.count(&p.tally.failed)
 	}
 }
@@ -317,20 +337,20 @@ func (p *process) use(source tokens, key store.AccountID) {
 func (w *world) mend() {
 	for time.Since(w.begin) < simDay+simCalm {
 		time.Sleep(30*time.Minute + time.Second)
-		for _, key := range w.keys() {
-			rec, err := w.db.Get(context.Background(), key)
+		for _, id := range w.ids() {
+			rec, err := w.db.Get(context.Background(), id)
 			if err == nil && rec.Status == store.StatusReconnect {
-				w.mourn(key, rec)
-				w.connect(key)
+				w.mourn(id, rec)
+				w.connect(id)
 			}
 		}
 	}
 }
 
-// consent has a doctor connect again now and then, without need: whatever is bought or judged at that
-// moment must not touch the new token.
-func (w *world) consent(key store.AccountID) {
-	r := w.random("consent/" + key.Subject)
+// consent has a doctor connect again now and then, without need: whatever is bought or
+// judged at that moment must not touch the new token.
+func (w *world) consent(id store.AccountID) {
+	r := w.random("consent/" + id.Subject)
 	var times []time.Time
 	for range w.consents {
 		times = append(times, w.aim(r, 15*time.Second))
@@ -338,20 +358,20 @@ func (w *world) consent(key store.AccountID) {
 	slices.SortFunc(times, time.Time.Compare)
 	for _, at := range times {
 		time.Sleep(time.Until(at))
-		rec, err := w.db.Get(context.Background(), key)
+		rec, err := w.db.Get(context.Background(), id)
 		if err == nil && rec.Status == store.StatusReconnect {
-			w.mourn(key, rec)
+			w.mourn(id, rec)
 		}
 		w.count(&w.tally.consents)
-		w.connect(key)
+		w.connect(id)
 	}
 }
 
 // mourn counts what a new consent is about to replace.
-func (w *world) mourn(key store.AccountID, rec store.Record) {
+func (w *world) mourn(id store.AccountID, rec store.Record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if a := w.subject(key); rec.Token.Refresh.Reveal() != w.living(key.Subject) {
+	if a := w.subject(id); rec.Token.Refresh.Reveal() != w.living(id.Subject) {
 		w.lose(a)
 		return
 	}
@@ -367,16 +387,16 @@ type naive struct {
 
 func overNaive(p *process, cfg oauth.SourceConfig) tokens { return naive{p, cfg.Refresh} }
 
-func (n naive) Token(ctx context.Context, key store.AccountID) (store.Token, error) {
-	rec, err := database{n.process}.Get(ctx, key)
+func (n naive) Token(ctx context.Context, id store.AccountID) (store.Token, error) {
+	rec, err := database{n.process}.Get(ctx, id)
 	if err != nil || rec.Token.Expiry.After(time.Now().Add(10*time.Second)) {
 		return rec.Token, err
 	}
 	return n.renew(ctx, rec)
 }
 
-func (n naive) Renew(ctx context.Context, key store.AccountID, _ telemed.Secret) (store.Token, error) {
-	rec, err := database{n.process}.Get(ctx, key)
+func (n naive) Renew(ctx context.Context, id store.AccountID, _ telemed.Secret) (store.Token, error) {
+	rec, err := database{n.process}.Get(ctx, id)
 	if err != nil {
 		return store.Token{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,24 +19,30 @@ import (
 // scenario says what goes wrong in a simulated day.
 type scenario struct {
 	name string
-	// slow has the provider take up to 13 seconds, fail 10 % of dials, and clocks differ by up to 2 minutes.
+	// slow has the provider take up to 13 seconds, fail 10 % of dials, and clocks differ
+	// by up to 2 minutes.
 	slow bool
-	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages a day of 1 to 20
-	// minutes, half of which begin when refreshes happen.
+	// storeErrors, lostAcks and outages are the database's: shares of calls, and outages
+	// a day of 1 to 20 minutes, half of which begin when refreshes happen.
 	storeErrors, lostAcks float64
 	outages               int
 	// diskFull has every outage begin when refreshes happen, and refuse only writes.
 	diskFull bool
-	// badGateways and dropped are the provider's: answers of 502 before, and answers lost after the exchange.
+	// badGateways and dropped are the provider's: answers of 502 before, and answers lost
+	// after the exchange.
 	badGateways, dropped float64
 	// kills and deploys are each process's a day.
 	kills, deploys int
 	// consents are each doctor's a day, given without need while everything goes on.
 	consents int
-	// stays is a provider with Google's rules: a refresh token is not spent, and access tokens live side by side.
+	// stays is a provider with Google's rules: a refresh token is not spent, and access
+	// tokens live side by side.
 	stays bool
 	// spool gives each process a disk that outlives it.
 	spool bool
+	// mixed has every second process be far from the provider, and set to wait longer for
+	// it.
+	mixed bool
 }
 
 // tally is what came of it.
@@ -68,15 +76,16 @@ func (a *tally) add(b tally) {
 	a.falseReconns += b.falseReconns
 }
 
-// tokens is what a simulated process stands on: a Source, or a pattern that is to be shown to fail.
+// tokens is what a simulated process stands on: a Source, or a pattern that is to be
+// shown to fail.
 type tokens interface {
-	Token(ctx context.Context, key store.AccountID) (store.Token, error)
-	Renew(ctx context.Context, key store.AccountID, stale telemed.Secret) (store.Token, error)
+	Token(ctx context.Context, id store.AccountID) (store.Token, error)
+	Renew(ctx context.Context, id store.AccountID, stale telemed.Secret) (store.Token, error)
 	Shutdown(ctx context.Context) error
 }
 
-// world is one simulated day: a database, a provider with Zoom's rules, and
-// processes that come and go. Everything in it runs in one synctest bubble.
+// world is one simulated day: a database, a provider with Zoom's rules, and processes
+// that come and go. Everything in it runs in one synctest bubble.
 type world struct {
 	scenario
 	seed  uint64
@@ -92,7 +101,8 @@ type world struct {
 	crowd    sync.WaitGroup
 }
 
-// outage is a time in which the database refuses calls, lets them hang, or takes no writes.
+// outage is a time in which the database refuses calls, lets them hang, or takes no
+// writes.
 type outage struct {
 	from, to time.Time
 	kind     int
@@ -105,7 +115,8 @@ const (
 	outageKinds
 )
 
-// account is the provider's truth about a doctor. Its tokens are numbered; the last one lives.
+// account is the provider's truth about a doctor. Its tokens are numbered; the last one
+// lives.
 type account struct {
 	live    int
 	expires map[int]time.Time
@@ -126,7 +137,8 @@ type process struct {
 	draws    map[string]uint64
 }
 
-// Simulated days have few doctors and many callers, so that all want the same token at once.
+// Simulated days have few doctors and many callers, so that all want the same token at
+// once.
 const (
 	simDoctors   = 4
 	simProcesses = 3
@@ -180,28 +192,38 @@ func (p *process) draw(purpose string) *rand.Rand {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.draws[purpose]++
-	return p.random(fmt.Sprint(p.slot, "/", p.life, "/", purpose, "/", p.draws[purpose]))
+	return p.random(strconv.Itoa(p.slot) + "/" + strconv.Itoa(p.life) + "/" + purpose + "/" + strconv.FormatUint(p.draws[purpose], 10))
 }
 
-func (w *world) subject(key store.AccountID) *account { return w.accounts[key.Subject] }
+func (w *world) subject(id store.AccountID) *account { return w.accounts[id.Subject] }
 
-func (w *world) keys() []store.AccountID {
-	var keys []store.AccountID
+func (w *world) ids() []store.AccountID {
+	var ids []store.AccountID
 	for i := range simDoctors {
-		keys = append(keys, store.AccountID{Provider: "zoom", Subject: fmt.Sprint("dr-", i)})
+		ids = append(ids, store.AccountID{Provider: "zoom", Subject: fmt.Sprint("dr-", i)})
 	}
-	return keys
+	return ids
 }
 
-func refreshText(subject string, n int) string { return fmt.Sprintf("refresh/%s/%d", subject, n) }
-func accessText(subject string, n int) string  { return fmt.Sprintf("access/%s/%d", subject, n) }
+// tokenText is the text of an account's n-th token.
+func tokenText(kind, subject string, n int) string { return fmt.Sprint(kind, "/", subject, "/", n) }
+
+// parseToken reverses tokenText.
+func parseToken(token telemed.Secret) (subject string, n int) {
+	parts := strings.Split(token.Reveal(), "/")
+	n, err := strconv.Atoi(parts[2])
+	if err != nil {
+		panic(err)
+	}
+	return parts[1], n
+}
 
 // living is the account's refresh token that works.
 func (w *world) living(subject string) string {
 	if w.stays {
-		return refreshText(subject, 0)
+		return tokenText("refresh", subject, 0)
 	}
-	return refreshText(subject, w.accounts[subject].live)
+	return tokenText("refresh", subject, w.accounts[subject].live)
 }
 
 // mint makes the account's next token. world.mu is held.
@@ -211,36 +233,35 @@ func (w *world) mint(subject string, buyer *process) store.Token {
 	a.buyers[a.live] = buyer
 	a.expires[a.live] = time.Now().Add(time.Hour)
 	return store.Token{
-		Access: telemed.NewSecret(accessText(subject, a.live)), Refresh: telemed.NewSecret(w.living(subject)), Expiry: a.expires[a.live],
+		Access: telemed.NewSecret(tokenText("access", subject, a.live)), Refresh: telemed.NewSecret(w.living(subject)), Expiry: a.expires[a.live],
 	}
 }
 
 // connect is a doctor's consent.
-func (w *world) connect(key store.AccountID) {
+func (w *world) connect(id store.AccountID) {
 	w.mu.Lock()
-	token := w.mint(key.Subject, nil)
+	token := w.mint(id.Subject, nil)
 	w.mu.Unlock()
-	if err := store.Set(context.Background(), w.db, key, token); err != nil {
+	if err := store.Set(context.Background(), w.db, id, token); err != nil {
 		panic(err)
 	}
 }
 
-// works is the API: it takes the newest access token while it lasts, and at Google the others as well.
-func (w *world) works(key store.AccountID, token store.Token) bool {
+// works is the API: it takes the newest access token while it lasts, and at Google the
+// others as well.
+func (w *world) works(id store.AccountID, token store.Token) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var doctor, n int
-	if _, err := fmt.Sscanf(token.Access.Reveal(), "access/dr-%d/%d", &doctor, &n); err != nil {
-		panic(err)
-	}
-	a := w.accounts[fmt.Sprint("dr-", doctor)]
-	return a == w.subject(key) && (n == a.live || w.stays) && time.Now().Before(a.expires[n])
+	subject, n := parseToken(token.Access)
+	a := w.accounts[subject]
+	return a == w.subject(id) && (n == a.live || w.stays) && time.Now().Before(a.expires[n])
 }
 
-// saved reports whether the account's living token is where it outlives p. world.mu is held.
-func (p *process) saved(key store.AccountID) bool {
-	live := p.living(key.Subject)
-	rec, err := p.db.Get(context.Background(), key)
+// saved reports whether the account's living token is where it outlives p. world.mu is
+// held.
+func (p *process) saved(id store.AccountID) bool {
+	live := p.living(id.Subject)
+	rec, err := p.db.Get(context.Background(), id)
 	return err == nil && rec.Token.Refresh.Reveal() == live || p.spool && p.disks[p.slot].has(live)
 }
 
@@ -249,9 +270,9 @@ func (p *process) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dead = true
-	for _, key := range p.keys() {
-		a := p.subject(key)
-		if a.buyers[a.live] == p && !p.saved(key) {
+	for _, id := range p.ids() {
+		a := p.subject(id)
+		if a.buyers[a.live] == p && !p.saved(id) {
 			p.cutOff(a, a.live)
 		}
 	}
@@ -277,7 +298,8 @@ func (w *world) lose(a *account) {
 	}
 }
 
-// alive ends the goroutine if its process was killed: that is how a kill looks from inside.
+// alive ends the goroutine if its process was killed: that is how a kill looks from
+// inside.
 func (p *process) alive() {
 	p.mu.Lock()
 	dead := p.dead
@@ -285,6 +307,18 @@ func (p *process) alive() {
 	if dead {
 		runtime.Goexit()
 	}
+}
+
+// tuning is what a process is set to. A near one waits for less time than a far one
+// needs.
+func (p *process) tuning() oauth.Tuning {
+	switch {
+	case !p.mixed:
+		return oauth.Tuning{}
+	case (p.slot+p.life)%2 == 0:
+		return oauth.Tuning{Timeout: time.Minute, LeaseTTL: 3 * time.Minute}
+	}
+	return oauth.Tuning{Timeout: 5 * time.Second, LeaseTTL: 10 * time.Second}
 }
 
 func (p *process) count(n *int) {
@@ -307,13 +341,12 @@ func wait(ctx context.Context, d time.Duration) error {
 
 // refreshFor is the provider's token endpoint as p sees it.
 func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token, error) {
-	var doctor, n int
-	if _, err := fmt.Sscanf(old.Refresh.Reveal(), "refresh/dr-%d/%d", &doctor, &n); err != nil {
-		panic(err)
-	}
-	subject := fmt.Sprint("dr-", doctor)
+	subject, n := parseToken(old.Refresh)
 	r := p.draw("refresh/" + subject)
 	takes := 20*time.Millisecond + time.Duration(r.Int64N(int64(500*time.Millisecond)))
+	if p.mixed {
+		takes = time.Duration(r.Int64N(int64(p.tuning().Timeout * 9 / 10)))
+	}
 	if p.slow && !p.calm() {
 		takes = time.Duration(r.Int64N(int64(13 * time.Second)))
 		if r.Float64() < 0.1 {
@@ -343,7 +376,8 @@ func (p *process) refreshFor(ctx context.Context, old store.Token) (store.Token,
 	return token, err
 }
 
-// exchange is the moment at which the provider commits. It returns the number of what was bought.
+// exchange is the moment at which the provider commits. It returns the number of what was
+// bought.
 func (p *process) exchange(subject string, n int, drop bool) (token store.Token, bought int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -376,9 +410,9 @@ type database struct{ *process }
 var errOutage = fmt.Errorf("database: connection refused")
 
 // call lets a call take its time and fail; apply does it.
-func (d database) call(ctx context.Context, key store.AccountID, op string, apply func() error) error {
+func (d database) call(ctx context.Context, id store.AccountID, op string, apply func() error) error {
 	d.alive()
-	r := d.draw(op + key.Subject)
+	r := d.draw(op + id.Subject)
 	if err := wait(ctx, time.Millisecond+time.Duration(r.Int64N(int64(10*time.Millisecond)))); err != nil {
 		return err
 	}
@@ -411,8 +445,8 @@ func (d database) call(ctx context.Context, key store.AccountID, op string, appl
 	return err
 }
 
-func (d database) Get(ctx context.Context, key store.AccountID) (rec store.Record, err error) {
-	err = d.call(ctx, key, "get", func() (err error) { rec, err = d.db.Get(ctx, key); return })
+func (d database) Get(ctx context.Context, id store.AccountID) (rec store.Record, err error) {
+	err = d.call(ctx, id, "get", func() (err error) { rec, err = d.db.Get(ctx, id); return })
 	return moved(rec, -d.skew), err
 }
 
@@ -421,12 +455,13 @@ func (d database) Put(ctx context.Context, rec store.Record) (revision string, e
 	return revision, err
 }
 
-func (d database) Delete(ctx context.Context, key store.AccountID) error {
-	return d.call(ctx, key, "delete", func() error { return d.db.Delete(ctx, key) })
+func (d database) Delete(ctx context.Context, id store.AccountID) error {
+	return d.call(ctx, id, "delete", func() error { return d.db.Delete(ctx, id) })
 }
 
-// moved returns rec with its times moved from one clock to another. A process lives by the bubble's
-// clock; what it writes down is by its own, and what it reads was written by somebody else's.
+// moved returns rec with its times moved from one clock to another. A process lives by
+// the bubble's clock; what it writes down is by its own, and what it reads was written by
+// somebody else's.
 func moved(rec store.Record, by time.Duration) store.Record {
 	for _, at := range []*time.Time{&rec.Token.Expiry, &rec.UpdatedAt, &rec.Lease.Until} {
 		if !at.IsZero() {

@@ -28,22 +28,25 @@ func TestNewSourceNamesEverythingWrong(t *testing.T) {
 
 	_, err = oauth.NewSource(oauth.SourceConfig{
 		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh,
-		Early: -1, Timeout: -1, LeaseTTL: -1, SaveFor: -1, RetryReconnect: -1, IdleAfter: -1, RejectionWindow: -1,
+		Tuning: oauth.Tuning{
+			Early: -1, Timeout: -1, LeaseTTL: -1, SaveFor: -1, RetryReconnect: -1, IdleAfter: -1, RejectionWindow: -1,
+		},
 	})
 	require.Len(t, telemed.Fields(err), 7)
 
 	_, err = oauth.NewSource(oauth.SourceConfig{
-		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh, Timeout: time.Minute, LeaseTTL: time.Minute,
+		Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh,
+		Tuning: oauth.Tuning{Timeout: time.Minute, LeaseTTL: time.Minute},
 	})
 	require.EqualError(t, err, "oauth: source: LeaseTTL is less than twice Timeout")
 }
 
-func TestKeysAreChecked(t *testing.T) {
+func TestIDsAreChecked(t *testing.T) {
 	t.Parallel()
 	s, err := oauth.NewSource(oauth.SourceConfig{Store: store.NewMemory(), Provider: "zoom", Refresh: newRotating().refresh})
 	require.NoError(t, err)
-	for _, key := range []store.AccountID{{}, {Provider: "zoom"}, {Provider: "google", Subject: "dr-rao"}} {
-		_, err := s.Token(t.Context(), key)
+	for _, id := range []store.AccountID{{}, {Provider: "zoom"}, {Provider: "google", Subject: "dr-rao"}} {
+		_, err := s.Token(t.Context(), id)
 		require.ErrorIs(t, err, telemed.ErrInvalid)
 	}
 	_, err = s.Token(t.Context(), doctor)
@@ -52,7 +55,8 @@ func TestKeysAreChecked(t *testing.T) {
 	require.NoError(t, s.Shutdown(t.Context()))
 }
 
-// many calls Token of all sources at once, callers times each, and returns the access tokens.
+// many calls Token of all sources at once, callers times each, and returns the access
+// tokens.
 func many(c *clinic, callers int, sources ...*oauth.Source) map[string]int {
 	c.Helper()
 	var (
@@ -291,8 +295,8 @@ func TestLostAnswerTaints(t *testing.T) {
 		c := newClinic(t)
 		var reason string
 		s := c.source(func(cfg *oauth.SourceConfig) {
-			cfg.OnReconnect = func(key store.AccountID, why string) {
-				require.Equal(t, doctor, key)
+			cfg.OnReconnect = func(id store.AccountID, why string) {
+				require.Equal(t, doctor, id)
 				reason = why
 			}
 		})
@@ -320,7 +324,8 @@ func TestLostAnswerTaints(t *testing.T) {
 	})
 }
 
-// The lease has to be won again after the answer was lost: what is known of the token stays known.
+// The lease has to be won again after the answer was lost: what is known of the token
+// stays known.
 func TestLostAnswerIsRememberedOverAFailedWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -545,7 +550,7 @@ func TestRenew(t *testing.T) {
 	})
 }
 
-func TestRenewDuringAFlight(t *testing.T) {
+func TestRenewDuringAnAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
@@ -553,7 +558,7 @@ func TestRenewDuringAFlight(t *testing.T) {
 		s := c.source()
 		go func() { _, _ = s.Token(t.Context(), doctor) }()
 		time.Sleep(500 * time.Millisecond)
-		// The flight brings access-2, which this caller already knows to be refused.
+		// The attempt brings access-2, which this caller already knows to be refused.
 		token, err := s.Renew(t.Context(), doctor, telemed.NewSecret("access-dr-rao-2"))
 		require.NoError(t, err)
 		require.Equal(t, "access-dr-rao-3", token.Access.Reveal())
@@ -604,7 +609,8 @@ func TestReconnectDuringARefreshWins(t *testing.T) {
 	}
 }
 
-// A consent that brings no refresh token keeps the one that is being spent at that moment.
+// A consent that brings no refresh token keeps the one that is being spent at that
+// moment.
 func TestConsentWithoutRefreshTokenDuringARefresh(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -645,7 +651,8 @@ func TestVerdictAboutAnotherTokenIsNone(t *testing.T) {
 	})
 }
 
-// A rejection of the old token says nothing about one that came meanwhile and has to be refreshed itself.
+// A rejection of the old token says nothing about one that came meanwhile and has to be
+// refreshed itself.
 func TestAnotherTokenIsAskedForTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -676,7 +683,8 @@ func TestSilentProcessIsTakenOver(t *testing.T) {
 		c := newClinic(t)
 		s := c.source()
 		rec := c.record()
-		// Another process took the lease and died. Its clock was a day ahead, which nobody asks about.
+		// Another process took the lease and died. Its clock was a day ahead, which
+		// nobody asks about.
 		rec.Lease = store.Lease{Owner: "dead", Until: time.Now().Add(24 * time.Hour)}
 		_, err := c.store.Memory.Put(t.Context(), rec)
 		require.NoError(t, err)
@@ -685,6 +693,97 @@ func TestSilentProcessIsTakenOver(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, time.Since(begin), 60*time.Second)
 		require.LessOrEqual(t, time.Since(begin), 95*time.Second)
+		c.works(s)
+	})
+}
+
+// Two settings of Timeout and LeaseTTL in one fleet, as in a deploy that changes them: a
+// lease is taken over by the TTL that its holder wrote down.
+func TestS2TwoSettings(t *testing.T) {
+	t.Parallel()
+	patient := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = time.Minute, 10*time.Minute }
+	hasty := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = 5*time.Second, 10*time.Second }
+	t.Run("a hasty process leaves a patient one alone", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t)
+			holder, other := c.source(patient), c.source(hasty)
+			c.provider.takes = 50 * time.Second
+			c.provider.before = func(int) error {
+				require.Equal(t, 10*time.Minute, c.record().Lease.TTL)
+				return nil
+			}
+			var both sync.WaitGroup
+			for i, s := range []*oauth.Source{holder, other} {
+				both.Go(func() {
+					time.Sleep(time.Duration(i) * time.Second)
+					token, err := s.Token(t.Context(), doctor)
+					require.NoError(t, err)
+					require.Equal(t, "access-dr-rao-2", token.Access.Reveal())
+				})
+			}
+			both.Wait()
+			require.Equal(t, 1, c.provider.count())
+			c.provider.takes, c.provider.before = 0, nil
+			c.works(other)
+		})
+	})
+	for name, test := range map[string]struct {
+		dead          time.Duration // the TTL of a process that died
+		s             func(*oauth.SourceConfig)
+		after, before time.Duration
+	}{
+		"a hasty process waits for a patient one that died": {10 * time.Minute, hasty, 10*time.Minute + 15*time.Second, 11 * time.Minute},
+		"a patient process takes over from a hasty one":     {10 * time.Second, patient, 25 * time.Second, 45 * time.Second},
+		"what an older version wrote":                       {0, hasty, 13 * time.Second, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				s := c.source(test.s)
+				rec := c.record()
+				rec.Lease = store.Lease{Owner: "dead", TTL: test.dead}
+				_, err := c.store.Memory.Put(t.Context(), rec)
+				require.NoError(t, err)
+				begin := time.Now()
+				_, err = s.Token(t.Context(), doctor)
+				require.NoError(t, err, "one call waits as long as it takes")
+				require.GreaterOrEqual(t, time.Since(begin), test.after)
+				require.LessOrEqual(t, time.Since(begin), test.before)
+				require.Equal(t, store.Lease{}, c.record().Lease)
+				c.works(s)
+			})
+		})
+	}
+}
+
+// A takeover that comes late leaves time to win the lease after it.
+func TestLateTakeoverMayFailOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		rec := c.record()
+		rec.Lease = store.Lease{Owner: "dead"}
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		begin, failed := time.Now(), false
+		c.store.Fail(func(op string) error {
+			since := time.Since(begin)
+			switch {
+			case op == "get" && since > 0 && since < 72*time.Second: // the lease is watched from now on
+				return errDown
+			case op == "put" && since > 2*time.Minute && c.record().Lease.Owner != "dead" && !failed:
+				failed = true
+				return errDown
+			}
+			return nil
+		}, nil)
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.True(t, failed)
+		require.Greater(t, time.Since(begin), 2*time.Minute+15*time.Second, "when it would have given up")
 		c.works(s)
 	})
 }
@@ -725,8 +824,8 @@ func TestTheLeaseIsYoungAtEveryExchange(t *testing.T) {
 	})
 }
 
-// A process that alone is cut off from the database right after an exchange looks dead to the
-// others. They mark the account; it is active again as soon as that process can save.
+// A process that alone is cut off from the database right after an exchange looks dead to
+// the others. They mark the account; it is active again as soon as that process can save.
 func TestPartitionHeals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -750,16 +849,26 @@ func TestPartitionHeals(t *testing.T) {
 	})
 }
 
-// A database that can be read and not written (its disk is full) makes a process that waits to save look
-// dead. When it takes writes again, that process must be first, though another one asked first.
+// A database that can be read and not written (its disk is full) makes a process that
+// waits to save look dead. When it takes writes again, that process must be first, though
+// another one asked first.
 func TestWritesComeBackToTheOneThatWaits(t *testing.T) {
 	t.Parallel()
-	for name, ackLost := range map[string]bool{"and say so": false, "and the first does not say so": true} {
+	hasty := func(cfg *oauth.SourceConfig) { cfg.Timeout, cfg.LeaseTTL = time.Second, 2*time.Second }
+	for name, test := range map[string]struct {
+		ackLost bool
+		other   func(*oauth.SourceConfig)
+	}{
+		"and say so":                    {false, func(*oauth.SourceConfig) {}},
+		"and the first does not say so": {true, func(*oauth.SourceConfig) {}},
+		"and the other is hasty":        {false, hasty},
+		"and the other is hasty, and the first does not say so": {true, hasty},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				c := newClinic(t)
-				begin := time.Now()
+				begin, ackLost := time.Now(), test.ackLost
 				full := func(until time.Duration) func(string) error {
 					return func(op string) error {
 						if op == "put" && time.Since(begin) < until {
@@ -776,7 +885,7 @@ func TestWritesComeBackToTheOneThatWaits(t *testing.T) {
 					return nil
 				}
 				slower := &faultytest.Store{Memory: c.store.Memory} // has just looked, and looks again in nine seconds
-				holder, other := c.source(func(cfg *oauth.SourceConfig) { cfg.Store = slower }), c.source()
+				holder, other := c.source(func(cfg *oauth.SourceConfig) { cfg.Store = slower }), c.source(test.other)
 				c.provider.after = func(int) error {
 					c.store.Fail(full(55*time.Second), acks)
 					slower.Fail(full(64*time.Second), nil)
@@ -826,6 +935,24 @@ func TestDisconnectedIsForgotten(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.store.Delete(t.Context(), doctor))
 		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, telemed.ErrNotConnected)
+		c.store.Fail(down, nil)
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, telemed.ErrUnavailable, "not served from memory")
+	})
+}
+
+// The account is disconnected just before the attempt reads it: what was remembered of it
+// goes too.
+func TestDisconnectedBeforeTheAttemptIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		c.connect(doctor)
+		time.Sleep(56 * time.Minute) // the token still works, and is to be refreshed
+		c.store.Fail(nil, func(op string) error { return c.store.Delete(t.Context(), doctor) })
+		s := c.source()
+		_, err := s.Token(t.Context(), doctor)
 		require.ErrorIs(t, err, telemed.ErrNotConnected)
 		c.store.Fail(down, nil)
 		_, err = s.Token(t.Context(), doctor)
@@ -887,7 +1014,8 @@ func TestALeaseToldLateIsTakenAgain(t *testing.T) {
 	})
 }
 
-// A doctor whose token still works does not notice that a process died while refreshing it.
+// A doctor whose token still works does not notice that a process died while refreshing
+// it.
 func TestTakeoverWhileTheOldTokenWorks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -1089,7 +1217,8 @@ func TestRenewWithoutExpiry(t *testing.T) {
 	})
 }
 
-// Code of the host that panics in a refresh costs neither the process nor a token that was bought.
+// Code of the host that panics in a refresh costs neither the process nor a token that
+// was bought.
 func TestPanics(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

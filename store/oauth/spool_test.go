@@ -108,7 +108,7 @@ func TestFileSpoolWithDamage(t *testing.T) {
 		require.Error(t, err)
 	}
 	_, err = oauth.NewFileSpool("", nil)
-	require.EqualError(t, err, "store: spool: dir is required; aead is required")
+	require.EqualError(t, err, "oauth: spool: dir is required; aead is required")
 	_, err = oauth.NewFileSpool(filepath.Join(os.DevNull, "x"), ring(t, store.NewKey()))
 	require.Error(t, err)
 	ended, cancel := context.WithCancel(t.Context())
@@ -192,8 +192,8 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 		c.connect(doctor) // the doctor has connected anew since
 		gone := numbered(7)
 		google := store.AccountID{Provider: "google", Subject: "dr-rao"}
-		for _, key := range []store.AccountID{doctor, gone, google} {
-			require.NoError(t, files.Keep(t.Context(), oauth.Unsaved{ID: key, Spent: spent, Token: token("obsolete")}))
+		for _, id := range []store.AccountID{doctor, gone, google} {
+			require.NoError(t, files.Keep(t.Context(), oauth.Unsaved{ID: id, Spent: spent, Token: token("obsolete")}))
 		}
 		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = files })
 		n, err := s.Recover(t.Context())
@@ -217,8 +217,8 @@ func TestRecoverLeavesAloneWhatMovedOn(t *testing.T) {
 	})
 }
 
-// besideAnObsoleteFile runs f with a spool that has a token which was saved and not dropped, and the one that
-// counts, in either order.
+// besideAnObsoleteFile runs f with a spool that has a token which was saved and not
+// dropped, and the one that counts, in either order.
 func besideAnObsoleteFile(t *testing.T, f func(c *clinic, spool *listed)) {
 	t.Helper()
 	for name, order := range map[string][]int{"before it": {0, 1}, "behind it": {1, 0}} {
@@ -289,7 +289,8 @@ func (l *listed) List(context.Context) iter.Seq2[oauth.Unsaved, error] {
 	}
 }
 
-// A process that is cut off while others keep changing the record has the token in its spool.
+// A process that is cut off while others keep changing the record has the token in its
+// spool.
 func TestCutOffBetweenConflictsIsSpooled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -325,6 +326,33 @@ func (b *brokenSpool) List(context.Context) iter.Seq2[oauth.Unsaved, error] {
 	return func(yield func(oauth.Unsaved, error) bool) { yield(oauth.Unsaved{}, errFull) }
 }
 
+// A record that others change meanwhile is no store that fails.
+func TestConflictIsNotSpooled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		spool := &brokenSpool{}
+		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = spool })
+		c.provider.after = func(int) error {
+			conflicts := 3
+			c.store.Fail(func(op string) error {
+				if op == "put" && conflicts > 0 {
+					conflicts--
+					return telemed.ErrConflict
+				}
+				return nil
+			}, nil)
+			return nil
+		}
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Zero(t, spool.kept)
+		require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal())
+		c.provider.after = nil
+		c.works(s)
+	})
+}
+
 func TestSpoolThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -351,7 +379,7 @@ func TestSpoolThatFails(t *testing.T) {
 	})
 }
 
-func TestBrake(t *testing.T) {
+func TestBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
@@ -363,7 +391,7 @@ func TestBrake(t *testing.T) {
 		marked := 0
 		s := c.source(func(cfg *oauth.SourceConfig) {
 			cfg.MaxRejections = 5
-			cfg.OnBrake = func(n int) { alarms = append(alarms, n) }
+			cfg.OnBreaker = func(n int) { alarms = append(alarms, n) }
 			cfg.OnReconnect = func(store.AccountID, string) { marked++ }
 		})
 		c.provider.before = func(int) error { return fmt.Errorf("400: %w", oauth.ErrRejected) }
@@ -402,7 +430,7 @@ func TestBrake(t *testing.T) {
 }
 
 // Half a year of holidays, and every token has died: that is believed in the end.
-func TestBrakeLetsGo(t *testing.T) {
+func TestBreakerIsPatient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
@@ -430,7 +458,7 @@ func TestBrakeLetsGo(t *testing.T) {
 	})
 }
 
-func TestWithoutBrake(t *testing.T) {
+func TestWithoutBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
@@ -494,7 +522,8 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// The disk of the database is full until the token that counts has run out: it is saved before it is spent.
+// The disk of the database is full until the token that counts has run out: it is saved
+// before it is spent.
 func TestRecoverWithAnObsoleteFileBesideAndAFullDisk(t *testing.T) {
 	t.Parallel()
 	besideAnObsoleteFile(t, func(c *clinic, spool *listed) {

@@ -34,6 +34,9 @@ func scheme(t store.Token) string {
 	return t.Type
 }
 
+// useMargin is how long a token must still work to be handed out.
+const useMargin = 10 * time.Second
+
 // usable reports whether the access token works for at least margin, if it is not the stale one.
 func usable(t store.Token, now time.Time, margin time.Duration, stale telemed.Secret) bool {
 	return !t.Access.IsZero() && t.Expiry.After(now.Add(margin)) && (stale.IsZero() || !t.Access.Equal(stale))

@@ -84,14 +84,14 @@ type statements struct {
 }
 
 const (
-	valueColumns = "token, status, reason, lease_owner, lease_until, lease_tainted, expires_at, updated_at, revision"
+	valueColumns = "token, status, reason, lease_owner, lease_until, lease_ttl, lease_tainted, expires_at, updated_at, revision"
 	// pageSize is how many records a page of List holds at most.
 	pageSize = 200
 )
 
 func (d Dialect) statements(table string) statements {
 	const sameKey = " WHERE provider = ? AND subject = ?"
-	create := "INSERT INTO " + table + " (" + valueColumns + ", provider, subject) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	create := "INSERT INTO " + table + " (" + valueColumns + ", provider, subject) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	if d != MySQL { // MySQL's INSERT IGNORE also ignores what is wrong with the values
 		create += " ON CONFLICT (provider, subject) DO NOTHING"
 	}

@@ -6,7 +6,10 @@
 //	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL})
 //
 // The table is the host's to create, with its own migrations; [Schema] offers the
-// statement for it. Nothing here runs it.
+// statement for it. Nothing here runs it. A table that was made before lease_ttl was there
+// gets it by
+//
+//	ALTER TABLE oauth_tokens ADD COLUMN lease_ttl BIGINT NOT NULL DEFAULT 0
 //
 // # Databases
 //

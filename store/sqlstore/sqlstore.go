@@ -86,7 +86,8 @@ func (s *Store) Put(ctx context.Context, rec store.Record) (string, error) {
 	revision := rand.Text()
 	query := s.sql.create
 	args := []any{
-		token, string(rec.Status), rec.Reason, rec.Lease.Owner, millis(rec.Lease.Until), flag(rec.Lease.Tainted),
+		token, string(rec.Status), rec.Reason,
+		rec.Lease.Owner, millis(rec.Lease.Until), rec.Lease.TTL.Milliseconds(), flag(rec.Lease.Tainted),
 		millis(rec.Token.Expiry), millis(rec.UpdatedAt), revision, rec.ID.Provider, rec.ID.Subject,
 	}
 	if rec.Revision != "" {
@@ -162,12 +163,12 @@ func validate(rec store.Record) error {
 // scan reads a row of the columns of get and list.
 func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 	var (
-		rec                           store.Record
-		token                         []byte
-		tainted, until, expiry, moved int64
+		rec                                store.Record
+		token                              []byte
+		tainted, until, ttl, expiry, moved int64
 	)
 	err := row.Scan(&rec.ID.Provider, &rec.ID.Subject, &token, &rec.Status, &rec.Reason,
-		&rec.Lease.Owner, &until, &tainted, &expiry, &moved, &rec.Revision)
+		&rec.Lease.Owner, &until, &ttl, &tainted, &expiry, &moved, &rec.Revision)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -175,7 +176,8 @@ func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 	if err != nil {
 		return store.Record{}, &unreadable{rec.ID, err}
 	}
-	rec.Lease.Until, rec.Lease.Tainted, rec.UpdatedAt = fromMillis(until), tainted != 0, fromMillis(moved)
+	rec.Lease.Until, rec.Lease.TTL = fromMillis(until), time.Duration(ttl)*time.Millisecond
+	rec.Lease.Tainted, rec.UpdatedAt = tainted != 0, fromMillis(moved)
 	return rec, nil
 }
 

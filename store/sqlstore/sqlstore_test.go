@@ -151,7 +151,7 @@ func TestLostAnswers(t *testing.T) {
 			}
 			fake.exec = func(q query) (int64, error) {
 				if c.applied {
-					stored = q.args[8].(string)
+					stored = q.args[9].(string)
 				}
 				return c.rows, c.err
 			}
@@ -235,7 +235,7 @@ func TestErrors(t *testing.T) {
 
 // row is a row as get and list select it.
 func row(key store.AccountID, token string) []driver.Value {
-	return []driver.Value{key.Provider, key.Subject, []byte(token), "active", "", "", int64(0), int64(0), int64(0), int64(0), "revision"}
+	return []driver.Value{key.Provider, key.Subject, []byte(token), "active", "", "", int64(0), int64(0), int64(0), int64(0), int64(0), "revision"}
 }
 
 func TestRowsThatAreNotRecords(t *testing.T) {

@@ -32,6 +32,14 @@ var broken = map[string]struct {
 	"forgets the taint": {"every field", func() store.TokenStore {
 		return newBroken(broke{change: func(r *store.Record) { r.Lease.Tainted = false }})
 	}},
+	"forgets how long a lease lives": {"every field", func() store.TokenStore {
+		return newBroken(broke{change: func(r *store.Record) { r.Lease.TTL = 0 }})
+	}},
+	"counts a lease's milliseconds in 32 bits": {"every field", func() store.TokenStore {
+		return newBroken(broke{change: func(r *store.Record) {
+			r.Lease.TTL = time.Duration(int32(r.Lease.TTL.Milliseconds())) * time.Millisecond
+		}})
+	}},
 	"keeps seconds": {"times", func() store.TokenStore {
 		return newBroken(broke{change: func(r *store.Record) { r.UpdatedAt = r.UpdatedAt.Truncate(1e9) }})
 	}},

@@ -83,7 +83,8 @@ func full(key store.AccountID) store.Record {
 		Status: store.StatusReconnect,
 		Reason: "why – in words, 'quoted'",
 		Lease: store.Lease{
-			Owner: strings.Repeat("o", 26), Until: at.Add(time.Minute + time.Millisecond), Tainted: true,
+			Owner: strings.Repeat("o", 26), Until: at.Add(time.Minute + time.Millisecond),
+			TTL: 30*24*time.Hour + time.Millisecond, Tainted: true, // more milliseconds than 32 bits hold
 		},
 		UpdatedAt: at,
 	}
@@ -158,6 +159,7 @@ func wantEqual(t *testing.T, got, want store.Record) {
 		{"Reason", got.Reason == want.Reason},
 		{"Lease.Owner", got.Lease.Owner == want.Lease.Owner},
 		{"Lease.Until", sameTime(got.Lease.Until, want.Lease.Until)},
+		{"Lease.TTL", got.Lease.TTL == want.Lease.TTL},
 		{"Lease.Tainted", got.Lease.Tainted == want.Lease.Tainted},
 		{"UpdatedAt", sameTime(got.UpdatedAt, want.UpdatedAt)},
 		{"Revision", got.Revision == want.Revision},

@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS oauth_tokens (
   reason        VARCHAR(1024) NOT NULL,
   lease_owner   VARCHAR(64)   NOT NULL,
   lease_until   BIGINT        NOT NULL, -- Unix milliseconds; 0: none
+  lease_ttl     BIGINT        NOT NULL DEFAULT 0, -- milliseconds; 0: not written down
   lease_tainted SMALLINT      NOT NULL, -- 0 or 1
   expires_at    BIGINT        NOT NULL, -- of the access token, Unix milliseconds; 0: unknown
   updated_at    BIGINT        NOT NULL, -- Unix milliseconds

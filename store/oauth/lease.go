@@ -1,0 +1,66 @@
+package oauth
+
+import (
+	"time"
+
+	"github.com/telemed-go/telemed/store"
+)
+
+// A lease is the right to spend an account's refresh token. It stands in the record, so
+// that it is won by compare-and-set. What follows returns the record that is to be
+// written; nothing is written here. The token stays as it is, but for a save.
+
+// The reasons that a record gives for StatusReconnect.
+const (
+	reasonRejected = "the provider rejected the refresh token"
+	reasonTainted  = reasonRejected + "; an earlier refresh may have succeeded without its answer reaching us"
+)
+
+// isOthers reports whether somebody else than owner holds the lease, alive or dead.
+func isOthers(rec store.Record, owner string) bool {
+	return rec.Lease.Owner != "" && rec.Lease.Owner != owner
+}
+
+// withOwner gives the lease to owner. tainted says that the token may be spent; it never
+// unsays it.
+func withOwner(rec store.Record, owner string, ttl time.Duration, tainted bool, now time.Time) store.Record {
+	rec.Lease = store.Lease{
+		Owner: owner, Until: millis(now.Add(ttl)), TTL: wholeMillis(ttl), Tainted: rec.Lease.Tainted || tainted,
+	}
+	return rec
+}
+
+// withoutOwner gives the lease back. The taint stays until a token is saved.
+func withoutOwner(rec store.Record, tainted bool) store.Record {
+	rec.Lease = store.Lease{Tainted: rec.Lease.Tainted || tainted}
+	return rec
+}
+
+// withMark gives the lease back, and says that the doctor must connect again.
+func withMark(rec store.Record, tainted bool, now time.Time) store.Record {
+	rec = withoutOwner(rec, tainted)
+	rec.Status, rec.Reason = store.StatusReconnect, reasonRejected
+	if rec.Lease.Tainted {
+		rec.Reason = reasonTainted
+	}
+	rec.UpdatedAt = millis(now)
+	return rec
+}
+
+// withToken gives the lease back, whoever holds it, and has the new token.
+func withToken(rec store.Record, token store.Token, now time.Time) store.Record {
+	rec.Token = token
+	rec.Status, rec.Reason = store.StatusActive, ""
+	rec.Lease = store.Lease{}
+	rec.UpdatedAt = millis(now)
+	return rec
+}
+
+// wholeMillis rounds up to what stores keep.
+func wholeMillis(d time.Duration) time.Duration {
+	whole := d.Truncate(time.Millisecond)
+	if whole < d {
+		whole += time.Millisecond
+	}
+	return whole
+}

@@ -1,0 +1,49 @@
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"github.com/telemed-go/telemed/store"
+)
+
+// shared is what a Source and its attempts have in common. It is safe for concurrent use.
+type shared struct {
+	cfg     SourceConfig
+	memory  *memory
+	breaker *breaker
+	pending *pending
+	// run ends when Shutdown gives up waiting; every attempt works under it.
+	run context.Context //nolint:containedctx // an attempt outlives the call that began it
+}
+
+// get reads a record, and remembers its token.
+func (s *shared) get(id store.AccountID, timeout time.Duration) (rec store.Record, err error) {
+	ctx, cancel := context.WithTimeout(s.run, timeout)
+	defer cancel()
+	err = guarded(s.cfg.Logger, "Store.Get", func() (err error) {
+		rec, err = store.GetOpen(ctx, s.cfg.Store, id)
+		return err
+	})
+	if err == nil {
+		s.memory.remember(rec)
+	}
+	return rec, err
+}
+
+// put writes rec, remembers its token, and returns it with its new revision.
+func (s *shared) put(rec store.Record, timeout time.Duration) (store.Record, error) {
+	ctx, cancel := context.WithTimeout(s.run, timeout)
+	defer cancel()
+	err := guarded(s.cfg.Logger, "Store.Put", func() error {
+		revision, err := s.cfg.Store.Put(ctx, rec)
+		if err == nil {
+			rec.Revision = revision
+		}
+		return err
+	})
+	if err == nil {
+		s.memory.remember(rec)
+	}
+	return rec, err
+}
