@@ -145,3 +145,71 @@ func ExampleNewWebhook() {
 	// 200 <nil>
 	// <nil>
 }
+
+// The smallest unit is not always a hundredth, and a float is never needed.
+func ExampleNewMoney() {
+	for _, currency := range []string{"INR", "JPY", "KWD", "inr"} {
+		fee, err := payments.NewMoney(50000, currency)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(fee)
+	}
+	// Output:
+	// INR 500.00
+	// JPY 50000
+	// KWD 50.000
+	// payments: Currency is not an ISO 4217 code in capitals that can be charged
+}
+
+// A bill is added up. What would be a wrong amount is an error, never a number.
+func ExampleMoney_Add() {
+	bill, err := payments.INR(50000).Add(payments.INR(9000)) // the consultation and its tax
+	fmt.Println(bill, err)
+	due, err := bill.Sub(payments.INR(10000)) // what was paid at the desk
+	fmt.Println(due, err)
+
+	_, err = due.Add(payments.Money{Minor: 500, Currency: "USD"})
+	fmt.Println(err)
+	// Output:
+	// INR 590.00 <nil>
+	// INR 490.00 <nil>
+	// payments: Currency differs between the two amounts
+}
+
+// Events come in any order, and more than once. Whoever applies one only if its status can
+// follow ends where the payment ended.
+func ExamplePaymentStatus_CanBecome() {
+	stored := payments.PaymentCreated
+	for _, told := range []payments.PaymentStatus{
+		payments.PaymentFailed,     // the bank timed out
+		payments.PaymentCaptured,   // and did it after all
+		payments.PaymentAuthorized, // a late event of before
+		payments.PaymentCaptured,   // the same once more
+	} {
+		if !stored.CanBecome(told) {
+			fmt.Println(told, "is old news")
+			continue
+		}
+		stored = told
+		fmt.Println("now", stored)
+	}
+	// Output:
+	// now failed
+	// now captured
+	// authorized is old news
+	// captured is old news
+}
+
+// A refund that was processed stays so. One that failed stays failed too: the money goes back
+// by a new refund, with a new Key.
+func ExampleRefundStatus_CanBecome() {
+	fmt.Println(payments.RefundPending.CanBecome(payments.RefundProcessed))
+	fmt.Println(payments.RefundProcessed.CanBecome(payments.RefundPending))
+	fmt.Println(payments.RefundFailed.CanBecome(payments.RefundProcessed))
+	// Output:
+	// true
+	// false
+	// false
+}
