@@ -189,6 +189,9 @@ func (ui CheckoutUI) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", ui.Name), slog.Any("prefill", ui.Prefill), slog.Bool("redirect", ui.Redirect))
 }
 
+// Format tells the same for every verb.
+func (ui CheckoutUI) Format(f fmt.State, _ rune) { redact.Format(f, ui) }
+
 // Prefill is the patient's data for the payment page. It reaches the gateway.
 type Prefill struct {
 	Name  string

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/webhook"
 )
 
@@ -72,18 +74,6 @@ type Participant struct {
 	RegistrantID, CustomerKey string
 }
 
-// String tells the kind, the meeting and the time.
-func (e Event) String() string {
-	text := "zoom event " + e.Name
-	if e.Meeting != nil {
-		text += " of meeting " + e.Meeting.ID
-	}
-	return text + " at " + e.Time.Format(time.RFC3339)
-}
-
-// GoString is String.
-func (e Event) GoString() string { return e.String() }
-
 // LogValue tells the kind, the meeting and the time.
 func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("name", e.Name), slog.Time("time", e.Time)}
@@ -92,6 +82,9 @@ func (e Event) LogValue() slog.Value {
 	}
 	return slog.GroupValue(attrs...)
 }
+
+// Format tells the same for every verb.
+func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // flexText reads what Zoom writes as a string here and as a number there. Anything else is empty.
 type flexText string

@@ -55,12 +55,6 @@ type Status struct {
 	Err *Error
 }
 
-// String tells which status it is, without the person.
-func (s Status) String() string { return "status " + string(s.State) + " of " + s.MessageID }
-
-// GoString is String.
-func (s Status) GoString() string { return s.String() }
-
 // LogValue leaves out the person.
 func (s Status) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("message_id", s.MessageID), slog.String("state", string(s.State)), slog.String("reference", s.Reference)}
@@ -69,6 +63,9 @@ func (s Status) LogValue() slog.Value {
 	}
 	return slog.GroupValue(attrs...)
 }
+
+// Format tells the same for every verb.
+func (s Status) Format(f fmt.State, _ rune) { redact.Format(f, s) }
 
 // Inbound is a message from a person.
 type Inbound struct {
@@ -96,16 +93,13 @@ type Inbound struct {
 	Raw json.RawMessage
 }
 
-// String tells which message it is, without the person and the words.
-func (m Inbound) String() string { return "inbound " + m.Type + " " + m.MessageID }
-
-// GoString is String.
-func (m Inbound) GoString() string { return m.String() }
-
 // LogValue leaves out the person and the words.
 func (m Inbound) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("message_id", m.MessageID), slog.String("type", m.Type))
 }
+
+// Format tells the same for every verb.
+func (m Inbound) Format(f fmt.State, _ rune) { redact.Format(f, m) }
 
 // Change is what a webhook tells beside messages and statuses.
 type Change struct {
@@ -117,14 +111,11 @@ type Change struct {
 	Value json.RawMessage
 }
 
-// String tells which field changed.
-func (c Change) String() string { return "change of " + c.Field }
-
-// GoString is String.
-func (c Change) GoString() string { return c.String() }
-
 // LogValue leaves out the value.
 func (c Change) LogValue() slog.Value { return slog.GroupValue(slog.String("field", c.Field)) }
+
+// Format tells the same for every verb.
+func (c Change) Format(f fmt.State, _ rune) { redact.Format(f, c) }
 
 // Event is what Handle gets. One of Status, Message and Change is not nil. It prints without
 // the person and the words.
@@ -164,7 +155,7 @@ func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Format prints what LogValue tells, whatever the verb.
+// Format tells the same for every verb.
 func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // newID hashes what an event is known by, so that no part can run into the next. Meta's id of a

@@ -2,9 +2,11 @@ package oauth
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 
+	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -37,3 +39,6 @@ type Unsaved struct {
 
 // LogValue tells the account, without the subject.
 func (u Unsaved) LogValue() slog.Value { return u.ID.LogValue() }
+
+// Format tells the same for every verb.
+func (u Unsaved) Format(f fmt.State, _ rune) { redact.Format(f, u) }
