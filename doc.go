@@ -1,24 +1,26 @@
-// Package telemed is the lowest floor of an SDK for telemedicine that a hospital's Go backend
-// imports: a doctor connects Google or Zoom, an appointment gets a meeting, the patient pays
-// through Razorpay, e-mail and WhatsApp carry the news, and clinic dashboards see it live.
+// Package telemed is the lowest floor of an SDK for telemedicine that a hospital's Go
+// backend imports: a doctor connects Google or Zoom, an appointment gets a meeting, the
+// patient pays through Razorpay, e-mail and WhatsApp carry the news, and clinic
+// dashboards see it live.
 //
 // It holds the words that all packages share: [Secret], [FieldError] and the errors. What
 // only one package can mean stays there, such as payments.ErrAmountMismatch.
 //
 // # Packages
 //
-// A category package says what a thing means, a leaf does it with one provider, and a …test
-// package is how an application tests with it.
+// A category package says what a thing means, a leaf does it with one provider, and a
+// …test package is how an application tests with it.
 //
 //   - meet: meetings. meet/googlemeet and zoom make them.
-//   - payments: orders, verified payments, refunds and webhooks. payments/razorpay does it.
+//   - payments: orders, verified payments, refunds and webhooks. payments/razorpay does
+//     it.
 //   - notify: messages to a recipient. notify/template writes them in English and Hindi;
 //     notify/smtp and notify/whatsapp deliver them.
-//   - realtime: rooms and broadcasts. realtime/socketio speaks to the socket.io client that
-//     pages have already.
-//   - store: what is kept, and who does a thing. store/oauth refreshes the tokens of connected
-//     accounts exactly once, store/connect lets a doctor connect one; store/sqlstore and
-//     store/mongostore keep them in a database.
+//   - realtime: rooms and broadcasts. realtime/socketio speaks to the socket.io client
+//     that pages have already.
+//   - store: what is kept, and who does a thing. store/oauth refreshes the tokens of
+//     connected accounts exactly once, store/connect lets a doctor connect one;
+//     store/sqlstore and store/mongostore keep them in a database.
 //
 // # Composing
 //
@@ -46,12 +48,12 @@
 //
 // # Promises
 //
-//   - Nothing runs by itself: no globals, no init, no environment read, no goroutine without
-//     an owner and a Shutdown.
-//   - Every side effect takes a key of the application's, such as an appointment's id: calling
-//     again after a crash or a lost reply does it once. Where nobody can know, the error is
-//     ErrAmbiguous, never "failed". A message may arrive twice if the application sends it
-//     again after ErrAmbiguous.
+//   - Nothing runs by itself: no globals, no init, no environment read, no goroutine
+//     without an owner and a Shutdown.
+//   - Every side effect takes a key of the application's, such as an appointment's id:
+//     calling again after a crash or a lost reply does it once. Where nobody can know,
+//     the error is ErrAmbiguous, never "failed". A message may arrive twice if the
+//     application sends it again after ErrAmbiguous.
 //   - A wrong field is named by a *FieldError before anything is sent.
 //   - Secrets and patients' data are not in errors, logs, URLs of ours or a provider's
 //     visible fields.
@@ -66,8 +68,8 @@ import (
 	"log/slog"
 )
 
-// The errors that more than one package returns. Compare with errors.Is. Each says what to do
-// next.
+// The errors that more than one package returns. Compare with errors.Is. Each says what
+// to do next.
 var (
 	// ErrInvalid means that the request itself is wrong; repeating it changes nothing. A
 	// *FieldError beside it names the field where there is one.
@@ -77,8 +79,8 @@ var (
 	// ErrConflict means that the state is another than the request assumes. Read again, then
 	// decide.
 	ErrConflict = errors.New("conflict with the current state")
-	// ErrUnauthorized means that the application's own credentials were refused. A person must
-	// mend the configuration.
+	// ErrUnauthorized means that the application's own credentials were refused. A person
+	// must mend the configuration.
 	ErrUnauthorized = errors.New("credentials refused")
 	// ErrForbidden means that the credentials are good but do not allow this.
 	ErrForbidden = errors.New("not permitted")
@@ -90,27 +92,28 @@ var (
 	// ErrMissingScope means that the account is connected without a permission that the call
 	// needs. It comes with ErrReconnect.
 	ErrMissingScope = errors.New("permission was not granted")
-	// ErrRateLimited means that the provider refused because of too many requests. It did not
-	// happen. Wait, then repeat.
+	// ErrRateLimited means that the provider refused because of too many requests. It did
+	// not happen. Wait, then repeat.
 	ErrRateLimited = errors.New("rate limited")
 	// ErrUnavailable means that the provider, or the application's database, could not be
 	// reached or failed. It did not happen. Repeat later.
 	ErrUnavailable = errors.New("provider unavailable")
-	// ErrAmbiguous means that nobody knows whether it happened: the answer was lost. Repeat with
-	// the same key, or look.
+	// ErrAmbiguous means that nobody knows whether it happened: the answer was lost. Repeat
+	// with the same key, or look.
 	ErrAmbiguous = errors.New("outcome unknown")
-	// ErrSignature means that a signature does not fit: the message is forged, damaged or signed
-	// with another secret.
+	// ErrSignature means that a signature does not fit: the message is forged, damaged or
+	// signed with another secret.
 	ErrSignature = errors.New("signature mismatch")
-	// ErrDecrypt means that stored bytes cannot be opened with the keys at hand. It says nothing
-	// about the account behind them.
+	// ErrDecrypt means that stored bytes cannot be opened with the keys at hand. It says
+	// nothing about the account behind them.
 	ErrDecrypt = errors.New("record cannot be decrypted")
 	// ErrClosed means that Shutdown was called before.
 	ErrClosed = errors.New("closed")
 )
 
-// FieldError names one field of a request or of a Config and what is wrong with it. It never
-// holds the value, which may be a patient's or a secret. errors.Is(err, ErrInvalid) is true.
+// FieldError names one field of a request or of a Config and what is wrong with it. It
+// never holds the value, which may be a patient's or a secret. errors.Is(err, ErrInvalid)
+// is true.
 type FieldError struct {
 	// Field is the field's path as the caller spells it: "Start", "Attendees[2].Email".
 	Field string
@@ -124,8 +127,8 @@ func (e *FieldError) Error() string { return e.Field + " " + e.Problem }
 // Is ties every field error to ErrInvalid.
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
 
-// Fields returns every *FieldError in err, in order; nil if there is none. An HTTP handler
-// turns them into a 4xx answer that says which input is wrong.
+// Fields returns every *FieldError in err, in order; nil if there is none. An HTTP
+// handler turns them into a 4xx answer that says which input is wrong.
 func Fields(err error) []*FieldError {
 	if err == nil {
 		return nil
@@ -149,10 +152,10 @@ func Fields(err error) []*FieldError {
 // Redacted is what a secret prints as.
 const Redacted = "[redacted]"
 
-// Secret is a key, token or password that only Reveal returns. Every other way to print or
-// encode it gives [Redacted]: all verbs of fmt (also when it is an unexported field of another
-// struct), slog, JSON, XML, text, binary and template encodings. Decoding into it works for
-// text formats, so that a configuration file can be read.
+// Secret is a key, token or password that only Reveal returns. Every other way to print
+// or encode it gives [Redacted]: all verbs of fmt (also when it is an unexported field of
+// another struct), slog, JSON, XML, text, binary and template encodings. Decoding into it
+// works for text formats, so that a configuration file can be read.
 //
 // The zero value is the empty secret. A Secret is immutable and safe for concurrent use.
 // Compare with Equal, for == compares addresses.
@@ -170,7 +173,8 @@ func NewSecret(text string) Secret {
 	return Secret{text: &text}
 }
 
-// Reveal returns the text. Call it where the text is sent to whom it belongs, and nowhere else.
+// Reveal returns the text. Call it where the text is sent to whom it belongs, and nowhere
+// else.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""

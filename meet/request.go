@@ -69,16 +69,16 @@ func (r Request) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (r Request) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
-// Validate names everything that is wrong with r, whenever it is. Create calls it first, for
-// it looks for the Key's meeting before it refuses to make one in the past. The error matches
-// telemed.ErrInvalid.
+// Validate names everything that is wrong with r, whenever it is. Create calls it first,
+// for it looks for the Key's meeting before it refuses to make one in the past. The error
+// matches telemed.ErrInvalid.
 func (r Request) Validate() error {
 	p := r.problems()
 	return p.Err("meet: request")
 }
 
-// ValidateAt is Validate, and also refuses a Start that has passed at the time now, by more
-// than a minute. Update calls it first, and Create before it makes a meeting.
+// ValidateAt is Validate, and also refuses a Start that has passed at the time now, by
+// more than a minute. Update calls it first, and Create before it makes a meeting.
 func (r Request) ValidateAt(now time.Time) error {
 	p := r.problems()
 	p.Check(r.Start.IsZero() || !r.Start.Before(now.Add(-pastGrace)), "Start", "is in the past")

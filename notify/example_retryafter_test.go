@@ -11,16 +11,16 @@ import (
 	"github.com/telemed-go/telemed/notify/notifytest"
 )
 
-// busy is the error of an application's own channel, an SMS gateway for instance. The leaves of
-// this module have the same two methods.
+// busy is the error of an application's own channel, an SMS gateway for instance. The
+// leaves of this module have the same two methods.
 type busy struct{ wait time.Duration }
 
 func (busy) Error() string               { return "sms: too many messages" }
 func (busy) Is(target error) bool        { return target == telemed.ErrRateLimited }
 func (b busy) RetryDelay() time.Duration { return b.wait }
 
-// A queue that tries again in a minute is refused for an hour. It asks the error when to come
-// back, whichever channel refused.
+// A queue that tries again in a minute is refused for an hour. It asks the error when to
+// come back, whichever channel refused.
 func ExampleRetryAfter() {
 	sms := &notifytest.Recorder{Channel: notify.WhatsApp}
 	sms.FailNext(notifytest.OpNotify, busy{wait: time.Hour})

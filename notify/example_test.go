@@ -40,8 +40,8 @@ func ExampleMessage_Validate() {
 	// true
 }
 
-// Fanout tells on every channel, so some of it may have gone out when there is an error. Note
-// the receipts first, and tell again only where it did not.
+// Fanout tells on every channel, so some of it may have gone out when there is an error.
+// Note the receipts first, and tell again only where it did not.
 func ExampleFanout() {
 	chat := &notifytest.Recorder{Channel: notify.WhatsApp}
 	mail := &notifytest.Recorder{Channel: notify.Email}
@@ -61,7 +61,8 @@ func ExampleFanout() {
 	// in part it failed: true
 }
 
-// A function is a Notifier: here one that puts something of the application's around another.
+// A function is a Notifier: here one that puts something of the application's around
+// another.
 func ExampleNotifierFunc() {
 	mail := &notifytest.Recorder{}
 	refused := 0
@@ -93,8 +94,8 @@ func ExampleValidEmail() {
 	// "आशा@उदाहरण.भारत" true
 }
 
-// A number as people write it has no country, or blanks. Nobody may guess a country: ask for
-// it in the form, and keep the number as E.164.
+// A number as people write it has no country, or blanks. Nobody may guess a country: ask
+// for it in the form, and keep the number as E.164.
 func ExampleValidPhone() {
 	for _, text := range []string{"+919876543210", "9876543210", "+91 98765 43210", "00919876543210"} {
 		fmt.Printf("%q %t\n", text, notify.ValidPhone(text))

@@ -17,9 +17,9 @@
 //		PaymentID: payment.ID, Key: "cancel_appointment_42",
 //	})
 //
-// The browser may never come back, so mount a [Webhook] too; both roads end in the same code
-// of the application, which keeps [Event.Fact] or the order id in a unique column and so books
-// once.
+// The browser may never come back, so mount a [Webhook] too; both roads end in the same
+// code of the application, which keeps [Event.Fact] or the order id in a unique column
+// and so books once.
 //
 // # Errors
 //

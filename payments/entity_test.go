@@ -19,8 +19,9 @@ func TestPaymentTransitions(t *testing.T) {
 		payments.PaymentCreated, payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded, payments.PaymentFailed, "unheard of",
 	}
 	legal := map[payments.PaymentStatus][]payments.PaymentStatus{
-		payments.PaymentCreated:    {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentFailed, payments.PaymentRefunded},
-		payments.PaymentFailed:     {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded}, // late
+		payments.PaymentCreated: {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentFailed, payments.PaymentRefunded},
+		// Late.
+		payments.PaymentFailed:     {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded},
 		payments.PaymentAuthorized: {payments.PaymentCaptured, payments.PaymentRefunded},
 		payments.PaymentCaptured:   {payments.PaymentRefunded},
 	}
@@ -35,8 +36,8 @@ func TestPaymentTransitions(t *testing.T) {
 	require.False(t, payments.RefundPending.CanBecome(payments.RefundPending))
 }
 
-// TestPaymentEventsInAnyOrder applies what happened to one payment in every order in which it
-// can be told.
+// TestPaymentEventsInAnyOrder applies what happened to one payment in every order in
+// which it can be told.
 func TestPaymentEventsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, happened := range map[string][]payments.PaymentStatus{
@@ -94,7 +95,8 @@ func TestBusinessKey(t *testing.T) {
 	require.Equal(t, "order:order_1:paid", captured.Fact(), "both events of one payment have one key")
 }
 
-// TestNothingPersonalIsPrinted prints everything that can hold a patient's data, in every way.
+// TestNothingPersonalIsPrinted prints everything that can hold a patient's data, in every
+// way.
 func TestNothingPersonalIsPrinted(t *testing.T) {
 	t.Parallel()
 	const canary = "Asha-Canary"

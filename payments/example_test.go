@@ -81,8 +81,9 @@ func ExampleParseMoney() {
 	// payments: Amount has more than 2 digits behind the point
 }
 
-// The webhook goes where the gateway's dashboard points. A payment is told by two events, and
-// each may come twice: Claims drops what was handled, and the unique column what was booked.
+// The webhook goes where the gateway's dashboard points. A payment is told by two events,
+// and each may come twice: Claims drops what was handled, and the unique column what was
+// booked.
 func ExampleNewWebhook() {
 	ctx := context.Background()
 	fake, err := razorpaytest.Start(razorpaytest.Config{})
@@ -178,8 +179,8 @@ func ExampleMoney_Add() {
 	// payments: Currency differs between the two amounts
 }
 
-// Events come in any order, and more than once. Whoever applies one only if its status can
-// follow ends where the payment ended.
+// Events come in any order, and more than once. Whoever applies one only if its status
+// can follow ends where the payment ended.
 func ExamplePaymentStatus_CanBecome() {
 	stored := payments.PaymentCreated
 	for _, told := range []payments.PaymentStatus{
@@ -202,8 +203,8 @@ func ExamplePaymentStatus_CanBecome() {
 	// captured is old news
 }
 
-// A refund that was processed stays so. One that failed stays failed too: the money goes back
-// by a new refund, with a new Key.
+// A refund that was processed stays so. One that failed stays failed too: the money goes
+// back by a new refund, with a new Key.
 func ExampleRefundStatus_CanBecome() {
 	fmt.Println(payments.RefundPending.CanBecome(payments.RefundProcessed))
 	fmt.Println(payments.RefundProcessed.CanBecome(payments.RefundPending))

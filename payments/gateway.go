@@ -71,9 +71,9 @@ type CheckoutProvider interface {
 
 // WebhookParser turns a webhook into an Event; see [NewWebhook].
 type WebhookParser interface {
-	// ParseWebhook checks the signature over body, byte for byte as received, before it looks
-	// inside. An error of it matches telemed.ErrSignature and may say what is likely wrong: it
-	// is logged. A body that is signed but cannot be read is telemed.ErrInvalid. An event of an
-	// unknown type is not an error.
+	// ParseWebhook checks the signature over body, byte for byte as received, before it
+	// looks inside. An error of it matches telemed.ErrSignature and may say what is likely
+	// wrong: it is logged. A body that is signed but cannot be read is telemed.ErrInvalid.
+	// An event of an unknown type is not an error.
 	ParseWebhook(h http.Header, body []byte) (*Event, error)
 }

@@ -23,20 +23,21 @@ type WebhookConfig struct {
 	Parser WebhookParser
 	// Handle acts on an event. nil means done: the gateway will not send the event again. An
 	// error means not done, and the gateway sends it again for a day or so; if that cannot
-	// help, return [Permanent](err). Its text is logged. Handle may run more than once for what
-	// is the same to the application: see [Event.Fact]. ctx has the request's values and ends
-	// after Timeout. It is called concurrently. Required.
+	// help, return [Permanent](err). Its text is logged. Handle may run more than once for
+	// what is the same to the application: see [Event.Fact]. ctx has the request's values
+	// and ends after Timeout. It is called concurrently. Required.
 	Handle func(ctx context.Context, e Event) error
 
-	// Unread takes what the gateway has signed and Parser cannot read, for a person to look at
-	// or for a Parser that can. Only nil is answered 200. If Unread is nil, such a delivery is
-	// logged and answered 500.
+	// Unread takes what the gateway has signed and Parser cannot read, for a person to look
+	// at or for a Parser that can. Only nil is answered 200. If Unread is nil, such a
+	// delivery is logged and answered 500.
 	Unread func(ctx context.Context, e UnreadEvent) error
 	// Claims says which events were handled, in all processes of the application. If nil, a
-	// store.Memory of the Webhook's own, which is enough for one process. Two Webhooks that are
-	// both to handle an event need Claims apart.
+	// store.Memory of the Webhook's own, which is enough for one process. Two Webhooks that
+	// are both to handle an event need Claims apart.
 	Claims store.Claims
-	// AccountID drops events of other accounts, if not empty: they are answered 200 and logged.
+	// AccountID drops events of other accounts, if not empty: they are answered 200 and
+	// logged.
 	AccountID string
 	// Timeout is how long Handle may take. The gateway has its answer a tenth of a second
 	// later, whatever Handle does. If 0, 4.5 seconds: Razorpay waits 5.
@@ -46,7 +47,8 @@ type WebhookConfig struct {
 	Logger *slog.Logger
 }
 
-// UnreadEvent is a delivery that is signed and cannot be read. It prints without its content.
+// UnreadEvent is a delivery that is signed and cannot be read. It prints without its
+// content.
 type UnreadEvent struct {
 	// Header has all headers of the delivery, as ParseWebhook takes them.
 	Header http.Header
@@ -70,33 +72,34 @@ const (
 	webhookKeep = 16 * 24 * time.Hour
 )
 
-// Webhook is the http.Handler for the gateway's events. It reads the raw body, has Parser check
-// the signature, and hands each event to Handle once. It is safe for concurrent use.
+// Webhook is the http.Handler for the gateway's events. It reads the raw body, has Parser
+// check the signature, and hands each event to Handle once. It is safe for concurrent
+// use.
 //
 // It answers
 //
-//   - 200 if the event was handled, now or before, can never be ([Permanent]), or is of another
-//     account. A gateway that sees errors for a day disables the endpoint, so nothing incurable
-//     is one;
+//   - 200 if the event was handled, now or before, can never be ([Permanent]), or is of
+//     another account. A gateway that sees errors for a day disables the endpoint, so
+//     nothing incurable is one;
 //   - 401 if the signature is missing or wrong, 405 to what is no POST;
-//   - 413 to bodies over 1 MiB, 408 to those that take more than 10 seconds to arrive or than the
-//     http.Server's ReadTimeout, 400 to those that break off;
+//   - 413 to bodies over 1 MiB, 408 to those that take more than 10 seconds to arrive or
+//     than the http.Server's ReadTimeout, 400 to those that break off;
 //   - 500 after an error or a panic of Handle, or if nobody takes what cannot be read;
 //   - 503 while the event is being handled, if Claims fails, and after Shutdown.
 //
-// A Handle that does not return within Timeout runs on: the gateway is answered 503, and each
-// repetition too, until it returns; then the event is done or free, as it says.
+// A Handle that does not return within Timeout runs on: the gateway is answered 503, and
+// each repetition too, until it returns; then the event is done or free, as it says.
 //
-// An event is known by its id and by the digest of the body: the id is not signed, so somebody
-// who holds one signed body could send it under new ids. No middleware may touch the body
-// before it gets here.
+// An event is known by its id and by the digest of the body: the id is not signed, so
+// somebody who holds one signed body could send it under new ids. No middleware may touch
+// the body before it gets here.
 type Webhook struct {
 	cfg  WebhookConfig
 	door *webhook.Door
 }
 
-// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg and
-// matches telemed.ErrInvalid.
+// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg
+// and matches telemed.ErrInvalid.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	var p fault.Problems
 	p.Check(cfg.Parser != nil, "Parser", "is required")
@@ -114,15 +117,15 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 }
 
 // Permanent marks an error of Handle as incurable: the event is answered 200, logged, and
-// never handled again. It is the same in every package that has a Webhook. Permanent(nil) is
-// nil.
+// never handled again. It is the same in every package that has a Webhook. Permanent(nil)
+// is nil.
 func Permanent(err error) error { return webhook.Permanent(err) }
 
 // ServeHTTP implements http.Handler.
 func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.door.ServeHTTP(rw, r) }
 
-// Shutdown refuses deliveries from now on, with 503, and waits for each Handle that still runs.
-// If ctx ends first, its error is returned.
+// Shutdown refuses deliveries from now on, with 503, and waits for each Handle that still
+// runs. If ctx ends first, its error is returned.
 func (w *Webhook) Shutdown(ctx context.Context) error { return w.door.Shutdown(ctx) }
 
 // open has a delivery checked and read.

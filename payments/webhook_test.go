@@ -28,7 +28,8 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// parser is a gateway's half of a webhook: it signs like one and reads {"type":…,"account":…}.
+// parser is a gateway's half of a webhook: it signs like one and reads
+// {"type":…,"account":…}.
 type parser struct{}
 
 var key = []byte("webhook secret")
@@ -184,7 +185,8 @@ func TestWebhookPanic(t *testing.T) {
 	require.Equal(t, "ok", text)
 }
 
-// TestWebhookConcurrent delivers one event 64 times at once: one effect, and nobody is told "done" before it is.
+// TestWebhookConcurrent delivers one event 64 times at once: one effect, and nobody is
+// told "done" before it is.
 func TestWebhookConcurrent(t *testing.T) {
 	t.Parallel()
 	var calls, oks, busy, early, arrived atomic.Int32
@@ -262,7 +264,8 @@ func TestWebhookDeadline(t *testing.T) {
 	require.Equal(t, 1, calls)
 }
 
-// TestWebhookLongTimeout: a host that gives Handle minutes is not called a second time meanwhile.
+// TestWebhookLongTimeout: an application that gives Handle minutes is not called a second
+// time meanwhile.
 func TestWebhookLongTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -365,8 +368,8 @@ func TestWebhookRemembers(t *testing.T) {
 	})
 }
 
-// A Handle that minds no context: the gateway is answered in time, and the event is not begun
-// again before it has returned.
+// A Handle that minds no context: the gateway is answered in time, and the event is not
+// begun again before it has returned.
 func TestWebhookAnswersInTime(t *testing.T) {
 	t.Parallel()
 	for after, late := range map[string]error{"duplicate": nil, "ok": errors.New("database is down")} {
@@ -396,8 +399,8 @@ func TestWebhookAnswersInTime(t *testing.T) {
 	}
 }
 
-// What is signed and cannot be read is the application's to keep, whole enough to be parsed
-// again; until it has it the gateway is not answered 200.
+// What is signed and cannot be read is the application's to keep, whole enough to be
+// parsed again; until it has it the gateway is not answered 200.
 func TestWebhookUnread(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":7,"name":"zkmark"}`
@@ -434,7 +437,8 @@ func TestWebhookNamesAllProblems(t *testing.T) {
 	require.EqualError(t, err, "payments: webhook: Parser is required; Handle is required; Timeout is negative")
 }
 
-// hurried is a ResponseWriter on which deadlines of some seconds pass at once, and which remembers them.
+// hurried is a ResponseWriter on which deadlines of some seconds pass at once, and which
+// remembers them.
 type hurried struct {
 	http.ResponseWriter
 	deadlines *[]time.Time
@@ -448,7 +452,8 @@ func (h hurried) SetReadDeadline(at time.Time) error {
 	return http.NewResponseController(h.ResponseWriter).SetReadDeadline(at)
 }
 
-// A sender that stops in the middle of a body does not hold the handler, nor does the server wait for the rest.
+// A sender that stops in the middle of a body does not hold the handler, nor does the
+// server wait for the rest.
 func TestWebhookSlowBody(t *testing.T) {
 	t.Parallel()
 	var h handler

@@ -14,11 +14,12 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// AccountID says whose account a record is: a provider and the host's id of the doctor.
+// AccountID says whose account a record is: a provider and the application's id of the
+// doctor.
 type AccountID struct {
 	// Provider is the provider's name: 1 to 64 of a-z, 0-9, _ and -.
 	Provider string
-	// Subject is the host's id of the account holder: 1 to 255 bytes of UTF-8
+	// Subject is the application's id of the account holder: 1 to 255 bytes of UTF-8
 	// without control characters. Two subjects that differ in any byte are two accounts.
 	Subject string
 }
@@ -43,8 +44,8 @@ func validProvider(name string) bool {
 	}) < 0
 }
 
-// AssociatedData returns what binds a ciphertext to its purpose and to whose it is, for an
-// [AEAD]. Each part has its length before it, so that no two of them look the same.
+// AssociatedData returns what binds a ciphertext to its purpose and to whose it is, for
+// an [AEAD]. Each part has its length before it, so that no two of them look the same.
 func (id AccountID) AssociatedData(purpose string) []byte {
 	var data []byte
 	for _, part := range []string{purpose, id.Provider, id.Subject} {
@@ -54,8 +55,8 @@ func (id AccountID) AssociatedData(purpose string) []byte {
 	return data
 }
 
-// LogValue tells the provider and a short hash of the subject, which may be personal: the same
-// id is always the same text, and shows nobody.
+// LogValue tells the provider and a short hash of the subject, which may be personal: the
+// same id is always the same text, and shows nobody.
 func (id AccountID) LogValue() slog.Value {
 	sum := sha256.Sum256([]byte(id.Subject))
 	return slog.StringValue(id.Provider + ":#" + hex.EncodeToString(sum[:4]))

@@ -29,7 +29,8 @@ func ExampleSealed() {
 		log.Fatal(err)
 	}
 
-	_ = open(oldKey, newKey)                          // 1: all processes can open what the new key seals
+	// 1: all processes can open what the new key seals.
+	_ = open(oldKey, newKey)
 	n, err := store.Reseal(ctx, open(newKey, oldKey)) // 2: the new key seals
 	fmt.Println(n, "resealed", err)
 	rec, err := open(newKey).Get(ctx, doctor) // 3: the old key is gone
@@ -43,8 +44,9 @@ func ExampleSealed() {
 	// the wrong key is no reason to reconnect: true false
 }
 
-// A side effect happens once, however many processes try: Claims say who does it, and what came
-// of it to all others. A Memory is for one process; a database's store is for all.
+// A side effect happens once, however many processes try: Claims say who does it, and
+// what came of it to all others. A Memory is for one process; a database's store is for
+// all.
 func ExampleClaims() {
 	ctx := context.Background()
 	var claims store.Claims = store.NewMemory()
@@ -100,8 +102,8 @@ func ExampleFilter() {
 	// Output: write to doctor-8
 }
 
-// A store writes a token down with EncodeToken. JSON of a token is for logs: whoever stores that
-// has lost the account.
+// A store writes a token down with EncodeToken. JSON of a token is for logs: whoever
+// stores that has lost the account.
 func ExampleEncodeToken() {
 	token := store.Token{Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh")}
 	logged, err := json.Marshal(token.Refresh)
@@ -121,8 +123,8 @@ func ExampleEncodeToken() {
 	// what was stored: refresh true
 }
 
-// A refresh answers with what has changed. Google leaves out the refresh token, and who forgets
-// the old one has to send the doctor through the consent again.
+// A refresh answers with what has changed. Google leaves out the refresh token, and who
+// forgets the old one has to send the doctor through the consent again.
 func ExampleToken_Inherit() {
 	old := store.Token{Access: telemed.NewSecret("access-1"), Refresh: telemed.NewSecret("refresh"), Scopes: []string{"calendar"}}
 	answer := store.Token{Access: telemed.NewSecret("access-2")}
@@ -135,8 +137,8 @@ func ExampleToken_Inherit() {
 	// the same as before: false
 }
 
-// A process without the keys must not take a sealed record for a dead account: read it with
-// GetOpen, and it is an error that says nothing about the account.
+// A process without the keys must not take a sealed record for a dead account: read it
+// with GetOpen, and it is an error that says nothing about the account.
 func ExampleGetOpen() {
 	ctx := context.Background()
 	database := store.NewMemory()
@@ -158,8 +160,8 @@ func ExampleGetOpen() {
 	// GetOpen: true
 }
 
-// A Keyring seals more than tokens. What it sealed opens only for the same purpose and the
-// same account: a row that is copied to another doctor is worth nothing.
+// A Keyring seals more than tokens. What it sealed opens only for the same purpose and
+// the same account: a row that is copied to another doctor is worth nothing.
 func ExampleKeyring_Encrypt() {
 	keys, err := store.NewKeyring(store.NewKey())
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// AEAD is authenticated encryption with associated data. The methods are those of
-// Tink's AEAD, so that a Tink keyset or a key management service behind one fits as it is; a
+// AEAD is authenticated encryption with associated data. The methods are those of Tink's
+// AEAD, so that a Tink keyset or a key management service behind one fits as it is; a
 // [Keyring] is one without any dependency. Implementations are safe for concurrent use.
 type AEAD interface {
 	// Encrypt returns a ciphertext that opens only with the same associatedData.
@@ -28,12 +28,12 @@ type AEAD interface {
 
 // Keyring is an AEAD of AES-256-GCM keys: the first one seals, all of them open.
 //
-// A key is changed without an interruption in three deploys: (1) append the new key,
-// so that every process can open what it seals; (2) put it first, and run [Reseal] when all
+// A key is changed without an interruption in three deploys: (1) append the new key, so
+// that every process can open what it seals; (2) put it first, and run [Reseal] when all
 // processes have it; (3) drop the old one.
 //
-// Each record is sealed with a key of its own, derived by HKDF-SHA-256 from the ring's key and the
-// associated data, so that random nonces never get near their limit.
+// Each record is sealed with a key of its own, derived by HKDF-SHA-256 from the ring's
+// key and the associated data, so that random nonces never get near their limit.
 type Keyring struct {
 	order []*ringKey
 	byID  map[uint32]*ringKey
@@ -58,8 +58,9 @@ func NewKey() telemed.Secret {
 	return telemed.NewSecret(base64.StdEncoding.EncodeToString(key))
 }
 
-// NewKeyring returns a ring of keys, each 32 random bytes in standard base64. A passphrase is no
-// key. The error matches telemed.ErrInvalid and names every key that is wrong.
+// NewKeyring returns a ring of keys, each 32 random bytes in standard base64. A
+// passphrase is no key. The error matches telemed.ErrInvalid and names every key that is
+// wrong.
 func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
 	ring := &Keyring{byID: map[uint32]*ringKey{}}
 	var p fault.Problems

@@ -95,7 +95,8 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
-// TestRotation is the three deploys that change a key, with processes of two versions at once.
+// TestRotation is the three deploys that change a key, with processes of two versions at
+// once.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	oldKey, newKey := store.NewKey(), store.NewKey()
@@ -146,7 +147,8 @@ func TestResealWhileOthersWrite(t *testing.T) {
 	st := faultytest.New()
 	key := store.NewKey()
 	sealed := store.Sealed(st, ring(t, key))
-	require.NoError(t, store.Set(t.Context(), st.Memory, numbered(0), token("clear"))) // not sealed yet
+	// Not sealed yet.
+	require.NoError(t, store.Set(t.Context(), st.Memory, numbered(0), token("clear")))
 	require.NoError(t, store.Set(t.Context(), st.Memory, numbered(1), token("gone")))
 	writes := 0
 	st.Fail(func(op string) error {
@@ -247,7 +249,8 @@ func TestTokensInClear(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A record that was moved here while others were sealed again is left as it is, and the rest is done.
+// A record that was moved here while others were sealed again is left as it is, and the
+// rest is done.
 func TestResealGoesOnWhenARecordIsSpoilt(t *testing.T) {
 	t.Parallel()
 	inner, keys := faultytest.New(), ring(t, store.NewKey())

@@ -10,14 +10,14 @@ import (
 	"github.com/telemed-go/telemed/internal/wait"
 )
 
-// Set stores the token of a new consent. What the answer left out is kept from the
-// record that is there, if that one is the same account's or neither account is known: Google
-// sends a refresh token only with the first consent. Otherwise the token stands alone. Status
-// and lease are cleared, so that an account waiting to be reconnected is active
+// Set stores the token of a new consent. What the answer left out is kept from the record
+// that is there, if that one is the same account's or neither account is known: Google
+// sends a refresh token only with the first consent. Otherwise the token stands alone.
+// Status and lease are cleared, so that an account waiting to be reconnected is active
 // again. A refresh that runs meanwhile does not overwrite the new token.
 //
-// A record that cannot be opened is not overwritten, since the key may be missing here alone: telemed.ErrDecrypt. If
-// the key is lost, delete the record first.
+// A record that cannot be opened is not overwritten, since the key may be missing here
+// alone: telemed.ErrDecrypt. If the key is lost, delete the record first.
 //
 // A code of a consent can be spent once, so Set tries for some seconds, or until
 // ctx ends, before it gives up on a store that fails. Writing twice does no harm.
@@ -57,8 +57,8 @@ func set(ctx context.Context, st TokenStore, id AccountID, token Token) error {
 	return nil
 }
 
-// sameAccount is strict: a refresh token of one account beside the access token of another
-// would hand one doctor's calendar to the other.
+// sameAccount is strict: a refresh token of one account beside the access token of
+// another would hand one doctor's calendar to the other.
 func sameAccount(a, b Token) bool { return a.Account.ID == b.Account.ID }
 
 // millis drops what stores do not keep.

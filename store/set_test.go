@@ -98,7 +98,7 @@ func TestSetOverAStoreThatFails(t *testing.T) {
 	})
 }
 
-// TestTokensHide prints what a host may print, in every way.
+// TestTokensHide prints what an application may print, in every way.
 func TestTokensHide(t *testing.T) {
 	t.Parallel()
 	full := token("canary")

@@ -19,18 +19,20 @@ import (
 type Token struct {
 	// Access is sent to the provider's API.
 	Access telemed.Secret
-	// Refresh buys the next Access. With Zoom it can be spent once. Empty for tokens that are minted anew.
+	// Refresh buys the next Access. With Zoom it can be spent once. Empty for tokens that
+	// are minted anew.
 	Refresh telemed.Secret
 	// Type is the scheme of the Authorization header; empty means "Bearer".
 	Type string
-	// Expiry is when Access stops working. Zero means that nobody knows: a Source refreshes such a token
-	// before each use. Provider answers always have one.
+	// Expiry is when Access stops working. Zero means that nobody knows: a Source refreshes
+	// such a token before each use. Provider answers always have one.
 	Expiry time.Time
 	// Scopes are those that were granted.
 	Scopes []string
 	// Account is who granted them, as the provider names them.
 	Account Account
-	// Extra is what came beside the token and is needed with it, for instance Zoom's "api_url".
+	// Extra is what came beside the token and is needed with it, for instance Zoom's
+	// "api_url".
 	Extra map[string]string
 }
 
@@ -67,8 +69,8 @@ func (t Token) Same(other Token) bool {
 	return t.Access.Equal(other.Access) && t.Refresh.Equal(other.Refresh)
 }
 
-// Inherit returns t, the answer to a refresh or a new consent, completed with what old has
-// and the answer left out.
+// Inherit returns t, the answer to a refresh or a new consent, completed with what old
+// has and the answer left out.
 func (t Token) Inherit(old Token) Token {
 	if t.Refresh.IsZero() {
 		t.Refresh = old.Refresh
@@ -94,8 +96,8 @@ func (t Token) Clone() Token {
 	return t
 }
 
-// MaxToken is the longest encoded token that is kept, in bytes; the longest seen have some
-// 4 kB.
+// MaxToken is the longest encoded token that is kept, in bytes; the longest seen have
+// some 4 kB.
 const MaxToken = 64 << 10
 
 // wireToken is the form in which a token is written down. Fields may be added.
@@ -111,9 +113,10 @@ type wireToken struct {
 	Extra   map[string]string `json:"extra,omitempty"`
 }
 
-// EncodeToken returns the bytes that a store writes down. They hold the secrets in
-// clear; Sealed encrypts them. The expiry is kept in milliseconds. An error that
-// matches telemed.ErrInvalid means that the token is too large, or no text: JSON would change it silently.
+// EncodeToken returns the bytes that a store writes down. They hold the secrets in clear;
+// Sealed encrypts them. The expiry is kept in milliseconds. An error that matches
+// telemed.ErrInvalid means that the token is too large, or no text: JSON would change it
+// silently.
 func EncodeToken(t Token) ([]byte, error) {
 	if !utf8.ValidString(t.Access.Reveal()) || !utf8.ValidString(t.Refresh.Reveal()) {
 		return nil, fault.Invalid("store", "Token", "is not UTF-8")

@@ -198,7 +198,7 @@ func (o *operation) checkQuery(name, text string) []string {
 	return []string{"Zoom has no parameter " + name}
 }
 
-// The fake must not teach hosts fields that Zoom does not have.
+// The fake must not teach applications fields that Zoom does not have.
 func TestFakeFitsZoomsDocument(t *testing.T) {
 	t.Parallel()
 	doc := zoomDocument(t)

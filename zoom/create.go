@@ -20,20 +20,23 @@ import (
 	"github.com/telemed-go/telemed/meet"
 )
 
-// Create makes a meeting at the request's time, once for each Key: it returns the one that is
-// there, if there is one, also if another process made it, and also when its start has passed. If that
-// has another time than the request, the error is telemed.ErrConflict with its Error.MeetingID: use Update to move it.
+// Create makes a meeting at the request's time, once for each Key: it returns the one
+// that is there, if there is one, also if another process made it, and also when its
+// start has passed. If that has another time than the request, the error is
+// telemed.ErrConflict with its Error.MeetingID: use Update to move it.
 //
-// If Zoom makes the meeting at another time, or with a less safe setting, it is cancelled and the
-// error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. The account's administrator
-// must unlock the setting then, or the host accept it in Config.AcceptLocked. A doctor's calls
-// with the same Key wait for each other. If the error is telemed.ErrAmbiguous, call again.
+// If Zoom makes the meeting at another time, or with a less safe setting, it is cancelled
+// and the error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. The
+// account's administrator must unlock the setting then, or the application accept it in
+// Config.AcceptLocked. A doctor's calls with the same Key wait for each other. If the
+// error is telemed.ErrAmbiguous, call again.
 //
-// Request.Attendees must be empty: Zoom invites nobody. Beside the request that makes the meeting,
-// Create lists the doctor's meetings before and after, 300 at a time.
-// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
+// Request.Attendees must be empty: Zoom invites nobody. Beside the request that makes the
+// meeting, Create lists the doctor's meetings before and after, 300 at a time. See
+// https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
 func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
-	if err := check("Create", req, req.Validate()); err != nil { // whether it has passed matters to a new meeting alone
+	// Whether it has passed matters to a new meeting alone.
+	if err := check("Create", req, req.Validate()); err != nil {
 		return nil, err
 	}
 	s, err := c.open(ctx, "Create", doctorID)
@@ -121,9 +124,10 @@ func (s *session) lookAfter(ctx context.Context, mark string) *meeting {
 	return found
 }
 
-// earlier returns the meeting of another process that goes before own, which has just been made and
-// which nobody was given yet. It is nil if own is the first, or if that cannot be found out.
-// Since all processes put meetings in the same order, at most one of them withdraws its own.
+// earlier returns the meeting of another process that goes before own, which has just
+// been made and which nobody was given yet. It is nil if own is the first, or if that
+// cannot be found out. Since all processes put meetings in the same order, at most one of
+// them withdraws its own.
 func (s *session) earlier(ctx context.Context, mark string, own *meeting) *meeting {
 	marked, err := s.marked(ctx, mark)
 	if err != nil {
@@ -155,8 +159,8 @@ func (s *session) accept(found *meeting, req meet.Request) error {
 
 var errMoved = errors.New("the key's meeting is at another time")
 
-// find returns the meeting with the mark, nil if there is none. If there are several, it is the
-// oldest. The others stay: somebody may have been given their links.
+// find returns the meeting with the mark, nil if there is none. If there are several, it
+// is the oldest. The others stay: somebody may have been given their links.
 func (s *session) find(ctx context.Context, mark string) (*meeting, error) {
 	marked, err := s.marked(ctx, mark)
 	if err != nil {
@@ -177,14 +181,15 @@ func (s *session) first(ctx context.Context, listed []meeting) (*meeting, error)
 	return nil, nil
 }
 
-// The list is read in pages, as many as a doctor can fill by 100 meetings a day over months.
+// The list is read in pages, as many as a doctor can fill by 100 meetings a day over
+// months.
 const (
 	pageSize = "300"
 	maxPages = 100
 )
 
-// marked lists the meetings with the mark. It reads all that are not expired and asks for no
-// date: a meeting that was moved is still its key's.
+// marked lists the meetings with the mark. It reads all that are not expired and asks for
+// no date: a meeting that was moved is still its key's.
 func (s *session) marked(ctx context.Context, mark string) ([]meeting, error) {
 	var all []meeting
 	query := url.Values{"type": {"scheduled"}, "page_size": {pageSize}}
@@ -220,7 +225,8 @@ func (s *session) withdraw(ctx context.Context, id string) error {
 
 const markPrefix = "ref:"
 
-// marker is what a meeting's agenda begins with: 100 bits that say nothing to whoever does not have the key.
+// marker is what a meeting's agenda begins with: 100 bits that say nothing to whoever
+// does not have the key.
 func (c *Client) marker(doctorID, key string) string {
 	mac := hmac.New(sha256.New, []byte(c.cfg.MarkerKey.Reveal()))
 	mac.Write([]byte(doctorID + "\x00" + key))

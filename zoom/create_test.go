@@ -148,7 +148,7 @@ func TestCreateOnce(t *testing.T) {
 			c := newClinic(t, zoomtest.Config{MaxPage: 2})
 			test.spoil(t, c)
 			m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
-			if err != nil { // what the contract asks of a host then
+			if err != nil { // what the contract asks of an application then
 				require.NotErrorIs(t, err, telemed.ErrConflict)
 				require.NotContains(t, err.Error(), "Asha")
 				m, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
@@ -247,7 +247,8 @@ func TestListWithoutEnd(t *testing.T) {
 	require.Empty(t, c.fake.Requests(zoomtest.OpCreate))
 }
 
-// Zoom answers some errors with a good status. Such a list does not say that there is no meeting.
+// Zoom answers some errors with a good status. Such a list does not say that there is no
+// meeting.
 func TestListThatIsNone(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -303,7 +304,8 @@ func TestListedMeetingThatCannotBeRead(t *testing.T) {
 	require.Len(t, c.live(), 2)
 }
 
-// Two processes create at the same time: both list nothing, both POST, and both must end with the same meeting.
+// Two processes create at the same time: both list nothing, both POST, and both must end
+// with the same meeting.
 func TestTwoProcessesAtOnce(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
@@ -331,7 +333,8 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// Zoom's list lags behind, so two processes make a meeting each. Patients have both links: both stay.
+// Zoom's list lags behind, so two processes make a meeting each. Patients have both
+// links: both stay.
 func TestDuplicatesStay(t *testing.T) {
 	t.Parallel()
 	const lag = 300 * time.Millisecond
@@ -350,7 +353,8 @@ func TestDuplicatesStay(t *testing.T) {
 	require.Len(t, c.live(), 2)
 }
 
-// While one process is about to POST, another one makes the key's meeting and mails its link.
+// While one process is about to POST, another one makes the key's meeting and mails its
+// link.
 func TestLinkThatWasHandedOutStaysAlive(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -403,7 +407,8 @@ func TestLinkThatWasHandedOutStaysAlive(t *testing.T) {
 	}
 }
 
-// The reply to an instant visit is lost, and the host asks again when its start has passed.
+// The reply to an instant visit is lost, and the application asks again when its start
+// has passed.
 func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
@@ -411,7 +416,8 @@ func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 	m, err := c.Create(t.Context(), doctor, req)
 	require.NoError(t, err)
 	begun := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
-	c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Start = begun.Add(35 * time.Second) }) // as Create moves it
+	// As Create moves it.
+	c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Start = begun.Add(35 * time.Second) })
 	req.Start = begun
 	again, err := c.Create(t.Context(), doctor, req)
 	require.NoError(t, err)

@@ -171,7 +171,8 @@ func kindOf(code flexInt) error {
 		return telemed.ErrReconnect
 	case meetingGone, 12702:
 		return telemed.ErrNotFound
-	case 200, 403, 3003, 3063, 3161: // no permission, a paid plan needed, not the host, no licence
+	// No permission, a paid plan needed, not the application, no licence.
+	case 200, 403, 3003, 3063, 3161:
 		return telemed.ErrForbidden
 	case 303, 404, 3002, 3007, 3018, 3037, 3038: // in progress, over, of another kind
 		return telemed.ErrConflict

@@ -371,7 +371,8 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", m, *m, *m), "pwd=")
 }
 
-// A cut answer is as good as none: what may be sent twice is, and a meeting that may be there is looked for.
+// A cut answer is as good as none: what may be sent twice is, and a meeting that may be
+// there is looked for.
 func TestCutAnswers(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})

@@ -15,8 +15,8 @@ import (
 	"github.com/telemed-go/telemed/internal/webhook"
 )
 
-// The events that a visit is made of, and those that concern the account. Zoom has many more:
-// https://developers.zoom.us/docs/api/meetings/events/.
+// The events that a visit is made of, and those that concern the account. Zoom has many
+// more: https://developers.zoom.us/docs/api/meetings/events/.
 const (
 	EventMeetingStarted    = "meeting.started"
 	EventMeetingEnded      = "meeting.ended"
@@ -38,8 +38,8 @@ type Event struct {
 	Time time.Time
 	// AccountID is the Zoom account that it happened in.
 	AccountID string
-	// UserID is the Zoom user that it is about: the host of a meeting, or who deauthorized
-	// the app. It is the Account.ID of that doctor's token.
+	// UserID is the Zoom user that it is about: the application of a meeting, or who
+	// deauthorized the app. It is the Account.ID of that doctor's token.
 	UserID string
 	// ID is the same for each delivery of the same event, and no other event has it: 64
 	// hexadecimal digits.
@@ -70,7 +70,8 @@ type Participant struct {
 	UserID string
 	// UUID is the participant's in this session.
 	UUID string
-	// RegistrantID and CustomerKey are what the host gave a person on the way in. May be empty.
+	// RegistrantID and CustomerKey are what the application gave a person on the way in. May
+	// be empty.
 	RegistrantID, CustomerKey string
 }
 
@@ -86,7 +87,8 @@ func (e Event) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
-// flexText reads what Zoom writes as a string here and as a number there. Anything else is empty.
+// flexText reads what Zoom writes as a string here and as a number there. Anything else
+// is empty.
 type flexText string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -149,8 +151,8 @@ type notifiedParticipant struct {
 
 var errNoEvent = errors.New("zoom: webhook: the body is not an event")
 
-// parseEvent reads a verified body. Kinds that it does not know have only a name, a time and
-// Raw.
+// parseEvent reads a verified body. Kinds that it does not know have only a name, a time
+// and Raw.
 func parseEvent(raw []byte) (Event, error) {
 	var n notification
 	if json.Unmarshal(raw, &n) != nil || n.Event == "" {
@@ -203,8 +205,8 @@ func (e *Event) readMeeting(object *notifiedMeeting) {
 
 // identity is a hash of what an event has in common whenever it is sent: all of it, save
 // tokens and links, which are new in each delivery. A choice of fields would not do: two
-// patients who wait in the same millisecond differ only in a field that other events do not
-// have.
+// patients who wait in the same millisecond differ only in a field that other events do
+// not have.
 func identity(raw []byte) string {
 	var event any
 	decoder := json.NewDecoder(bytes.NewReader(raw))
@@ -237,7 +239,8 @@ func withoutLinks(value any) any {
 	return value
 }
 
-// moment reads Zoom's times: milliseconds, seconds, RFC 3339 or "2006-01-02 15:04:05" in UTC. Zero if it is none.
+// moment reads Zoom's times: milliseconds, seconds, RFC 3339 or "2006-01-02 15:04:05" in
+// UTC. Zero if it is none.
 func moment(text flexText) time.Time {
 	if number, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		if number > 1e11 {

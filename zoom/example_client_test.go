@@ -20,8 +20,8 @@ import (
 // drRao is the record of a doctor's account.
 var drRao = store.AccountID{Provider: zoom.ProviderName, Subject: "dr-rao"}
 
-// connected returns a client to which Dr. Rao is connected, and the Zoom that it talks to. Example
-// tells how a doctor connects.
+// connected returns a client to which Dr. Rao is connected, and the Zoom that it talks
+// to. Example tells how a doctor connects.
 func connected() (*zoom.Client, *zoomtest.Server) {
 	fake, err := zoomtest.Start(zoomtest.Config{})
 	if err != nil {
@@ -46,8 +46,8 @@ func connected() (*zoom.Client, *zoomtest.Server) {
 	return z, fake
 }
 
-// A visit is moved, and the link that the patient has stays good. The request is the whole new
-// state, with the Key that made the meeting.
+// A visit is moved, and the link that the patient has stays good. The request is the
+// whole new state, with the Key that made the meeting.
 func ExampleClient_Update() {
 	ctx := context.Background()
 	z, fake := connected()
@@ -74,7 +74,8 @@ func ExampleClient_Update() {
 	// another key cannot move it: true
 }
 
-// Doctors move and delete meetings in Zoom's own pages too. Get tells how it stands there now.
+// Doctors move and delete meetings in Zoom's own pages too. Get tells how it stands there
+// now.
 func ExampleClient_Get() {
 	ctx := context.Background()
 	z, fake := connected()
@@ -105,9 +106,9 @@ func ExampleClient_Get() {
 	// cancelled: <nil>
 }
 
-// What this package does not do, the application does with the doctor's token. Take it from
-// here each time: Zoom's refresh tokens can be spent once, and a second refresher would spend
-// this one's.
+// What this package does not do, the application does with the doctor's token. Take it
+// from here each time: Zoom's refresh tokens can be spent once, and a second refresher
+// would spend this one's.
 func ExampleClient_Tokens() {
 	ctx := context.Background()
 	z, fake := connected()
@@ -131,8 +132,9 @@ func ExampleClient_Tokens() {
 	// Output: 200 Dr. Rao Asia/Kolkata
 }
 
-// A signature lets whoever holds it into the meeting, so that it prints as nothing and lives for
-// hours. Role comes from the session: one that the page may choose makes every patient the host.
+// A signature lets whoever holds it into the meeting, so that it prints as nothing and
+// lives for hours. Role comes from the session: one that the page may choose makes every
+// patient the application.
 func ExampleMeetingSignature() {
 	signature, err := zoom.MeetingSignature(zoom.SignatureRequest{
 		ClientID: "sdk-client", ClientSecret: telemed.NewSecret("sdk-secret"),
@@ -159,7 +161,8 @@ func ExampleMeetingSignature() {
 	fmt.Println("meeting", told.Meeting, "role", told.Role, "for", time.Duration(told.Expires-told.IssuedAt)*time.Second)
 
 	_, err = zoom.MeetingSignature(zoom.SignatureRequest{
-		ClientID: "sdk-client", ClientSecret: telemed.NewSecret("sdk-secret"), MeetingID: "abc-mnop-xyz", // Google's
+		// Google's.
+		ClientID: "sdk-client", ClientSecret: telemed.NewSecret("sdk-secret"), MeetingID: "abc-mnop-xyz",
 	})
 	fmt.Println(err)
 	// Output:

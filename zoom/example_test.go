@@ -18,7 +18,8 @@ import (
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
-// A visit from the doctor's consent to its end. store/connect does the first half in a host.
+// A visit from the doctor's consent to its end. store/connect does the first half in an
+// application.
 func Example() {
 	ctx := context.Background()
 	fake, err := zoomtest.Start(zoomtest.Config{})
@@ -61,8 +62,8 @@ func Example() {
 	// cancelled: <nil>
 }
 
-// The dashboard learns that a visit began. Zoom sends the event twice; a second one is about a
-// meeting that this clinic does not know, and never will.
+// The dashboard learns that a visit began. Zoom sends the event twice; a second one is
+// about a meeting that this clinic does not know, and never will.
 func ExampleNewWebhook() {
 	fake, err := zoomtest.Start(zoomtest.Config{})
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// keyLock is a mutex for each key, which a context can stop waiting for. The zero value is ready to use.
+// keyLock is a mutex for each key, which a context can stop waiting for. The zero value
+// is ready to use.
 type keyLock struct {
 	mu   sync.Mutex
 	held map[string]*waiters

@@ -40,7 +40,8 @@ func newClinic(t *testing.T, fakeConfig zoomtest.Config, change ...func(*zoom.Co
 	return c
 }
 
-// another returns a client as another process has it: with the same app and the same store.
+// another returns a client as another process has it: with the same app and the same
+// store.
 func (c *clinic) another(t *testing.T, change ...func(*zoom.Config)) *zoom.Client {
 	t.Helper()
 	cfg := zoom.Config{
@@ -109,7 +110,8 @@ func zoomError(t *testing.T, err error) *zoom.Error {
 	return failed
 }
 
-// answered is the fault of another answer than Zoom's own, with headers as "Name", "value" pairs.
+// answered is the fault of another answer than Zoom's own, with headers as "Name",
+// "value" pairs.
 func answered(op string, status int, body string, header ...string) zoomtest.Fault {
 	f := zoomtest.Fault{Op: op, Status: status, Body: body, Header: http.Header{}}
 	for i := 0; i < len(header); i += 2 {

@@ -23,7 +23,8 @@ type session struct {
 	rest rest.Client
 }
 
-// open finds the account's API. No token, no session: an error says that nothing was sent.
+// open finds the account's API. No token, no session: an error says that nothing was
+// sent.
 func (c *Client) open(ctx context.Context, op, doctorID string) (*session, error) {
 	id := store.AccountID{Provider: ProviderName, Subject: doctorID}
 	token, err := c.source.Token(ctx, id)
@@ -77,15 +78,16 @@ func (s *session) delete(ctx context.Context, id string) error {
 	return err
 }
 
-// gone reports whether Zoom says that there is no such meeting. A 404 without its code is somebody
-// else's, a proxy's for instance, and proves nothing.
+// gone reports whether Zoom says that there is no such meeting. A 404 without its code is
+// somebody else's, a proxy's for instance, and proves nothing.
 func gone(err error) bool {
 	failed, ok := errors.AsType[*Error](err)
 	return ok && failed.Code == meetingGone
 }
 
-// Get reads a meeting. One that was cancelled, or whose start is 30 days past, is telemed.ErrNotFound.
-// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/GET/meetings/{meetingId}.
+// Get reads a meeting. One that was cancelled, or whose start is 30 days past, is
+// telemed.ErrNotFound. See
+// https://developers.zoom.us/docs/api/meetings/#tag/meetings/GET/meetings/{meetingId}.
 func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
 	if err := checkID("Get", meetingID); err != nil {
 		return nil, err
@@ -101,11 +103,12 @@ func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Mee
 	return found.in(nil), nil
 }
 
-// Update moves or renames a meeting; its ID, join link, passcode and settings stay. A meeting that
-// was made for another Key is telemed.ErrConflict; one that is as req wants it already is left alone, since each
-// change counts towards the doctor's 100 of the day. Update reads the meeting back and returns ErrMismatch,
-// with Error.MeetingID, if Zoom has another time than the request.
-// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
+// Update moves or renames a meeting; its ID, join link, passcode and settings stay. A
+// meeting that was made for another Key is telemed.ErrConflict; one that is as req wants
+// it already is left alone, since each change counts towards the doctor's 100 of the day.
+// Update reads the meeting back and returns ErrMismatch, with Error.MeetingID, if Zoom
+// has another time than the request. See
+// https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
 func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	if err := check("Update", req, req.ValidateAt(time.Now())); err != nil {
 		return nil, err
@@ -124,7 +127,8 @@ func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req mee
 		return nil, err
 	case found.isOthers(c.marker(doctorID, req.Key)):
 		return nil, &Error{Op: "Update", MeetingID: meetingID, kind: telemed.ErrConflict, err: errOtherKey}
-	case !found.is(req, time.Now()) || !found.start().Equal(req.Start): // what begins soon is moved by seconds too
+	// What begins soon is moved by seconds too.
+	case !found.is(req, time.Now()) || !found.start().Equal(req.Start):
 		found, err = s.change(ctx, meetingID, req)
 	}
 	if err != nil {
@@ -158,8 +162,8 @@ func (s *session) change(ctx context.Context, id string, req meet.Request) (*mee
 }
 
 // Cancel deletes a meeting. One that is gone already is no error; one that is going on
-// may be telemed.ErrConflict. Zoom mails nobody about it.
-// See https://developers.zoom.us/docs/api/meetings/#tag/meetings/DELETE/meetings/{meetingId}.
+// may be telemed.ErrConflict. Zoom mails nobody about it. See
+// https://developers.zoom.us/docs/api/meetings/#tag/meetings/DELETE/meetings/{meetingId}.
 func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	if err := checkID("Cancel", meetingID); err != nil {
 		return err
@@ -172,7 +176,8 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 }
 
 // HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It
-// works for two hours. Fetch it when the doctor clicks, redirect to it, and keep it nowhere.
+// works for two hours. Fetch it when the doctor clicks, redirect to it, and keep it
+// nowhere.
 func (c *Client) HostLink(ctx context.Context, doctorID, meetingID string) (telemed.Secret, error) {
 	if err := checkID("HostLink", meetingID); err != nil {
 		return telemed.Secret{}, err
@@ -220,7 +225,8 @@ func isMeetingID(id string) bool { return len(id) <= 19 && strings.Trim(id, "012
 // mismatch is the error about a meeting that exists, but otherwise than asked for.
 func (s *session) mismatch(m *meeting, fields []string) *Error {
 	kind := telemed.ErrConflict
-	if !slices.Contains(fields, "start_time") && !slices.Contains(fields, "duration") { // the account does not allow it
+	// The account does not allow it.
+	if !slices.Contains(fields, "start_time") && !slices.Contains(fields, "duration") {
 		kind = telemed.ErrForbidden
 	}
 	return &Error{Op: s.op, Fields: fields, MeetingID: m.id(), kind: fault.Tagged(kind, ErrMismatch)}

@@ -34,7 +34,8 @@ func (c *Client) oauth() oauth.Provider {
 	}
 }
 
-// identify asks whose token it is. Account.ID is Zoom's user id, which app_deauthorized events name.
+// identify asks whose token it is. Account.ID is Zoom's user id, which app_deauthorized
+// events name.
 func (c *Client) identify(ctx context.Context, token store.Token, _ string) (store.Account, error) {
 	api := c.api(token, c.http)
 	api.Header.Set("Authorization", "Bearer "+token.Access.Reveal())
@@ -97,7 +98,8 @@ func (c *Client) api(token store.Token, client *http.Client) rest.Client {
 }
 
 // regionalAPI returns the API's base in the account's region. A stored token must not be
-// able to send bearer tokens elsewhere: an address outside the configured API's own domain is ignored.
+// able to send bearer tokens elsewhere: an address outside the configured API's own
+// domain is ignored.
 func regionalAPI(configured, regional string) string {
 	ours, err := url.Parse(configured)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// defaultSettings are those of a medical consultation: nobody enters before the doctor lets
-// them in, nothing of it is kept, and Zoom writes to nobody.
+// defaultSettings are those of a medical consultation: nobody enters before the doctor
+// lets them in, nothing of it is kept, and Zoom writes to nobody.
 func defaultSettings() map[string]any {
 	return map[string]any{
 		"waiting_room":           true,
@@ -39,8 +39,8 @@ func defaultSettings() map[string]any {
 	}
 }
 
-// mergedSettings returns the defaults under the host's own settings, in the form that decoded
-// JSON has. A nil value leaves a default out.
+// mergedSettings returns the defaults under the application's own settings, in the form
+// that decoded JSON has. A nil value leaves a default out.
 func mergedSettings(own map[string]any) (map[string]any, error) {
 	merged := defaultSettings()
 	maps.Copy(merged, own)
@@ -53,8 +53,8 @@ func mergedSettings(own map[string]any) (map[string]any, error) {
 	return settings, json.Unmarshal(encoded, &settings)
 }
 
-// guarded are the settings without which a meeting must not be given to a patient, and the
-// safest value of each.
+// guarded are the settings without which a meeting must not be given to a patient, and
+// the safest value of each.
 var guarded = []struct {
 	name   string
 	safest any
@@ -83,7 +83,8 @@ func isGuarded(name string) bool {
 	return false
 }
 
-// overridden names what Zoom has made less safe than asked. What Zoom does not tell passes.
+// overridden names what Zoom has made less safe than asked. What Zoom does not tell
+// passes.
 func (c *Client) overridden(m *meeting) []string {
 	var fields []string
 	accepted := func(name string) bool { return slices.Contains(c.cfg.AcceptLocked, name) }
@@ -104,7 +105,8 @@ func (c *Client) overridden(m *meeting) []string {
 // settingsPrefix is how Zoom spells a setting's path.
 const settingsPrefix = "settings."
 
-// The characters of a passcode, without those that look alike. Accounts can demand one of each kind.
+// The characters of a passcode, without those that look alike. Accounts can demand one of
+// each kind.
 const (
 	upper  = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 	lower  = "abcdefghijkmnpqrstuvwxyz"
@@ -112,8 +114,8 @@ const (
 	symbol = "@*"
 )
 
-// newPasscode returns a random passcode of ten characters, Zoom's longest, with 39 bits. Each
-// place has its kind, so that every kind is there and no two neighbours are alike.
+// newPasscode returns a random passcode of ten characters, Zoom's longest, with 39 bits.
+// Each place has its kind, so that every kind is there and no two neighbours are alike.
 func newPasscode() string {
 	var b strings.Builder
 	for _, from := range []string{upper, lower, digit, upper, lower, digit, symbol, lower, upper, digit} {

@@ -17,7 +17,8 @@ type Role int
 const (
 	// RoleParticipant joins.
 	RoleParticipant Role = 0
-	// RoleHost starts the meeting, together with the doctor's ZAK. Never give it to a patient.
+	// RoleHost starts the meeting, together with the doctor's ZAK. Never give it to a
+	// patient.
 	RoleHost Role = 1
 )
 
@@ -28,26 +29,29 @@ const (
 	clockSkew    = 30 * time.Second // the browser asks Zoom at once; its clock may be behind ours
 )
 
-// SignatureRequest is what a host asks MeetingSignature for.
+// SignatureRequest is what an application asks MeetingSignature for.
 type SignatureRequest struct {
 	// ClientID and ClientSecret are those of an app with the Meeting SDK. Required.
 	ClientID     string
 	ClientSecret telemed.Secret
 	// MeetingID is the ID of a meet.Meeting. Required.
 	MeetingID string
-	// Role is RoleParticipant unless set: decide it from the session, never from the page's request.
+	// Role is RoleParticipant unless set: decide it from the session, never from the page's
+	// request.
 	Role Role
 	// ValidFor is 30 minutes to 48 hours. If 0, 2 hours.
 	ValidFor time.Duration
 }
 
-// MeetingSignature returns the token with which Zoom's Meeting SDK shows a meeting inside the host's own page. Make
-// it for somebody whose right to the visit was just checked; whoever holds it can join.
-// It makes no network call. An error matches telemed.ErrInvalid.
+// MeetingSignature returns the token with which Zoom's Meeting SDK shows a meeting inside
+// the application's own page. Make it for somebody whose right to the visit was just
+// checked; whoever holds it can join. It makes no network call. An error matches
+// telemed.ErrInvalid.
 //
-// A participant without a Zoom login can join only meetings of the app's own Zoom account in this way: Zoom wants
-// more than a signature for those of other accounts, so a host whose doctors bring their own
-// gives out the join link. See https://developers.zoom.us/docs/meeting-sdk/auth/.
+// A participant without a Zoom login can join only meetings of the app's own Zoom account
+// in this way: Zoom wants more than a signature for those of other accounts, so an
+// application whose doctors bring their own gives out the join link. See
+// https://developers.zoom.us/docs/meeting-sdk/auth/.
 func MeetingSignature(req SignatureRequest) (telemed.Secret, error) {
 	if req.ValidFor == 0 {
 		req.ValidFor = 2 * time.Hour

@@ -12,7 +12,8 @@ import (
 	"github.com/telemed-go/telemed/zoom"
 )
 
-// signatureVector is for iat 1646937553 and two hours, checked with another JWT implementation.
+// signatureVector is for iat 1646937553 and two hours, checked with another JWT
+// implementation.
 const signatureVector = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." +
 	"eyJhcHBLZXkiOiJhYmMxMjMiLCJtbiI6IjEyMzQ1Njc4OSIsInJvbGUiOjAsImlhdCI6MTY0NjkzNzU1MywiZXhwIjoxNjQ2OTQ0NzUzLCJ0b2tlbkV4cCI6MTY0Njk0NDc1M30." +
 	"XwpT4ru21NrtkEfYyFSYq1aZuRhunANdyaK0DK952lM"

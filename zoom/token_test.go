@@ -43,7 +43,8 @@ func TestCodeNeedsItsVerifier(t *testing.T) {
 	require.ErrorIs(t, err, oauth.ErrRejected)
 }
 
-// Fifty callers in two processes find the token expired: it is refreshed once, and never sent twice.
+// Fifty callers in two processes find the token expired: it is refreshed once, and never
+// sent twice.
 func TestManyCallersRefreshOnce(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
@@ -102,7 +103,8 @@ func TestTokenThatEndedWith400IsRenewed(t *testing.T) {
 	require.Len(t, c.live(), 1)
 }
 
-// A refresh whose answers are lost says nothing about the call that wanted it: that was never made.
+// A refresh whose answers are lost says nothing about the call that wanted it: that was
+// never made.
 func TestLostRefreshIsNotALostCall(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, zoomtest.Config{})
@@ -188,7 +190,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// The address of the region comes with the token. One that leads elsewhere must not get the bearer token.
+// The address of the region comes with the token. One that leads elsewhere must not get
+// the bearer token.
 func TestRegion(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ apiURL, want string }{

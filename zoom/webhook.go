@@ -23,35 +23,37 @@ import (
 
 // WebhookConfig configures NewWebhook.
 type WebhookConfig struct {
-	// Secrets are the secret tokens of the apps that send here; several while one is replaced.
-	// Required.
+	// Secrets are the secret tokens of the apps that send here; several while one is
+	// replaced. Required.
 	Secrets []telemed.Secret
 	// Handle acts on a verified event. nil means done: Zoom does not send it again. An error
-	// means not done: Zoom sends it again after 5, 25 and 85 minutes, and then never; if that
-	// cannot help, return [Permanent](err). Its text is logged. Events come out of order: order
-	// them by Event.Time. ctx has the request's values and ends after Timeout. It is called
-	// concurrently. Required.
+	// means not done: Zoom sends it again after 5, 25 and 85 minutes, and then never; if
+	// that cannot help, return [Permanent](err). Its text is logged. Events come out of
+	// order: order them by Event.Time. ctx has the request's values and ends after Timeout.
+	// It is called concurrently. Required.
 	Handle func(ctx context.Context, event Event) error
 
-	// Unread takes what Zoom has signed and this package cannot read, for a person to look at.
-	// Only nil is answered 200. If Unread is nil, such a delivery is logged and answered 500.
+	// Unread takes what Zoom has signed and this package cannot read, for a person to look
+	// at. Only nil is answered 200. If Unread is nil, such a delivery is logged and answered
+	// 500.
 	Unread func(ctx context.Context, event UnreadEvent) error
-	// Claims says which events were handled, in all processes of the application; Event.ID is
-	// the key. If nil, a store.Memory of the Webhook's own, which is enough for one process. Two
-	// Webhooks that are both to handle an event need Claims apart.
+	// Claims says which events were handled, in all processes of the application; Event.ID
+	// is the key. If nil, a store.Memory of the Webhook's own, which is enough for one
+	// process. Two Webhooks that are both to handle an event need Claims apart.
 	Claims store.Claims
 	// Timeout is how long Handle may take: Zoom waits 3 seconds for an answer, and has it a
 	// tenth of a second after Timeout whatever Handle does. If 0, 2.5 seconds.
 	Timeout time.Duration
-	// Tolerance is how old a delivery may be. If 0, 2 hours, since it is not known whether Zoom
-	// dates repetitions anew.
+	// Tolerance is how old a delivery may be. If 0, 2 hours, since it is not known whether
+	// Zoom dates repetitions anew.
 	Tolerance time.Duration
 	// Logger hears of what is refused, likely why, and of what fails, without any of its
 	// content. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
-// UnreadEvent is a delivery that is signed and cannot be read. It prints without its content.
+// UnreadEvent is a delivery that is signed and cannot be read. It prints without its
+// content.
 type UnreadEvent struct {
 	// Header has those headers of the delivery that are Zoom's own: X-Zm-….
 	Header http.Header
@@ -76,16 +78,16 @@ const (
 	webhookRetries = 2 * time.Hour
 )
 
-// Webhook is the http.Handler of Zoom's event notifications. It believes nothing before the
-// signature over the raw body fits one of the secrets, not even a request to validate the
-// endpoint. Each event is handled once. It is safe for concurrent use.
+// Webhook is the http.Handler of Zoom's event notifications. It believes nothing before
+// the signature over the raw body fits one of the secrets, not even a request to validate
+// the endpoint. Each event is handled once. It is safe for concurrent use.
 //
 // It answers
 //
 //   - 200 if the event was handled, now or before, or can never be ([Permanent]);
 //   - 401 to what is not Zoom's or too old, 405 to what is no POST;
-//   - 413 to bodies over 1 MiB, 408 to those that take more than 10 seconds to arrive or than the
-//     http.Server's ReadTimeout, 400 to those that break off;
+//   - 413 to bodies over 1 MiB, 408 to those that take more than 10 seconds to arrive or
+//     than the http.Server's ReadTimeout, 400 to those that break off;
 //   - 500 after an error or a panic of Handle, or if nobody takes what cannot be read;
 //   - 503 while the event is being handled, if Claims fails, and after Shutdown.
 //
@@ -98,8 +100,8 @@ type Webhook struct {
 	door *webhook.Door
 }
 
-// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg and
-// matches telemed.ErrInvalid.
+// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg
+// and matches telemed.ErrInvalid.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	var p fault.Problems
 	webhook.CheckSecrets(&p, cfg.Secrets)
@@ -121,15 +123,15 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 }
 
 // Permanent marks an error of Handle as incurable: the event is answered 200, logged, and
-// never handled again. It is the same in every package that has a Webhook. Permanent(nil) is
-// nil.
+// never handled again. It is the same in every package that has a Webhook. Permanent(nil)
+// is nil.
 func Permanent(err error) error { return webhook.Permanent(err) }
 
 // ServeHTTP implements http.Handler.
 func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.door.ServeHTTP(rw, r) }
 
-// Shutdown refuses deliveries from now on, with 503, and waits for each Handle that still runs.
-// If ctx ends first, its error is returned.
+// Shutdown refuses deliveries from now on, with 503, and waits for each Handle that still
+// runs. If ctx ends first, its error is returned.
 func (w *Webhook) Shutdown(ctx context.Context) error { return w.door.Shutdown(ctx) }
 
 // The headers of a delivery.
@@ -197,8 +199,8 @@ func (w *Webhook) unread(header http.Header, raw []byte) webhook.Event {
 	return webhook.Unread(raw, nil, func(ctx context.Context) error { return w.cfg.Unread(ctx, event) })
 }
 
-// plainToken is what Zoom sends to be signed. Whatever has a colon in it could be a forged
-// delivery.
+// plainToken is what Zoom sends to be signed. Whatever has a colon in it could be a
+// forged delivery.
 var plainToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // validate answers Zoom's question whether this endpoint knows the secret.

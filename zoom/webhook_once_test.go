@@ -41,8 +41,8 @@ func (b *inbox) send(body string) string {
 	return fmt.Sprint(rec.Code, " ", strings.TrimSpace(rec.Body.String()))
 }
 
-// Zoom waits 3 seconds. A handler that minds no context is answered for in time, and is not
-// begun again, neither here nor in another process, before it has returned.
+// Zoom waits 3 seconds. A handler that minds no context is answered for in time, and is
+// not begun again, neither here nor in another process, before it has returned.
 func TestWebhookAnswersInTime(t *testing.T) {
 	t.Parallel()
 	for name, late := range map[string]error{"200 duplicate": nil, "200 ok": errors.New("database is down")} {
@@ -129,8 +129,8 @@ func TestWebhookUnread(t *testing.T) {
 	require.NotContains(t, log.String()+fmt.Sprintf("%v %+v %#v %s", taken[0], taken[0], &taken[0], taken[0]), "zkmark")
 }
 
-// The same event has one ID however it is sent; what differs in any field that is the event's
-// own has another.
+// The same event has one ID however it is sent; what differs in any field that is the
+// event's own has another.
 func TestEventID(t *testing.T) {
 	t.Parallel()
 	const waiting = `{"event":"meeting.participant_jbh_waiting","event_ts":1900000000000,"payload":{"account_id":"a","object":` +
@@ -173,7 +173,8 @@ func TestWebhookClaims(t *testing.T) {
 	require.Empty(t, second.events)
 }
 
-// The log tells a wrong secret from a body that was changed on its way; the sender learns nothing.
+// The log tells a wrong secret from a body that was changed on its way; the sender learns
+// nothing.
 func TestWebhookHints(t *testing.T) {
 	t.Parallel()
 	timestamp, good := sign(startedBody)
@@ -198,8 +199,8 @@ func TestWebhookHints(t *testing.T) {
 	}
 }
 
-// The http.Server's own ReadTimeout, if it is shorter, is respected: see internal/webhook. Here
-// a connection whose body failed is given up.
+// The http.Server's own ReadTimeout, if it is shorter, is respected: see
+// internal/webhook. Here a connection whose body failed is given up.
 func TestWebhookGivesUpTheConnection(t *testing.T) {
 	t.Parallel()
 	box, _ := newWebhook(t, zoom.WebhookConfig{})

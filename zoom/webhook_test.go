@@ -145,7 +145,8 @@ func TestWebhookRefuses(t *testing.T) {
 	}
 }
 
-// Whoever gets a validation answered gets a signature. An attacker asks for that of a forged delivery.
+// Whoever gets a validation answered gets a signature. An attacker asks for that of a
+// forged delivery.
 func TestWebhookIsNoSigningOracle(t *testing.T) {
 	t.Parallel()
 	box := newInbox(t, vectorSecret)
@@ -205,7 +206,8 @@ func TestWebhookOverHTTP(t *testing.T) {
 	require.NoError(t, err)
 	events := make(chan zoom.Event, 8)
 	endpoint := webhookServer(t, c.fake, func(_ context.Context, e zoom.Event) error { events <- e; return nil })
-	for _, name := range []string{zoom.EventMeetingStarted, zoom.EventMeetingUpdated} { // the id is text in one, a number in the other
+	// The id is text in one, a number in the other.
+	for _, name := range []string{zoom.EventMeetingStarted, zoom.EventMeetingUpdated} {
 		status, _, err := c.fake.SendWebhook(endpoint, c.fake.MeetingEvent(name, c.live()[0].ID))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, status)
@@ -423,7 +425,8 @@ func (s soon) SetReadDeadline(at time.Time) error {
 	return http.NewResponseController(s.ResponseWriter).SetReadDeadline(at)
 }
 
-// Somebody sends half a body and then nothing: the goroutine and the connection must come free.
+// Somebody sends half a body and then nothing: the goroutine and the connection must come
+// free.
 func TestWebhookSlowBody(t *testing.T) {
 	t.Parallel()
 	box := newInbox(t, vectorSecret)

@@ -10,7 +10,8 @@ import (
 	"github.com/telemed-go/telemed/meet"
 )
 
-// timeFormat is the one form of start_time that Zoom surely reads. Of any other it silently makes "now".
+// timeFormat is the one form of start_time that Zoom surely reads. Of any other it
+// silently makes "now".
 const timeFormat = "2006-01-02T15:04:05Z"
 
 // scheduled is Zoom's type of a meeting at a set time.
@@ -36,8 +37,9 @@ type newMeeting struct {
 // near is how far the start of a visit that begins right now, or has begun, may be moved.
 const near = 2 * time.Minute
 
-// newSchedule returns what Zoom is told of req, which must be normal. A start that has just passed
-// is moved on a little: Zoom would make its own "now" of it, and ignore it in an update.
+// newSchedule returns what Zoom is told of req, which must be normal. A start that has
+// just passed is moved on a little: Zoom would make its own "now" of it, and ignore it in
+// an update.
 func newSchedule(req meet.Request, now time.Time) schedule {
 	start := req.Start
 	if soon := now.Add(15 * time.Second); start.Before(soon) {
@@ -51,7 +53,8 @@ func newSchedule(req meet.Request, now time.Time) schedule {
 	}
 }
 
-// meeting is Zoom's answer. It is never printed: start_url makes its holder the host.
+// meeting is Zoom's answer. It is never printed: start_url makes its holder the
+// application.
 type meeting struct {
 	ID        flexInt        `json:"id"`
 	Topic     string         `json:"topic"`
@@ -85,7 +88,8 @@ func (m *meeting) start() time.Time {
 	return at
 }
 
-// misplaced names the fields of the schedule in which m differs from req, which must be normal.
+// misplaced names the fields of the schedule in which m differs from req, which must be
+// normal.
 func (m *meeting) misplaced(req meet.Request, now time.Time) []string {
 	var fields []string
 	moved := m.start().Sub(req.Start).Abs()
@@ -98,20 +102,21 @@ func (m *meeting) misplaced(req meet.Request, now time.Time) []string {
 	return fields
 }
 
-// is reports whether m is as req, which must be normal, wants it. A zone that has two names may look
-// like another one: a change too many does no harm.
+// is reports whether m is as req, which must be normal, wants it. A zone that has two
+// names may look like another one: a change too many does no harm.
 func (m *meeting) is(req meet.Request, now time.Time) bool {
 	zone := meet.ZoneName(req.Start)
 	return m.misplaced(req, now) == nil && m.Topic == req.Topic && (zone == "" || zone == m.TimeZone)
 }
 
-// isOthers reports whether m was made for another key than the mark's. A doctor may have written
-// over the agenda: then nobody can tell, and the host is believed.
+// isOthers reports whether m was made for another key than the mark's. A doctor may have
+// written over the agenda: then nobody can tell, and the application is believed.
 func (m *meeting) isOthers(mark string) bool {
 	return strings.HasPrefix(m.Agenda, markPrefix) && !strings.HasPrefix(m.Agenda, mark)
 }
 
-// in returns the meeting with its start in zone, or if that is nil in the zone that Zoom tells.
+// in returns the meeting with its start in zone, or if that is nil in the zone that Zoom
+// tells.
 func (m *meeting) in(zone *time.Location) *meet.Meeting {
 	if zone == nil {
 		zone = time.UTC

@@ -19,11 +19,12 @@ import (
 	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// ProviderName is the Provider of the store.AccountID of each account and of each meet.Meeting.
+// ProviderName is the Provider of the store.AccountID of each account and of each
+// meet.Meeting.
 const ProviderName = "zoom"
 
-// DefaultScopes are what a Client needs from a doctor, in the granular names of user-managed apps:
-// https://developers.zoom.us/docs/integrations/oauth-scopes-granular/.
+// DefaultScopes are what a Client needs from a doctor, in the granular names of
+// user-managed apps: https://developers.zoom.us/docs/integrations/oauth-scopes-granular/.
 func DefaultScopes() []string {
 	return []string{
 		"user:read:user", "meeting:write:meeting", "meeting:read:meeting", "meeting:read:list_meetings",
@@ -39,9 +40,9 @@ type Endpoints struct {
 	Token string
 	// Revoke is where grants are withdrawn. If empty, https://zoom.us/oauth/revoke.
 	Revoke string
-	// API is the base of the API, without a slash at its end. If empty, https://api.zoom.us/v2.
-	// Accounts in another region are called at the address that came with their token,
-	// if that is in the same domain, zoom.us or zoomgov.com.
+	// API is the base of the API, without a slash at its end. If empty,
+	// https://api.zoom.us/v2. Accounts in another region are called at the address that came
+	// with their token, if that is in the same domain, zoom.us or zoomgov.com.
 	API string
 }
 
@@ -55,42 +56,48 @@ func (e Endpoints) withDefaults() Endpoints {
 
 // Config configures a Client.
 type Config struct {
-	// ClientID and ClientSecret are the app's, from https://marketplace.zoom.us/ (a user-managed OAuth app). Required.
+	// ClientID and ClientSecret are the app's, from https://marketplace.zoom.us/ (a
+	// user-managed OAuth app). Required.
 	ClientID     string
 	ClientSecret telemed.Secret
-	// RedirectURL is where Zoom sends a doctor back to, exactly as it is registered with the app:
-	// https, or http on loopback. Required.
+	// RedirectURL is where Zoom sends a doctor back to, exactly as it is registered with the
+	// app: https, or http on loopback. Required.
 	RedirectURL string
-	// Tokens keeps the tokens of the doctors, under store.AccountID{Provider: ProviderName, Subject: doctorID}. Required.
+	// Tokens keeps the tokens of the doctors, under store.AccountID{Provider: ProviderName,
+	// Subject: doctorID}. Required.
 	Tokens store.TokenStore
 
 	// Endpoints are Zoom's addresses. The zero value is production.
 	Endpoints Endpoints
-	// Scopes are asked for and required of each doctor. If nil, DefaultScopes. Set them for an app
-	// with classic or admin scopes; empty, not nil, asks for whatever the app is registered with.
+	// Scopes are asked for and required of each doctor. If nil, DefaultScopes. Set them for
+	// an app with classic or admin scopes; empty, not nil, asks for whatever the app is
+	// registered with.
 	Scopes []string
-	// Settings are sent with each new meeting over the defaults of this package, under Zoom's names:
-	// {"encryption_type": "e2ee"}. A nil value leaves a default out. They are copied.
-	// See https://developers.zoom.us/docs/api/meetings/ under "Create a meeting".
+	// Settings are sent with each new meeting over the defaults of this package, under
+	// Zoom's names: {"encryption_type": "e2ee"}. A nil value leaves a default out. They are
+	// copied. See https://developers.zoom.us/docs/api/meetings/ under "Create a meeting".
 	Settings map[string]any
-	// AcceptLocked names what the account may make less safe than asked: "waiting_room", "join_before_host", "use_pmi",
-	// "auto_recording", "auto_start_meeting_summary", "auto_start_ai_companion_questions", "encryption_type", and
-	// "password" for no passcode. If empty, such a meeting is cancelled, and Create returns ErrMismatch.
+	// AcceptLocked names what the account may make less safe than asked: "waiting_room",
+	// "join_before_host", "use_pmi", "auto_recording", "auto_start_meeting_summary",
+	// "auto_start_ai_companion_questions", "encryption_type", and "password" for no
+	// passcode. If empty, such a meeting is cancelled, and Create returns ErrMismatch.
 	AcceptLocked []string
-	// MarkerKey keys the hash of the request's Key in a meeting's agenda. It must stay the same for as long
-	// as meetings live, and be the same in all processes. If zero, ClientID is used:
-	// then whoever sees a meeting can tell whether a Key they guess is its.
+	// MarkerKey keys the hash of the request's Key in a meeting's agenda. It must stay the
+	// same for as long as meetings live, and be the same in all processes. If zero, ClientID
+	// is used: then whoever sees a meeting can tell whether a Key they guess is its.
 	MarkerKey telemed.Secret
 	// LookAfter is how long Create waits, when an answer was lost, until it looks whether
 	// the meeting was made. If 0, 2 seconds.
 	LookAfter time.Duration
 
-	// HTTPClient sends all requests. If nil, one with a timeout of 30 seconds. Redirects are not followed.
+	// HTTPClient sends all requests. If nil, one with a timeout of 30 seconds. Redirects are
+	// not followed.
 	HTTPClient *http.Client
-	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for deploys
-	// during a database outage. The zero value is right for most.
+	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for
+	// deploys during a database outage. The zero value is right for most.
 	Refreshing oauth.Tuning
-	// Logger gets what goes wrong without anybody being told by an error, without names and links. If nil, nothing is logged.
+	// Logger gets what goes wrong without anybody being told by an error, without names and
+	// links. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -169,10 +176,12 @@ func New(cfg Config) (*Client, error) {
 // OAuth describes Zoom's authorization server and this app, for store/connect.
 func (c *Client) OAuth() oauth.Provider { return c.provider }
 
-// Tokens returns the source of the doctors' access tokens, for calls that this package does not make:
+// Tokens returns the source of the doctors' access tokens, for calls that this package
+// does not make:
 //
 //	api := z.Tokens().Client(store.AccountID{Provider: zoom.ProviderName, Subject: doctorID}, nil)
 func (c *Client) Tokens() *oauth.Source { return c.source }
 
-// Shutdown waits until tokens that are being refreshed are saved, or ctx ends; see oauth.Source.Shutdown.
+// Shutdown waits until tokens that are being refreshed are saved, or ctx ends; see
+// oauth.Source.Shutdown.
 func (c *Client) Shutdown(ctx context.Context) error { return c.source.Shutdown(ctx) }

@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// Unshown returns the exported functions and methods of the public packages that no Example
-// calls, as "zoom.Client.Create", sorted. Methods that an interface of the standard library
-// explains need none; neither do those of interfaces, which somebody else has.
+// Unshown returns the exported functions and methods of the public packages that no
+// Example calls, as "zoom.Client.Create", sorted. Methods that an interface of the
+// standard library explains need none; neither do those of interfaces, which somebody
+// else has.
 func (m *Module) Unshown() ([]string, error) {
 	shown, err := m.shown()
 	if err != nil {
@@ -40,8 +41,9 @@ var explained = map[string]bool{
 	"UnmarshalText": true, "UnmarshalJSON": true, "UnmarshalBinary": true,
 }
 
-// functions returns the exported functions of a package by their names, and the methods of its
-// exported types: those that it declares itself, and those that no other package shows.
+// functions returns the exported functions of a package by their names, and the methods
+// of its exported types: those that it declares itself, and those that no other package
+// shows.
 func (m *Module) functions(pkg *types.Package) map[string]*types.Func {
 	found := map[string]*types.Func{}
 	for _, name := range pkg.Scope().Names() {

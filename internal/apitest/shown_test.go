@@ -67,8 +67,8 @@ func TestEverythingIsShown(t *testing.T) {
 	require.Empty(t, reasons, "these stand in an Example, or are gone: take them out of %s", noExample)
 }
 
-// A small module shows what is found: what an Example calls, what stands in none, and what a
-// type has from where nobody can look it up.
+// A small module shows what is found: what an Example calls, what stands in none, and
+// what a type has from where nobody can look it up.
 func TestModule(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -157,8 +157,8 @@ func unless(ok bool, why string) string {
 	return why
 }
 
-// testHelper reports whether a package is a fake, a conformance suite or a check: its name
-// ends in "test". The fakes' engine is one too.
+// testHelper reports whether a package is a fake, a conformance suite or a check: its
+// name ends in "test". The fakes' engine is one too.
 func testHelper(pkg string) bool {
 	for element := range strings.SplitSeq(pkg, "/") {
 		if strings.HasSuffix(element, "test") || pkg == "internal/fake" {

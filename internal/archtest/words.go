@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// homes are the words that have one declaration: one thing, one word, one place. A kit may
-// have a double of its own under the same name.
+// homes are the words that have one declaration: one thing, one word, one place. A kit
+// may have a double of its own under the same name.
 var homes = map[string]string{
 	"AccountID":   "store",
 	"AEAD":        "store",
@@ -132,8 +132,8 @@ func declared(file *ast.File) []string {
 	return names
 }
 
-// fields returns the names of a struct's fields, save the words that have one home: they may
-// well be fields and methods elsewhere.
+// fields returns the names of a struct's fields, save the words that have one home: they
+// may well be fields and methods elsewhere.
 func fields(t ast.Expr) []string {
 	s, ok := t.(*ast.StructType)
 	if !ok {

@@ -1,5 +1,5 @@
-// Package fault builds errors. Those of Configs and requests name all that is wrong with a
-// value at once, each by its field ([Problems]). Those of calls have one order of words
+// Package fault builds errors. Those of Configs and requests name all that is wrong with
+// a value at once, each by its field ([Problems]). Those of calls have one order of words
 // ([Text]). What they mean is in the root package.
 package fault
 

@@ -1,4 +1,5 @@
-// Package faultytest is a store in memory that fails on demand, for tests of what stands on it.
+// Package faultytest is a store in memory that fails on demand, for tests of what stands
+// on it.
 package faultytest
 
 import (
@@ -12,7 +13,8 @@ import (
 // ErrDown is a database that is down, in words that no package should have.
 var ErrDown = errors.New("database is down")
 
-// Store is a store in memory that fails when it is told to. It is safe for concurrent use.
+// Store is a store in memory that fails when it is told to. It is safe for concurrent
+// use.
 type Store struct {
 	*store.Memory
 	mu            sync.Mutex
@@ -24,8 +26,8 @@ type Store struct {
 // New returns an empty Store that works.
 func New() *Store { return &Store{Memory: store.NewMemory()} }
 
-// Fail asks before and after each "get" and "put" for an error. After a put, the write has
-// happened and its answer is lost. nil asks nobody.
+// Fail asks before and after each "get" and "put" for an error. After a put, the write
+// has happened and its answer is lost. nil asks nobody.
 func (s *Store) Fail(before, after func(op string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,9 +54,10 @@ type childConfig struct {
 
 const (
 	callers = 16 // goroutines a process
-	// exchangeTime bounds an exchange where nobody is killed, hastyTime where leases have to be taken
-	// over soon. A lease lives twice as long, and a quarter of that is what a Source waits for
-	// its database at most: a busy machine needs more than that now and then.
+	// exchangeTime bounds an exchange where nobody is killed, hastyTime where leases have to
+	// be taken over soon. A lease lives twice as long, and a quarter of that is what a
+	// Source waits for its database at most: a busy machine needs more than that now and
+	// then.
 	exchangeTime = 20 * time.Second
 	hastyTime    = 3 * time.Second
 )
@@ -107,7 +108,8 @@ func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.Accoun
 		Store: tokens, Provider: zoom.ProviderName, Refresh: z.OAuth().Refresh,
 		Tuning: oauth.Tuning{
 			Timeout: c.Exchange, LeaseTTL: 2 * c.Exchange, OnRefresh: onRefresh,
-			MaxRejections: -1, // kills are so frequent here that the breaker would take the provider for broken
+			// Kills are so frequent here that the breaker would take the provider for broken.
+			MaxRejections: -1,
 		},
 	})
 	return source, z, err
@@ -161,7 +163,8 @@ func (c *child) write(r report) {
 	_, _ = os.Stdout.Write(append(line, '\n')) // if the parent is gone, so are we
 }
 
-// rounds has all callers ask for all tokens at once, at each line of input, and reports what they got.
+// rounds has all callers ask for all tokens at once, at each line of input, and reports
+// what they got.
 func (c *child) rounds() {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		got := newTally()

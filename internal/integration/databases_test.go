@@ -35,13 +35,15 @@ var databases = []database{
 	{"MariaDB with clientFoundRows", "mysql", sqlstore.MySQL, fromEnv("TELEMED_MARIADB_DSN", "clientFoundRows=true")},
 }
 
-// sqliteFile returns a DSN as package sqlstore asks for: write-ahead log and a busy timeout.
+// sqliteFile returns a DSN as package sqlstore asks for: write-ahead log and a busy
+// timeout.
 func sqliteFile(t *testing.T) string {
 	return "file:" + filepath.Join(t.TempDir(), "tokens.db") +
 		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
 }
 
-// repeatableRead is the server of a host that has raised its isolation: there a lost race is an error.
+// repeatableRead is the server of an application that has raised its isolation: there a
+// lost race is an error.
 func repeatableRead(t *testing.T) string {
 	return fromEnv("TELEMED_POSTGRES_DSN", "")(t) + " default_transaction_isolation='repeatable read'"
 }

@@ -8,7 +8,7 @@
 // without them those tests are skipped. .ci/databases starts such servers. The run with
 // kill -9 takes as long as -kill.for says.
 //
-// SQLite's driver is ncruces/go-sqlite3: it links 4 modules and needs 10 lines of
-// go.sum, where modernc.org/sqlite links 8 and needs 50. Its file locking is its own and
-// younger than SQLite's; four processes on one file, killed at random, are a test of that too.
+// SQLite's driver is ncruces/go-sqlite3: it links 4 modules and needs 10 lines of go.sum,
+// where modernc.org/sqlite links 8 and needs 50. Its file locking is its own and younger
+// than SQLite's; four processes on one file, killed at random, are a test of that too.
 package integration

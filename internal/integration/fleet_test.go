@@ -94,8 +94,8 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// start runs this test binary once more, as a child. It ends with the test at the latest; if the test
-// is killed, by the end of its input.
+// start runs this test binary once more, as a child. It ends with the test at the latest;
+// if the test is killed, by the end of its input.
 func (f *fleet) start(t *testing.T, load bool) *process {
 	t.Helper()
 	f.mu.Lock()
@@ -140,7 +140,8 @@ func (f *fleet) read(p *process, stdout io.Reader) {
 	}
 }
 
-// hasSaved reports whether the process has said that it saved a token of the doctor after a moment.
+// hasSaved reports whether the process has said that it saved a token of the doctor after
+// a moment.
 func (f *fleet) hasSaved(process, doctor string, after time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -157,7 +158,8 @@ func (f *fleet) killed(process string) (time.Time, bool) {
 	return at, ok
 }
 
-// stop ends a process as a deploy does, once its input is closed, and returns what it reports at last.
+// stop ends a process as a deploy does, once its input is closed, and returns what it
+// reports at last.
 func (p *process) stop() (last report, err error) {
 	for r := range p.reports {
 		last = r

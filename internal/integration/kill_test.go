@@ -57,10 +57,12 @@ type war struct {
 	ends    []report
 }
 
-// recovery is how long those that are left go on after the last kill: they take the leases of the dead over.
+// recovery is how long those that are left go on after the last kill: they take the
+// leases of the dead over.
 const recovery = 15 * time.Second
 
-// wage keeps fleetSize processes running, kills them until the time is over, and lets the last ones recover.
+// wage keeps fleetSize processes running, kills them until the time is over, and lets the
+// last ones recover.
 func (w *war) wage(d time.Duration) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), d+recovery)
 	defer cancel()
@@ -104,7 +106,8 @@ func (w *war) wage(d time.Duration) {
 	}
 }
 
-// killPause lets a process live for some seconds, as long as it takes to take a lease over.
+// killPause lets a process live for some seconds, as long as it takes to take a lease
+// over.
 func killPause() time.Duration { return time.Second + rand.N(2*time.Second) }
 
 // kill ends the process of that name, or any, and starts another one.
@@ -130,7 +133,8 @@ func (w *war) kill(name string) {
 	w.running[i] = w.start(w.t, true)
 }
 
-// settle ends the processes as a deploy does, and has one more find out about each account.
+// settle ends the processes as a deploy does, and has one more find out about each
+// account.
 func (w *war) settle() {
 	w.ends = stopAll(w.t, w.running)
 	cfg := w.cfg
@@ -198,8 +202,9 @@ func (w *war) reconnect() {
 	}
 }
 
-// cutOff reports whether the process was killed between the exchange and the save. The kill may
-// have come before the exchange arrived: what a process has written to its socket outlives it, but not by much.
+// cutOff reports whether the process was killed between the exchange and the save. The
+// kill may have come before the exchange arrived: what a process has written to its
+// socket outlives it, but not by much.
 func (w *war) cutOff(e exchange) bool {
 	at, dead := w.killed(e.process)
 	return dead && e.arrived.Before(at.Add(inFlight)) && !w.hasSaved(e.process, w.doctor(e.spent), e.arrived)

@@ -29,7 +29,8 @@ type exchange struct {
 	arrived       time.Time
 }
 
-// provider is zoomtest behind a token endpoint that keeps a ledger of who spent what and when.
+// provider is zoomtest behind a token endpoint that keeps a ledger of who spent what and
+// when.
 type provider struct {
 	fake  *zoomtest.Server
 	front *httptest.Server
@@ -63,8 +64,8 @@ func (p *provider) endpoints() zoom.Endpoints {
 	return endpoints
 }
 
-// token hands a request on to zoomtest, also if its sender has died meanwhile: a request that
-// has left cannot be called back.
+// token hands a request on to zoomtest, also if its sender has died meanwhile: a request
+// that has left cannot be called back.
 func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<16))
 	if err != nil {

@@ -58,8 +58,8 @@ func TestSealed(t *testing.T) {
 	})
 }
 
-// TestOfferedSchema runs the statement that hosts put into their migrations, twice, and under a
-// table name of their own.
+// TestOfferedSchema runs the statement that applications put into their migrations,
+// twice, and under a table name of their own.
 func TestOfferedSchema(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {
@@ -69,8 +69,8 @@ func TestOfferedSchema(t *testing.T) {
 	})
 }
 
-// careless makes a table as a host would who does not know: under a collation that takes two
-// doctors for one.
+// careless makes a table as an application would who does not know: under a collation
+// that takes two doctors for one.
 func careless(t *testing.T, d database, db *sql.DB) string {
 	t.Helper()
 	table := "careless_" + strings.ToLower(rand.Text()[:12])
@@ -97,7 +97,8 @@ func careless(t *testing.T, d database, db *sql.DB) string {
 	return table
 }
 
-// TestCollation has the store refuse where a table would give one doctor the token of another.
+// TestCollation has the store refuse where a table would give one doctor the token of
+// another.
 func TestCollation(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {

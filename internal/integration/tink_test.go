@@ -16,7 +16,7 @@ import (
 // Neither module knows the other one: the methods fit.
 var _ store.AEAD = tink.AEAD(nil)
 
-// TestTink seals with a keyset of Tink's, and changes its key as a host does.
+// TestTink seals with a keyset of Tink's, and changes its key as an application does.
 func TestTink(t *testing.T) {
 	t.Parallel()
 	manager := keyset.NewManager()

@@ -97,8 +97,8 @@ func answer(w http.ResponseWriter, status int, retryAfter string) {
 	_, _ = io.WriteString(w, strings.Repeat("x", 5000))
 }
 
-// trials are what an SDK that moves money needs of a retrying transport. run returns the outcome to print,
-// and whether it is the one that is needed.
+// trials are what an SDK that moves money needs of a retrying transport. run returns the
+// outcome to print, and whether it is the one that is needed.
 var trials = []struct {
 	name string
 	run  func(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) (outcome string, good bool)
@@ -157,8 +157,8 @@ var trials = []struct {
 	}},
 }
 
-// TestTransports prints what each contender does. Ours must do what is needed; the others are shown, not
-// judged: their next version may be another.
+// TestTransports prints what each contender does. Ours must do what is needed; the others
+// are shown, not judged: their next version may be another.
 func TestTransports(t *testing.T) {
 	t.Parallel()
 	rows := make([][]string, len(trials))

@@ -1,15 +1,15 @@
 // Package redact prints values that hold a patient's data or a secret, without it.
 //
-// Such a type has one pair of methods. LogValue says what may be told; Format makes every verb
-// of fmt say the same:
+// Such a type has one pair of methods. LogValue says what may be told; Format makes every
+// verb of fmt say the same:
 //
 //	func (r Recipient) LogValue() slog.Value {
 //		return slog.GroupValue(slog.String("locale", r.Locale))
 //	}
 //	func (r Recipient) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 //
-// Out of reach are %p, which is a mistake that vet finds, and a value in an unexported field of
-// another struct, whose methods fmt does not call.
+// Out of reach are %p, which is a mistake that vet finds, and a value in an unexported
+// field of another struct, whose methods fmt does not call.
 package redact
 
 import (

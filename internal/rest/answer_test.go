@@ -32,7 +32,8 @@ func (d *document) Check() error {
 	return nil
 }
 
-// A cut answer is a failed attempt: it is repeated where that is safe, and in doubt nobody knows.
+// A cut answer is a failed attempt: it is repeated where that is safe, and in doubt
+// nobody knows.
 func TestACutAnswerIsAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -84,8 +85,8 @@ func cutWith(status int) http.HandlerFunc {
 	}
 }
 
-// classify reads a provider that says "busy" with 403, "down" with 200, "ended" with 400, and
-// "no" with any status. Whatever is no JSON is not its own.
+// classify reads a provider that says "busy" with 403, "down" with 200, "ended" with 400,
+// and "no" with any status. Whatever is no JSON is not its own.
 func classify(a *rest.Answer) (rest.Outcome, error) {
 	outcome, kind := rest.ByStatus(a)
 	var said struct{ Code string }
@@ -160,7 +161,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// Who stands above the transport sees an ordinary response, with what the classifier corrected.
+// Who stands above the transport sees an ordinary response, with what the classifier
+// corrected.
 func TestResponseAboveTheTransport(t *testing.T) {
 	t.Parallel()
 	_, url, client := start(t, say(400, "ended"))
@@ -199,7 +201,8 @@ func TestMisfit(t *testing.T) {
 	}
 }
 
-// An error from above the transport, such as that of a token source, means that nothing was sent.
+// An error from above the transport, such as that of a token source, means that nothing
+// was sent.
 func TestResultOfWhatWasNotSent(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: failing{telemed.ErrNotConnected}}

@@ -33,18 +33,21 @@ const DefaultMaxBody = 4 << 20
 
 // Transport is an http.RoundTripper that reads answers whole and repeats requests.
 //
-//   - What never left this machine (a failed dial or handshake) and what is [Busy] did not
-//     happen: it is repeated, for any method.
+//   - What never left this machine (a failed dial or handshake) and what is [Busy] did
+//     not happen: it is repeated, for any method.
 //   - What is [Open], and a success whose body was cut, is repeated if it is a GET, HEAD,
 //     OPTIONS, PUT or DELETE, has an idempotency header, or is marked by [Repeatable].
 //   - A body is repeated through GetBody; without it nothing is.
 //   - Retry-After is obeyed in seconds, as an HTTP date and as RFC 3339. If the wait is
-//     longer than MaxWait or than the context lives, the answer at hand is returned at once.
-//   - Once an attempt to change something had an open outcome, only two ends settle it: Done,
-//     and the refusal of a request that was looked at. Any other end is ErrAmbiguous.
+//     longer than MaxWait or than the context lives, the answer at hand is returned at
+//     once.
+//   - Once an attempt to change something had an open outcome, only two ends settle it:
+//     Done, and the refusal of a request that was looked at. Any other end is
+//     ErrAmbiguous.
 //
 // The last answer is returned, whatever its status, with its body in memory. If there is
-// none, or if a success was cut or too long, there is an [Error] instead. The zero value is ready to use. A Transport is safe for concurrent use.
+// none, or if a success was cut or too long, there is an [Error] instead. The zero value
+// is ready to use. A Transport is safe for concurrent use.
 type Transport struct {
 	// Base sends one attempt. If nil, a transport that the process shares.
 	Base http.RoundTripper

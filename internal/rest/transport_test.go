@@ -387,7 +387,8 @@ func ExampleTransport() {
 	// Output: 200 after 3 attempts
 }
 
-// A refund is committed, its answer lost; whatever the repeat meets, nobody may say that it did not happen.
+// A refund is committed, its answer lost; whatever the repeat meets, nobody may say that
+// it did not happen.
 func TestAnOpenOutcomeStaysOpen(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -441,8 +442,8 @@ func TestTimeoutOf(t *testing.T) {
 	require.Equal(t, time.Second, rest.TimeoutOf(&http.Client{Timeout: time.Second}))
 }
 
-// TestTimeout is about a host's client with a timeout, and a caller whose context has no end: what ends
-// the call must not hide whether the request left.
+// TestTimeout is about an application's client with a timeout, and a caller whose context
+// has no end: what ends the call must not hide whether the request left.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	silent := func(_ http.ResponseWriter, r *http.Request) {

@@ -12,8 +12,8 @@ import (
 	"github.com/telemed-go/telemed"
 )
 
-// Check is a delivery whose signature is to be checked, and what helps to say why it does not
-// fit.
+// Check is a delivery whose signature is to be checked, and what helps to say why it does
+// not fit.
 type Check struct {
 	// Header is the delivery's, Name that of its signature: "X-Hub-Signature-256".
 	Header http.Header
@@ -29,13 +29,14 @@ type Check struct {
 
 	// APISecret is the secret that people configure in place of a webhook's. May be empty.
 	APISecret telemed.Secret
-	// Event reports whether a body looks like an event of the provider. If nil, every body does.
+	// Event reports whether a body looks like an event of the provider. If nil, every body
+	// does.
 	Event func(body []byte) bool
 }
 
-// Verify returns the secret that signed the body. Its error matches telemed.ErrSignature and
-// says what is likely wrong, without a word of the body, the signature or a secret. It is for
-// the log: whoever sent the delivery learns nothing but that it was refused.
+// Verify returns the secret that signed the body. Its error matches telemed.ErrSignature
+// and says what is likely wrong, without a word of the body, the signature or a secret.
+// It is for the log: whoever sent the delivery learns nothing but that it was refused.
 func (c Check) Verify() (telemed.Secret, error) {
 	given, whole := strings.CutPrefix(c.Header.Get(c.Name), c.Prefix)
 	if whole {
@@ -84,8 +85,8 @@ func (c Check) reason(given string, whole bool) string {
 	return "the secret is another, or the body was changed on its way"
 }
 
-// maxForms is the longest body that is tried in other forms: whoever sends forgeries shall not
-// have much computed.
+// maxForms is the longest body that is tried in other forms: whoever sends forgeries
+// shall not have much computed.
 const maxForms = 64 << 10
 
 // reencoded reports whether the signature fits a form that the body may have had before.

@@ -42,7 +42,8 @@ func TestVerify(t *testing.T) {
 	require.True(t, signer.Equal(telemed.NewSecret("zkmark-first")))
 }
 
-// Each cause has words of its own, and none of them tells what was sent or what is secret.
+// Each cause has words of its own, and none of them tells what was sent or what is
+// secret.
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	value := delivery(event).Header.Get(header)

@@ -10,9 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// forms yields the forms that a body may have had before something decoded it and encoded it
-// again: as providers write JSON, without blanks, with or without "\/", and with letters
-// beyond ASCII as they are or as escapes. The order of keys and the form of numbers stay.
+// forms yields the forms that a body may have had before something decoded it and encoded
+// it again: as providers write JSON, without blanks, with or without "\/", and with
+// letters beyond ASCII as they are or as escapes. The order of keys and the form of
+// numbers stay.
 func forms(body []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		trimmed := bytes.TrimSpace(body)
@@ -35,8 +36,8 @@ func forms(body []byte) iter.Seq[[]byte] {
 	}
 }
 
-// rewrite writes every string of a compact JSON document anew. escape is the format of letters
-// beyond ASCII; if empty, they stay as they are.
+// rewrite writes every string of a compact JSON document anew. escape is the format of
+// letters beyond ASCII; if empty, they stay as they are.
 func rewrite(compact []byte, slashes bool, escape string) []byte {
 	var out bytes.Buffer
 	for len(compact) > 0 {
@@ -99,8 +100,8 @@ func writeString(out *bytes.Buffer, text string, slashes bool, escape string) {
 // fewKeys is how many keys may be in alphabetical order by chance.
 const fewKeys = 6
 
-// sortedKeys reports whether all keys of a document are in alphabetical order, as a language
-// without ordered maps writes them.
+// sortedKeys reports whether all keys of a document are in alphabetical order, as a
+// language without ordered maps writes them.
 func sortedKeys(document []byte) bool {
 	count := 0
 	decoder := json.NewDecoder(bytes.NewReader(document))

@@ -1,5 +1,5 @@
-// Package signature makes and checks HMAC-SHA256 signatures in hexadecimal, as Razorpay, Zoom
-// and Meta use them, and says what is likely wrong with one that does not fit.
+// Package signature makes and checks HMAC-SHA256 signatures in hexadecimal, as Razorpay,
+// Zoom and Meta use them, and says what is likely wrong with one that does not fit.
 package signature
 
 import (

@@ -19,6 +19,6 @@ func For(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Jitter returns between half of d and d, so that many who failed together do not try again
-// together.
+// Jitter returns between half of d and d, so that many who failed together do not try
+// again together.
 func Jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

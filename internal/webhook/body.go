@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// bodyTime is how long a body may take. Without a bound, anybody could hold a goroutine and a
-// connection for ever, for no signature is known before the body's end.
+// bodyTime is how long a body may take. Without a bound, anybody could hold a goroutine
+// and a connection for ever, for no signature is known before the body's end.
 const bodyTime = 10 * time.Second
 
-// readBody reads the raw body to its end. The deadline of a body that failed stays in force,
-// and the connection is given up: the server reads on for a while after the answer, and must
-// not wait for the rest either.
+// readBody reads the raw body to its end. The deadline of a body that failed stays in
+// force, and the connection is given up: the server reads on for a while after the
+// answer, and must not wait for the rest either.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	control := http.NewResponseController(w)
 	shorter := hasShorterTimeout(r)

@@ -31,7 +31,8 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// A body that is refused is refused before its signature is looked at, and ends the connection.
+// A body that is refused is refused before its signature is looked at, and ends the
+// connection.
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	a := newApplication(nothing)
@@ -103,7 +104,8 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// deadlines is a ResponseWriter of a server that trusts its handlers to reset what they set.
+// deadlines is a ResponseWriter of a server that trusts its handlers to reset what they
+// set.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	set []time.Time

@@ -32,10 +32,11 @@ var (
 
 // hold is the claim on all keys of one event.
 //
-// store.Claims has no call that makes a lease longer. Complete does it: it keeps a value for
-// as long as it is told, and a claim that is Done can be completed again by its token. So a
-// claim is Busy until renewEvery; after that it is Done with the value "running" for another
-// lease, again and again, until the handler returns. Whoever claims the key reads the value.
+// store.Claims has no call that makes a lease longer. Complete does it: it keeps a value
+// for as long as it is told, and a claim that is Done can be completed again by its
+// token. So a claim is Busy until renewEvery; after that it is Done with the value
+// "running" for another lease, again and again, until the handler returns. Whoever claims
+// the key reads the value.
 type hold struct {
 	claims store.Claims
 	keys   []heldKey
@@ -47,8 +48,8 @@ type hold struct {
 
 type heldKey struct{ key, token string }
 
-// claim takes all keys of an event, sorted, or none of them. The hold is not nil if the state
-// is ClaimNew; it must be completed or released.
+// claim takes all keys of an event, sorted, or none of them. The hold is not nil if the
+// state is ClaimNew; it must be completed or released.
 func (d *Door) claim(ctx context.Context, e *Event) (*hold, store.ClaimState, error) {
 	h := &hold{claims: d.cfg.Claims, stop: make(chan struct{})}
 	for _, key := range d.claimKeys(e.Keys) {
@@ -62,8 +63,8 @@ func (d *Door) claim(ctx context.Context, e *Event) (*hold, store.ClaimState, er
 	return h, store.ClaimNew, nil
 }
 
-// claimKeys returns the names under which an event is claimed. What cannot be a claim's key, or
-// is long, is claimed by its digest.
+// claimKeys returns the names under which an event is claimed. What cannot be a claim's
+// key, or is long, is claimed by its digest.
 func (d *Door) claimKeys(keys []string) []string {
 	names := make([]string, 0, len(keys))
 	for _, key := range keys {
@@ -103,8 +104,8 @@ func (h *hold) renew(ctx context.Context) {
 	}
 }
 
-// end stops renewing and waits until no renewal is on its way: it must not come after what
-// complete or release write.
+// end stops renewing and waits until no renewal is on its way: it must not come after
+// what complete or release write.
 func (h *hold) end() {
 	close(h.stop)
 	h.renewing.Wait()

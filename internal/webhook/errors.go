@@ -14,8 +14,8 @@ var (
 	errExit  = errors.New("the handler ended its goroutine")
 )
 
-// Permanent marks an error of a handler as incurable: the event is answered 200, logged, and
-// never handled again. Permanent(nil) is nil.
+// Permanent marks an error of a handler as incurable: the event is answered 200, logged,
+// and never handled again. Permanent(nil) is nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -36,8 +36,9 @@ func (p *permanent) Unwrap() error { return p.err }
 
 var errUnread = errors.New("it is signed but cannot be read, and there is no Unread to take it")
 
-// Unread returns the Event for what is signed but cannot be read: a body, or a part of it if
-// part is not nil. take gets it, once, and until it returns nil the provider is not answered
+// Unread returns the Event for what is signed but cannot be read: a body, or a part of it
+// if part is not nil. take gets it, once, and until it returns nil the provider is not
+// answered
 // 200. If take is nil, nobody takes it: it is logged by its digest and fails, so that the
 // provider sends it again.
 func Unread(body, part []byte, take func(ctx context.Context) error) Event {

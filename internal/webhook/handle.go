@@ -30,8 +30,8 @@ func (r result) respond(w http.ResponseWriter) {
 	}
 }
 
-// run handles events in a goroutine of its own, which d.runs owns. Of the request's context it
-// keeps the values: a provider that hangs up ends nothing.
+// run handles events in a goroutine of its own, which d.runs owns. Of the request's
+// context it keeps the values: a provider that hangs up ends nothing.
 func (d *Door) run(ctx context.Context, run *run, events []Event, into chan<- result) {
 	defer d.runs.end(run)
 	got := result{failed: 1} // if Handle ends this goroutine
@@ -108,7 +108,8 @@ func (d *Door) settle(ctx context.Context, e *Event, h *hold, err error) bool {
 	return true
 }
 
-// call runs Handle. A panic is an error, told by its type and place: its text may hold anything.
+// call runs Handle. A panic is an error, told by its type and place: its text may hold
+// anything.
 func (d *Door) call(ctx context.Context, e *Event) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -118,7 +119,8 @@ func (d *Door) call(ctx context.Context, e *Event) (err error) {
 	return e.Handle(ctx)
 }
 
-// place names the functions from the one that panicked up to call, without their arguments.
+// place names the functions from the one that panicked up to call, without their
+// arguments.
 func place() string {
 	callers := make([]uintptr, 32)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])

@@ -38,7 +38,8 @@ func TestEventsAreHandledOnce(t *testing.T) {
 	require.Equal(t, []int{1, 1, 0}, []int{a.count("a"), a.count("b"), a.count("c")})
 }
 
-// Keys are claimed sorted; those that were claimed already are free again if one is not new.
+// Keys are claimed sorted; those that were claimed already are free again if one is not
+// new.
 func TestAllKeysOrNone(t *testing.T) {
 	t.Parallel()
 	c := newClaims()
@@ -170,8 +171,8 @@ func TestUnread(t *testing.T) {
 	require.Equal(t, 2, taken, "what was taken is not given again")
 }
 
-// Many deliveries of one event at once, to two processes: one effect, and nobody is told "done"
-// before it is.
+// Many deliveries of one event at once, to two processes: one effect, and nobody is told
+// "done" before it is.
 func TestConcurrentDeliveries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -204,8 +205,8 @@ func TestConcurrentDeliveries(t *testing.T) {
 	})
 }
 
-// The provider has its answer in time, whatever the handler does; the event is not begun again
-// while the handler runs, by no process, however long that is.
+// The provider has its answer in time, whatever the handler does; the event is not begun
+// again while the handler runs, by no process, however long that is.
 func TestHandlerThatIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -258,8 +259,8 @@ func TestHandlerThatIgnoresItsContext(t *testing.T) {
 	}
 }
 
-// A handler that minds its context answers before the provider gives up, and its claim is free
-// at once.
+// A handler that minds its context answers before the provider gives up, and its claim is
+// free at once.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -273,8 +274,8 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
-// What the first events leave no time for is not begun, and comes again; a handler that hangs
-// keeps its own event from being handled, and no other.
+// What the first events leave no time for is not begun, and comes again; a handler that
+// hangs keeps its own event from being handled, and no other.
 func TestEventsWithoutTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -30,8 +30,8 @@ const (
 	secret  = "secret-1"
 )
 
-// application is an application with a Door. Its provider sends {"ids": […]}, an event for
-// each, in headers the id that is not signed and the time that is.
+// application is an application with a Door. Its provider sends {"ids": […]}, an event
+// for each, in headers the id that is not signed and the time that is.
 type application struct {
 	*webhook.Door
 	log    *logs

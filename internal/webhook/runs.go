@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// maxOutliving is how many runs may go on after their answer. Beyond it deliveries are refused:
-// handlers that never return must not fill the memory.
+// maxOutliving is how many runs may go on after their answer. Beyond it deliveries are
+// refused: handlers that never return must not fill the memory.
 const maxOutliving = 1000
 
 // runs counts the deliveries that are being handled. The zero value is ready to use.

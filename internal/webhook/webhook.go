@@ -1,9 +1,9 @@
 // Package webhook is the door through which a provider's events come in. Package zoom,
-// payments and notify/whatsapp each have a Webhook that is one of these Doors and what they
-// alone know of their provider: how it signs, and what its events say.
+// payments and notify/whatsapp each have a Webhook that is one of these Doors and what
+// they alone know of their provider: how it signs, and what its events say.
 //
-// A Door reads the raw body, has the signature checked, hands each event to the application
-// once and answers in time. See [Door] for what it answers.
+// A Door reads the raw body, has the signature checked, hands each event to the
+// application once and answers in time. See [Door] for what it answers.
 package webhook
 
 import (
@@ -26,27 +26,27 @@ type Config struct {
 	Provider string
 	// MaxBody is how many bytes a body may have. Required.
 	MaxBody int64
-	// Timeout is how long the events of one delivery may be handled. The provider is answered
-	// at the latest Grace afterwards. Required.
+	// Timeout is how long the events of one delivery may be handled. The provider is
+	// answered at the latest Grace afterwards. Required.
 	Timeout time.Duration
-	// Keep is how long an event is known as done: longer than the provider may send it again.
-	// Required; more than store.MaxClaimTime counts as that.
+	// Keep is how long an event is known as done: longer than the provider may send it
+	// again. Required; more than store.MaxClaimTime counts as that.
 	Keep time.Duration
 	// Tolerance is how old a delivery may be, where Open says when it was signed. If 0, age
 	// does not count.
 	Tolerance time.Duration
-	// Claims says which events are done or being handled. If nil, a store.Memory of the Door's
-	// own, which is enough for one process.
+	// Claims says which events are done or being handled. If nil, a store.Memory of the
+	// Door's own, which is enough for one process.
 	Claims store.Claims
 	// Logger hears of what is refused and what fails. If nil, nothing is logged.
 	Logger *slog.Logger
-	// HideErrors has an event's error logged by its type alone, where errors tend to quote what
-	// a person wrote.
+	// HideErrors has an event's error logged by its type alone, where errors tend to quote
+	// what a person wrote.
 	HideErrors bool
 
-	// Open checks the signature over body, byte for byte as it came, before it looks inside. An
-	// error is answered 400 if it matches telemed.ErrInvalid, else 401; it is logged and must
-	// say nothing of what was sent. Required.
+	// Open checks the signature over body, byte for byte as it came, before it looks inside.
+	// An error is answered 400 if it matches telemed.ErrInvalid, else 401; it is logged and
+	// must say nothing of what was sent. Required.
 	Open func(ctx context.Context, header http.Header, body []byte) (Delivery, error)
 }
 
@@ -62,8 +62,8 @@ type Delivery struct {
 
 // Event is one thing that the application hears of.
 type Event struct {
-	// Keys are what the event is known by, each of which the provider sends for no other event.
-	// At least one.
+	// Keys are what the event is known by, each of which the provider sends for no other
+	// event. At least one.
 	Keys []string
 	// Handle acts on the event.
 	Handle func(ctx context.Context) error
@@ -84,17 +84,17 @@ const (
 // Door is an http.Handler for a provider's events. It answers
 //
 //   - 200 if every event was handled, now or before, or never can be ([Permanent]);
-//   - 405 if it is not a POST; 413 to a body that is too long, 408 to one that takes more than 10
-//     seconds to arrive (or the http.Server's own ReadTimeout, if that is shorter), 400 to one
-//     that breaks off: after these three the connection is given up;
+//   - 405 if it is not a POST; 413 to a body that is too long, 408 to one that takes more
+//     than 10 seconds to arrive (or the http.Server's own ReadTimeout, if that is
+//     shorter), 400 to one that breaks off: after these three the connection is given up;
 //   - 401 if the signature does not fit, or was made too long ago or in the future;
 //   - 500 if an event failed, or panicked;
-//   - 503 with Retry-After if an event is being handled at the moment, if Claims failed, if a
-//     handler takes too long or after Shutdown.
+//   - 503 with Retry-After if an event is being handled at the moment, if Claims failed,
+//     if a handler takes too long or after Shutdown.
 //
-// Whatever Handle does, the provider has its answer Grace after Timeout. A Handle that goes on
-// keeps its claim, so that the event is not begun a second time; once it returns, the event is
-// done or free, as it says. A Door is safe for concurrent use.
+// Whatever Handle does, the provider has its answer Grace after Timeout. A Handle that
+// goes on keeps its claim, so that the event is not begun a second time; once it returns,
+// the event is done or free, as it says. A Door is safe for concurrent use.
 type Door struct {
 	cfg  Config
 	runs runs
@@ -124,9 +124,10 @@ func CheckSecrets(p *fault.Problems, secrets []telemed.Secret) {
 // Logger returns what the Door logs to; never nil.
 func (d *Door) Logger() *slog.Logger { return d.cfg.Logger }
 
-// Shutdown refuses deliveries from now on, and waits for the handlers that run, also those
-// that outlived their answer. If ctx ends first, its error is returned and they run on; their
-// claims are free a minute after the process has ended. Calling it again waits again.
+// Shutdown refuses deliveries from now on, and waits for the handlers that run, also
+// those that outlived their answer. If ctx ends first, its error is returned and they run
+// on; their claims are free a minute after the process has ended. Calling it again waits
+// again.
 func (d *Door) Shutdown(ctx context.Context) error {
 	select {
 	case <-d.runs.close():
@@ -190,7 +191,8 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, status int, err er
 	respond(w, status, refusals[status])
 }
 
-// refusals are what a sender is told. That is the same whatever was wrong with a signature.
+// refusals are what a sender is told. That is the same whatever was wrong with a
+// signature.
 var refusals = map[int]string{
 	http.StatusBadRequest:            "cannot be read",
 	http.StatusUnauthorized:          "signature mismatch",
@@ -212,7 +214,8 @@ func respondAgain(w http.ResponseWriter, text string) {
 	respond(w, http.StatusServiceUnavailable, text)
 }
 
-// answer hands events to the application and answers in time, whether that returns or not.
+// answer hands events to the application and answers in time, whether that returns or
+// not.
 func (d *Door) answer(w http.ResponseWriter, ctx context.Context, events []Event) {
 	run := d.runs.begin()
 	if run == nil {

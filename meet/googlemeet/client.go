@@ -16,9 +16,10 @@ import (
 
 var _ meet.MeetingProvider = (*Client)(nil)
 
-// Create implements meet.MeetingProvider. doctorID is the doctor's id in the TokenStore. A room that takes longer than
-// ConferenceWait leaves the meeting with meet.StatusPending. A Key's meeting is found also when its start has passed.
-// See https://developers.google.com/workspace/calendar/api/v3/reference/events/insert.
+// Create implements meet.MeetingProvider. doctorID is the doctor's id in the TokenStore.
+// A room that takes longer than ConferenceWait leaves the meeting with
+// meet.StatusPending. A Key's meeting is found also when its start has passed. See
+// https://developers.google.com/workspace/calendar/api/v3/reference/events/insert.
 func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
 	p.ids(doctorID, nil)
@@ -37,8 +38,9 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 	return k.withRoom(ctx, event)
 }
 
-// create inserts the event, or finds the one that is there. The id of a cancelled event stays
-// taken, so its Key goes on to the next one. If the start has passed, it only looks.
+// create inserts the event, or finds the one that is there. The id of a cancelled event
+// stays taken, so its Key goes on to the next one. If the start has passed, it only
+// looks.
 func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, error) {
 	var late problems
 	late.request(req.ValidateAt(time.Now()))
@@ -57,7 +59,8 @@ func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, e
 			continue
 		case isGone(err) && tooLate != nil:
 			return nil, tooLate
-		case hasStatus(err, http.StatusNotFound) && tooLate == nil: // taken, yet not to be seen: another process is at it
+		// Taken, yet not to be seen: another process is at it.
+		case hasStatus(err, http.StatusNotFound) && tooLate == nil:
 			return nil, &Error{Op: k.op, Status: http.StatusConflict, Reason: "duplicate", kind: telemed.ErrAmbiguous}
 		case err != nil:
 			return nil, err
@@ -81,8 +84,9 @@ func (k *call) fits(event *calendar.Event, req meet.Request) error {
 	return nil
 }
 
-// Get implements meet.MeetingProvider. A cancelled meeting has meet.StatusCancelled for some
-// time, and is ErrNotFound later on. One whose room failed or was removed is an *Error with the Meeting.
+// Get implements meet.MeetingProvider. A cancelled meeting has meet.StatusCancelled for
+// some time, and is ErrNotFound later on. One whose room failed or was removed is an
+// *Error with the Meeting.
 func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
 	var p problems
 	p.ids(doctorID, &meetingID)
@@ -104,9 +108,10 @@ func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Mee
 	return m, nil
 }
 
-// Update implements meet.MeetingProvider. What the doctor changed by hand in the calendar stays, save time,
-// title and guests; guests who stay keep their answer. A room that is missing is asked for again.
-// See https://developers.google.com/workspace/calendar/api/v3/reference/events/patch.
+// Update implements meet.MeetingProvider. What the doctor changed by hand in the calendar
+// stays, save time, title and guests; guests who stay keep their answer. A room that is
+// missing is asked for again. See
+// https://developers.google.com/workspace/calendar/api/v3/reference/events/patch.
 func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
 	p.ids(doctorID, &meetingID)
@@ -221,7 +226,8 @@ func (k *call) alive(m *meet.Meeting) (*meet.Meeting, error) {
 	return m, nil
 }
 
-// lastLook is how long before the end of its context a call stops waiting, to tell what it has.
+// lastLook is how long before the end of its context a call stops waiting, to tell what
+// it has.
 const lastLook = 500 * time.Millisecond
 
 // waitUntil returns when waiting for a room ends.

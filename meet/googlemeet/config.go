@@ -19,7 +19,8 @@ import (
 	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// ProviderName is the Provider of the store.AccountIDs and of the Meetings of this package.
+// ProviderName is the Provider of the store.AccountIDs and of the Meetings of this
+// package.
 const ProviderName = "google"
 
 // The scopes that let an application write events, and those that tell whose account
@@ -28,9 +29,11 @@ const ProviderName = "google"
 const (
 	// ScopeEvents allows events in every calendar that the doctor can write to.
 	ScopeEvents = "https://www.googleapis.com/auth/calendar.events"
-	// ScopeEventsOwned allows events in the doctor's own calendars. It is enough for "primary".
+	// ScopeEventsOwned allows events in the doctor's own calendars. It is enough for
+	// "primary".
 	ScopeEventsOwned = "https://www.googleapis.com/auth/calendar.events.owned"
-	// ScopeAppCreated allows events in calendars that the application made: set Config.Calendar to one.
+	// ScopeAppCreated allows events in calendars that the application made: set
+	// Config.Calendar to one.
 	ScopeAppCreated = "https://www.googleapis.com/auth/calendar.app.created"
 	// ScopeCalendar allows everything. Nothing here needs it.
 	ScopeCalendar = "https://www.googleapis.com/auth/calendar"
@@ -57,15 +60,18 @@ type Config struct {
 
 	// Endpoints are Google's addresses. The zero value is production.
 	Endpoints Endpoints
-	// Scopes are asked of the doctor. One must allow writing events. If nil,
-	// ScopeEvents, ScopeOpenID and ScopeEmail. Without the last two, nobody knows which account it is.
+	// Scopes are asked of the doctor. One must allow writing events. If nil, ScopeEvents,
+	// ScopeOpenID and ScopeEmail. Without the last two, nobody knows which account it is.
 	Scopes []string
-	// Calendar is the id of the calendar that events go into. If empty, "primary", the doctor's own.
+	// Calendar is the id of the calendar that events go into. If empty, "primary", the
+	// doctor's own.
 	Calendar string
 	// Namespace separates the Keys of applications that may meet in one calendar: a doctor
-	// of two hospitals. If empty, ClientID. Set it, and keep it, to change the ClientID later on.
+	// of two hospitals. If empty, ClientID. Set it, and keep it, to change the ClientID
+	// later on.
 	Namespace string
-	// ConferenceWait is how long Create and Update wait for Google to make the room. If 0, 8 seconds; if negative, not at all.
+	// ConferenceWait is how long Create and Update wait for Google to make the room. If 0, 8
+	// seconds; if negative, not at all.
 	ConferenceWait time.Duration
 	// RetryWait is the pause before a call is repeated for the first time; each further
 	// one doubles, up to 10 seconds. If 0, 500 ms.
@@ -75,8 +81,8 @@ type Config struct {
 	HTTPClient *http.Client
 	// Logger gets what no error tells. If nil, nothing is logged.
 	Logger *slog.Logger
-	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for deploys
-	// during a database outage. The zero value is right for most.
+	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for
+	// deploys during a database outage. The zero value is right for most.
 	Refreshing oauth.Tuning
 }
 
@@ -91,7 +97,8 @@ type Endpoints struct {
 	Revoke string
 	// Calendar is the base of the Calendar API, version included.
 	Calendar string
-	// Join is the scheme and host of join links. A meeting whose link leads elsewhere is not handed on.
+	// Join is the scheme and host of join links. A meeting whose link leads elsewhere is not
+	// handed on.
 	Join string
 }
 
@@ -168,7 +175,8 @@ type Client struct {
 	join   *url.URL
 }
 
-// New returns a Client. The error names everything that is wrong with cfg; nothing is sent.
+// New returns a Client. The error names everything that is wrong with cfg; nothing is
+// sent.
 func New(cfg Config) (*Client, error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
@@ -194,5 +202,6 @@ func newHTTPClient(cfg Config) *http.Client {
 // Google's APIs: Tokens().Client(id, nil).
 func (c *Client) Tokens() *oauth.Source { return c.tokens }
 
-// Shutdown waits until tokens that are being refreshed are saved, or ctx ends. Meetings stay.
+// Shutdown waits until tokens that are being refreshed are saved, or ctx ends. Meetings
+// stay.
 func (c *Client) Shutdown(ctx context.Context) error { return c.tokens.Shutdown(ctx) }

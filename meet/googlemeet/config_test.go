@@ -49,8 +49,8 @@ func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
-// Google's library prints whole requests and answers if the environment tells it to. This run of the canary
-// test in a process of its own proves that ours does not let it.
+// Google's library prints whole requests and answers if the environment tells it to. This
+// run of the canary test in a process of its own proves that ours does not let it.
 func TestNoEnvironmentPrintsBodies(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^(TestCanary|TestConnect)$", "-test.v")

@@ -146,7 +146,8 @@ func TestTwoProcessesMakeOneEvent(t *testing.T) {
 	require.Len(t, one.fake.Events(), 1)
 }
 
-// The reply to an instant visit is lost, and the host asks again when its start has passed.
+// The reply to an instant visit is lost, and the application asks again when its start
+// has passed.
 func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 	t.Parallel()
 	c := open(t)

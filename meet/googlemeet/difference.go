@@ -8,8 +8,8 @@ import (
 	"github.com/telemed-go/telemed/meet"
 )
 
-// difference returns the patch that brings old to what req says, and whether guests are told. It
-// is nil if there is nothing to do: then nobody is mailed a second time.
+// difference returns the patch that brings old to what req says, and whether guests are
+// told. It is nil if there is nothing to do: then nobody is mailed a second time.
 func difference(old *calendar.Event, req meet.Request) (change *calendar.Event, sendUpdates string) {
 	change = &calendar.Event{}
 	changed := false
@@ -33,7 +33,8 @@ func difference(old *calendar.Event, req meet.Request) (change *calendar.Event, 
 	return change, notify(append(attendees, old.Attendees...))
 }
 
-// patchTime clears the date of an event that lasted the whole day: beside a time it is refused.
+// patchTime clears the date of an event that lasted the whole day: beside a time it is
+// refused.
 func patchTime(old, t *calendar.EventDateTime) *calendar.EventDateTime {
 	if old != nil && old.Date != "" {
 		t.NullFields = []string{"Date"}
@@ -41,9 +42,10 @@ func patchTime(old, t *calendar.EventDateTime) *calendar.EventDateTime {
 	return t
 }
 
-// attendees returns the guests as req wants them, and whether they are others than before. A patch
-// replaces the whole list, so who stays is sent as he was read: without his answer he would
-// be asked again. The doctor and rooms are no guests, and stay. Nobody is listed twice.
+// attendees returns the guests as req wants them, and whether they are others than
+// before. A patch replaces the whole list, so who stays is sent as he was read: without
+// his answer he would be asked again. The doctor and rooms are no guests, and stay.
+// Nobody is listed twice.
 func attendees(old []*calendar.EventAttendee, want []meet.Attendee) (list []*calendar.EventAttendee, changed bool) {
 	guests, seen := map[string]*calendar.EventAttendee{}, map[string]bool{}
 	for _, attendee := range old {

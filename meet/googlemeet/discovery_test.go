@@ -21,9 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// discovery is Google's own description of the Calendar API, as it lies beside its Go library. What we
-// send and what our fake answers is checked against it: neither of us wrote it.
-// See https://developers.google.com/discovery/v1/type-format.
+// discovery is Google's own description of the Calendar API, as it lies beside its Go
+// library. What we send and what our fake answers is checked against it: neither of us
+// wrote it. See https://developers.google.com/discovery/v1/type-format.
 type discovery struct {
 	ServicePath string
 	Parameters  map[string]schema
@@ -221,8 +221,8 @@ func (s schema) checkText(at, text string) []string {
 	return nil
 }
 
-// oracle is a transport that fails the test for whatever Google's description does not know, in
-// both directions. It closes its connections with the test.
+// oracle is a transport that fails the test for whatever Google's description does not
+// know, in both directions. It closes its connections with the test.
 type oracle struct {
 	t    *testing.T
 	api  *discovery

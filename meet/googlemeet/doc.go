@@ -42,8 +42,8 @@
 // neither each other nor may they invite others. Whom Google invites, Google knows: leave
 // Attendees empty and send the link yourself if that is not wanted.
 //
-// The smallest permission that works is [ScopeEventsOwned]. A join link is handed on only if it
-// leads to Google Meet. GOOGLE_SDK_GO_LOGGING_LEVEL, which makes Google's library
+// The smallest permission that works is [ScopeEventsOwned]. A join link is handed on only
+// if it leads to Google Meet. GOOGLE_SDK_GO_LOGGING_LEVEL, which makes Google's library
 // print bodies, has no effect here.
 //
 // # Testing

@@ -15,8 +15,9 @@ import (
 	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// Error is a call that did not end as it should. errors.Is finds the error value of package
-// telemed behind it. Its text holds nothing of what was sent or answered, save the reason.
+// Error is a call that did not end as it should. errors.Is finds the error value of
+// package telemed behind it. Its text holds nothing of what was sent or answered, save
+// the reason.
 type Error struct {
 	// Op is the method: "Create", "Get", "Update", "Cancel", "Revoke".
 	Op string
@@ -93,7 +94,8 @@ func newError(op string, err error) *Error {
 	case !answer.Unsent:
 	case slices.ContainsFunc(accountErrors, func(target error) bool { return errors.Is(e.err, target) }):
 		e.kind = nil // err says what it is
-	case isTokenError(e.err): // the call was not made: what became of the token is not the caller's matter
+	// The call was not made: what became of the token is not the caller's matter.
+	case isTokenError(e.err):
 		e.kind, e.err = telemed.ErrUnavailable, errors.New(e.err.Error())
 	}
 	return e

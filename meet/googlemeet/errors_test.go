@@ -183,7 +183,8 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 	}
 }
 
-// What is JSON, and yet no event of ours: nothing is done with it, least of all a patch of whatever it names.
+// What is JSON, and yet no event of ours: nothing is done with it, least of all a patch
+// of whatever it names.
 func TestAnswersThatAreNotTheEvent(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{`null`, `{}`, `{"id":""}`, `{"id":"another"}`} {

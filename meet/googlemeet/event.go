@@ -27,7 +27,8 @@ func notify(attendees []*calendar.EventAttendee) string {
 	return notifyAll
 }
 
-// generations is how many events a Key can have, one after the other: an id is not free again after a cancellation.
+// generations is how many events a Key can have, one after the other: an id is not free
+// again after a cancellation.
 const generations = 8
 
 var base32hex = base32.HexEncoding.WithPadding(base32.NoPadding)
@@ -38,7 +39,8 @@ func (c *Client) newEventID(key string, generation int) string {
 	return "tm" + strings.ToLower(base32hex.EncodeToString(sum[:20]))
 }
 
-// eventID reports whether id can be the id of an event: also of one by hand, or of a series.
+// eventID reports whether id can be the id of an event: also of one by hand, or of a
+// series.
 func eventID(id string) bool {
 	return len(id) <= 1024 && strings.IndexFunc(id, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
@@ -78,7 +80,8 @@ func (c *Client) newEvent(id string, req meet.Request) *calendar.Event {
 	return event
 }
 
-// newAttendee leaves the answer to the invitation open: to set one would be to answer for the guest.
+// newAttendee leaves the answer to the invitation open: to set one would be to answer for
+// the guest.
 func newAttendee(a meet.Attendee) *calendar.EventAttendee {
 	return &calendar.EventAttendee{Email: a.Email, DisplayName: a.Name}
 }

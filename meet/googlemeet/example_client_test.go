@@ -20,8 +20,8 @@ import (
 // drRao is the record of a doctor's account.
 var drRao = store.AccountID{Provider: googlemeet.ProviderName, Subject: "dr-rao"}
 
-// connected returns a client to which Dr. Rao is connected, and the Google that it talks to.
-// Example tells how a doctor connects.
+// connected returns a client to which Dr. Rao is connected, and the Google that it talks
+// to. Example tells how a doctor connects.
 func connected() (*googlemeet.Client, *googlemeettest.Server) {
 	fake, err := googlemeettest.Start(googlemeettest.Config{})
 	if err != nil {
@@ -46,9 +46,9 @@ func connected() (*googlemeet.Client, *googlemeettest.Server) {
 	return google, fake
 }
 
-// Google makes the room after the event. A meeting without a link yet is no failure, and no
-// reason to create another one: read it again. A negative Config.ConferenceWait does not
-// wait for the room at all.
+// Google makes the room after the event. A meeting without a link yet is no failure, and
+// no reason to create another one: read it again. A negative Config.ConferenceWait does
+// not wait for the room at all.
 func ExampleClient_Get() {
 	ctx := context.Background()
 	google, fake := connected()
@@ -74,8 +74,8 @@ func ExampleClient_Get() {
 	// scheduled has a link: true
 }
 
-// Create finds a meeting, it does not move one: for another time its Key is a conflict, and the
-// error has the meeting. Update moves it, and the patient's link stays.
+// Create finds a meeting, it does not move one: for another time its Key is a conflict,
+// and the error has the meeting. Update moves it, and the patient's link stays.
 func ExampleClient_Update() {
 	ctx := context.Background()
 	google, fake := connected()
@@ -132,8 +132,8 @@ func ExampleClient_Tokens() {
 	// Video consultation of doctor@example.org
 }
 
-// Doctors who connected with a Node.js backend stay connected. One whose document has no refresh
-// token must connect again: it would work for an hour and then no more.
+// Doctors who connected with a Node.js backend stay connected. One whose document has no
+// refresh token must connect again: it would work for an hour and then no more.
 func ExampleParseNodeCredentials() {
 	ctx, tokens := context.Background(), store.NewMemory()
 	token, err := googlemeet.ParseNodeCredentials([]byte(`{

@@ -14,14 +14,14 @@ import (
 // maxCredentials bounds a credentials document; real ones have some 2 kB.
 const maxCredentials = 64 << 10
 
-// ParseNodeCredentials reads what Google's library for Node.js keeps of a consent, so that doctors
-// who connected with a Node backend stay connected:
+// ParseNodeCredentials reads what Google's library for Node.js keeps of a consent, so
+// that doctors who connected with a Node backend stay connected:
 //
 //	{"access_token":"…","refresh_token":"…","scope":"…","token_type":"Bearer","expiry_date":1772361000000}
 //
-// The expiry is in milliseconds since 1970. If it is missing, the token is refreshed before
-// use. A document without a refresh token is refused: its access token is dead within the
-// hour. Pass the token to store.Set. Errors never quote the document.
+// The expiry is in milliseconds since 1970. If it is missing, the token is refreshed
+// before use. A document without a refresh token is refused: its access token is dead
+// within the hour. Pass the token to store.Set. Errors never quote the document.
 func ParseNodeCredentials(data []byte) (store.Token, error) {
 	var doc struct {
 		Access  string   `json:"access_token"`

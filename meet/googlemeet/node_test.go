@@ -30,7 +30,8 @@ func TestNodeCredentials(t *testing.T) {
 	require.True(t, token.Expiry.IsZero(), "and a Source refreshes it before use")
 }
 
-// A doctor who connected with the old backend stays connected, although the stored token is long dead.
+// A doctor who connected with the old backend stays connected, although the stored token
+// is long dead.
 func TestNodeCredentialsWork(t *testing.T) {
 	t.Parallel()
 	c := open(t)

@@ -21,9 +21,10 @@ import (
 // issuer is who signs Google's id tokens, and the iss of its callbacks.
 const issuer = "https://accounts.google.com"
 
-// OAuth returns the description of Google's authorization server for store/connect. It asks for a
-// refresh token and for the consent page each time, because Google sends a refresh token only
-// with that. See https://developers.google.com/identity/protocols/oauth2/web-server.
+// OAuth returns the description of Google's authorization server for store/connect. It
+// asks for a refresh token and for the consent page each time, because Google sends a
+// refresh token only with that. See
+// https://developers.google.com/identity/protocols/oauth2/web-server.
 func (c *Client) OAuth() oauth.Provider { return c.oauth }
 
 func (c *Client) newProvider() oauth.Provider {
@@ -41,8 +42,8 @@ func (c *Client) newProvider() oauth.Provider {
 	}
 }
 
-// identify reads whose account it is. The id token comes from the token endpoint itself, over
-// TLS, so its signature is not needed (OpenID Connect Core 3.1.3.7).
+// identify reads whose account it is. The id token comes from the token endpoint itself,
+// over TLS, so its signature is not needed (OpenID Connect Core 3.1.3.7).
 func (c *Client) identify(_ context.Context, _ store.Token, idToken string) (store.Account, error) {
 	if idToken == "" { // openid was not asked for
 		return store.Account{}, nil
@@ -57,8 +58,8 @@ func (c *Client) identify(_ context.Context, _ store.Token, idToken string) (sto
 	return store.Account{ID: claims.Subject, Email: claims.Email}, nil
 }
 
-// idClaims are the claims of an id token that are looked at.
-// See https://developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload.
+// idClaims are the claims of an id token that are looked at. See
+// https://developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload.
 type idClaims struct {
 	Issuer   string   `json:"iss"`
 	Audience audience `json:"aud"`
@@ -112,7 +113,8 @@ func (i idClaims) check(clientID string, now time.Time) error {
 	return nil
 }
 
-// revoke withdraws everything that the doctor granted to this application, not just one token.
+// revoke withdraws everything that the doctor granted to this application, not just one
+// token.
 func (c *Client) revoke(ctx context.Context, token store.Token) error {
 	secret := token.Refresh
 	if secret.IsZero() {

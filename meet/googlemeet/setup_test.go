@@ -46,7 +46,8 @@ func newClient(t *testing.T, cfg googlemeet.Config) *googlemeet.Client {
 	return client
 }
 
-// open returns a clinic whose doctor is connected. adjust changes the configuration first.
+// open returns a clinic whose doctor is connected. adjust changes the configuration
+// first.
 func open(t *testing.T, adjust ...func(*googlemeet.Config)) *clinic {
 	t.Helper()
 	return openAt(t, googlemeettest.NewServer(t), adjust...)

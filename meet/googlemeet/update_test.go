@@ -102,7 +102,7 @@ func TestUpdateOfGuests(t *testing.T) {
 	require.Empty(t, c.fake.Events()[0].Attendees)
 }
 
-// The host invites the doctor too, and somebody twice.
+// The application invites the doctor too, and somebody twice.
 func TestTheDoctorAmongTheGuests(t *testing.T) {
 	t.Parallel()
 	c := open(t)
@@ -255,7 +255,8 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// Only the events of a calendar may be reached, never the calendar: DELETE …/events/.. would be that.
+// Only the events of a calendar may be reached, never the calendar: DELETE …/events/..
+// would be that.
 func TestIDsThatClimb(t *testing.T) {
 	t.Parallel()
 	c := open(t)

@@ -71,8 +71,8 @@ func ExampleProvider_Connect() {
 	// and then: <nil>
 }
 
-// The host's link makes whoever opens it the doctor. It is a Secret, for it must not be
-// mailed or logged; the patient gets JoinURL.
+// The application's link makes whoever opens it the doctor. It is a Secret, for it must
+// not be mailed or logged; the patient gets JoinURL.
 func ExampleProvider_HostLink() {
 	ctx := context.Background()
 	provider := meettest.New()
@@ -101,8 +101,8 @@ func ExampleProvider_HostLink() {
 	// for another doctor: true
 }
 
-// A meeting was made and its answer was lost. Nobody knows, so the same Key is asked again, and
-// there is one meeting.
+// A meeting was made and its answer was lost. Nobody knows, so the same Key is asked
+// again, and there is one meeting.
 func ExampleProvider_FailAfter() {
 	ctx := context.Background()
 	provider := meettest.New()
@@ -120,8 +120,8 @@ func ExampleProvider_FailAfter() {
 	// 1 meeting
 }
 
-// What an application does in the background is waited for by what it does. No test needs to
-// sleep.
+// What an application does in the background is waited for by what it does. No test needs
+// to sleep.
 func ExampleProvider_WaitFor() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -30,8 +30,8 @@ func Example() {
 	// <nil> appointment_confirmed
 }
 
-// A message went out and its answer was lost. It is there, and whoever sends it again tells the
-// patient twice: Retry does not.
+// A message went out and its answer was lost. It is there, and whoever sends it again
+// tells the patient twice: Retry does not.
 func ExampleRecorder_FailAfter() {
 	told := &notifytest.Recorder{}
 	told.FailAfter(notifytest.OpNotify, telemed.ErrAmbiguous)

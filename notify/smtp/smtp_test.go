@@ -34,8 +34,8 @@ func newClient(t testing.TB, addr string, edit func(*smtp.Config)) *smtp.Client 
 	return client
 }
 
-// Replies of a server that refuses. The texts repeat the address as real servers do, so that
-// a client that quotes them is found out.
+// Replies of a server that refuses. The texts repeat the address as real servers do, so
+// that a client that quotes them is found out.
 var (
 	refusedSender    = smtptest.Fault{Op: smtptest.OpMail, Status: 550, Body: "5.7.1 <care@clinic.example>: Sender not permitted"}
 	refusedRecipient = smtptest.Fault{Op: smtptest.OpRcpt, Status: 550, Body: "5.1.1 <asha@example.org>: User unknown"}

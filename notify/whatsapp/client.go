@@ -28,12 +28,14 @@ const (
 
 // Config is what New needs.
 type Config struct {
-	// PhoneNumberID is Meta's id of the number that messages come from: digits, not the number itself. Required.
+	// PhoneNumberID is Meta's id of the number that messages come from: digits, not the
+	// number itself. Required.
 	PhoneNumberID string
 	// Token is a system user's access token with whatsapp_business_messaging. Required.
 	Token telemed.Secret
 
-	// Renderer makes the words of messages that name a Template. If nil, every message needs a Content.
+	// Renderer makes the words of messages that name a Template. If nil, every message needs
+	// a Content.
 	Renderer notify.Renderer
 	// Version is the Graph API's. If empty, DefaultVersion. Meta serves a version
 	// that has expired as a later one; a warning is logged then.

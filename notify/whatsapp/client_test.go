@@ -100,7 +100,8 @@ func TestOfficialExamples(t *testing.T) {
 		shape["name"], shape["language"] = call.Name, map[string]any{"code": call.Language}
 		if components, ok := shape["components"].([]any); ok {
 			body := components[0].(map[string]any)
-			body["parameters"] = body["parameters"].([]any)[:1] // the text; Meta shows only the fallback texts of the others
+			// The text; Meta shows only the fallback texts of the others.
+			body["parameters"] = body["parameters"].([]any)[:1]
 		}
 		msg := message(file)
 		msg.Content = &notify.Content{WhatsApp: &call}

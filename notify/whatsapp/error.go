@@ -89,7 +89,8 @@ func KindOf(code int) error {
 		return telemed.ErrRateLimited
 	case 368, 131031, 131042, 131048, 130497, // blocked, payment, spam, country
 		132015, 132016, // template paused, disabled
-		131037, 131045, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016: // the number's name and registration
+		// The number's name and registration.
+		131037, 131045, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016:
 		return telemed.ErrForbidden
 	case 0, 3, 10, 190, 131005:
 		return telemed.ErrUnauthorized

@@ -113,8 +113,8 @@ func TestAttempts(t *testing.T) {
 	})
 }
 
-// The client's own timeout tells a Meta that cannot be reached, to which the message may be
-// sent again, from one that does not answer.
+// The client's own timeout tells a Meta that cannot be reached, to which the message may
+// be sent again, from one that does not answer.
 func TestOwnTimeout(t *testing.T) {
 	t.Parallel()
 	srv := whatsapptest.NewServer(t)

@@ -73,17 +73,21 @@ type Inbound struct {
 	MessageID string
 	// Phone is the sender's E.164 number. Empty if the person hides it.
 	Phone string
-	// UserID is the sender's business-scoped user id, "IN.123…". May be empty; one of the two is there.
+	// UserID is the sender's business-scoped user id, "IN.123…". May be empty; one of the
+	// two is there.
 	UserID string
 	// Name is what the person calls itself. Anybody may call themselves anything.
 	Name string
 	// At is when it was sent, in UTC; zero if Meta did not say.
 	At time.Time
-	// Type is Meta's: "text", "button", "interactive", "image", "location", "reaction", "unsupported" …
+	// Type is Meta's: "text", "button", "interactive", "image", "location", "reaction",
+	// "unsupported" …
 	Type string
-	// Text is the text, the caption, the label of the button or row that was pressed, or the emoji of a reaction.
+	// Text is the text, the caption, the label of the button or row that was pressed, or the
+	// emoji of a reaction.
 	Text string
-	// ReplyID is the payload of the button, or the id of the button or row, that was pressed.
+	// ReplyID is the payload of the button, or the id of the button or row, that was
+	// pressed.
 	ReplyID string
 	// InReplyTo is the id of the message that this one answers or reacts to. May be empty.
 	InReplyTo string
@@ -117,11 +121,11 @@ func (c Change) LogValue() slog.Value { return slog.GroupValue(slog.String("fiel
 // Format tells the same for every verb.
 func (c Change) Format(f fmt.State, _ rune) { redact.Format(f, c) }
 
-// Event is what Handle gets. One of Status, Message and Change is not nil. It prints without
-// the person and the words.
+// Event is what Handle gets. One of Status, Message and Change is not nil. It prints
+// without the person and the words.
 type Event struct {
-	// ID is the same whenever Meta sends the event, and no other event has it: 64 hexadecimal
-	// digits, which tell nothing of the person.
+	// ID is the same whenever Meta sends the event, and no other event has it: 64
+	// hexadecimal digits, which tell nothing of the person.
 	ID string
 	// Status is a step on the way of a message that was sent.
 	Status *Status
@@ -158,8 +162,8 @@ func (e Event) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
-// newID hashes what an event is known by, so that no part can run into the next. Meta's id of a
-// message has the person's number in it.
+// newID hashes what an event is known by, so that no part can run into the next. Meta's
+// id of a message has the person's number in it.
 func newID(parts ...string) string {
 	var all strings.Builder
 	for _, part := range parts {
@@ -268,8 +272,8 @@ func (r *reader) readMessages(e entry, v messagesValue) {
 	}
 }
 
-// id returns the ID of a status or message. Without an id of Meta's, it is known by the body
-// that it came in.
+// id returns the ID of a status or message. Without an id of Meta's, it is known by the
+// body that it came in.
 func (r *reader) id(kind, messageID, state string, raw json.RawMessage) string {
 	if messageID == "" {
 		return newID(kind, "", string(raw), string(r.body))
@@ -356,7 +360,8 @@ func (s *wireStatus) status() *Status {
 	return status
 }
 
-// failure is KindOf for a message that surely was not delivered: nothing about it is ambiguous.
+// failure is KindOf for a message that surely was not delivered: nothing about it is
+// ambiguous.
 func failure(code int) error {
 	if kind := KindOf(code); kind != nil && kind != telemed.ErrAmbiguous {
 		return kind

@@ -20,30 +20,32 @@ import (
 
 // WebhookConfig configures NewWebhook.
 type WebhookConfig struct {
-	// Secrets are the app secrets that sign webhooks; several while one is replaced. Required.
+	// Secrets are the app secrets that sign webhooks; several while one is replaced.
+	// Required.
 	Secrets []telemed.Secret
-	// Handle acts on an event: a status, a message or another change. nil means done. An error
-	// means not done: Meta sends the whole request again, for up to 7 days, and Handle gets
-	// those of its events that are not done yet; if that cannot help, return [Permanent](err).
-	// Only the error's type is logged, for it may quote what a person wrote. Events come out of
-	// order: see [State.Supersedes]. ctx has the request's values and ends after Timeout. It is
-	// called concurrently, but one after the other for the events of a request. Required.
+	// Handle acts on an event: a status, a message or another change. nil means done. An
+	// error means not done: Meta sends the whole request again, for up to 7 days, and Handle
+	// gets those of its events that are not done yet; if that cannot help, return
+	// [Permanent](err). Only the error's type is logged, for it may quote what a person
+	// wrote. Events come out of order: see [State.Supersedes]. ctx has the request's values
+	// and ends after Timeout. It is called concurrently, but one after the other for the
+	// events of a request. Required.
 	Handle func(ctx context.Context, e Event) error
 
-	// Unread takes what Meta has signed and this package cannot read, for a person to look at.
-	// What came with it is handled all the same. Only nil is answered 200. If Unread is nil,
-	// such a request is logged and answered 500.
+	// Unread takes what Meta has signed and this package cannot read, for a person to look
+	// at. What came with it is handled all the same. Only nil is answered 200. If Unread is
+	// nil, such a request is logged and answered 500.
 	Unread func(ctx context.Context, e UnreadEvent) error
-	// VerifyToken is the text that the application chose when it registered the webhook's URL.
-	// If empty, the registration is refused.
+	// VerifyToken is the text that the application chose when it registered the webhook's
+	// URL. If empty, the registration is refused.
 	VerifyToken telemed.Secret
-	// Claims says which events were handled, in all processes of the application; Event.ID is
-	// the key. If nil, a store.Memory of the Webhook's own, which is enough for one process. Two
-	// Webhooks that are both to handle an event need Claims apart.
+	// Claims says which events were handled, in all processes of the application; Event.ID
+	// is the key. If nil, a store.Memory of the Webhook's own, which is enough for one
+	// process. Two Webhooks that are both to handle an event need Claims apart.
 	Claims store.Claims
 	// Timeout is how long all events of a request may take. Meta has its answer a tenth of a
-	// second later, whatever Handle does. If 0, 5 seconds: Meta asks for an answer within one,
-	// and does not say how long it waits.
+	// second later, whatever Handle does. If 0, 5 seconds: Meta asks for an answer within
+	// one, and does not say how long it waits.
 	Timeout time.Duration
 	// Logger hears of what is refused, likely why, and of what fails, without anything
 	// personal. If nil, nothing is logged.
@@ -57,8 +59,8 @@ type UnreadEvent struct {
 	// Part is what cannot be read: an entry, a change, a message or a status. Nil if that is
 	// all of Raw.
 	Part []byte
-	// Raw is the whole body, as it was signed, and Header has its signature. Sending both to a
-	// Webhook again repeats nothing that was done.
+	// Raw is the whole body, as it was signed, and Header has its signature. Sending both to
+	// a Webhook again repeats nothing that was done.
 	Raw    []byte
 	Header http.Header
 }
@@ -79,17 +81,17 @@ const (
 	webhookKeep = 8 * 24 * time.Hour
 )
 
-// Webhook is the endpoint that is registered with Meta under the field "messages". It hands
-// each status, message and other change to Handle once, also if Meta repeats a request because
-// another of its events failed. It is safe for concurrent use.
+// Webhook is the endpoint that is registered with Meta under the field "messages". It
+// hands each status, message and other change to Handle once, also if Meta repeats a
+// request because another of its events failed. It is safe for concurrent use.
 //
-// GET is the registration: it answers the challenge, or 403 unless the verify token fits. POST
-// brings events. It answers
+// GET is the registration: it answers the challenge, or 403 unless the verify token fits.
+// POST brings events. It answers
 //
 //   - 200 if all events were handled, now or before, or can never be ([Permanent]);
 //   - 401 without a signature by one of the app secrets;
-//   - 413 to bodies over 3 MiB, 408 to those that take more than 10 seconds to arrive or than the
-//     http.Server's ReadTimeout, 400 to those that break off;
+//   - 413 to bodies over 3 MiB, 408 to those that take more than 10 seconds to arrive or
+//     than the http.Server's ReadTimeout, 400 to those that break off;
 //   - 500 after an error or a panic of Handle, or if nobody takes what cannot be read;
 //   - 503 while one of the events is being handled, if Claims fails, and after Shutdown.
 //
@@ -100,8 +102,8 @@ type Webhook struct {
 	door *webhook.Door
 }
 
-// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg and
-// matches telemed.ErrInvalid.
+// NewWebhook returns a Webhook, or an error that names everything that is wrong with cfg
+// and matches telemed.ErrInvalid.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	var p fault.Problems
 	webhook.CheckSecrets(&p, cfg.Secrets)
@@ -120,12 +122,12 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 }
 
 // Permanent marks an error of Handle as incurable: the event is answered 200, logged, and
-// never handled again. It is the same in every package that has a Webhook. Permanent(nil) is
-// nil.
+// never handled again. It is the same in every package that has a Webhook. Permanent(nil)
+// is nil.
 func Permanent(err error) error { return webhook.Permanent(err) }
 
-// Shutdown refuses events from now on, with 503, and waits for each Handle that still runs. If
-// ctx ends first, its error is returned.
+// Shutdown refuses events from now on, with 503, and waits for each Handle that still
+// runs. If ctx ends first, its error is returned.
 func (w *Webhook) Shutdown(ctx context.Context) error { return w.door.Shutdown(ctx) }
 
 // ServeHTTP implements http.Handler.

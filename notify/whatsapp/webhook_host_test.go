@@ -59,7 +59,8 @@ func TestHandlerPanicsForOneEvent(t *testing.T) {
 	}
 }
 
-// Meta has its answer in time whatever a handler does, and what it does is not begun again.
+// Meta has its answer in time whatever a handler does, and what it does is not begun
+// again.
 func TestSlowHandler(t *testing.T) {
 	t.Parallel()
 	for name, late := range map[string]error{"done": nil, "failed": errors.New("database is down"), "incurable": whatsapp.Permanent(errors.New("unknown person"))} {
@@ -178,7 +179,8 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// deadlines is a ResponseWriter of a server that trusts its handlers to reset what they set.
+// deadlines is a ResponseWriter of a server that trusts its handlers to reset what they
+// set.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	set []time.Time

@@ -355,8 +355,9 @@ func TestHandlerErrorsAskForAnotherDelivery(t *testing.T) {
 	require.Equal(t, map[string]int{"w1": 1, "w2": 2, "w3": 1}, seen, "only what failed")
 }
 
-// An event has one ID whenever it comes; the ID, which names the claim in the application's
-// database, has nothing of Meta's id, in which the person's number is encoded.
+// An event has one ID whenever it comes; the ID, which names the claim in the
+// application's database, has nothing of Meta's id, in which the person's number is
+// encoded.
 func TestEventIDs(t *testing.T) {
 	t.Parallel()
 	claims := &namesOfClaims{Memory: store.NewMemory()}
@@ -371,7 +372,8 @@ func TestEventIDs(t *testing.T) {
 		{"messages", `{"messages":[{"id":"w1","from":"919876500042"}]}`, 1},
 		{"messages", `{"messages":[{"id":"w1","from":"919876500042"},{"id":"w2","from":"919876500042"}]}`, 1},
 		{"messages", `{"messages":[{"from":"919876500042"}]}`, 1},
-		{"messages", `{"messages":[{"from":"919876500042"}],"contacts":[]}`, 1}, // no id: known by its body
+		// No id: known by its body.
+		{"messages", `{"messages":[{"from":"919876500042"}],"contacts":[]}`, 1},
 		{"messages", `{"messages":[{"from":"919876500042"}]}`, 0},
 		{"account_update", `{"event":"A"}`, 1}, {"account_update", `{"event":"B"}`, 1}, {"other", `{"event":"B"}`, 1}, {"other", `{"event":"B"}`, 0},
 	} {

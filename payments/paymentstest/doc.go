@@ -1,4 +1,4 @@
-// Package paymentstest is for the tests of hosts that take payments, and of
+// Package paymentstest is for the tests of applications that take payments, and of
 // packages that implement payments.PaymentGateway.
 //
 // [Gateway] is a gateway in memory: no network, and a method that pays as a
@@ -10,6 +10,6 @@
 //	confirmation, err := gateway.Pay(order.ID)
 //	gateway.FailNext(paymentstest.OpRefund, telemed.ErrUnavailable)
 //
-// [Run] checks any gateway against the contract of package payments, clause by clause. For
-// Razorpay over real HTTP see package razorpaytest.
+// [Run] checks any gateway against the contract of package payments, clause by clause.
+// For Razorpay over real HTTP see package razorpaytest.
 package paymentstest

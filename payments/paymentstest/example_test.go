@@ -11,8 +11,8 @@ import (
 	"github.com/telemed-go/telemed/payments/paymentstest"
 )
 
-// Authorized is not paid: the money is only reserved, and VerifyPayment returns no error. It
-// goes back to the payer if nobody captures it.
+// Authorized is not paid: the money is only reserved, and VerifyPayment returns no error.
+// It goes back to the payer if nobody captures it.
 func ExampleGateway_Capture() {
 	ctx := context.Background()
 	gateway := paymentstest.NewGateway()
@@ -55,8 +55,8 @@ func ExampleGateway_Capture() {
 	// all of it: captured
 }
 
-// A payment that failed does not close the order: the patient tries again on the same one.
-// OrderPayments tells of both attempts.
+// A payment that failed does not close the order: the patient tries again on the same
+// one. OrderPayments tells of both attempts.
 func ExampleGateway_FailPayment() {
 	ctx := context.Background()
 	gateway := paymentstest.NewGateway()
@@ -128,8 +128,8 @@ func ExampleGateway_Checkout() {
 	// {"amount":50000,"currency":"INR","name":"City Hospital","order_id":"order_1"} <nil>
 }
 
-// The gateway cannot be reached: nothing happened, and the patient is asked to try again later.
-// Each error is for one call; a nil lets one through.
+// The gateway cannot be reached: nothing happened, and the patient is asked to try again
+// later. Each error is for one call; a nil lets one through.
 func ExampleGateway_FailNext() {
 	ctx := context.Background()
 	gateway := paymentstest.NewGateway()
@@ -146,8 +146,8 @@ func ExampleGateway_FailNext() {
 	// paymentstest: CreateOrder: rate limited
 }
 
-// The money went back and the answer was lost. Nobody knows, so the same Key is asked again, and
-// the money goes back once.
+// The money went back and the answer was lost. Nobody knows, so the same Key is asked
+// again, and the money goes back once.
 func ExampleGateway_FailAfter() {
 	ctx := context.Background()
 	gateway := paymentstest.NewGateway()
@@ -182,8 +182,8 @@ func ExampleGateway_FailAfter() {
 	// gave back INR 250.00
 }
 
-// A test is the patient: it waits until the application has made the order, and pays it. No test
-// needs to sleep.
+// A test is the patient: it waits until the application has made the order, and pays it.
+// No test needs to sleep.
 func ExampleGateway_WaitFor() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

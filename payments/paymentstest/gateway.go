@@ -101,7 +101,7 @@ func (g *Gateway) Orders() []*payments.Order {
 	return all
 }
 
-// Pay pays an order as a patient would and returns what the host then verifies.
+// Pay pays an order as a patient would and returns what the application then verifies.
 // The payment is authorized if the order asked for manual capture, else captured.
 func (g *Gateway) Pay(orderID string) (payments.Confirmation, error) {
 	g.mu.Lock()

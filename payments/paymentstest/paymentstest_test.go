@@ -99,7 +99,8 @@ func TestPayTwice(t *testing.T) {
 	require.ErrorIs(t, err, telemed.ErrConflict)
 }
 
-// TestFailedPaymentDoesNotVerify needs a signed failure, which only the gateway in memory gives.
+// TestFailedPaymentDoesNotVerify needs a signed failure, which only the gateway in memory
+// gives.
 func TestFailedPaymentDoesNotVerify(t *testing.T) {
 	t.Parallel()
 	g := paymentstest.NewGateway()
@@ -111,7 +112,7 @@ func TestFailedPaymentDoesNotVerify(t *testing.T) {
 	require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
 }
 
-// A host's code takes a payments.PaymentGateway; its unit test hands it this one.
+// An application's code takes a payments.PaymentGateway; its unit test hands it this one.
 func ExampleGateway() {
 	gateway := paymentstest.NewGateway()
 	book := func(ctx context.Context, c payments.Confirmation) string {

@@ -19,7 +19,8 @@ type Harness struct {
 	// Pay pays an order as a patient would and returns the payment's id and the
 	// checkout's signature. Orders with payments.CaptureManual end authorized. Required.
 	Pay func(orderID string) (paymentID, signature string, err error)
-	// FailPayment makes an attempt that fails and returns the payment's id. Nil: not checked.
+	// FailPayment makes an attempt that fails and returns the payment's id. Nil: not
+	// checked.
 	FailPayment func(orderID string) (paymentID string, err error)
 	// LoseAnswer makes the gateway's side carry out the next request that
 	// changes something and lose the answer. Nil: not checked.
@@ -238,7 +239,8 @@ func (s *suite) otherOrder() {
 	}
 }
 
-// signedOnly is for who has got hold of a signature, or of the key: what the gateway itself says of the payment decides.
+// signedOnly is for who has got hold of a signature, or of the key: what the gateway
+// itself says of the payment decides.
 func (s *suite) signedOnly() {
 	if s.Sign == nil {
 		s.Skip("the harness cannot sign")
@@ -429,7 +431,8 @@ func (s *suite) cancelled() {
 	s.wants(err, context.Canceled, "Refund")
 }
 
-// lostOrder: the call may find out by itself, or say ErrAmbiguous; then the next call finds out.
+// lostOrder: the call may find out by itself, or say ErrAmbiguous; then the next call
+// finds out.
 func (s *suite) lostOrder() {
 	if s.LoseAnswer == nil {
 		s.Skip("the harness cannot lose an answer")

@@ -18,7 +18,7 @@ import (
 )
 
 // CheckoutScript is the address of the script that opens the payment form on
-// the host's page. In a test the host points its page at a page of the test
+// the application's page. In a test the application points its page at a page of the test
 // server instead; see package razorpaytest.
 const CheckoutScript = "https://checkout.razorpay.com/v1/checkout.js"
 
@@ -26,7 +26,7 @@ const CheckoutScript = "https://checkout.razorpay.com/v1/checkout.js"
 const maxCheckout = 64 << 10
 
 // Checkout returns the options for `new Razorpay(options)` as JSON. The page
-// adds its handler function, and posts what the handler gets to the host, which
+// adds its handler function, and posts what the handler gets to the application, which
 // reads it with [ParseCheckout]. With ui.Redirect the browser posts the outcome
 // to ui.CallbackURL by itself.
 //
@@ -100,7 +100,7 @@ func webAddress(address string) bool {
 }
 
 // CheckoutResult is what the browser says after the payment form. Nothing in it
-// is proven: look the bill up by the host's own id or by OrderID, and hand
+// is proven: look the bill up by the application's own id or by OrderID, and hand
 // [Client.VerifyPayment] the order id and amount that are stored with the bill.
 type CheckoutResult struct {
 	OrderID, PaymentID, Signature string
@@ -147,7 +147,7 @@ func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 // page's script sends it ({"razorpay_payment_id":…}), or the form that the
 // browser posts to the callback URL. A failure is a *CheckoutFailure; what is
 // neither is telemed.ErrInvalid. In the error for a body of more than 64 KiB, or
-// more than an http.MaxBytesReader of the host lets through, errors.As finds an
+// more than an http.MaxBytesReader of the application lets through, errors.As finds an
 // *http.MaxBytesError: answer it with 413.
 //
 // The form comes from Razorpay's site, so a SameSite=Lax session cookie is not

@@ -159,7 +159,8 @@ func TestForgedSignatureMakesNoRequest(t *testing.T) {
 	require.Len(t, srv.Requests(), before)
 }
 
-// TestVerifyReadsThePayment: a good signature is not enough. What Razorpay then says about the payment decides.
+// TestVerifyReadsThePayment: a good signature is not enough. What Razorpay then says
+// about the payment decides.
 func TestVerifyReadsThePayment(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
@@ -181,7 +182,8 @@ func TestVerifyReadsThePayment(t *testing.T) {
 	}
 }
 
-// TestTwoOrdersOfOneReceipt is what two concurrent calls can leave behind: the one with money in it counts.
+// TestTwoOrdersOfOneReceipt is what two concurrent calls can leave behind: the one with
+// money in it counts.
 func TestTwoOrdersOfOneReceipt(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{ManualCapture: true})
@@ -272,7 +274,8 @@ func TestContextThatEnded(t *testing.T) {
 	require.Empty(t, srv.Requests())
 }
 
-// TestConnections: errors with long bodies use one connection too; razorpay-go alone would open one each.
+// TestConnections: errors with long bodies use one connection too; razorpay-go alone
+// would open one each.
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	var opened atomic.Int32
@@ -381,7 +384,8 @@ func TestManySimilarReceipts(t *testing.T) {
 	require.Equal(t, first.ID, found.ID, "it is on the second page")
 }
 
-// TestTextInAnswers reads texts as encoding/json does, with and without an escape in them.
+// TestTextInAnswers reads texts as encoding/json does, with and without an escape in
+// them.
 func TestTextInAnswers(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})

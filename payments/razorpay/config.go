@@ -47,7 +47,8 @@ type Config struct {
 	// HTTPClient sends the requests; its transport may be a tracing one. If
 	// nil, one with a 30-second timeout. Redirects are never followed.
 	HTTPClient *http.Client
-	// Logger hears of each call at debug level: operation, status, time. If nil, nothing is logged.
+	// Logger hears of each call at debug level: operation, status, time. If nil, nothing is
+	// logged.
 	Logger *slog.Logger
 	// UniqueReceipt has Razorpay itself see to it that a receipt makes one
 	// order, also among concurrent calls, and saves the look-up before each

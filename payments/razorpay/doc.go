@@ -5,12 +5,16 @@
 //		KeySecret:      telemed.NewSecret(secret),
 //		WebhookSecrets: []telemed.Secret{telemed.NewSecret(webhookSecret)},
 //	})
-//	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
-//	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic"}) // for checkout.js on the page
+//	order, err := client.CreateOrder(ctx, payments.OrderRequest{
+//		Amount: payments.INR(50000), Key: "bill_000123",
+//	})
+//	// For checkout.js on the page.
+//	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic"})
 //	…
 //	result, err := razorpay.ParseCheckout(r) // what the page or the browser posts back
 //	payment, err := client.VerifyPayment(ctx, payments.Confirmation{
-//		OrderID: bill.OrderID, Expected: bill.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
+//		OrderID: bill.OrderID, Expected: bill.Amount,
+//		PaymentID: result.PaymentID, Signature: result.Signature,
 //	})
 //	webhook, err := payments.NewWebhook(payments.WebhookConfig{Parser: client, Handle: paid})
 //	mux.Handle("POST /webhooks/razorpay", webhook)

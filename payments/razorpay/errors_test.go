@@ -16,7 +16,8 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
-// TestErrorKinds hands the client one answer after another and looks at what the host sees.
+// TestErrorKinds hands the client one answer after another and looks at what the
+// application sees.
 func TestErrorKinds(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})

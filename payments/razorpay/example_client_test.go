@@ -13,7 +13,8 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
-// onLoopback returns a client and the Razorpay that it talks to, as Example does step by step.
+// onLoopback returns a client and the Razorpay that it talks to, as Example does step by
+// step.
 func onLoopback(cfg razorpaytest.Config) (*razorpay.Client, *razorpaytest.Server) {
 	fake, err := razorpaytest.Start(cfg)
 	if err != nil {
@@ -26,8 +27,8 @@ func onLoopback(cfg razorpaytest.Config) (*razorpay.Client, *razorpaytest.Server
 	return client, fake
 }
 
-// Neither the browser nor a webhook came back. The bill's id is enough to find out what became
-// of it: the order, and each attempt to pay it.
+// Neither the browser nor a webhook came back. The bill's id is enough to find out what
+// became of it: the order, and each attempt to pay it.
 func ExampleClient_OrderPayments() {
 	ctx := context.Background()
 	client, fake := onLoopback(razorpaytest.Config{})
@@ -93,7 +94,8 @@ func ExampleClient_Order() {
 func ExampleClient_Checkout() {
 	client, fake := onLoopback(razorpaytest.Config{KeyID: "rzp_test_0123456789abcd"})
 	defer fake.Close()
-	order := &payments.Order{ID: "order_0123456789abcd", Amount: payments.INR(50000)} // from CreateOrder
+	// From CreateOrder.
+	order := &payments.Order{ID: "order_0123456789abcd", Amount: payments.INR(50000)}
 	options, err := client.Checkout(order, payments.CheckoutUI{
 		Name: "City Hospital", Prefill: payments.Prefill{Name: "</script>"},
 	})
@@ -118,8 +120,8 @@ func ExampleClient_Checkout() {
 	// }
 }
 
-// A signature that is right says that Razorpay knows this payment of this order. That it was
-// paid, and how much, is VerifyPayment's to say.
+// A signature that is right says that Razorpay knows this payment of this order. That it
+// was paid, and how much, is VerifyPayment's to say.
 func ExampleClient_CheckSignature() {
 	ctx := context.Background()
 	client, fake := onLoopback(razorpaytest.Config{})
@@ -144,9 +146,9 @@ func ExampleClient_CheckSignature() {
 	// too little was paid: true
 }
 
-// An account may leave it to the application when money is taken. Then VerifyPayment returns
-// a payment that is only authorized, and its money goes back unless Capture follows.
-// Config.AutoCapture does both at once.
+// An account may leave it to the application when money is taken. Then VerifyPayment
+// returns a payment that is only authorized, and its money goes back unless Capture
+// follows. Config.AutoCapture does both at once.
 func ExampleClient_Capture() {
 	ctx := context.Background()
 	client, fake := onLoopback(razorpaytest.Config{ManualCapture: true})
@@ -176,8 +178,9 @@ func ExampleClient_Capture() {
 	// taken: captured
 }
 
-// A refund is asked for, and later the bank sends the money back to the hospital. The same Key
-// tells what became of it, and gives nothing twice; a new Key makes a new refund.
+// A refund is asked for, and later the bank sends the money back to the hospital. The
+// same Key tells what became of it, and gives nothing twice; a new Key makes a new
+// refund.
 func ExampleClient_Refund() {
 	ctx := context.Background()
 	client, fake := onLoopback(razorpaytest.Config{PendingRefunds: true})
@@ -191,7 +194,8 @@ func ExampleClient_Refund() {
 		log.Fatal(err)
 	}
 
-	cancelled := payments.RefundRequest{PaymentID: paid.PaymentID, Key: "cancel/appt-42"} // no Amount: all that is left
+	// No Amount: all that is left.
+	cancelled := payments.RefundRequest{PaymentID: paid.PaymentID, Key: "cancel/appt-42"}
 	refund, err := client.Refund(ctx, cancelled)
 	if err != nil {
 		log.Fatal(err)

@@ -15,8 +15,8 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
-// The signature is over the bytes that came. A framework that decodes the body and encodes it
-// again breaks it, although nothing in it has changed.
+// The signature is over the bytes that came. A framework that decodes the body and
+// encodes it again breaks it, although nothing in it has changed.
 func ExampleClient_ParseWebhook() {
 	ctx := context.Background()
 	fake, err := razorpaytest.Start(razorpaytest.Config{})

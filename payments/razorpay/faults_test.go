@@ -198,7 +198,8 @@ func prepare(t *testing.T, srv *razorpaytest.Server, client *razorpay.Client, ma
 
 func paymentOf(srv *razorpaytest.Server) string { return srv.PaymentIDs()[0] }
 
-// requireOnce checks that nothing happened twice: no second order for a receipt, no second refund.
+// requireOnce checks that nothing happened twice: no second order for a receipt, no
+// second refund.
 func requireOnce(t *testing.T, srv *razorpaytest.Server) {
 	t.Helper()
 	receipts, kinds := map[string]int{}, map[string]int{}
@@ -214,7 +215,8 @@ func requireOnce(t *testing.T, srv *razorpaytest.Server) {
 	}
 }
 
-// TestCallAgain: what ended as unknown comes right when the host calls again, and happened once.
+// TestCallAgain: what ended as unknown comes right when the application calls again, and
+// happened once.
 func TestCallAgain(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
@@ -259,7 +261,8 @@ func TestReceiptTaken(t *testing.T) {
 	require.ErrorIs(t, err, payments.ErrKeyConflict, "taken, but by nothing that can be found")
 }
 
-// TestSilentConflict: the answer is about an order, payment or refund that is not what was asked for.
+// TestSilentConflict: the answer is about an order, payment or refund that is not what
+// was asked for.
 func TestSilentConflict(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
@@ -291,7 +294,8 @@ func TestSilentConflict(t *testing.T) {
 	require.ErrorIs(t, err, telemed.ErrUnavailable, "another order is paid")
 }
 
-// TestUniqueReceipt lets Razorpay itself keep receipts apart: a lost answer is simply asked for again.
+// TestUniqueReceipt lets Razorpay itself keep receipts apart: a lost answer is simply
+// asked for again.
 func TestUniqueReceipt(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{UniqueReceipt: true}, func(c *razorpay.Config) { c.UniqueReceipt = true })

@@ -41,7 +41,7 @@ func (c *Client) payment(ctx context.Context, op, id string) (*payments.Payment,
 
 // CheckSignature checks what the checkout returned, without a request: whether
 // Razorpay signed that this payment belongs to this order. orderID must come
-// from the host's database. It says nothing about amount and capture; that
+// from the application's database. It says nothing about amount and capture; that
 // takes [Client.VerifyPayment].
 //
 // https://razorpay.com/docs/payments/payment-gateway/web-integration/standard/integration-steps/#15-verify-payment-signature
@@ -151,7 +151,8 @@ func captured(op string, p *payments.Payment, req payments.CaptureRequest, err e
 	if err == nil { // "captured", but the payment says otherwise
 		return nil, refuse(op, telemed.ErrAmbiguous)
 	}
-	if e, ok := errors.AsType[*Error](err); ok && p.Amount != req.Amount { // in whatever words it was refused
+	// In whatever words it was refused.
+	if e, ok := errors.AsType[*Error](err); ok && p.Amount != req.Amount {
 		told := *e
 		told.kind = payments.ErrAmountMismatch
 		return nil, &told
@@ -203,7 +204,8 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 	return refund, nil
 }
 
-// postRefund sends the request. It is repeated also while Razorpay is still at work on it.
+// postRefund sends the request. It is repeated also while Razorpay is still at work on
+// it.
 func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
 	var got wireRefund
 	err := c.do(ctx, call{
@@ -226,7 +228,7 @@ func validateRefund(op string, req payments.RefundRequest) error {
 	return p.Err("razorpay: " + op)
 }
 
-// refundKey makes the host's key one that Razorpay takes: at least ten letters,
+// refundKey makes the application's key one that Razorpay takes: at least ten letters,
 // digits, hyphens and underscores. The same key gives the same result for ever.
 func refundKey(key string) string {
 	conforming := len(key) >= 10 && len(key) <= 64 && strings.IndexFunc(key, func(r rune) bool {

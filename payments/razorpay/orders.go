@@ -24,11 +24,11 @@ const (
 	maxPages   = 20
 )
 
-// CreateOrder opens an order. The Key is Razorpay's receipt: it may have 40 characters and
-// makes one order. It is looked up before (unless Config.UniqueReceipt is set) and, if the
-// answer is lost, after. Two concurrent calls with one Key may still make two orders, unless
-// UniqueReceipt is set. Razorpay finds receipts by a part of them, so a Key should not be a
-// part of many others: "bill_000123", not "1".
+// CreateOrder opens an order. The Key is Razorpay's receipt: it may have 40 characters
+// and makes one order. It is looked up before (unless Config.UniqueReceipt is set) and,
+// if the answer is lost, after. Two concurrent calls with one Key may still make two
+// orders, unless UniqueReceipt is set. Razorpay finds receipts by a part of them, so a
+// Key should not be a part of many others: "bill_000123", not "1".
 //
 // https://razorpay.com/docs/api/orders/create
 func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*payments.Order, error) {

@@ -25,7 +25,8 @@ import (
 var formField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 var formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
 
-// browser is a browser without JavaScript: it reads a form and sends it with one of its buttons.
+// browser is a browser without JavaScript: it reads a form and sends it with one of its
+// buttons.
 type browser struct{ *testing.T }
 
 func (b browser) get(address string) (int, string) {
@@ -63,14 +64,16 @@ func (b browser) submit(base, page string, button url.Values) (int, string) {
 	return b.read(resp)
 }
 
-// TestVisit walks a payment from order to refund through a browser, a callback and webhooks.
+// TestVisit walks a payment from order to refund through a browser, a callback and
+// webhooks.
 func TestVisit(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	var booked atomic.Int32
 	results := make(chan razorpay.CheckoutResult, 1)
 	failures := make(chan error, 1)
-	seen := map[string]bool{} // the host's unique column; webhooks come one after the other here
+	// The application's unique column; webhooks come one after the other here.
+	seen := map[string]bool{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /paid", func(w http.ResponseWriter, r *http.Request) {
 		result, err := razorpay.ParseCheckout(r)

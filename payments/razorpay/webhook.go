@@ -16,10 +16,10 @@ const (
 	eventIDHeader   = "X-Razorpay-Event-Id"
 )
 
-// ParseWebhook checks body, as it came, against Config.WebhookSecrets and reads the event in
-// it. Without a configured secret everything is telemed.ErrSignature. The error tells apart a
-// missing header, the KeySecret in place of the webhook's, a body that was cut or encoded anew,
-// and another secret. Use it through [payments.NewWebhook].
+// ParseWebhook checks body, as it came, against Config.WebhookSecrets and reads the event
+// in it. Without a configured secret everything is telemed.ErrSignature. The error tells
+// apart a missing header, the KeySecret in place of the webhook's, a body that was cut or
+// encoded anew, and another secret. Use it through [payments.NewWebhook].
 //
 // https://razorpay.com/docs/webhooks/validate-test
 func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, error) {
@@ -35,7 +35,8 @@ func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, erro
 	if err != nil {
 		return nil, fault.Invalid("razorpay: "+op, "Body", "is not an event")
 	}
-	if id := fault.ID(h.Get(eventIDHeader)); id != "" { // unsigned, and a key in the application's database
+	// Unsigned, and a key in the application's database.
+	if id := fault.ID(h.Get(eventIDHeader)); id != "" {
 		event.ID = id
 	}
 	return event, nil

@@ -103,7 +103,8 @@ func TestParseWebhook(t *testing.T) {
 	}
 }
 
-// A webhook that is mounted wrongly, or has the wrong secret, says so in words of its own.
+// A webhook that is mounted wrongly, or has the wrong secret, says so in words of its
+// own.
 func TestSignatureHints(t *testing.T) {
 	t.Parallel()
 	const body = `{"event":"payment.captured","payload":{"url":"https:\/\/clinic.example"}}`
@@ -159,7 +160,8 @@ func TestSignedButUnread(t *testing.T) {
 	}
 }
 
-// TestEventShapes are the shapes that break readers that expect one: all signed, all to be read.
+// TestEventShapes are the shapes that break readers that expect one: all signed, all to
+// be read.
 func TestEventShapes(t *testing.T) {
 	t.Parallel()
 	client := offline(t, testHook)
@@ -196,8 +198,9 @@ func TestEventShapes(t *testing.T) {
 
 var realID = regexp.MustCompile(`^(order|pay|rfnd)_[A-Za-z0-9]+$`)
 
-// TestSamples reads every official sample there is, through the front door: all as events, and each
-// order, payment and refund inside an event, where notes, numbers and nulls take all their shapes.
+// TestSamples reads every official sample there is, through the front door: all as
+// events, and each order, payment and refund inside an event, where notes, numbers and
+// nulls take all their shapes.
 func TestSamples(t *testing.T) {
 	t.Parallel()
 	file, err := os.ReadFile("../../../shared/fixtures/razorpay/samples.jsonl")
@@ -285,7 +288,8 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// FuzzNotes puts any JSON where notes and amounts stand: no panic, and an amount is what was written or refused.
+// FuzzNotes puts any JSON where notes and amounts stand: no panic, and an amount is what
+// was written or refused.
 func FuzzNotes(f *testing.F) {
 	for _, seed := range []string{`{}`, `[]`, `null`, `"x"`, `5`, `"5"`, `5.0`, `1e3`, `9223372036854775808`, `{"a":{"b":1}}`, `[1]`, `true`} {
 		f.Add(seed)

@@ -24,8 +24,8 @@ type Result struct {
 	ReturnTo string
 }
 
-// Callback returns the handler of GET …/callback. It always ends at the host's page, with
-// provider=NAME&success=true, or success=false and the reason.
+// Callback returns the handler of GET …/callback. It always ends at the application's
+// page, with provider=NAME&success=true, or success=false and the reason.
 func (c *Connector) Callback() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w)
@@ -43,7 +43,7 @@ func (c *Connector) Callback() http.Handler {
 	})
 }
 
-// page returns the host's address where the flow ends.
+// page returns the application's address where the flow ends.
 func (c *Connector) page(returnTo string, err error) string {
 	target := *c.returnTo
 	if returnTo != "" {
@@ -63,9 +63,10 @@ func (c *Connector) page(returnTo string, err error) string {
 	return target.String()
 }
 
-// Finish ends the flow that r, the provider's callback, belongs to: it checks it, buys the
-// token and stores it. The flow's cookie is cleared on w whatever happens, and the answer kept out of
-// caches and its address out of the Referer header. The error is a *FlowError.
+// Finish ends the flow that r, the provider's callback, belongs to: it checks it, buys
+// the token and stores it. The flow's cookie is cleared on w whatever happens, and the
+// answer kept out of caches and its address out of the Referer header. The error is a
+// *FlowError.
 func (c *Connector) Finish(w http.ResponseWriter, r *http.Request) (Result, error) {
 	private(w)
 	query := r.URL.Query()
@@ -176,8 +177,8 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 	return token, nil
 }
 
-// keep stores the token, if it is one that lasts. It has time of its own: however long the provider
-// took, a token that was bought must not be lost.
+// keep stores the token, if it is one that lasts. It has time of its own: however long
+// the provider took, a token that was bought must not be lost.
 func (c *Connector) keep(ctx context.Context, id store.AccountID, token store.Token) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
@@ -191,7 +192,8 @@ func (c *Connector) keep(ctx context.Context, id store.AccountID, token store.To
 		case old.Status == store.StatusReconnect:
 			return &FlowError{Reason: ReasonNoRefresh} // the old refresh token is dead
 		case old.Token.Refresh.IsZero() || old.Token.Account.ID != token.Account.ID || token.Account.ID == "":
-			return &FlowError{Reason: ReasonNoRefresh} // another account's refresh token must not be paired with this one
+			// Another account's refresh token must not be paired with this one.
+			return &FlowError{Reason: ReasonNoRefresh}
 		}
 	}
 	if err := store.Set(ctx, c.cfg.Tokens, id, token); err != nil {

@@ -20,7 +20,8 @@ import (
 	"github.com/telemed-go/telemed/store/connect"
 )
 
-// finish brings the callback without a browser, so that it can come twice or from elsewhere.
+// finish brings the callback without a browser, so that it can come twice or from
+// elsewhere.
 func (h *host) finish(doctor string, query url.Values, cookies ...*http.Cookie) (connect.Result, http.Header, error) {
 	r := httptest.NewRequest(http.MethodGet, origin+"/callback?"+query.Encode(), nil)
 	r.Header.Set("Doctor", doctor)
@@ -32,8 +33,8 @@ func (h *host) finish(doctor string, query url.Values, cookies ...*http.Cookie) 
 	return result, w.Header(), err
 }
 
-// A doctor who reloads the page sends the code again while it is being spent. A provider that sees it twice
-// may take back the token that it gave for it.
+// A doctor who reloads the page sends the code again while it is being spent. A provider
+// that sees it twice may take back the token that it gave for it.
 func TestConcurrentCallbacksSpendTheCodeOnce(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -61,7 +62,8 @@ func TestConcurrentCallbacksSpendTheCodeOnce(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// The attacker's own flow, whole, in the victim's browser: cookie from a subdomain, state and code from a link.
+// The attacker's own flow, whole, in the victim's browser: cookie from a subdomain, state
+// and code from a link.
 func TestAPlantedFlow(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -141,7 +143,8 @@ func TestAFlowThatFailsReturnsToItsPath(t *testing.T) {
 	require.Equal(t, "/doctor/onboarding", b.callback(t, h, query).Path)
 }
 
-// The page that the doctor came from may still have the reason of the last attempt in its address.
+// The page that the doctor came from may still have the reason of the last attempt in its
+// address.
 func TestAnOldReasonIsDropped(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -151,7 +154,8 @@ func TestAnOldReasonIsDropped(t *testing.T) {
 	require.Equal(t, "provider=google&success=true", end.RawQuery)
 }
 
-// A host with pages of its own renders one at the address that has the code in it.
+// An application with pages of its own renders one at the address that has the code in
+// it.
 func TestFinishAndBeginAreNotCached(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -306,8 +310,9 @@ func TestAStoreWhoseAnswersAreLost(t *testing.T) {
 	})
 }
 
-// FuzzCallback brings any query and any cookie for a real flow: STATE and SEALED in the inputs are the flow's
-// own. Nothing but its own cookie, one state and one code may reach the provider.
+// FuzzCallback brings any query and any cookie for a real flow: STATE and SEALED in the
+// inputs are the flow's own. Nothing but its own cookie, one state and one code may reach
+// the provider.
 func FuzzCallback(f *testing.F) {
 	f.Add("state=STATE&code=b", "SEALED")
 	f.Add("state=STATE&code=b&iss=https%3A%2F%2Fissuer.example", "SEALED")

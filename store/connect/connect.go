@@ -13,16 +13,17 @@
 //	mux.Handle("POST /api/auth/google/doctor/disconnect", google.Disconnect())
 //	mux.Handle("GET /api/auth/google/doctor/status", google.Status())
 //
-// The browser ends at ReturnURL with "?provider=google&success=true", or with success=false and
-// a [Reason]. A host with a user interface of its own uses Begin and Finish instead.
+// The browser ends at ReturnURL with "?provider=google&success=true", or with
+// success=false and a [Reason]. An application with a user interface of its own uses
+// Begin and Finish instead.
 //
 // # Security
 //
 // A flow is bound to the browser that began it and to the doctor who was logged in: its
-// state is random and says nothing, and a sealed cookie of ten minutes holds what belongs to
-// it. The doctor is asked of the host again at the callback. PKCE (S256) is always used, the
-// issuer checked where there is one (RFC 9207), scopes compared as a set, and a
-// token stored only if it can be refreshed. Nothing is taken from a query that
+// state is random and says nothing, and a sealed cookie of ten minutes holds what belongs
+// to it. The doctor is asked of the application again at the callback. PKCE (S256) is
+// always used, the issuer checked where there is one (RFC 9207), scopes compared as a
+// set, and a token stored only if it can be refreshed. Nothing is taken from a query that
 // decides whose account it is.
 //
 // # Errors
@@ -32,8 +33,8 @@
 //
 // # Testing
 //
-// zoom/zoomtest and meet/googlemeet/googlemeettest have consent pages on loopback, where a
-// plain http RedirectURL needs AllowInsecureLocalhost.
+// zoom/zoomtest and meet/googlemeet/googlemeettest have consent pages on loopback, where
+// a plain http RedirectURL needs AllowInsecureLocalhost.
 package connect
 
 import (
@@ -59,35 +60,40 @@ type Config struct {
 	Provider oauth.Provider
 	// Tokens is where their tokens go. Required.
 	Tokens store.TokenStore
-	// Subject returns the host's id of the doctor who is logged in, from the session and never
-	// from the query. An error, or "", means that nobody is. Required.
+	// Subject returns the application's id of the doctor who is logged in, from the session
+	// and never from the query. An error, or "", means that nobody is. Required.
 	Subject func(*http.Request) (string, error)
-	// CookieKeys seal the flow's cookie: each of 32 random bytes or more. The first one seals, all of them
-	// open, so that a new one can be put in front while flows are under way. store.NewKey makes one. Required.
+	// CookieKeys seal the flow's cookie: each of 32 random bytes or more. The first one
+	// seals, all of them open, so that a new one can be put in front while flows are under
+	// way. store.NewKey makes one. Required.
 	CookieKeys []telemed.Secret
-	// ReturnURL is the host's page where flows end: an https address (http on loopback). Required.
+	// ReturnURL is the host's page where flows end: an https address (http on loopback).
+	// Required.
 	ReturnURL string
 
-	// AllowInsecureLocalhost lets cookies go over plain http, for development on this machine: then
-	// the Provider's RedirectURL may be http. It has no effect on https.
+	// AllowInsecureLocalhost lets cookies go over plain http, for development on this
+	// machine: then the Provider's RedirectURL may be http. It has no effect on https.
 	AllowInsecureLocalhost bool
 	// Claims makes a state good for one callback, in all processes that share it. A provider
 	// that sees a code again, because the doctor reloads the page, may take back the token
 	// (RFC 6749 §4.1.2). If nil, Tokens where that implements store.Claims, as sqlstore's
 	// and mongostore's do; else a store.Memory, which is enough for one process.
 	Claims store.Claims
-	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May be nil.
+	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May
+	// be nil.
 	OnConnect    func(ctx context.Context, id store.AccountID, account store.Account)
 	OnDisconnect func(ctx context.Context, id store.AccountID)
-	// Logger gets one line for each flow that failed, without names or tokens: a warning if provider, store or
-	// configuration failed, else for information. If nil, nothing is logged.
+	// Logger gets one line for each flow that failed, without names or tokens: a warning if
+	// provider, store or configuration failed, else for information. If nil, nothing is
+	// logged.
 	Logger *slog.Logger
 }
 
 // flowTime is how long a doctor may take on the consent page.
 const flowTime = 10 * time.Minute
 
-// What follows the callback is bounded by exchangeTime at the provider and by storeTime at the store.
+// What follows the callback is bounded by exchangeTime at the provider and by storeTime
+// at the store.
 const (
 	exchangeTime = 30 * time.Second
 	storeTime    = 10 * time.Second
@@ -134,7 +140,7 @@ func (c *Connector) AccountID(subject string) store.AccountID {
 	return store.AccountID{Provider: c.cfg.Provider.Name, Subject: subject}
 }
 
-// subject asks the host who is logged in.
+// subject asks the application who is logged in.
 func (c *Connector) subject(r *http.Request) (string, error) {
 	subject, err := c.cfg.Subject(r)
 	if err != nil || subject == "" {
@@ -146,7 +152,8 @@ func (c *Connector) subject(r *http.Request) (string, error) {
 	return subject, nil
 }
 
-// private keeps answers out of caches, and our addresses, which have codes in them, out of the Referer header.
+// private keeps answers out of caches, and our addresses, which have codes in them, out
+// of the Referer header.
 func private(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")

@@ -128,7 +128,7 @@ func TestNobodyIsLoggedIn(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, b.do(h.Disconnect(), http.MethodPost, "/disconnect").Code)
 }
 
-// Each attack leaves nothing stored and ends at the host's page with a reason.
+// Each attack leaves nothing stored and ends at the application's page with a reason.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	type scene struct {
@@ -453,7 +453,7 @@ func TestDisconnect(t *testing.T) {
 	})
 }
 
-// revoking is the host's provider, which notes what is revoked.
+// revoking is the application's provider, which notes what is revoked.
 func revoking(h *host) oauth.Provider {
 	provider := h.authority.provider("google")
 	provider.Revoke = func(ctx context.Context, token store.Token) error {

@@ -13,9 +13,10 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Disconnect returns the handler of POST …/disconnect, which forgets the logged-in doctor's
-// account. Posts from other sites than this and ReturnURL's are refused. It answers JSON,
-// {"provider":"zoom","connected":false,"revoked":true}, or, to a form of a page, a redirect to ReturnURL.
+// Disconnect returns the handler of POST …/disconnect, which forgets the logged-in
+// doctor's account. Posts from other sites than this and ReturnURL's are refused. It
+// answers JSON, {"provider":"zoom","connected":false,"revoked":true}, or, to a form of a
+// page, a redirect to ReturnURL.
 func (c *Connector) Disconnect() http.Handler {
 	return c.guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w)
@@ -44,13 +45,15 @@ func (c *Connector) Disconnect() http.Handler {
 // errNotRevoked marks that the account is forgotten here, but the provider was not told.
 var errNotRevoked = errors.New("forgotten, but not revoked")
 
-// Forget deletes the account of subject, and then withdraws the grant at the provider. The
-// grant stays if another doctor shares the account, since providers withdraw it for all, if the
-// doctor has reconnected meanwhile, and if that cannot be known because the store is no store.Lister or the account has
-// no id: then revoked is false and the doctor can withdraw it at the provider.
+// Forget deletes the account of subject, and then withdraws the grant at the provider.
+// The grant stays if another doctor shares the account, since providers withdraw it for
+// all, if the doctor has reconnected meanwhile, and if that cannot be known because the
+// store is no store.Lister or the account has no id: then revoked is false and the doctor
+// can withdraw it at the provider.
 //
-// If the store fails, nothing was revoked, and the account may be there still or not: call Forget
-// again. If revoking fails, the account is deleted all the same, and the error says so. An account that is not there is no error.
+// If the store fails, nothing was revoked, and the account may be there still or not:
+// call Forget again. If revoking fails, the account is deleted all the same, and the
+// error says so. An account that is not there is no error.
 func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, err error) {
 	id := c.AccountID(subject)
 	rec, err := c.cfg.Tokens.Get(ctx, id)
@@ -83,8 +86,8 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 	return true, nil
 }
 
-// remove asks a second time if the answer was lost: whoever asks later finds no account, and could not
-// revoke what is not there.
+// remove asks a second time if the answer was lost: whoever asks later finds no account,
+// and could not revoke what is not there.
 func (c *Connector) remove(ctx context.Context, id store.AccountID) error {
 	if c.cfg.Tokens.Delete(ctx, id) == nil {
 		return nil
@@ -92,9 +95,9 @@ func (c *Connector) remove(ctx context.Context, id store.AccountID) error {
 	return c.cfg.Tokens.Delete(ctx, id)
 }
 
-// inUse reports whether the account is, or may be, another doctor's too, or the same doctor's
-// again, who has reconnected meanwhile: revoking would end that grant with the old one. A
-// reconnection in the moment between this look and the revocation is not seen.
+// inUse reports whether the account is, or may be, another doctor's too, or the same
+// doctor's again, who has reconnected meanwhile: revoking would end that grant with the
+// old one. A reconnection in the moment between this look and the revocation is not seen.
 func (c *Connector) inUse(ctx context.Context, rec store.Record) bool {
 	lister, ok := c.cfg.Tokens.(store.Lister)
 	if !ok || rec.Token.Account.ID == "" {

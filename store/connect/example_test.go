@@ -18,8 +18,8 @@ import (
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
-// A doctor connects Zoom in a browser, sees it in the settings, and disconnects it again. Four
-// handlers do all of it; who is logged in is the application's to say.
+// A doctor connects Zoom in a browser, sees it in the settings, and disconnects it again.
+// Four handlers do all of it; who is logged in is the application's to say.
 func Example() {
 	ctx := context.Background()
 	fake, err := zoomtest.Start(zoomtest.Config{})
@@ -42,8 +42,10 @@ func Example() {
 	defer z.Shutdown(ctx)
 	connector, err := connect.New(connect.Config{
 		Provider: z.OAuth(), Tokens: tokens,
-		Subject:                func(*http.Request) (string, error) { return "dr-rao", nil }, // from the session
-		CookieKeys:             []telemed.Secret{store.NewKey()},                             // from the environment
+		// From the session.
+		Subject: func(*http.Request) (string, error) { return "dr-rao", nil },
+		// From the environment.
+		CookieKeys:             []telemed.Secret{store.NewKey()},
 		ReturnURL:              hospital.URL + "/settings",
 		AllowInsecureLocalhost: true, // for this machine only
 	})
@@ -72,8 +74,8 @@ func Example() {
 	// {"provider":"zoom","connected":false,"needs_reconnect":false}
 }
 
-// An application with a user interface of its own begins and finishes the flow itself. Why a
-// flow failed is a Reason, for the application's own words.
+// An application with a user interface of its own begins and finishes the flow itself.
+// Why a flow failed is a Reason, for the application's own words.
 func ExampleConnector_Begin() {
 	connector, fake, _ := forDrRao()
 	defer fake.Close()
@@ -89,7 +91,8 @@ func ExampleConnector_Begin() {
 	}
 
 	r := httptest.NewRequest(http.MethodGet, callback, nil)
-	for _, cookie := range w.Result().Cookies() { // without the flow's cookie it is somebody else's flow
+	// Without the flow's cookie it is somebody else's flow.
+	for _, cookie := range w.Result().Cookies() {
 		r.AddCookie(cookie)
 	}
 	result, err := connector.Finish(httptest.NewRecorder(), r)
@@ -102,8 +105,8 @@ func ExampleConnector_Begin() {
 	// go on at: /onboarding?step=3
 }
 
-// Nobody gets in by a callback that this browser did not begin, whatever its state says. The doctor
-// ends at the application's page all the same, with the reason.
+// Nobody gets in by a callback that this browser did not begin, whatever its state says.
+// The doctor ends at the application's page all the same, with the reason.
 func ExampleConnector_Callback() {
 	connector, fake, _ := forDrRao()
 	defer fake.Close()
@@ -113,8 +116,8 @@ func ExampleConnector_Callback() {
 	// Output: 303 http://127.0.0.1:3001/settings?provider=zoom&reason=expired&success=false
 }
 
-// A doctor leaves the hospital: the account is forgotten here, and the grant is withdrawn at the
-// provider. To forget what is not there is no error.
+// A doctor leaves the hospital: the account is forgotten here, and the grant is withdrawn
+// at the provider. To forget what is not there is no error.
 func ExampleConnector_Forget() {
 	ctx := context.Background()
 	connector, fake, tokens := forDrRao()
@@ -140,8 +143,8 @@ func ExampleConnector_Forget() {
 	// gone: true
 }
 
-// forDrRao returns a Connector in whose session Dr. Rao is logged in, with the Zoom and the store
-// that it works on. Example builds one step by step.
+// forDrRao returns a Connector in whose session Dr. Rao is logged in, with the Zoom and
+// the store that it works on. Example builds one step by step.
 func forDrRao() (*connect.Connector, *zoomtest.Server, *store.Memory) {
 	fake, err := zoomtest.Start(zoomtest.Config{})
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/telemed-go/telemed"
 )
 
-// flow is what must be the same at the callback as at the start. It travels in a cookie, sealed.
+// flow is what must be the same at the callback as at the start. It travels in a cookie,
+// sealed.
 type flow struct {
 	Provider string `json:"p"`
 	Subject  string `json:"s"`
@@ -109,11 +110,13 @@ func (c *Connector) cookie(name, value string, age time.Duration) *http.Cookie {
 	}
 }
 
-// maxFlows is how many bytes of cookies the flows of one browser may have: some nine flows of the usual
-// size. They go with each request, and servers refuse long headers, nginx those of 8 kB.
+// maxFlows is how many bytes of cookies the flows of one browser may have: some nine
+// flows of the usual size. They go with each request, and servers refuse long headers,
+// nginx those of 8 kB.
 const maxFlows = 3 << 10
 
-// sweep clears the cookies of flows that were given up, if there would be too many with the fresh one.
+// sweep clears the cookies of flows that were given up, if there would be too many with
+// the fresh one.
 func (c *Connector) sweep(w http.ResponseWriter, r *http.Request, fresh *http.Cookie) {
 	var names []string
 	size := cookieSize(fresh)

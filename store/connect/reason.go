@@ -6,7 +6,7 @@ import (
 )
 
 // Reason says why a flow did not end with a stored token. It is the value of "reason"
-// at the host's page, which says it to the doctor in words.
+// at the application's page, which says it to the doctor in words.
 type Reason string
 
 // The reasons.
@@ -15,7 +15,8 @@ const (
 	ReasonDenied Reason = "denied"
 	// ReasonScope: the doctor unticked a permission that is needed.
 	ReasonScope Reason = "scope_missing"
-	// ReasonExpired: the flow is older than ten minutes, was used already, or began in another browser.
+	// ReasonExpired: the flow is older than ten minutes, was used already, or began in
+	// another browser.
 	ReasonExpired Reason = "expired"
 	// ReasonLogin: nobody is logged in.
 	ReasonLogin Reason = "login_required"
@@ -23,17 +24,22 @@ const (
 	ReasonOtherLogin Reason = "other_login"
 	// ReasonInvalid: the callback is not one that the provider makes.
 	ReasonInvalid Reason = "invalid_callback"
-	// ReasonProvider: the provider answered with an error, or not at all. Trying again may help.
+	// ReasonProvider: the provider answered with an error, or not at all. Trying again may
+	// help.
 	ReasonProvider Reason = "provider_error"
-	// ReasonConfig: the provider refused this application's credentials. A person must mend the configuration.
+	// ReasonConfig: the provider refused this application's credentials. A person must mend
+	// the configuration.
 	ReasonConfig Reason = "not_configured"
-	// ReasonNoRefresh: the provider gave no refresh token, so that the connection would end within the hour.
+	// ReasonNoRefresh: the provider gave no refresh token, so that the connection would end
+	// within the hour.
 	ReasonNoRefresh Reason = "no_refresh_token"
-	// ReasonStore: the store failed, before or while the token was stored. Trying again may help.
+	// ReasonStore: the store failed, before or while the token was stored. Trying again may
+	// help.
 	ReasonStore Reason = "not_stored"
 )
 
-// level is how loud a flow that failed is logged: what doctors do is no trouble, what fails beneath them is.
+// level is how loud a flow that failed is logged: what doctors do is no trouble, what
+// fails beneath them is.
 func (r Reason) level() slog.Level {
 	switch r {
 	case ReasonProvider, ReasonConfig, ReasonNoRefresh, ReasonStore:
@@ -42,8 +48,9 @@ func (r Reason) level() slog.Level {
 	return slog.LevelInfo
 }
 
-// FlowError is a flow that did not end with a stored token. Nothing was stored, save that with
-// ReasonStore nobody knows: the store may have done it and its answer been lost. State tells later.
+// FlowError is a flow that did not end with a stored token. Nothing was stored, save that
+// with ReasonStore nobody knows: the store may have done it and its answer been lost.
+// State tells later.
 type FlowError struct {
 	// Reason is what to tell the doctor.
 	Reason Reason

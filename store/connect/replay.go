@@ -18,9 +18,9 @@ func claimsOf(cfg Config) store.Claims {
 	return store.NewMemory()
 }
 
-// once lets the first callback of a flow pass, and no other one until the flow has expired.
-// The claim is completed before the code is spent: a callback that dies in between is not
-// repeated, for nobody knows whether the provider has seen the code.
+// once lets the first callback of a flow pass, and no other one until the flow has
+// expired. The claim is completed before the code is spent: a callback that dies in
+// between is not repeated, for nobody knows whether the provider has seen the code.
 func (c *Connector) once(ctx context.Context, f flow) error {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
 	defer cancel()

@@ -109,7 +109,7 @@ var cookieKey = telemed.NewSecret("0123456789abcdef0123456789abcdef")
 
 const returnURL = "https://app.clinic.example/doctor/settings/integration"
 
-// newHost returns a host whose logged-in doctor is named by the header Doctor.
+// newHost returns an application whose logged-in doctor is named by the header Doctor.
 func newHost(t *testing.T, change ...func(*connect.Config)) *host {
 	t.Helper()
 	h := &host{tokens: store.NewMemory(), authority: newAuthority(t)}

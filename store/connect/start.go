@@ -14,9 +14,10 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
-// Start returns the handler of GET …/connect: it sends the logged-in doctor's browser to the
-// provider. The query may have return_to, a path of the ReturnURL's site where the flow is
-// to end instead. 401 if nobody is logged in, 400 for a return_to that leaves the site.
+// Start returns the handler of GET …/connect: it sends the logged-in doctor's browser to
+// the provider. The query may have return_to, a path of the ReturnURL's site where the
+// flow is to end instead. 401 if nobody is logged in, 400 for a return_to that leaves the
+// site.
 func (c *Connector) Start() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w)
@@ -34,9 +35,9 @@ func (c *Connector) Start() http.Handler {
 }
 
 // Begin starts a flow for the doctor who is logged in: it sets the flow's cookie on w and
-// returns the provider's address to go to. returnTo is a path of the ReturnURL's site,
-// or empty. The answer is kept out of caches. The error is a *FlowError with ReasonLogin, or matches
-// telemed.ErrInvalid.
+// returns the provider's address to go to. returnTo is a path of the ReturnURL's site, or
+// empty. The answer is kept out of caches. The error is a *FlowError with ReasonLogin, or
+// matches telemed.ErrInvalid.
 func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, returnTo string) (string, error) {
 	private(w)
 	subject, err := c.subject(r)
@@ -63,7 +64,8 @@ func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, returnTo strin
 }
 
 // sameSite accepts absolute paths only. Browsers read a backslash as a slash and skip
-// control characters, so that "/\evil.example" and "/\t/evil.example" would leave the site.
+// control characters, so that "/\evil.example" and "/\t/evil.example" would leave the
+// site.
 func sameSite(path string) bool {
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || len(path) > 512 || !utf8.ValidString(path) {
 		return false
@@ -80,7 +82,7 @@ func methodNotAllowed(w http.ResponseWriter, allow string) {
 	http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 }
 
-// refuse answers what cannot be answered at the host's page.
+// refuse answers what cannot be answered at the application's page.
 func (c *Connector) refuse(w http.ResponseWriter, err error) {
 	if fields := telemed.Fields(err); len(fields) > 0 && reasonOf(err) != ReasonLogin {
 		http.Error(w, fields[0].Error(), http.StatusBadRequest)

@@ -22,7 +22,8 @@ type State struct {
 	Reason         string `json:"reason,omitempty"`
 	// Email is the account's address, if the provider told it.
 	Email string `json:"email,omitempty"`
-	// MissingScopes are permissions that a newer version of the host needs and the account lacks.
+	// MissingScopes are permissions that a newer version of the application needs and the
+	// account lacks.
 	MissingScopes []string `json:"missing_scopes,omitempty"`
 }
 

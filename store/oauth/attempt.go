@@ -184,7 +184,8 @@ func (a *attempt) see(rec store.Record) {
 	if v.since.IsZero() || rec.Revision != v.record.Revision {
 		v.since = time.Now()
 	}
-	if !rec.Token.Refresh.Equal(v.record.Token.Refresh) { // what came of exchanges was about another token
+	// What came of exchanges was about another token.
+	if !rec.Token.Refresh.Equal(v.record.Token.Refresh) {
 		v.rejections, v.tainted, v.disbelieved, v.markedAt = 0, false, false, time.Time{}
 	}
 	v.record = rec

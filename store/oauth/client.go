@@ -15,12 +15,13 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Client returns a client that adds the account's access token to each request, and
-// when the provider answers 401 renews it and sends the request once more, if its body
-// can be had again (GetBody); see Renew for a provider that goes on refusing. The token goes to the
-// host that the request was made for, over https or to loopback, and not along when that one
-// redirects elsewhere. base sends the requests; nil means http.DefaultTransport with a timeout of 30
-// seconds. A token is waited for that long too. Errors of Token come through, wrapped in *url.Error.
+// Client returns a client that adds the account's access token to each request, and when
+// the provider answers 401 renews it and sends the request once more, if its body can be
+// had again (GetBody); see Renew for a provider that goes on refusing. The token goes to
+// the host that the request was made for, over https or to loopback, and not along when
+// that one redirects elsewhere. base sends the requests; nil means http.DefaultTransport
+// with a timeout of 30 seconds. A token is waited for that long too. Errors of Token come
+// through, wrapped in *url.Error.
 func (s *Source) Client(id store.AccountID, base *http.Client) *http.Client {
 	client := &http.Client{Timeout: rest.DefaultTimeout}
 	if base != nil {
@@ -31,8 +32,8 @@ func (s *Source) Client(id store.AccountID, base *http.Client) *http.Client {
 	return client
 }
 
-// TokenSource returns the account's tokens for libraries that take an x/oauth2 source. Its
-// tokens have no refresh token: only the Source may spend that. ctx bounds each call.
+// TokenSource returns the account's tokens for libraries that take an x/oauth2 source.
+// Its tokens have no refresh token: only the Source may spend that. ctx bounds each call.
 func (s *Source) TokenSource(ctx context.Context, id store.AccountID) oauth2.TokenSource {
 	return tokenSource{ctx, s, id}
 }
@@ -96,7 +97,8 @@ func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 
 var errLate = fmt.Errorf("%w: there was no token in time", telemed.ErrUnavailable)
 
-// token bounds the wait for a token: base may have its timeout in its transport, which only sees what is sent.
+// token bounds the wait for a token: base may have its timeout in its transport, which
+// only sees what is sent.
 func (b *bearer) token(ctx context.Context, stale telemed.Secret) (store.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, rest.DefaultTimeout, errLate)
 	defer cancel()
@@ -110,7 +112,8 @@ func (b *bearer) send(req *http.Request) (*http.Response, error) {
 	return b.base.RoundTrip(req)
 }
 
-// strayed reports whether req follows a redirect to another host than the first request's.
+// strayed reports whether req follows a redirect to another host than the first
+// request's.
 func strayed(req *http.Request) bool {
 	first := req
 	for first.Response != nil {

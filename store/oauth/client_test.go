@@ -63,7 +63,8 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// connected is a Source over a doctor whose access token is "access-dr-rao-1" and works for an hour.
+// connected is a Source over a doctor whose access token is "access-dr-rao-1" and works
+// for an hour.
 func connected(t *testing.T) (*oauth.Source, *rotating, *faultytest.Store) {
 	provider, tokens := newRotating(), faultytest.New()
 	provider.takes = 0
@@ -133,7 +134,8 @@ func TestClientOfAProviderThatRefusesEverything(t *testing.T) {
 	require.ErrorIs(t, err, telemed.ErrUnavailable)
 }
 
-// The wait for a token has an end of its own: a dead process holds the lease, and the caller has no deadline.
+// The wait for a token has an end of its own: a dead process holds the lease, and the
+// caller has no deadline.
 func TestClientWaitsForATokenAsLongAsForAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

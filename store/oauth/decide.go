@@ -72,13 +72,15 @@ type view struct {
 	state state
 	err   error // why the store or the exchange failed
 
-	record    store.Record // as it was read or written last
-	since     time.Time    // since when it stands still, with the store answering all the while; zero: unknown
-	takenOver bool         // the lease was taken over, and its former holder has had no time yet to save
-	leasedAt  time.Time    // when the write of the own lease began
-	deadline  time.Time    // until when to wait for the lease
-	waits     int          // pauses since the last exchange
-	tries     int          // exchanges
+	record store.Record // as it was read or written last
+	// Since when it stands still, with the store answering all the while; zero: unknown.
+	since time.Time
+	// The lease was taken over, and its former holder has had no time yet to save.
+	takenOver bool
+	leasedAt  time.Time // when the write of the own lease began
+	deadline  time.Time // until when to wait for the lease
+	waits     int       // pauses since the last exchange
+	tries     int       // exchanges
 
 	// What came of exchanges of the record's refresh token.
 	rejections  int

@@ -28,8 +28,9 @@
 // Whoever refreshes holds a lease, in the account's record. It is won by compare-and-set,
 // which also proves that the store takes writes before anything is spent. No clock is
 // compared with another machine's. A lease is dead when a process has watched it stand
-// still for the TTL that its holder wrote into it, with the store answering all the while.
-// Whoever takes it over leaves its holder a last chance to save before anything is spent.
+// still for the TTL that its holder wrote into it, with the store answering all the
+// while. Whoever takes it over leaves its holder a last chance to save before anything is
+// spent.
 //
 // A refresh is not tied to the caller's context. A new token is saved until it is saved,
 // over any revision, as long as the record still holds the token that was spent for it.

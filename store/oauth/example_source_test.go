@@ -18,8 +18,8 @@ import (
 // doctor7 is the record of a doctor's account.
 var doctor7 = store.AccountID{Provider: "zoom", Subject: "doctor-7"}
 
-// connectedSource returns a Source to which a doctor is connected, with the token "access-1". Each
-// refresh sells the next one.
+// connectedSource returns a Source to which a doctor is connected, with the token
+// "access-1". Each refresh sells the next one.
 func connectedSource() *oauth.Source {
 	tokens, sold := store.NewMemory(), 1
 	next := func() store.Token {
@@ -33,7 +33,8 @@ func connectedSource() *oauth.Source {
 	}
 	source, err := oauth.NewSource(oauth.SourceConfig{
 		Store: tokens, Provider: "zoom",
-		Refresh: func(context.Context, store.Token) (store.Token, error) { // Provider.Refresh in production
+		// Provider.Refresh in production.
+		Refresh: func(context.Context, store.Token) (store.Token, error) {
 			sold++
 			return next(), nil
 		},
@@ -44,8 +45,8 @@ func connectedSource() *oauth.Source {
 	return source
 }
 
-// A library that takes an x/oauth2 source gets one whose tokens cannot be refreshed by it: a
-// second refresher would spend the refresh token that this one needs.
+// A library that takes an x/oauth2 source gets one whose tokens cannot be refreshed by
+// it: a second refresher would spend the refresh token that this one needs.
 func ExampleSource_TokenSource() {
 	ctx := context.Background()
 	source := connectedSource()
@@ -59,8 +60,8 @@ func ExampleSource_TokenSource() {
 	// Output: Bearer access-1 to be refreshed by the library: false
 }
 
-// The provider refuses an access token before its time. Renew is told which one, so that many
-// refused calls make one refresh. Source.Client does this by itself.
+// The provider refuses an access token before its time. Renew is told which one, so that
+// many refused calls make one refresh. Source.Client does this by itself.
 func ExampleSource_Renew() {
 	ctx := context.Background()
 	source := connectedSource()
@@ -79,15 +80,16 @@ func ExampleSource_Renew() {
 		log.Fatal(err)
 	}
 	_, err = source.Renew(ctx, doctor7, renewed.Access)
-	fmt.Println("the new one is refused too:", errors.Is(err, telemed.ErrUnavailable)) // it is not the token's fault
+	// It is not the token's fault.
+	fmt.Println("the new one is refused too:", errors.Is(err, telemed.ErrUnavailable))
 	// Output:
 	// access-2 <nil>
 	// access-2 <nil>
 	// the new one is refused too: true
 }
 
-// Some libraries take a token alone. It prints its secret, unlike a store.Token, and works
-// until its expiry.
+// Some libraries take a token alone. It prints its secret, unlike a store.Token, and
+// works until its expiry.
 func ExampleToOAuth2() {
 	ctx := context.Background()
 	source := connectedSource()
@@ -101,8 +103,9 @@ func ExampleToOAuth2() {
 	// Output: in a log: [redacted] access-1
 }
 
-// An application that kept x/oauth2 tokens of its own moves them over, and no doctor has to
-// connect again. JSON of such a token does not have its scopes: say which ones were granted.
+// An application that kept x/oauth2 tokens of its own moves them over, and no doctor has
+// to connect again. JSON of such a token does not have its scopes: say which ones were
+// granted.
 func ExampleFromOAuth2() {
 	ctx, tokens := context.Background(), store.NewMemory()
 	var kept oauth2.Token // from the application's old table
@@ -122,8 +125,9 @@ func ExampleFromOAuth2() {
 	// <nil>
 }
 
-// Providers let a refresh token die that lies unused for some months, and the doctor on leave has to
-// connect again. A daily job keeps such accounts alive; those in use are left alone.
+// Providers let a refresh token die that lies unused for some months, and the doctor on
+// leave has to connect again. A daily job keeps such accounts alive; those in use are
+// left alone.
 func ExampleSource_KeepAlive() {
 	ctx := context.Background()
 	tokens := store.NewMemory()
@@ -139,7 +143,8 @@ func ExampleSource_KeepAlive() {
 	}
 	source, err := oauth.NewSource(oauth.SourceConfig{
 		Store: tokens, Provider: "zoom",
-		Refresh: func(_ context.Context, old store.Token) (store.Token, error) { // Provider.Refresh in production
+		// Provider.Refresh in production.
+		Refresh: func(_ context.Context, old store.Token) (store.Token, error) {
 			return store.Token{Access: telemed.NewSecret("next"), Expiry: time.Now().Add(time.Hour)}.Inherit(old), nil
 		},
 	})

@@ -16,8 +16,8 @@ import (
 	"github.com/telemed-go/telemed/store/oauth"
 )
 
-// A hospital connects a doctor, and asks for the token whenever it needs one. Refresh tokens of
-// this provider can be spent once, as Zoom's.
+// A hospital connects a doctor, and asks for the token whenever it needs one. Refresh
+// tokens of this provider can be spent once, as Zoom's.
 func Example() {
 	sold := 0
 	authority := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -34,7 +34,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	tokens := store.Sealed(store.NewMemory(), keys) // a database, in earnest: store/sqlstore, store/mongostore
+	// A database, in earnest: store/sqlstore, store/mongostore.
+	tokens := store.Sealed(store.NewMemory(), keys)
 
 	ctx := context.Background()
 	doctor := store.AccountID{Provider: "zoom", Subject: "doctor-7"}
@@ -67,7 +68,8 @@ func Example() {
 	// a token prints as [redacted] and was sold 2 times
 }
 
-// Client adds the doctor's token to each request, and renews it once if the provider refuses it.
+// Client adds the doctor's token to each request, and renews it once if the provider
+// refuses it.
 func ExampleSource_Client() {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer second" {

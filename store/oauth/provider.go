@@ -35,7 +35,8 @@ type Provider struct {
 	AuthStyle oauth2.AuthStyle
 	// Scopes are asked for.
 	Scopes []string
-	// Required are the scopes without which a consent is not stored. If nil, Scopes. Empty, not nil: none.
+	// Required are the scopes without which a consent is not stored. If nil, Scopes. Empty,
+	// not nil: none.
 	Required []string
 	// AuthParams are added to the authorization URL, for instance access_type=offline.
 	AuthParams map[string]string
@@ -48,9 +49,11 @@ type Provider struct {
 	// Identify tells whose account a new token is. idToken is the answer's id_token,
 	// if any. If nil, accounts stay unknown.
 	Identify func(ctx context.Context, token store.Token, idToken string) (store.Account, error)
-	// Revoke withdraws the grant at the provider. A grant that is gone already is no error. If nil, nothing is withdrawn.
+	// Revoke withdraws the grant at the provider. A grant that is gone already is no error.
+	// If nil, nothing is withdrawn.
 	Revoke func(ctx context.Context, token store.Token) error
-	// HTTPClient sends token requests. If nil, one with a timeout of 30 seconds. Requests are never repeated by it.
+	// HTTPClient sends token requests. If nil, one with a timeout of 30 seconds. Requests
+	// are never repeated by it.
 	HTTPClient *http.Client
 }
 
@@ -104,8 +107,8 @@ func (p Provider) AuthCodeURL(state, verifier string) string {
 	return p.config().AuthCodeURL(state, options...)
 }
 
-// Exchange buys a token for the code of a callback. The code is sent once. Errors
-// are those of Refresh; ErrRejected means that the code is spent, expired or another flow's.
+// Exchange buys a token for the code of a callback. The code is sent once. Errors are
+// those of Refresh; ErrRejected means that the code is spent, expired or another flow's.
 func (p Provider) Exchange(ctx context.Context, code, verifier string) (store.Token, error) {
 	if err := p.checkStyle(); err != nil {
 		return store.Token{}, err
@@ -162,8 +165,8 @@ func (p Provider) context(ctx context.Context) context.Context {
 }
 
 const (
-	// assumedLife is how long a token lives whose answer does not say so. Without an assumption it
-	// would be refreshed before each use.
+	// assumedLife is how long a token lives whose answer does not say so. Without an
+	// assumption it would be refreshed before each use.
 	assumedLife = time.Hour
 	// longestLife is what is believed of an answer that says more.
 	longestLife = 366 * 24 * time.Hour

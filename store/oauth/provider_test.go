@@ -84,7 +84,8 @@ func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 const jsonType = "application/json;charset=UTF-8"
 
-// TestTokenRequestsThatFail has every answer that a token endpoint was seen to give, or may.
+// TestTokenRequestsThatFail has every answer that a token endpoint was seen to give, or
+// may.
 func TestTokenRequestsThatFail(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -303,7 +304,8 @@ func TestProviderValidate(t *testing.T) {
 	}
 }
 
-// TestSourceOverProvider joins both ends: 429 with a wish is heeded, also by those who ask again.
+// TestSourceOverProvider joins both ends: 429 with a wish is heeded, also by those who
+// ask again.
 func TestSourceOverProvider(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -333,7 +335,8 @@ type answering func(*http.Request) (*http.Response, error)
 
 func (a answering) RoundTrip(req *http.Request) (*http.Response, error) { return a(req) }
 
-// textOfOAuthError is all that an error may say: nothing in it is the server's but a code.
+// textOfOAuthError is all that an error may say: nothing in it is the server's but a
+// code.
 var textOfOAuthError = regexp.MustCompile(`^zoom: Refresh:( \d{3}( \([\w.\[\]-]{1,64}\))?:)? (outcome unknown|grant was rejected|credentials refused|rate limited|invalid request)` +
 	`(: the answer was cut or is no token)?$`)
 

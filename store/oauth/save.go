@@ -83,7 +83,8 @@ func (s *saving) done(rec store.Record) {
 	if s.renewed {
 		pause := renewPause
 		if !rec.Token.Expiry.IsZero() {
-			pause = min(pause, rec.Token.Expiry.Sub(rec.UpdatedAt)/4) // it ends before the next refresh is due
+			// It ends before the next refresh is due.
+			pause = min(pause, rec.Token.Expiry.Sub(rec.UpdatedAt)/4)
 		}
 		s.shared.memory.pause(rec, pause, fmt.Errorf("oauth: %s: %w", s.ID, errJustRenewed))
 	}

@@ -49,8 +49,8 @@ func TestWrongKeyIsNoReasonToReconnect(t *testing.T) {
 	require.Zero(t, provider.count())
 }
 
-// A process without the keys, as each one of the version before encryption was switched on, must
-// neither send ciphertext to the provider nor take the account for revoked.
+// A process without the keys, as each one of the version before encryption was switched
+// on, must neither send ciphertext to the provider nor take the account for revoked.
 func TestSealedRecordsInAStoreThatDoesNotOpenThem(t *testing.T) {
 	t.Parallel()
 	for name, expiry := range map[string]time.Time{"works": time.Now().Add(time.Hour), "expired": time.Now().Add(-time.Hour)} {

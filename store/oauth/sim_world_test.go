@@ -47,10 +47,11 @@ type scenario struct {
 
 // tally is what came of it.
 type tally struct {
-	calls, failed, refused, exchanges     int // by callers; of the API; by the provider
-	dials, gateways, drops, errors, acks  int // faults injected
-	kills, deploys, consents              int
-	cut                                   int // tokens whose answer was lost, or whose process was killed before it was saved
+	calls, failed, refused, exchanges    int // by callers; of the API; by the provider
+	dials, gateways, drops, errors, acks int // faults injected
+	kills, deploys, consents             int
+	// Tokens whose answer was lost, or whose process was killed before it was saved.
+	cut                                   int
 	lost, lostUnexplained                 int
 	twice, twiceUnexplained, falseReconns int
 }

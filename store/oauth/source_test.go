@@ -255,7 +255,8 @@ func TestSaveConflictsAndLostAcks(t *testing.T) {
 		var hooks atomic.Int32
 		s := c.source(func(cfg *oauth.SourceConfig) { cfg.OnRefresh = func(store.AccountID) { hooks.Add(1) } })
 		lost := 0
-		c.store.Fail(nil, func(op string) error { // every write lands, and every second one does not say so
+		// Every write lands, and every second one does not say so.
+		c.store.Fail(nil, func(op string) error {
 			if op == "put" {
 				if lost++; lost%2 == 1 {
 					return errDown
@@ -884,7 +885,8 @@ func TestWritesComeBackToTheOneThatWaits(t *testing.T) {
 					}
 					return nil
 				}
-				slower := &faultytest.Store{Memory: c.store.Memory} // has just looked, and looks again in nine seconds
+				// Has just looked, and looks again in nine seconds.
+				slower := &faultytest.Store{Memory: c.store.Memory}
 				holder, other := c.source(func(cfg *oauth.SourceConfig) { cfg.Store = slower }), c.source(test.other)
 				c.provider.after = func(int) error {
 					c.store.Fail(full(55*time.Second), acks)
@@ -1151,7 +1153,7 @@ func TestRefreshThatNeverReturns(t *testing.T) {
 	})
 }
 
-// busyUntil is an error of a host's own RefreshFunc.
+// busyUntil is an error of an application's own RefreshFunc.
 type busyUntil struct{ delay time.Duration }
 
 func (busyUntil) Error() string               { return "busy" }
@@ -1217,8 +1219,8 @@ func TestRenewWithoutExpiry(t *testing.T) {
 	})
 }
 
-// Code of the host that panics in a refresh costs neither the process nor a token that
-// was bought.
+// Code of the application that panics in a refresh costs neither the process nor a token
+// that was bought.
 func TestPanics(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -10,8 +10,9 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// ToOAuth2 returns t for libraries that take an x/oauth2 token. That one prints its secrets:
-// do not log it. The refresh token is left out, so that nobody but a [Source] spends it.
+// ToOAuth2 returns t for libraries that take an x/oauth2 token. That one prints its
+// secrets: do not log it. The refresh token is left out, so that nobody but a [Source]
+// spends it.
 func ToOAuth2(t store.Token) *oauth2.Token {
 	return &oauth2.Token{AccessToken: t.Access.Reveal(), TokenType: scheme(t), Expiry: t.Expiry}
 }
@@ -37,7 +38,8 @@ func scheme(t store.Token) string {
 // useMargin is how long a token must still work to be handed out.
 const useMargin = 10 * time.Second
 
-// usable reports whether the access token works for at least margin, if it is not the stale one.
+// usable reports whether the access token works for at least margin, if it is not the
+// stale one.
 func usable(t store.Token, now time.Time, margin time.Duration, stale telemed.Secret) bool {
 	return !t.Access.IsZero() && t.Expiry.After(now.Add(margin)) && (stale.IsZero() || !t.Access.Equal(stale))
 }

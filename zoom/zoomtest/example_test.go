@@ -20,8 +20,8 @@ import (
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
-// A test that is not about the consent page begins with a doctor who is connected already: the
-// same token is put into the store and into the fake.
+// A test that is not about the consent page begins with a doctor who is connected
+// already: the same token is put into the store and into the fake.
 func ExampleServer_Restore() {
 	ctx := context.Background()
 	fake, err := zoomtest.Start(zoomtest.Config{})
@@ -70,8 +70,8 @@ func start(cfg zoomtest.Config) *zoomtest.Server {
 	return fake
 }
 
-// connected returns a client of fake to which dr-rao is connected, as in ExampleServer_Restore. It
-// looks at once whether a meeting was made.
+// connected returns a client of fake to which dr-rao is connected, as in
+// ExampleServer_Restore. It looks at once whether a meeting was made.
 func connected(fake *zoomtest.Server, httpClient *http.Client) *zoom.Client {
 	token := store.Token{
 		Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh"),
@@ -93,8 +93,8 @@ func connected(fake *zoomtest.Server, httpClient *http.Client) *zoom.Client {
 	return z
 }
 
-// A Fault is for one request, or for as many as Times says. One without an Op is for any of the
-// API. Reset ends those that have not shown.
+// A Fault is for one request, or for as many as Times says. One without an Op is for any
+// of the API. Reset ends those that have not shown.
 func ExampleServer_FailNext() {
 	ctx := context.Background()
 	fake := start(zoomtest.Config{})
@@ -119,8 +119,8 @@ func ExampleServer_FailNext() {
 	// 1 meeting
 }
 
-// Zoom lets a doctor's meetings be made and changed a hundred times a day. The next day comes at
-// once here.
+// Zoom lets a doctor's meetings be made and changed a hundred times a day. The next day
+// comes at once here.
 func ExampleServer_Advance() {
 	ctx := context.Background()
 	fake := start(zoomtest.Config{DailyLimit: 1})
@@ -142,8 +142,8 @@ func ExampleServer_Advance() {
 	// tomorrow: <nil>
 }
 
-// Two doctors share a computer at the desk. Whose account it became is in the token: compare
-// it with the one that was expected.
+// Two doctors share a computer at the desk. Whose account it became is in the token:
+// compare it with the one that was expected.
 func ExampleServer_AuthorizeAs() {
 	ctx := context.Background()
 	iyer := zoomtest.User{ID: "u-dr-iyer", AccountID: "a-clinic", Email: "dr.iyer@clinic.example", Name: "Dr. Iyer"}
@@ -169,7 +169,8 @@ func ExampleServer_AuthorizeAs() {
 	// Output: dr.iyer@clinic.example
 }
 
-// A doctor removes the app in Zoom. The next call finds out, and only the doctor can mend it.
+// A doctor removes the app in Zoom. The next call finds out, and only the doctor can mend
+// it.
 func ExampleServer_Uninstall() {
 	ctx := context.Background()
 	fake := start(zoomtest.Config{})
@@ -198,7 +199,8 @@ func ExampleServer_WaitFor() {
 		done <- err
 	}()
 	made, err := fake.WaitFor(ctx, func(r zoomtest.Request) bool {
-		return r.Op == zoomtest.OpCreate && r.Status == http.StatusCreated // answered; 0 while it is under way
+		// Answered; 0 while it is under way.
+		return r.Op == zoomtest.OpCreate && r.Status == http.StatusCreated
 	})
 	fmt.Println(made.Method, made.Status, err)
 	fmt.Println(<-done)
@@ -207,8 +209,8 @@ func ExampleServer_WaitFor() {
 	// <nil>
 }
 
-// A server in memory needs no port, and fits into a testing/synctest bubble. Only its own client
-// leads there.
+// A server in memory needs no port, and fits into a testing/synctest bubble. Only its own
+// client leads there.
 func ExampleServer_Client() {
 	ctx := context.Background()
 	fake := start(zoomtest.Config{InMemory: true, TLS: true})

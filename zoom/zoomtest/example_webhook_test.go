@@ -14,8 +14,9 @@ import (
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
-// A test forges what anybody on the net may send: another body under a signature that was seen, and
-// a delivery that was kept for hours. SendWebhook is for those that are genuine.
+// A test forges what anybody on the net may send: another body under a signature that was
+// seen, and a delivery that was kept for hours. SendWebhook is for those that are
+// genuine.
 func ExampleServer_Sign() {
 	ctx := context.Background()
 	fake := start(zoomtest.Config{})

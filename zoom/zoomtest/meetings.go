@@ -202,7 +202,8 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request, user User) {
 	}
 	s.apply(m, body)
 	if body.StartTime != nil {
-		if at, ok := body.start(s.engine.Now()); ok && at.After(s.engine.Now()) { // else it is silently ignored
+		// Else it is silently ignored.
+		if at, ok := body.start(s.engine.Now()); ok && at.After(s.engine.Now()) {
 			m.Start = at
 		}
 	}

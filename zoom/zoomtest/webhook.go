@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// SendWebhook posts an event to a host's endpoint, signed. event is JSON as []byte, or is
-// encoded. It returns what was answered.
+// SendWebhook posts an event to an application's endpoint, signed. event is JSON as
+// []byte, or is encoded. It returns what was answered.
 func (s *Server) SendWebhook(url string, event any) (status int, answer []byte, err error) {
 	body, ok := event.([]byte)
 	if !ok {

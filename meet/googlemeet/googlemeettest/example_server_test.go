@@ -17,8 +17,8 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// A test that is not about the consent page begins with a doctor who is connected already: the
-// same token is put into the store and into the fake.
+// A test that is not about the consent page begins with a doctor who is connected
+// already: the same token is put into the store and into the fake.
 func ExampleServer_Restore() {
 	ctx := context.Background()
 	fake, err := googlemeettest.Start(googlemeettest.Config{})
@@ -58,8 +58,8 @@ func visit() meet.Request {
 	return meet.Request{Key: "appt-42", Start: time.Date(2126, 3, 1, 5, 0, 0, 0, time.UTC), Duration: 30 * time.Minute}
 }
 
-// connected returns a client of fake to which dr-rao is connected, as in ExampleServer_Restore. It
-// repeats calls without a pause.
+// connected returns a client of fake to which dr-rao is connected, as in
+// ExampleServer_Restore. It repeats calls without a pause.
 func connected(fake *googlemeettest.Server, httpClient *http.Client) *googlemeet.Client {
 	token := store.Token{
 		Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh"),
@@ -90,8 +90,9 @@ func start(cfg googlemeettest.Config) *googlemeettest.Server {
 	return fake
 }
 
-// A Fault is for one request, or for as many as Times says; the client repeats some by itself, so
-// that one Fault alone is often not seen. Reset ends those that have not shown.
+// A Fault is for one request, or for as many as Times says; the client repeats some by
+// itself, so that one Fault alone is often not seen. Reset ends those that have not
+// shown.
 func ExampleServer_FailNext() {
 	ctx := context.Background()
 	fake := start(googlemeettest.Config{})
@@ -116,8 +117,8 @@ func ExampleServer_FailNext() {
 	// 2 requests made 1 event
 }
 
-// An access token that ends before its time is no trouble: it is refreshed once, and nobody is
-// told.
+// An access token that ends before its time is no trouble: it is refreshed once, and
+// nobody is told.
 func ExampleServer_ExpireTokens() {
 	ctx := context.Background()
 	fake := start(googlemeettest.Config{})
@@ -135,8 +136,8 @@ func ExampleServer_ExpireTokens() {
 	// Output: <nil> after 1 refresh
 }
 
-// A doctor removes the application in the settings of the Google account. The next call finds
-// out, and only the doctor can mend it.
+// A doctor removes the application in the settings of the Google account. The next call
+// finds out, and only the doctor can mend it.
 func ExampleServer_RevokeAccess() {
 	ctx := context.Background()
 	fake := start(googlemeettest.Config{})
@@ -150,8 +151,8 @@ func ExampleServer_RevokeAccess() {
 	// Output: connect again: true
 }
 
-// Google's clock is the server's own: a token expires there before the application's clock says
-// so. Time passes at once.
+// Google's clock is the server's own: a token expires there before the application's
+// clock says so. Time passes at once.
 func ExampleServer_Advance() {
 	ctx := context.Background()
 	fake := start(googlemeettest.Config{})
@@ -165,8 +166,8 @@ func ExampleServer_Advance() {
 	// Output: <nil> after 1 refresh
 }
 
-// Google may fail to make a room, though the event is there. The error has the meeting, and the
-// same Key tries again: no second event stands in the doctor's calendar.
+// Google may fail to make a room, though the event is there. The error has the meeting,
+// and the same Key tries again: no second event stands in the doctor's calendar.
 func ExampleServer_FailRooms() {
 	ctx := context.Background()
 	fake := start(googlemeettest.Config{})
@@ -189,7 +190,8 @@ func ExampleServer_FailRooms() {
 	// scheduled in 1 event
 }
 
-// A doctor writes something into the event by hand. It is still there when the visit has moved.
+// A doctor writes something into the event by hand. It is still there when the visit has
+// moved.
 func ExampleServer_Edit() {
 	ctx := context.Background()
 	fake := start(googlemeettest.Config{})
@@ -229,7 +231,8 @@ func ExampleServer_WaitFor() {
 		done <- err
 	}()
 	made, err := fake.WaitFor(ctx, func(r googlemeettest.Request) bool {
-		return r.Op == googlemeettest.OpInsert && r.Status == http.StatusOK // answered; 0 while it is under way
+		// Answered; 0 while it is under way.
+		return r.Op == googlemeettest.OpInsert && r.Status == http.StatusOK
 	})
 	fmt.Println(made.Method, made.Status, err)
 	fmt.Println(<-done)
@@ -238,8 +241,8 @@ func ExampleServer_WaitFor() {
 	// <nil>
 }
 
-// A server in memory needs no port, and fits into a testing/synctest bubble. Only its own client
-// leads there.
+// A server in memory needs no port, and fits into a testing/synctest bubble. Only its own
+// client leads there.
 func ExampleServer_Client() {
 	ctx := context.Background()
 	fake := start(googlemeettest.Config{InMemory: true, TLS: true})

@@ -431,7 +431,8 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	fake.FailNext(googlemeettest.Fault{Op: "revoke", Delay: time.Hour})
 	failed := make(chan error, 1)
 	go func() {
-		_, err := c.http.PostForm(fake.Endpoints().Revoke, url.Values{}) //nolint:bodyclose // there is none
+		// There is none.
+		_, err := c.http.PostForm(fake.Endpoints().Revoke, url.Values{}) //nolint:bodyclose
 		failed <- err
 	}()
 	require.Eventually(t, func() bool { fake.Close(); return len(failed) == 1 }, 5*time.Second, 20*time.Millisecond)

@@ -110,7 +110,7 @@ func (s *Server) checkOrder(o *order, params object) *Refusal {
 	return nil
 }
 
-// manual tells from both ways to say it whether the host captures by itself.
+// manual tells from both ways to say it whether the application captures by itself.
 func (s *Server) manual(params object) bool {
 	if nested, ok := params["payment"].(object); ok && nested["capture"] != nil {
 		return nested["capture"] == "manual"
@@ -135,7 +135,8 @@ func (s *Server) listOrders(r *http.Request, _ object) (object, *Refusal) {
 	skip, _ := strconv.Atoi(query.Get("skip"))
 	var found []object
 	for _, o := range slices.Backward(s.orders) {
-		if !strings.Contains(o.receipt, query.Get("receipt")) { // a part is enough, as Razorpay's documents say
+		// A part is enough, as Razorpay's documents say.
+		if !strings.Contains(o.receipt, query.Get("receipt")) {
 			continue
 		}
 		if skip--; skip < 0 && len(found) < count {

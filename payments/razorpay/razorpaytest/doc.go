@@ -12,7 +12,7 @@
 //	paid, err := srv.Pay(order.ID) // as a patient would on the page
 //
 // A browser pays at [Server.CheckoutURL]; the page works without JavaScript and
-// posts the outcome to the host's callback URL, as Razorpay's redirect flow does.
+// posts the outcome to the application's callback URL, as Razorpay's redirect flow does.
 //
 // What it keeps: the shapes of Razorpay's documents and errors, its checks of
 // amounts, receipts, notes and captures, idempotency of refunds by

@@ -39,8 +39,9 @@ func clientOf(fake *razorpaytest.Server, httpClient *http.Client) *razorpay.Clie
 	return client
 }
 
-// The answer to an order is lost: nobody knows, so the client looks, and there is one order. One
-// that Razorpay refuses is not asked for again. Reset ends the Faults that have not shown.
+// The answer to an order is lost: nobody knows, so the client looks, and there is one
+// order. One that Razorpay refuses is not asked for again. Reset ends the Faults that
+// have not shown.
 func ExampleServer_FailNext() {
 	ctx := context.Background()
 	fake := start(razorpaytest.Config{})
@@ -83,7 +84,8 @@ func ExampleServer_WaitFor() {
 		done <- err
 	}()
 	made, err := fake.WaitFor(ctx, func(r razorpaytest.Request) bool {
-		return r.Op == razorpaytest.OpCreateOrder && r.Status == http.StatusOK // answered; 0 while it is under way
+		// Answered; 0 while it is under way.
+		return r.Op == razorpaytest.OpCreateOrder && r.Status == http.StatusOK
 	})
 	fmt.Println(made.Method, made.Path, err)
 	fmt.Println(<-done)
@@ -92,8 +94,8 @@ func ExampleServer_WaitFor() {
 	// <nil>
 }
 
-// A server in memory needs no port, and fits into a testing/synctest bubble. Only its own client
-// leads there.
+// A server in memory needs no port, and fits into a testing/synctest bubble. Only its own
+// client leads there.
 func ExampleServer_Client() {
 	ctx := context.Background()
 	fake := start(razorpaytest.Config{InMemory: true, TLS: true})

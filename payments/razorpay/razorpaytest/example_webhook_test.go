@@ -16,8 +16,8 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
-// endpoint is where an application's webhook is, reduced to what matters here: handle gets each
-// event whose signature is good.
+// endpoint is where an application's webhook is, reduced to what matters here: handle
+// gets each event whose signature is good.
 func endpoint(fake *razorpaytest.Server, handle func(*payments.Event)) *httptest.Server {
 	client, err := razorpay.New(razorpay.Config{
 		KeyID: fake.KeyID(), KeySecret: fake.KeySecret(), BaseURL: fake.URL(),
@@ -51,8 +51,8 @@ func paid(fake *razorpaytest.Server) {
 	}
 }
 
-// Webhooks go out by themselves, as Razorpay's do. A test waits until the application has taken
-// them all.
+// Webhooks go out by themselves, as Razorpay's do. A test waits until the application has
+// taken them all.
 func ExampleServer_SetWebhookURL() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -71,8 +71,8 @@ func ExampleServer_SetWebhookURL() {
 	// all taken: <nil>
 }
 
-// Webhooks come late, twice and in any order. Held ones are sent by the test, one by one. Whoever
-// asks CanBecome is not set back.
+// Webhooks come late, twice and in any order. Held ones are sent by the test, one by one.
+// Whoever asks CanBecome is not set back.
 func ExampleServer_Deliver() {
 	ctx := context.Background()
 	fake := start(razorpaytest.Config{})
@@ -100,8 +100,8 @@ func ExampleServer_Deliver() {
 	// payment.authorized leaves it captured
 }
 
-// An event of a type that this module does not know is signed like any other. It must be taken:
-// what is refused comes again for a day.
+// An event of a type that this module does not know is signed like any other. It must be
+// taken: what is refused comes again for a day.
 func ExampleServer_NewEvent() {
 	ctx := context.Background()
 	fake := start(razorpaytest.Config{})

@@ -185,7 +185,7 @@ func TestRefundKeys(t *testing.T) {
 	require.Equal(t, []any{400, "The payment has been fully refunded already"}, []any{status, description(doc)})
 }
 
-// hook is a host's webhook route that answers from a list of statuses, then 200.
+// hook is an application's webhook route that answers from a list of statuses, then 200.
 type hook struct {
 	statuses []int
 	calls    atomic.Int32
@@ -295,7 +295,8 @@ func TestCheckoutPage(t *testing.T) {
 		require.NotContains(t, body, "<form", name)
 	}
 	form := url.Values{"order_id": {id}, "callback_url": {"https://hospital.example/paid"}, "key_id": {a.srv.KeyID()}}
-	status, body = page(http.PostForm(a.srv.URL()+"/v1/checkout/embedded", form)) // Razorpay's hosted form
+	// Razorpay's hosted form.
+	status, body = page(http.PostForm(a.srv.URL()+"/v1/checkout/embedded", form))
 	require.Equal(t, 200, status)
 	require.Contains(t, body, "INR 500.00")
 

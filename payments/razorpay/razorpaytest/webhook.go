@@ -30,7 +30,7 @@ type Event struct {
 // Delivery is one attempt to send an Event.
 type Delivery struct {
 	Event Event
-	// Status is what the host answered; 0 if it did not.
+	// Status is what the application answered; 0 if it did not.
 	Status int
 }
 
@@ -110,7 +110,7 @@ func (h *hooks) run(ctx context.Context) {
 	}
 }
 
-// persist delivers until the host takes it, the attempts are used up or the server
+// persist delivers until the application takes it, the attempts are used up or the server
 // closes.
 func (h *hooks) persist(ctx context.Context, e Event) {
 	pause := firstRedelivery
@@ -186,13 +186,15 @@ func (s *Server) Deliveries() []Delivery {
 	return slices.Clone(s.hooks.deliveries)
 }
 
-// Deliver signs e, sends it once, now, and returns what the host answered. The same event
-// again is a duplicate; events in another order are what Razorpay sends on a bad day.
+// Deliver signs e, sends it once, now, and returns what the application answered. The
+// same event again is a duplicate; events in another order are what Razorpay sends on a
+// bad day.
 func (s *Server) Deliver(ctx context.Context, e Event) (status int, err error) {
 	return s.hooks.deliver(ctx, e)
 }
 
-// WaitWebhooks waits until all webhooks that are due were taken by the host or given up.
+// WaitWebhooks waits until all webhooks that are due were taken by the application or
+// given up.
 func (s *Server) WaitWebhooks(ctx context.Context) error {
 	for {
 		s.hooks.mu.Lock()
