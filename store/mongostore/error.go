@@ -52,10 +52,10 @@ func reason(err error) string {
 	return reason
 }
 
-// LogValue is Error, without the driver's words.
+// LogValue is Error, without the driver's error.
 func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
-// Format prints Error, whatever the verb: %#v does not print the driver's error either.
+// Format prints what LogValue tells, whatever the verb.
 func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // Is ties the error to telemed.ErrUnavailable if nothing can have been written, else to
