@@ -14,8 +14,8 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// AccountID says whose account a record is: a provider and the application's id of the
-// doctor.
+// AccountID says whose account a record is: a provider and the application's id
+// of the doctor.
 type AccountID struct {
 	// Provider is the provider's name: 1 to 64 of a-z, 0-9, _ and -.
 	Provider string
@@ -27,12 +27,16 @@ type AccountID struct {
 // Validate names what is wrong with id. The error matches telemed.ErrInvalid.
 func (id AccountID) Validate() error {
 	var p fault.Problems
+	id.check(&p)
+	return p.Err("store")
+}
+
+func (id AccountID) check(p *fault.Problems) {
 	p.Check(validProvider(id.Provider), "AccountID.Provider", "is not 1 to 64 characters of a-z, 0-9, _ and -")
 	p.Required("AccountID.Subject", id.Subject)
 	p.Check(len(id.Subject) <= 255, "AccountID.Subject", "is longer than 255 bytes")
 	p.Check(utf8.ValidString(id.Subject), "AccountID.Subject", "is not UTF-8")
 	p.Check(strings.IndexFunc(id.Subject, unicode.IsControl) < 0, "AccountID.Subject", "has control characters")
-	return p.Err("store")
 }
 
 func validProvider(name string) bool {
@@ -47,8 +51,12 @@ func validProvider(name string) bool {
 // AssociatedData returns what binds a ciphertext to its purpose and to whose it is, for
 // an [AEAD]. Each part has its length before it, so that no two of them look the same.
 func (id AccountID) AssociatedData(purpose string) []byte {
+	return associatedData(purpose, id.Provider, id.Subject)
+}
+
+func associatedData(parts ...string) []byte {
 	var data []byte
-	for _, part := range []string{purpose, id.Provider, id.Subject} {
+	for _, part := range parts {
 		data = binary.BigEndian.AppendUint32(data, uint32(len(part)))
 		data = append(data, part...)
 	}

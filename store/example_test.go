@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -181,4 +183,79 @@ func ExampleKeyring_Encrypt() {
 	// Output:
 	// what only the doctor may read <nil>
 	// copied to another doctor: true
+}
+
+// Three answers of a provider are three ways to go on: it happened, it surely did not,
+// and nobody knows.
+func ExampleClaims_release() {
+	ctx := context.Background()
+	var claims store.Claims = store.NewMemory() // in production a sqlstore.Store or mongostore.Store
+	calls := 0
+	createMeeting := func() (string, error) { // a provider that cannot be reached at first
+		if calls++; calls == 1 {
+			return "", telemed.ErrUnavailable
+		}
+		return fmt.Sprint("meeting-", calls), nil
+	}
+	book := func(appointment string) (string, error) {
+		key := "meeting:" + appointment
+		claim, err := claims.Claim(ctx, key, time.Minute)
+		switch {
+		case err != nil:
+			return "", err // nobody knows whose it is: the caller tries again
+		case claim.State == store.ClaimDone:
+			return string(claim.Value), nil
+		case claim.State == store.ClaimBusy:
+			return "", telemed.ErrConflict // another request is at it: the caller tries again
+		case claim.Expired:
+			// Somebody began and never told: look at the provider before making a second
+			// one.
+		}
+		meeting, err := createMeeting()
+		if errors.Is(err, telemed.ErrUnavailable) { // it did not happen, so the next one may
+			return "", errors.Join(err, claims.Release(ctx, key, claim.Token))
+		}
+		if err != nil { // nobody knows: the key stays Busy until the minute is over
+			return "", err
+		}
+		return meeting, claims.Complete(ctx, key, claim.Token, []byte(meeting), 400*24*time.Hour)
+	}
+	for range 3 {
+		meeting, err := book("appt-42")
+		fmt.Printf("%q %v\n", meeting, err)
+	}
+	// Output:
+	// "" provider unavailable
+	// "meeting-2" <nil>
+	// "meeting-2" <nil>
+}
+
+// A store of the application's own checks a record before it writes it down.
+func ExampleCheckRecord() {
+	err := store.CheckRecord(store.Record{
+		ID:     store.AccountID{Provider: "zoom", Subject: "doctor-7"},
+		Reason: strings.Repeat("because ", 200),
+	})
+	fmt.Println(err)
+	// Output:
+	// store: Record.Reason is longer than 1024 bytes
+}
+
+// A store of the application's own seals what it keeps beside tokens.
+func ExampleSealer() {
+	keys, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	sealer := store.Sealer{AEAD: keys, Strict: true}
+	stored, err := sealer.Seal("claim", "meeting:appt-42", []byte("meeting-1"))
+	fmt.Println(bytes.Contains(stored, []byte("meeting")), err)
+	value, err := sealer.Open("claim", "meeting:appt-42", stored)
+	fmt.Println(string(value), err)
+	_, err = sealer.Open("claim", "meeting:appt-43", stored)
+	fmt.Println("in another place it does not open:", errors.Is(err, telemed.ErrDecrypt))
+	// Output:
+	// false <nil>
+	// meeting-1 <nil>
+	// in another place it does not open: true
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/telemed-go/telemed"
 )
 
-// Memory is a TokenStore and Claims in the memory of one process, for tests and examples: what
-// it holds is gone when the process ends, and every doctor must connect again. It implements
-// Lister and is safe for concurrent use.
+// Memory is a TokenStore and Claims in the memory of one process, for tests and examples:
+// what it holds is gone when the process ends, and every doctor must connect again. It
+// implements Lister and is safe for concurrent use.
 type Memory struct {
 	mu      sync.Mutex
 	records map[AccountID]Record
@@ -41,6 +41,9 @@ func (m *Memory) Get(ctx context.Context, id AccountID) (Record, error) {
 // Put implements TokenStore.
 func (m *Memory) Put(ctx context.Context, rec Record) (string, error) {
 	if err := check(ctx, rec.ID); err != nil {
+		return "", err
+	}
+	if err := CheckRecord(rec); err != nil {
 		return "", err
 	}
 	m.mu.Lock()

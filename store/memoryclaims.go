@@ -33,8 +33,9 @@ func newMemoryClaims() memoryClaims {
 	return memoryClaims{byKey: map[string]*list.Element{}, oldest: list.New()}
 }
 
-// Claim implements Claims for one process. A Memory holds 100,000 keys: when it is full it
-// forgets the oldest that is Done. If all are Busy, the error matches telemed.ErrUnavailable.
+// Claim implements Claims for one process. A Memory holds 100,000 keys: when it is full
+// it forgets the oldest that is Done. If all are Busy, the error matches
+// telemed.ErrUnavailable.
 func (m *Memory) Claim(ctx context.Context, key string, lease time.Duration) (Claim, error) {
 	if err := CheckClaim(key, lease); err != nil {
 		return Claim{}, err
@@ -52,7 +53,7 @@ func (m *Memory) Claim(ctx context.Context, key string, lease time.Duration) (Cl
 		}
 		return Claim{State: ClaimBusy}, nil
 	}
-	if !m.claims.makeRoom(now) {
+	if held == nil && !m.claims.makeRoom(now) {
 		return Claim{}, fmt.Errorf("store: Memory is full of claims that are busy: %w", telemed.ErrUnavailable)
 	}
 	token := rand.Text()
@@ -101,8 +102,8 @@ func (c *memoryClaims) get(key string) *memoryClaim {
 	return nil
 }
 
-// makeRoom forgets what is over, then the oldest that is Done, until one more fits. A Busy
-// key stays for a while after its lease, for the next one to learn of it.
+// makeRoom forgets what is over, then the oldest that is Done, until one more fits. A
+// Busy key stays for a while after its lease, for the next one to learn of it.
 func (c *memoryClaims) makeRoom(now time.Time) bool {
 	for element := c.oldest.Front(); element != nil; {
 		next, claim := element.Next(), element.Value.(*memoryClaim)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -65,7 +66,7 @@ func (s *sealed) Get(ctx context.Context, id AccountID) (Record, error) {
 
 // Put implements TokenStore.
 func (s *sealed) Put(ctx context.Context, rec Record) (string, error) {
-	if err := rec.ID.Validate(); err != nil {
+	if err := CheckRecord(rec); err != nil {
 		return "", err
 	}
 	plaintext, err := EncodeToken(rec.Token)
@@ -146,33 +147,58 @@ func GetOpen(ctx context.Context, st TokenStore, id AccountID) (Record, error) {
 	return rec, err
 }
 
+// ClaimsResealer is what stores implement that keep claims under a Seal. It is asked for
+// by type assertion.
+type ClaimsResealer interface {
+	// ResealClaims seals the value of every claim anew that is Done, still kept and not
+	// empty. It returns how many were written, and telemed.ErrDecrypt, after all others
+	// are done, if some do not open.
+	ResealClaims(ctx context.Context) (int, error)
+}
+
 // Reseal writes every record of st anew, so that the first key of the ring seals it; st
-// is what Sealed returned. A record that is changed meanwhile is tried again: it may have
-// been sealed by a process that has not got the new key first yet. It returns how many
-// were written, and telemed.ErrDecrypt, after all others are done, if some do not open.
-// Run it once after a key was put first, while everything runs.
+// is what Sealed returned, or a store with a Seal of its own. The values of claims are
+// sealed anew too if st is a ClaimsResealer. A record that is changed meanwhile is tried
+// again: it may have been sealed by a process that has not got the new key first yet.
+// Reseal returns how many were written, and telemed.ErrDecrypt, after all others are
+// done, if some do not open. Run it once after a key was put first, while everything
+// runs.
 func Reseal(ctx context.Context, st TokenStore) (int, error) {
 	lister, ok := st.(Lister)
 	if !ok {
 		return 0, fmt.Errorf("store: Reseal: the store cannot list: %w", errors.ErrUnsupported)
 	}
+	records, err := resealRecords(ctx, st, lister)
+	claims := 0
+	if resealer, ok := st.(ClaimsResealer); ok && (err == nil || errors.Is(err, telemed.ErrDecrypt)) {
+		var claimsErr error
+		claims, claimsErr = resealer.ResealClaims(ctx)
+		err = cmp.Or(err, claimsErr)
+	}
+	if err != nil {
+		return records + claims, fmt.Errorf("store: Reseal: %w", err)
+	}
+	return records + claims, nil
+}
+
+func resealRecords(ctx context.Context, st TokenStore, lister Lister) (int, error) {
 	resealed, unopened := 0, 0
 	for rec, err := range lister.List(ctx, Filter{}) {
 		if err != nil {
-			return resealed, fmt.Errorf("store: Reseal: %w", err)
+			return resealed, err
 		}
 		written, err := resealOne(ctx, st, rec)
 		switch {
 		case errors.Is(err, telemed.ErrDecrypt):
 			unopened++
 		case err != nil:
-			return resealed, fmt.Errorf("store: Reseal: %w", err)
+			return resealed, err
 		case written:
 			resealed++
 		}
 	}
 	if unopened > 0 {
-		return resealed, fmt.Errorf("store: Reseal: %d records left as they are: %w", unopened, telemed.ErrDecrypt)
+		return resealed, fmt.Errorf("%d records left as they are: %w", unopened, telemed.ErrDecrypt)
 	}
 	return resealed, nil
 }

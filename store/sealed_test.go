@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -280,7 +281,7 @@ func TestATokenThatIsNoText(t *testing.T) {
 	st := store.Sealed(store.NewMemory(), ring(t, store.NewKey()))
 	err := store.Set(t.Context(), st, doctor, token("access-\xff"))
 	require.ErrorIs(t, err, telemed.ErrInvalid)
-	require.EqualError(t, err, "store: Set: store: Token is not UTF-8")
+	require.EqualError(t, err, "store: Set: store: Record.Token is not UTF-8")
 }
 
 func FuzzSealedBytes(f *testing.F) {
@@ -300,6 +301,10 @@ func FuzzSealedBytes(f *testing.F) {
 
 		inner := store.NewMemory()
 		_, err = inner.Put(t.Context(), store.Record{ID: doctor, Token: store.Token{Type: "sealed.v1", Access: telemed.NewSecret(string(data))}})
+		if !utf8.Valid(data) {
+			require.ErrorIs(t, err, telemed.ErrInvalid)
+			return
+		}
 		require.NoError(t, err)
 		_, err = store.Sealed(inner, r).Get(t.Context(), doctor)
 		require.ErrorIs(t, err, telemed.ErrDecrypt)

@@ -5,26 +5,33 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// TokenStore keeps one record for each connected account. A host's own store
+// TokenStore keeps one record for each connected account. An application's own store
 // (Redis, DynamoDB) needs these three methods; storetest.Run checks them.
 //
-// Implementations are safe for concurrent use by many processes, honour ctx,
-// and neither keep nor change what they are given. A Key that does not validate is
-// refused with its Validate error. Times are kept in milliseconds; nil and empty slices
-// and maps are the same.
+// Implementations are safe for concurrent use by many processes, honour ctx, and neither
+// keep nor change what they are given. An AccountID that does not validate is refused
+// with its Validate error, a record that is out of bounds with that of [CheckRecord].
+// Times are kept in milliseconds; nil and empty slices and maps are the same.
 //
-//   - Get returns the record last put, from the primary copy: a replica that lags
-//     behind would hand out a refresh token that is spent. Absent: telemed.ErrNotFound.
-//   - Put writes rec if the stored revision is still rec.Revision; "" means that
-//     there must be no record yet. It returns the new revision, a random text never
-//     used before for any account. Otherwise nothing is written: telemed.ErrConflict. When Put
-//     returns another error, it may have been written all the same.
+//   - Get returns the record last put, from the primary copy: a replica that lags behind
+//     would hand out a refresh token that is spent. Absent: telemed.ErrNotFound.
+//   - Put writes rec if the stored revision is still rec.Revision; "" means that there
+//     must be no record yet. It returns the new revision, a random text never used before
+//     for any account. Otherwise nothing is written: telemed.ErrConflict. When Put
+//     returns another error, it may have been written all the same, unless that matches
+//     telemed.ErrInvalid.
 //   - Delete removes the record, whatever its revision. Absent: nil.
+//
+// A record has bounds, in bytes: Status 32, Reason 1024, Lease.Owner 64, the token
+// MaxToken as EncodeToken returns it. Within them it is kept whole.
 type TokenStore interface {
 	Get(ctx context.Context, id AccountID) (Record, error)
 	Put(ctx context.Context, rec Record) (revision string, err error)
@@ -36,8 +43,8 @@ type TokenStore interface {
 // alive and to see who else shares an account.
 type Lister interface {
 	// List yields every record that fits once, in no order, and at most one error, last.
-	// Records put or deleted meanwhile may be missing or not. The body of the loop may use
-	// the store, so no lock and no connection is held while it runs.
+	// Records put or deleted meanwhile may be missing or not. The body of the loop may
+	// use the store, so no lock and no connection is held while it runs.
 	List(ctx context.Context, filter Filter) iter.Seq2[Record, error]
 }
 
@@ -58,11 +65,13 @@ func (f Filter) Match(rec Record) bool {
 type Record struct {
 	// ID says whose account it is.
 	ID AccountID
-	// Token is the account's token. Stores that write it down use EncodeToken and DecodeToken.
+	// Token is the account's token. Stores that write it down use EncodeToken and
+	// DecodeToken.
 	Token Token
 	// Status tells whether the token is believed to work.
 	Status Status
-	// Reason says why Status is what it is, in words without secrets. May be empty.
+	// Reason says why Status is what it is, in words without secrets. May be empty. At
+	// most MaxReason bytes.
 	Reason string
 	// Lease says who is refreshing the token. Stores keep it as it is.
 	Lease Lease
@@ -70,6 +79,36 @@ type Record struct {
 	UpdatedAt time.Time
 	// Revision is the store's; see TokenStore.
 	Revision string
+}
+
+// The bounds of a record, in bytes of UTF-8 without NUL. MaxToken is the token's.
+const (
+	// MaxStatus is the longest Record.Status.
+	MaxStatus = 32
+	// MaxReason is the longest Record.Reason.
+	MaxReason = 1024
+	// MaxOwner is the longest Lease.Owner.
+	MaxOwner = 64
+)
+
+// CheckRecord names all that is wrong with a record that is to be put: an AccountID that
+// does not validate, or a field that is out of bounds. TokenStores call it first in Put,
+// because some databases would cut what is too long silently. The error matches
+// telemed.ErrInvalid.
+func CheckRecord(rec Record) error {
+	var p fault.Problems
+	rec.ID.check(&p)
+	checkText(&p, "Record.Status", string(rec.Status), MaxStatus)
+	checkText(&p, "Record.Reason", rec.Reason, MaxReason)
+	checkText(&p, "Record.Lease.Owner", rec.Lease.Owner, MaxOwner)
+	_, problem := encodeToken(rec.Token)
+	p.Check(problem == "", "Record.Token", "%s", problem)
+	return p.Err("store")
+}
+
+func checkText(p *fault.Problems, field, text string, limit int) {
+	p.Check(len(text) <= limit, field, "is longer than %d bytes", limit)
+	p.Check(utf8.ValidString(text) && !strings.Contains(text, "\x00"), field, "is not UTF-8 without NUL")
 }
 
 // LogValue tells the account, without the subject, and the state.
@@ -86,21 +125,25 @@ type Status string
 const (
 	// StatusActive is an account whose token works, as far as anybody knows.
 	StatusActive Status = "active"
-	// StatusReconnect is an account that its holder must connect again. Its token is kept.
+	// StatusReconnect is an account that its holder must connect again. Its token is
+	// kept.
 	StatusReconnect Status = "reconnect"
 )
 
-// Lease is the right to refresh a token, held for a short time. The zero value is nobody's.
+// Lease is the right to refresh a token, held for a short time. The zero value is
+// nobody's.
 type Lease struct {
-	// Owner is the holder's random name; empty if there is none.
+	// Owner is the holder's random name, of at most MaxOwner bytes; empty if there is
+	// none.
 	Owner string
-	// Until is when the holder means to be done, in whole milliseconds. It is for people to read:
-	// no clock is compared with another one.
+	// Until is when the holder means to be done, in whole milliseconds. It is for people
+	// to read: no clock is compared with another one.
 	Until time.Time
-	// TTL is how long the record must have been seen unchanged before somebody else may take the
-	// lease over, in whole milliseconds. It is the holder's own, so that processes with different
-	// settings agree. If 0, that of whoever looks at it.
+	// TTL is how long the record must have been seen unchanged before somebody else may
+	// take the lease over, in whole milliseconds. It is the holder's own, so that
+	// processes with different settings agree. If 0, that of whoever looks at it.
 	TTL time.Duration
-	// Tainted is true if the refresh token may have been spent by an exchange whose answer was lost.
+	// Tainted is true if the refresh token may have been spent by an exchange whose
+	// answer was lost.
 	Tainted bool
 }

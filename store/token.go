@@ -24,8 +24,8 @@ type Token struct {
 	Refresh telemed.Secret
 	// Type is the scheme of the Authorization header; empty means "Bearer".
 	Type string
-	// Expiry is when Access stops working. Zero means that nobody knows: a Source refreshes
-	// such a token before each use. Provider answers always have one.
+	// Expiry is when Access stops working. Zero means that nobody knows: a Source
+	// refreshes such a token before each use. Provider answers always have one.
 	Expiry time.Time
 	// Scopes are those that were granted.
 	Scopes []string
@@ -96,9 +96,20 @@ func (t Token) Clone() Token {
 	return t
 }
 
-// MaxToken is the longest encoded token that is kept, in bytes; the longest seen have
-// some 4 kB.
+// MaxToken is the longest token that is kept, in bytes as EncodeToken returns them. The
+// longest seen have some 4 kB. A token that [Sealed] hands to the store behind it may be
+// half as long again.
 const MaxToken = 64 << 10
+
+// maxSealedToken has room for MaxToken bytes and 8 kB of an AEAD's own, in base64.
+const maxSealedToken = MaxToken * 3 / 2
+
+func maxToken(t Token) int {
+	if t.Type == sealedType {
+		return maxSealedToken
+	}
+	return MaxToken
+}
 
 // wireToken is the form in which a token is written down. Fields may be added.
 type wireToken struct {
@@ -113,13 +124,21 @@ type wireToken struct {
 	Extra   map[string]string `json:"extra,omitempty"`
 }
 
-// EncodeToken returns the bytes that a store writes down. They hold the secrets in clear;
-// Sealed encrypts them. The expiry is kept in milliseconds. An error that matches
-// telemed.ErrInvalid means that the token is too large, or no text: JSON would change it
-// silently.
+// EncodeToken returns the bytes that a store writes down, with the secrets in clear. The
+// expiry is kept in milliseconds. An error that matches telemed.ErrInvalid means that the
+// token is longer than MaxToken, or no text: JSON would change it silently.
 func EncodeToken(t Token) ([]byte, error) {
+	data, problem := encodeToken(t)
+	if problem != "" {
+		return nil, fault.Invalid("store", "Token", "%s", problem)
+	}
+	return data, nil
+}
+
+// encodeToken says what is wrong with the token, or "".
+func encodeToken(t Token) (data []byte, problem string) {
 	if !utf8.ValidString(t.Access.Reveal()) || !utf8.ValidString(t.Refresh.Reveal()) {
-		return nil, fault.Invalid("store", "Token", "is not UTF-8")
+		return nil, "is not UTF-8"
 	}
 	wire := wireToken{
 		Version: 1, Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Type: t.Type,
@@ -130,19 +149,19 @@ func EncodeToken(t Token) ([]byte, error) {
 	}
 	data, err := json.Marshal(wire)
 	if err != nil {
-		return nil, errors.New("store: token cannot be encoded")
+		return nil, "cannot be encoded"
 	}
-	if len(data) > MaxToken {
-		return nil, fault.Invalid("store", "Token", "is too large to keep")
+	if len(data) > maxToken(t) {
+		return nil, fmt.Sprintf("is longer than %d bytes", maxToken(t))
 	}
-	return data, nil
+	return data, ""
 }
 
 // DecodeToken reverses EncodeToken. Its error never quotes data.
 func DecodeToken(data []byte) (Token, error) {
 	var wire wireToken
-	if len(data) > MaxToken || json.Unmarshal(data, &wire) != nil || wire.Version != 1 {
-		return Token{}, errors.New("store: these bytes are not a token")
+	if len(data) > maxSealedToken || json.Unmarshal(data, &wire) != nil || wire.Version != 1 {
+		return Token{}, errNoToken
 	}
 	t := Token{
 		Access: telemed.NewSecret(wire.Access), Refresh: telemed.NewSecret(wire.Refresh), Type: wire.Type,
@@ -151,5 +170,10 @@ func DecodeToken(data []byte) (Token, error) {
 	if wire.Expiry != 0 {
 		t.Expiry = time.UnixMilli(wire.Expiry).UTC()
 	}
+	if len(data) > maxToken(t) {
+		return Token{}, errNoToken
+	}
 	return t, nil
 }
+
+var errNoToken = errors.New("store: these bytes are not a token")

@@ -66,14 +66,17 @@ func openTokens(ctx context.Context, path string) (store.TokenStore, func() erro
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := db.ExecContext(ctx, sqlstore.Schema(sqlstore.SQLite, "")); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("tokens: %w", err), db.Close())
+	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, Seal: ring, SealStrict: true}
+	for _, statement := range sqlstore.Schema(cfg) {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("tokens: %w", err), db.Close())
+		}
 	}
-	table, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+	tokens, err := sqlstore.New(cfg)
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	return store.SealedStrict(table, ring), db.Close, nil
+	return tokens, db.Close, nil
 }
 
 // sealingKey reads the key, or makes one the first time.

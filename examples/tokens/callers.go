@@ -51,8 +51,3 @@ func herd(ctx context.Context, cfg zoom.Config, key store.AccountID, stale telem
 	callers.Wait()
 	return errors.Join(errs...)
 }
-
-func seal(st store.TokenStore, keys ...telemed.Secret) (store.TokenStore, error) {
-	ring, err := store.NewKeyring(keys...)
-	return store.SealedStrict(st, ring), err
-}

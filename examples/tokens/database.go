@@ -8,11 +8,16 @@ import (
 
 	_ "github.com/ncruces/go-sqlite3/driver" // SQLite in Go, without cgo
 
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/sqlstore"
 )
 
-// openTable makes a table for tokens in a SQLite file of its own. closeTable removes it.
-func openTable(ctx context.Context) (table *sqlstore.Store, closeTable func(), err error) {
+// opener opens the store as a server does that has these keys: the first one seals.
+type opener func(keys ...telemed.Secret) (store.TokenStore, error)
+
+// openDatabase makes tables in a SQLite file of its own. closeDatabase removes it.
+func openDatabase(ctx context.Context) (open opener, closeDatabase func(), err error) {
 	dir, err := os.MkdirTemp("", "tokens")
 	if err != nil {
 		return nil, nil, err
@@ -23,14 +28,22 @@ func openTable(ctx context.Context) (table *sqlstore.Store, closeTable func(), e
 		remove()
 		return nil, nil, err
 	}
-	closeTable = func() { db.Close(); remove() }
-	// The schema is one of an application's migrations.
-	if _, err = db.ExecContext(ctx, sqlstore.Schema(sqlstore.SQLite, "")); err == nil {
-		table, err = sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+	closeDatabase = func() { db.Close(); remove() }
+	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, SealStrict: true}
+	for _, statement := range sqlstore.Schema(cfg) { // one of your migrations
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			closeDatabase()
+			return nil, nil, err
+		}
 	}
-	if err != nil {
-		closeTable()
-		return nil, nil, err
+	open = func(keys ...telemed.Secret) (store.TokenStore, error) {
+		ring, err := store.NewKeyring(keys...)
+		if err != nil {
+			return nil, err
+		}
+		sealing := cfg
+		sealing.Seal = ring
+		return sqlstore.New(sealing)
 	}
-	return table, closeTable, nil
+	return open, closeDatabase, nil
 }

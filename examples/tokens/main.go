@@ -29,21 +29,21 @@ func main() {
 func run(ctx context.Context, out io.Writer) error {
 	var providers local.Providers
 	defer providers.Close()
-	table, closeTable, err := openTable(ctx)
+	open, closeDatabase, err := openDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	defer closeTable()
-	return live(ctx, out, &providers, table)
+	defer closeDatabase()
+	return live(ctx, out, &providers, open)
 }
 
 // live walks through the token's life. Three stores over one table are three servers
 // during a deploy of a new key.
-func live(ctx context.Context, out io.Writer, providers *local.Providers, table store.TokenStore) error {
+func live(ctx context.Context, out io.Writer, providers *local.Providers, open opener) error {
 	oldKey, newKey := store.NewKey(), store.NewKey()
-	before, err1 := seal(table, oldKey)
-	during, err2 := seal(table, newKey, oldKey)
-	after, err3 := seal(table, newKey)
+	before, err1 := open(oldKey)
+	during, err2 := open(newKey, oldKey)
+	after, err3 := open(newKey)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func live(ctx context.Context, out io.Writer, providers *local.Providers, table 
 	if err != nil {
 		return err
 	}
-	_, gone := table.Get(ctx, key)
+	_, gone := after.Get(ctx, key)
 	fmt.Fprintf(out, "disconnected: revoked at Zoom: %t, gone from the database: %t\n", revoked, errors.Is(gone, telemed.ErrNotFound))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
@@ -33,8 +34,17 @@ func TestRunFails(t *testing.T) {
 	providers := &local.Providers{Zoom: fake}
 	fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken, Status: 400, Body: `{"error":"invalid_grant","reason":"Invalid authorization code"}`})
 	var out strings.Builder
-	require.Error(t, live(t.Context(), &out, providers, store.NewMemory()))
+	require.Error(t, live(t.Context(), &out, providers, inMemory()))
 
 	fake.FailNext(zoomtest.Fault{Op: zoomtest.OpToken}, zoomtest.Fault{Op: zoomtest.OpToken, Status: 400, Body: `{"error":"invalid_client"}`})
-	require.Error(t, live(t.Context(), &out, providers, store.NewMemory()), "the refresh fails")
+	require.Error(t, live(t.Context(), &out, providers, inMemory()), "the refresh fails")
+}
+
+// inMemory opens stores over one memory.
+func inMemory() opener {
+	memory := store.NewMemory()
+	return func(keys ...telemed.Secret) (store.TokenStore, error) {
+		ring, err := store.NewKeyring(keys...)
+		return store.SealedStrict(memory, ring), err
+	}
 }

@@ -15,6 +15,7 @@ import (
 	_ "github.com/ncruces/go-sqlite3/driver"
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/sqlstore"
 )
 
@@ -74,27 +75,40 @@ func (d database) open(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
-// table creates a table of the schema that is offered, and drops it with the test.
-func (d database) table(t *testing.T, db *sql.DB) string {
+// tables creates the tables of the schema that is offered, and drops them with the test.
+// The result is a Config that names them and seals nothing.
+func (d database) tables(t *testing.T, db *sql.DB) sqlstore.Config {
 	t.Helper()
-	name := "tokens_" + strings.ToLower(rand.Text()[:12])
-	_, err := db.ExecContext(t.Context(), sqlstore.Schema(d.dialect, name))
-	require.NoError(t, err)
+	suffix := strings.ToLower(rand.Text()[:12])
+	cfg := sqlstore.Config{
+		DB: db, Dialect: d.dialect, Table: "tokens_" + suffix, ClaimsTable: "claims_" + suffix, InsecureClear: true,
+	}
+	for _, statement := range sqlstore.Schema(cfg) {
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_, err := db.ExecContext(ctx, "DROP TABLE "+name)
-		require.NoError(t, err)
+		for _, table := range []string{cfg.Table, cfg.ClaimsTable} {
+			_, err := db.ExecContext(ctx, "DROP TABLE "+table)
+			require.NoError(t, err)
+		}
 	})
-	return name
+	return cfg
 }
 
-// store returns an empty store of this database.
-func (d database) store(t *testing.T, db *sql.DB) *sqlstore.Store {
+func openStore(t *testing.T, cfg sqlstore.Config) *sqlstore.Store {
 	t.Helper()
-	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: d.dialect, Table: d.table(t, db)})
+	st, err := sqlstore.New(cfg)
 	require.NoError(t, err)
-	return tokens
+	return st
+}
+
+// seal has cfg seal.
+func seal(cfg sqlstore.Config, keys store.AEAD) sqlstore.Config {
+	cfg.Seal, cfg.SealStrict, cfg.InsecureClear = keys, true, false
+	return cfg
 }
 
 // each runs test on every database.

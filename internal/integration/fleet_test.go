@@ -3,7 +3,6 @@ package integration_test
 import (
 	"bufio"
 	"bytes"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,9 +42,8 @@ type save struct {
 func newFleet(t *testing.T, d database, ttl, latency time.Duration, doctors int) *fleet {
 	t.Helper()
 	dsn := d.dsn(t)
-	db := d.open(t, dsn)
-	table := d.table(t, db)
-	tokens := openStore(t, d, db, table)
+	tables := d.tables(t, d.open(t, dsn))
+	tokens := openStore(t, tables)
 	p := newProvider(t, doctors, ttl, latency)
 	for n := range doctors {
 		p.connect(t, tokens, n)
@@ -53,17 +51,10 @@ func newFleet(t *testing.T, d database, ttl, latency time.Duration, doctors int)
 	return &fleet{
 		provider: p, tokens: tokens, dead: map[string]time.Time{},
 		cfg: childConfig{
-			Driver: d.driver, Dialect: d.dialect, DSN: dsn, Table: table, Doctors: doctors, Exchange: exchangeTime,
+			Driver: d.driver, Dialect: d.dialect, DSN: dsn, Table: tables.Table, Doctors: doctors, Exchange: exchangeTime,
 			Endpoints: p.endpoints(), ClientID: p.fake.ClientID(), Secret: p.fake.ClientSecret().Reveal(),
 		},
 	}
-}
-
-func openStore(t *testing.T, d database, db *sql.DB, table string) *sqlstore.Store {
-	t.Helper()
-	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: d.dialect, Table: table})
-	require.NoError(t, err)
-	return tokens
 }
 
 // process is one running member of a fleet.

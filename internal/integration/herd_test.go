@@ -42,14 +42,7 @@ func TestRefreshOnce(t *testing.T) {
 // round lets the herd loose and returns how many calls got the newest token. All must.
 func (f *fleet) round(t *testing.T, processes []*process) (served int) {
 	t.Helper()
-	for _, p := range processes {
-		_, err := io.WriteString(p.stdin, "go\n")
-		require.NoError(t, err)
-	}
-	for _, p := range processes {
-		got, ok := <-p.reports
-		require.True(t, ok, "%s has ended: %s", p.name, p.stderr.String())
-		require.Empty(t, got.Failed)
+	for _, got := range ask(t, processes, "go") {
 		for n := range f.cfg.Doctors {
 			key := doctorKey(n)
 			rec, err := f.tokens.Get(t.Context(), key)
@@ -60,6 +53,22 @@ func (f *fleet) round(t *testing.T, processes []*process) (served int) {
 		served += got.Served
 	}
 	return served
+}
+
+// ask writes a line to all processes at once and returns what they report.
+func ask(t *testing.T, processes []*process, line string) (reports []report) {
+	t.Helper()
+	for _, p := range processes {
+		_, err := io.WriteString(p.stdin, line+"\n")
+		require.NoError(t, err)
+	}
+	for _, p := range processes {
+		got, ok := <-p.reports
+		require.True(t, ok, "%s has ended: %s", p.name, p.stderr.String())
+		require.Empty(t, got.Failed)
+		reports = append(reports, got)
+	}
+	return reports
 }
 
 // expire lets a token have been good until a moment ago.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,7 +19,7 @@ import (
 func TestStore(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {
-		storetest.Run(t, func(t *testing.T) store.TokenStore { return d.store(t, db) })
+		storetest.Run(t, func(t *testing.T) store.TokenStore { return openStore(t, d.tables(t, db)) })
 	})
 }
 
@@ -33,24 +34,29 @@ func TestSealed(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {
 		keys := newKeyring(t)
-		storetest.Run(t, func(t *testing.T) store.TokenStore { return store.SealedStrict(d.store(t, db), keys) })
+		storetest.Run(t, func(t *testing.T) store.TokenStore { return openStore(t, seal(d.tables(t, db), keys)) })
 
 		t.Run("nothing readable in the table", func(t *testing.T) {
-			table := d.table(t, db)
-			tokens := store.SealedStrict(openStore(t, d, db, table), keys)
-			err := store.Set(t.Context(), tokens, doctorKey(1), store.Token{Access: telemed.NewSecret("canary-access"), Refresh: telemed.NewSecret("canary-refresh")})
+			cfg := seal(d.tables(t, db), keys)
+			st := openStore(t, cfg)
+			err := store.Set(t.Context(), st, doctorKey(1), store.Token{Access: telemed.NewSecret("canary-access"), Refresh: telemed.NewSecret("canary-refresh")})
 			require.NoError(t, err)
-			var column []byte
-			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT token FROM "+table).Scan(&column))
-			require.NotEmpty(t, column)
-			require.NotContains(t, string(column), "canary")
+			claim, err := st.Claim(t.Context(), "key", time.Hour)
+			require.NoError(t, err)
+			require.NoError(t, st.Complete(t.Context(), "key", claim.Token, []byte("canary-value"), time.Hour))
+			for column, table := range map[string]string{"token": cfg.Table, "value": cfg.ClaimsTable} {
+				var stored []byte
+				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT "+column+" FROM "+table).Scan(&stored))
+				require.NotEmpty(t, stored)
+				require.NotContains(t, string(stored), "canary")
+			}
 		})
 
 		t.Run("a row moved to another doctor", func(t *testing.T) {
-			table := d.table(t, db)
-			tokens := store.SealedStrict(openStore(t, d, db, table), keys)
+			cfg := seal(d.tables(t, db), keys)
+			tokens := openStore(t, cfg)
 			require.NoError(t, store.Set(t.Context(), tokens, doctorKey(1), store.Token{Access: telemed.NewSecret("a"), Refresh: telemed.NewSecret("r")}))
-			_, err := db.ExecContext(t.Context(), "UPDATE "+table+" SET subject = 'doctor-2'")
+			_, err := db.ExecContext(t.Context(), "UPDATE "+cfg.Table+" SET subject = 'doctor-2'")
 			require.NoError(t, err)
 			_, err = tokens.Get(t.Context(), doctorKey(2))
 			require.ErrorIs(t, err, telemed.ErrDecrypt)
@@ -58,43 +64,48 @@ func TestSealed(t *testing.T) {
 	})
 }
 
-// TestOfferedSchema runs the statement that applications put into their migrations,
-// twice, and under a table name of their own.
+// TestOfferedSchema runs the statements that applications put into their migrations
+// twice, and under table names of their own.
 func TestOfferedSchema(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {
-		table := d.table(t, db)
-		_, err := db.ExecContext(t.Context(), sqlstore.Schema(d.dialect, table))
-		require.NoError(t, err, "running it again does no harm")
+		for _, statement := range sqlstore.Schema(d.tables(t, db)) {
+			_, err := db.ExecContext(t.Context(), statement)
+			require.NoError(t, err, "running it again does no harm")
+		}
 	})
 }
 
-// careless makes a table as an application would who does not know: under a collation
-// that takes two doctors for one.
-func careless(t *testing.T, d database, db *sql.DB) string {
+// careless makes tables as somebody would who does not know: under a collation that takes
+// two doctors, or two claims, for one.
+func careless(t *testing.T, d database, db *sql.DB) sqlstore.Config {
 	t.Helper()
-	table := "careless_" + strings.ToLower(rand.Text()[:12])
-	ddl := sqlstore.Schema(d.dialect, table)
+	suffix := strings.ToLower(rand.Text()[:12])
+	cfg := sqlstore.Config{DB: db, Dialect: d.dialect, Table: "careless_" + suffix, ClaimsTable: "careless_claims_" + suffix, InsecureClear: true}
 	run := func(statement string) {
 		t.Helper()
 		_, err := db.ExecContext(context.Background(), statement)
 		require.NoError(t, err)
 	}
+	change := strings.NewReplacer("COLLATE BINARY", "COLLATE NOCASE")
 	switch d.dialect {
 	case sqlstore.PostgreSQL:
-		run("CREATE COLLATION " + table + " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
-		t.Cleanup(func() { run("DROP COLLATION " + table) })
-		ddl = strings.ReplaceAll(ddl, `"C"`, table)
+		run("CREATE COLLATION folding_" + suffix + " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+		t.Cleanup(func() { run("DROP COLLATION folding_" + suffix) })
+		change = strings.NewReplacer(`"C"`, "folding_"+suffix)
 	case sqlstore.MySQL:
-		ddl = strings.NewReplacer("VARBINARY(64) ", "VARCHAR(64) CHARACTER SET utf8mb4 ",
-			"VARBINARY(255)", "VARCHAR(255) CHARACTER SET utf8mb4").Replace(ddl)
-	case sqlstore.SQLite:
-		ddl = strings.ReplaceAll(ddl, "COLLATE BINARY", "COLLATE NOCASE")
+		change = strings.NewReplacer("VARBINARY(64) ", "VARCHAR(64) CHARACTER SET utf8mb4 ",
+			"VARBINARY(255)", "VARCHAR(255) CHARACTER SET utf8mb4", "VARBINARY(512)", "VARCHAR(512) CHARACTER SET utf8mb4")
 	}
-	require.NotEqual(t, sqlstore.Schema(d.dialect, table), ddl)
-	run(ddl)
-	t.Cleanup(func() { run("DROP TABLE " + table) })
-	return table
+	for _, ddl := range sqlstore.Schema(cfg) {
+		require.NotEqual(t, ddl, change.Replace(ddl))
+		run(change.Replace(ddl))
+	}
+	t.Cleanup(func() {
+		run("DROP TABLE " + cfg.Table)
+		run("DROP TABLE " + cfg.ClaimsTable)
+	})
+	return cfg
 }
 
 // TestCollation has the store refuse where a table would give one doctor the token of
@@ -102,7 +113,7 @@ func careless(t *testing.T, d database, db *sql.DB) string {
 func TestCollation(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d database, db *sql.DB) {
-		tokens := openStore(t, d, db, careless(t, d, db))
+		tokens := openStore(t, careless(t, d, db))
 		rec := store.Record{ID: store.AccountID{Provider: "zoom", Subject: "doc"}, Status: store.StatusActive, Token: store.Token{Access: telemed.NewSecret("theirs")}}
 		_, err := tokens.Put(t.Context(), rec)
 		require.NoError(t, err)
@@ -114,5 +125,10 @@ func TestCollation(t *testing.T) {
 		rec.ID = other
 		_, err = tokens.Put(t.Context(), rec)
 		require.ErrorIs(t, err, telemed.ErrConflict)
+
+		_, err = tokens.Claim(t.Context(), "appt", time.Hour)
+		require.NoError(t, err)
+		_, err = tokens.Claim(t.Context(), "Appt", time.Hour)
+		require.ErrorContains(t, err, "key column is not binary")
 	})
 }

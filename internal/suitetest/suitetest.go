@@ -36,7 +36,7 @@ func Finds(t *testing.T, clauses map[string]string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clause := strings.ReplaceAll(clause, " ", "_")
-			child := exec.CommandContext(t.Context(), self, "-test.run=^TestBroken$/^"+clause+"$", "-test.timeout=60s")
+			child := exec.CommandContext(t.Context(), self, "-test.run=^TestBroken$/^"+clause+"$", "-test.failfast", "-test.timeout=60s")
 			child.Env = append(os.Environ(), brokenEnv+"="+name)
 			out, err := child.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "--- FAIL: TestBroken/"+clause) {

@@ -8,7 +8,7 @@
 //		Renderer: templates, // *template.Set, for instance
 //	})
 //	…
-//	defer mail.Close(ctx)
+//	defer mail.Shutdown(ctx)
 //	receipt, err := mail.Notify(ctx, notify.Message{
 //		Key:      "appt-42/confirmed",
 //		To:       notify.Recipient{Name: "Asha Rao", Email: "asha@example.org"},

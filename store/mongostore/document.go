@@ -51,7 +51,8 @@ func encode(rec store.Record, revision string) (*document, error) {
 	return doc, nil
 }
 
-// read decodes a document. Its error names the document by a hash and quotes nothing of it.
+// read decodes a document. Its error names the document by a hash and quotes nothing of
+// it.
 func read(raw bson.Raw) (store.Record, error) {
 	var d document
 	err := bson.Unmarshal(raw, &d)

@@ -19,7 +19,8 @@ import (
 //
 // Codes: https://www.mongodb.com/docs/manual/reference/error-codes/
 type Error struct {
-	// Op is the method: "Get", "Put", "Delete", "List" or "ImportSeed".
+	// Op is the method: "Get", "Put", "Delete", "List", "Claim", "Complete", "Release",
+	// "PurgeClaims", "ResealClaims" or "ImportSeed".
 	Op string
 	// Code is the server's; 0 if it did not answer.
 	Code int
@@ -57,19 +58,21 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 // Format prints what LogValue tells, whatever the verb.
 func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
-// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to
+// Is ties the error to telemed.ErrUnavailable if nothing can have been written, else to
 // telemed.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the driver's error. Its text may hold what must not be logged.
 func (e *Error) Unwrap() error { return e.err }
 
-func failed(op string, err error) error {
-	kind := telemed.ErrUnavailable
-	if op == "Put" || op == "Delete" {
-		kind = telemed.ErrAmbiguous
-	}
-	return &Error{Op: op, Code: code(err), kind: kind, err: err}
+// unavailable is the failure of a command that can have written nothing.
+func unavailable(op string, err error) error {
+	return &Error{Op: op, Code: code(err), kind: telemed.ErrUnavailable, err: err}
+}
+
+// ambiguous is the failure of a command that may have been carried out all the same.
+func ambiguous(op string, err error) error {
+	return &Error{Op: op, Code: code(err), kind: telemed.ErrAmbiguous, err: err}
 }
 
 func code(err error) int {

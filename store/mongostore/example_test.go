@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -16,7 +17,7 @@ import (
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
 )
 
-// database returns that of a small server in memory. A host has a MongoDB.
+// database returns that of a small server in memory. An application has a MongoDB.
 func database() (db *mongo.Database, end func()) {
 	server, err := wiretest.Start()
 	if err != nil {
@@ -37,7 +38,11 @@ func Example() {
 	db, end := database()
 	defer end()
 
-	tokens, err := mongostore.New(mongostore.Config{Database: db})
+	keys, err := store.NewKeyring(store.NewKey()) // an application keeps its keys in its configuration
+	if err != nil {
+		log.Fatal(err)
+	}
+	tokens, err := mongostore.New(mongostore.Config{Database: db, Seal: keys})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -55,6 +60,41 @@ func Example() {
 	// Output:
 	// active [redacted] <nil>
 	// true
+}
+
+// A meeting is made once in all processes, and what came of it is kept for a year. A
+// daily job deletes what is over.
+func ExampleStore_Claim() {
+	ctx := context.Background()
+	db, end := database()
+	defer end()
+	keys, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	st, err := mongostore.New(mongostore.Config{Database: db, Seal: keys})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	const key = "zoom:create:doctor-7:appt-42"
+	mine, err := st.Claim(ctx, key, time.Minute)
+	fmt.Println(mine.State, err)
+	others, err := st.Claim(ctx, key, time.Minute)
+	fmt.Println(others.State, err)
+	err = st.Complete(ctx, key, mine.Token, []byte("82000000001"), 366*24*time.Hour)
+	fmt.Println("completed:", err)
+	others, err = st.Claim(ctx, key, time.Minute)
+	fmt.Println(others.State, string(others.Value), err)
+
+	purged, err := st.PurgeClaims(ctx)
+	fmt.Println("purged:", purged, err)
+	// Output:
+	// new <nil>
+	// busy <nil>
+	// completed: <nil>
+	// done 82000000001 <nil>
+	// purged: 0 <nil>
 }
 
 // The tokens of an application that kept them in its doctors' documents move into an
@@ -75,17 +115,17 @@ func ExampleImportSeed() {
 		log.Fatal(err)
 	}
 
-	tokens, err := mongostore.New(mongostore.Config{Database: db})
+	keys, err := store.NewKeyring(store.NewKey()) // an application keeps its keys in its configuration
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := store.NewKeyring(store.NewKey()) // a host keeps its keys in its configuration
+	tokens, err := mongostore.New(mongostore.Config{Database: db, Seal: keys, SealStrict: true})
 	if err != nil {
 		log.Fatal(err)
 	}
 	for range 2 {
 		report, err := mongostore.ImportSeed(ctx, mongostore.SeedImport{
-			Doctors: db.Collection("doctors"), Tokens: store.SealedStrict(tokens, keys),
+			Doctors: db.Collection("doctors"), Tokens: tokens,
 		})
 		fmt.Printf("%+v %v\n", report, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/mongostore"
@@ -41,7 +42,7 @@ func connect(t *testing.T, uri string, more ...*options.ClientOptions) *mongo.Cl
 
 func open(t *testing.T, uri string) *mongostore.Store {
 	t.Helper()
-	tokens, err := mongostore.New(mongostore.Config{Database: connect(t, uri).Database("hospital")})
+	tokens, err := mongostore.New(mongostore.Config{Database: connect(t, uri).Database("hospital"), InsecureClear: true})
 	require.NoError(t, err)
 	return tokens
 }
@@ -53,7 +54,21 @@ func TestStore(t *testing.T) {
 
 func TestSealed(t *testing.T) {
 	t.Parallel()
-	keys, err := store.NewKeyring(store.NewKey())
+	keys := newKeyring(t, store.NewKey())
+	storetest.Run(t, func(t *testing.T) store.TokenStore { return openSealed(t, start(t), keys) })
+}
+
+func newKeyring(t *testing.T, keys ...telemed.Secret) *store.Keyring {
+	t.Helper()
+	ring, err := store.NewKeyring(keys...)
 	require.NoError(t, err)
-	storetest.Run(t, func(t *testing.T) store.TokenStore { return store.SealedStrict(open(t, start(t).URI()), keys) })
+	return ring
+}
+
+// openSealed returns a store that takes nothing in clear.
+func openSealed(t *testing.T, srv *wiretest.Server, keys store.AEAD) *mongostore.Store {
+	t.Helper()
+	st, err := mongostore.New(mongostore.Config{Database: connect(t, srv.URI()).Database("hospital"), Seal: keys, SealStrict: true})
+	require.NoError(t, err)
+	return st
 }

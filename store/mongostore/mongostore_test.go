@@ -26,9 +26,29 @@ import (
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	_, err := mongostore.New(mongostore.Config{})
-	require.EqualError(t, err, "mongostore: Database is required")
-	require.ErrorIs(t, err, telemed.ErrInvalid)
+	keys := newKeyring(t, store.NewKey())
+	db := connect(t, start(t).URI()).Database("hospital")
+	for _, c := range []struct {
+		cfg  mongostore.Config
+		want string
+	}{
+		{mongostore.Config{}, "mongostore: Database is required; Seal is required, or InsecureClear"},
+		{mongostore.Config{Database: db}, "mongostore: Seal is required, or InsecureClear"},
+		{mongostore.Config{Database: db, Seal: keys, InsecureClear: true}, "mongostore: InsecureClear is set beside Seal"},
+		{mongostore.Config{Database: db, SealStrict: true, InsecureClear: true}, "mongostore: SealStrict is set without Seal"},
+		{mongostore.Config{Database: db, Seal: keys, Collection: "a", ClaimsCollection: "a"}, "mongostore: ClaimsCollection is the same as Collection"},
+		{mongostore.Config{Database: db, Seal: keys}, ""},
+		{mongostore.Config{Database: db, Seal: keys, SealStrict: true}, ""},
+		{mongostore.Config{Database: db, InsecureClear: true}, ""},
+	} {
+		_, err := mongostore.New(c.cfg)
+		if c.want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, c.want)
+		require.ErrorIs(t, err, telemed.ErrInvalid)
+	}
 }
 
 // TestRealServer runs the suite on a MongoDB of the developer's own.
@@ -38,16 +58,24 @@ func TestRealServer(t *testing.T) {
 	if uri == "" {
 		t.Skip("MONGO_URI is not set, so there is no real MongoDB to test on; it names a deployment in which a database may be created and dropped")
 	}
-	storetest.Run(t, func(t *testing.T) store.TokenStore {
-		db := connect(t, uri).Database("telemed_test_" + rand.Text()[:10])
+	database := func(t *testing.T) string {
+		name := "telemed_test_" + rand.Text()[:10]
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
-			require.NoError(t, db.Drop(ctx))
+			require.NoError(t, connect(t, uri).Database(name).Drop(ctx))
 		})
-		tokens, err := mongostore.New(mongostore.Config{Database: db})
+		return name
+	}
+	openAt := func(t *testing.T, database string) *mongostore.Store {
+		st, err := mongostore.New(mongostore.Config{Database: connect(t, uri).Database(database), InsecureClear: true})
 		require.NoError(t, err)
-		return tokens
+		return st
+	}
+	storetest.Run(t, func(t *testing.T) store.TokenStore { return openAt(t, database(t)) })
+	storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
+		name := database(t)
+		return func() store.Claims { return openAt(t, name) }
 	})
 }
 
@@ -60,14 +88,14 @@ func TestPinned(t *testing.T) {
 		SetReadConcern(readconcern.Available()).
 		SetWriteConcern(writeconcern.W1()).
 		SetBSONOptions(&options.BSONOptions{UseJSONStructTags: true, OmitEmpty: true, ObjectIDAsHexString: true}))
-	tokens, err := mongostore.New(mongostore.Config{Database: client.Database("hospital"), Collection: "tokens"})
+	tokens, err := mongostore.New(mongostore.Config{Database: client.Database("hospital"), Collection: "tokens", ClaimsCollection: "claims", InsecureClear: true})
 	require.NoError(t, err)
 	visit(t, tokens)
 
 	for _, command := range srv.Commands() {
 		body := command.Body
 		name, _ := body.Lookup(command.Name).StringValueOK()
-		require.Equal(t, "tokens", name)
+		require.Contains(t, []string{"tokens", "claims"}, name)
 		if mode, ok := body.Lookup("$readPreference", "mode").StringValueOK(); ok {
 			require.Equal(t, "primary", mode)
 		}
@@ -81,7 +109,7 @@ func TestPinned(t *testing.T) {
 		delete(got, "afterClusterTime")
 		require.Equal(t, want, got, command.Name)
 	}
-	require.Len(t, srv.Commands(), 6)
+	require.Len(t, srv.Commands(), 6+4)
 }
 
 // visit makes one call of each kind.
@@ -106,14 +134,29 @@ func visit(t *testing.T, tokens *mongostore.Store) {
 	require.NoError(t, tokens.Delete(ctx, doctor))
 	_, err = tokens.Get(ctx, doctor)
 	require.ErrorIs(t, err, telemed.ErrNotFound)
+	visitClaims(t, ctx, tokens)
 }
 
-// TestOutsideTransactions calls the store in a host's transaction, which the server would refuse.
+// visitClaims makes one call of each kind.
+func visitClaims(t *testing.T, ctx context.Context, claims *mongostore.Store) {
+	t.Helper()
+	claim, err := claims.Claim(ctx, "key", time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, store.ClaimNew, claim.State)
+	require.NoError(t, claims.Complete(ctx, "key", claim.Token, []byte("value"), time.Hour))
+	require.NoError(t, claims.Release(ctx, "key", claim.Token))
+	purged, err := claims.PurgeClaims(ctx)
+	require.NoError(t, err)
+	require.Zero(t, purged)
+}
+
+// TestOutsideTransactions calls the store in an application's transaction, which the
+// server would refuse.
 func TestOutsideTransactions(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
 	client := connect(t, srv.URI())
-	tokens, err := mongostore.New(mongostore.Config{Database: client.Database("hospital")})
+	tokens, err := mongostore.New(mongostore.Config{Database: client.Database("hospital"), InsecureClear: true})
 	require.NoError(t, err)
 	session, err := client.StartSession()
 	require.NoError(t, err)
@@ -129,6 +172,7 @@ func TestOutsideTransactions(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, tokens.Delete(ctx, doctor))
+	visitClaims(t, ctx, tokens)
 }
 
 // once makes one fault at the first command of that name.
@@ -213,8 +257,21 @@ func TestErrorsSayNothingPrivate(t *testing.T) {
 			}
 			return err
 		},
+		"Claim": func(ctx context.Context, claims *mongostore.Store) error {
+			_, err := claims.Claim(ctx, "asha", time.Hour)
+			return err
+		},
+		"Complete": func(ctx context.Context, claims *mongostore.Store) error {
+			return claims.Complete(ctx, "asha", "token", []byte("canary"), time.Hour)
+		},
+		"Release": func(ctx context.Context, claims *mongostore.Store) error { return claims.Release(ctx, "asha", "token") },
+		"PurgeClaims": func(ctx context.Context, claims *mongostore.Store) error {
+			_, err := claims.PurgeClaims(ctx)
+			return err
+		},
 	}
-	// Each call has a client of its own: the driver pauses after a failure, and the pauses go by side by side.
+	// Each call has a client of its own: the driver pauses after a failure, and the
+	// pauses go by side by side.
 	check := func(t *testing.T, uri string, code int) {
 		t.Helper()
 		for op, call := range calls {
@@ -230,9 +287,9 @@ func TestErrorsSayNothingPrivate(t *testing.T) {
 					require.NotContains(t, text, "canary")
 					require.NotContains(t, text, "127.0.0.1")
 				}
-				kind := telemed.ErrUnavailable
-				if op == "Put" || op == "Delete" {
-					kind = telemed.ErrAmbiguous
+				kind := telemed.ErrAmbiguous
+				if op == "Get" || op == "List" {
+					kind = telemed.ErrUnavailable
 				}
 				require.ErrorIs(t, err, kind)
 			})
@@ -271,7 +328,7 @@ func TestForeignDocuments(t *testing.T) {
 			db := connect(t, start(t).URI()).Database("hospital")
 			_, err := db.Collection(mongostore.DefaultCollection).InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "zoom:doctor-1"}}, foreign...))
 			require.NoError(t, err)
-			tokens, err := mongostore.New(mongostore.Config{Database: db})
+			tokens, err := mongostore.New(mongostore.Config{Database: db, InsecureClear: true})
 			require.NoError(t, err)
 
 			good := store.AccountID{Provider: "zoom", Subject: "doctor-2"}

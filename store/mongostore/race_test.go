@@ -24,7 +24,8 @@ func TestNothingLostNothingDoubled(t *testing.T) {
 	t.Parallel()
 	const workers, increments = 8, 200
 	srv := start(t)
-	// Four processes with two workers each: the driver pauses its whole process after a failure.
+	// Four processes with two workers each: the driver pauses its whole process after a
+	// failure.
 	var processes []store.TokenStore
 	for range 4 {
 		processes = append(processes, open(t, srv.URI()))
@@ -82,7 +83,8 @@ func faultEvery(nth, limit int) func(wiretest.Command) wiretest.Fault {
 	}
 }
 
-// increment brings the worker's count to n and the total one up. lost counts unknown outcomes.
+// increment brings the worker's count to n and the total one up. lost counts unknown
+// outcomes.
 func increment(ctx context.Context, tokens store.TokenStore, worker string, n int) (lost int64, err error) {
 	for {
 		rec, err := tokens.Get(ctx, doctor)

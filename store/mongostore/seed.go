@@ -19,14 +19,17 @@ import (
 
 // SeedImport says what ImportSeed brings over.
 type SeedImport struct {
-	// Doctors is the collection of doctor documents. They are read, never written. Required.
+	// Doctors is the collection of doctor documents. They are read, never written.
+	// Required.
 	Doctors *mongo.Collection
-	// Tokens takes the tokens: a Store, encrypted or not, or any other TokenStore. Required.
+	// Tokens takes the tokens: a Store, encrypted or not, or any other TokenStore.
+	// Required.
 	Tokens store.TokenStore
 	// Provider is the Key.Provider of the tokens. If empty, "google".
 	Provider string
-	// Subject returns the host's id of the doctor, the Key.Subject, for a document's _id. If
-	// nil, an ObjectID gives its 24 hexadecimal digits and a text itself.
+	// Subject returns the application's id of the doctor, the AccountID.Subject, for a
+	// document's _id. If nil, an ObjectID gives its 24 hexadecimal digits and a text
+	// itself.
 	Subject func(id bson.RawValue) (string, error)
 }
 
@@ -38,8 +41,8 @@ type SeedReport struct {
 	Imported int
 	// Kept is how many doctors had a token in the store that was left as it is.
 	Kept int
-	// Incomplete is how many have a refresh token neither in the document nor in the store:
-	// those doctors must connect again.
+	// Incomplete is how many have a refresh token neither in the document nor in the
+	// store: those doctors must connect again.
 	Incomplete int
 	// Failed is how many could not be read or written. The error names them.
 	Failed int
@@ -48,8 +51,9 @@ type SeedReport struct {
 const (
 	// maxNamed bounds how many failed documents an error names.
 	maxNamed = 20
-	// seedBatch is how many documents are read at a time. Their tokens must be written within the ten minutes after
-	// which a server forgets a cursor that is not asked for more, also if each write is tried for some seconds.
+	// seedBatch is how many documents are read at a time. Their tokens must be written
+	// within the ten minutes after which a server forgets a cursor that is not asked for
+	// more, also if each write is tried for some seconds.
 	seedBatch = 100
 )
 
@@ -59,13 +63,15 @@ const (
 //		access_token, refresh_token, scope, token_type, expiry_date}}  // expiry_date in Unix milliseconds
 //
 // It goes through store.Set. A token that is in the store already is overwritten only if
-// it expires before the document's, its account is not known, and the document has a refresh
-// token: running it again, or after doctors have connected anew, does no harm. A doctor
-// who has disconnected since would be connected again: run it before the first one can.
+// it expires before the document's, its account is not known, and the document has a
+// refresh token: running it again, or after doctors have connected anew, does no harm. A
+// doctor who has disconnected since would be connected again: run it before the first one
+// can.
 //
-// A document that cannot be imported does not stop the others; the error then names up
-// to 20 of them by a hash of their _id and says nothing of what is in them. An error that
-// matches telemed.ErrUnavailable, or ctx's, means that the documents could not be read to the end.
+// A document that cannot be imported does not stop the others; the error then names up to
+// 20 of them by a hash of their _id and says nothing of what is in them. An error that
+// matches telemed.ErrUnavailable, or ctx's, means that the documents could not be read to
+// the end.
 func ImportSeed(ctx context.Context, cfg SeedImport) (SeedReport, error) {
 	var p fault.Problems
 	p.Check(cfg.Doctors != nil, "Doctors", "is required")
@@ -96,7 +102,7 @@ func (r *seedRun) all(ctx context.Context) error {
 	doctors := r.Doctors.Clone(pinned())
 	cursor, err := doctors.Find(ctx, bson.D{{Key: "googleMeetConnected", Value: true}}, fields)
 	if err != nil {
-		return failed("ImportSeed", err)
+		return unavailable("ImportSeed", err)
 	}
 	defer cursor.Close(context.WithoutCancel(ctx))
 	for cursor.Next(ctx) {
@@ -110,7 +116,7 @@ func (r *seedRun) all(ctx context.Context) error {
 		}
 	}
 	if err := cursor.Err(); err != nil {
-		return failed("ImportSeed", err)
+		return unavailable("ImportSeed", err)
 	}
 	return nil
 }
@@ -128,7 +134,7 @@ func (r *seedRun) one(ctx context.Context, document bson.Raw) error {
 	}
 	subject, err := r.Subject(document.Lookup("_id"))
 	if err != nil {
-		return errSeedID // a host's error may quote the id
+		return errSeedID // an application's error may quote the id
 	}
 	key := store.AccountID{Provider: r.Provider, Subject: subject}
 	token, err := seedToken(document.Lookup("googleMeetToken"))
@@ -158,7 +164,8 @@ var (
 )
 
 // guard is a TokenStore in which store.Set cannot overwrite a better token. Set reads
-// through it before each attempt to write, so that also a token that arrives in between is safe.
+// through it before each attempt to write, so that also a token that arrives in between
+// is safe.
 type guard struct {
 	store.TokenStore
 	token store.Token
@@ -180,8 +187,9 @@ func (g *guard) Get(ctx context.Context, key store.AccountID) (store.Record, err
 	return rec, err
 }
 
-// better reports whether the stored token is worth more than the document's: whoever knows its
-// account has connected here, and without a refresh token there is little to gain.
+// better reports whether the stored token is worth more than the document's: whoever
+// knows its account has connected here, and without a refresh token there is little to
+// gain.
 func (g *guard) better(stored store.Token) bool {
 	return !stored.Expiry.Before(g.token.Expiry) || stored.Account.ID != "" ||
 		g.token.Refresh.IsZero() && !stored.Refresh.IsZero()
@@ -233,8 +241,8 @@ func textOrNothing(value bson.RawValue) (string, bool) {
 	return value.StringValueOK()
 }
 
-// expiryDate reads Unix milliseconds in any of BSON's numbers. Node.js writes a double. Nothing is the
-// zero time: such a token is refreshed before use.
+// expiryDate reads Unix milliseconds in any of BSON's numbers. Node.js writes a double.
+// Nothing is the zero time: such a token is refreshed before use.
 func expiryDate(value bson.RawValue) (time.Time, bool) {
 	if text, ok := textOrNothing(value); ok {
 		return time.Time{}, text == ""

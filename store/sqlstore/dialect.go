@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // Dialect is the SQL that a database speaks. The zero value is none.
@@ -19,9 +21,6 @@ const (
 	// SQLite needs SQLite 3.24 or later.
 	SQLite
 )
-
-// DefaultTable is the name of the table if the host chooses none.
-const DefaultTable = "oauth_tokens"
 
 //go:embed schema/*.sql
 var schemas embed.FS
@@ -44,21 +43,28 @@ func (d Dialect) known() bool { return d >= PostgreSQL && d <= SQLite }
 // tableName admits what every dialect takes unquoted, with a schema before it or not.
 var tableName = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
-// Schema returns the CREATE TABLE statement for table, for the host's migrations;
-// running it again does no harm. An empty table means DefaultTable. It is empty if
-// the dialect or the name is not one that New takes.
-func Schema(dialect Dialect, table string) string {
-	if table == "" {
-		table = DefaultTable
+// Schema returns the statements that create the tables of cfg, for the application's own
+// migrations: one CREATE TABLE for tokens, one for claims. Running them again does no
+// harm. Only cfg's Dialect and tables count; their names have the same defaults as in
+// New. The result is empty if New would not take them.
+func Schema(cfg Config) []string {
+	cfg.setDefaults()
+	var p fault.Problems
+	if cfg.check(&p); p.Err("sqlstore") != nil {
+		return nil
 	}
-	if !dialect.known() || !tableName.MatchString(table) {
-		return ""
+	return []string{
+		cfg.Dialect.schema("tokens", DefaultTable, cfg.Table),
+		cfg.Dialect.schema("claims", DefaultClaimsTable, cfg.ClaimsTable),
 	}
-	ddl, err := schemas.ReadFile("schema/" + dialect.String() + ".sql")
+}
+
+func (d Dialect) schema(kind, name, table string) string {
+	ddl, err := schemas.ReadFile("schema/" + kind + "." + d.String() + ".sql")
 	if err != nil {
-		return "" // each known dialect's file is embedded; a test reads them all
+		panic("sqlstore: " + err.Error()) // each known dialect's files are embedded
 	}
-	return strings.Replace(string(ddl), DefaultTable, table, 1)
+	return strings.Replace(string(ddl), name, table, 1)
 }
 
 // rebind replaces each ? by the dialect's placeholder. The statements of this package
@@ -76,8 +82,8 @@ func (d Dialect) rebind(query string) string {
 	return b.String()
 }
 
-// statements are the SQL of one Store.
-type statements struct {
+// tokenStatements are the SQL of a table of tokens.
+type tokenStatements struct {
 	get, revision, create, replace, remove string
 	// list is the beginning of a page.
 	list string
@@ -89,19 +95,74 @@ const (
 	pageSize = 200
 )
 
-func (d Dialect) statements(table string) statements {
+func (d Dialect) tokenStatements(table string) tokenStatements {
 	const sameKey = " WHERE provider = ? AND subject = ?"
 	create := "INSERT INTO " + table + " (" + valueColumns + ", provider, subject) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-	if d != MySQL { // MySQL's INSERT IGNORE also ignores what is wrong with the values
-		create += " ON CONFLICT (provider, subject) DO NOTHING"
-	}
-	return statements{
+	return tokenStatements{
 		get:      d.rebind("SELECT provider, subject, " + valueColumns + " FROM " + table + sameKey),
 		revision: d.rebind("SELECT revision FROM " + table + sameKey),
-		create:   d.rebind(create),
+		create:   d.rebind(create + d.unlessThere("provider, subject")),
 		replace: d.rebind("UPDATE " + table + " SET " + strings.ReplaceAll(valueColumns, ",", " = ?,") + " = ?" +
 			sameKey + " AND revision = ?"),
 		remove: d.rebind("DELETE FROM " + table + sameKey),
 		list:   "SELECT provider, subject, " + valueColumns + " FROM " + table,
 	}
+}
+
+// unlessThere ends an INSERT that is to do nothing if there is a row with that key. In
+// MySQL such an INSERT fails: its INSERT IGNORE also ignores what is wrong with the
+// values.
+func (d Dialect) unlessThere(key string) string {
+	if d == MySQL {
+		return ""
+	}
+	return " ON CONFLICT (" + key + ") DO NOTHING"
+}
+
+// claimStatements are the SQL of a table of claims.
+type claimStatements struct {
+	look, create, takeOver, complete, release string
+	// over, remove, done and reseal are for walks through the table.
+	over, done, reseal string
+	// remove is the beginning of a statement that deletes some of what is over.
+	remove string
+}
+
+// claimsPage is how many rows a page of a walk through the claims holds at most.
+const claimsPage = 200
+
+func (d Dialect) claimStatements(table string) claimStatements {
+	now := d.now()
+	ended := "(ends_at <= " + now + ")"
+	// A key that nobody completed stays for a day, for the next one to learn of it.
+	over := "(ends_at <= " + now + " - CASE WHEN done = 1 THEN 0 ELSE 86400000 END)"
+	const sameClaim = " WHERE claim_key = ? AND token = ?"
+	page := " AND claim_key > ? ORDER BY claim_key LIMIT " + strconv.Itoa(claimsPage)
+	return claimStatements{
+		look: d.rebind("SELECT claim_key, token, done, value, CASE WHEN " + ended + " THEN 1 ELSE 0 END FROM " + table + " WHERE claim_key = ?"),
+		create: d.rebind("INSERT INTO " + table + " (token, done, value, ends_at, claim_key) VALUES (?, 0, ?, " + now + " + ?, ?)" +
+			d.unlessThere("claim_key")),
+		takeOver: d.rebind("UPDATE " + table + " SET token = ?, done = 0, value = ?, ends_at = " + now + " + ?" +
+			sameClaim + " AND done = ? AND " + ended),
+		complete: d.rebind("UPDATE " + table + " SET done = 1, value = ?, ends_at = " + now + " + ?" + sameClaim),
+		release:  d.rebind("DELETE FROM " + table + sameClaim + " AND done = 0"),
+
+		over:   d.rebind("SELECT claim_key FROM " + table + " WHERE " + over + page),
+		done:   d.rebind("SELECT claim_key FROM " + table + " WHERE done = 1 AND LENGTH(value) > 0 AND NOT " + ended + page),
+		reseal: d.rebind("UPDATE " + table + " SET value = ?" + sameClaim + " AND done = 1 AND value = ?"),
+		remove: "DELETE FROM " + table + " WHERE " + over,
+	}
+}
+
+// now is the database's own clock in Unix milliseconds. It knows no time zone.
+// PostgreSQL's now() is the beginning of the transaction, which may be long ago for one
+// that had to wait.
+func (d Dialect) now() string {
+	switch d {
+	case PostgreSQL:
+		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+	case MySQL:
+		return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000)"
+	}
+	return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 }

@@ -1,41 +1,49 @@
-// Package sqlstore keeps tokens in a table of a PostgreSQL, MySQL, MariaDB or SQLite
-// database. It stands on database/sql alone: the host brings the driver and owns the pool.
+// Package sqlstore keeps tokens and claims in two tables of a PostgreSQL, MySQL, MariaDB
+// or SQLite database. It stands on database/sql alone: the application brings the driver
+// and owns the pool.
 //
 //	db, err := sql.Open("pgx", dsn)
 //	...
-//	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL})
+//	keys, err := store.NewKeyring(telemed.NewSecret(os.Getenv("SEAL_KEY")))
+//	...
+//	st, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL, Seal: keys})
 //
-// The table is the host's to create, with its own migrations; [Schema] offers the
-// statement for it. Nothing here runs it. A table that was made before lease_ttl was there
-// gets it by
+// The tables are the application's to create, with its own migrations; [Schema] offers
+// the statements for them. Nothing here runs them. An application whose claims table
+// grows calls PurgeClaims once a day. A table of tokens that was made before lease_ttl
+// was there gets it by
 //
 //	ALTER TABLE oauth_tokens ADD COLUMN lease_ttl BIGINT NOT NULL DEFAULT 0
 //
 // # Databases
 //
-// Compare-and-set is one UPDATE on the revision, which every one of these databases
-// applies atomically at its default isolation. No lock outlives a statement, so
-// that poolers such as PgBouncer may stand between.
+// Compare-and-set is one UPDATE on the revision or the claim's token, which every one of
+// these databases applies atomically at its default isolation. No lock outlives a
+// statement, so that poolers such as PgBouncer may stand between. Leases of claims end by
+// the database's clock: no time of a process's own is in a statement about claims.
 //
 // PostgreSQL and MySQL: hand in a pool of the primary. A replica that lags would return
 // refresh tokens that are spent.
 //
-// SQLite: several processes may share one file if the driver opens it in WAL mode with
-// a busy timeout of some seconds.
+// SQLite: several processes may share one file if the driver opens it in WAL mode with a
+// busy timeout of some seconds. Its clock is that of the machine.
 //
 // # Errors
 //
-// ErrNotFound and ErrConflict of package store say what they say there. A failure
-// of the database is an [*Error]: it matches telemed.ErrUnavailable if it was a read,
-// and telemed.ErrAmbiguous if it may have been written.
+// telemed.ErrNotFound, ErrConflict, ErrInvalid and ErrDecrypt say what they say in
+// package store. A failure of the database is an [*Error]: it matches
+// telemed.ErrUnavailable if nothing can have been written, and telemed.ErrAmbiguous if it
+// may have been.
 //
 // # Security
 //
-// Tokens are written in clear, as store.EncodeToken makes them. Wrap the store with
-// store.Sealed to encrypt them. No error text holds a column's value.
+// Tokens and the values of claims are sealed under Config.Seal, each for its own row.
+// Keys, status and leases stay readable, because the store looks rows up by them.
+// store.Reseal seals both tables anew after a change of keys. No error text holds a
+// column's value.
 //
 // # Testing
 //
-// storetest.Run holds over this package on each of the databases. A host's tests may as
-// well use store.NewMemory.
+// storetest.Run and storetest.RunClaims hold over this package on each of the databases.
+// An application's tests may as well use store.NewMemory.
 package sqlstore

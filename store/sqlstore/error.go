@@ -18,7 +18,8 @@ import (
 // words, which may quote a key ("Duplicate entry 'zoom-…'") or an address. The
 // driver's error is behind Unwrap.
 type Error struct {
-	// Op is the method: "Get", "Put", "Delete" or "List".
+	// Op is the method: "Get", "Put", "Delete", "List", "Claim", "Complete", "Release",
+	// "PurgeClaims" or "ResealClaims".
 	Op string
 	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text
 	// for it. Empty if the database did not answer.
@@ -41,19 +42,21 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 // Format prints what LogValue tells, whatever the verb.
 func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
-// Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to
+// Is ties the error to telemed.ErrUnavailable if nothing can have been written, else to
 // telemed.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the driver's error. Its text may hold what must not be logged.
 func (e *Error) Unwrap() error { return e.err }
 
-func failed(op string, err error) error {
-	kind := telemed.ErrUnavailable
-	if op == "Put" || op == "Delete" {
-		kind = telemed.ErrAmbiguous
-	}
-	return &Error{Op: op, Code: code(err), kind: kind, err: err}
+// unavailable is the failure of a statement that can have written nothing.
+func unavailable(op string, err error) error {
+	return &Error{Op: op, Code: code(err), kind: telemed.ErrUnavailable, err: err}
+}
+
+// ambiguous is the failure of a statement that may have been carried out all the same.
+func ambiguous(op string, err error) error {
+	return &Error{Op: op, Code: code(err), kind: telemed.ErrAmbiguous, err: err}
 }
 
 // rolledBack reports whether the database undid a statement because of another one: what

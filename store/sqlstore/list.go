@@ -11,10 +11,8 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// List implements store.Lister, ordered by provider and subject. It reads page after page and
-// holds no connection while the caller works on a record. A row that is not a record does not
-// hide the others: the first one is the error at the end.
-func (s *Store) List(ctx context.Context, filter store.Filter) iter.Seq2[store.Record, error] {
+// List implements store.Lister.
+func (s *tokens) List(ctx context.Context, filter store.Filter) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		var (
 			p   page
@@ -31,7 +29,7 @@ func (s *Store) List(ctx context.Context, filter store.Filter) iter.Seq2[store.R
 			bad = cmp.Or(bad, p.bad)
 		}
 		if err != nil {
-			yield(store.Record{}, failed("List", err))
+			yield(store.Record{}, unavailable("List", err))
 		} else if bad != nil {
 			yield(store.Record{}, broken("List", bad))
 		}
@@ -47,7 +45,7 @@ type page struct {
 }
 
 // page returns the records that come after last, and those before an error.
-func (s *Store) page(ctx context.Context, filter store.Filter, last store.AccountID) (p page, err error) {
+func (s *tokens) page(ctx context.Context, filter store.Filter, last store.AccountID) (p page, err error) {
 	query, args := s.pageQuery(filter, last)
 	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -70,7 +68,7 @@ func (s *Store) page(ctx context.Context, filter store.Filter, last store.Accoun
 	return p, rows.Err()
 }
 
-func (s *Store) pageQuery(filter store.Filter, last store.AccountID) (query string, args []any) {
+func (s *tokens) pageQuery(filter store.Filter, last store.AccountID) (query string, args []any) {
 	var where []string
 	switch {
 	case filter.Provider != "":

@@ -2,219 +2,166 @@ package sqlstore
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"errors"
-	"fmt"
+	"iter"
+	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/store"
 )
 
 // Config configures a Store.
 type Config struct {
-	// DB is the host's pool, of the primary. The Store never closes it. Required.
+	// DB is the application's pool, of the primary. The Store never closes it. Required.
 	DB *sql.DB
 	// Dialect is the SQL that DB speaks. Required.
 	Dialect Dialect
-	// Table is the table's name, with a schema before it or not ("app.oauth_tokens"), of
-	// letters, digits and _. It is used unquoted. If empty, DefaultTable.
+
+	// Seal encrypts tokens and the values of claims before they are written down: a
+	// store.Keyring, a Tink keyset, or a key management service. Required, or
+	// InsecureClear.
+	Seal store.AEAD
+	// SealStrict refuses what is in the table in clear: telemed.ErrDecrypt. Without it,
+	// such a token or value is passed through, and sealed when it is next written. Set it
+	// once store.Reseal has been through the table: whoever can write to the database
+	// could plant a token in clear otherwise.
+	SealStrict bool
+	// InsecureClear writes tokens and values in clear. Whoever reads the database or a
+	// backup of it can act as every doctor.
+	InsecureClear bool
+
+	// Table is the name of the table of tokens, with a schema before it or not
+	// ("app.oauth_tokens"), of letters, digits and _. It is used unquoted. If empty,
+	// DefaultTable.
 	Table string
+	// ClaimsTable is the name of the table of claims, of the same form. If empty,
+	// DefaultClaimsTable.
+	ClaimsTable string
 }
 
-// Store is a store.TokenStore and store.Lister in a table that [Schema] describes.
-// It is safe for concurrent use, by many processes too.
+const (
+	// DefaultTable is the table of tokens if Config names none.
+	DefaultTable = "oauth_tokens"
+	// DefaultClaimsTable is the table of claims if Config names none.
+	DefaultClaimsTable = "telemed_claims"
+)
+
+func (c *Config) setDefaults() {
+	if c.Table == "" {
+		c.Table = DefaultTable
+	}
+	if c.ClaimsTable == "" {
+		c.ClaimsTable = DefaultClaimsTable
+	}
+}
+
+func (c *Config) check(p *fault.Problems) {
+	p.Check(c.Dialect.known(), "Dialect", "is not PostgreSQL, MySQL or SQLite")
+	p.Check(tableName.MatchString(c.Table), "Table", "is not a name of letters, digits and _")
+	p.Check(tableName.MatchString(c.ClaimsTable), "ClaimsTable", "is not a name of letters, digits and _")
+	p.Check(!strings.EqualFold(c.Table, c.ClaimsTable), "ClaimsTable", "is the same as Table")
+}
+
+func (c *Config) checkSeal(p *fault.Problems) {
+	p.Check(c.Seal != nil || c.InsecureClear, "Seal", "is required, or InsecureClear")
+	p.Check(c.Seal == nil || !c.InsecureClear, "InsecureClear", "is set beside Seal")
+	p.Check(c.Seal != nil || !c.SealStrict, "SealStrict", "is set without Seal")
+}
+
+// Store keeps tokens and claims in the tables that [Schema] describes. It is a
+// store.TokenStore and store.Lister, and store.Claims, store.ClaimsPurger and
+// store.ClaimsResealer. It is safe for concurrent use, by many processes too.
 type Store struct {
-	db      *sql.DB
-	dialect Dialect
-	sql     statements
+	tokens listingStore
+	claims *claims
 }
 
 var (
-	_ store.TokenStore = (*Store)(nil)
-	_ store.Lister     = (*Store)(nil)
+	_ listingStore         = (*Store)(nil)
+	_ store.Claims         = (*Store)(nil)
+	_ store.ClaimsPurger   = (*Store)(nil)
+	_ store.ClaimsResealer = (*Store)(nil)
 )
 
-// New returns a Store, or an error that names everything that is wrong with cfg. It
-// does not ask the database.
+type listingStore interface {
+	store.TokenStore
+	store.Lister
+}
+
+// New returns a Store, or an error that names everything that is wrong with cfg. It does
+// not ask the database.
 func New(cfg Config) (*Store, error) {
-	if cfg.Table == "" {
-		cfg.Table = DefaultTable
-	}
+	cfg.setDefaults()
 	var p fault.Problems
 	p.Check(cfg.DB != nil, "DB", "is required")
-	p.Check(cfg.Dialect.known(), "Dialect", "is not PostgreSQL, MySQL or SQLite")
-	p.Check(tableName.MatchString(cfg.Table), "Table", "is not a name of letters, digits and _")
+	cfg.check(&p)
+	cfg.checkSeal(&p)
 	if err := p.Err("sqlstore"); err != nil {
 		return nil, err
 	}
-	return &Store{db: cfg.DB, dialect: cfg.Dialect, sql: cfg.Dialect.statements(cfg.Table)}, nil
+	db := database{cfg.DB, cfg.Dialect}
+	return &Store{
+		tokens: sealed(&tokens{db, cfg.Dialect.tokenStatements(cfg.Table)}, cfg),
+		claims: &claims{db, cfg.Dialect.claimStatements(cfg.ClaimsTable), store.Sealer{AEAD: cfg.Seal, Strict: cfg.SealStrict}},
+	}, nil
+}
+
+func sealed(table *tokens, cfg Config) listingStore {
+	switch {
+	case cfg.Seal == nil:
+		return table
+	case cfg.SealStrict:
+		return store.SealedStrict(table, cfg.Seal).(listingStore) // it lists, because table does
+	}
+	return store.Sealed(table, cfg.Seal).(listingStore)
 }
 
 // Get implements store.TokenStore.
 func (s *Store) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
-	if err := key.Validate(); err != nil {
-		return store.Record{}, err
-	}
-	rec, err := scan(s.db.QueryRowContext(ctx, s.sql.get, key.Provider, key.Subject))
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return store.Record{}, fmt.Errorf("sqlstore: %s: %w", key, telemed.ErrNotFound)
-	case err != nil:
-		return store.Record{}, broken("Get", err)
-	case rec.ID != key:
-		return store.Record{}, errMerged
-	}
-	return rec, nil
+	return s.tokens.Get(ctx, key)
 }
-
-// errMerged keeps one doctor from another's token in a table that was made otherwise than Schema says.
-var errMerged = errors.New("sqlstore: Get: the table takes different keys for the same one: its key columns are not binary")
 
 // Put implements store.TokenStore. If the database's answer is lost, Put looks once
 // whether the write has landed.
 func (s *Store) Put(ctx context.Context, rec store.Record) (string, error) {
-	if err := validate(rec); err != nil {
-		return "", err
-	}
-	token, err := store.EncodeToken(rec.Token)
-	if err != nil {
-		return "", fmt.Errorf("sqlstore: Put: %w", err)
-	}
-	revision := rand.Text()
-	query := s.sql.create
-	args := []any{
-		token, string(rec.Status), rec.Reason,
-		rec.Lease.Owner, millis(rec.Lease.Until), rec.Lease.TTL.Milliseconds(), flag(rec.Lease.Tainted),
-		millis(rec.Token.Expiry), millis(rec.UpdatedAt), revision, rec.ID.Provider, rec.ID.Subject,
-	}
-	if rec.Revision != "" {
-		query = s.sql.replace
-		args = append(args, rec.Revision)
-	}
-	written, err := s.exec(ctx, query, args...)
-	if err != nil || written != 1 {
-		if err := s.outcome(ctx, rec, revision, err); err != nil {
-			return "", err
-		}
-	}
-	return revision, nil
+	return s.tokens.Put(ctx, rec)
 }
 
-// outcome finds out what became of a write that was answered with no row, an error or
-// nothing. nil means that it has landed: its answer was lost and a pool or proxy sent it again.
-func (s *Store) outcome(ctx context.Context, rec store.Record, revision string, err error) error {
-	stored, lookErr := s.revision(ctx, rec.ID)
-	switch {
-	case lookErr == nil && stored == revision:
-		return nil
-	case err == nil, rolledBack(err), lookErr == nil && rec.Revision == "": // no row, a race, or MySQL's duplicate key
-		return fmt.Errorf("sqlstore: Put: %s: %w", rec.ID, telemed.ErrConflict)
-	}
-	return failed("Put", err)
-}
-
-func (s *Store) revision(ctx context.Context, key store.AccountID) (revision string, err error) {
-	err = s.db.QueryRowContext(ctx, s.sql.revision, key.Provider, key.Subject).Scan(&revision)
-	return revision, err
-}
-
-// Delete implements store.TokenStore. If the database rolls it back for another's write, it is tried again.
+// Delete implements store.TokenStore. If the database rolls it back for another's write,
+// it is tried again.
 func (s *Store) Delete(ctx context.Context, key store.AccountID) error {
-	if err := key.Validate(); err != nil {
-		return err
-	}
-	for try := 1; ; try++ {
-		_, err := s.exec(ctx, s.sql.remove, key.Provider, key.Subject)
-		switch {
-		case err == nil:
-			return nil
-		case !rolledBack(err) || try == deleteTries:
-			return failed("Delete", err)
-		}
-	}
+	return s.tokens.Delete(ctx, key)
 }
 
-// deleteTries is how many races in a row a Delete may lose; each was won by another write.
-const deleteTries = 20
-
-func (s *Store) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
-	result, err := s.db.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+// List implements store.Lister, ordered by provider and subject. It reads page after page
+// and holds no connection while the caller works on a record. A row that is not a record
+// does not hide the others: the first one is the error at the end.
+func (s *Store) List(ctx context.Context, filter store.Filter) iter.Seq2[store.Record, error] {
+	return s.tokens.List(ctx, filter)
 }
 
-// validate refuses what would not fit into the columns: some databases would cut it silently.
-func validate(rec store.Record) error {
-	if err := rec.ID.Validate(); err != nil {
-		return err
-	}
-	var p fault.Problems
-	p.Check(len(rec.Status) <= 32, "Record.Status", "is longer than 32 bytes")
-	p.Check(len(rec.Reason) <= 1024, "Record.Reason", "is longer than 1024 bytes")
-	p.Check(len(rec.Lease.Owner) <= 64, "Record.Lease.Owner", "is longer than 64 bytes")
-	return p.Err("sqlstore: Put")
+// Claim implements store.Claims. If the database's answer is lost, Claim looks once
+// whether the key is the caller's. If that is not to be learnt either, the error matches
+// telemed.ErrAmbiguous: the key may be Busy until the lease has run out.
+func (s *Store) Claim(ctx context.Context, key string, lease time.Duration) (store.Claim, error) {
+	return s.claims.claim(ctx, key, lease)
 }
 
-// scan reads a row of the columns of get and list.
-func scan(row interface{ Scan(...any) error }) (store.Record, error) {
-	var (
-		rec                                store.Record
-		token                              []byte
-		tainted, until, ttl, expiry, moved int64
-	)
-	err := row.Scan(&rec.ID.Provider, &rec.ID.Subject, &token, &rec.Status, &rec.Reason,
-		&rec.Lease.Owner, &until, &ttl, &tainted, &expiry, &moved, &rec.Revision)
-	if err != nil {
-		return store.Record{}, err
-	}
-	rec.Token, err = store.DecodeToken(token)
-	if err != nil {
-		return store.Record{}, &unreadable{rec.ID, err}
-	}
-	rec.Lease.Until, rec.Lease.TTL = fromMillis(until), time.Duration(ttl)*time.Millisecond
-	rec.Lease.Tainted, rec.UpdatedAt = tainted != 0, fromMillis(moved)
-	return rec, nil
+// Complete implements store.Claims. An error that matches telemed.ErrAmbiguous leaves
+// open whether it happened: call it again with the same arguments.
+func (s *Store) Complete(ctx context.Context, key, token string, value []byte, keep time.Duration) error {
+	return s.claims.complete(ctx, key, token, value, keep)
 }
 
-// unreadable is a row that holds something else than a record.
-type unreadable struct {
-	key store.AccountID
-	err error
+// Release implements store.Claims.
+func (s *Store) Release(ctx context.Context, key, token string) error {
+	return s.claims.release(ctx, key, token)
 }
 
-func (e *unreadable) Error() string { return fmt.Sprint(e.key) + ": " + e.err.Error() }
-func (e *unreadable) Unwrap() error { return e.err }
+// PurgeClaims implements store.ClaimsPurger. It goes through the table by its primary
+// key, some hundred rows at a time, and locks only rows that it deletes.
+func (s *Store) PurgeClaims(ctx context.Context) (int, error) { return s.claims.purge(ctx) }
 
-func broken(op string, err error) error {
-	if row, ok := errors.AsType[*unreadable](err); ok {
-		return fmt.Errorf("sqlstore: %s: %w", op, row)
-	}
-	return failed(op, err)
-}
-
-// millis returns Unix milliseconds, and 0 for the zero time.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
-
-func flag(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
+// ResealClaims implements store.ClaimsResealer, for store.Reseal.
+func (s *Store) ResealClaims(ctx context.Context) (int, error) { return s.claims.reseal(ctx) }

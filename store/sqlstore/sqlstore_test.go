@@ -27,15 +27,16 @@ var asha = store.AccountID{Provider: "zoom", Subject: "asha.patel@hospital.examp
 
 func open(t *testing.T, db *sql.DB, dialect sqlstore.Dialect) *sqlstore.Store {
 	t.Helper()
-	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: dialect})
+	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: dialect, InsecureClear: true})
 	require.NoError(t, err)
 	return tokens
 }
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	_, err := sqlstore.New(sqlstore.Config{Table: "tokens; DROP TABLE doctors"})
-	require.EqualError(t, err, "sqlstore: DB is required; Dialect is not PostgreSQL, MySQL or SQLite; Table is not a name of letters, digits and _")
+	_, err := sqlstore.New(sqlstore.Config{Table: "tokens; DROP TABLE doctors", ClaimsTable: "a b"})
+	require.EqualError(t, err, "sqlstore: DB is required; Dialect is not PostgreSQL, MySQL or SQLite; "+
+		"Table is not a name of letters, digits and _; ClaimsTable is not a name of letters, digits and _; Seal is required, or InsecureClear")
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 
 	_, db := newFakeDB(t)
@@ -44,26 +45,69 @@ func TestNew(t *testing.T) {
 		"2tokens": false, "a.b.c": false, "a-b": false, "a b": false, `"t"`: false, "`t`": false, "a.": false, ".a": false,
 		"tokens\n": false, "tökens": false, strings.Repeat("t", 64): false,
 	} {
-		_, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, Table: table})
-		require.Equal(t, good, err == nil, "%q", table)
-		require.Equal(t, good, sqlstore.Schema(sqlstore.SQLite, table) != "", "%q", table)
+		for _, cfg := range []sqlstore.Config{{Table: table}, {ClaimsTable: table}} {
+			cfg.DB, cfg.Dialect, cfg.InsecureClear = db, sqlstore.SQLite, true
+			_, err := sqlstore.New(cfg)
+			require.Equal(t, good, err == nil, "%q", table)
+			require.Equal(t, good, sqlstore.Schema(cfg) != nil, "%q", table)
+		}
+	}
+}
+
+// TestSealOrClear has each way to say, or not to say, what becomes of secrets.
+func TestSealOrClear(t *testing.T) {
+	t.Parallel()
+	_, db := newFakeDB(t)
+	keys, err := store.NewKeyring(store.NewKey())
+	require.NoError(t, err)
+	for _, c := range []struct {
+		cfg  sqlstore.Config
+		want string
+	}{
+		{sqlstore.Config{}, "sqlstore: Seal is required, or InsecureClear"},
+		{sqlstore.Config{Seal: keys, InsecureClear: true}, "sqlstore: InsecureClear is set beside Seal"},
+		{sqlstore.Config{SealStrict: true}, "sqlstore: Seal is required, or InsecureClear; SealStrict is set without Seal"},
+		{sqlstore.Config{SealStrict: true, InsecureClear: true}, "sqlstore: SealStrict is set without Seal"},
+		{sqlstore.Config{InsecureClear: true, Table: "one", ClaimsTable: "ONE"}, "sqlstore: ClaimsTable is the same as Table"},
+		{sqlstore.Config{Seal: keys}, ""},
+		{sqlstore.Config{Seal: keys, SealStrict: true}, ""},
+		{sqlstore.Config{InsecureClear: true}, ""},
+	} {
+		c.cfg.DB, c.cfg.Dialect = db, sqlstore.SQLite
+		_, err := sqlstore.New(c.cfg)
+		if c.want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, c.want)
+		require.ErrorIs(t, err, telemed.ErrInvalid)
+		require.NotEmpty(t, telemed.Fields(err))
 	}
 }
 
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range dialects {
-		ddl := sqlstore.Schema(dialect, "app.doctor_tokens")
-		require.True(t, strings.HasPrefix(ddl, "CREATE TABLE IF NOT EXISTS app.doctor_tokens (\n"), dialect)
-		require.NotContains(t, ddl, sqlstore.DefaultTable)
-		require.Contains(t, sqlstore.Schema(dialect, ""), sqlstore.DefaultTable)
+		own := sqlstore.Schema(sqlstore.Config{Dialect: dialect, Table: "app.doctor_tokens", ClaimsTable: "app.claims"})
+		require.Len(t, own, 2)
+		require.True(t, strings.HasPrefix(own[0], "CREATE TABLE IF NOT EXISTS app.doctor_tokens (\n"), dialect)
+		require.True(t, strings.HasPrefix(own[1], "CREATE TABLE IF NOT EXISTS app.claims (\n"), dialect)
+		require.NotContains(t, own[0], sqlstore.DefaultTable)
+		require.NotContains(t, own[1], sqlstore.DefaultClaimsTable)
+		offered := sqlstore.Schema(sqlstore.Config{Dialect: dialect})
+		require.Contains(t, offered[0], sqlstore.DefaultTable)
+		require.Contains(t, offered[1], sqlstore.DefaultClaimsTable)
+		for _, statement := range append(own, offered...) {
+			require.NotContains(t, statement, ";\n", "one statement each: not every driver takes two at once")
+		}
 	}
-	require.Empty(t, sqlstore.Schema(0, ""))
-	require.Empty(t, sqlstore.Schema(4, ""))
+	require.Empty(t, sqlstore.Schema(sqlstore.Config{}))
+	require.Empty(t, sqlstore.Schema(sqlstore.Config{Dialect: 4}))
 	require.Equal(t, "Dialect(4)", sqlstore.Dialect(4).String())
 }
 
-// TestPlaceholders counts them: an argument too many is an error in one driver and ignored in another.
+// TestPlaceholders counts them: an argument too many is an error in one driver and
+// ignored in another.
 func TestPlaceholders(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range dialects {
@@ -85,7 +129,8 @@ func TestPlaceholders(t *testing.T) {
 					require.NoError(t, err)
 				}
 			}
-			require.Len(t, fake.asked(), 8)
+			visitClaims(t, fake, tokens)
+			require.Len(t, fake.asked(), 8+10)
 			for _, q := range fake.asked() {
 				if dialect == sqlstore.PostgreSQL {
 					require.NotContains(t, q.text, "?")
@@ -209,16 +254,22 @@ func TestErrors(t *testing.T) {
 			fake, db := newFakeDB(t)
 			fake.exec = func(query) (int64, error) { return 0, c.err }
 			fake.query = func(query) ([][]driver.Value, error) { return nil, c.err }
-			tokens := open(t, db, sqlstore.MySQL)
-			_, getErr := tokens.Get(t.Context(), asha)
-			_, putErr := tokens.Put(t.Context(), store.Record{ID: asha, Token: store.Token{Access: telemed.NewSecret("canary")}})
+			st := open(t, db, sqlstore.MySQL)
+			_, getErr := st.Get(t.Context(), asha)
+			_, putErr := st.Put(t.Context(), store.Record{ID: asha, Token: store.Token{Access: telemed.NewSecret("canary")}})
 			var listErr error
-			for _, listErr = range tokens.List(t.Context(), store.Filter{}) {
+			for _, listErr = range st.List(t.Context(), store.Filter{}) {
 			}
-			for op, err := range map[string]error{"Get": getErr, "Put": putErr, "Delete": tokens.Delete(t.Context(), asha), "List": listErr} {
-				kind := telemed.ErrUnavailable
-				if op == "Put" || op == "Delete" {
-					kind = telemed.ErrAmbiguous
+			_, claimErr := st.Claim(t.Context(), "asha", time.Minute)
+			_, purgeErr := st.PurgeClaims(t.Context())
+			for op, err := range map[string]error{
+				"Get": getErr, "Put": putErr, "Delete": st.Delete(t.Context(), asha), "List": listErr,
+				"Claim": claimErr, "Complete": st.Complete(t.Context(), "asha", "token", []byte("canary"), time.Minute),
+				"Release": st.Release(t.Context(), "asha", "token"), "PurgeClaims": purgeErr,
+			} {
+				kind := telemed.ErrAmbiguous
+				if op == "Get" || op == "List" || op == "PurgeClaims" { // the last one begins with a look
+					kind = telemed.ErrUnavailable
 				}
 				require.ErrorIs(t, err, kind)
 				require.ErrorIs(t, err, c.err)
@@ -263,12 +314,13 @@ func TestValuesThatDoNotFit(t *testing.T) {
 	_, err := open(t, db, sqlstore.SQLite).Put(t.Context(), store.Record{
 		ID: asha, Status: store.Status(strings.Repeat("s", 33)), Reason: strings.Repeat("r", 1025), Lease: store.Lease{Owner: strings.Repeat("o", 65)},
 	})
-	require.EqualError(t, err, "sqlstore: Put: Record.Status is longer than 32 bytes; Record.Reason is longer than 1024 bytes; Record.Lease.Owner is longer than 64 bytes")
+	require.EqualError(t, err, "store: Record.Status is longer than 32 bytes; Record.Reason is longer than 1024 bytes; Record.Lease.Owner is longer than 64 bytes")
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Empty(t, fake.asked())
 }
 
-// TestListPassesOver has rows that are no records at the beginning and at the end of pages.
+// TestListPassesOver has rows that are no records at the beginning and at the end of
+// pages.
 func TestListPassesOver(t *testing.T) {
 	t.Parallel()
 	fake, db := newFakeDB(t)

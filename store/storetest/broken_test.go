@@ -43,11 +43,26 @@ var broken = map[string]struct {
 	"keeps seconds": {"times", func() store.TokenStore {
 		return newBroken(broke{change: func(r *store.Record) { r.UpdatedAt = r.UpdatedAt.Truncate(1e9) }})
 	}},
-	"shares maps":              {"nothing is shared with the caller", func() store.TokenStore { return newBroken(broke{share: true}) }},
-	"ignores the context":      {"context", func() store.TokenStore { return newBroken(broke{noContext: true}) }},
-	"takes any key":            {"invalid keys", func() store.TokenStore { return newBroken(broke{anyKey: true}) }},
-	"brings back the deleted":  {"a refresh and a disconnect", func() store.TokenStore { return newBroken(broke{upsert: true}) }},
-	"cuts what is large":       {"large token", func() store.TokenStore { return newBroken(broke{change: cutAccess}) }},
+	"shares maps":             {"nothing is shared with the caller", func() store.TokenStore { return newBroken(broke{share: true}) }},
+	"ignores the context":     {"context", func() store.TokenStore { return newBroken(broke{noContext: true}) }},
+	"takes any key":           {"invalid keys", func() store.TokenStore { return newBroken(broke{anyKey: true}) }},
+	"brings back the deleted": {"a refresh and a disconnect", func() store.TokenStore { return newBroken(broke{upsert: true}) }},
+	"cuts a token": {"bounds", func() store.TokenStore {
+		return newBroken(broke{change: func(r *store.Record) {
+			r.Token.Access = telemed.NewSecret(cutAt(40_000)(r.Token.Access.Reveal()))
+		}})
+	}},
+	"cuts a token by a byte": {"bounds", func() store.TokenStore {
+		return newBroken(broke{change: func(r *store.Record) {
+			if data, _ := store.EncodeToken(r.Token); len(data) == store.MaxToken {
+				r.Token.Access = telemed.NewSecret(r.Token.Access.Reveal()[1:])
+			}
+		}})
+	}},
+	"cuts a reason": {"bounds", func() store.TokenStore {
+		return newBroken(broke{change: func(r *store.Record) { r.Reason = cutAt(255)(r.Reason) }})
+	}},
+	"has no bounds":            {"bounds", func() store.TokenStore { return newBroken(broke{noBounds: true}) }},
 	"creates over what exists": {"one of many creates", func() store.TokenStore { return newBroken(broke{replaces: true}) }},
 	"drops what has expired":   {"times", func() store.TokenStore { return newBroken(broke{ttl: true}) }},
 	"reads a copy that lags":   {"get what was put", func() store.TokenStore { return newBroken(broke{lags: true}) }},
@@ -62,30 +77,32 @@ var broken = map[string]struct {
 	}},
 }
 
-func cutAccess(r *store.Record) {
-	if text := r.Token.Access.Reveal(); len(text) > 4096 {
-		r.Token.Access = telemed.NewSecret(text[:4096])
-	}
-}
-
 // TestBroken is the child's side of TestFindsWhatIsBroken.
 func TestBroken(t *testing.T) {
 	name := suitetest.Broken(t)
-	storetest.Run(t, func(*testing.T) store.TokenStore { return broken[name].open() })
+	if b, ok := broken[name]; ok {
+		storetest.Run(t, func(*testing.T) store.TokenStore { return b.open() })
+		return
+	}
+	storetest.RunClaims(t, func(*testing.T) func() store.Claims { return newBrokenClaims(brokenClaims[name].faults) })
 }
 
-// TestFindsWhatIsBroken runs the suite over broken stores in other processes, where it may fail.
+// TestFindsWhatIsBroken runs the suite over broken stores in other processes, where it
+// may fail.
 func TestFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	clauses := map[string]string{}
 	for name, b := range broken {
 		clauses[name] = b.clause
 	}
+	for name, b := range brokenClaims {
+		clauses[name] = b.clause
+	}
 	suitetest.Finds(t, clauses)
 }
 
 type broke struct {
-	counter, overwrite, twoSteps, share, noContext, anyKey, upsert, replaces, ttl, lags bool
+	counter, overwrite, twoSteps, share, noContext, anyKey, upsert, replaces, ttl, lags, noBounds bool
 
 	fold   func(string) string
 	change func(*store.Record)
@@ -143,6 +160,9 @@ func (b *brokenStore) Get(ctx context.Context, key store.AccountID) (store.Recor
 func (b *brokenStore) Put(ctx context.Context, rec store.Record) (string, error) {
 	key := rec.ID
 	if err := b.check(ctx, &key); err != nil {
+		return "", err
+	}
+	if err := store.CheckRecord(rec); err != nil && !b.noBounds && !b.anyKey {
 		return "", err
 	}
 	b.mu.Lock()

@@ -88,11 +88,45 @@ func zeroFields(t *testing.T, st store.TokenStore) {
 	wantStored(t, st, mustPut(t, st, rec))
 }
 
-func largeToken(t *testing.T, st store.TokenStore) {
-	rec := small(key, strings.Repeat("0123456789abcdef", 1500)) // 24 kB
-	rec.Reason = strings.Repeat("é", 120)
-	rec.Lease.Owner = strings.Repeat("x", 64)
-	wantStored(t, st, mustPut(t, st, rec))
+// longest returns a record that fills its bounds to the byte.
+func longest(t *testing.T) store.Record {
+	t.Helper()
+	rec := small(key, "token")
+	rec.Status = store.Status(strings.Repeat("s", store.MaxStatus))
+	rec.Reason = strings.Repeat("é", store.MaxReason/2)
+	rec.Lease.Owner = strings.Repeat("o", store.MaxOwner)
+	encoded, err := store.EncodeToken(rec.Token)
+	if err != nil {
+		t.Fatalf("EncodeToken: %v", err)
+	}
+	rec.Token.Access = telemed.NewSecret(strings.Repeat("a", store.MaxToken-len(encoded)+len("token")))
+	return rec
+}
+
+// bounds puts the longest record that must be kept whole, and records of one byte too
+// many.
+func bounds(t *testing.T, st store.TokenStore) {
+	rec := mustPut(t, st, longest(t))
+	wantStored(t, st, rec)
+	for field, change := range map[string]func(*store.Record){
+		"Record.Status":      func(r *store.Record) { r.Status += "s" },
+		"Record.Reason":      func(r *store.Record) { r.Reason += "r" },
+		"Record.Lease.Owner": func(r *store.Record) { r.Lease.Owner += "o" },
+		"Record.Token":       func(r *store.Record) { r.Token.Refresh = telemed.NewSecret(r.Token.Refresh.Reveal() + "a") },
+	} {
+		tooLong := rec
+		change(&tooLong)
+		_, err := st.Put(t.Context(), tooLong)
+		wantErr(t, "Put of a "+field+" of one byte too many", err, telemed.ErrInvalid)
+		if fields := telemed.Fields(err); len(fields) != 1 || fields[0].Field != field {
+			t.Errorf("Put of a %s of one byte too many: the error does not name it alone", field)
+		}
+	}
+	noText := rec
+	noText.Reason = "cut in the middle of \xc3"
+	_, err := st.Put(t.Context(), noText)
+	wantErr(t, "Put of a Reason that is not UTF-8", err, telemed.ErrInvalid)
+	wantStored(t, st, rec)
 }
 
 func conflicts(t *testing.T, st store.TokenStore) {
@@ -157,15 +191,19 @@ func revisions(t *testing.T, st store.TokenStore) {
 	wantStored(t, st, other)
 }
 
+// lookalikes are names that some databases take for one another.
+var lookalikes = []string{
+	// The last one is Cyrillic.
+	"doc", "Doc", "DOC", "doc ", " doc", "doc\u00a0", "doc\u200b", "do\u0441",
+	"caf\u00e9", "cafe\u0301", "cafe", // composed, decomposed, plain
+	"stra\u00dfe", "strasse", "\u0131d", "id", "\uff11", "1", "01", "1.0",
+	"a%", "a_", "ab", "a*", "a.b", "a:b", "a", "b", "a/b", "a//b", "a/b/", "null", "NULL", "\"doc\"", "'doc'",
+}
+
 // exactKeys holds pairs that collations, padding, normal forms and patterns take for one.
 func exactKeys(t *testing.T, st store.TokenStore) {
 	var kept []store.Record
-	for i, subject := range []string{
-		"doc", "Doc", "DOC", "doc ", " doc", "doc\u00a0", "doc\u200b", "do\u0441", // the last one is Cyrillic
-		"caf\u00e9", "cafe\u0301", "cafe", // composed, decomposed, plain
-		"stra\u00dfe", "strasse", "\u0131d", "id", "\uff11", "1", "01", "1.0",
-		"a%", "a_", "ab", "a*", "a.b", "a:b", "a", "b", "a/b", "a//b", "a/b/", "null", "NULL", "\"doc\"", "'doc'",
-	} {
+	for i, subject := range lookalikes {
 		kept = append(kept, mustPut(t, st, small(store.AccountID{Provider: "zoom", Subject: subject}, fmt.Sprint("token-", i))))
 	}
 	for i, key := range []store.AccountID{
@@ -186,12 +224,16 @@ func exactKeys(t *testing.T, st store.TokenStore) {
 	}
 }
 
+// oddNames are names that a careless statement or path stumbles over.
+var oddNames = []string{
+	"a", "'; DROP TABLE tokens; --", `back\slash`, `"quoted"`, "`ticks`", "$where", "$1 ? :name @p1", "{{.}}", "../../etc", "/", ".", "..",
+	"doctor@hospital.example", "%00", "\ufffd", "\u202eright to left", "नमस्ते", "医生",
+}
+
 func subjects(t *testing.T, st store.TokenStore) {
-	for i, subject := range []string{
-		"a", strings.Repeat("x", 255), strings.Repeat("é", 127) + "x", strings.Repeat("\U0001f600", 63),
-		"'; DROP TABLE tokens; --", `back\slash`, `"quoted"`, "`ticks`", "$where", "$1 ? :name @p1", "{{.}}", "../../etc", "/", ".", "..",
-		"doctor@hospital.example", "%00", "\ufffd", "\u202eright to left", "नमस्ते", "医生",
-	} {
+	for i, subject := range append([]string{
+		strings.Repeat("x", 255), strings.Repeat("é", 127) + "x", strings.Repeat("\U0001f600", 63),
+	}, oddNames...) {
 		rec := small(store.AccountID{Provider: strings.Repeat("p", 64), Subject: subject}, fmt.Sprint("token-", i))
 		rec = mustPut(t, st, rec)
 		wantStored(t, st, rec)

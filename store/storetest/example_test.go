@@ -12,7 +12,8 @@ import (
 	"github.com/telemed-go/telemed/store/storetest"
 )
 
-// redis stands for a host's own database: it keeps bytes under keys, and can compare before it sets.
+// redis stands for an application's own database: it keeps bytes under keys, and can
+// compare before it sets.
 type redis struct {
 	mu   sync.Mutex
 	rows map[string]row
@@ -24,7 +25,7 @@ type row struct {
 	revision string
 }
 
-// redisStore is a host's own TokenStore.
+// redisStore is an application's own TokenStore.
 type redisStore struct{ db *redis }
 
 func newRedisStore() redisStore { return redisStore{&redis{rows: map[string]row{}}} }
@@ -50,6 +51,9 @@ func (s redisStore) Get(ctx context.Context, key store.AccountID) (store.Record,
 
 func (s redisStore) Put(ctx context.Context, rec store.Record) (string, error) {
 	if err := validate(ctx, rec.ID); err != nil {
+		return "", err
+	}
+	if err := store.CheckRecord(rec); err != nil {
 		return "", err
 	}
 	token, err := store.EncodeToken(rec.Token)
@@ -84,7 +88,7 @@ func validate(ctx context.Context, key store.AccountID) error {
 	return ctx.Err()
 }
 
-// A host checks its own store in its own tests, and then uses it like any other.
+// An application checks its own store in its own tests, and then uses it like any other.
 func Example() {
 	_ = func(t *testing.T) { // func TestRedisStore(t *testing.T)
 		storetest.Run(t, func(*testing.T) store.TokenStore { return newRedisStore() })
@@ -99,4 +103,20 @@ func Example() {
 	// Output:
 	// <nil>
 	// active [redacted] <nil>
+}
+
+// An application checks its own Claims in its own tests. Here a Memory stands for them:
+// each handle is the same one, for it has no other process and no restart.
+func ExampleRunClaims() {
+	_ = func(t *testing.T) { // func TestClaims(t *testing.T)
+		storetest.RunClaims(t, func(*testing.T) func() store.Claims {
+			memory := store.NewMemory()
+			return func() store.Claims { return memory }
+		})
+	}
+	var claims store.Claims = store.NewMemory()
+	_, purges := claims.(store.ClaimsPurger)
+	fmt.Println("PurgeClaims is checked:", purges)
+	// Output:
+	// PurgeClaims is checked: false
 }

@@ -15,7 +15,8 @@ const (
 	increments = 25
 )
 
-// together runs work in many goroutines that start at once. What they return is the test's failure.
+// together runs work in many goroutines that start at once. What they return is the
+// test's failure.
 func together(t *testing.T, n int, work func(worker int) error) {
 	t.Helper()
 	begin := make(chan struct{})

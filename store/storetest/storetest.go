@@ -1,18 +1,20 @@
-// Package storetest checks a [store.TokenStore] against its contract.
+// Package storetest checks a [store.TokenStore] or [store.Claims] against its contract.
 //
-// A host that keeps its tokens in a database of its own choice runs the suite that the
-// stores of this module pass:
+// An application that keeps its tokens in a database of its own choice runs the suites
+// that the stores of this module pass:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.TokenStore { return newRedisStore(t) })
 //	}
 //
-// What the contract forbids costs a doctor the connection in production: a write that
-// is lost when two processes meet, a revision that comes back, two ids that a
-// collation takes for one.
+// What the contracts forbid costs a doctor the connection in production, or has a meeting
+// made twice: a write that is lost when two processes meet, a revision that comes back,
+// two ids that a collation takes for one.
 //
-// The suite is one process, and gets one store for each subtest. A lock of the store's own therefore
-// passes for compare-and-set, and loses updates between two processes: the comparison must be the database's.
+// Run is one process, and gets one store for each subtest. A lock of the store's own
+// therefore passes for compare-and-set, and loses updates between two processes: the
+// comparison must be the database's. RunClaims opens several handles on one place, and
+// opens them again.
 package storetest
 
 import (
@@ -28,11 +30,11 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Run checks the stores that open returns, clause by clause, each in a subtest of its own. open is
-// called once for each subtest, must return an empty store, and cleans up with
-// t.Cleanup. A store that implements [store.Lister] is checked for that too. The
-// subtests run one after the other; some use the store from many goroutines, so run
-// them with -race.
+// Run checks the stores that open returns, clause by clause, each in a subtest of its
+// own. open is called once for each subtest, must return an empty store, and cleans up
+// with t.Cleanup. A store that implements [store.Lister] is checked for that too. The
+// subtests run one after the other; some use the store from many goroutines, so run them
+// with -race.
 func Run(t *testing.T, open func(t *testing.T) store.TokenStore) {
 	t.Helper()
 	for _, test := range []struct {
@@ -45,7 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) store.TokenStore) {
 		{"every field", everyField},
 		{"times", times},
 		{"zero fields", zeroFields},
-		{"large token", largeToken},
+		{"bounds", bounds},
 		{"conflicts write nothing", conflicts},
 		{"a revision never comes back", revisions},
 		{"keys are exact", exactKeys},

@@ -15,7 +15,8 @@ func TestMemory(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.TokenStore { return store.NewMemory() })
 }
 
-// TestWithoutList runs the suite over a store with nothing but the three methods, which writes tokens down.
+// TestWithoutList runs the suite over a store with nothing but the three methods, which
+// writes tokens down.
 func TestWithoutList(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.TokenStore { return newBroken(broke{}) })
@@ -25,4 +26,18 @@ func TestWithoutList(t *testing.T) {
 func TestRedisStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.TokenStore { return newRedisStore() })
+}
+
+func TestMemoryClaims(t *testing.T) {
+	t.Parallel()
+	storetest.RunClaims(t, func(*testing.T) func() store.Claims {
+		memory := store.NewMemory()
+		return func() store.Claims { return memory }
+	})
+}
+
+// TestSoundClaims runs the suite over the double of broken_test.go without a fault.
+func TestSoundClaims(t *testing.T) {
+	t.Parallel()
+	storetest.RunClaims(t, func(*testing.T) func() store.Claims { return newBrokenClaims(claimFaults{}) })
 }

@@ -85,6 +85,7 @@ func (s *Server) apply(command Command) bson.D {
 			return last.reply
 		}
 	}
+	s.commandTime = bson.NewDateTimeFromTime(s.clock())
 	reply, refused := s.run(command)
 	if refused != nil {
 		return refused.reply()
@@ -115,6 +116,8 @@ func (s *Server) run(command Command) (bson.D, *failure) {
 		return s.insert(command.Body)
 	case "update":
 		return s.update(command.Body)
+	case "findAndModify":
+		return s.findAndModify(command.Body)
 	case "delete":
 		return s.remove(command.Body)
 	case "find":

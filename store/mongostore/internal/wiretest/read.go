@@ -31,7 +31,7 @@ func (s *Server) find(body bson.Raw) (bson.D, *failure) {
 			return nil, &failure{codeNotImplemented, "wiretest sorts by _id upwards only"}
 		}
 	}
-	found, refused := c.matching(body.Lookup("filter"))
+	found, refused := c.matching(body.Lookup("filter"), s.now())
 	if refused != nil {
 		return nil, refused
 	}
@@ -145,7 +145,7 @@ func cursorReply(batchName string, id int64, namespace string, batch []bson.Raw)
 }
 
 // matching returns the documents that fit the filter, ordered by _id.
-func (c *collection) matching(value bson.RawValue) ([]bson.Raw, *failure) {
+func (c *collection) matching(value bson.RawValue, now bson.DateTime) ([]bson.Raw, *failure) {
 	var filter []bson.RawElement
 	if value.Type != 0 {
 		document, ok := value.DocumentOK()
@@ -159,7 +159,7 @@ func (c *collection) matching(value bson.RawValue) ([]bson.Raw, *failure) {
 	}
 	var found []bson.Raw
 	for _, document := range c.byID {
-		fits, refused := matches(document, filter)
+		fits, refused := matches(document, filter, now)
 		if refused != nil {
 			return nil, refused
 		}
@@ -171,8 +171,15 @@ func (c *collection) matching(value bson.RawValue) ([]bson.Raw, *failure) {
 	return found, nil
 }
 
-func matches(document bson.Raw, filter []bson.RawElement) (bool, *failure) {
+func matches(document bson.Raw, filter []bson.RawElement, now bson.DateTime) (bool, *failure) {
 	for _, condition := range filter {
+		if condition.Key() == "$expr" {
+			value, refused := (&evaluation{document, now}).value(condition.Value())
+			if refused != nil || !truth(value) {
+				return false, refused
+			}
+			continue
+		}
 		if strings.HasPrefix(condition.Key(), "$") {
 			return false, &failure{codeNotImplemented, "wiretest does not know " + condition.Key()}
 		}
@@ -195,17 +202,42 @@ func holds(field, want bson.RawValue) (bool, *failure) {
 		return false, refused
 	}
 	bound := inner.Lookup("$gt")
-	return field.Type == bound.Type && compare(field, bound) > 0, nil
+	return typeOrder(field) == typeOrder(bound) && compare(field, bound) > 0, nil
 }
 
-// compare orders values of one type as MongoDB does for texts and object ids; types by number.
+// compare orders values as MongoDB does: by type, and within one of those that are known
+// here by value.
 func compare(a, b bson.RawValue) int {
-	if a.Type != b.Type {
-		return cmp.Compare(a.Type, b.Type)
+	if byType := cmp.Compare(typeOrder(a), typeOrder(b)); byType != 0 {
+		return byType
 	}
-	if text, ok := a.StringValueOK(); ok {
-		other, _ := b.StringValueOK()
-		return cmp.Compare(text, other)
+	switch a.Type {
+	case bson.TypeString:
+		return cmp.Compare(a.StringValue(), b.StringValue())
+	case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble:
+		return cmp.Compare(a.AsFloat64(), b.AsFloat64())
+	case bson.TypeDateTime:
+		return cmp.Compare(a.DateTime(), b.DateTime())
+	case bson.TypeBinary:
+		subtype, data := a.Binary()
+		subtype2, data2 := b.Binary()
+		return cmp.Or(cmp.Compare(len(data), len(data2)), cmp.Compare(subtype, subtype2), bytes.Compare(data, data2))
 	}
 	return bytes.Compare(a.Value, b.Value)
 }
+
+// typeOrder is the order of types:
+// https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
+func typeOrder(v bson.RawValue) int {
+	switch v.Type {
+	case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble:
+		return 2
+	}
+	return slices.Index([]bson.Type{
+		missing, bson.TypeNull, bson.TypeDouble, bson.TypeString, bson.TypeEmbeddedDocument, bson.TypeArray,
+		bson.TypeBinary, bson.TypeObjectID, bson.TypeBoolean, bson.TypeDateTime,
+	}, v.Type)
+}
+
+// missing is the type of a field that is not there.
+const missing bson.Type = 0

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -25,13 +26,16 @@ type Server struct {
 	fault       func(Command) Fault
 	commands    []Command
 	stats       Stats
+	clock       func() time.Time
+	commandTime bson.DateTime
 }
 
 // Stats counts what happened so far.
 type Stats struct {
 	// Faults is how many faults were made.
 	Faults int
-	// Replayed is how many writes came a second time and were answered without being applied again.
+	// Replayed is how many writes came a second time and were answered without being
+	// applied again.
 	Replayed int
 }
 
@@ -55,6 +59,8 @@ const (
 	CutAfter
 	// NotPrimary refuses the command as a member does that has just stepped down.
 	NotPrimary
+	// Collide refuses an upsert as a server does when two of them meet.
+	Collide
 )
 
 // Start returns a running server on a free port of 127.0.0.1.
@@ -65,7 +71,7 @@ func Start() (*Server, error) {
 	}
 	s := &Server{
 		listener: listener, conns: map[net.Conn]struct{}{}, collections: map[string]*collection{},
-		cursors: map[int64]*cursor{}, sessions: map[string]written{},
+		cursors: map[int64]*cursor{}, sessions: map[string]written{}, clock: time.Now,
 	}
 	s.serving.Go(s.accept)
 	return s, nil
@@ -83,6 +89,17 @@ func (s *Server) SetFault(choose func(Command) Fault) {
 	defer s.mu.Unlock()
 	s.fault = choose
 }
+
+// SetClock has the server read its time from now: that is $$NOW. A real server's clock is
+// not its clients' either.
+func (s *Server) SetClock(now func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock = now
+}
+
+// now is $$NOW: one time for a whole command. The caller holds s.mu.
+func (s *Server) now() bson.DateTime { return s.commandTime }
 
 // Commands returns the commands received so far, but hello and endSessions.
 func (s *Server) Commands() []Command {
@@ -176,6 +193,8 @@ func (s *Server) handle(body bson.Raw) (bson.D, error) {
 		return nil, errCut
 	case NotPrimary:
 		return notPrimary(), nil
+	case Collide:
+		return (&failure{codeDuplicateKey, "E11000 duplicate key error"}).reply(), nil
 	case CutAfter:
 		s.apply(command)
 		return nil, errCut

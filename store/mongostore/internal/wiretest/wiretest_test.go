@@ -37,8 +37,8 @@ func thing(id, color string) bson.D {
 
 func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }
 
-// TestRefusals holds what a store must not come to rely on: an option that is ignored silently
-// would prove what a real server does not do.
+// TestRefusals holds what a store must not come to rely on: an option that is ignored
+// silently would prove what a real server does not do.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	_, things := connect(t)
@@ -55,10 +55,21 @@ func TestRefusals(t *testing.T) {
 	_, collation := things.DeleteOne(ctx, byID("A"), options.DeleteOne().SetCollation(&options.Collation{Locale: "en", Strength: 1}))
 	_, sort := things.Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "color", Value: 1}}))
 	_, exclusion := things.Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{Key: "color", Value: 0}}))
+	_, stage := things.UpdateOne(ctx, byID("a"), mongo.Pipeline{{{Key: "$unset", Value: "color"}}})
+	_, expression := things.UpdateOne(ctx, byID("a"), set("color", bson.D{{Key: "$toUpper", Value: "$color"}}))
+	_, variable := things.UpdateOne(ctx, byID("a"), set("color", "$$ROOT"))
+	_, path := things.UpdateOne(ctx, byID("a"), set("color.of", "blue"))
+	_, nothing := things.UpdateOne(ctx, byID("a"), set("color", "$shade"))
+	_, text := things.UpdateOne(ctx, byID("a"), set("color", bson.D{{Key: "$add", Value: bson.A{"$color", 1}}}))
+	_, identity := things.UpdateOne(ctx, byID("a"), set("_id", "b"))
+	_, pipelineUpsert := things.UpdateOne(ctx, byID("b"), set("color", "red"), options.UpdateOne().SetUpsert(true))
+	wide := things.FindOneAndUpdate(ctx, thing("b", "red"), set("color", "red"), options.FindOneAndUpdate().SetUpsert(true)).Err()
 	_, aggregate := things.Aggregate(ctx, mongo.Pipeline{})
 	for name, err := range map[string]error{
 		"upsert": upsert, "operator": operator, "filter": filter, "or": or,
 		"collation": collation, "sort": sort, "exclusion": exclusion, "aggregate": aggregate,
+		"stage": stage, "expression": expression, "variable": variable, "path": path, "nothing": nothing, "text": text,
+		"identity": identity, "pipeline upsert": pipelineUpsert, "wide": wide,
 	} {
 		var refused mongo.ServerError
 		require.ErrorAs(t, err, &refused, name)
@@ -68,7 +79,111 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, bson.M{"_id": "a", "color": "red"}, found)
 }
 
-// TestRetriedWrites sends one retryable write twice, as a driver does whose answer was lost.
+func set(field string, expression any) mongo.Pipeline {
+	return mongo.Pipeline{{{Key: "$set", Value: bson.D{{Key: field, Value: expression}}}}}
+}
+
+func call(name string, arguments ...any) bson.D {
+	return bson.D{{Key: name, Value: bson.A(arguments)}}
+}
+
+// TestExpressions holds what MongoDB's manual says of the operators that a store uses.
+func TestExpressions(t *testing.T) {
+	t.Parallel()
+	srv, things := connect(t)
+	ctx := t.Context()
+	now := time.Date(2026, 11, 24, 9, 30, 0, int(7*time.Millisecond), time.UTC)
+	srv.SetClock(func() time.Time {
+		now = now.Add(time.Millisecond)
+		return now
+	})
+	early := bson.NewDateTimeFromTime(now.Add(-time.Hour))
+	_, err := things.InsertOne(ctx, bson.D{{Key: "_id", Value: "a"}, {Key: "text", Value: "$text"}, {Key: "early", Value: early}, {Key: "no", Value: false}})
+	require.NoError(t, err)
+	for name, c := range map[string]struct{ expression, want any }{
+		"a constant":                {"text", "text"},
+		"a field":                   {"$text", "$text"},
+		"a literal":                 {bson.D{{Key: "$literal", Value: "$text"}}, "$text"},
+		"a literal of bytes":        {bson.D{{Key: "$literal", Value: []byte("b")}}, bson.Binary{Data: []byte("b")}},
+		"dates in order":            {call("$lte", "$early", "$$NOW"), true},
+		"a date is greater":         {call("$gt", "$$NOW", "$early"), true},
+		"the same date":             {call("$lte", "$$NOW", "$$NOW"), true},
+		"missing is less than all":  {call("$lte", "$nothing", "$early"), true},
+		"missing is not false":      {call("$eq", "$nothing", false), false},
+		"false is false":            {call("$eq", "$no", false), true},
+		"a text is less than dates": {call("$gt", "$text", "$early"), false},
+		"a missing field":           {call("$ifNull", "$nothing", "other"), "other"},
+		"a field that is there":     {call("$ifNull", "$text", "other"), "$text"},
+		"true":                      {call("$cond", true, "then", call("$unknown", 1)), "then"},
+		"false":                     {call("$cond", "$no", call("$unknown", 1), "else"), "else"},
+		"missing is no truth":       {call("$cond", "$nothing", "then", "else"), "else"},
+		"a text is a truth":         {call("$cond", "$text", "then", "else"), "then"},
+		"milliseconds more":         {call("$add", "$early", int64(1500)), early + 1500},
+		"milliseconds less":         {call("$subtract", "$early", int32(1)), early - 1},
+	} {
+		result, err := things.UpdateOne(ctx, byID("a"), set("result", c.expression))
+		require.NoError(t, err, name)
+		require.EqualValues(t, 1, result.MatchedCount)
+		var got bson.M
+		require.NoError(t, things.FindOne(ctx, byID("a")).Decode(&got))
+		require.Equal(t, c.want, got["result"], name)
+	}
+
+	// $$NOW is one time for a whole command, and in all stages and documents.
+	_, err = things.UpdateOne(ctx, byID("a"), append(set("first", "$$NOW"), set("second", "$$NOW")...))
+	require.NoError(t, err)
+	var got bson.M
+	require.NoError(t, things.FindOne(ctx, byID("a")).Decode(&got))
+	require.Equal(t, got["first"], got["second"])
+	require.NotEqual(t, bson.NewDateTimeFromTime(now), got["first"], "the find had a time of its own")
+
+	// A stage sees the document as it was before the stage.
+	_, err = things.UpdateOne(ctx, byID("a"), mongo.Pipeline{{{Key: "$set", Value: bson.D{{Key: "text", Value: "new"}, {Key: "before", Value: "$text"}}}}})
+	require.NoError(t, err)
+	require.NoError(t, things.FindOne(ctx, byID("a")).Decode(&got))
+	require.Equal(t, "$text", got["before"])
+
+	gone, err := things.DeleteMany(ctx, bson.D{{Key: "$expr", Value: call("$gt", "$early", "$$NOW")}})
+	require.NoError(t, err)
+	require.Zero(t, gone.DeletedCount)
+	gone, err = things.DeleteMany(ctx, bson.D{{Key: "$expr", Value: call("$lte", "$early", "$$NOW")}})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, gone.DeletedCount)
+}
+
+// TestFindAndModify creates, changes, and sends one twice, as a driver does whose answer
+// was lost.
+func TestFindAndModify(t *testing.T) {
+	t.Parallel()
+	srv, things := connect(t)
+	ctx := t.Context()
+	upsert := options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)
+	count := set("count", bson.D{{Key: "$ifNull", Value: bson.A{"$next", "first"}}})
+	require.ErrorIs(t, things.FindOneAndUpdate(ctx, byID("a"), count).Err(), mongo.ErrNoDocuments)
+	require.ErrorIs(t, things.FindOneAndUpdate(ctx, byID("a"), count, options.FindOneAndUpdate().SetUpsert(true)).Err(), mongo.ErrNoDocuments,
+		"there was none before")
+	var got bson.D
+	require.NoError(t, things.FindOneAndUpdate(ctx, byID("b"), count, upsert).Decode(&got))
+	require.Equal(t, bson.D{{Key: "_id", Value: "b"}, {Key: "count", Value: "first"}}, got)
+
+	faults := 0
+	srv.SetFault(func(command wiretest.Command) wiretest.Fault {
+		if faults++; faults == 1 {
+			return wiretest.CutAfter
+		}
+		return wiretest.NoFault
+	})
+	toggled := set("count", call("$cond", call("$eq", "$count", "first"), "second", "first"))
+	require.NoError(t, things.FindOneAndUpdate(ctx, byID("b"), toggled, upsert).Decode(&got))
+	require.Equal(t, "second", got[1].Value, "the second time must be answered like the first one")
+	require.Equal(t, 1, srv.Stats().Replayed)
+
+	srv.SetFault(func(wiretest.Command) wiretest.Fault { return wiretest.Collide })
+	require.True(t, mongo.IsDuplicateKeyError(things.FindOneAndUpdate(ctx, byID("c"), count, upsert).Err()))
+}
+
+// TestRetriedWrites sends one retryable write twice, as a driver does whose answer was
+// lost.
 func TestRetriedWrites(t *testing.T) {
 	t.Parallel()
 	srv, things := connect(t)
@@ -118,7 +233,8 @@ func TestCursors(t *testing.T) {
 	require.Zero(t, srv.OpenCursors())
 }
 
-// FuzzMessage sends bytes that are no message. The server must hang up or answer, and live on.
+// FuzzMessage sends bytes that are no message. The server must hang up or answer, and
+// live on.
 func FuzzMessage(f *testing.F) {
 	srv, err := wiretest.Start()
 	require.NoError(f, err)

@@ -83,39 +83,102 @@ func (s *Server) update(body bson.Raw) (bson.D, *failure) {
 		return nil, refused
 	}
 	matched, modified := int32(0), int32(0)
-	for _, update := range updates {
-		hit, changed, refused := c.replace(update)
+	for _, one := range updates {
+		if refused := only("update", one, "q", "u"); refused != nil {
+			return nil, refused
+		}
+		found, refused := c.matching(one.Lookup("q"), s.now())
 		if refused != nil {
 			return nil, refused
 		}
-		matched, modified = matched+hit, modified+changed
+		if len(found) == 0 {
+			continue
+		}
+		changed, refused := c.change(found[0], one.Lookup("u"), s.now())
+		if refused != nil {
+			return nil, refused
+		}
+		matched++
+		if !bytes.Equal(changed, found[0]) {
+			modified++
+		}
 	}
 	return ok(bson.E{Key: "n", Value: matched}, bson.E{Key: "nModified", Value: modified}), nil
 }
 
-// replace applies one replacement. It knows neither upserts nor update operators.
-func (c *collection) replace(update bson.Raw) (matched, modified int32, refused *failure) {
-	if refused := only("update", update, "q", "u"); refused != nil {
-		return 0, 0, refused
+// change puts what an update makes of a document in its place. It knows replacements and
+// pipelines, no update operators.
+func (c *collection) change(old bson.Raw, update bson.RawValue, now bson.DateTime) (bson.Raw, *failure) {
+	changed, refused := updated(old, update, now)
+	if refused != nil {
+		return nil, refused
 	}
-	replacement, ok := update.Lookup("u").DocumentOK()
-	if !ok || operator(replacement) {
-		return 0, 0, &failure{codeNotImplemented, "wiretest knows replacements only"}
-	}
-	found, refused := c.matching(update.Lookup("q"))
-	if refused != nil || len(found) == 0 {
-		return 0, 0, refused
-	}
-	old := found[0]
 	id := old.Lookup("_id")
-	if !id.Equal(replacement.Lookup("_id")) {
-		return 0, 0, &failure{codeBadValue, "a replacement must carry the same _id"}
+	if !id.Equal(changed.Lookup("_id")) {
+		return nil, &failure{codeBadValue, "an update must leave the _id as it is"}
 	}
-	c.byID[idKey(id)] = slices.Clone(replacement)
-	if bytes.Equal(old, replacement) {
-		return 1, 0, nil
+	c.byID[idKey(id)] = changed
+	return changed, nil
+}
+
+func updated(old bson.Raw, update bson.RawValue, now bson.DateTime) (bson.Raw, *failure) {
+	if stages, ok := update.ArrayOK(); ok {
+		return runPipeline(old, stages, now)
 	}
-	return 1, 1, nil
+	replacement, ok := update.DocumentOK()
+	if !ok || operator(replacement) {
+		return nil, &failure{codeNotImplemented, "wiretest knows replacements and pipelines only"}
+	}
+	return slices.Clone(replacement), nil
+}
+
+// findAndModify updates one document, or creates it from the filter, which names the _id
+// alone then.
+func (s *Server) findAndModify(body bson.Raw) (bson.D, *failure) {
+	known := append([]string{"findAndModify", "query", "update", "new", "upsert"}, common...)
+	if refused := only("findAndModify", body, known...); refused != nil {
+		return nil, refused
+	}
+	c, refused := s.collection(body)
+	if refused != nil {
+		return nil, refused
+	}
+	found, refused := c.matching(body.Lookup("query"), s.now())
+	if refused != nil {
+		return nil, refused
+	}
+	upsert, _ := body.Lookup("upsert").BooleanOK()
+	if len(found) == 0 && !upsert {
+		return modified(bson.D{{Key: "n", Value: int32(0)}, {Key: "updatedExisting", Value: false}}, nil), nil
+	}
+	var old bson.Raw
+	result := bson.D{{Key: "n", Value: int32(1)}, {Key: "updatedExisting", Value: len(found) > 0}}
+	base := bson.Raw(nil)
+	if len(found) > 0 {
+		old, base = found[0], found[0]
+	} else {
+		query := body.Lookup("query").Document()
+		if refused := only("query of an upsert", query, "_id"); refused != nil {
+			return nil, refused
+		}
+		base = query
+		result = append(result, bson.E{Key: "upserted", Value: query.Lookup("_id")})
+	}
+	changed, refused := c.change(base, body.Lookup("update"), s.now())
+	if refused != nil {
+		return nil, refused
+	}
+	if after, _ := body.Lookup("new").BooleanOK(); after {
+		return modified(result, changed), nil
+	}
+	return modified(result, old), nil
+}
+
+func modified(result bson.D, value bson.Raw) bson.D {
+	if value == nil {
+		return ok(bson.E{Key: "lastErrorObject", Value: result}, bson.E{Key: "value", Value: nil})
+	}
+	return ok(bson.E{Key: "lastErrorObject", Value: result}, bson.E{Key: "value", Value: value})
 }
 
 func operator(document bson.Raw) bool {
@@ -140,7 +203,7 @@ func (s *Server) remove(body bson.Raw) (bson.D, *failure) {
 		if refused := only("delete", one, "q", "limit"); refused != nil {
 			return nil, refused
 		}
-		found, refused := c.matching(one.Lookup("q"))
+		found, refused := c.matching(one.Lookup("q"), s.now())
 		if refused != nil {
 			return nil, refused
 		}
