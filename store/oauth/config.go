@@ -10,8 +10,10 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// RefreshFunc buys the next token for old. It is called once for each attempt and never
-// twice at the same time for the same account, in any process. It must end when ctx does.
+// RefreshFunc buys the next token for old. Whether it is called again after it failed
+// depends on the error. It is never called twice at the same time for the same account,
+// in any process. It must end when ctx does.
+//
 // Its errors decide what the Source believes; see [Provider.Refresh], which is one. An
 // error that matches none of the named ones counts as telemed.ErrAmbiguous, and so does a
 // panic. One that has the method RetryDelay() time.Duration tells how long the provider
