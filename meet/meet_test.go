@@ -53,7 +53,7 @@ func TestValidate(t *testing.T) {
 			t.Parallel()
 			req := valid()
 			test.spoil(&req)
-			err := req.Validate(now)
+			err := req.ValidateAt(now)
 			if test.want == "" {
 				require.NoError(t, err)
 				return

@@ -69,20 +69,28 @@ func (r Request) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (r Request) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
-// Validate names everything that is wrong with r at the time now. Providers call it first
-// in Update, and in Create with r.Start for now: they look for the Key's meeting before
-// they refuse to make one in the past. The error matches telemed.ErrInvalid.
-func (r Request) Validate(now time.Time) error {
+// Validate names everything that is wrong with r, whenever it is. Create calls it first, for
+// it looks for the Key's meeting before it refuses to make one in the past. The error matches
+// telemed.ErrInvalid.
+func (r Request) Validate() error {
+	p := r.problems()
+	return p.Err("meet: request")
+}
+
+// ValidateAt is Validate, and also refuses a Start that has passed at the time now, by more
+// than a minute. Update calls it first, and Create before it makes a meeting.
+func (r Request) ValidateAt(now time.Time) error {
+	p := r.problems()
+	p.Check(r.Start.IsZero() || !r.Start.Before(now.Add(-pastGrace)), "Start", "is in the past")
+	return p.Err("meet: request")
+}
+
+func (r Request) problems() fault.Problems {
 	var p fault.Problems
 	p.Required("Key", r.Key)
 	p.Check(len(r.Key) <= MaxKey, "Key", "is longer than %d bytes", MaxKey)
 	p.Check(printable(r.Key), "Key", "has characters that cannot be printed")
-	switch {
-	case r.Start.IsZero():
-		p.Add("Start", "is required")
-	case r.Start.Before(now.Add(-pastGrace)):
-		p.Add("Start", "is in the past")
-	}
+	p.Check(!r.Start.IsZero(), "Start", "is required")
 	switch {
 	case r.Duration == 0:
 		p.Add("Duration", "is required")
@@ -97,7 +105,7 @@ func (r Request) Validate(now time.Time) error {
 		p.Check(bareAddress(attendee.Email), field+".Email", "is not an e-mail address")
 		p.Check(printable(attendee.Name), field+".Name", "has characters that cannot be printed")
 	}
-	return p.Err("meet: request")
+	return p
 }
 
 // Normal returns r as providers send it: whole seconds, whole minutes, a topic.

@@ -33,7 +33,7 @@ import (
 // Create lists the doctor's meetings before and after, 300 at a time.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
 func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
-	if err := check("Create", req, req.Start); err != nil { // whether it has passed matters to a new meeting alone
+	if err := check("Create", req, req.Validate()); err != nil { // whether it has passed matters to a new meeting alone
 		return nil, err
 	}
 	s, err := c.open(ctx, "Create", doctorID)
@@ -49,7 +49,7 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 
 	found, err := s.find(ctx, mark)
 	if err == nil && found == nil {
-		err = check("Create", req, time.Now())
+		err = check("Create", req, req.ValidateAt(time.Now()))
 	}
 	if err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Mee
 // with Error.MeetingID, if Zoom has another time than the request.
 // See https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}.
 func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
-	if err := check("Update", req, time.Now()); err != nil {
+	if err := check("Update", req, req.ValidateAt(time.Now())); err != nil {
 		return nil, err
 	}
 	if err := checkID("Update", meetingID); err != nil {
@@ -191,10 +191,10 @@ func (c *Client) HostLink(ctx context.Context, doctorID, meetingID string) (tele
 	return telemed.NewSecret(found.StartURL), nil
 }
 
-// check names everything that is wrong with a request at the time now.
-func check(op string, req meet.Request, now time.Time) error {
+// check adds to what is wrong with a request, as its Validate found, what Zoom cannot do.
+func check(op string, req meet.Request, invalid error) error {
 	var p fault.Problems
-	for _, field := range telemed.Fields(req.Validate(now)) {
+	for _, field := range telemed.Fields(invalid) {
 		p.Add(field.Field, "%s", field.Problem)
 	}
 	if len(req.Attendees) > 0 {

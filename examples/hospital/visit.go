@@ -13,7 +13,7 @@ import (
 // book records a visit and opens the order that pays for it, once for each form.
 func (h *hospital) book(ctx context.Context, a appointment, form string) (appointment, error) {
 	a.ID, a.Page, a.Status, a.Amount = h.visits.reserve(form), newID(), awaitingPayment, payments.INR(fee)
-	if err := a.request().Validate(h.now()); err != nil {
+	if err := a.request().ValidateAt(h.now()); err != nil {
 		return a, err
 	}
 	order, err := h.gateway.CreateOrder(ctx, payments.OrderRequest{Amount: a.Amount, Key: a.ID})
@@ -52,7 +52,7 @@ func (h *hospital) move(ctx context.Context, id string, start time.Time) error {
 			return nil
 		}
 		a.Start = start
-		if err := a.request().Validate(h.now()); err != nil {
+		if err := a.request().ValidateAt(h.now()); err != nil {
 			a.Start = a.MeetingStart
 			return err
 		}

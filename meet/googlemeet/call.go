@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"time"
 
 	"google.golang.org/api/calendar/v3"
 	"google.golang.org/api/googleapi"
@@ -14,7 +13,6 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
-	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -95,9 +93,9 @@ func (p *problems) ids(doctorID string, meetingID *string) {
 	}
 }
 
-// request names what is wrong with a request at the time now.
-func (p *problems) request(req meet.Request, now time.Time) {
-	for _, field := range telemed.Fields(req.Validate(now)) {
+// request names what is wrong with a request, as its Validate found.
+func (p *problems) request(invalid error) {
+	for _, field := range telemed.Fields(invalid) {
 		p.Add(field.Field, "%s", field.Problem)
 	}
 }

@@ -22,7 +22,7 @@ var _ meet.MeetingProvider = (*Client)(nil)
 func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
 	p.ids(doctorID, nil)
-	p.request(req, req.Start) // whether it has passed matters to a new event alone
+	p.request(req.Validate()) // whether it has passed matters to a new event alone
 	if err := p.Err("googlemeet: Create"); err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 // taken, so its Key goes on to the next one. If the start has passed, it only looks.
 func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, error) {
 	var late problems
-	late.request(req, time.Now())
+	late.request(req.ValidateAt(time.Now()))
 	tooLate := late.Err("googlemeet: " + k.op)
 	for generation := range generations {
 		id := k.newEventID(req.Key, generation)
@@ -110,7 +110,7 @@ func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Mee
 func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems
 	p.ids(doctorID, &meetingID)
-	p.request(req, time.Now())
+	p.request(req.ValidateAt(time.Now()))
 	if err := p.Err("googlemeet: Update"); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ var broken = map[string]struct {
 		r.Key += r.Start.String()
 	})},
 	"refuses to look once it has begun": {"a key whose start has passed", func(p *meettest.Provider) meet.MeetingProvider {
-		return &brokenProvider{Provider: p, refuse: func(op string, r meet.Request) error { return r.Validate(time.Now()) }}
+		return &brokenProvider{Provider: p, refuse: func(op string, r meet.Request) error { return r.ValidateAt(time.Now()) }}
 	}},
 	"brings back the cancelled": {"a key can be used again after cancel", func(p *meettest.Provider) meet.MeetingProvider {
 		return &brokenProvider{Provider: p, cancel: func(context.Context, string, string) error { return nil }}

@@ -112,7 +112,7 @@ func (p *Provider) Attendees(meetingID string) []meet.Attendee {
 // Create implements meet.MeetingProvider.
 func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	// Whether it has passed matters to a new meeting alone.
-	if err := req.Validate(req.Start); err != nil {
+	if err := req.Validate(); err != nil {
 		return nil, failed(OpCreate, err)
 	}
 	return do(ctx, p, OpCreate, doctorID, func() (*meet.Meeting, error) { return p.create(doctorID, req) })
@@ -124,7 +124,7 @@ func (p *Provider) create(doctorID string, req meet.Request) (*meet.Meeting, err
 			return new(e.meeting), nil
 		}
 	}
-	if err := req.Validate(time.Now()); err != nil {
+	if err := req.ValidateAt(time.Now()); err != nil {
 		return nil, failed(OpCreate, err)
 	}
 	p.created++
@@ -150,7 +150,7 @@ func (p *Provider) Get(ctx context.Context, doctorID, meetingID string) (*meet.M
 
 // Update implements meet.MeetingProvider.
 func (p *Provider) Update(ctx context.Context, doctorID, meetingID string, req meet.Request) (*meet.Meeting, error) {
-	if err := req.Validate(time.Now()); err != nil {
+	if err := req.ValidateAt(time.Now()); err != nil {
 		return nil, failed(OpUpdate, err)
 	}
 	return do(ctx, p, OpUpdate, doctorID, func() (*meet.Meeting, error) {

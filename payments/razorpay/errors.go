@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/payments"
 )
@@ -54,8 +57,11 @@ func (e *Error) Error() string {
 	}.String()
 }
 
-// GoString returns Error(), so that %#v has no prose in it either.
-func (e *Error) GoString() string { return e.Error() }
+// LogValue is Error, without Razorpay's sentence.
+func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// Format prints what LogValue tells, whatever the verb.
+func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // Is reports whether target is the sentinel for what happened.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }

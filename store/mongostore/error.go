@@ -3,12 +3,15 @@ package mongostore
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // Error is a failure of the database. Its text has the server's code but not its
@@ -48,8 +51,11 @@ func reason(err error) string {
 	return reason
 }
 
-// GoString is Error, so that %#v does not print the driver's error either.
-func (e *Error) GoString() string { return e.Error() }
+// LogValue is Error, without the driver's error.
+func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// Format prints what LogValue tells, whatever the verb.
+func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to
 // telemed.ErrAmbiguous.

@@ -13,8 +13,9 @@ type shared struct {
 	memory  *memory
 	breaker *breaker
 	pending *pending
-	// run ends when Shutdown gives up waiting; every attempt works under it.
-	run context.Context //nolint:containedctx // an attempt outlives the call that began it
+	// run ends when Shutdown gives up waiting. Every attempt works under it: an attempt
+	// outlives the call that began it.
+	run context.Context
 }
 
 // get reads a record, and remembers its token.

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // Error is a failure of the database. Its text has the database's code but not its
@@ -32,8 +35,11 @@ func (e *Error) Error() string {
 	}.String()
 }
 
-// GoString is Error, so that %#v does not print the driver's error either.
-func (e *Error) GoString() string { return e.Error() }
+// LogValue is Error, without the driver's error.
+func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// Format prints what LogValue tells, whatever the verb.
+func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // Is ties the error to telemed.ErrUnavailable if nothing was to be written, else to
 // telemed.ErrAmbiguous.
