@@ -174,7 +174,7 @@ func TestRequestsFitZoomsDocument(t *testing.T) {
 			require.NoError(t, json.Unmarshal([]byte(req.Body), &body))
 			want := op.RequestBody.Content["application/json"].Schema
 			require.NotNil(t, want, req.Op)
-			require.Empty(t, want.check(string(req.Op), body))
+			require.Empty(t, want.check(req.Op, body))
 			require.Equal(t, "application/json", req.Header.Get("Content-Type"))
 		}
 	}

@@ -360,7 +360,7 @@ func TestErrorsKeepSecrets(t *testing.T) {
 			fail()
 			_, getErr := c.Get(t.Context(), doctor, m.ID)
 			_, updateErr := c.Update(t.Context(), doctor, m.ID, req)
-			_, createErr := c.Create(t.Context(), doctor, visit(t, string(op)))
+			_, createErr := c.Create(t.Context(), doctor, visit(t, op))
 			cancelErr := c.Cancel(t.Context(), doctor, "82000000099")
 			all := errors.Join(getErr, updateErr, createErr, cancelErr)
 			for _, secret := range secrets {

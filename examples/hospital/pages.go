@@ -191,7 +191,7 @@ type visitPage struct {
 	Earliest            time.Time
 }
 
-func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request, visit appointment) {
+func (h *hospital) showVisit(w http.ResponseWriter, _ *http.Request, visit appointment) {
 	h.showVisitPage(w, http.StatusOK, visit, visit.Start.Format(startLayout), nil)
 }
 

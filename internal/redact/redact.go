@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -39,12 +40,9 @@ func text(v slog.Value) string {
 	default:
 		return v.String()
 	}
-	out := "{"
-	for i, attr := range v.Group() {
-		if i > 0 {
-			out += " "
-		}
-		out += attr.Key + ":" + text(attr.Value.Resolve())
+	var fields []string
+	for _, attr := range v.Group() {
+		fields = append(fields, attr.Key+":"+text(attr.Value.Resolve()))
 	}
-	return out + "}"
+	return "{" + strings.Join(fields, " ") + "}"
 }

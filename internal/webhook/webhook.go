@@ -169,7 +169,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(delivery.Events) == 0:
 		respond(w, http.StatusOK, "ignored")
 	default:
-		d.answer(w, r.Context(), delivery.Events)
+		d.answer(r.Context(), w, delivery.Events)
 	}
 }
 
@@ -214,9 +214,8 @@ func respondAgain(w http.ResponseWriter, text string) {
 	respond(w, http.StatusServiceUnavailable, text)
 }
 
-// answer hands events to the application and answers in time, whether that returns or
-// not.
-func (d *Door) answer(w http.ResponseWriter, ctx context.Context, events []Event) {
+// answer hands events to the application and answers in time, whether that returns or not.
+func (d *Door) answer(ctx context.Context, w http.ResponseWriter, events []Event) {
 	run := d.runs.begin()
 	if run == nil {
 		d.cfg.Logger.LogAttrs(ctx, slog.LevelError, "webhook not handled: shut down, or too many handlers do not return")

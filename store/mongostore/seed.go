@@ -60,7 +60,8 @@ const (
 // ImportSeed copies the tokens of doctor documents of this form into a TokenStore:
 //
 //	{_id, googleMeetConnected: true, googleMeetToken: {
-//		access_token, refresh_token, scope, token_type, expiry_date}}  // expiry_date in Unix milliseconds
+//		access_token, refresh_token, scope, token_type,
+//		expiry_date /* Unix milliseconds */}}
 //
 // It goes through store.Set. A token that is in the store already is overwritten only if
 // it expires before the document's, its account is not known, and the document has a
