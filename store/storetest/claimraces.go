@@ -28,7 +28,7 @@ func oneWinner(c *claimsTest) {
 			case claim.State == store.ClaimNew:
 				won(claim.Token)
 			case claim.State != store.ClaimBusy:
-				return fmt.Errorf("Claim beside others: %q", claim.State)
+				return fmt.Errorf("beside others a Claim is %q", claim.State)
 			}
 			return nil
 		}, &winners)

@@ -151,9 +151,8 @@ func (s *Server) findAndModify(body bson.Raw) (bson.D, *failure) {
 	if len(found) == 0 && !upsert {
 		return modified(bson.D{{Key: "n", Value: int32(0)}, {Key: "updatedExisting", Value: false}}, nil), nil
 	}
-	var old bson.Raw
+	var old, base bson.Raw
 	result := bson.D{{Key: "n", Value: int32(1)}, {Key: "updatedExisting", Value: len(found) > 0}}
-	base := bson.Raw(nil)
 	if len(found) > 0 {
 		old, base = found[0], found[0]
 	} else {
