@@ -162,8 +162,8 @@ func (h *claimsHandle) row(key string) *claimRow {
 
 // like knows % at the end and _ anywhere.
 func like(pattern, text string) bool {
-	begin, any := strings.CutSuffix(pattern, "%")
-	if len(text) < len(begin) || !any && len(text) != len(begin) {
+	begin, prefix := strings.CutSuffix(pattern, "%")
+	if len(text) < len(begin) || !prefix && len(text) != len(begin) {
 		return false
 	}
 	for i := range begin {
