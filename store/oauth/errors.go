@@ -25,12 +25,12 @@ var ErrRejected = errors.New("grant was rejected")
 var configErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
 
 // failed sorts the errors of x/oauth2, whose text may hold the whole answer.
-func (p Provider) failed(op string, err error) error {
+func failed(provider, op string, err error) error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {
-		return p.noAnswer(op, err)
+		return noAnswer(provider, op, err)
 	}
-	failure := &Error{Provider: p.Name, Op: op, Code: fault.Word(answer.ErrorCode)}
+	failure := &Error{Provider: provider, Op: op, Code: fault.Word(answer.ErrorCode)}
 	if answer.Response != nil {
 		failure.Status = answer.Response.StatusCode
 		failure.RetryAfter, _ = rest.RetryAfter(answer.Response.Header, time.Now())
@@ -63,8 +63,8 @@ func kindOf(status int, code string) error {
 var errNoToken = errors.New("the answer was cut or is no token")
 
 // noAnswer is for a request whose answer x/oauth2 did not get, or could not read.
-func (p Provider) noAnswer(op string, err error) error {
-	failure := &Error{Provider: p.Name, Op: op, kind: telemed.ErrAmbiguous, err: errNoToken}
+func noAnswer(provider, op string, err error) error {
+	failure := &Error{Provider: provider, Op: op, kind: telemed.ErrAmbiguous, err: errNoToken}
 	if lost, ok := errors.AsType[*rest.Error](err); ok {
 		failure.Status, failure.kind, failure.err = lost.Status, lost.Kind, lost.Err
 	}

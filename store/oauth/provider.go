@@ -116,7 +116,7 @@ func (p Provider) Exchange(ctx context.Context, code, verifier string) (store.To
 	begin := time.Now()
 	answer, err := p.config().Exchange(p.context(ctx), code, oauth2.VerifierOption(verifier))
 	if err != nil {
-		return store.Token{}, p.failed("Exchange", err)
+		return store.Token{}, failed(p.Name, "Exchange", err)
 	}
 	token := p.token(answer, begin)
 	if p.Identify == nil {
@@ -146,7 +146,7 @@ func (p Provider) Refresh(ctx context.Context, old store.Token) (store.Token, er
 	source := p.config().TokenSource(p.context(ctx), &oauth2.Token{RefreshToken: old.Refresh.Reveal()})
 	answer, err := source.Token()
 	if err != nil {
-		return store.Token{}, p.failed("Refresh", err)
+		return store.Token{}, failed(p.Name, "Refresh", err)
 	}
 	return p.token(answer, begin).Inherit(old), nil
 }
