@@ -285,7 +285,11 @@ func TestConnections(t *testing.T) {
 		_, _ = w.Write([]byte(long))
 	}))
 	t.Cleanup(srv.Close)
-	client, err := razorpay.New(razorpay.Config{KeyID: "rzp_test_1", KeySecret: telemed.NewSecret("s"), BaseURL: srv.URL})
+	client, err := razorpay.New(razorpay.Config{
+		KeyID: "rzp_test_1", KeySecret: telemed.NewSecret("s"), BaseURL: srv.URL,
+		// Of its own: other tests crowd connections out of the shared one.
+		HTTPClient: &http.Client{Transport: &http.Transport{}},
+	})
 	require.NoError(t, err)
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if !info.Reused {
