@@ -82,9 +82,6 @@ const (
 	StatusCancelled Status = "cancelled"
 )
 
-// DefaultTopic is the topic of a meeting whose Request has none.
-const DefaultTopic = "Video consultation"
-
 // Meeting is a meeting as the provider has it.
 type Meeting struct {
 	// ID is the provider's id, for Get, Update and Cancel. Opaque.

@@ -27,6 +27,9 @@ const (
 	pastGrace = time.Minute
 )
 
+// DefaultTopic is the topic of a meeting whose Request has none.
+const DefaultTopic = "Video consultation"
+
 // Request is what an application asks for.
 type Request struct {
 	// Key is the appointment's id at the application, 1 to 255 bytes. It makes Create

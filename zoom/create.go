@@ -3,13 +3,11 @@ package zoom
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -159,6 +157,28 @@ func (s *session) accept(found *meeting, req meet.Request) error {
 
 var errMoved = errors.New("the key's meeting is at another time")
 
+// overridden names what Zoom has made less safe than asked. What Zoom does not tell
+// passes.
+func (c *Client) overridden(m *meeting) []string {
+	var fields []string
+	accepted := func(name string) bool { return slices.Contains(c.cfg.AcceptLocked, name) }
+	for _, setting := range guarded {
+		want, asked := c.settings[setting.name]
+		got, told := m.Settings[setting.name]
+		same := !asked || !told || got == setting.safest || reflect.DeepEqual(got, want)
+		if !same && !accepted(setting.name) {
+			fields = append(fields, settingsPrefix+setting.name)
+		}
+	}
+	if m.Password != nil && *m.Password == "" && !accepted(passcode) {
+		fields = append(fields, passcode)
+	}
+	return fields
+}
+
+// settingsPrefix is how Zoom spells a setting's path.
+const settingsPrefix = "settings."
+
 // find returns the meeting with the mark, nil if there is none. If there are several, it
 // is the oldest. The others stay: somebody may have been given their links.
 func (s *session) find(ctx context.Context, mark string) (*meeting, error) {
@@ -221,14 +241,4 @@ func (s *session) withdraw(ctx context.Context, id string) error {
 			slog.String("meeting_id", id), slog.Any("error", err))
 	}
 	return err
-}
-
-const markPrefix = "ref:"
-
-// marker is what a meeting's agenda begins with: 100 bits that say nothing to whoever
-// does not have the key.
-func (c *Client) marker(doctorID, key string) string {
-	mac := hmac.New(sha256.New, []byte(c.cfg.MarkerKey.Reveal()))
-	mac.Write([]byte(doctorID + "\x00" + key))
-	return markPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:20]
 }

@@ -2,6 +2,9 @@ package zoom
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"net/http"
 	"net/url"
@@ -65,6 +68,25 @@ func (s *session) meeting(ctx context.Context, call rest.Request) (*meeting, err
 
 func (s *session) get(ctx context.Context, id string) (*meeting, error) {
 	return s.meeting(ctx, rest.Request{Path: rest.Path("meetings", id)})
+}
+
+// in returns the meeting with its start in zone, or if that is nil in the zone that Zoom
+// tells.
+func (m *meeting) in(zone *time.Location) *meet.Meeting {
+	if zone == nil {
+		zone = time.UTC
+		if loaded, err := time.LoadLocation(m.TimeZone); err == nil {
+			zone = loaded
+		}
+	}
+	found := &meet.Meeting{
+		ID: m.id(), Provider: ProviderName, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
+		Start: m.start().In(zone), Duration: time.Duration(m.Duration) * time.Minute,
+	}
+	if m.Password != nil {
+		found.Passcode = *m.Password
+	}
+	return found
 }
 
 // silent keeps Zoom from mailing about a cancellation.
@@ -138,6 +160,14 @@ func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req mee
 }
 
 var errOtherKey = errors.New("the meeting is another key's")
+
+// marker is what a meeting's agenda begins with: 100 bits that say nothing to whoever
+// does not have the key.
+func (c *Client) marker(doctorID, key string) string {
+	mac := hmac.New(sha256.New, []byte(c.cfg.MarkerKey.Reveal()))
+	mac.Write([]byte(doctorID + "\x00" + key))
+	return markPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:20]
+}
 
 // change makes the meeting what req, which must be normal, says, and reads it back.
 func (s *session) change(ctx context.Context, id string, req meet.Request) (*meeting, error) {

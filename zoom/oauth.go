@@ -86,9 +86,6 @@ func withdrawn(err error) bool {
 	return code == "invalid_token" || code == "invalid_grant"
 }
 
-// trackingID is the header with Zoom's id for a request.
-const trackingID = "X-Zm-Trackingid"
-
 // api returns a client of Zoom's API for the token's account, without authorization.
 func (c *Client) api(token store.Token, client *http.Client) rest.Client {
 	return rest.Client{

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"math/big"
-	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -82,28 +80,6 @@ func isGuarded(name string) bool {
 	}
 	return false
 }
-
-// overridden names what Zoom has made less safe than asked. What Zoom does not tell
-// passes.
-func (c *Client) overridden(m *meeting) []string {
-	var fields []string
-	accepted := func(name string) bool { return slices.Contains(c.cfg.AcceptLocked, name) }
-	for _, setting := range guarded {
-		want, asked := c.settings[setting.name]
-		got, told := m.Settings[setting.name]
-		same := !asked || !told || got == setting.safest || reflect.DeepEqual(got, want)
-		if !same && !accepted(setting.name) {
-			fields = append(fields, settingsPrefix+setting.name)
-		}
-	}
-	if m.Password != nil && *m.Password == "" && !accepted(passcode) {
-		fields = append(fields, passcode)
-	}
-	return fields
-}
-
-// settingsPrefix is how Zoom spells a setting's path.
-const settingsPrefix = "settings."
 
 // The characters of a passcode, without those that look alike. Accounts can demand one of
 // each kind.

@@ -109,29 +109,13 @@ func (m *meeting) is(req meet.Request, now time.Time) bool {
 	return m.misplaced(req, now) == nil && m.Topic == req.Topic && (zone == "" || zone == m.TimeZone)
 }
 
+// markPrefix begins the agenda of each meeting that Create makes.
+const markPrefix = "ref:"
+
 // isOthers reports whether m was made for another key than the mark's. A doctor may have
 // written over the agenda: then nobody can tell, and the application is believed.
 func (m *meeting) isOthers(mark string) bool {
 	return strings.HasPrefix(m.Agenda, markPrefix) && !strings.HasPrefix(m.Agenda, mark)
-}
-
-// in returns the meeting with its start in zone, or if that is nil in the zone that Zoom
-// tells.
-func (m *meeting) in(zone *time.Location) *meet.Meeting {
-	if zone == nil {
-		zone = time.UTC
-		if loaded, err := time.LoadLocation(m.TimeZone); err == nil {
-			zone = loaded
-		}
-	}
-	found := &meet.Meeting{
-		ID: m.id(), Provider: ProviderName, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
-		Start: m.start().In(zone), Duration: time.Duration(m.Duration) * time.Minute,
-	}
-	if m.Password != nil {
-		found.Passcode = *m.Password
-	}
-	return found
 }
 
 // page is a part of a list of meetings.

@@ -157,6 +157,7 @@ var (
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	c := &Client{cfg: cfg}
+	// oauth.go stands above this file: its Provider calls back methods of this Client.
 	c.provider = c.oauth()
 	if err := cfg.validate(c.provider); err != nil {
 		return nil, err

@@ -1,8 +1,6 @@
 package googlemeet
 
 import (
-	"strings"
-
 	"google.golang.org/api/calendar/v3"
 
 	"github.com/telemed-go/telemed/meet"
@@ -40,38 +38,4 @@ func patchTime(old, t *calendar.EventDateTime) *calendar.EventDateTime {
 		t.NullFields = []string{"Date"}
 	}
 	return t
-}
-
-// attendees returns the guests as req wants them, and whether they are others than
-// before. A patch replaces the whole list, so who stays is sent as he was read: without
-// his answer he would be asked again. The doctor and rooms are no guests, and stay.
-// Nobody is listed twice.
-func attendees(old []*calendar.EventAttendee, want []meet.Attendee) (list []*calendar.EventAttendee, changed bool) {
-	guests, seen := map[string]*calendar.EventAttendee{}, map[string]bool{}
-	for _, attendee := range old {
-		if attendee == nil { // as JSON's null comes out
-			continue
-		}
-		if attendee.Self || attendee.Organizer || attendee.Resource {
-			list = append(list, attendee)
-			seen[strings.ToLower(attendee.Email)] = true
-			continue
-		}
-		guests[strings.ToLower(attendee.Email)] = attendee
-	}
-	for _, attendee := range want {
-		address := strings.ToLower(attendee.Email)
-		if seen[address] {
-			continue
-		}
-		seen[address] = true
-		if guest, stays := guests[address]; stays {
-			list = append(list, guest)
-			delete(guests, address)
-			continue
-		}
-		list = append(list, newAttendee(attendee))
-		changed = true
-	}
-	return list, changed || len(guests) > 0
 }

@@ -212,14 +212,6 @@ func idOr(id, prefix string) string {
 	return id
 }
 
-// known drops the ways in which Razorpay says nothing.
-func known(value text) string {
-	if value == "NA" || value == "null" {
-		return ""
-	}
-	return string(value)
-}
-
 func hasKind(err, kind error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.kind == kind

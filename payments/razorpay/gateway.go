@@ -15,10 +15,6 @@ import (
 	"github.com/telemed-go/telemed/payments"
 )
 
-// idempotencyHeader makes a refund repeatable.
-// https://razorpay.com/docs/api/refunds/normal-refunds-idempotent
-const idempotencyHeader = "X-Refund-Idempotency"
-
 // Payment reads a payment.
 //
 // https://razorpay.com/docs/api/payments/fetch-with-id

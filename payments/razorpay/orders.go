@@ -17,8 +17,6 @@ import (
 // https://razorpay.com/docs/api/orders/create
 const (
 	maxReceipt = 40
-	maxNotes   = 15
-	maxNote    = 256
 	minPaise   = 100 // INR 1.00
 	pageSize   = 100
 	maxPages   = 20
@@ -200,24 +198,4 @@ func validateOrder(req payments.OrderRequest) error {
 		p.Check(req.Amount.Minor%10 == 0, "Amount", "must end in 0: of three digits behind the point the last cannot be charged")
 	}
 	return p.Err("razorpay: CreateOrder")
-}
-
-func checkNotes(p *fault.Problems, notes map[string]string) {
-	p.Check(len(notes) <= maxNotes, "Notes", "has more than %d pairs", maxNotes)
-	for key, value := range notes {
-		if utf8.RuneCountInString(key) > maxNote || utf8.RuneCountInString(value) > maxNote {
-			p.Add("Notes", "has a key or value of more than %d characters", maxNote)
-			return
-		}
-	}
-}
-
-func checkID(op, field, id, prefix string) error {
-	var p fault.Problems
-	requireID(&p, field, id, prefix)
-	return p.Err("razorpay: " + op)
-}
-
-func requireID(p *fault.Problems, field, id, prefix string) {
-	p.Check(validID(id, prefix), field, "is not %s_ with letters and digits", prefix)
 }

@@ -12,6 +12,10 @@ import (
 	"github.com/telemed-go/telemed/payments"
 )
 
+// idempotencyHeader makes a refund repeatable.
+// https://razorpay.com/docs/api/refunds/normal-refunds-idempotent
+const idempotencyHeader = "X-Refund-Idempotency"
+
 // Razorpay's documents do not keep to one type: amounts and times come as 5,
 // "5" and null, notes as {}, [], null and text. The types here read all of
 // that, and refuse what would change an amount.
@@ -63,6 +67,14 @@ func scalar(data []byte) string {
 		return s
 	}
 	return string(data)
+}
+
+// known drops the ways in which Razorpay says nothing.
+func known(value text) string {
+	if value == "NA" || value == "null" {
+		return ""
+	}
+	return string(value)
 }
 
 // notes is an object of scalars; [], null and text read as none.

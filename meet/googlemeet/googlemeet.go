@@ -184,6 +184,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, http: newHTTPClient(cfg)}
 	c.join, _ = url.Parse(cfg.Endpoints.Join) // validated
+	// oauth.go stands above this file: its Provider calls back methods of this Client.
 	c.oauth = c.newProvider()
 	tokens, err := c.oauth.NewSource(cfg.Tokens, cfg.Refreshing, cfg.Logger)
 	if err != nil {

@@ -75,6 +75,9 @@ func (e *Error) Unwrap() error { return e.err }
 // RetryDelay is RetryAfter, for code that takes errors of any package.
 func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 
+// trackingID is the header with Zoom's id for a request.
+const trackingID = "X-Zm-Trackingid"
+
 // newError types the error of a rest call.
 func newError(op string, err error) *Error {
 	answer, _ := errors.AsType[*rest.Error](err) // rest has no other
