@@ -79,6 +79,9 @@ type Encoder interface {
 // Hub keeps connections and rooms. It is safe for concurrent use and starts no
 // goroutine of its own.
 type Hub struct {
+	// conn.go stands on this file: what a Conn does, it does under the lock of its Hub.
+	// The Hub uses Conn in turn, for it keeps the connections, queues for them and ends them.
+
 	cfg Config
 
 	// Held for a few map and channel operations, never across I/O or a call to the

@@ -15,14 +15,6 @@ type answer struct {
 	body   bytes.Buffer
 }
 
-func (s *Server) newAnswer() *answer {
-	a := &answer{header: http.Header{}}
-	if s.cfg.Header != nil {
-		s.cfg.Header(a.header)
-	}
-	return a
-}
-
 // Header implements http.ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }
 

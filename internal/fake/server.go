@@ -221,6 +221,14 @@ func (s *Server) serve(op string, handler http.HandlerFunc, w http.ResponseWrite
 	answer.send(w)
 }
 
+func (s *Server) newAnswer() *answer {
+	a := &answer{header: http.Header{}}
+	if s.cfg.Header != nil {
+		s.cfg.Header(a.header)
+	}
+	return a
+}
+
 // pause waits as the fault says, and reports whether the request is to go on.
 func (s *Server) pause(ctx context.Context, fault Fault) bool {
 	if fault.Delay <= 0 && !fault.Hang {

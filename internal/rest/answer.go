@@ -8,7 +8,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -76,26 +75,11 @@ func (e *Error) Error() string {
 // Unwrap returns the cause: a context's error, for instance.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Result returns what became of a request that was sent through a [Transport]: the
-// answer, if it is Done, else an *Error. response and err are what RoundTrip returned, or
-// an
-// http.Client's Do.
-func Result(response *http.Response, err error) (*Answer, error) {
-	if err == nil {
-		a := response.Body.(*attempt)
-		if a.Kind != nil {
-			return nil, &a.Error
-		}
-		return &a.Answer, nil
-	}
-	if failure, ok := errors.AsType[*Error](err); ok {
-		return nil, failure
-	}
-	if withURL, ok := errors.AsType[*url.Error](err); ok {
-		err = withURL.Err
-	}
-	// Something above the Transport had no token, for instance.
-	return nil, &Error{Answer: Answer{Err: err}, Kind: telemed.ErrUnavailable, Unsent: true}
+// Unsent reports whether the request behind err surely had no effect: it never left this
+// machine.
+func Unsent(err error) bool {
+	failure, ok := errors.AsType[*Error](err)
+	return ok && failure.Unsent
 }
 
 // judge asks the provider's classifier what the answer means.
@@ -142,6 +126,15 @@ func (a *Answer) Unknown() error {
 		return telemed.ErrAmbiguous
 	}
 	return telemed.ErrUnavailable
+}
+
+// changes reports whether a request may change something at the provider.
+func changes(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	return true
 }
 
 // Misfit returns the *Error for an answer that was Done and, as why says, is not what was

@@ -20,6 +20,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -213,6 +214,21 @@ func (t *Transport) attempt(ctx context.Context, req *http.Request) *attempt {
 	return a
 }
 
+// watch has net/http tell how far the request gets.
+func (a *attempt) watch() {
+	a.trace = httptrace.ClientTrace{
+		GetConn:          func(string) { a.began.Store(true) },
+		WroteHeaderField: func(string, []string) { a.wrote.Store(true) },
+		WroteHeaders:     func() { a.wrote.Store(true) },
+	}
+}
+
+// sentNothing reports whether an attempt that failed with err did so before it sent a
+// byte.
+func (a *attempt) sentNothing(err error) bool {
+	return !a.wrote.Load() && (a.began.Load() || neverSent(err))
+}
+
 // lost is an attempt without a whole answer.
 func (a *attempt) lost(err error) {
 	a.outcome, a.Kind, a.Err = Open, a.Unknown(), err
@@ -261,13 +277,25 @@ func (a *attempt) tells() bool {
 		a.outcome == Refused && !slices.ContainsFunc(unseen, func(kind error) bool { return errors.Is(a.Kind, kind) })
 }
 
-// changes reports whether a request may change something at the provider.
-func changes(req *http.Request) bool {
-	switch req.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
-		return false
+// Result returns what became of a request that was sent through a [Transport]: the
+// answer, if it is Done, else an *Error. response and err are what RoundTrip returned, or
+// an http.Client's Do.
+func Result(response *http.Response, err error) (*Answer, error) {
+	if err == nil {
+		a := response.Body.(*attempt)
+		if a.Kind != nil {
+			return nil, &a.Error
+		}
+		return &a.Answer, nil
 	}
-	return true
+	if failure, ok := errors.AsType[*Error](err); ok {
+		return nil, failure
+	}
+	if withURL, ok := errors.AsType[*url.Error](err); ok {
+		err = withURL.Err
+	}
+	// Something above the Transport had no token, for instance.
+	return nil, &Error{Answer: Answer{Err: err}, Kind: telemed.ErrUnavailable, Unsent: true}
 }
 
 func (t *Transport) repeatable(req *http.Request) bool {

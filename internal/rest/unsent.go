@@ -5,31 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/http/httptrace"
 	"strings"
 )
-
-// Unsent reports whether the request behind err surely had no effect: it never left this
-// machine.
-func Unsent(err error) bool {
-	failure, ok := errors.AsType[*Error](err)
-	return ok && failure.Unsent
-}
-
-// watch has net/http tell how far the request gets.
-func (a *attempt) watch() {
-	a.trace = httptrace.ClientTrace{
-		GetConn:          func(string) { a.began.Store(true) },
-		WroteHeaderField: func(string, []string) { a.wrote.Store(true) },
-		WroteHeaders:     func() { a.wrote.Store(true) },
-	}
-}
-
-// sentNothing reports whether an attempt that failed with err did so before it sent a
-// byte.
-func (a *attempt) sentNothing(err error) bool {
-	return !a.wrote.Load() && (a.began.Load() || neverSent(err))
-}
 
 // neverSent recognises errors from before the request was written, for a base
 // transport that does not report to httptrace.

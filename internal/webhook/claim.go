@@ -30,6 +30,9 @@ var (
 	valueFreed   = []byte("freed")   // it failed; the claim is over in a moment
 )
 
+// bookTime is how long a call of Claims may take after the event was handled.
+const bookTime = 5 * time.Second
+
 // hold is the claim on all keys of one event.
 //
 // store.Claims has no call that makes a lease longer. Complete does it: it keeps a value

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -11,8 +12,109 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
+
+// ServeHTTP implements http.Handler.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		respond(w, http.StatusMethodNotAllowed, "method not allowed")
+		return
+	}
+	if d.runs.closed() {
+		respondAgain(w, "shutting down")
+		return
+	}
+	body, err := readBody(w, r, d.cfg.MaxBody)
+	if err != nil {
+		d.refuse(w, r, statusOfBody(err), errors.New("the body could not be read"))
+		return
+	}
+	delivery, err := d.cfg.Open(r.Context(), r.Header, body)
+	if err == nil {
+		err = d.checkAge(delivery.SignedAt, time.Now())
+	}
+	switch {
+	case errors.Is(err, telemed.ErrInvalid):
+		d.refuse(w, r, http.StatusBadRequest, err)
+	case err != nil:
+		d.refuse(w, r, http.StatusUnauthorized, err)
+	case delivery.Answer != nil:
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(delivery.Answer)
+	case len(delivery.Events) == 0:
+		respond(w, http.StatusOK, "ignored")
+	default:
+		d.answer(r.Context(), w, delivery.Events)
+	}
+}
+
+var errAge = errors.New("the delivery was signed too long ago or in the future")
+
+func (d *Door) checkAge(signed, now time.Time) error {
+	if d.cfg.Tolerance == 0 {
+		return nil
+	}
+	if age := now.Sub(signed); age > d.cfg.Tolerance || age < -Ahead {
+		return errAge
+	}
+	return nil
+}
+
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, status int, err error) {
+	d.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, "webhook refused",
+		slog.Int("status", status), slog.Any("error", err))
+	respond(w, status, refusals[status])
+}
+
+// refusals are what a sender is told. That is the same whatever was wrong with a
+// signature.
+var refusals = map[int]string{
+	http.StatusBadRequest:            "cannot be read",
+	http.StatusUnauthorized:          "signature mismatch",
+	http.StatusRequestTimeout:        "the body came too slowly",
+	http.StatusRequestEntityTooLarge: "too large",
+}
+
+func respond(w http.ResponseWriter, status int, text string) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n")
+}
+
+func respondAgain(w http.ResponseWriter, text string) {
+	w.Header().Set("Retry-After", retryAfter)
+	respond(w, http.StatusServiceUnavailable, text)
+}
+
+// answer hands events to the application and answers in time, whether that returns or not.
+func (d *Door) answer(ctx context.Context, w http.ResponseWriter, events []Event) {
+	run := d.runs.begin()
+	if run == nil {
+		d.cfg.Logger.LogAttrs(ctx, slog.LevelError, "webhook not handled: shut down, or too many handlers do not return")
+		respondAgain(w, "try again later")
+		return
+	}
+	result := make(chan result, 1)
+	go d.run(ctx, run, events, result)
+	timer := time.NewTimer(d.cfg.Timeout + Grace)
+	defer timer.Stop()
+	select {
+	case got := <-result:
+		got.respond(w)
+	case <-timer.C:
+		d.runs.outlives(run)
+		d.log(ctx, run.current.Load(), "webhook handler does not return in time: it runs on",
+			slog.Duration("timeout", d.cfg.Timeout), slog.Int("events", len(events)))
+		respondAgain(w, "still being handled")
+	}
+}
 
 // result is what came of the events of one delivery.
 type result struct{ handled, duplicates, busy, failed int }
@@ -83,9 +185,6 @@ func (d *Door) handle(ctx context.Context, e *Event, got *result) {
 	}()
 	err = d.call(ctx, e)
 }
-
-// bookTime is how long a call of Claims may take after the event was handled.
-const bookTime = 5 * time.Second
 
 // settle notes what came of an event and reports whether it is over and done with.
 func (d *Door) settle(ctx context.Context, e *Event, h *hold, err error) bool {

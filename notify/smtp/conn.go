@@ -21,12 +21,15 @@ import (
 
 // conn is one connection. One goroutine uses it at a time; kill may be called by any.
 type conn struct {
+	// smtp.go stands on this file. Back up there goes only the Client, whose configuration
+	// and log a connection uses.
 	client *Client
-	raw    net.Conn // deadlines and closing act here, below TLS
-	r      *bufio.Reader
-	w      *bufio.Writer
-	tls    bool
-	ext    map[string]string // what EHLO offered, upper case, with parameters
+
+	raw net.Conn // deadlines and closing act here, below TLS
+	r   *bufio.Reader
+	w   *bufio.Writer
+	tls bool
+	ext map[string]string // what EHLO offered, upper case, with parameters
 
 	chunks bool // the server took a BDAT on this connection
 	broken bool // do not use again
@@ -60,8 +63,6 @@ func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 	c.log.LogAttrs(ctx, slog.LevelDebug, "connected", slog.Bool("tls", k.tls))
 	return k, nil
 }
-
-var errDialTimeout = errors.New("the server could not be reached in time")
 
 // open goes through greeting, EHLO, TLS and AUTH.
 func (k *conn) open(ctx context.Context) error {

@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -82,8 +81,6 @@ func (p *pool) use(k *conn) bool {
 	p.inUse[k] = struct{}{}
 	return true
 }
-
-var errCut = errors.New("the client was closed")
 
 func (p *pool) make(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)

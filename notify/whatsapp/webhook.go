@@ -12,7 +12,6 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/store"
@@ -51,28 +50,6 @@ type WebhookConfig struct {
 	// personal. If nil, nothing is logged.
 	Logger *slog.Logger
 }
-
-// UnreadEvent is what is signed and cannot be read. It prints without its content.
-type UnreadEvent struct {
-	// AccountID is Meta's id of the WhatsApp Business Account. Empty if it cannot be read.
-	AccountID string
-	// Part is what cannot be read: an entry, a change, a message or a status. Nil if that is
-	// all of Raw.
-	Part []byte
-	// Raw is the whole body, as it was signed, and Header has its signature. Sending both to
-	// a Webhook again repeats nothing that was done.
-	Raw    []byte
-	Header http.Header
-}
-
-// LogValue tells the body's SHA-256, and the lengths in bytes.
-func (e UnreadEvent) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("account_id", e.AccountID), slog.String("body_sha256", webhook.Digest(e.Raw)),
-		slog.Int("bytes", len(e.Raw)), slog.Int("part_bytes", len(e.Part)))
-}
-
-// Format prints what LogValue tells, whatever the verb.
-func (e UnreadEvent) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 const (
 	maxWebhookBody = 3 << 20 // Meta sends up to 3 MB

@@ -16,6 +16,30 @@ type reply struct {
 	Error string `json:"error,omitempty"`
 }
 
+// packet handles one Engine.IO packet of the client. After an error the session must end.
+func (s *session) packet(text []byte) error {
+	if len(text) == 0 {
+		return errGarbage
+	}
+	switch kind, body := text[0], text[1:]; kind {
+	case packetMessage:
+		return s.message(body)
+	case packetPong:
+		select {
+		case s.pong <- struct{}{}:
+		default:
+		}
+		return nil
+	case packetNoop:
+		return nil
+	case packetClose:
+		return errClientLeft
+	case packetBinary:
+		return errBinary
+	}
+	return errGarbage
+}
+
 // message handles one Socket.IO packet of the client. After an error the session must
 // end.
 func (s *session) message(text []byte) error {

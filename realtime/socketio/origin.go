@@ -60,25 +60,6 @@ func canonicalHost(scheme, host string) string {
 	return strings.TrimSuffix(host, ":443")
 }
 
-func (s *Server) caller(r *http.Request) caller {
-	values := r.Header.Values("Origin")
-	if len(values) == 0 {
-		return withoutOrigin(r)
-	}
-	origin, ok := parseOrigin(values[0])
-	switch {
-	case len(values) > 1:
-		return refused
-	case ok && s.origins[origin.String()]:
-		return listed
-	case ok && sameHost(origin, r):
-		return own
-	case s.cfg.AllowAnyOrigin:
-		return foreign
-	}
-	return refused
-}
-
 // withoutOrigin is for programs, and for GET requests of the server's own pages.
 // Other pages can make a browser leave out Origin, by an <img>, but not this header.
 // https://www.w3.org/TR/fetch-metadata/

@@ -6,6 +6,12 @@ import (
 	"strings"
 )
 
+// The transports, as the query parameter names them.
+const (
+	pollingTransport   = "polling"
+	webSocketTransport = "websocket"
+)
+
 // The first bytes of Engine.IO packets.
 const (
 	packetOpen    = '0'

@@ -2,17 +2,10 @@ package socketio
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"net/http"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
-)
-
-// The transports, as the query parameter names them.
-const (
-	pollingTransport   = "polling"
-	webSocketTransport = "websocket"
 )
 
 // ServeHTTP speaks Engine.IO. It answers polls and POSTs, and keeps a WebSocket
@@ -100,6 +93,25 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, from caller, tra
 	}
 }
 
+func (s *Server) caller(r *http.Request) caller {
+	values := r.Header.Values("Origin")
+	if len(values) == 0 {
+		return withoutOrigin(r)
+	}
+	origin, ok := parseOrigin(values[0])
+	switch {
+	case len(values) > 1:
+		return refused
+	case ok && s.origins[origin.String()]:
+		return listed
+	case ok && sameHost(origin, r):
+		return own
+	case s.cfg.AllowAnyOrigin:
+		return foreign
+	}
+	return refused
+}
+
 // subject is who sent r. A foreign page must not use its visitor's cookies, so
 // for it nobody is asked.
 func (s *Server) subject(r *http.Request, from caller) (string, error) {
@@ -158,34 +170,4 @@ func (s *Server) confirm(r *http.Request, from caller, conn *realtime.Conn) erro
 		return telemed.ErrForbidden
 	}
 	return nil
-}
-
-func (s *Server) session(sid string) *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sessions[sid]
-}
-
-func (s *Server) forget(session *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.sessions, session.sid)
-}
-
-// openPacket is the first packet of a session.
-func (s *Server) openPacket(sid string, upgrades ...string) []byte {
-	body, err := json.Marshal(struct {
-		SID          string   `json:"sid"`
-		Upgrades     []string `json:"upgrades"`
-		PingInterval int64    `json:"pingInterval"` // milliseconds
-		PingTimeout  int64    `json:"pingTimeout"`  // milliseconds
-		MaxPayload   int      `json:"maxPayload"`   // bytes
-	}{
-		sid, append([]string{}, upgrades...),
-		s.cfg.PingInterval.Milliseconds(), s.cfg.PingTimeout.Milliseconds(), s.cfg.MaxPayload,
-	})
-	if err != nil {
-		panic(err) // strings and numbers can be encoded
-	}
-	return append([]byte{packetOpen}, body...)
 }

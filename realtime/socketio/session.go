@@ -2,26 +2,13 @@ package socketio
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/telemed-go/telemed/realtime"
-)
-
-// The causes with which a session ends, besides those of package realtime.
-var (
-	errPingTimeout = errors.New("no answer to a heartbeat")
-	errNoConnect   = errors.New("client did not connect to a namespace")
-	errOverlap     = errors.New("two polls or two POSTs at once")
-	errGarbage     = errors.New("packet breaks the protocol")
-	errTooMany     = errors.New("too many packets in one POST")
-	errBinary      = errors.New("binary packets are not supported")
-	errClientLeft  = errors.New("client closed")
-	errPollLost    = errors.New("poll could not be answered")
-	errSocketLost  = errors.New("WebSocket broke")
 )
 
 // session is one Engine.IO session: first over polling or a WebSocket, and from
@@ -132,30 +119,6 @@ func (b *heartbeat) due(ws *webSocket) {
 	b.timer.Reset(s.server.cfg.PingTimeout)
 }
 
-// packet handles one Engine.IO packet of the client. After an error the session must end.
-func (s *session) packet(text []byte) error {
-	if len(text) == 0 {
-		return errGarbage
-	}
-	switch kind, body := text[0], text[1:]; kind {
-	case packetMessage:
-		return s.message(body)
-	case packetPong:
-		select {
-		case s.pong <- struct{}{}:
-		default:
-		}
-		return nil
-	case packetNoop:
-		return nil
-	case packetClose:
-		return errClientLeft
-	case packetBinary:
-		return errBinary
-	}
-	return errGarbage
-}
-
 // startProbe reserves the upgrade for one WebSocket.
 func (s *session) startProbe() bool {
 	s.mu.Lock()
@@ -212,4 +175,34 @@ func (s *session) whileIdle(f func()) bool {
 	}
 	f()
 	return true
+}
+
+// openPacket is the first packet of a session.
+func (s *Server) openPacket(sid string, upgrades ...string) []byte {
+	body, err := json.Marshal(struct {
+		SID          string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"` // milliseconds
+		PingTimeout  int64    `json:"pingTimeout"`  // milliseconds
+		MaxPayload   int      `json:"maxPayload"`   // bytes
+	}{
+		sid, append([]string{}, upgrades...),
+		s.cfg.PingInterval.Milliseconds(), s.cfg.PingTimeout.Milliseconds(), s.cfg.MaxPayload,
+	})
+	if err != nil {
+		panic(err) // strings and numbers can be encoded
+	}
+	return append([]byte{packetOpen}, body...)
+}
+
+func (s *Server) session(sid string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[sid]
+}
+
+func (s *Server) forget(session *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, session.sid)
 }

@@ -132,6 +132,8 @@ type Server struct {
 	cfg     Config
 	origins map[string]bool
 
+	// session.go stands on this file, for a session reads cfg. Back up there goes only this
+	// map, in which a request finds its session.
 	mu       sync.Mutex
 	sessions map[string]*session // by Engine.IO session id
 }

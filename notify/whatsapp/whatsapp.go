@@ -160,3 +160,32 @@ func checkCall(call *notify.WhatsAppTemplate) error {
 	}
 	return p.Err("whatsapp")
 }
+
+// send sends a message, again while Meta surely did not take it.
+func (c *Client) send(ctx context.Context, req *request) (*notify.Receipt, error) {
+	var answer response
+	resp, err := c.api.Do(ctx, rest.Request{
+		Method: http.MethodPost,
+		Path:   rest.Path(c.cfg.Version, c.cfg.PhoneNumberID, "messages"),
+		JSON:   req,
+	}, &answer)
+	if err != nil {
+		return nil, newError(ctx, "Notify", err)
+	}
+	c.checkVersion(ctx, resp)
+	if status := answer.Messages[0].Status; status == "paused" || status == "held_for_quality_assessment" {
+		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "whatsapp holds messages of this template back",
+			slog.String("template", req.Template.Name), slog.String("message_status", status))
+	}
+	return &notify.Receipt{Channel: notify.WhatsApp, ID: answer.Messages[0].ID, At: time.Now()}, nil
+}
+
+// checkVersion warns when Meta answers with another version than was asked for,
+// which it does, without an error, when that one has expired.
+func (c *Client) checkVersion(ctx context.Context, resp *rest.Answer) {
+	served := resp.Header.Get("Facebook-Api-Version")
+	if versionPattern.MatchString(served) && served != c.cfg.Version {
+		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "whatsapp serves another version of the API than was asked for",
+			slog.String("asked", c.cfg.Version), slog.String("served", served))
+	}
+}

@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
@@ -110,6 +111,21 @@ var waits = map[int]time.Duration{
 	131056: 6 * time.Second, // a message in 6 seconds to one recipient
 	131057: time.Minute,
 	134101: 10 * time.Minute,
+}
+
+// envelope is Meta's error answer. Its texts are left out: they may quote what was sent.
+type envelope struct {
+	Error *struct {
+		Code      *int   `json:"code"`
+		Trace     string `json:"fbtrace_id"`
+		Transient bool   `json:"is_transient"`
+	} `json:"error"`
+}
+
+func parseEnvelope(body []byte) (envelope, bool) {
+	var e envelope
+	err := json.Unmarshal(body, &e)
+	return e, err == nil && e.Error != nil && e.Error.Code != nil
 }
 
 // newError types the error of a rest call.

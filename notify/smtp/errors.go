@@ -64,6 +64,12 @@ func lost(ctx context.Context, op string, kind, err error) *Error {
 	return &Error{Op: op, Reason: reasonOf(cause), Err: cause, kind: kind}
 }
 
+// What ends a context of ours.
+var (
+	errDialTimeout = errors.New("the server could not be reached in time")
+	errCut         = errors.New("the client was closed")
+)
+
 // causeOf returns the end of the context, the caller's or our DialTimeout, if
 // that is why the connection failed: it is imposed on the connection as a
 // deadline, whose error says less.
