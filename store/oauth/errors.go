@@ -9,11 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/internal/rest"
 )
 
 // ErrRejected is what a [RefreshFunc] returns if the provider says that the refresh token
@@ -23,21 +20,6 @@ var ErrRejected = errors.New("grant was rejected")
 // configErrors are the codes of RFC 6749 §5.2 that say that the application is at fault,
 // not the account.
 var configErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
-
-// failed sorts the errors of x/oauth2, whose text may hold the whole answer.
-func (p Provider) failed(op string, err error) error {
-	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) {
-		return p.noAnswer(op, err)
-	}
-	failure := &Error{Provider: p.Name, Op: op, Code: fault.Word(answer.ErrorCode)}
-	if answer.Response != nil {
-		failure.Status = answer.Response.StatusCode
-		failure.RetryAfter, _ = rest.RetryAfter(answer.Response.Header, time.Now())
-	}
-	failure.kind = kindOf(failure.Status, answer.ErrorCode)
-	return failure
-}
 
 // kindOf believes a code only where RFC 6749 allows it: a server in trouble that says
 // invalid_grant says nothing about the grant.
@@ -57,18 +39,6 @@ func kindOf(status int, code string) error {
 		return telemed.ErrInvalid
 	}
 	return telemed.ErrAmbiguous
-}
-
-// errNoToken stands for x/oauth2's complaints about an answer, which may quote it.
-var errNoToken = errors.New("the answer was cut or is no token")
-
-// noAnswer is for a request whose answer x/oauth2 did not get, or could not read.
-func (p Provider) noAnswer(op string, err error) error {
-	failure := &Error{Provider: p.Name, Op: op, kind: telemed.ErrAmbiguous, err: errNoToken}
-	if lost, ok := errors.AsType[*rest.Error](err); ok {
-		failure.Status, failure.kind, failure.err = lost.Status, lost.Kind, lost.Err
-	}
-	return failure
 }
 
 // Error is a token request that failed. Its text has neither tokens nor the server's

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -195,4 +196,31 @@ func (p Provider) token(answer *oauth2.Token, begin time.Time) store.Token {
 		}
 	}
 	return token
+}
+
+// failed sorts the errors of x/oauth2, whose text may hold the whole answer.
+func (p Provider) failed(op string, err error) error {
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) {
+		return p.noAnswer(op, err)
+	}
+	failure := &Error{Provider: p.Name, Op: op, Code: fault.Word(answer.ErrorCode)}
+	if answer.Response != nil {
+		failure.Status = answer.Response.StatusCode
+		failure.RetryAfter, _ = rest.RetryAfter(answer.Response.Header, time.Now())
+	}
+	failure.kind = kindOf(failure.Status, answer.ErrorCode)
+	return failure
+}
+
+// errNoToken stands for x/oauth2's complaints about an answer, which may quote it.
+var errNoToken = errors.New("the answer was cut or is no token")
+
+// noAnswer is for a request whose answer x/oauth2 did not get, or could not read.
+func (p Provider) noAnswer(op string, err error) error {
+	failure := &Error{Provider: p.Name, Op: op, kind: telemed.ErrAmbiguous, err: errNoToken}
+	if lost, ok := errors.AsType[*rest.Error](err); ok {
+		failure.Status, failure.kind, failure.err = lost.Status, lost.Kind, lost.Err
+	}
+	return failure
 }
