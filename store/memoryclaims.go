@@ -1,17 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"container/list"
-	"context"
-	"crypto/rand"
-	"fmt"
 	"time"
-
-	"github.com/telemed-go/telemed"
 )
-
-var _ Claims = (*Memory)(nil)
 
 // maxMemoryClaims is how many keys a Memory holds at most.
 const maxMemoryClaims = 100_000
@@ -31,68 +23,6 @@ type memoryClaim struct {
 
 func newMemoryClaims() memoryClaims {
 	return memoryClaims{byKey: map[string]*list.Element{}, oldest: list.New()}
-}
-
-// Claim implements Claims for one process. A Memory holds 100,000 keys: when it is full
-// it forgets the oldest that is Done. If all are Busy, the error matches
-// telemed.ErrUnavailable.
-func (m *Memory) Claim(ctx context.Context, key string, lease time.Duration) (Claim, error) {
-	if err := CheckClaim(key, lease); err != nil {
-		return Claim{}, err
-	}
-	if err := ctx.Err(); err != nil {
-		return Claim{}, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := time.Now()
-	held := m.claims.get(key)
-	if held != nil && now.Before(held.until) {
-		if held.done {
-			return Claim{State: ClaimDone, Token: held.token, Value: bytes.Clone(held.value)}, nil
-		}
-		return Claim{State: ClaimBusy}, nil
-	}
-	if held == nil && !m.claims.makeRoom(now) {
-		return Claim{}, fmt.Errorf("store: Memory is full of claims that are busy: %w", telemed.ErrUnavailable)
-	}
-	token := rand.Text()
-	m.claims.put(&memoryClaim{key: key, token: token, until: now.Add(lease)})
-	return Claim{State: ClaimNew, Token: token, Expired: held != nil && !held.done}, nil
-}
-
-// Complete implements Claims.
-func (m *Memory) Complete(ctx context.Context, key, token string, value []byte, keep time.Duration) error {
-	if err := CheckComplete(key, token, value, keep); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	held := m.claims.get(key)
-	if held == nil || held.token != token {
-		return fmt.Errorf("store: the claim is not under this token: %w", telemed.ErrConflict)
-	}
-	m.claims.put(&memoryClaim{key: key, token: token, done: true, value: bytes.Clone(value), until: time.Now().Add(keep)})
-	return nil
-}
-
-// Release implements Claims.
-func (m *Memory) Release(ctx context.Context, key, token string) error {
-	if err := CheckRelease(key, token); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if held := m.claims.get(key); held != nil && held.token == token && !held.done {
-		m.claims.drop(m.claims.byKey[key])
-	}
-	return nil
 }
 
 func (c *memoryClaims) get(key string) *memoryClaim {

@@ -12,9 +12,6 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
-// sealedType marks a record whose token is sealed. The ciphertext is its Access.
-const sealedType = "sealed.v1"
-
 // Sealed returns a store that encrypts tokens before st writes them down. Provider and
 // subject are bound to the ciphertext: one that is copied to another doctor's record does
 // not open. Whose it is, expiry, status and lease stay readable, because stores list and

@@ -104,6 +104,9 @@ const MaxToken = 64 << 10
 // maxSealedToken has room for MaxToken bytes and 8 kB of an AEAD's own, in base64.
 const maxSealedToken = MaxToken * 3 / 2
 
+// sealedType marks a record whose token is sealed. The ciphertext is its Access.
+const sealedType = "sealed.v1"
+
 func maxToken(t Token) int {
 	if t.Type == sealedType {
 		return maxSealedToken

@@ -135,6 +135,17 @@ func New(cfg Config) (*Connector, error) {
 	return c, err
 }
 
+// claimsOf returns what remembers which flows came back.
+func claimsOf(cfg Config) store.Claims {
+	if cfg.Claims != nil {
+		return cfg.Claims
+	}
+	if claims, ok := cfg.Tokens.(store.Claims); ok {
+		return claims
+	}
+	return store.NewMemory()
+}
+
 // AccountID returns the id under which the account of subject is stored.
 func (c *Connector) AccountID(subject string) store.AccountID {
 	return store.AccountID{Provider: c.cfg.Provider.Name, Subject: subject}

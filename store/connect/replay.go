@@ -7,17 +7,6 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// claimsOf returns what remembers which flows came back.
-func claimsOf(cfg Config) store.Claims {
-	if cfg.Claims != nil {
-		return cfg.Claims
-	}
-	if claims, ok := cfg.Tokens.(store.Claims); ok {
-		return claims
-	}
-	return store.NewMemory()
-}
-
 // once lets the first callback of a flow pass, and no other one until the flow has
 // expired. The claim is completed before the code is spent: a callback that dies in
 // between is not repeated, for nobody knows whether the provider has seen the code.

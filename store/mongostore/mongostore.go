@@ -124,14 +124,6 @@ func pinned() *options.CollectionOptionsBuilder {
 		SetBSONOptions(&options.BSONOptions{})
 }
 
-// alone returns ctx without the application's session, which may be in a transaction.
-func alone(ctx context.Context) context.Context {
-	if mongo.SessionFromContext(ctx) == nil {
-		return ctx
-	}
-	return mongo.NewSessionContext(ctx, nil)
-}
-
 // Get implements store.TokenStore.
 func (s *Store) Get(ctx context.Context, key store.AccountID) (store.Record, error) {
 	return s.tokens.Get(ctx, key)

@@ -143,6 +143,14 @@ func (s *tokens) List(ctx context.Context, filter store.Filter) iter.Seq2[store.
 	}
 }
 
+// alone returns ctx without the application's session, which may be in a transaction.
+func alone(ctx context.Context) context.Context {
+	if mongo.SessionFromContext(ctx) == nil {
+		return ctx
+	}
+	return mongo.NewSessionContext(ctx, nil)
+}
+
 func (s *tokens) page(ctx context.Context, filter store.Filter, last string) ([]bson.Raw, error) {
 	query := bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: last}}}}
 	if filter.Provider != "" {

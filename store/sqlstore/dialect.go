@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-
-	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // Dialect is the SQL that a database speaks. The zero value is none.
@@ -42,22 +40,6 @@ func (d Dialect) known() bool { return d >= PostgreSQL && d <= SQLite }
 
 // tableName admits what every dialect takes unquoted, with a schema before it or not.
 var tableName = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}$`)
-
-// Schema returns the statements that create the tables of cfg, for the application's own
-// migrations: one CREATE TABLE for tokens, one for claims. Running them again does no
-// harm. Only cfg's Dialect and tables count; their names have the same defaults as in
-// New. The result is empty if New would not take them.
-func Schema(cfg Config) []string {
-	cfg.setDefaults()
-	var p fault.Problems
-	if cfg.check(&p); p.Err("sqlstore") != nil {
-		return nil
-	}
-	return []string{
-		cfg.Dialect.schema("tokens", DefaultTable, cfg.Table),
-		cfg.Dialect.schema("claims", DefaultClaimsTable, cfg.ClaimsTable),
-	}
-}
 
 func (d Dialect) schema(kind, name, table string) string {
 	ddl, err := schemas.ReadFile("schema/" + kind + "." + d.String() + ".sql")

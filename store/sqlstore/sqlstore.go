@@ -69,6 +69,22 @@ func (c *Config) checkSeal(p *fault.Problems) {
 	p.Check(c.Seal != nil || !c.SealStrict, "SealStrict", "is set without Seal")
 }
 
+// Schema returns the statements that create the tables of cfg, for the application's own
+// migrations: one CREATE TABLE for tokens, one for claims. Running them again does no
+// harm. Only cfg's Dialect and tables count; their names have the same defaults as in
+// New. The result is empty if New would not take them.
+func Schema(cfg Config) []string {
+	cfg.setDefaults()
+	var p fault.Problems
+	if cfg.check(&p); p.Err("sqlstore") != nil {
+		return nil
+	}
+	return []string{
+		cfg.Dialect.schema("tokens", DefaultTable, cfg.Table),
+		cfg.Dialect.schema("claims", DefaultClaimsTable, cfg.ClaimsTable),
+	}
+}
+
 // Store keeps tokens and claims in the tables that [Schema] describes. It is a
 // store.TokenStore and store.Lister, and store.Claims, store.ClaimsPurger and
 // store.ClaimsResealer. It is safe for concurrent use, by many processes too.

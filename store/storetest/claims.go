@@ -11,65 +11,6 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// RunClaims checks [store.Claims], clause by clause, each in a subtest of its own:
-//
-//	func TestClaims(t *testing.T) {
-//		storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
-//			table := newTable(t)
-//			return func() store.Claims { return openClaims(t, table) }
-//		})
-//	}
-//
-// open is called once for each subtest and makes an empty place for claims. The function
-// that it returns opens one more handle on that same place, as another process would, or
-// the same one after a restart. A handle that implements io.Closer is closed before a
-// restart, and at the end of its subtest at the latest.
-//
-// Most clauses run three times: through one handle, through several in turn, and with a
-// restart between any two calls. Claims that implement [store.ClaimsPurger] are checked
-// for that too. Some clauses wait for leases of a tenth of a second to run out; some use
-// many goroutines, so run them with -race.
-func RunClaims(t *testing.T, open func(t *testing.T) func() store.Claims) {
-	t.Helper()
-	for _, clause := range claimClauses {
-		t.Run(clause.name, func(t *testing.T) {
-			if clause.race {
-				clause.run(newClaimsTest(t, severalHandles, open(t)))
-				return
-			}
-			for _, way := range []claimWay{oneHandle, severalHandles, restarts} {
-				t.Run(string(way), func(t *testing.T) { clause.run(newClaimsTest(t, way, open(t))) })
-			}
-		})
-	}
-}
-
-var claimClauses = []struct {
-	name string
-	race bool // runs once, from many goroutines
-	run  func(*claimsTest)
-}{
-	{"new busy done", false, newBusyDone},
-	{"release", false, release},
-	{"tokens", false, claimTokens},
-	{"complete over done", false, completeOverDone},
-	{"a lease runs out", false, leaseRunsOut},
-	{"a keeping time runs out", false, keepRunsOut},
-	{"complete after the lease", false, completeAfterLease},
-	{"taken over", false, takenOver},
-	{"long times", false, longTimes},
-	{"keys are exact", false, exactClaimKeys},
-	{"keys of every kind", false, everyClaimKey},
-	{"values are whole", false, wholeValues},
-	{"nothing is shared with the caller", false, claimAliasing},
-	{"bounds", false, claimBounds},
-	{"context", false, claimContexts},
-	{"purge", false, purge},
-	{"one winner", true, oneWinner},
-	{"one takes over", true, oneTakesOver},
-	{"completed or taken over", true, completedOrTakenOver},
-}
-
 // claimWay is the way in which a clause gets at the claims.
 type claimWay string
 

@@ -18,15 +18,8 @@
 package storetest
 
 import (
-	"context"
-	"errors"
-	"maps"
-	"slices"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -65,117 +58,61 @@ func Run(t *testing.T, open func(t *testing.T) store.TokenStore) {
 	}
 }
 
-// key is the key of most tests.
-var key = store.AccountID{Provider: "zoom", Subject: "doctor-1"}
-
-// full returns a record with something in every field.
-func full(key store.AccountID) store.Record {
-	at := time.Date(2026, 11, 24, 9, 30, 15, int(123*time.Millisecond), time.UTC)
-	return store.Record{
-		ID: key,
-		Token: store.Token{
-			Access:  telemed.NewSecret("access <\"'&\\%_;--> é 日本 \U0001f600"),
-			Refresh: telemed.NewSecret("refresh." + strings.Repeat("Aa0-_", 100)),
-			Type:    "bearer",
-			Expiry:  at.Add(time.Hour),
-			Scopes:  []string{"meeting:write:meeting", "https://www.googleapis.com/auth/calendar.events"},
-			Account: store.Account{ID: "account-1", Email: "doctor@hospital.example"},
-			Extra:   map[string]string{"api_url": "https://api-in.zoom.us", "a.b$c": "dots and dollars", "empty": ""},
-		},
-		Status: store.StatusReconnect,
-		Reason: "why – in words, 'quoted'",
-		Lease: store.Lease{
-			Owner: strings.Repeat("o", 26), Until: at.Add(time.Minute + time.Millisecond),
-			TTL: 30*24*time.Hour + time.Millisecond, Tainted: true, // more milliseconds than 32 bits hold
-		},
-		UpdatedAt: at,
-	}
-}
-
-// small returns a record with a token that carries text.
-func small(key store.AccountID, text string) store.Record {
-	return store.Record{
-		ID: key, Status: store.StatusActive, UpdatedAt: time.UnixMilli(1_700_000_000_000).UTC(),
-		Token: store.Token{Access: telemed.NewSecret(text), Refresh: telemed.NewSecret("r-" + text)},
-	}
-}
-
-func mustPut(t *testing.T, st store.TokenStore, rec store.Record) store.Record {
+// RunClaims checks [store.Claims], clause by clause, each in a subtest of its own:
+//
+//	func TestClaims(t *testing.T) {
+//		storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
+//			table := newTable(t)
+//			return func() store.Claims { return openClaims(t, table) }
+//		})
+//	}
+//
+// open is called once for each subtest and makes an empty place for claims. The function
+// that it returns opens one more handle on that same place, as another process would, or
+// the same one after a restart. A handle that implements io.Closer is closed before a
+// restart, and at the end of its subtest at the latest.
+//
+// Most clauses run three times: through one handle, through several in turn, and with a
+// restart between any two calls. Claims that implement [store.ClaimsPurger] are checked
+// for that too. Some clauses wait for leases of a tenth of a second to run out; some use
+// many goroutines, so run them with -race.
+func RunClaims(t *testing.T, open func(t *testing.T) func() store.Claims) {
 	t.Helper()
-	revision, err := st.Put(t.Context(), rec)
-	if err != nil {
-		t.Fatalf("Put(%v): %v", rec.ID, err)
-	}
-	if revision == "" {
-		t.Fatalf("Put(%v) returned an empty revision", rec.ID)
-	}
-	rec.Revision = revision
-	return rec
-}
-
-func mustGet(t *testing.T, st store.TokenStore, key store.AccountID) store.Record {
-	t.Helper()
-	rec, err := st.Get(t.Context(), key)
-	if err != nil {
-		t.Fatalf("Get(%v): %v", key, err)
-	}
-	return rec
-}
-
-func wantErr(t *testing.T, what string, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("%s: error is %v, want one that matches %q", what, err, want)
+	for _, clause := range claimClauses {
+		t.Run(clause.name, func(t *testing.T) {
+			if clause.race {
+				clause.run(newClaimsTest(t, severalHandles, open(t)))
+				return
+			}
+			for _, way := range []claimWay{oneHandle, severalHandles, restarts} {
+				t.Run(string(way), func(t *testing.T) { clause.run(newClaimsTest(t, way, open(t))) })
+			}
+		})
 	}
 }
 
-func wantAbsent(t *testing.T, st store.TokenStore, key store.AccountID) {
-	t.Helper()
-	_, err := st.Get(t.Context(), key)
-	wantErr(t, "Get of what is not there", err, telemed.ErrNotFound)
-}
-
-// wantStored fails unless the store holds exactly want under its key.
-func wantStored(t *testing.T, st store.TokenStore, want store.Record) {
-	t.Helper()
-	wantEqual(t, mustGet(t, st, want.ID), want)
-}
-
-// wantEqual compares field by field. Nil and empty slices and maps are the same, and
-// so are two times that name the same moment.
-func wantEqual(t *testing.T, got, want store.Record) {
-	t.Helper()
-	for _, field := range []struct {
-		name string
-		same bool
-	}{
-		{"Key", got.ID == want.ID},
-		{"Token.Access", got.Token.Access.Equal(want.Token.Access)},
-		{"Token.Refresh", got.Token.Refresh.Equal(want.Token.Refresh)},
-		{"Token.Type", got.Token.Type == want.Token.Type},
-		{"Token.Expiry", sameTime(got.Token.Expiry, want.Token.Expiry)},
-		{"Token.Scopes", slices.Equal(got.Token.Scopes, want.Token.Scopes)},
-		{"Token.Account", got.Token.Account == want.Token.Account},
-		{"Token.Extra", maps.Equal(got.Token.Extra, want.Token.Extra)},
-		{"Status", got.Status == want.Status},
-		{"Reason", got.Reason == want.Reason},
-		{"Lease.Owner", got.Lease.Owner == want.Lease.Owner},
-		{"Lease.Until", sameTime(got.Lease.Until, want.Lease.Until)},
-		{"Lease.TTL", got.Lease.TTL == want.Lease.TTL},
-		{"Lease.Tainted", got.Lease.Tainted == want.Lease.Tainted},
-		{"UpdatedAt", sameTime(got.UpdatedAt, want.UpdatedAt)},
-		{"Revision", got.Revision == want.Revision},
-	} {
-		if !field.same {
-			t.Errorf("%v: %s is not what was put", want.ID, field.name)
-		}
-	}
-}
-
-func sameTime(a, b time.Time) bool { return a.Equal(b) && a.IsZero() == b.IsZero() }
-
-func cancelled(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx
+var claimClauses = []struct {
+	name string
+	race bool // runs once, from many goroutines
+	run  func(*claimsTest)
+}{
+	{"new busy done", false, newBusyDone},
+	{"release", false, release},
+	{"tokens", false, claimTokens},
+	{"complete over done", false, completeOverDone},
+	{"a lease runs out", false, leaseRunsOut},
+	{"a keeping time runs out", false, keepRunsOut},
+	{"complete after the lease", false, completeAfterLease},
+	{"taken over", false, takenOver},
+	{"long times", false, longTimes},
+	{"keys are exact", false, exactClaimKeys},
+	{"keys of every kind", false, everyClaimKey},
+	{"values are whole", false, wholeValues},
+	{"nothing is shared with the caller", false, claimAliasing},
+	{"bounds", false, claimBounds},
+	{"context", false, claimContexts},
+	{"purge", false, purge},
+	{"one winner", true, oneWinner},
+	{"one takes over", true, oneTakesOver},
+	{"completed or taken over", true, completedOrTakenOver},
 }

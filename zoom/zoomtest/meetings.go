@@ -73,19 +73,6 @@ func (s *Server) find(id string) *meeting {
 	return nil
 }
 
-// refuse answers as Zoom's API does, naming fields if there are any.
-func refuse(w http.ResponseWriter, status, code int, message string, fields ...string) {
-	body := map[string]any{"code": code, "message": message}
-	var problems []map[string]string
-	for _, field := range fields {
-		problems = append(problems, map[string]string{"field": field, "message": "Invalid parameter: " + field + "."})
-	}
-	if problems != nil {
-		body["errors"] = problems
-	}
-	writeJSON(w, status, body)
-}
-
 func (s *Server) me(w http.ResponseWriter, r *http.Request, user User) {
 	if !mine(w, r) {
 		return
@@ -345,3 +332,32 @@ func portalSettings() map[string]any {
 
 // now is as exact as Zoom's times are.
 func (s *Server) now() time.Time { return s.engine.Now().UTC().Truncate(time.Second) }
+
+// joinPage is where a join link leads.
+func (s *Server) joinPage(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.find(r.PathValue("id"))
+	if m == nil || !same(r.FormValue("pwd"), m.pwd) {
+		showPage(w, http.StatusNotFound, messageTemplate, map[string]string{"Title": "No such meeting", "Text": "The link is not valid."})
+		return
+	}
+	text := "Please wait, the host will let you in soon."
+	if waiting, _ := m.Settings["waiting_room"].(bool); !waiting {
+		text = "You are in the meeting."
+	}
+	showPage(w, http.StatusOK, messageTemplate, map[string]string{"Title": m.Topic, "Text": text})
+}
+
+// hostPage is where a host link leads. It starts the meeting.
+func (s *Server) hostPage(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.find(r.PathValue("id"))
+	if m == nil || !same(r.FormValue("zak"), m.zak) {
+		showPage(w, http.StatusNotFound, messageTemplate, map[string]string{"Title": "No such meeting", "Text": "The link is not valid any more."})
+		return
+	}
+	m.Started = true
+	showPage(w, http.StatusOK, messageTemplate, map[string]string{"Title": m.Topic, "Text": "You are the host. The meeting has started."})
+}

@@ -5,6 +5,12 @@ import (
 	"net/http"
 )
 
+// The headers in which the consent page tells Authorize what a person reads.
+const (
+	consentHeader = "X-Zoomtest-Consent"
+	refusalHeader = "X-Zoomtest-Refusal"
+)
+
 const style = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Zoom (test)</title><style>
 body{font:16px/1.5 system-ui,sans-serif;background:#f2f4f8;color:#1c2b45;margin:0}
@@ -40,33 +46,4 @@ func showPage(w http.ResponseWriter, status int, page *template.Template, data a
 func refusePage(w http.ResponseWriter, text string) {
 	w.Header().Set(refusalHeader, text)
 	showPage(w, http.StatusBadRequest, messageTemplate, map[string]string{"Title": "This does not work", "Text": text})
-}
-
-// joinPage is where a join link leads.
-func (s *Server) joinPage(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.find(r.PathValue("id"))
-	if m == nil || !same(r.FormValue("pwd"), m.pwd) {
-		showPage(w, http.StatusNotFound, messageTemplate, map[string]string{"Title": "No such meeting", "Text": "The link is not valid."})
-		return
-	}
-	text := "Please wait, the host will let you in soon."
-	if waiting, _ := m.Settings["waiting_room"].(bool); !waiting {
-		text = "You are in the meeting."
-	}
-	showPage(w, http.StatusOK, messageTemplate, map[string]string{"Title": m.Topic, "Text": text})
-}
-
-// hostPage is where a host link leads. It starts the meeting.
-func (s *Server) hostPage(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.find(r.PathValue("id"))
-	if m == nil || !same(r.FormValue("zak"), m.zak) {
-		showPage(w, http.StatusNotFound, messageTemplate, map[string]string{"Title": "No such meeting", "Text": "The link is not valid any more."})
-		return
-	}
-	m.Started = true
-	showPage(w, http.StatusOK, messageTemplate, map[string]string{"Title": m.Topic, "Text": "You are the host. The meeting has started."})
 }

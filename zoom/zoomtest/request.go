@@ -8,22 +8,6 @@ import (
 	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// The operations, for Fault and Request.
-const (
-	OpAuthorize = "authorize"
-	OpToken     = "token"
-	OpRevoke    = "revoke"
-	OpMe        = "me"
-	OpCreate    = "create"
-	OpList      = "list"
-	OpGet       = "get"
-	OpUpdate    = "update"
-	OpDelete    = "delete"
-	OpStatus    = "status"
-	OpPage      = "page"    // of a join or host link
-	OpUnknown   = "unknown" // what Zoom does not have
-)
-
 // Request is a request that arrived.
 type Request struct {
 	// Op is one of the operations.

@@ -35,6 +35,22 @@ import (
 	"github.com/telemed-go/telemed/zoom"
 )
 
+// The operations, for Fault and Request.
+const (
+	OpAuthorize = "authorize"
+	OpToken     = "token"
+	OpRevoke    = "revoke"
+	OpMe        = "me"
+	OpCreate    = "create"
+	OpList      = "list"
+	OpGet       = "get"
+	OpUpdate    = "update"
+	OpDelete    = "delete"
+	OpStatus    = "status"
+	OpPage      = "page"    // of a join or host link
+	OpUnknown   = "unknown" // what Zoom does not have
+)
+
 // Config configures a Server. The zero value is ready to use.
 type Config struct {
 	// Addr is where to listen, "host:port". If empty, at a free port of 127.0.0.1.
@@ -208,6 +224,8 @@ func (s *Server) ClientSecret() telemed.Secret { return telemed.NewSecret(s.cfg.
 // WebhookSecret is what SendWebhook signs with.
 func (s *Server) WebhookSecret() telemed.Secret { return telemed.NewSecret(s.cfg.WebhookSecret) }
 
+// route names the handlers. They stand in oauth.go and meetings.go, beside what the Server
+// keeps for them: methods of the Server, which use the rest of its state.
 func (s *Server) route() {
 	handle := s.engine.Handle
 	handle(OpAuthorize, "GET /oauth/authorize", s.consentPage)
@@ -268,12 +286,6 @@ func (s *Server) decide(authURL string, answer url.Values) (string, error) {
 	}
 	return callback, nil
 }
-
-// The headers in which the consent page tells Authorize what a person reads.
-const (
-	consentHeader = "X-Zoomtest-Consent"
-	refusalHeader = "X-Zoomtest-Refusal"
-)
 
 func (s *Server) user(id string) (User, bool) {
 	for _, user := range s.cfg.Users {

@@ -2,40 +2,13 @@ package googlemeettest
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/telemed-go/telemed/meet/googlemeet"
 )
-
-// account has its calendars and in them events by id, cancelled ones too.
-type account struct {
-	email     string
-	calendars map[string]map[string]*event
-	order     []*event
-}
-
-// event is the document that is answered, and how far its room is.
-type event struct {
-	calendar  string
-	doc       object
-	polls     int // until the room is ready
-	roomFails bool
-}
-
-// access is a call of the Calendar API with its rights checked.
-type access struct {
-	*Server
-	in       *incoming
-	account  *account
-	calendar string
-	events   map[string]*event
-	query    url.Values
-}
 
 // writers are the scopes of which one is needed. Reading needs one too here: the
 // application has no other.
@@ -193,13 +166,6 @@ func (a *access) complete(doc object) {
 	}
 }
 
-// touch gives the event a new etag.
-func (s *Server) touch(e *event) {
-	s.edits++
-	e.doc["etag"] = fmt.Sprintf(`"%016d"`, s.edits)
-	e.doc["updated"] = s.now()
-}
-
 // get also returns cancelled events. Each look brings a pending room nearer.
 func get(a *access) reply {
 	e := a.events[a.in.PathValue("event")]
@@ -275,30 +241,3 @@ func remove(a *access) reply {
 	a.touch(e)
 	return reply{status: http.StatusNoContent}
 }
-
-// merge applies a patch: null removes, objects are merged, all else is replaced, lists
-// too. See https://developers.google.com/workspace/calendar/api/guides/performance#patch.
-func merge(doc, change object) {
-	for name, value := range change {
-		inner, isObject := value.(object)
-		old, wasObject := doc[name].(object)
-		switch {
-		case value == nil:
-			delete(doc, name)
-		case isObject && wasObject:
-			merge(old, inner)
-		default:
-			doc[name] = value
-		}
-	}
-}
-
-// clone copies a document, so that answers and stored events share nothing.
-func clone(doc object) object {
-	var copied object
-	encoded, _ := json.Marshal(doc) // it was JSON
-	_ = json.Unmarshal(encoded, &copied)
-	return copied
-}
-
-func (s *Server) now() string { return s.engine.Now().UTC().Format("2006-01-02T15:04:05.000Z") }

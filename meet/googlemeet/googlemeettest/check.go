@@ -5,9 +5,20 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/mail"
+	"net/url"
 	"strings"
 	"time"
 )
+
+// access is a call of the Calendar API with its rights checked.
+type access struct {
+	*Server
+	in       *incoming
+	account  *account
+	calendar string
+	events   map[string]*event
+	query    url.Values
+}
 
 // checkEvent refuses what Google refuses, with its words.
 func checkEvent(doc object) *reply {

@@ -1,6 +1,9 @@
 package googlemeettest
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // mask is a parsed "fields" parameter, "id,conferenceData(entryPoints/uri)": what is not
 // named is left out of the answer. A name without anything below it stands for all that
@@ -92,4 +95,29 @@ func (m mask) apply(value any) any {
 		return kept
 	}
 	return value
+}
+
+// merge applies a patch: null removes, objects are merged, all else is replaced, lists
+// too. See https://developers.google.com/workspace/calendar/api/guides/performance#patch.
+func merge(doc, change object) {
+	for name, value := range change {
+		inner, isObject := value.(object)
+		old, wasObject := doc[name].(object)
+		switch {
+		case value == nil:
+			delete(doc, name)
+		case isObject && wasObject:
+			merge(old, inner)
+		default:
+			doc[name] = value
+		}
+	}
+}
+
+// clone copies a document, so that answers and stored events share nothing.
+func clone(doc object) object {
+	var copied object
+	encoded, _ := json.Marshal(doc) // it was JSON
+	_ = json.Unmarshal(encoded, &copied)
+	return copied
 }

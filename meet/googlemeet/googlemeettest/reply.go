@@ -2,7 +2,6 @@ package googlemeettest
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 )
 
@@ -17,14 +16,6 @@ type reply struct {
 	status int
 	doc    any // nil: no body
 	header map[string]string
-}
-
-// handle serves an operation.
-func (s *Server) handle(op, pattern string, answer func(*incoming) reply) {
-	s.engine.Handle(op, pattern, func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body) // from memory
-		answer(&incoming{Request: r, body: body}).send(w)
-	})
 }
 
 func (out reply) send(w http.ResponseWriter) {

@@ -8,16 +8,6 @@ import (
 	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// The operations, for Fault and Request.
-const (
-	OpInsert = "insert"
-	OpGet    = "get"
-	OpPatch  = "patch"
-	OpDelete = "delete"
-	OpToken  = "token"
-	OpRevoke = "revoke"
-)
-
 // Request is a request that arrived.
 type Request struct {
 	// Op is one of the operations.

@@ -5,13 +5,6 @@ import (
 	"net/http"
 )
 
-// rooms makes the rooms of events.
-type rooms struct {
-	codes    map[string]string // by account and requestId: the same request is the same room
-	delay    int
-	failures int
-}
-
 // DelayRooms makes rooms that are asked for from now on appear only when their event is
 // read for the polls-th time.
 func (s *Server) DelayRooms(polls int) {

@@ -27,6 +27,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -35,6 +37,16 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/meet/googlemeet"
+)
+
+// The operations, for Fault and Request.
+const (
+	OpInsert = "insert"
+	OpGet    = "get"
+	OpPatch  = "patch"
+	OpDelete = "delete"
+	OpToken  = "token"
+	OpRevoke = "revoke"
 )
 
 // Config configures a Server. The zero value is ready to use.
@@ -71,6 +83,28 @@ type Server struct {
 	accounts map[string]*account
 	rooms    rooms
 	edits    int // makes etags
+}
+
+// rooms makes the rooms of events.
+type rooms struct {
+	codes    map[string]string // by account and requestId: the same request is the same room
+	delay    int
+	failures int
+}
+
+// account has its calendars and in them events by id, cancelled ones too.
+type account struct {
+	email     string
+	calendars map[string]map[string]*event
+	order     []*event
+}
+
+// event is the document that is answered, and how far its room is.
+type event struct {
+	calendar  string
+	doc       object
+	polls     int // until the room is ready
+	roomFails bool
 }
 
 // Start returns a running Server. Close it at the end.
@@ -150,6 +184,8 @@ func (s *Server) Endpoints() googlemeet.Endpoints {
 	}
 }
 
+// route names the handlers. They stand in consent.go, oauth.go and calendar.go: methods of
+// the Server, which use its state.
 func (s *Server) route() {
 	s.engine.Handle("", "GET /o/oauth2/v2/auth", s.consentPage)
 	s.engine.Handle("", "POST /o/oauth2/v2/auth", s.consentAnswer)
@@ -162,6 +198,23 @@ func (s *Server) route() {
 	s.handle(OpPatch, "PATCH "+events+"/{event}", s.calendar(patch))
 	s.handle(OpDelete, "DELETE "+events+"/{event}", s.calendar(remove))
 }
+
+// handle serves an operation.
+func (s *Server) handle(op, pattern string, answer func(*incoming) reply) {
+	s.engine.Handle(op, pattern, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // from memory
+		answer(&incoming{Request: r, body: body}).send(w)
+	})
+}
+
+// touch gives the event a new etag.
+func (s *Server) touch(e *event) {
+	s.edits++
+	e.doc["etag"] = fmt.Sprintf(`"%016d"`, s.edits)
+	e.doc["updated"] = s.now()
+}
+
+func (s *Server) now() string { return s.engine.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // Refreshes returns how often a refresh token was presented.
 func (s *Server) Refreshes() int {

@@ -1,9 +1,6 @@
 package smtptest
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -64,67 +61,6 @@ func (s *Server) RejectRecipient(address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rejected[strings.ToLower(address)] = true
-}
-
-// perform carries out a command as its fault wants it.
-func (s *session) perform(op string, do func() error) error {
-	return s.play(s.server.script.Next(op), do)
-}
-
-func (s *session) play(f fake.Fault, do func() error) error {
-	if s.leaving != nil {
-		return s.leaving
-	}
-	if !s.pause(f) || f.LoseRequest {
-		return s.hangUp()
-	}
-	var err error
-	if f.Done() {
-		err = do()
-	}
-	if f.Lost() {
-		return s.hangUp()
-	}
-	if f.Status != 0 {
-		err = &gosmtp.SMTPError{Code: f.Status, EnhancedCode: gosmtp.NoEnhancedCode, Message: f.Body}
-	}
-	if f.Status == 421 {
-		s.leaving = err
-	}
-	if f.Cut {
-		s.sendHalf(err)
-		return s.hangUp()
-	}
-	return err
-}
-
-// pause waits as the fault says, and reports whether the command is to go on.
-func (s *session) pause(f fake.Fault) bool {
-	if f.Hang {
-		ctx, gone := context.WithCancel(s.server.life)
-		defer gone()
-		_ = s.conn.Conn().SetReadDeadline(time.Time{})
-		go func() {
-			defer gone()
-			_, _ = io.Copy(io.Discard, s.conn.Conn()) // until one side closes it
-		}()
-		return fake.Pause(ctx, f)
-	}
-	return f.Delay <= 0 || fake.Pause(s.server.life, f)
-}
-
-// hangUp ends the connection. What go-smtp replies then reaches nobody.
-func (s *session) hangUp() error {
-	_ = s.conn.Conn().Close()
-	return errAborted
-}
-
-func (s *session) sendHalf(refusal error) {
-	reply := "250 2.0.0 OK: as you wish"
-	if e, ok := refusal.(*gosmtp.SMTPError); ok {
-		reply = fmt.Sprintf("%d %s", e.Code, e.Message)
-	}
-	_, _ = io.WriteString(s.conn.Conn(), reply[:len(reply)/2]) // nobody reads if this fails
 }
 
 func answer(code, class, subject, detail int, text string) error {

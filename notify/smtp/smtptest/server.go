@@ -137,6 +137,7 @@ func NewServer(tb TB, cfg ...Config) *Server {
 	return s
 }
 
+// protocol begins the sessions of session.go, which use the Server that begins them.
 func (s *Server) protocol() *gosmtp.Server {
 	server := gosmtp.NewServer(gosmtp.BackendFunc(s.session))
 	server.Domain = "mail.test"

@@ -2,13 +2,13 @@ package whatsapptest
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 )
-
-const traceID = "AfKeTraceId0123456789ab"
 
 func refuse(w http.ResponseWriter, p problem) { writeJSON(w, p.httpStatus(), p.envelope()) }
 
@@ -39,6 +39,25 @@ func (s *Server) serveMessages(w http.ResponseWriter, r *http.Request) {
 		"contacts":          []any{map[string]string{"input": m.To, "wa_id": strings.TrimPrefix(m.To, "+")}},
 		"messages":          []any{map[string]string{"id": m.ID, "message_status": "accepted"}},
 	})
+}
+
+// accept keeps a message and sends its statuses.
+func (s *Server) accept(m Message) Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), time.Now()
+	s.messages.Add(m)
+	if s.webhook != "" && len(s.cfg.Statuses) > 0 && !s.closed {
+		s.background.Go(func() {
+			for _, state := range s.cfg.Statuses {
+				if s.SendStatus(s.engine.Life(), m.ID, state) != nil {
+					return // the receiver is told again by nobody: a test sees that it is missing
+				}
+			}
+		})
+	}
+	return m
 }
 
 // wireCall is as much of a request as is looked at.

@@ -97,3 +97,5 @@ func usualStatus(code int) int {
 	}
 	return http.StatusBadRequest
 }
+
+const traceID = "AfKeTraceId0123456789ab"

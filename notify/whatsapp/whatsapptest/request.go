@@ -5,12 +5,6 @@ import (
 	"net/url"
 )
 
-// The operations, for Fault and Request.
-const (
-	OpSend    = "send"
-	OpUnknown = "unknown" // what Meta does not have
-)
-
 // Request is a request that arrived.
 type Request struct {
 	// Op is one of the operations.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -14,6 +13,12 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
+)
+
+// The operations, for Fault and Request.
+const (
+	OpSend    = "send"
+	OpUnknown = "unknown" // what Meta does not have
 )
 
 // Config describes the account that the server stands for. The zero value is ready to
@@ -118,6 +123,7 @@ func Start(cfg Config) (*Server, error) {
 	if s.client == nil {
 		s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
 	}
+	// The handlers stand in api.go: methods of the Server, which use its state.
 	engine.Handle(OpSend, "POST /{version}/{id}/messages", s.serveMessages)
 	engine.Handle(OpUnknown, "/", s.serveUnknown)
 	engine.Serve()
@@ -182,22 +188,3 @@ func (s *Server) Reset() {
 }
 
 var errClosed = errors.New("whatsapptest: the server is closed")
-
-// accept keeps a message and sends its statuses.
-func (s *Server) accept(m Message) Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next++
-	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), time.Now()
-	s.messages.Add(m)
-	if s.webhook != "" && len(s.cfg.Statuses) > 0 && !s.closed {
-		s.background.Go(func() {
-			for _, state := range s.cfg.Statuses {
-				if s.SendStatus(s.engine.Life(), m.ID, state) != nil {
-					return // the receiver is told again by nobody: a test sees that it is missing
-				}
-			}
-		})
-	}
-	return m
-}

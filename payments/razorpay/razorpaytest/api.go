@@ -3,6 +3,7 @@ package razorpaytest
 import (
 	"cmp"
 	"encoding/json"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -13,6 +14,40 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 )
+
+// operation is one of the API. It is called with s.mu held.
+type operation func(r *http.Request, params object) (object, *Refusal)
+
+// handle serves an operation, with and without a slash at the end of its path.
+func (s *Server) handle(op, pattern string, do operation) {
+	serve := func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, do) }
+	s.engine.Handle(op, pattern, serve)
+	s.engine.Handle(op, pattern+"/{$}", serve)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, do operation) {
+	body, _ := io.ReadAll(r.Body) // from memory
+	status, doc := http.StatusOK, object(nil)
+	params, refused := paramsOf(r.Header.Get("Content-Type"), body)
+	if refused == nil && !s.authentic(r) {
+		refused = &Refusal{
+			Status: http.StatusUnauthorized, Code: "BAD_REQUEST_ERROR", Description: "Authentication failed",
+			Source: "NA", Step: "NA", Reason: "NA",
+		}
+	}
+	if refused == nil {
+		s.mu.Lock()
+		doc, refused = do(r, params)
+		s.mu.Unlock()
+	}
+	if refused != nil {
+		status, doc = refused.Status, refused.doc()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Razorpay-Request-Id", newID("req"))
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(doc)
+}
 
 func (s *Server) authentic(r *http.Request) bool {
 	id, secret, _ := r.BasicAuth()

@@ -16,12 +16,6 @@ var checkoutHTML string
 
 var pages = template.Must(template.New("").Parse(checkoutHTML))
 
-// checkoutError is what the checkout hands to the page when a payment failed.
-type checkoutError struct {
-	Code, Description, Source, Step, Reason string
-	OrderID, PaymentID                      string
-}
-
 // view is what the pages show.
 type view struct {
 	Nonce                  string

@@ -8,20 +8,6 @@ import (
 	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// The operations, for Fault and Request. The checkout page is none.
-const (
-	OpCreateOrder   = "create order"
-	OpListOrders    = "list orders"
-	OpOrder         = "order"
-	OpOrderPayments = "order payments"
-	OpPayment       = "payment"
-	OpCapture       = "capture"
-	OpCreateRefund  = "create refund"
-	OpRefund        = "refund"
-	OpListRefunds   = "list refunds" // of a payment
-	OpUnknown       = "unknown"      // what Razorpay does not have
-)
-
 // Request is a request that arrived.
 type Request struct {
 	// Op is one of the operations.

@@ -8,10 +8,25 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/internal/fault"
+)
+
+// The operations, for Fault and Request. The checkout page is none.
+const (
+	OpCreateOrder   = "create order"
+	OpListOrders    = "list orders"
+	OpOrder         = "order"
+	OpOrderPayments = "order payments"
+	OpPayment       = "payment"
+	OpCapture       = "capture"
+	OpCreateRefund  = "create refund"
+	OpRefund        = "refund"
+	OpListRefunds   = "list refunds" // of a payment
+	OpUnknown       = "unknown"      // what Razorpay does not have
 )
 
 // DefaultMaxAmount is the most that one order may be, in the smallest unit: 500,000
@@ -176,8 +191,10 @@ func webAddress(address string) bool {
 // newID returns an id as Razorpay makes them: prefix_ and 14 letters and digits.
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }
 
+func now() int64 { return time.Now().Unix() }
+
 // route wires the doors: the API, which needs the key, and the checkout page, which does
-// not.
+// not. They stand in api.go and checkout.go: methods of the Server, which use its state.
 func (s *Server) route() {
 	s.engine.Handle("", "GET /checkout", s.showCheckout)
 	s.engine.Handle("", "POST /checkout", s.finishCheckout)

@@ -3,109 +3,9 @@ package razorpaytest
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/telemed-go/telemed/internal/signature"
 )
-
-type order struct {
-	id, currency, receipt string
-	amount, paid          int64
-	status                string
-	attempts              int
-	notes                 map[string]string
-	manual                bool
-	created               int64
-}
-
-type payment struct {
-	id, currency, status string
-	order                *order
-	amount, refunded     int64
-	created              int64
-	failure              *checkoutError
-}
-
-type refund struct {
-	id, speed, status string
-	payment           *payment
-	amount            int64
-	notes             map[string]string
-	receipt           any
-	created           int64
-}
-
-// refundRecord is what an idempotency key was used for.
-type refundRecord struct {
-	request string
-	refund  *refund
-}
-
-// object is a JSON document, and also the parameters of a request.
-type object = map[string]any
-
-func (o *order) doc() object {
-	return object{
-		"id": o.id, "entity": "order", "amount": o.amount, "amount_paid": o.paid, "amount_due": o.amount - o.paid,
-		"currency": o.currency, "receipt": orNull(o.receipt), "offer_id": nil, "status": o.status,
-		"attempts": o.attempts, "notes": notesDoc(o.notes), "created_at": o.created,
-	}
-}
-
-func (p *payment) doc() object {
-	captured := p.status == "captured" || p.status == "refunded"
-	doc := object{
-		"id": p.id, "entity": "payment", "amount": p.amount, "currency": p.currency, "status": p.status,
-		"order_id": p.order.id, "invoice_id": nil, "international": p.currency != "INR", "method": "upi",
-		"amount_refunded": p.refunded, "refund_status": p.refundStatus(), "captured": captured,
-		"description": nil, "card_id": nil, "bank": nil, "wallet": nil, "vpa": "success@razorpay",
-		"email": "void@razorpay.com", "contact": "+919999999999", "notes": notesDoc(p.order.notes),
-		"fee": nil, "tax": nil, "error_code": nil, "error_description": nil, "error_source": nil,
-		"error_step": nil, "error_reason": nil, "acquirer_data": object{"rrn": nil}, "created_at": p.created,
-	}
-	if captured {
-		doc["fee"], doc["tax"] = p.amount/50, p.amount*18/5000 // two percent, and 18 percent tax of it
-	}
-	if f := p.failure; f != nil {
-		doc["vpa"] = "failure@razorpay"
-		doc["error_code"], doc["error_description"], doc["error_source"] = f.Code, f.Description, f.Source
-		doc["error_step"], doc["error_reason"] = f.Step, f.Reason
-	}
-	return doc
-}
-
-func (p *payment) refundStatus() any {
-	switch {
-	case p.refunded == 0:
-		return nil
-	case p.refunded < p.amount:
-		return "partial"
-	}
-	return "full"
-}
-
-func (r *refund) doc() object {
-	return object{
-		"id": r.id, "entity": "refund", "amount": r.amount, "currency": r.payment.currency, "payment_id": r.payment.id,
-		"notes": notesDoc(r.notes), "receipt": r.receipt, "acquirer_data": object{"arn": nil}, "created_at": r.created,
-		"batch_id": nil, "status": r.status, "speed_processed": r.speed, "speed_requested": r.speed,
-	}
-}
-
-// notesDoc is Razorpay's own: an object, but an empty list when there is nothing in it.
-func notesDoc(notes map[string]string) any {
-	if len(notes) == 0 {
-		return []any{}
-	}
-	return notes
-}
-
-func orNull(text string) any {
-	if text == "" {
-		return nil
-	}
-	return text
-}
 
 func collection(items []object) object {
 	if items == nil {
@@ -232,8 +132,6 @@ func (s *Server) paid(p *payment) Paid {
 	message := p.order.id + "|" + p.id
 	return Paid{OrderID: p.order.id, PaymentID: p.id, Signature: signature.Hex([]byte(s.cfg.KeySecret.Reveal()), []byte(message))}
 }
-
-func now() int64 { return time.Now().Unix() }
 
 // Receipts returns the receipts of all orders, oldest first.
 func (s *Server) Receipts() []string {

@@ -43,7 +43,9 @@ const (
 	maxAnswer        = 1 << 20 // how much of an answer is read, in bytes
 )
 
-// hooks sends webhooks, one after the other, from a goroutine of its own.
+// hooks sends webhooks, one after the other, from a goroutine of its own. The Server of
+// server.go owns it, starts it and stops it; the methods of the Server that tell of
+// webhooks stand below.
 type hooks struct {
 	secret telemed.Secret
 	client *http.Client

@@ -12,6 +12,48 @@ import (
 	"unicode/utf8"
 )
 
+// object is a JSON document, and also the parameters of a request.
+type object = map[string]any
+
+type order struct {
+	id, currency, receipt string
+	amount, paid          int64
+	status                string
+	attempts              int
+	notes                 map[string]string
+	manual                bool
+	created               int64
+}
+
+type payment struct {
+	id, currency, status string
+	order                *order
+	amount, refunded     int64
+	created              int64
+	failure              *checkoutError
+}
+
+type refund struct {
+	id, speed, status string
+	payment           *payment
+	amount            int64
+	notes             map[string]string
+	receipt           any
+	created           int64
+}
+
+// refundRecord is what an idempotency key was used for.
+type refundRecord struct {
+	request string
+	refund  *refund
+}
+
+// checkoutError is what the checkout hands to the page when a payment failed.
+type checkoutError struct {
+	Code, Description, Source, Step, Reason string
+	OrderID, PaymentID                      string
+}
+
 // Refusal is an error of Razorpay's, in its words and with its status.
 type Refusal struct {
 	Status                                         int
@@ -124,36 +166,65 @@ func notesOf(value any) (map[string]string, *Refusal) {
 	return notes, nil
 }
 
-// operation is one of the API. It is called with s.mu held.
-type operation func(r *http.Request, params object) (object, *Refusal)
-
-// handle serves an operation, with and without a slash at the end of its path.
-func (s *Server) handle(op, pattern string, do operation) {
-	serve := func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, do) }
-	s.engine.Handle(op, pattern, serve)
-	s.engine.Handle(op, pattern+"/{$}", serve)
+func (o *order) doc() object {
+	return object{
+		"id": o.id, "entity": "order", "amount": o.amount, "amount_paid": o.paid, "amount_due": o.amount - o.paid,
+		"currency": o.currency, "receipt": orNull(o.receipt), "offer_id": nil, "status": o.status,
+		"attempts": o.attempts, "notes": notesDoc(o.notes), "created_at": o.created,
+	}
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, do operation) {
-	body, _ := io.ReadAll(r.Body) // from memory
-	status, doc := http.StatusOK, object(nil)
-	params, refused := paramsOf(r.Header.Get("Content-Type"), body)
-	if refused == nil && !s.authentic(r) {
-		refused = &Refusal{
-			Status: http.StatusUnauthorized, Code: "BAD_REQUEST_ERROR", Description: "Authentication failed",
-			Source: "NA", Step: "NA", Reason: "NA",
-		}
+func (p *payment) doc() object {
+	captured := p.status == "captured" || p.status == "refunded"
+	doc := object{
+		"id": p.id, "entity": "payment", "amount": p.amount, "currency": p.currency, "status": p.status,
+		"order_id": p.order.id, "invoice_id": nil, "international": p.currency != "INR", "method": "upi",
+		"amount_refunded": p.refunded, "refund_status": p.refundStatus(), "captured": captured,
+		"description": nil, "card_id": nil, "bank": nil, "wallet": nil, "vpa": "success@razorpay",
+		"email": "void@razorpay.com", "contact": "+919999999999", "notes": notesDoc(p.order.notes),
+		"fee": nil, "tax": nil, "error_code": nil, "error_description": nil, "error_source": nil,
+		"error_step": nil, "error_reason": nil, "acquirer_data": object{"rrn": nil}, "created_at": p.created,
 	}
-	if refused == nil {
-		s.mu.Lock()
-		doc, refused = do(r, params)
-		s.mu.Unlock()
+	if captured {
+		doc["fee"], doc["tax"] = p.amount/50, p.amount*18/5000 // two percent, and 18 percent tax of it
 	}
-	if refused != nil {
-		status, doc = refused.Status, refused.doc()
+	if f := p.failure; f != nil {
+		doc["vpa"] = "failure@razorpay"
+		doc["error_code"], doc["error_description"], doc["error_source"] = f.Code, f.Description, f.Source
+		doc["error_step"], doc["error_reason"] = f.Step, f.Reason
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Razorpay-Request-Id", newID("req"))
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(doc)
+	return doc
+}
+
+func (p *payment) refundStatus() any {
+	switch {
+	case p.refunded == 0:
+		return nil
+	case p.refunded < p.amount:
+		return "partial"
+	}
+	return "full"
+}
+
+func (r *refund) doc() object {
+	return object{
+		"id": r.id, "entity": "refund", "amount": r.amount, "currency": r.payment.currency, "payment_id": r.payment.id,
+		"notes": notesDoc(r.notes), "receipt": r.receipt, "acquirer_data": object{"arn": nil}, "created_at": r.created,
+		"batch_id": nil, "status": r.status, "speed_processed": r.speed, "speed_requested": r.speed,
+	}
+}
+
+// notesDoc is Razorpay's own: an object, but an empty list when there is nothing in it.
+func notesDoc(notes map[string]string) any {
+	if len(notes) == 0 {
+		return []any{}
+	}
+	return notes
+}
+
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }

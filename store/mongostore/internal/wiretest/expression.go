@@ -1,6 +1,8 @@
 package wiretest
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -187,3 +189,40 @@ func truth(v bson.RawValue) bool {
 	}
 	return true
 }
+
+// compare orders values as MongoDB does: by type, and within one of those that are known
+// here by value.
+func compare(a, b bson.RawValue) int {
+	if byType := cmp.Compare(typeOrder(a), typeOrder(b)); byType != 0 {
+		return byType
+	}
+	switch a.Type {
+	case bson.TypeString:
+		return cmp.Compare(a.StringValue(), b.StringValue())
+	case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble:
+		return cmp.Compare(a.AsFloat64(), b.AsFloat64())
+	case bson.TypeDateTime:
+		return cmp.Compare(a.DateTime(), b.DateTime())
+	case bson.TypeBinary:
+		subtype, data := a.Binary()
+		subtype2, data2 := b.Binary()
+		return cmp.Or(cmp.Compare(len(data), len(data2)), cmp.Compare(subtype, subtype2), bytes.Compare(data, data2))
+	}
+	return bytes.Compare(a.Value, b.Value)
+}
+
+// typeOrder is the order of types:
+// https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
+func typeOrder(v bson.RawValue) int {
+	switch v.Type {
+	case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble:
+		return 2
+	}
+	return slices.Index([]bson.Type{
+		missing, bson.TypeNull, bson.TypeDouble, bson.TypeString, bson.TypeEmbeddedDocument, bson.TypeArray,
+		bson.TypeBinary, bson.TypeObjectID, bson.TypeBoolean, bson.TypeDateTime,
+	}, v.Type)
+}
+
+// missing is the type of a field that is not there.
+const missing bson.Type = 0

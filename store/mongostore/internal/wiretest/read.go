@@ -1,8 +1,6 @@
 package wiretest
 
 import (
-	"bytes"
-	"cmp"
 	"slices"
 	"strings"
 
@@ -13,6 +11,35 @@ import (
 type cursor struct {
 	namespace string
 	rest      []bson.Raw
+}
+
+// collection holds documents by the bytes of their _id.
+type collection struct {
+	byID map[string]bson.Raw
+}
+
+func idKey(id bson.RawValue) string { return string(byte(id.Type)) + string(id.Value) }
+
+// collection returns the one that the command's first field names. The caller holds s.mu.
+func (s *Server) collection(body bson.Raw) (*collection, *failure) {
+	first, err := body.IndexErr(0)
+	if err != nil {
+		return nil, &failure{codeBadValue, "command is empty"}
+	}
+	return s.named(body, first.Value())
+}
+
+func (s *Server) named(body bson.Raw, value bson.RawValue) (*collection, *failure) {
+	name, ok := value.StringValueOK()
+	db, okDB := body.Lookup("$db").StringValueOK()
+	if !ok || !okDB {
+		return nil, &failure{codeBadValue, "collection is not named"}
+	}
+	namespace := db + "." + name
+	if s.collections[namespace] == nil {
+		s.collections[namespace] = &collection{byID: map[string]bson.Raw{}}
+	}
+	return s.collections[namespace], nil
 }
 
 const defaultBatch = 101
@@ -205,39 +232,7 @@ func holds(field, want bson.RawValue) (bool, *failure) {
 	return typeOrder(field) == typeOrder(bound) && compare(field, bound) > 0, nil
 }
 
-// compare orders values as MongoDB does: by type, and within one of those that are known
-// here by value.
-func compare(a, b bson.RawValue) int {
-	if byType := cmp.Compare(typeOrder(a), typeOrder(b)); byType != 0 {
-		return byType
-	}
-	switch a.Type {
-	case bson.TypeString:
-		return cmp.Compare(a.StringValue(), b.StringValue())
-	case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble:
-		return cmp.Compare(a.AsFloat64(), b.AsFloat64())
-	case bson.TypeDateTime:
-		return cmp.Compare(a.DateTime(), b.DateTime())
-	case bson.TypeBinary:
-		subtype, data := a.Binary()
-		subtype2, data2 := b.Binary()
-		return cmp.Or(cmp.Compare(len(data), len(data2)), cmp.Compare(subtype, subtype2), bytes.Compare(data, data2))
-	}
-	return bytes.Compare(a.Value, b.Value)
+func operator(document bson.Raw) bool {
+	first, err := document.IndexErr(0)
+	return err == nil && strings.HasPrefix(first.Key(), "$")
 }
-
-// typeOrder is the order of types:
-// https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
-func typeOrder(v bson.RawValue) int {
-	switch v.Type {
-	case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble:
-		return 2
-	}
-	return slices.Index([]bson.Type{
-		missing, bson.TypeNull, bson.TypeDouble, bson.TypeString, bson.TypeEmbeddedDocument, bson.TypeArray,
-		bson.TypeBinary, bson.TypeObjectID, bson.TypeBoolean, bson.TypeDateTime,
-	}, v.Type)
-}
-
-// missing is the type of a field that is not there.
-const missing bson.Type = 0

@@ -3,7 +3,6 @@ package wiretest
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -11,7 +10,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// Server is one running server. Its methods are safe for concurrent use.
+// Server is one running server. Its methods are safe for concurrent use. Those that
+// answer a command stand in read.go and write.go: run calls them, and they use the
+// collections and cursors that are kept here.
 type Server struct {
 	listener net.Listener
 	serving  sync.WaitGroup
@@ -37,14 +38,6 @@ type Stats struct {
 	// Replayed is how many writes came a second time and were answered without being
 	// applied again.
 	Replayed int
-}
-
-// Command is one command as it was received.
-type Command struct {
-	// Name is "insert", "find" and so on.
-	Name string
-	// Body is the whole command, with document sequences folded in.
-	Body bson.Raw
 }
 
 // Fault is what goes wrong with one command.
@@ -202,6 +195,40 @@ func (s *Server) handle(body bson.Raw) (bson.D, error) {
 	return s.apply(command), nil
 }
 
+// monitor answers what drivers ask by themselves.
+func (s *Server) monitor(name string) (bson.D, bool) {
+	switch name {
+	case "hello", "isMaster", "ismaster":
+		return s.hello(), true
+	case "endSessions":
+		return ok(), true
+	}
+	return nil, false
+}
+
+func (s *Server) hello() bson.D {
+	return ok(
+		bson.E{Key: "helloOk", Value: true},
+		bson.E{Key: "isWritablePrimary", Value: true},
+		bson.E{Key: "ismaster", Value: true},
+		bson.E{Key: "setName", Value: setName}, // without it a driver never uses retryable writes
+		bson.E{Key: "setVersion", Value: int32(1)},
+		bson.E{Key: "hosts", Value: bson.A{s.address()}},
+		bson.E{Key: "primary", Value: s.address()},
+		bson.E{Key: "me", Value: s.address()},
+		bson.E{Key: "secondary", Value: false},
+		bson.E{Key: "maxBsonObjectSize", Value: int32(16 << 20)},
+		bson.E{Key: "maxMessageSizeBytes", Value: int32(maxMessage)},
+		bson.E{Key: "maxWriteBatchSize", Value: int32(100_000)},
+		bson.E{Key: "localTime", Value: bson.NewDateTimeFromTime(time.Now())},
+		bson.E{Key: "logicalSessionTimeoutMinutes", Value: int32(30)},
+		bson.E{Key: "minWireVersion", Value: int32(0)},
+		bson.E{Key: "maxWireVersion", Value: int32(21)}, // MongoDB 7.0
+	)
+}
+
+const setName = "rs-wiretest"
+
 func (s *Server) choose(command Command) Fault {
 	if s.fault == nil {
 		return NoFault
@@ -213,10 +240,62 @@ func (s *Server) choose(command Command) Fault {
 	return fault
 }
 
-func commandOf(body bson.Raw) (Command, error) {
-	element, err := body.IndexErr(0)
-	if err != nil {
-		return Command{}, io.ErrUnexpectedEOF
+// written is the last retryable write of a session and its answer.
+type written struct {
+	number int64
+	reply  bson.D
+}
+
+// apply runs a command, and a retried write only once. The caller holds s.mu.
+func (s *Server) apply(command Command) bson.D {
+	session, number, retryable := retryable(command.Body)
+	if retryable {
+		if last := s.sessions[session]; last.reply != nil && last.number == number {
+			s.stats.Replayed++
+			return last.reply
+		}
 	}
-	return Command{Name: element.Key(), Body: body}, nil
+	s.commandTime = bson.NewDateTimeFromTime(s.clock())
+	reply, refused := s.run(command)
+	if refused != nil {
+		return refused.reply()
+	}
+	if retryable {
+		s.sessions[session] = written{number, reply}
+	}
+	return reply
+}
+
+func retryable(body bson.Raw) (session string, number int64, ok bool) {
+	number, ok = body.Lookup("txnNumber").Int64OK()
+	if !ok {
+		return "", 0, false
+	}
+	_, id, ok := body.Lookup("lsid", "id").BinaryOK()
+	return string(id), number, ok
+}
+
+func (s *Server) run(command Command) (bson.D, *failure) {
+	if body := command.Body; body.Lookup("startTransaction").Type != 0 || body.Lookup("autocommit").Type != 0 {
+		return nil, &failure{codeNotImplemented, "wiretest has no transactions"}
+	}
+	switch command.Name {
+	case "ping":
+		return ok(), nil
+	case "insert":
+		return s.insert(command.Body)
+	case "update":
+		return s.update(command.Body)
+	case "findAndModify":
+		return s.findAndModify(command.Body)
+	case "delete":
+		return s.remove(command.Body)
+	case "find":
+		return s.find(command.Body)
+	case "getMore":
+		return s.getMore(command.Body)
+	case "killCursors":
+		return s.killCursors(command.Body)
+	}
+	return nil, &failure{codeCommandNotFound, "no such command"}
 }

@@ -3,39 +3,9 @@ package wiretest
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
-
-// collection holds documents by the bytes of their _id.
-type collection struct {
-	byID map[string]bson.Raw
-}
-
-func idKey(id bson.RawValue) string { return string(byte(id.Type)) + string(id.Value) }
-
-// collection returns the one that the command's first field names. The caller holds s.mu.
-func (s *Server) collection(body bson.Raw) (*collection, *failure) {
-	first, err := body.IndexErr(0)
-	if err != nil {
-		return nil, &failure{codeBadValue, "command is empty"}
-	}
-	return s.named(body, first.Value())
-}
-
-func (s *Server) named(body bson.Raw, value bson.RawValue) (*collection, *failure) {
-	name, ok := value.StringValueOK()
-	db, okDB := body.Lookup("$db").StringValueOK()
-	if !ok || !okDB {
-		return nil, &failure{codeBadValue, "collection is not named"}
-	}
-	namespace := db + "." + name
-	if s.collections[namespace] == nil {
-		s.collections[namespace] = &collection{byID: map[string]bson.Raw{}}
-	}
-	return s.collections[namespace], nil
-}
 
 func (s *Server) insert(body bson.Raw) (bson.D, *failure) {
 	if refused := only("insert", body, append([]string{"insert", "documents", "ordered"}, common...)...); refused != nil {
@@ -178,11 +148,6 @@ func modified(result bson.D, value bson.Raw) bson.D {
 		return ok(bson.E{Key: "lastErrorObject", Value: result}, bson.E{Key: "value", Value: nil})
 	}
 	return ok(bson.E{Key: "lastErrorObject", Value: result}, bson.E{Key: "value", Value: value})
-}
-
-func operator(document bson.Raw) bool {
-	first, err := document.IndexErr(0)
-	return err == nil && strings.HasPrefix(first.Key(), "$")
 }
 
 func (s *Server) remove(body bson.Raw) (bson.D, *failure) {
