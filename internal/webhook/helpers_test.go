@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const (
-	timeout = 2 * time.Second
+	timeout = 15 * time.Second
 	secret  = "secret-1"
 )
 

@@ -133,7 +133,7 @@ func TestOwnTimeout(t *testing.T) {
 		"silent":      {http.DefaultTransport, telemed.ErrAmbiguous},
 	} {
 		cfg := config(srv)
-		cfg.Attempts, cfg.HTTPClient = 3, &http.Client{Transport: c.transport, Timeout: 100 * time.Millisecond}
+		cfg.Attempts, cfg.HTTPClient = 3, &http.Client{Transport: c.transport, Timeout: time.Second}
 		began := time.Now()
 		_, err := newClient(t, cfg).Notify(t.Context(), message("k"))
 		require.ErrorIs(t, err, c.want, name)
