@@ -57,6 +57,7 @@ package connect
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -136,6 +137,8 @@ func New(cfg Config) (*Connector, error) {
 	p.Check(len(cfg.CookieKeys) > 0, "CookieKeys", "are required")
 	for _, key := range cfg.CookieKeys {
 		p.Check(len(key.Reveal()) >= 32, "CookieKeys", "must have 32 bytes or more each")
+		decoded, _ := base64.StdEncoding.DecodeString(key.Reveal()) // store.NewKey's are base64
+		p.Varied("CookieKeys", []byte(key.Reveal()), decoded)
 	}
 	returnTo, err := url.Parse(cfg.ReturnURL)
 	p.Check(err == nil && address.Secure(cfg.ReturnURL), "ReturnURL", "is not an https address (http is for loopback only)")
