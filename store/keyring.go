@@ -59,7 +59,7 @@ func NewKey() telemed.Secret {
 }
 
 // NewKeyring returns a ring of keys, each 32 random bytes in standard base64. A
-// passphrase is no key. The error matches telemed.ErrInvalid and names every key that is
+// passphrase is no key, nor are bytes that are all the same. The error matches telemed.ErrInvalid and names every key that is
 // wrong.
 func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
 	ring := &Keyring{byID: map[uint32]*ringKey{}}
@@ -72,6 +72,7 @@ func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
 			p.Add(field, "is not 32 bytes in base64")
 			continue
 		}
+		p.Varied(field, secret)
 		k := &ringKey{id: keyID(secret), secret: secret}
 		_, twice := ring.byID[k.id]
 		p.Check(!twice, field, "is there twice")

@@ -60,6 +60,8 @@ func TestNewKeyring(t *testing.T) {
 	for name, keys := range map[string][]telemed.Secret{
 		"none": nil, "empty": {{}}, "passphrase": {telemed.NewSecret("correct horse battery staple")},
 		"short": {telemed.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 16)))}, "twice": {good, good},
+		"zeros":       {telemed.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 32)))},
+		"the same, 7": {good, telemed.NewSecret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))},
 	} {
 		_, err := store.NewKeyring(keys...)
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
@@ -285,7 +287,7 @@ func TestATokenThatIsNoText(t *testing.T) {
 }
 
 func FuzzSealedBytes(f *testing.F) {
-	key := telemed.NewSecret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
+	key := telemed.NewSecret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7, 8}, 16)))
 	r := ring(f, key)
 	sealed, err := r.Encrypt([]byte("token"), []byte("owner"))
 	require.NoError(f, err)

@@ -4,8 +4,10 @@
 package fault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/telemed-go/telemed"
@@ -30,6 +32,14 @@ func (p *Problems) Check(ok bool, field, format string, args ...any) {
 
 // Required adds "is required" if value is empty.
 func (p *Problems) Required(field, value string) { p.Check(value != "", field, "is required") }
+
+// Varied adds a problem if all bytes of a key are the same, as they are in a placeholder
+// or in memory that nobody filled. forms are the key as it is, and decoded for instance.
+// An empty key is another problem.
+func (p *Problems) Varied(field string, forms ...[]byte) {
+	same := func(key []byte) bool { return len(key) > 0 && bytes.Count(key, key[:1]) == len(key) }
+	p.Check(!slices.ContainsFunc(forms, same), field, "is one byte over and over, and no secret")
+}
 
 // Err returns nil if nothing was added, else one error that starts with prefix
 // and matches telemed.ErrInvalid and every *telemed.FieldError in it.

@@ -17,6 +17,21 @@
 // success=false and a [Reason]. An application with a user interface of its own uses
 // Begin and Finish instead.
 //
+// # Bearer tokens and SameSite=Strict
+//
+// A browser that comes from the consent page sends neither, so that Subject would find
+// nobody at Callback. Such an application mounts two handlers of POST and one page:
+//
+//   - POST …/begin calls Begin and answers the address as JSON. The page's script posts
+//     there with its session, and goes to the address.
+//   - RedirectURL is a page that everybody may load. Its script posts to …/finish with the
+//     query that it was loaded with, and with its session. The page is sent with
+//     Cache-Control: no-store and Referrer-Policy: no-referrer, as its address has a code.
+//   - POST …/finish calls Finish, and answers as the application likes.
+//
+// The scripts run on the origin of these handlers, because a browser keeps the flow's
+// cookie for no other. The Example of Begin with the suffix bearer is the whole of it.
+//
 // # Security
 //
 // A flow is bound to the browser that began it and to the doctor who was logged in: its
@@ -24,7 +39,9 @@
 // to it. The doctor is asked of the application again at the callback. PKCE (S256) is
 // always used, the issuer checked where there is one (RFC 9207), scopes compared as a
 // set, and a token stored only if it can be refreshed. Nothing is taken from a query that
-// decides whose account it is.
+// decides whose account it is. A flow begins, and an account is disconnected, on a request
+// of the application's own pages only; a stranger's page, frame or form gets 403 and no
+// cookie.
 //
 // # Errors
 //
@@ -40,6 +57,7 @@ package connect
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -119,6 +137,8 @@ func New(cfg Config) (*Connector, error) {
 	p.Check(len(cfg.CookieKeys) > 0, "CookieKeys", "are required")
 	for _, key := range cfg.CookieKeys {
 		p.Check(len(key.Reveal()) >= 32, "CookieKeys", "must have 32 bytes or more each")
+		decoded, _ := base64.StdEncoding.DecodeString(key.Reveal()) // store.NewKey's are base64
+		p.Varied("CookieKeys", []byte(key.Reveal()), decoded)
 	}
 	returnTo, err := url.Parse(cfg.ReturnURL)
 	p.Check(err == nil && address.Secure(cfg.ReturnURL), "ReturnURL", "is not an https address (http is for loopback only)")

@@ -281,12 +281,12 @@ func TestKeyRotation(t *testing.T) {
 	query := b.begin(t, old, "/connect")
 	rotated := newHost(t, func(c *connect.Config) {
 		c.Provider, c.Tokens = old.authority.provider("google"), old.tokens
-		c.CookieKeys = []telemed.Secret{telemed.NewSecret(strings.Repeat("n", 32)), cookieKey}
+		c.CookieKeys = []telemed.Secret{telemed.NewSecret(strings.Repeat("next", 8)), cookieKey}
 	})
 	cookies := b.cookies()
 	require.Equal(t, "true", b.callback(t, rotated, query).Query().Get("success"))
 
-	withdrawn := newHost(t, func(c *connect.Config) { c.CookieKeys = []telemed.Secret{telemed.NewSecret(strings.Repeat("n", 32))} })
+	withdrawn := newHost(t, func(c *connect.Config) { c.CookieKeys = []telemed.Secret{telemed.NewSecret(strings.Repeat("next", 8))} })
 	_, _, err := withdrawn.finish("dr-rao", query, cookies...)
 	require.EqualError(t, err, "connect: expired", "the old key opens nothing any more")
 }

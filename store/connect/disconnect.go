@@ -2,14 +2,17 @@ package connect
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -51,12 +54,17 @@ var errNotRevoked = errors.New("forgotten, but not revoked")
 // store is no store.Lister or the account has no id: then revoked is false and the doctor
 // can withdraw it at the provider.
 //
+// A refresh that is under way is waited for, for three seconds. If it lasts longer, or an
+// earlier one may have bought a token that never arrived, revoked is false too, since that
+// token may be of use. A Source of Provider.NewSource that finds the account gone when the
+// token arrives withdraws the grant then.
+//
 // If the store fails, nothing was revoked, and the account may be there still or not:
 // call Forget again. If revoking fails, the account is deleted all the same, and the
 // error says so. An account that is not there is no error.
 func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, err error) {
 	id := c.AccountID(subject)
-	rec, err := c.cfg.Tokens.Get(ctx, id)
+	rec, held, err := c.hold(ctx, id)
 	if errors.Is(err, telemed.ErrNotFound) {
 		return false, nil
 	}
@@ -65,25 +73,75 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	if err := c.remove(ctx, id); err != nil {
+		if held {
+			c.letGo(ctx, rec)
+		}
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	if c.cfg.OnDisconnect != nil {
 		c.cfg.OnDisconnect(ctx, id)
 	}
-	if unreadable || c.cfg.Provider.Revoke == nil {
+	if unreadable {
 		return false, nil
 	}
 	// Nobody holds the token any more: what follows must not end with the request.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
 	defer cancel()
-	if c.inUse(ctx, rec) {
-		return false, nil
-	}
-	if err := c.cfg.Provider.Revoke(ctx, rec.Token); err != nil {
+	revoked, err = c.cfg.Provider.Withdraw(ctx, c.cfg.Tokens, id, rec.Token)
+	if err != nil {
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "connect: grant was not revoked", slog.Any("account", id), slog.Any("error", err))
 		return false, fmt.Errorf("connect: %w: %w", errNotRevoked, err)
 	}
-	return true, nil
+	return revoked && held && !rec.Lease.Tainted, nil
+}
+
+const (
+	// refreshWait is how long Forget waits for a refresh that is under way.
+	refreshWait = 3 * time.Second
+	// holdFor is the TTL of Forget's own lease: longer than the deletion takes.
+	holdFor = time.Minute
+)
+
+// hold takes the account's lease, so that no refresh buys a token between the last look
+// at the record and its deletion. held is false if somebody else kept the lease.
+func (c *Connector) hold(ctx context.Context, id store.AccountID) (rec store.Record, held bool, err error) {
+	owner := rand.Text()
+	for deadline := time.Now().Add(refreshWait); ; {
+		rec, err = c.cfg.Tokens.Get(ctx, id)
+		switch {
+		case err != nil:
+			return rec, false, err
+		case rec.Lease.Owner == "":
+			ours := rec
+			ours.Lease = store.Lease{
+				Owner: owner, Until: time.Now().Add(holdFor).UTC().Truncate(time.Millisecond), TTL: holdFor,
+				Tainted: rec.Lease.Tainted,
+			}
+			if revision, err := c.cfg.Tokens.Put(ctx, ours); err == nil {
+				ours.Revision = revision
+				return ours, true, nil
+			}
+		case rec.Lease.Owner == owner: // the answer to our write was lost
+			return rec, true, nil
+		}
+		// A write that failed is tried again too: somebody else was faster, or the store
+		// fails, and then remove says so.
+		if time.Now().After(deadline) {
+			return rec, false, nil
+		}
+		if err := wait.For(ctx, wait.Jitter(100*time.Millisecond)); err != nil {
+			return rec, false, err
+		}
+	}
+}
+
+// letGo gives the lease back, if it can: the account was not deleted, and its token is
+// needed.
+func (c *Connector) letGo(ctx context.Context, rec store.Record) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	rec.Lease = store.Lease{Tainted: rec.Lease.Tainted}
+	_, _ = c.cfg.Tokens.Put(ctx, rec) // else it ends by itself
 }
 
 // remove asks a second time if the answer was lost: whoever asks later finds no account,
@@ -93,22 +151,6 @@ func (c *Connector) remove(ctx context.Context, id store.AccountID) error {
 		return nil
 	}
 	return c.cfg.Tokens.Delete(ctx, id)
-}
-
-// inUse reports whether the account is, or may be, another doctor's too, or the same
-// doctor's again, who has reconnected meanwhile: revoking would end that grant with the
-// old one. A reconnection in the moment between this look and the revocation is not seen.
-func (c *Connector) inUse(ctx context.Context, rec store.Record) bool {
-	lister, ok := c.cfg.Tokens.(store.Lister)
-	if !ok || rec.Token.Account.ID == "" {
-		return true
-	}
-	for other, err := range lister.List(ctx, store.Filter{Provider: rec.ID.Provider}) {
-		if err != nil || other.Token.Account.ID == rec.Token.Account.ID || other.Token.Account.ID == "" {
-			return true
-		}
-	}
-	return false
 }
 
 func writeJSON(w http.ResponseWriter, value any) {

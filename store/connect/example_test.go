@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -103,6 +105,53 @@ func ExampleConnector_Begin() {
 	// Output:
 	// tell the doctor: denied
 	// go on at: /onboarding?step=3
+}
+
+// A page that logs in by a bearer token, or by a cookie with SameSite=Strict, begins and
+// finishes by its script. This is what the script does:
+//
+//	// on the settings page
+//	const begun = await fetch("/api/zoom/begin", {method: "POST", headers: {Authorization: bearer}});
+//	location.assign((await begun.json()).url);
+//
+//	// on the page at RedirectURL
+//	await fetch("/api/zoom/finish" + location.search, {method: "POST", headers: {Authorization: bearer}});
+func ExampleConnector_Begin_bearer() {
+	connector, fake, _ := forDrRao() // in earnest, Subject reads the Authorization header
+	defer fake.Close()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/zoom/begin", func(w http.ResponseWriter, r *http.Request) {
+		consentPage, err := connector.Begin(w, r, "")
+		if err != nil { // *connect.FlowError has the Reason
+			http.Error(w, "not begun", http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]string{"url": consentPage})
+	})
+	mux.HandleFunc("POST /api/zoom/finish", func(w http.ResponseWriter, r *http.Request) {
+		result, err := connector.Finish(w, r)
+		if err != nil {
+			http.Error(w, "not connected", http.StatusConflict)
+			return
+		}
+		fmt.Fprint(w, "connected ", result.Account.Email)
+	})
+	hospital := httptest.NewServer(mux)
+	defer hospital.Close()
+
+	page := newExampleBrowser()
+	var begun struct{ URL string }
+	if err := json.Unmarshal([]byte(page.post(hospital.URL+"/api/zoom/begin")), &begun); err != nil {
+		log.Fatal(err)
+	}
+	callback, err := fake.Authorize(begun.URL) // a click on Allow
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, query, _ := strings.Cut(callback, "?") // location.search
+	fmt.Println(page.post(hospital.URL + "/api/zoom/finish?" + query))
+	// Output: connected dr.rao@clinic.example
 }
 
 // Nobody gets in by a callback that this browser did not begin, whatever its state says.

@@ -58,7 +58,8 @@ import (
 //	not saved        SaveFor is over, or Shutdown gives up                abandon, end
 //	                 the store failed                                     save later
 //
-// A save that succeeds, or finds the account gone, ends the attempt too. Neither wait nor
+// A save that succeeds ends the attempt too. So does one that finds the account gone: it
+// has the grant withdrawn that it bought. Neither wait nor
 // grace follows while the Source is closing.
 type attempt struct {
 	shared *shared
@@ -362,9 +363,9 @@ func (a *attempt) save() {
 		a.finish(kept, nil)
 	case errors.Is(err, telemed.ErrNotConnected): // disconnected meanwhile: not to be brought back
 		a.view.state = stateEnded
-		a.saving.settle()
 		a.shared.memory.forget(a.view.id)
 		a.finish(store.Token{}, err)
+		a.saving.withdraw()
 	default:
 		a.view.state = stateNotSaved
 		a.saving.failed(err)

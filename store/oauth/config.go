@@ -74,6 +74,11 @@ type SourceConfig struct {
 	Provider string
 	// Refresh buys tokens. Required.
 	Refresh RefreshFunc
+	// Revoke withdraws the grant of a token that was bought for an account which was
+	// deleted meanwhile: nobody else has it. It must end when ctx does, at the latest after
+	// Timeout. Provider.NewSource sets it to Provider.Withdraw, which spares an account that
+	// another doctor shares. If nil, the token is dropped and its grant lives on.
+	Revoke func(ctx context.Context, id store.AccountID, token store.Token) error
 
 	Tuning
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -30,6 +31,11 @@ type FileSpool struct {
 const (
 	spoolPurpose = "spool.v1"
 	spoolSuffix  = ".token"
+	// newPrefix is that of a file that is being written.
+	newPrefix = "new-"
+	// abandonedAfter is how old such a file is when nobody writes it any more: a write takes
+	// milliseconds, and a frozen process may go on.
+	abandonedAfter = time.Hour
 	// maxSpoolFile bounds what is read: two tokens, sealed.
 	maxSpoolFile = 4 * store.MaxToken
 )
@@ -46,7 +52,9 @@ func NewFileSpool(dir string, aead store.AEAD) (*FileSpool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("oauth: spool: %w", err)
 	}
-	return &FileSpool{dir: dir, aead: aead}, nil
+	s := &FileSpool{dir: dir, aead: aead}
+	s.sweep()
+	return s, nil
 }
 
 // wireUnsaved is a file's content before it is sealed.
@@ -95,7 +103,7 @@ func spoolName(u Unsaved) string {
 
 // write makes the file appear whole or not at all, and stay when the power fails.
 func (s *FileSpool) write(name string, data []byte) (err error) {
-	temporary, err := os.CreateTemp(s.dir, "new-*")
+	temporary, err := os.CreateTemp(s.dir, newPrefix+"*")
 	if err != nil {
 		return err
 	}
@@ -125,6 +133,21 @@ func (s *FileSpool) syncDir() error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
+// sweep removes what a process left that was killed while it wrote. Nobody needs that: a
+// file counts from its renaming. One that is young may be another process's, which writes
+// it right now.
+func (s *FileSpool) sweep() {
+	entries, _ := os.ReadDir(s.dir) // List says what is wrong with it
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), newPrefix) {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > abandonedAfter {
+			_ = os.Remove(filepath.Join(s.dir, entry.Name()))
+		}
+	}
+}
+
 // List implements Spool. Files that do not open are left where they are; the error, last,
 // says how many.
 func (s *FileSpool) List(ctx context.Context) iter.Seq2[Unsaved, error] {
@@ -134,6 +157,7 @@ func (s *FileSpool) List(ctx context.Context) iter.Seq2[Unsaved, error] {
 			yield(Unsaved{}, fmt.Errorf("oauth: spool: %w", err))
 			return
 		}
+		s.sweep()
 		unopened := 0
 		for _, entry := range entries {
 			if err := ctx.Err(); err != nil {

@@ -86,7 +86,13 @@ func (p Provider) checkStyle() error {
 
 // NewSource returns a Source of p's tokens in st. If log is nil, nothing is logged.
 func (p Provider) NewSource(st store.TokenStore, tuning Tuning, log *slog.Logger) (*Source, error) {
-	return NewSource(SourceConfig{Store: st, Provider: p.Name, Refresh: p.Refresh, Tuning: tuning, Logger: log})
+	revoke := func(ctx context.Context, id store.AccountID, token store.Token) error {
+		_, err := p.Withdraw(ctx, st, id, token)
+		return err
+	}
+	return NewSource(SourceConfig{
+		Store: st, Provider: p.Name, Refresh: p.Refresh, Revoke: revoke, Tuning: tuning, Logger: log,
+	})
 }
 
 // RequiredScopes returns the scopes without which a consent is worth nothing.

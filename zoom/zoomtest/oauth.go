@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -247,7 +248,8 @@ func verified(challenge, verifier string) bool {
 	return same(challenge, base64.RawURLEncoding.EncodeToString(sum[:]))
 }
 
-// rotate gives new tokens for a refresh token, which is spent by that.
+// rotate gives new tokens for a refresh token, which is spent by that. The access token
+// of before ends too: https://devforum.zoom.us/t/70072 and 74432.
 func (s *Server) rotate(w http.ResponseWriter, form url.Values) {
 	text := form.Get("refresh_token")
 	token, ok := s.auth.refresh[text]
@@ -261,6 +263,9 @@ func (s *Server) rotate(w http.ResponseWriter, form url.Values) {
 	token.spent = true
 	s.auth.refresh[text] = token
 	s.auth.refreshes++
+	if !s.cfg.KeepAccessTokens {
+		maps.DeleteFunc(s.auth.access, func(_ string, t accessToken) bool { return t.grant == token.grant })
+	}
 	s.issue(w, token.grant)
 }
 

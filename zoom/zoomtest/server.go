@@ -78,6 +78,9 @@ type Config struct {
 	Grant []string
 	// TokenLifetime is how long access tokens live. If 0, 3599 seconds.
 	TokenLifetime time.Duration
+	// KeepAccessTokens lets an access token work until it expires. Without it, the token
+	// ends when its grant is refreshed, as with Zoom: the newest one alone works.
+	KeepAccessTokens bool
 	// APIURL is told with each token as the account's region. If empty, the server's own.
 	APIURL string
 	// DailyLimit is how often a user's meetings may be made and changed a day. If 0, 100.

@@ -345,3 +345,25 @@ func Example() {
 	fmt.Println(target, err)
 	// Output: http://127.0.0.1:3001/callback?error=access_denied&state=s <nil>
 }
+
+// With Zoom a refresh ends the access token of before, for the API and for a revocation.
+func TestARefreshEndsTheAccessToken(t *testing.T) {
+	t.Parallel()
+	for name, keep := range map[string]bool{"as Zoom": false, "as others": true} {
+		s := zoomtest.NewServer(t, zoomtest.Config{KeepAccessTokens: keep})
+		old := connect(t, s)
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old["refresh_token"].(string)}}
+		status, fresh := post(t, s, form, s.ClientSecret().Reveal())
+		require.Equal(t, http.StatusOK, status, name)
+
+		status, answer := call(t, s, old, http.MethodGet, "/users/me", "")
+		if keep {
+			require.Equal(t, http.StatusOK, status, name)
+		} else {
+			require.Equal(t, http.StatusUnauthorized, status, name)
+			require.EqualValues(t, 124, answer["code"], name)
+		}
+		status, _ = call(t, s, fresh, http.MethodGet, "/users/me", "")
+		require.Equal(t, http.StatusOK, status, name)
+	}
+}
