@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -230,4 +231,45 @@ func FuzzAnswerAsJSON(f *testing.F) {
 			require.Equal(t, refresh, token.Refresh.Reveal())
 		}
 	})
+}
+
+// TestGrantedScopes: what cannot be read is not granted. Only an answer that says nothing
+// leaves what was asked for, or what was granted before.
+func TestGrantedScopes(t *testing.T) {
+	t.Parallel()
+	none := []string{}
+	for said, want := range map[string][]string{
+		`"s1 s2"`: {"s1", "s2"}, `"s1\ts2\n"`: {"s1", "s2"}, `["s1"]`: {"s1"}, `["s1","s2 s3"]`: {"s1", "s2", "s3"},
+		`["s1",7,null,["s2"],{"s3":"s4"}]`: {"s1"}, "\"s1\n s2\"": {"s1", "s2"},
+		`""`: none, `[]`: none, `[7]`: none, `[["s1"]]`: none, `{}`: none, `{"s1":true}`: none, `7`: none, `true`: none, `null`: none,
+		`s1`: none, `["s1",]`: none, `"` + strings.Repeat("s1 ", 1<<13) + `"`: none,
+	} {
+		p := over([]byte(tokensAnd(`"scope":` + said)))
+		token, err := p.Exchange(t.Context(), "code", "verifier")
+		require.NoError(t, err)
+		require.Equal(t, want, token.Scopes, "%.40s", said)
+		token, err = p.Refresh(t.Context(), store.Token{Refresh: telemed.NewSecret("r1"), Scopes: []string{"s1", "s9"}})
+		require.NoError(t, err)
+		require.Equal(t, want, token.Scopes, "%.40s", said)
+	}
+	p := over([]byte(tokensAnd(`"x":0`)))
+	token, err := p.Exchange(t.Context(), "code", "verifier")
+	require.NoError(t, err)
+	require.Nil(t, token.Scopes)
+	token, err = p.Refresh(t.Context(), store.Token{Refresh: telemed.NewSecret("r1"), Scopes: []string{"s9"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"s9"}, token.Scopes)
+}
+
+func TestFromOAuth2Scopes(t *testing.T) {
+	t.Parallel()
+	with := func(raw any) []string { return oauth.FromOAuth2((&oauth2.Token{}).WithExtra(raw)).Scopes }
+	for _, test := range []struct{ scope, want any }{
+		{"s1 s2", []string{"s1", "s2"}}, {[]any{"s1", 7}, []string{"s1"}}, {7.0, []string{}}, {map[string]any{"s1": 1}, []string{}},
+	} {
+		require.Equal(t, test.want, with(map[string]any{"scope": test.scope}))
+	}
+	require.Nil(t, with(map[string]any{}))
+	require.Nil(t, with(url.Values{}))
+	require.Equal(t, []string{"s1"}, with(url.Values{"scope": {"s1"}}))
 }
