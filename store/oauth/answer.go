@@ -35,8 +35,9 @@ func readAnswer(body []byte) answer {
 	if at := findObject(body); at >= 0 {
 		return answer{members: readObject(body[at:]), foreign: at > 0}
 	}
-	members := readForm(string(body))
-	return answer{members: members, foreign: len(members) == 0}
+	a := answer{members: readForm(string(body))}
+	a.foreign = a.access() == "" && a.text("error") == "" // prose with an equals sign in it
+	return a
 }
 
 // findObject returns where the first JSON object begins, or -1. Scripts and styles in a

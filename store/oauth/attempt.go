@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -186,7 +187,7 @@ func (a *attempt) see(rec store.Record) {
 	}
 	// What came of exchanges was about another token.
 	if !rec.Token.Refresh.Equal(v.record.Token.Refresh) {
-		v.rejections, v.tainted, v.disbelieved, v.markedAt = 0, false, false, time.Time{}
+		v.rejections, v.reason, v.tainted, v.disbelieved, v.markedAt = 0, "", false, false, time.Time{}
 	}
 	v.record = rec
 }
@@ -295,6 +296,9 @@ func (a *attempt) exchangeFailed(err error) {
 		return
 	}
 	v.rejections++
+	if answer, ok := errors.AsType[*Error](err); ok {
+		v.reason = answer.reason
+	}
 	if v.rejections > 1 {
 		v.disbelieved = !a.believe()
 	}
@@ -316,6 +320,7 @@ func (a *attempt) believe() bool {
 // mark writes StatusReconnect into the record.
 func (a *attempt) mark() {
 	rec := withMark(a.view.record, a.view.tainted, time.Now())
+	rec.Reason = cmp.Or(a.view.reason, rec.Reason)
 	a.view.markedAt = rec.UpdatedAt
 	rec, err := a.shared.put(rec, a.view.tuning.storeTimeout())
 	if err != nil {

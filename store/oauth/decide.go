@@ -84,6 +84,7 @@ type view struct {
 
 	// What came of exchanges of the record's refresh token.
 	rejections  int
+	reason      string    // why it was rejected, if the provider gave one that we know
 	tainted     bool      // it may be spent
 	disbelieved bool      // the provider rejects too many accounts to be believed
 	markedAt    time.Time // UpdatedAt of the mark that was written, if perhaps in vain

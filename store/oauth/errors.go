@@ -2,8 +2,6 @@ package oauth
 
 import (
 	"errors"
-	"net/http"
-	"slices"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -15,14 +13,11 @@ import (
 // is dead. A Source asks twice before it believes that.
 var ErrRejected = errors.New("grant was rejected")
 
-// configErrors are the codes of RFC 6749 §5.2 that say that the application is at fault,
-// not the account.
-var configErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
-
 // failed makes the error of a request whose answer carries no token.
 func (p Provider) failed(op string, response *rest.Error) error {
 	failure := &Error{Provider: p.Name, Op: op}
-	code := readAnswer(response.Body).text("error")
+	said := readAnswer(response.Body)
+	code := said.text("error")
 	switch {
 	case response.Status == 0 || response.Status/100 == 2 && response.Err != nil:
 		failure.Status, failure.kind, failure.err = response.Status, response.Kind, response.Err
@@ -30,29 +25,10 @@ func (p Provider) failed(op string, response *rest.Error) error {
 		failure.kind, failure.err = telemed.ErrAmbiguous, errNoToken
 	default:
 		failure.Status, failure.RetryAfter = response.Status, response.RetryAfter
-		failure.Code, failure.kind = fault.Word(code), kindOf(response.Status, code)
+		why := meaning(response.Status, said)
+		failure.Code, failure.kind, failure.reason = fault.Word(code), why.kind, why.reason
 	}
 	return failure
-}
-
-// kindOf believes a code only where RFC 6749 allows it: a server in trouble that says
-// invalid_grant says nothing about the grant.
-func kindOf(status int, code string) error {
-	switch {
-	case status == http.StatusTooManyRequests:
-		return telemed.ErrRateLimited
-	case status >= 500 || status == http.StatusRequestTimeout:
-		return telemed.ErrAmbiguous
-	case slices.Contains(configErrors, code):
-		return telemed.ErrUnauthorized
-	case code == "invalid_grant":
-		return ErrRejected
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return telemed.ErrUnauthorized
-	case status >= 400:
-		return telemed.ErrInvalid
-	}
-	return telemed.ErrAmbiguous
 }
 
 // errNoToken is why an answer with a good status is an error. It quotes nothing.
@@ -71,6 +47,7 @@ type Error struct {
 	RetryAfter time.Duration
 
 	kind, err error
+	reason    string // for the record of an account that is dead; may be empty
 }
 
 // Error returns a text such as "zoom: Refresh: 400 (invalid_grant): grant was rejected".
