@@ -36,6 +36,7 @@ import (
 //	                 rejected twice, and others have marked the account   reconnect, end
 //	                 rejected twice                                       give up, end
 //	                 the doctor must reconnect, and it was tried lately   reconnect, end
+//	                 another attempt has failed just now                  give up, end
 //	                 closing, and the lease is ours, not taken over       release, end
 //	                 closing                                              give up, end
 //	                 the lease is another's, and has stood still          take over
@@ -59,7 +60,8 @@ import (
 //	not saved        SaveFor is over, or Shutdown gives up                abandon, end
 //	                 the store failed                                     save later
 //
-// A save that succeeds, or finds the account gone, ends the attempt too. Neither wait nor
+// An attempt that has exchanged in vain has the account left alone for a while when it
+// ends. A save that succeeds, or finds the account gone, ends the attempt too. Neither wait nor
 // grace follows while the Source is closing.
 type attempt struct {
 	shared *shared
@@ -145,8 +147,17 @@ func (a *attempt) end(s step) {
 		a.saving.abandon()
 		a.finish(a.saving.Token, nil)
 	default:
-		a.finish(store.Token{}, s.err)
+		a.leaveAlone(a.view.record, s.pause, s.err)
 	}
+}
+
+// leaveAlone ends the attempt with an error, and has the account left alone for a while.
+func (a *attempt) leaveAlone(rec store.Record, pause time.Duration, cause error) {
+	a.shared.memory.refuse(rec, pause, cause)
+	if pause > 0 {
+		cause = &pausedError{cause, pause}
+	}
+	a.finish(store.Token{}, cause)
 }
 
 // finish gives the callers their result. Only the first call counts. Before a token is
@@ -189,7 +200,7 @@ func (a *attempt) see(rec store.Record) {
 	if !rec.Token.Refresh.Equal(v.record.Token.Refresh) {
 		v.rejections, v.reason, v.tainted, v.disbelieved, v.markedAt = 0, "", false, false, time.Time{}
 	}
-	v.record = rec
+	v.record, v.refusals, v.paused = rec, a.shared.memory.refusals(rec), a.shared.memory.paused(rec)
 }
 
 // storeFailed also forgets since when the record stands still: a store that fails may
@@ -348,8 +359,7 @@ func (a *attempt) release(pause time.Duration, cause error) {
 	if err != nil {
 		a.shared.cfg.Logger.Warn("oauth: lease could not be given back; it ends by itself", slog.Any("account", a.view.id))
 	}
-	a.shared.memory.pause(rec, pause, cause)
-	a.finish(store.Token{}, cause)
+	a.leaveAlone(rec, pause, cause)
 }
 
 // save tries to save the new token. While callers wait for it, the store gets no longer
