@@ -31,7 +31,8 @@ import (
 //	state            what is known                                        step
 //	unread           nothing, or it is a pause old                        read
 //	seen             the token works                                      use token, end
-//	                 rejected twice, and our mark is written              announce, end
+//	                 rejected twice, and our mark is the first            announce, end
+//	                 rejected twice, and our mark was there before        reconnect, end
 //	                 rejected twice, and the lease is ours                mark
 //	                 rejected twice, and others have marked the account   reconnect, end
 //	                 rejected twice                                       give up, end
@@ -55,7 +56,8 @@ import (
 //	                 rejected twice                                       read
 //	                 closing, or another try is worth nothing             release, end
 //	                 another try may go better                            wait
-//	marked           the record says reconnect                            announce, end
+//	marked           the record says reconnect since now                  announce, end
+//	                 the record says reconnect, and did before            reconnect, end
 //	bought           a new token                                          save
 //	not saved        SaveFor is over, or Shutdown gives up                abandon, end
 //	                 the store failed                                     save later
@@ -198,7 +200,7 @@ func (a *attempt) see(rec store.Record) {
 	}
 	// What came of exchanges was about another token.
 	if !rec.Token.Refresh.Equal(v.record.Token.Refresh) {
-		v.rejections, v.reason, v.tainted, v.disbelieved, v.markedAt = 0, "", false, false, time.Time{}
+		v.rejections, v.reason, v.tainted, v.disbelieved, v.markedAt, v.known = 0, "", false, false, time.Time{}, false
 	}
 	v.record, v.refusals, v.paused = rec, a.shared.memory.refusals(rec), a.shared.memory.paused(rec)
 }
@@ -328,11 +330,12 @@ func (a *attempt) believe() bool {
 	return verdict.believed
 }
 
-// mark writes StatusReconnect into the record.
+// mark writes StatusReconnect into the record. If it is there already, the account is left
+// alone for another while.
 func (a *attempt) mark() {
 	rec := withMark(a.view.record, a.view.tainted, time.Now())
 	rec.Reason = cmp.Or(a.view.reason, rec.Reason)
-	a.view.markedAt = rec.UpdatedAt
+	a.view.markedAt, a.view.known = rec.UpdatedAt, a.view.record.Status == store.StatusReconnect
 	rec, err := a.shared.put(rec, a.view.tuning.storeTimeout())
 	if err != nil {
 		a.storeFailed(err)

@@ -71,38 +71,6 @@ func telemedDelay(err error) time.Duration {
 	return delayed.RetryDelay()
 }
 
-// So do a hundred callers at once, of whom some have read the record before the pause
-// began.
-func TestAPauseHoldsForThoseWhoComeLate(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := newClinic(t)
-		s := c.source()
-		c.provider.before = func(int) error { return telemed.ErrInvalid }
-		late := make(chan struct{})
-		reads := 0
-		c.store.Fail(nil, func(op string) error {
-			if op == "get" {
-				if reads++; reads == 1 {
-					<-late // this one's answer comes when the attempt of the others has ended
-				}
-			}
-			return nil
-		})
-		done := make(chan error)
-		go func() {
-			_, err := s.Token(t.Context(), doctor)
-			done <- err
-		}()
-		synctest.Wait()
-		_, err := s.Token(t.Context(), doctor)
-		require.ErrorIs(t, err, telemed.ErrInvalid)
-		close(late)
-		require.ErrorIs(t, <-done, telemed.ErrInvalid)
-		require.Equal(t, 1, c.provider.count())
-	})
-}
-
 // A new consent ends a pause. A lease that another process takes and gives back does not.
 func TestWhatEndsAPause(t *testing.T) {
 	t.Parallel()

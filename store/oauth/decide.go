@@ -92,6 +92,7 @@ type view struct {
 	tainted     bool      // it may be spent
 	disbelieved bool      // the provider rejects too many accounts to be believed
 	markedAt    time.Time // UpdatedAt of the mark that was written, if perhaps in vain
+	known       bool      // the record said so before that mark
 
 	boughtAt  time.Time // zero: nothing was bought yet
 	saveWaits int       // pauses since then
@@ -142,7 +143,7 @@ func decide(v view) step {
 	case stateExchangeFailed:
 		return v.whenExchangeFailed()
 	case stateMarked:
-		return step{action: actAnnounce}
+		return v.whenMarked()
 	case stateBought:
 		return step{action: actSave}
 	case stateNotSaved:
@@ -181,13 +182,22 @@ func (v view) whenSeen() step {
 func (v view) whenRejected() step {
 	switch {
 	case !v.markedAt.IsZero() && v.record.UpdatedAt.Equal(v.markedAt) && v.record.Lease.Owner == "":
-		return step{action: actAnnounce} // our own write, whose answer was lost
+		return v.whenMarked() // our own write, whose answer was lost
 	case v.record.Lease.Owner == v.owner:
 		return step{action: actMark}
 	case v.tuning.leftAlone(v.record, v.now):
 		return step{action: actReconnect}
 	}
 	return v.giveUp(fault.Tagged(telemed.ErrUnavailable, errBusy))
+}
+
+// whenMarked decides over a record that says by our own write that the account must be
+// connected again. Whoever wrote so first has told.
+func (v view) whenMarked() step {
+	if v.known {
+		return step{action: actReconnect}
+	}
+	return step{action: actAnnounce}
 }
 
 func (v view) whenStoreFailed() step {

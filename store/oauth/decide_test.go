@@ -216,6 +216,10 @@ func TestDecide(t *testing.T) {
 			change: func(v *view) { v.err, v.tries, v.closing, v.cut = telemed.ErrAmbiguous, 1, true, true }},
 
 		{name: "marked", state: stateMarked, want: actAnnounce},
+		{name: "marked again", state: stateMarked, want: actReconnect,
+			change: func(v *view) { v.known = true }},
+		{name: "marked again, as it turns out", state: stateSeen, want: actReconnect,
+			change: func(v *view) { v.rejectedTwice(); v.marks(noon); v.known = true }},
 
 		{name: "bought", state: stateBought, want: actSave},
 		{name: "bought, while closing", state: stateBought, want: actSave,
