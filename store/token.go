@@ -27,7 +27,8 @@ type Token struct {
 	// Expiry is when Access stops working. Zero means that nobody knows: a Source
 	// refreshes such a token before each use. Provider answers always have one.
 	Expiry time.Time
-	// Scopes are those that were granted.
+	// Scopes are those that were granted. In an answer, nil means that it does not say, and
+	// empty that none was.
 	Scopes []string
 	// Account is who granted them, as the provider names them.
 	Account Account
@@ -75,7 +76,7 @@ func (t Token) Inherit(old Token) Token {
 	if t.Refresh.IsZero() {
 		t.Refresh = old.Refresh
 	}
-	if len(t.Scopes) == 0 {
+	if t.Scopes == nil {
 		t.Scopes = old.Scopes
 	}
 	if t.Account.ID == "" {

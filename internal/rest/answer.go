@@ -43,6 +43,8 @@ type Answer struct {
 	// them.
 	Header http.Header
 	Body   []byte
+	// Part is what came of a body that was cut or too long. Never log it.
+	Part []byte
 	// RetryAfter is how long the provider asks to wait, 0 if it does not.
 	RetryAfter time.Duration
 	// Err is why the answer is not whole, or not what was asked for. Its text has no URL,
@@ -181,7 +183,8 @@ var errCut = errors.New("answer was cut off")
 // 503 and never ends must leave time for another attempt.
 const failureTime = time.Second
 
-// read reads the body, up to limit bytes, and closes it.
+// read reads the body, up to limit bytes, and closes it. Beside an error it returns what
+// came before that.
 func read(response *http.Response, limit int64) ([]byte, error) {
 	if response.Body == nil {
 		return nil, nil
@@ -195,9 +198,9 @@ func read(response *http.Response, limit int64) ([]byte, error) {
 	body.Grow(int(min(max(response.ContentLength, 0), limit, 64<<10)) + bytes.MinRead)
 	switch n, err := body.ReadFrom(io.LimitReader(response.Body, limit+1)); {
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errCut, err)
+		return body.Bytes(), fmt.Errorf("%w: %w", errCut, err)
 	case n > limit:
-		return nil, fmt.Errorf("answer is longer than %d bytes", limit)
+		return body.Bytes(), fmt.Errorf("answer is longer than %d bytes", limit)
 	}
 	return body.Bytes(), nil
 }

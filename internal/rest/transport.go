@@ -202,6 +202,9 @@ func (t *Transport) attempt(ctx context.Context, req *http.Request) *attempt {
 	a.Status, a.Header = response.StatusCode, response.Header
 	a.RetryAfter, _ = RetryAfter(response.Header, time.Now())
 	a.Body, a.Err = read(response, cmp.Or(t.MaxBody, DefaultMaxBody))
+	if a.Err != nil {
+		a.Body, a.Part = nil, a.Body
+	}
 	if a.Err != nil && a.Status/100 == 2 {
 		a.lost(a.Err)
 		if !errors.Is(a.Err, errCut) { // it would be too long again

@@ -166,7 +166,7 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 		}
 		return token, &FlowError{Reason: reason, Err: err}
 	}
-	if len(token.Scopes) == 0 { // RFC 6749 §5.1: left out if it is what was asked for
+	if token.Scopes == nil { // RFC 6749 §5.1: left out if it is what was asked for
 		token.Scopes = slices.Clone(c.cfg.Provider.Scopes)
 	}
 	for _, scope := range c.cfg.Provider.RequiredScopes() {

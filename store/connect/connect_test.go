@@ -252,6 +252,44 @@ func TestScopesLeftOutMeansAsAsked(t *testing.T) {
 	require.Equal(t, []string{"meetings"}, rec.Token.Scopes)
 }
 
+// One of two permissions was unticked, and the provider does not say so in a text.
+func TestScopesThatAreNoText(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		scope   any
+		granted bool
+	}{
+		{[]string{"profile", "meetings"}, true}, {[]string{"profile"}, false}, {[]string{}, false}, {"", false},
+		{map[string]bool{"meetings": true}, false}, {7, false}, {[]any{7}, false}, {true, false},
+	} {
+		h := newHost(t)
+		h.authority.answer = map[string]any{"scope": test.scope}
+		b := newBrowser(t, "dr-rao")
+		end := b.callback(t, h, b.begin(t, h, "/connect")).Query()
+		_, err := h.record(t, "dr-rao")
+		if test.granted {
+			require.Equal(t, "true", end.Get("success"), "%v", test.scope)
+			require.NoError(t, err)
+			continue
+		}
+		require.Equal(t, string(connect.ReasonScope), end.Get("reason"), "%v", test.scope)
+		require.ErrorIs(t, err, telemed.ErrNotFound)
+	}
+}
+
+// A new consent that grants nothing takes back what the old one granted.
+func TestNoScopesAreInherited(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, func(c *connect.Config) { c.Provider.Required = []string{} })
+	b := newBrowser(t, "dr-rao")
+	require.Equal(t, "true", b.callback(t, h, b.begin(t, h, "/connect")).Query().Get("success"))
+	h.authority.answer = map[string]any{"scope": []string{}}
+	require.Equal(t, "true", b.callback(t, h, b.begin(t, h, "/connect")).Query().Get("success"))
+	rec, err := h.record(t, "dr-rao")
+	require.NoError(t, err)
+	require.Empty(t, rec.Token.Scopes)
+}
+
 func TestReconnectKeepsTheRefreshTokenOfTheSameAccount(t *testing.T) {
 	t.Parallel()
 	account := "acc-1"

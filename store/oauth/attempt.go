@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,11 +31,13 @@ import (
 //	state            what is known                                        step
 //	unread           nothing, or it is a pause old                        read
 //	seen             the token works                                      use token, end
-//	                 rejected twice, and our mark is written              announce, end
+//	                 rejected twice, and our mark is the first            announce, end
+//	                 rejected twice, and our mark was there before        reconnect, end
 //	                 rejected twice, and the lease is ours                mark
 //	                 rejected twice, and others have marked the account   reconnect, end
 //	                 rejected twice                                       give up, end
 //	                 the doctor must reconnect, and it was tried lately   reconnect, end
+//	                 another attempt has failed just now                  give up, end
 //	                 closing, and the lease is ours, not taken over       release, end
 //	                 closing                                              give up, end
 //	                 the lease is another's, and has stood still          take over
@@ -53,14 +56,16 @@ import (
 //	                 rejected twice                                       read
 //	                 closing, or another try is worth nothing             release, end
 //	                 another try may go better                            wait
-//	marked           the record says reconnect                            announce, end
+//	marked           the record says reconnect since now                  announce, end
+//	                 the record says reconnect, and did before            reconnect, end
 //	bought           a new token                                          save
 //	not saved        SaveFor is over, or Shutdown gives up                abandon, end
 //	                 the store failed                                     save later
 //
-// A save that succeeds ends the attempt too. So does one that finds the account gone: it
-// has the grant withdrawn that it bought. Neither wait nor
-// grace follows while the Source is closing.
+// An attempt that has exchanged in vain has the account left alone for a while when it
+// ends. A save that succeeds ends the attempt too. So does one that finds the account gone:
+// it has the grant withdrawn that it bought. Neither wait nor grace follows while the Source
+// is closing.
 type attempt struct {
 	shared *shared
 	result *result
@@ -145,8 +150,17 @@ func (a *attempt) end(s step) {
 		a.saving.abandon()
 		a.finish(a.saving.Token, nil)
 	default:
-		a.finish(store.Token{}, s.err)
+		a.leaveAlone(a.view.record, s.pause, s.err)
 	}
+}
+
+// leaveAlone ends the attempt with an error, and has the account left alone for a while.
+func (a *attempt) leaveAlone(rec store.Record, pause time.Duration, cause error) {
+	a.shared.memory.refuse(rec, pause, cause)
+	if pause > 0 {
+		cause = &pausedError{cause, pause}
+	}
+	a.finish(store.Token{}, cause)
 }
 
 // finish gives the callers their result. Only the first call counts. Before a token is
@@ -187,9 +201,9 @@ func (a *attempt) see(rec store.Record) {
 	}
 	// What came of exchanges was about another token.
 	if !rec.Token.Refresh.Equal(v.record.Token.Refresh) {
-		v.rejections, v.tainted, v.disbelieved, v.markedAt = 0, false, false, time.Time{}
+		v.rejections, v.reason, v.tainted, v.disbelieved, v.markedAt, v.known = 0, "", false, false, time.Time{}, false
 	}
-	v.record = rec
+	v.record, v.refusals, v.paused = rec, a.shared.memory.refusals(rec), a.shared.memory.paused(rec)
 }
 
 // storeFailed also forgets since when the record stands still: a store that fails may
@@ -296,6 +310,9 @@ func (a *attempt) exchangeFailed(err error) {
 		return
 	}
 	v.rejections++
+	if answer, ok := errors.AsType[*Error](err); ok {
+		v.reason = answer.reason
+	}
 	if v.rejections > 1 {
 		v.disbelieved = !a.believe()
 	}
@@ -314,10 +331,12 @@ func (a *attempt) believe() bool {
 	return verdict.believed
 }
 
-// mark writes StatusReconnect into the record.
+// mark writes StatusReconnect into the record. If it is there already, the account is left
+// alone for another while.
 func (a *attempt) mark() {
 	rec := withMark(a.view.record, a.view.tainted, time.Now())
-	a.view.markedAt = rec.UpdatedAt
+	rec.Reason = cmp.Or(a.view.reason, rec.Reason)
+	a.view.markedAt, a.view.known = rec.UpdatedAt, a.view.record.Status == store.StatusReconnect
 	rec, err := a.shared.put(rec, a.view.tuning.storeTimeout())
 	if err != nil {
 		a.storeFailed(err)
@@ -344,8 +363,7 @@ func (a *attempt) release(pause time.Duration, cause error) {
 	if err != nil {
 		a.shared.cfg.Logger.Warn("oauth: lease could not be given back; it ends by itself", slog.Any("account", a.view.id))
 	}
-	a.shared.memory.pause(rec, pause, cause)
-	a.finish(store.Token{}, cause)
+	a.leaveAlone(rec, pause, cause)
 }
 
 // save tries to save the new token. While callers wait for it, the store gets no longer

@@ -58,8 +58,10 @@ type Tuning struct {
 
 	// OnRefresh is called after a new token was saved. It must not block. May be nil.
 	OnRefresh func(id store.AccountID)
-	// OnReconnect is called after an account was found to need a new consent. It must not
-	// block. May be nil.
+	// OnReconnect is called after an account was found to need a new consent: once for each
+	// dead refresh token, by the process whose write marked the account. If that process
+	// ends in this very moment, nobody is told; the record says it. It must not block. May
+	// be nil.
 	OnReconnect func(id store.AccountID, reason string)
 	// OnBreaker is called when the breaker opens, with the number of accounts rejected
 	// within RejectionWindow: somebody should look. It must not block. May be nil.

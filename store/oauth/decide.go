@@ -51,7 +51,8 @@ const (
 // step is one action and what it needs.
 type step struct {
 	action action
-	// pause is how long to wait. For actRelease, how long the account is then left alone.
+	// pause is how long to wait. For actRelease and actGiveUp, how long the account is then
+	// left alone.
 	pause time.Duration
 	// err is what callers get, if the step ends the attempt without a token.
 	err error
@@ -82,11 +83,16 @@ type view struct {
 	waits     int       // pauses since the last exchange
 	tries     int       // exchanges
 
+	refusals int   // earlier attempts at this record that failed
+	paused   error // why one that ended just now has the record left alone
+
 	// What came of exchanges of the record's refresh token.
 	rejections  int
+	reason      string    // why it was rejected, if the provider gave one that we know
 	tainted     bool      // it may be spent
 	disbelieved bool      // the provider rejects too many accounts to be believed
 	markedAt    time.Time // UpdatedAt of the mark that was written, if perhaps in vain
+	known       bool      // the record said so before that mark
 
 	boughtAt  time.Time // zero: nothing was bought yet
 	saveWaits int       // pauses since then
@@ -102,6 +108,10 @@ const (
 	// maxPoll is the longest pause between two looks at the store, and between two
 	// exchanges.
 	maxPoll = 2 * time.Second
+	// shortestCooldown is how long an account is left alone after its refresh has failed.
+	// It doubles with each attempt that fails, up to longestCooldown.
+	shortestCooldown = 30 * time.Second
+	longestCooldown  = 15 * time.Minute
 	// breakerPause is how long an account is left alone whose rejection was not believed.
 	breakerPause = time.Minute
 	// maxRetryAfter is the longest wait that a provider may ask for.
@@ -133,7 +143,7 @@ func decide(v view) step {
 	case stateExchangeFailed:
 		return v.whenExchangeFailed()
 	case stateMarked:
-		return step{action: actAnnounce}
+		return v.whenMarked()
 	case stateBought:
 		return step{action: actSave}
 	case stateNotSaved:
@@ -152,6 +162,8 @@ func (v view) whenSeen() step {
 		return v.whenRejected()
 	case v.tuning.leftAlone(v.record, v.now):
 		return step{action: actReconnect}
+	case v.paused != nil && v.tries == 0 && v.record.Lease.Owner != v.owner:
+		return step{action: actGiveUp, err: v.paused}
 	case v.closing && v.record.Lease.Owner == v.owner && !v.takenOver:
 		return step{action: actRelease, err: errClosed}
 	case v.closing:
@@ -170,13 +182,22 @@ func (v view) whenSeen() step {
 func (v view) whenRejected() step {
 	switch {
 	case !v.markedAt.IsZero() && v.record.UpdatedAt.Equal(v.markedAt) && v.record.Lease.Owner == "":
-		return step{action: actAnnounce} // our own write, whose answer was lost
+		return v.whenMarked() // our own write, whose answer was lost
 	case v.record.Lease.Owner == v.owner:
 		return step{action: actMark}
 	case v.tuning.leftAlone(v.record, v.now):
 		return step{action: actReconnect}
 	}
 	return v.giveUp(fault.Tagged(telemed.ErrUnavailable, errBusy))
+}
+
+// whenMarked decides over a record that says by our own write that the account must be
+// connected again. Whoever wrote so first has told.
+func (v view) whenMarked() step {
+	if v.known {
+		return step{action: actReconnect}
+	}
+	return step{action: actAnnounce}
 }
 
 func (v view) whenStoreFailed() step {
@@ -211,13 +232,13 @@ func (v view) whenExchangeFailed() step {
 	switch {
 	case v.rejections > 1 && v.disbelieved:
 		err := fmt.Errorf("oauth: %s: the provider rejects too many accounts to be believed: %w", v.id, telemed.ErrUnavailable)
-		return step{action: actRelease, pause: breakerPause, err: err}
+		return step{action: actRelease, pause: max(breakerPause, v.cooldown()), err: err}
 	case v.rejections > 1:
 		return step{action: actRead} // does the record still hold the token that was rejected?
 	case v.cut:
 		return step{action: actRelease, err: errClosed}
 	case v.closing || !v.worthAnother():
-		return step{action: actRelease, pause: retryAfter(v.err), err: v.err}
+		return step{action: actRelease, pause: v.cooldown(), err: v.err}
 	case errors.Is(v.err, ErrRejected):
 		return step{action: actWait, pause: confirmAfter}
 	}
@@ -258,8 +279,24 @@ func (v view) wait(err error) step {
 	return step{action: actWait, pause: poll(v.waits)}
 }
 
+// giveUp ends the attempt. If it has asked the provider, it does so no more for a while.
 func (v view) giveUp(err error) step {
-	return step{action: actGiveUp, err: fmt.Errorf("oauth: %s: %w", v.id, err)}
+	s := step{action: actGiveUp, err: fmt.Errorf("oauth: %s: %w", v.id, err)}
+	if v.tries > 0 {
+		s.pause = v.cooldown()
+	}
+	return s
+}
+
+// cooldown is how long an account is left alone whose refresh has failed: as long as the
+// provider wishes, and longer with each time. While a token still works, the pause ends
+// with it, because then callers need a new one.
+func (v view) cooldown() time.Duration {
+	pause := min(shortestCooldown<<min(v.refusals, 10), longestCooldown)
+	if works := v.record.Token.Expiry.Sub(v.now) - useMargin; works > 0 {
+		pause = min(pause, works)
+	}
+	return max(pause, retryAfter(v.err))
 }
 
 // ambiguous reports whether the refresh token may be spent after err.

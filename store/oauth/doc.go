@@ -45,6 +45,11 @@
 // so of everybody (see Tuning.MaxRejections). Its token is kept, and tried again
 // each hour.
 //
+// After a refresh that failed, whatever the reason, the account is left alone: for half a
+// minute, and longer each time, up to a quarter of an hour. A token that still works is
+// served meanwhile. If none does, callers get the error of that refresh, which tells the
+// time left and has the method RetryDelay() time.Duration. A new consent ends the pause.
+//
 // # Testing
 //
 // The package's own tests live through simulated days of outages, kills and deploys;

@@ -1,15 +1,8 @@
 package oauth
 
 import (
-	"bufio"
 	"errors"
-	"io"
-	"net/http"
-	"slices"
-	"strings"
 	"time"
-
-	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -20,56 +13,26 @@ import (
 // is dead. A Source asks twice before it believes that.
 var ErrRejected = errors.New("grant was rejected")
 
-// configErrors are the codes of RFC 6749 §5.2 that say that the application is at fault,
-// not the account.
-var configErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
-
-// failed sorts the errors of x/oauth2, whose text may hold the whole answer.
-func failed(provider, op string, err error) error {
-	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) {
-		return noAnswer(provider, op, err)
-	}
-	failure := &Error{Provider: provider, Op: op, Code: fault.Word(answer.ErrorCode)}
-	if answer.Response != nil {
-		failure.Status = answer.Response.StatusCode
-		failure.RetryAfter, _ = rest.RetryAfter(answer.Response.Header, time.Now())
-	}
-	failure.kind = kindOf(failure.Status, answer.ErrorCode)
-	return failure
-}
-
-// kindOf believes a code only where RFC 6749 allows it: a server in trouble that says
-// invalid_grant says nothing about the grant.
-func kindOf(status int, code string) error {
+// failed makes the error of a request whose answer carries no token.
+func failed(provider, op string, response *rest.Error) error {
+	failure := &Error{Provider: provider, Op: op}
+	said := readAnswer(response.Body)
+	code := said.text("error")
 	switch {
-	case status == http.StatusTooManyRequests:
-		return telemed.ErrRateLimited
-	case status >= 500 || status == http.StatusRequestTimeout:
-		return telemed.ErrAmbiguous
-	case slices.Contains(configErrors, code):
-		return telemed.ErrUnauthorized
-	case code == "invalid_grant":
-		return ErrRejected
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return telemed.ErrUnauthorized
-	case status >= 400:
-		return telemed.ErrInvalid
-	}
-	return telemed.ErrAmbiguous
-}
-
-// errNoToken stands for x/oauth2's complaints about an answer, which may quote it.
-var errNoToken = errors.New("the answer was cut or is no token")
-
-// noAnswer is for a request whose answer x/oauth2 did not get, or could not read.
-func noAnswer(provider, op string, err error) error {
-	failure := &Error{Provider: provider, Op: op, kind: telemed.ErrAmbiguous, err: errNoToken}
-	if lost, ok := errors.AsType[*rest.Error](err); ok {
-		failure.Status, failure.kind, failure.err = lost.Status, lost.Kind, lost.Err
+	case response.Status == 0 || response.Status/100 == 2 && response.Err != nil:
+		failure.Status, failure.kind, failure.err = response.Status, response.Kind, response.Err
+	case response.Status/100 == 2 && code == "":
+		failure.kind, failure.err = telemed.ErrAmbiguous, errNoToken
+	default:
+		failure.Status, failure.RetryAfter = response.Status, response.RetryAfter
+		why := meaning(response.Status, said)
+		failure.Code, failure.kind, failure.reason = fault.Word(code), why.kind, why.reason
 	}
 	return failure
 }
+
+// errNoToken is why an answer with a good status is an error. It quotes nothing.
+var errNoToken = errors.New("the answer was cut or is no token")
 
 // Error is a token request that failed. Its text has neither tokens nor the server's
 // words.
@@ -84,6 +47,7 @@ type Error struct {
 	RetryAfter time.Duration
 
 	kind, err error
+	reason    string // for the record of an account that is dead; may be empty
 }
 
 // Error returns a text such as "zoom: Refresh: 400 (invalid_grant): grant was rejected".
@@ -103,25 +67,3 @@ func (e *Error) Unwrap() error { return e.err }
 
 // RetryDelay is RetryAfter, for code that takes errors of any package.
 func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
-
-// jsonAnswers mends answers that are JSON and say that they are plain text, as a proxy or
-// a server without a Content-Type makes them. x/oauth2 would not find the token in them,
-// and the refresh token would be spent for nothing.
-type jsonAnswers struct{ base http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (j jsonAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := j.base.RoundTrip(req)
-	if err != nil || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
-		return resp, err
-	}
-	body := bufio.NewReader(resp.Body)
-	if first, err := body.Peek(1); err == nil && first[0] == '{' {
-		resp.Header.Set("Content-Type", "application/json")
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{body, resp.Body}
-	return resp, nil
-}

@@ -26,12 +26,17 @@ type seenToken struct {
 	token    store.Token
 }
 
-// pause ends at its time, or when the record changes.
+// pause ends at its time, or when the record says something new.
 type pause struct {
-	revision string
-	until    time.Time
-	err      error
+	rec   store.Record
+	until time.Time
+	err   error
+	// refusals is how many attempts at this record have failed.
+	refusals int
 }
+
+// refusalMemory is how long after a pause the number of refusals is remembered.
+const refusalMemory = time.Hour
 
 // maxSeen bounds what is remembered. Unsaved tokens are never dropped.
 const maxSeen = 4096
@@ -141,29 +146,81 @@ func (m *memory) clearUnsaved(id store.AccountID, token store.Token) {
 	}
 }
 
-// pause leaves rec alone for d: until then paused returns err. 0 does nothing.
+// pause leaves rec alone for d: until then paused returns err.
 func (m *memory) pause(rec store.Record, d time.Duration, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.setPause(pause{rec: rec, until: time.Now().Add(d), err: err})
+}
+
+// refuse is pause after an attempt that failed. 0 does nothing.
+func (m *memory) refuse(rec store.Record, d time.Duration, err error) {
 	if d <= 0 {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	n := m.pauses[rec.ID].refusalsOf(rec)
+	m.setPause(pause{rec: rec, until: time.Now().Add(d), err: err, refusals: n + 1})
+}
+
+// setPause also drops what is old. mu is held.
+func (m *memory) setPause(p pause) {
 	now := time.Now()
-	for id, p := range m.pauses {
-		if !p.until.After(now) {
+	for id, old := range m.pauses {
+		if now.Sub(old.until) >= refusalMemory {
 			delete(m.pauses, id)
 		}
 	}
-	m.pauses[rec.ID] = pause{rec.Revision, now.Add(d), err}
+	m.pauses[p.rec.ID] = p
+}
+
+// refusals returns how many attempts at rec have failed of late.
+func (m *memory) refusals(rec store.Record) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pauses[rec.ID].refusalsOf(rec)
 }
 
 // paused returns why rec is to be left alone, or nil.
 func (m *memory) paused(rec store.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, ok := m.pauses[rec.ID]
-	if !ok || p.revision != rec.Revision || !p.until.After(time.Now()) {
+	p := m.pauses[rec.ID]
+	left := time.Until(p.until)
+	if left <= 0 || !saysTheSame(p.rec, rec) {
 		return nil
 	}
-	return fmt.Errorf("%w (asked again in %v)", p.err, time.Until(p.until).Round(time.Second))
+	return &pausedError{p.err, left}
 }
+
+func (p pause) refusalsOf(rec store.Record) int {
+	if time.Since(p.until) >= refusalMemory || !saysTheSame(p.rec, rec) {
+		return 0
+	}
+	return p.refusals
+}
+
+// saysTheSame reports whether two records differ in nothing but the lease. A lease moves
+// whenever another process tries, which ends no pause here: a new consent does, and a new
+// token.
+func saysTheSame(a, b store.Record) bool {
+	return a.ID == b.ID && a.Token.Same(b.Token) && a.Status == b.Status && a.Reason == b.Reason && a.UpdatedAt.Equal(b.UpdatedAt)
+}
+
+// pausedError is why an account is left alone, and for how long.
+type pausedError struct {
+	err  error
+	left time.Duration
+}
+
+// Error returns the reason and the time left.
+func (e *pausedError) Error() string {
+	return fmt.Sprintf("%v (asked again in %v)", e.err, e.left.Round(time.Second))
+}
+
+// Unwrap returns the reason.
+func (e *pausedError) Unwrap() error { return e.err }
+
+// RetryDelay is the time left, for code that takes errors of any package.
+func (e *pausedError) RetryDelay() time.Duration { return e.left }

@@ -2,9 +2,13 @@ package oauth
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -120,16 +124,17 @@ func (p Provider) Exchange(ctx context.Context, code, verifier string) (store.To
 		return store.Token{}, err
 	}
 	begin := time.Now()
-	answer, err := p.config().Exchange(p.context(ctx), code, oauth2.VerifierOption(verifier))
+	answer, err := p.post(ctx, "Exchange", url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {p.RedirectURL},
+	})
 	if err != nil {
-		return store.Token{}, failed(p.Name, "Exchange", err)
+		return store.Token{}, err
 	}
 	token := p.token(answer, begin)
 	if p.Identify == nil {
 		return token, nil
 	}
-	idToken, _ := answer.Extra("id_token").(string)
-	token.Account, err = p.Identify(ctx, token, idToken)
+	token.Account, err = p.Identify(ctx, token, answer.text("id_token"))
 	if err != nil {
 		return store.Token{}, fmt.Errorf("%s: Identify: %w", p.Name, err)
 	}
@@ -149,10 +154,11 @@ func (p Provider) Refresh(ctx context.Context, old store.Token) (store.Token, er
 		return store.Token{}, err
 	}
 	begin := time.Now()
-	source := p.config().TokenSource(p.context(ctx), &oauth2.Token{RefreshToken: old.Refresh.Reveal()})
-	answer, err := source.Token()
+	answer, err := p.post(ctx, "Refresh", url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh.Reveal()},
+	})
 	if err != nil {
-		return store.Token{}, failed(p.Name, "Refresh", err)
+		return store.Token{}, err
 	}
 	return p.token(answer, begin).Inherit(old), nil
 }
@@ -164,36 +170,55 @@ func (p Provider) config() *oauth2.Config {
 	}
 }
 
-func (p Provider) context(ctx context.Context) context.Context {
-	client := rest.HTTPClient(p.HTTPClient, rest.Transport{})
-	client.Transport = jsonAnswers{client.Transport}
-	return context.WithValue(rest.Once(ctx), oauth2.HTTPClient, client)
+// post sends a token request, once, and reads its answer, which carries a token if there
+// is no error.
+func (p Provider) post(ctx context.Context, op string, form url.Values) (answer, error) {
+	server := rest.Client{Base: p.TokenURL, HTTP: rest.HTTPClient(p.HTTPClient, rest.Transport{}), Header: http.Header{}}
+	id, secret := p.ClientID, p.ClientSecret.Reveal()
+	if p.AuthStyle == oauth2.AuthStyleInHeader {
+		credentials := url.QueryEscape(id) + ":" + url.QueryEscape(secret) // RFC 6749 §2.3.1
+		server.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)))
+	} else {
+		form.Set("client_id", id)
+		form.Set("client_secret", secret)
+	}
+	response, err := server.Do(rest.Once(ctx), rest.Request{Method: http.MethodPost, Form: form}, nil)
+	failure := &rest.Error{}
+	if err == nil {
+		failure.Answer = *response
+	} else {
+		failure, _ = errors.AsType[*rest.Error](err)
+	}
+	if got := readAnswer(append(failure.Body, failure.Part...)); carriesToken(failure, got) {
+		return got, nil
+	}
+	return answer{}, failed(p.Name, op, failure)
 }
 
-const (
-	// assumedLife is how long a token lives whose answer does not say so. Without an
-	// assumption it would be refreshed before each use.
-	assumedLife = time.Hour
-	// longestLife is what is believed of an answer that says more.
-	longestLife = 366 * 24 * time.Hour
-)
+// carriesToken reports whether an answer is believed to have the new token. A whole one
+// with a good status is, whatever else it says. Without both, it must have a refresh
+// token too, and no error code.
+func carriesToken(response *rest.Error, got answer) bool {
+	switch {
+	case got.access() == "":
+		return false
+	case response.Status/100 == 2 && response.Body != nil:
+		return true
+	case response.Status/100 == 2:
+		return got.refresh() != ""
+	}
+	return got.refresh() != "" && got.text("error") == "" && !got.foreign
+}
 
-// token reads an answer. The expiry counts from before the request: a slow answer
-// does not make a token live longer.
-func (p Provider) token(answer *oauth2.Token, begin time.Time) store.Token {
-	token := FromOAuth2(answer)
-	if answer.ExpiresIn > 0 {
-		token.Expiry = begin.Add(time.Duration(answer.ExpiresIn) * time.Second)
+// token makes the token of an answer. The expiry counts from before the request: a slow
+// answer does not make a token live longer.
+func (p Provider) token(a answer, begin time.Time) store.Token {
+	token := store.Token{
+		Access: telemed.NewSecret(a.access()), Refresh: telemed.NewSecret(a.refresh()),
+		Type: fault.Word(strings.TrimSpace(a.text("token_type"))), Expiry: millis(begin.Add(a.life())), Scopes: a.scopes(),
 	}
-	if !token.Expiry.After(begin) {
-		token.Expiry = begin.Add(assumedLife)
-	}
-	if limit := begin.Add(longestLife); token.Expiry.After(limit) {
-		token.Expiry = limit
-	}
-	token.Expiry = millis(token.Expiry)
 	for _, name := range p.ExtraFields {
-		if value, ok := answer.Extra(name).(string); ok && value != "" {
+		if value := a.small(name); value != "" {
 			if token.Extra == nil {
 				token.Extra = map[string]string{}
 			}

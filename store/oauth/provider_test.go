@@ -97,7 +97,6 @@ func TestTokenRequestsThatFail(t *testing.T) {
 		"text with 200":           {reply(200, "text/plain", "canary %zz"), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
 		"empty with 200":          {reply(200, jsonType, ""), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
 		"no token with 200":       {reply(200, jsonType, `{"refresh_token":"canary"}`), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
-		"wrong type with 200":     {reply(200, jsonType, `{"access_token":"canary","expires_in":"canary"}`), telemed.ErrAmbiguous, "outcome unknown: the answer was cut or is no token"},
 		"error with 200":          {reply(200, jsonType, `{"error":"invalid_grant"}`), oauth.ErrRejected, "200 (invalid_grant): grant was rejected"},
 		"cut":                     {cut, telemed.ErrAmbiguous, "200: outcome unknown: answer was cut off: unexpected EOF"},
 		"hung up":                 {hangUp, telemed.ErrAmbiguous, "outcome unknown: EOF"},
@@ -116,8 +115,8 @@ func TestTokenRequestsThatFail(t *testing.T) {
 		"Zoom's wrong client":     {reply(400, jsonType, `{"reason":"Invalid client_id or client_secret","error":"invalid_client"}`), telemed.ErrUnauthorized, "400 (invalid_client): credentials refused"},
 		"Google's wrong client":   {reply(401, jsonType, `{"error":"invalid_client","error_description":"The OAuth client was not found."}`), telemed.ErrUnauthorized, "401 (invalid_client): credentials refused"},
 		"unauthorized_client":     {reply(400, jsonType, `{"error":"unauthorized_client"}`), telemed.ErrUnauthorized, "400 (unauthorized_client): credentials refused"},
-		"403 of a firewall":       {reply(403, "text/html", "canary"), telemed.ErrUnauthorized, "403: credentials refused"},
-		"400 in HTML":             {reply(400, "text/html", "canary"), telemed.ErrInvalid, "400: invalid request"},
+		"403 of a firewall":       {reply(403, "text/html", "canary"), telemed.ErrAmbiguous, "403: outcome unknown"},
+		"400 in HTML":             {reply(400, "text/html", "canary"), telemed.ErrAmbiguous, "400: outcome unknown"},
 		"a code of its own":       {reply(400, jsonType, `{"error":"canary 4711 https://x"}`), telemed.ErrInvalid, "400: invalid request"},
 		"form":                    {reply(400, "application/x-www-form-urlencoded", "error=invalid_grant&error_description=canary"), oauth.ErrRejected, "400 (invalid_grant): grant was rejected"},
 	} {
@@ -387,4 +386,22 @@ func TestProviderNewSource(t *testing.T) {
 	_, err = source.Token(t.Context(), store.AccountID{Provider: "zoom", Subject: "dr-rao"})
 	require.ErrorIs(t, err, telemed.ErrNotConnected)
 	require.NoError(t, source.Shutdown(t.Context()))
+}
+
+// The record of an account says if it was its organisation that said no.
+func TestAnAdministratorsRefusal(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, reply(400, jsonType, `{"error":"admin_policy_enforced"}`))
+	tokens := store.NewMemory()
+	require.NoError(t, store.Set(t.Context(), tokens, doctor, store.Token{Refresh: telemed.NewSecret("r1")}))
+	s, err := e.provider(oauth2.AuthStyleInHeader).NewSource(tokens, oauth.Tuning{}, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Shutdown(context.Background())) }()
+	_, err = s.Token(t.Context(), doctor)
+	require.ErrorIs(t, err, telemed.ErrReconnect)
+	require.ErrorContains(t, err, "an administrator")
+	rec, err := tokens.Get(t.Context(), doctor)
+	require.NoError(t, err)
+	require.Contains(t, rec.Reason, "an administrator")
+	require.Len(t, e.posted(), 2, "it is asked twice")
 }

@@ -129,6 +129,7 @@ func TestRefreshedEarlyAndServedMeanwhile(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "access-dr-rao-2", token.Access.Reveal(), "a provider that fails takes no token away that works")
 
+		time.Sleep(30 * time.Second)
 		c.provider.before, c.provider.takes = nil, 10*time.Second
 		begin := time.Now()
 		token, err = s.Token(t.Context(), doctor)
@@ -432,6 +433,63 @@ func TestMarkingSurvivesALostAck(t *testing.T) {
 		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.EqualValues(t, 1, marked.Load())
 		require.Equal(t, store.StatusReconnect, c.record().Status)
+	})
+}
+
+// TestS6OneDeadAccountIsToldOnce: two processes try a dead account each hour, and the
+// answers of writes are lost. Whoever is told has one mail to write, not two a day.
+func TestS6OneDeadAccountIsToldOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		told := 0
+		hook := func(cfg *oauth.SourceConfig) { cfg.OnReconnect = func(store.AccountID, string) { told++ } }
+		sources := []*oauth.Source{c.source(hook), c.source(hook)}
+		puts := 0
+		c.store.Fail(nil, func(op string) error {
+			if op == "put" {
+				if puts++; puts%3 == 0 {
+					return errDown
+				}
+			}
+			return nil
+		})
+		dead := func(days int) {
+			c.provider.before = func(int) error { return oauth.ErrRejected }
+			for end := time.Now().AddDate(0, 0, days); time.Now().Before(end); time.Sleep(17 * time.Minute) {
+				for _, s := range sources {
+					_, err := s.Token(t.Context(), doctor)
+					require.Error(t, err)
+				}
+			}
+			require.Equal(t, store.StatusReconnect, c.record().Status)
+		}
+		dead(2)
+		require.Equal(t, 1, told)
+		require.Greater(t, c.provider.count(), 2*24, "it was tried again each hour")
+
+		c.connect(doctor)
+		c.provider.before = nil
+		c.expire()
+		_, err := sources[1].Token(t.Context(), doctor)
+		require.NoError(t, err)
+		c.expire()
+		dead(1)
+		require.Equal(t, 2, told, "another token has died")
+
+		restarted := c.source(hook)
+		c.expire()
+		_, err = restarted.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
+		require.Equal(t, 2, told, "a process that starts tells no old news")
+
+		c.provider.before = nil
+		c.expire()
+		_, err = restarted.Token(t.Context(), doctor)
+		require.NoError(t, err, "it was the provider's mistake")
+		c.expire()
+		dead(1)
+		require.Equal(t, 3, told)
 	})
 }
 
@@ -1272,6 +1330,7 @@ func TestPanics(t *testing.T) {
 				require.ErrorIs(t, err, test.want)
 				require.Equal(t, test.times, strings.Count(log.String(), "panicked"))
 				require.NotContains(t, fmt.Sprint(err, log.String()), "canary")
+				time.Sleep(30 * time.Second)
 				token, err := s.Token(t.Context(), doctor)
 				require.NoError(t, err)
 				require.Equal(t, "access-dr-rao-2", token.Access.Reveal())

@@ -18,12 +18,16 @@ func ToOAuth2(t store.Token) *oauth2.Token {
 }
 
 // FromOAuth2 returns the Token of an x/oauth2 token as the provider answered it, with the
-// granted scopes.
+// granted scopes: a text, or an array of texts. Scopes is nil if the answer does not say,
+// and empty if what it says cannot be read.
 func FromOAuth2(token *oauth2.Token) store.Token {
-	scope, _ := token.Extra("scope").(string)
+	var scopes []string
+	if granted := token.Extra("scope"); granted != nil && granted != "" { // x/oauth2 says "" of a form without one
+		scopes = scopesOf(granted)
+	}
 	return store.Token{
 		Access: telemed.NewSecret(token.AccessToken), Refresh: telemed.NewSecret(token.RefreshToken),
-		Type: token.TokenType, Expiry: millis(token.Expiry), Scopes: strings.Fields(scope),
+		Type: token.TokenType, Expiry: millis(token.Expiry), Scopes: scopes,
 	}
 }
 

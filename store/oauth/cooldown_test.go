@@ -1,0 +1,155 @@
+package oauth_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
+)
+
+// TestS5EveryFailureIsFollowedByAPause: whatever a refresh ends with, a hundred calls ask
+// the provider a few times, and so do the next hundred, later and later.
+func TestS5EveryFailureIsFollowedByAPause(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{
+		"unauthorized": telemed.ErrUnauthorized, "invalid": telemed.ErrInvalid, "unavailable": telemed.ErrUnavailable,
+		"rate limited": telemed.ErrRateLimited, "ambiguous": telemed.ErrAmbiguous, "of its own kind": errors.New("strange"),
+		"forbidden": telemed.ErrForbidden, "hasty": busyUntil{time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				s := c.source()
+				c.provider.before = func(int) error { return fmt.Errorf("no: %w", failure) }
+				writes := 0
+				c.store.Fail(func(op string) error {
+					if op == "put" {
+						writes++
+					}
+					return nil
+				}, nil)
+				const perAttempt = 3
+				for n, pause := range []time.Duration{30, 60, 120, 240, 480, 900, 900} {
+					pause *= time.Second
+					posts, written := c.provider.count(), writes
+					for range 100 {
+						_, err := s.Token(t.Context(), doctor)
+						require.ErrorIs(t, err, failure)
+						require.ErrorContains(t, err, fmt.Sprintf("asked again in %v", pause))
+						require.Equal(t, pause, telemedDelay(err))
+					}
+					require.LessOrEqual(t, c.provider.count()-posts, perAttempt, "attempt %d", n)
+					require.Greater(t, c.provider.count(), posts)
+					require.LessOrEqual(t, writes-written, 2*perAttempt)
+					posts = c.provider.count()
+					time.Sleep(pause - time.Second)
+					_, err := s.Token(t.Context(), doctor)
+					require.ErrorContains(t, err, "asked again in 1s")
+					require.Equal(t, posts, c.provider.count())
+					time.Sleep(time.Second)
+				}
+				c.provider.before = nil
+				c.works(s)
+			})
+		})
+	}
+}
+
+func telemedDelay(err error) time.Duration {
+	delayed, _ := errors.AsType[interface {
+		error
+		RetryDelay() time.Duration
+	}](err)
+	return delayed.RetryDelay()
+}
+
+// A new consent ends a pause. A lease that another process takes and gives back does not.
+func TestWhatEndsAPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		c.provider.before = func(int) error { return telemed.ErrInvalid }
+		one, two := c.source(), c.source()
+		for range 50 {
+			for _, s := range []*oauth.Source{one, two} {
+				_, err := s.Token(t.Context(), doctor)
+				require.ErrorIs(t, err, telemed.ErrInvalid)
+			}
+		}
+		require.Equal(t, 2, c.provider.count(), "each process asks once")
+
+		other := store.AccountID{Provider: "zoom", Subject: "dr-iyer"}
+		c.connect(other)
+		_, err := one.Token(t.Context(), other)
+		require.NoError(t, err, "a pause is one account's")
+
+		c.provider.before = nil
+		c.connect(doctor)
+		rec := c.record()
+		rec.Token.Expiry = time.Now()
+		_, err = c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		_, err = one.Token(t.Context(), doctor)
+		require.NoError(t, err, "the consent is new")
+		require.Equal(t, 3, c.provider.count())
+	})
+}
+
+// While a token works, callers get it, and the pause ends when it does.
+func TestAPauseTakesNoTokenAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		working, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		c.provider.before = func(int) error { return telemed.ErrUnauthorized }
+		begin := c.provider.count()
+		for end := working.Expiry.Add(-11 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
+			token, err := s.Token(t.Context(), doctor)
+			require.NoError(t, err)
+			require.Equal(t, working.Access, token.Access)
+		}
+		require.LessOrEqual(t, c.provider.count()-begin, 5)
+		c.provider.before = nil
+		time.Sleep(time.Until(working.Expiry))
+		token, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err, "nobody waits without a token for a pause of better times")
+		require.NotEqual(t, working.Access, token.Access)
+	})
+}
+
+// A verdict that cannot be written is none, but it is not asked for at each call.
+func TestAMarkThatFailsIsFollowedByAPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		c.provider.before = func(int) error { return oauth.ErrRejected }
+		marks := map[int]int{} // by the number of exchanges before them
+		c.store.Fail(func(op string) error {
+			n := c.provider.count()
+			if op != "put" || n == 0 || n%2 != 0 || marks[n] == 3 {
+				return nil
+			}
+			marks[n]++
+			return errDown
+		}, nil)
+		for range 100 {
+			_, err := s.Token(t.Context(), doctor)
+			require.ErrorIs(t, err, telemed.ErrUnavailable)
+		}
+		require.Equal(t, 2, c.provider.count())
+		c.store.Fail(nil, nil)
+		c.provider.before = nil
+		c.works(s)
+	})
+}
