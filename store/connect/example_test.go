@@ -115,7 +115,8 @@ func ExampleConnector_Begin() {
 //	location.assign((await begun.json()).url);
 //
 //	// on the page at RedirectURL
-//	await fetch("/api/zoom/finish" + location.search, {method: "POST", headers: {Authorization: bearer}});
+//	const how = {method: "POST", headers: {Authorization: bearer}};
+//	await fetch("/api/zoom/finish" + location.search, how);
 func ExampleConnector_Begin_bearer() {
 	connector, fake, _ := forDrRao() // in earnest, Subject reads the Authorization header
 	defer fake.Close()

@@ -32,7 +32,8 @@ type refusal struct {
 // holds. They hold for an OAuth server's own words alone: pages of gateways and servers
 // in trouble have been sorted out before (see meaning).
 var refusals = []refusal{
-	{whose: "RFC 6749", code: "invalid_grant", kind: ErrRejected}, // Google says why in error_subtype: all of them are final
+	// Google says why in error_subtype: all of them are final.
+	{whose: "RFC 6749", code: "invalid_grant", kind: ErrRejected},
 	{whose: "RFC 6749", code: "invalid_client", kind: telemed.ErrUnauthorized},
 	{whose: "RFC 6749", code: "unauthorized_client", kind: telemed.ErrUnauthorized},
 	{whose: "RFC 6749", code: "unsupported_grant_type", kind: telemed.ErrUnauthorized},
@@ -52,7 +53,8 @@ var refusals = []refusal{
 	{whose: "Google", code: "internal_failure", kind: telemed.ErrAmbiguous},
 	{whose: "Google", code: "rate_limit_exceeded", kind: telemed.ErrRateLimited},
 
-	{whose: "Zoom", words: "invalid token", kind: ErrRejected}, // with invalid_request, as 400 and as 401
+	// With invalid_request, as 400 and as 401.
+	{whose: "Zoom", words: "invalid token", kind: ErrRejected},
 	{whose: "Zoom", words: "invalid access token", kind: ErrRejected},
 	{whose: "Zoom", words: "invalid refresh token", kind: ErrRejected},
 	{whose: "Zoom", words: "token expired", kind: ErrRejected},

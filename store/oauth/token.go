@@ -22,7 +22,8 @@ func ToOAuth2(t store.Token) *oauth2.Token {
 // and empty if what it says cannot be read.
 func FromOAuth2(token *oauth2.Token) store.Token {
 	var scopes []string
-	if granted := token.Extra("scope"); granted != nil && granted != "" { // x/oauth2 says "" of a form without one
+	// x/oauth2 says "" of a form without one.
+	if granted := token.Extra("scope"); granted != nil && granted != "" {
 		scopes = scopesOf(granted)
 	}
 	return store.Token{
