@@ -126,9 +126,9 @@ type CheckoutFailure struct {
 
 // Error names Razorpay's constants, not its sentence for the payer.
 func (e *CheckoutFailure) Error() string {
-	for _, constant := range []string{e.Reason, e.Code} {
-		if fault.Word(constant) != "" {
-			return "razorpay: checkout failed (" + constant + ")"
+	for _, word := range []string{e.Reason, e.Code} {
+		if words.Known(word) != "" {
+			return "razorpay: checkout failed (" + word + ")"
 		}
 	}
 	return "razorpay: checkout failed"
@@ -235,7 +235,7 @@ func fromForm(body []byte) (checkoutFields, error) {
 
 func failure(code, description, source, step, reason string) *CheckoutFailure {
 	return &CheckoutFailure{Failure: payments.Failure{
-		Code: known(text(code)), Description: known(text(description)), Source: known(text(source)),
-		Step: known(text(step)), Reason: known(text(reason)),
+		Code: constant(text(code)), Description: known(text(description)), Source: constant(text(source)),
+		Step: constant(text(step)), Reason: constant(text(reason)),
 	}}
 }

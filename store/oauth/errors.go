@@ -30,7 +30,7 @@ func (p Provider) failed(op string, err error) error {
 	if !errors.As(err, &answer) {
 		return p.noAnswer(op, err)
 	}
-	failure := &Error{Provider: p.Name, Op: op, Code: fault.Word(answer.ErrorCode)}
+	failure := &Error{Provider: p.Name, Op: op, Code: codeWords.Known(answer.ErrorCode)}
 	if answer.Response != nil {
 		failure.Status = answer.Response.StatusCode
 		failure.RetryAfter, _ = rest.RetryAfter(answer.Response.Header, time.Now())

@@ -3,6 +3,7 @@ package razorpaytest
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"net"
 	"net/http"
 	"net/url"
@@ -175,6 +176,13 @@ func webAddress(address string) bool {
 
 // newID returns an id as Razorpay makes them: prefix_ and 14 letters and digits.
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }
+
+// newRequestID looks random at any time: razorpay repeats no id that could be a word.
+func newRequestID() string {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return "req_" + hex.EncodeToString(id)
+}
 
 // route wires the doors: the API, which needs the key, and the checkout page, which does
 // not.
