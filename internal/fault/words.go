@@ -35,30 +35,41 @@ func (w Words) Known(word string) string {
 	return word
 }
 
-// RandomID returns the id of a request, if it looks like one that was drawn at random: ten
-// letters and digits or more, in which capital letters, small letters and digits take
-// turns. Names, telephone numbers and the words of a sentence do not look like that. Else
-// it returns nothing: some random ids are among that, and a support does without.
+// RandomID returns the id of a request, if it looks like one that was drawn at random: of
+// its parts between marks, each is random, or no longer than three characters, or one of
+// the prefixes that providers have, and one at least has ten characters. Names, telephone
+// numbers and the words of a sentence do not look like that. Else it returns nothing: some
+// random ids are among that, and a support does without.
 func RandomID(id string) string {
-	var characters, turns int
-	var last rune
-	digit := false
-	for _, r := range ID(id) {
-		kind := kindOf(r)
-		if kind == 0 {
-			continue
+	long := false
+	for _, part := range strings.FieldsFunc(ID(id), func(r rune) bool { return kindOf(r) == 0 }) {
+		if len(part) > 3 && part != "clid" && !random(part) {
+			return ""
 		}
-		characters++
-		digit = digit || kind == '0'
-		if last != 0 && kind != last {
-			turns++
-		}
-		last = kind
+		long = long || len(part) >= 10
 	}
-	if characters < 10 || !digit || turns*4 < characters {
+	if !long {
 		return ""
 	}
 	return id
+}
+
+// random reports whether capital letters, small letters and digits take turns in text, as
+// they do in names hardly ever.
+func random(text string) bool {
+	var turns int
+	var last rune
+	for _, r := range text {
+		if kind := kindOf(r); kind != last {
+			turns++
+			last = kind
+		}
+	}
+	often := 4
+	if len(text) >= 20 { // so many that few are enough
+		often = 6
+	}
+	return strings.ContainsAny(text, "0123456789") && (turns-1)*often >= len(text)
 }
 
 func kindOf(r rune) rune {

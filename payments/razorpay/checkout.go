@@ -140,6 +140,16 @@ func (e *CheckoutFailure) Unwrap() error { return payments.ErrPaymentIncomplete 
 // LogValue is Error, without the gateway's sentences.
 func (e *CheckoutFailure) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
+// MarshalJSON leaves out the gateway's sentence: what encodes an error is a log.
+func (e *CheckoutFailure) MarshalJSON() ([]byte, error) {
+	failure := e.Failure
+	failure.Description = ""
+	return json.Marshal(struct {
+		payments.Failure
+		OrderID, PaymentID string
+	}{failure, e.OrderID, e.PaymentID})
+}
+
 // Format tells the same for every verb.
 func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
