@@ -59,8 +59,8 @@ func NewKey() telemed.Secret {
 }
 
 // NewKeyring returns a ring of keys, each 32 random bytes in standard base64. A
-// passphrase is no key, nor are bytes that are all the same. The error matches telemed.ErrInvalid and names every key that is
-// wrong.
+// passphrase is no key, nor are bytes that are all the same. The error matches
+// telemed.ErrInvalid and names every key that is wrong.
 func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
 	ring := &Keyring{byID: map[uint32]*ringKey{}}
 	var p fault.Problems
