@@ -38,7 +38,8 @@ type Error struct {
 	// Fields names the fields that Zoom refused or made otherwise, as Zoom spells them:
 	// "settings.waiting_room".
 	Fields []string
-	// RequestID is Zoom's tracking id, for its support.
+	// RequestID is Zoom's tracking id, for its support. Empty if there was none, or none
+	// that looks random.
 	RequestID string
 	// RetryAfter is how long to wait, 0 if Zoom did not say.
 	RetryAfter time.Duration
@@ -87,7 +88,7 @@ func newError(op string, err error) *Error {
 	said := readFailure(answer.Body)
 	return &Error{
 		Op: op, Status: answer.Status, Code: int(said.Code), Fields: said.fields(),
-		RequestID: fault.ID(answer.Header.Get(trackingID)), RetryAfter: answer.RetryAfter,
+		RequestID: fault.RandomID(answer.Header.Get(trackingID)), RetryAfter: answer.RetryAfter,
 		kind: answer.Kind, err: answer.Err,
 	}
 }
@@ -210,12 +211,23 @@ func (f failure) daily(header http.Header) bool {
 	return strings.EqualFold(header.Get("X-Ratelimit-Type"), "Daily-limit") || strings.Contains(strings.ToLower(f.Message), "daily rate limit")
 }
 
-// fields returns the names of the refused fields. What does not look like a name is left
-// out.
+// fieldWords are the fields that this package sends, and those that users and webhooks
+// have beside them. Any other name may be a patient's.
+var fieldWords = fault.NewWords(
+	"topic type start_time duration timezone agenda password settings schedule_for template_id tracking_fields",
+	`settings.host_video settings.participant_video settings.join_before_host settings.jbh_time
+	settings.mute_upon_entry settings.waiting_room settings.approval_type settings.audio settings.auto_recording
+	settings.meeting_authentication settings.registrants_email_notification settings.email_notification
+	settings.alternative_hosts settings.watermark settings.use_pmi settings.private_meeting settings.encryption_type`,
+	"meetingId meeting_id userId user_id action page_size next_page_token from to scope grant_type code redirect_uri token",
+)
+
+// fields returns the names of the refused fields. What is no name of ours or Zoom's is
+// left out.
 func (f failure) fields() []string {
 	var names []string
 	for _, problem := range f.Errors {
-		if name := fault.Word(problem.Field); name != "" && len(names) < 20 {
+		if name := fieldWords.Known(problem.Field); name != "" && len(names) < 20 {
 			names = append(names, name)
 		}
 	}

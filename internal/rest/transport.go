@@ -196,7 +196,7 @@ func (t *Transport) attempt(ctx context.Context, req *http.Request) *attempt {
 	response, err := base.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &a.trace)))
 	if err != nil {
 		a.Unsent = a.sentNothing(err)
-		a.lost(err)
+		a.lost(inOurWords(err))
 		return a
 	}
 	a.Status, a.Header = response.StatusCode, response.Header

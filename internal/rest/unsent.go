@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"strings"
+
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // neverSent recognises errors from before the request was written, for a base
@@ -34,3 +36,28 @@ func isTLSError(err error) bool {
 	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &alert) ||
 		errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid)
 }
+
+// inOurWords returns what is known of a transport's error. Its own text may quote the
+// other side: "malformed HTTP response …", a name in a certificate.
+func inOurWords(err error) error {
+	if cause := fault.Cause(err); cause != nil {
+		return cause
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return errNoHost
+	}
+	if isTLSError(err) {
+		return errTLS
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return errNotReached
+	}
+	return errBroken
+}
+
+var (
+	errNoHost     = errors.New("host was not found")
+	errTLS        = errors.New("TLS handshake failed")
+	errNotReached = errors.New("host was not reached")
+	errBroken     = errors.New("the connection broke, or spoke no HTTP")
+)

@@ -87,7 +87,7 @@ func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 func newError(op string, err error) *Error {
 	answer, _ := errors.AsType[*rest.Error](err) // rest has no other
 	e := &Error{
-		Op: op, Status: answer.Status, Reason: reasonOf(&answer.Answer), RetryAfter: answer.RetryAfter,
+		Op: op, Status: answer.Status, Reason: reasonWords.Known(reasonOf(&answer.Answer)), RetryAfter: answer.RetryAfter,
 		kind: answer.Kind, err: answer.Err,
 	}
 	switch {
@@ -148,6 +148,24 @@ func refusal(a *rest.Answer, kind error) (rest.Outcome, error) {
 	}
 	return rest.Refused, kind
 }
+
+// reasonWords are the reasons that an Error may hold. Any other is believed as far as it
+// goes, and not repeated. See
+// https://developers.google.com/workspace/calendar/api/guides/errors and
+// https://cloud.google.com/apis/design/errors.
+var reasonWords = fault.NewWords(
+	`rateLimitExceeded userRateLimitExceeded RATE_LIMIT_EXCEEDED quotaExceeded dailyLimitExceeded
+	calendarUsageLimitsExceeded limitExceeded variableTermLimitExceeded
+	insufficientPermissions ACCESS_TOKEN_SCOPE_INSUFFICIENT ACCESS_TOKEN_EXPIRED ACCESS_TOKEN_TYPE_UNSUPPORTED
+	accessNotConfigured SERVICE_DISABLED appNotInstalled API_KEY_INVALID CONSUMER_INVALID USER_PROJECT_DENIED`,
+	`badRequest invalid invalidParameter invalidArgument required parseError timeRangeEmpty invalidSharingRequest
+	authError unauthorized expired forbidden forbiddenForNonOrganizer requiredAccessLevel domainPolicy
+	notFound notACalendarUser deleted gone duplicate conflict conditionNotMet preconditionFailed updatedMinTooLongAgo
+	fullSyncRequired eventTypeRestriction cannotChangeOrganizer backendError internalError serviceUnavailable transientError`,
+	`invalid_grant invalid_client invalid_request invalid_token invalid_scope unauthorized_client
+	unsupported_grant_type unsupported_token_type access_denied admin_policy_enforced`,
+	ReasonNoMeet, ReasonRoomFailed, ReasonNoRoom, ReasonForeignLink, ReasonMoved, ReasonOtherKey, ReasonCancelled, ReasonTooOften,
+)
 
 // lasting are the limits that hold for hours, so that there is no use in waiting.
 var lasting = map[string]bool{"quotaExceeded": true, "dailyLimitExceeded": true}

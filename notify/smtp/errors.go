@@ -27,7 +27,8 @@ type Error struct {
 	Enhanced string
 	// Reason says what was wrong if the server did not say it by a code.
 	Reason string
-	// Err is the cause if there was no reply: the context's or the network's error.
+	// Err is the cause if there was no reply, as far as it is known: the context's or the
+	// operating system's error.
 	Err error
 
 	kind error
@@ -61,7 +62,18 @@ func failed(op string, kind error, reason string) *Error {
 // whole message was out by then, else ErrUnavailable.
 func lost(ctx context.Context, op string, kind, err error) *Error {
 	cause := causeOf(ctx, err)
-	return &Error{Op: op, Reason: reasonOf(cause), Err: cause, kind: kind}
+	return &Error{Op: op, Reason: reasonOf(cause), Err: known(cause), kind: kind}
+}
+
+// known returns what is known of a cause: one of our own errors, the end of a context or
+// the operating system's error. Others could quote the server.
+func known(cause error) error {
+	for _, own := range []error{errDialTimeout, errCut, errReply} {
+		if errors.Is(cause, own) {
+			return own
+		}
+	}
+	return fault.Cause(cause)
 }
 
 // What ends a context of ours.

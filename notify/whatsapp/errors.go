@@ -28,7 +28,8 @@ type Error struct {
 	Code int
 	// HasCode is true if Meta gave a Code.
 	HasCode bool
-	// RequestID is Meta's fbtrace_id, to be given to its support.
+	// RequestID is Meta's fbtrace_id, to be given to its support. Empty if there was none,
+	// or none that looks random.
 	RequestID string
 	// RetryAfter is how long to wait before it is sent again, 0 if nobody said.
 	RetryAfter time.Duration
@@ -132,7 +133,7 @@ func parseEnvelope(body []byte) (envelope, bool) {
 func newError(ctx context.Context, op string, err error) *Error {
 	answer, _ := errors.AsType[*rest.Error](err) // rest has no other
 	e := &Error{
-		Op: op, Status: answer.Status, RequestID: fault.ID(answer.Header.Get("X-Fb-Trace-Id")), RetryAfter: answer.RetryAfter,
+		Op: op, Status: answer.Status, RequestID: fault.RandomID(answer.Header.Get("X-Fb-Trace-Id")), RetryAfter: answer.RetryAfter,
 		Err: answer.Err, kind: answer.Kind,
 	}
 	if e.Err != nil && ctx.Err() != nil {
@@ -140,7 +141,7 @@ func newError(ctx context.Context, op string, err error) *Error {
 	}
 	if env, ok := parseEnvelope(answer.Body); ok && answer.Status/100 != 2 {
 		e.Code, e.HasCode = *env.Error.Code, true
-		e.RequestID = cmp.Or(fault.ID(env.Error.Trace), e.RequestID)
+		e.RequestID = cmp.Or(fault.RandomID(env.Error.Trace), e.RequestID)
 	}
 	return e
 }

@@ -126,9 +126,9 @@ type CheckoutFailure struct {
 
 // Error names Razorpay's constants, not its sentence for the payer.
 func (e *CheckoutFailure) Error() string {
-	for _, constant := range []string{e.Reason, e.Code} {
-		if fault.Word(constant) != "" {
-			return "razorpay: checkout failed (" + constant + ")"
+	for _, word := range []string{e.Reason, e.Code} {
+		if words.Known(word) != "" {
+			return "razorpay: checkout failed (" + word + ")"
 		}
 	}
 	return "razorpay: checkout failed"
@@ -139,6 +139,16 @@ func (e *CheckoutFailure) Unwrap() error { return payments.ErrPaymentIncomplete 
 
 // LogValue is Error, without the gateway's sentences.
 func (e *CheckoutFailure) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// MarshalJSON leaves out the gateway's sentence: what encodes an error is a log.
+func (e *CheckoutFailure) MarshalJSON() ([]byte, error) {
+	failure := e.Failure
+	failure.Description = ""
+	return json.Marshal(struct {
+		payments.Failure
+		OrderID, PaymentID string
+	}{failure, e.OrderID, e.PaymentID})
+}
 
 // Format tells the same for every verb.
 func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
@@ -235,7 +245,7 @@ func fromForm(body []byte) (checkoutFields, error) {
 
 func failure(code, description, source, step, reason string) *CheckoutFailure {
 	return &CheckoutFailure{Failure: payments.Failure{
-		Code: known(text(code)), Description: known(text(description)), Source: known(text(source)),
-		Step: known(text(step)), Reason: known(text(reason)),
+		Code: constant(text(code)), Description: known(text(description)), Source: constant(text(source)),
+		Step: constant(text(step)), Reason: constant(text(reason)),
 	}}
 }

@@ -32,13 +32,13 @@ type Error struct {
 	Code string
 	// Field names the field that was wrong, Reason why ("input_validation_failed"),
 	// Source who caused it ("business", "customer"), Step where ("payment_initiation").
-	// Each may be empty.
+	// Each may be empty, and is for a word that is not documented.
 	Field, Reason, Source, Step string
 	// OrderID and PaymentID are what the error is about, if Razorpay said so.
 	OrderID, PaymentID string
 	// Description is Razorpay's sentence. It may repeat what was sent: never log it.
 	Description string `json:"-"`
-	// RequestID is Razorpay's id for the request, if it sent one.
+	// RequestID is Razorpay's id for the request, if it sent one that looks random.
 	RequestID string
 	// RetryAfter is what Razorpay asked to wait; 0 if it did not.
 	RetryAfter time.Duration
@@ -112,7 +112,7 @@ func newError(op string, err error) *Error {
 }
 
 func requestID(h http.Header) string {
-	return fault.ID(cmp.Or(h.Get("X-Razorpay-Request-Id"), h.Get("X-Request-Id"), h.Get("Request-Id")))
+	return fault.RandomID(cmp.Or(h.Get("X-Razorpay-Request-Id"), h.Get("X-Request-Id"), h.Get("Request-Id")))
 }
 
 // classify says what an answer of Razorpay's means.
@@ -190,8 +190,8 @@ func (e *Error) read(body []byte) bool {
 	return true
 }
 
-// constant drops what is no word of Razorpay's, but prose.
-func constant(value text) string { return fault.Word(known(value)) }
+// constant drops what is no documented word of Razorpay's: anything else may be prose.
+func constant(value text) string { return words.Known(string(value)) }
 
 // readMetadata reads {"payment_id":…,"order_id":…}, which may be [] or null as well.
 func readMetadata(raw []byte) (orderID, paymentID string) {

@@ -70,7 +70,7 @@ func TestErrorDetails(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	srv.FailNext(razorpaytest.Fault{
-		Status: 429, Header: http.Header{"Retry-After": {"3600"}, "X-Razorpay-Request-Id": {"req_1"}},
+		Status: 429, Header: http.Header{"Retry-After": {"3600"}, "X-Razorpay-Request-Id": {"req_Jv4BzQ7oTm2QNF"}},
 		Body: `{"error":{"code":"BAD_REQUEST_ERROR","description":"slow down","field":"amount","source":"business","step":"payment_initiation","reason":"x","metadata":{"payment_id":"pay_1","order_id":"Asha"}}}`,
 	})
 	_, err := client.Payment(t.Context(), "pay_1")
@@ -80,7 +80,7 @@ func TestErrorDetails(t *testing.T) {
 	require.Equal(t, 429, e.Status)
 	require.Equal(t, time.Hour, e.RetryAfter)
 	require.Equal(t, time.Hour, e.RetryDelay())
-	require.Equal(t, "req_1", e.RequestID)
+	require.Equal(t, "req_Jv4BzQ7oTm2QNF", e.RequestID)
 	require.Equal(t, "pay_1", e.PaymentID)
 	require.Empty(t, e.OrderID, "not an id")
 	require.Equal(t, "slow down", e.Description)

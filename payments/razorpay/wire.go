@@ -172,7 +172,7 @@ func (w *wirePayment) payment() *payments.Payment {
 	}
 	if code := known(w.ErrorCode); code != "" || p.Status == payments.PaymentFailed {
 		p.Failure = &payments.Failure{
-			Code: code, Reason: known(w.ErrorReason), Source: known(w.ErrorSource), Step: known(w.ErrorStep),
+			Code: constant(w.ErrorCode), Reason: constant(w.ErrorReason), Source: constant(w.ErrorSource), Step: constant(w.ErrorStep),
 			Description: known(w.ErrorDescription),
 		}
 	}

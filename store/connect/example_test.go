@@ -111,12 +111,12 @@ func ExampleConnector_Begin() {
 // finishes by its script. This is what the script does:
 //
 //	// on the settings page
-//	const begun = await fetch("/api/zoom/begin", {method: "POST", headers: {Authorization: bearer}});
+//	const doctor = {method: "POST", headers: {Authorization: bearer}};
+//	const begun = await fetch("/api/zoom/begin", doctor);
 //	location.assign((await begun.json()).url);
 //
 //	// on the page at RedirectURL
-//	const how = {method: "POST", headers: {Authorization: bearer}};
-//	await fetch("/api/zoom/finish" + location.search, how);
+//	await fetch("/api/zoom/finish" + location.search, doctor);
 func ExampleConnector_Begin_bearer() {
 	connector, fake, _ := forDrRao() // in earnest, Subject reads the Authorization header
 	defer fake.Close()

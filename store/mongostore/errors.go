@@ -14,8 +14,8 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// Error is a failure of the database. Its text has the server's code but not its
-// words, which may quote a key or an address. The driver's error is behind Unwrap.
+// Error is a failure of the database. It has the server's code but not its words, which
+// may quote a key or an address. The driver's error is not kept.
 //
 // Codes: https://www.mongodb.com/docs/manual/reference/error-codes/
 type Error struct {
@@ -25,12 +25,14 @@ type Error struct {
 	// Code is the server's; 0 if it did not answer.
 	Code int
 
-	kind, err error
+	kind   error
+	reason string // in our words; may be empty
+	cause  error  // of fixed text; may be nil
 }
 
 // Error returns a text such as "mongostore: Put (code 91): outcome unknown".
 func (e *Error) Error() string {
-	text := fault.Text{Package: "mongostore", Op: e.Op, Kind: e.kind, Detail: reason(e.err)}
+	text := fault.Text{Package: "mongostore", Op: e.Op, Kind: e.kind, Detail: e.reason}
 	if e.Code != 0 {
 		text.Codes = []fault.Code{{Label: "code", Word: strconv.Itoa(e.Code)}}
 	}
@@ -52,7 +54,7 @@ func reason(err error) string {
 	return reason
 }
 
-// LogValue is Error, without the driver's error.
+// LogValue is Error.
 func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Format prints what LogValue tells, whatever the verb.
@@ -62,17 +64,22 @@ func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 // telemed.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
-// Unwrap returns the driver's error. Its text may hold what must not be logged.
-func (e *Error) Unwrap() error { return e.err }
+// Unwrap returns what is known of the cause: the end of a context, the operating system's
+// error for a connection, or nil.
+func (e *Error) Unwrap() error { return e.cause }
 
 // unavailable is the failure of a command that can have written nothing.
 func unavailable(op string, err error) error {
-	return &Error{Op: op, Code: code(err), kind: telemed.ErrUnavailable, err: err}
+	return newError(op, telemed.ErrUnavailable, err)
 }
 
 // ambiguous is the failure of a command that may have been carried out all the same.
 func ambiguous(op string, err error) error {
-	return &Error{Op: op, Code: code(err), kind: telemed.ErrAmbiguous, err: err}
+	return newError(op, telemed.ErrAmbiguous, err)
+}
+
+func newError(op string, kind, err error) *Error {
+	return &Error{Op: op, Code: code(err), kind: kind, reason: reason(err), cause: fault.Cause(err)}
 }
 
 func code(err error) int {

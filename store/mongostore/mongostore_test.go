@@ -287,6 +287,9 @@ func TestErrorsSayNothingPrivate(t *testing.T) {
 					require.NotContains(t, text, "canary")
 					require.NotContains(t, text, "127.0.0.1")
 				}
+				for below := errors.Unwrap(err); below != nil; below = errors.Unwrap(below) {
+					require.NotRegexp(t, `asha|canary|127\.0\.0\.1`, below.Error(), "the driver's words")
+				}
 				kind := telemed.ErrAmbiguous
 				if op == "Get" || op == "List" {
 					kind = telemed.ErrUnavailable

@@ -26,7 +26,7 @@ func failed(provider, op string, response *rest.Error) error {
 	default:
 		failure.Status, failure.RetryAfter = response.Status, response.RetryAfter
 		why := meaning(response.Status, said)
-		failure.Code, failure.kind, failure.reason = fault.Word(code), why.kind, why.reason
+		failure.Code, failure.kind, failure.reason = codeWords.Known(code), why.kind, why.reason
 	}
 	return failure
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// Error is a failure of the database. Its text has the database's code but not its
-// words, which may quote a key ("Duplicate entry 'zoom-…'") or an address. The
-// driver's error is behind Unwrap.
+// Error is a failure of the database. It has the database's code but not its words, which
+// may quote a key ("Duplicate entry 'zoom-…'") or an address. The driver's error is not
+// kept.
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete", "List", "Claim", "Complete", "Release",
 	// "PurgeClaims" or "ResealClaims".
@@ -25,18 +25,19 @@ type Error struct {
 	// for it. Empty if the database did not answer.
 	Code string
 
-	kind, err error
+	kind  error
+	cause error // of fixed text; may be nil
 }
 
 // Error returns a text such as "sqlstore: Put (code 57P01): outcome unknown".
 func (e *Error) Error() string {
 	return fault.Text{
 		Package: "sqlstore", Op: e.Op, Codes: []fault.Code{{Label: "code", Word: strings.ReplaceAll(e.Code, " ", "_")}},
-		Kind: e.kind, Detail: fault.Reason(e.err),
+		Kind: e.kind, Detail: fault.Reason(e.cause),
 	}.String()
 }
 
-// LogValue is Error, without the driver's error.
+// LogValue is Error.
 func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Format prints what LogValue tells, whatever the verb.
@@ -46,17 +47,18 @@ func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 // telemed.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
-// Unwrap returns the driver's error. Its text may hold what must not be logged.
-func (e *Error) Unwrap() error { return e.err }
+// Unwrap returns what is known of the cause: the end of a context, the operating system's
+// error for a connection, or nil.
+func (e *Error) Unwrap() error { return e.cause }
 
 // unavailable is the failure of a statement that can have written nothing.
 func unavailable(op string, err error) error {
-	return &Error{Op: op, Code: code(err), kind: telemed.ErrUnavailable, err: err}
+	return &Error{Op: op, Code: code(err), kind: telemed.ErrUnavailable, cause: fault.Cause(err)}
 }
 
 // ambiguous is the failure of a statement that may have been carried out all the same.
 func ambiguous(op string, err error) error {
-	return &Error{Op: op, Code: code(err), kind: telemed.ErrAmbiguous, err: err}
+	return &Error{Op: op, Code: code(err), kind: telemed.ErrAmbiguous, cause: fault.Cause(err)}
 }
 
 // rolledBack reports whether the database undid a statement because of another one: what

@@ -272,7 +272,12 @@ func TestErrors(t *testing.T) {
 					kind = telemed.ErrUnavailable
 				}
 				require.ErrorIs(t, err, kind)
-				require.ErrorIs(t, err, c.err)
+				for _, cause := range []error{syscall.ECONNREFUSED, context.DeadlineExceeded} {
+					require.Equal(t, errors.Is(c.err, cause), errors.Is(err, cause), "what is known of the cause")
+				}
+				for below := errors.Unwrap(err); below != nil; below = errors.Unwrap(below) {
+					require.NotRegexp(t, "canary|asha|Duplicate|10.0.0.7", below.Error(), "the driver's words")
+				}
 				typed, ok := errors.AsType[*sqlstore.Error](err)
 				require.True(t, ok)
 				require.Equal(t, op, typed.Op)

@@ -21,12 +21,12 @@ package zoomtest
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -300,4 +300,8 @@ func (s *Server) user(id string) (User, bool) {
 }
 
 // newTrackingID looks like Zoom's.
-func newTrackingID() string { return "v=2.0;clid=us06;rid=WEB_" + strings.ToLower(rand.Text()) }
+func newTrackingID() string {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return "v=2.0;clid=us06;rid=WEB_" + hex.EncodeToString(id)
+}

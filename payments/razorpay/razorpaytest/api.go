@@ -44,7 +44,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, do operation) {
 		status, doc = refused.Status, refused.doc()
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Razorpay-Request-Id", newID("req"))
+	w.Header().Set("X-Razorpay-Request-Id", newRequestID())
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(doc)
 }

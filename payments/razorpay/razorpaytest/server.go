@@ -3,6 +3,7 @@ package razorpaytest
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"net"
 	"net/http"
 	"net/url"
@@ -192,6 +193,13 @@ func webAddress(address string) bool {
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }
 
 func now() int64 { return time.Now().Unix() }
+
+// newRequestID looks random at any time: razorpay repeats no id that could be a word.
+func newRequestID() string {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return "req_" + hex.EncodeToString(id)
+}
 
 // route wires the doors: the API, which needs the key, and the checkout page, which does
 // not. They stand in api.go and checkout.go: methods of the Server, which use its state.
