@@ -33,12 +33,13 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// crowd lets more parallel tests run at once, unless somebody has said how many.
+// crowd lets more parallel tests run at once, unless somebody has said how many. Fuzzing has a
+// worker for each, and they compute.
 func crowd() {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
+	if fuzzing := flag.Lookup("test.fuzz").Value.String() != ""; !given && !fuzzing {
 		_ = flag.Set("test.parallel", strconv.Itoa(max(parallel, runtime.GOMAXPROCS(0))))
 	}
 }
