@@ -37,8 +37,8 @@ func TestS5EveryFailureIsFollowedByAPause(t *testing.T) {
 					return nil
 				}, nil)
 				const perAttempt = 3
-				for n, pause := range []time.Duration{30, 60, 120, 240, 480, 900, 900} {
-					pause *= time.Second
+				for n, seconds := range []int{30, 60, 120, 240, 480, 900, 900} {
+					pause := time.Duration(seconds) * time.Second
 					posts, written := c.provider.count(), writes
 					for range 100 {
 						_, err := s.Token(t.Context(), doctor)
