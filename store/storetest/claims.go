@@ -384,7 +384,7 @@ func claimContexts(c *claimsTest) {
 // purge has keys in each state, and expects three of them to go.
 func purge(c *claimsTest) {
 	if _, ok := c.next().(store.ClaimsPurger); !ok {
-		c.Skip("the claims do not implement store.ClaimsPurger")
+		c.Skip("this one does not implement store.ClaimsPurger")
 	}
 	kept := c.wantNew("done and kept", long)
 	c.complete("done and kept", kept, "value", long)
