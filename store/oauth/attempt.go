@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -274,9 +273,9 @@ func (a *attempt) restartClock(d time.Duration) {
 }
 
 // exchange spends the refresh token, once. It is bounded by Timeout and independent of
-// any caller.
+// any caller. A process that stood still meanwhile reads on: the answer may be here.
 func (a *attempt) exchange() {
-	ctx, cancel := context.WithTimeout(a.shared.run, a.view.tuning.Timeout)
+	ctx, cancel := wait.Timeout(a.shared.run, a.view.tuning.Timeout)
 	defer cancel()
 	spent := a.view.record.Token
 	var token store.Token
@@ -366,9 +365,11 @@ func (a *attempt) release(pause time.Duration, cause error) {
 	a.leaveAlone(rec, pause, cause)
 }
 
-// save tries to save the new token. While callers wait for it, the store gets no longer
+// save tries to save the new token, which the spool gets first: nobody may kill this
+// process before one of them has it. While callers wait for it, the store gets no longer
 // than they do.
 func (a *attempt) save() {
+	a.saving.spool()
 	timeout := a.view.tuning.storeTimeout()
 	if !a.answered {
 		timeout = min(saveInline, timeout)
@@ -377,8 +378,8 @@ func (a *attempt) save() {
 	switch {
 	case err == nil:
 		a.view.state = stateEnded
-		a.saving.settle()
 		a.finish(kept, nil)
+		a.saving.settle()
 	case errors.Is(err, telemed.ErrNotConnected): // disconnected meanwhile: not to be brought back
 		a.view.state = stateEnded
 		a.shared.memory.forget(a.view.id)

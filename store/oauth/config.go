@@ -25,7 +25,8 @@ type Tuning struct {
 	// Early is how long before its expiry a token is refreshed, but never more than a
 	// quarter of its life. If 0, 5 minutes.
 	Early time.Duration
-	// Timeout bounds one exchange with the provider. If 0, 15 seconds.
+	// Timeout bounds one exchange with the provider. Time in which this process stood still
+	// (SIGSTOP, a paused container) does not count. If 0, 15 seconds.
 	Timeout time.Duration
 	// LeaseTTL is how long a lease of this process must have been seen unchanged before
 	// another one takes it over. That takes up to three quarters longer, because the
@@ -52,8 +53,8 @@ type Tuning struct {
 	// RejectionWindow is the time over which rejections are counted. If 0, 10 minutes.
 	RejectionWindow time.Duration
 
-	// Spool keeps new tokens that the store cannot take, in case the process ends first;
-	// see Recover. If nil, they are kept in memory only.
+	// Spool keeps each new token until the store has it, in case the process is killed
+	// between the two; see Recover. If nil, they are kept in memory only.
 	Spool Spool
 
 	// OnRefresh is called after a new token was saved. It must not block. May be nil.

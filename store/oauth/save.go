@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -17,7 +18,7 @@ const (
 	saveInline = 2 * time.Second
 	// spoolTimeout bounds one call of the spool. Shutdown does not cut it off: it is
 	// there for that moment.
-	spoolTimeout = 5 * time.Second
+	spoolTimeout = 3 * time.Second
 	// renewPause is how long a token is not renewed again that was renewed because its
 	// predecessor was refused.
 	renewPause = 30 * time.Second
@@ -101,15 +102,13 @@ func (s *saving) failed(err error) {
 		s.shared.memory.setUnsaved(s.ID, s.Token)
 		s.shared.cfg.Logger.Warn("oauth: new token cannot be saved yet", slog.Any("account", s.ID))
 	}
-	if s.served {
-		s.spool()
-	}
 }
 
-// spool keeps what the store cannot take.
+// spool keeps the token until the store has it. If it cannot, it is asked again before
+// the next try to save. Without a new refresh token there is nothing to lose.
 func (s *saving) spool() {
 	spool := s.shared.cfg.Spool
-	if spool == nil || s.spooled {
+	if spool == nil || s.spooled || s.Token.Refresh.Equal(s.Spent.Refresh) {
 		return
 	}
 	err := s.callSpool("Spool.Keep", func(ctx context.Context) error { return spool.Keep(ctx, s.Unsaved) })
@@ -144,8 +143,24 @@ func (s *saving) abandon() {
 	s.shared.cfg.Logger.Error("oauth: a new token was not saved", slog.Any("account", s.ID))
 }
 
+// callSpool does not wait longer for a disk that hangs. What it writes later is obsolete,
+// and Recover drops it.
 func (s *saving) callSpool(what string, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.shared.run), spoolTimeout)
-	defer cancel()
-	return guarded(s.shared.cfg.Logger, what, func() error { return call(ctx) })
+	ctx, cancel := wait.Timeout(context.WithoutCancel(s.shared.run), spoolTimeout)
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel()
+		ended <- guarded(s.shared.cfg.Logger, what, func() error { return call(ctx) })
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select { // it may have ended just now
+	case err := <-ended:
+		return err
+	default:
+		return context.Cause(ctx)
+	}
 }
