@@ -252,6 +252,7 @@ func TestReseal(t *testing.T) {
 			require.ErrorIs(t, err, telemed.ErrDecrypt)
 			continue
 		case "key-001":
+			require.NoError(t, err, key)
 			require.Equal(t, "cancelled", string(claim.Value))
 		}
 		require.NoError(t, err, key)

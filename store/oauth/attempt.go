@@ -296,7 +296,7 @@ func (a *attempt) exchange() {
 // buy notes that there is a new token to be saved.
 func (a *attempt) buy(u Unsaved) {
 	a.view.state, a.view.boughtAt = stateBought, time.Now()
-	a.saving = saving{shared: a.shared, Unsaved: u, renewed: !a.view.stale.IsZero()}
+	a.saving = saving{shared: a.shared, owner: a.view.owner, Unsaved: u, renewed: !a.view.stale.IsZero()}
 }
 
 func (a *attempt) exchangeFailed(err error) {

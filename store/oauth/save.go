@@ -29,6 +29,7 @@ var errJustRenewed = fmt.Errorf("%w: the token that was just renewed is refused 
 // saving brings a new token into the store. It is used by one goroutine.
 type saving struct {
 	shared *shared
+	owner  string // of the lease under which the token was bought
 	Unsaved
 	// renewed is true if the spent token was refused before its time.
 	renewed bool
@@ -54,7 +55,7 @@ func (s *saving) try(timeout time.Duration) (store.Token, error) {
 	if !ok {
 		return rec.Token, nil
 	}
-	rec, err = s.shared.put(withToken(rec, next, time.Now()), timeout)
+	rec, err = s.shared.put(withToken(rec, next, s.owner, time.Now()), timeout)
 	if err != nil {
 		return store.Token{}, err
 	}
