@@ -111,7 +111,8 @@ func (n namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.AccountID)) (*oauth.Source, *zoom.Client, error) {
 	z, err := zoom.New(zoom.Config{
 		ClientID: c.ClientID, ClientSecret: telemed.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
-		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange),
+		// The shorter of the two timeouts ends an exchange; neither may while the process is frozen.
+		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange*9/10),
 	})
 	if err != nil {
 		return nil, nil, err

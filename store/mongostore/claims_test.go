@@ -204,13 +204,26 @@ func TestInClearAlready(t *testing.T) {
 	require.Zero(t, n, "there is nothing to seal with")
 }
 
+// secondThought does something else before it encrypts for the first time.
+type secondThought struct {
+	store.AEAD
+	once      sync.Once
+	meanwhile func()
+}
+
+func (i *secondThought) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+	i.once.Do(i.meanwhile)
+	return i.AEAD.Encrypt(plaintext, associatedData)
+}
+
 // TestReseal gives claims to a new key, while one is completed anew by a process that has
 // not got it first yet, one is released and one does not open.
 func TestReseal(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
 	oldKey, newKey := store.NewKey(), store.NewKey()
-	before, during := openSealed(t, srv, newKeyring(t, oldKey)), openSealed(t, srv, newKeyring(t, newKey, oldKey))
+	ring := &secondThought{AEAD: newKeyring(t, newKey, oldKey)}
+	before, during := openSealed(t, srv, newKeyring(t, oldKey)), openSealed(t, srv, ring)
 	lost := openSealed(t, srv, newKeyring(t, store.NewKey()))
 	tokens := map[string]string{}
 	const total = 205 // more than a page
@@ -226,21 +239,11 @@ func TestReseal(t *testing.T) {
 	}
 	_, err := before.Claim(t.Context(), "key-busy", time.Hour)
 	require.NoError(t, err)
-	changed := 0
-	var completing sync.WaitGroup
-	srv.SetFault(func(command wiretest.Command) wiretest.Fault {
-		if command.Name == "update" && changed == 0 {
-			changed++
-			// The page is read; what is changed now is not what was read.
-			completing.Go(func() {
-				assert.NoError(t, before.Complete(t.Context(), "key-001", tokens["key-001"], []byte("cancelled"), time.Hour))
-			})
-			return wiretest.NotPrimary // the driver tries again, half a second later
-		}
-		return wiretest.NoFault
-	})
+	// A page is read; what is changed now is not what was read.
+	ring.meanwhile = func() {
+		assert.NoError(t, before.Complete(t.Context(), "key-001", tokens["key-001"], []byte("cancelled"), time.Hour))
+	}
 	n, err := store.Reseal(t.Context(), during)
-	completing.Wait()
 	require.ErrorIs(t, err, telemed.ErrDecrypt)
 	require.Equal(t, total-1, n)
 
