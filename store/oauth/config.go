@@ -16,7 +16,8 @@ import (
 //
 // Its errors decide what the Source believes; see [Provider.Refresh], which is one. An
 // error that matches none of the named ones counts as telemed.ErrAmbiguous, and so does a
-// panic. One that has the method RetryDelay() time.Duration tells how long the provider
+// panic. A new refresh token that comes beside an error is kept, since the old one is
+// spent. One that has the method RetryDelay() time.Duration tells how long the provider
 // wants to be left alone.
 type RefreshFunc func(ctx context.Context, old store.Token) (store.Token, error)
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
@@ -90,9 +91,17 @@ func (s *saving) done(rec store.Record) {
 		}
 		s.shared.memory.pause(rec, pause, fmt.Errorf("oauth: %s: %w", s.ID, errJustRenewed))
 	}
+	if s.withoutAccess(rec.Token) {
+		s.shared.memory.refuse(rec, shortestCooldown, fmt.Errorf("oauth: %s: %w", s.ID, fault.Tagged(telemed.ErrUnavailable, errNoAccess)))
+	}
 	if hook := s.shared.cfg.OnRefresh; hook != nil {
 		tell(s.shared.cfg.Logger, "OnRefresh", func() { hook(s.ID) })
 	}
+}
+
+// withoutAccess reports whether a refresh token came alone, and is what there is.
+func (s *saving) withoutAccess(token store.Token) bool {
+	return !s.Token.Access.IsZero() && s.Token.Access.Equal(s.Spent.Access) && token.Same(s.Token)
 }
 
 // failed keeps the token where it can be had meanwhile. A conflict is no failure of the

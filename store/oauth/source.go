@@ -134,7 +134,7 @@ func (s *Source) renewed(ctx context.Context, rec store.Record, stale telemed.Se
 	if s.cfg.leftAlone(rec, time.Now()) {
 		return store.Token{}, reconnectError(rec)
 	}
-	if err := s.memory.paused(rec); err != nil {
+	if err := s.paused(rec); err != nil {
 		return store.Token{}, err
 	}
 	if !usable(rec.Token, time.Now(), useMargin, stale) {
