@@ -1,7 +1,6 @@
 package mongostore_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -10,8 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
@@ -20,27 +17,12 @@ import (
 	"github.com/telemed-go/telemed/store/storetest"
 )
 
-// handle is a Store with a client of its own, as a process has one.
-type handle struct {
-	*mongostore.Store
-	client *mongo.Client
-}
-
-// Close ends the process.
-func (h handle) Close() error { return h.client.Disconnect(context.Background()) }
-
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	keys := newKeyring(t, store.NewKey())
 	storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
-		srv := start(t)
-		return func() store.Claims {
-			client, err := mongo.Connect(options.Client().ApplyURI(srv.URI()))
-			require.NoError(t, err)
-			st, err := mongostore.New(mongostore.Config{Database: client.Database("hospital"), Seal: keys, SealStrict: true})
-			require.NoError(t, err)
-			return handle{st, client}
-		}
+		uri := start(t).URI()
+		return func() store.Claims { return openHandle(t, uri, mongostore.Config{Seal: keys, SealStrict: true}) }
 	})
 }
 
