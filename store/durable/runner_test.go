@@ -283,7 +283,7 @@ func TestRunnerCountsNoAttemptForWhatIsNobodysFailure(t *testing.T) {
 					return test.err
 				}
 				begin := time.Now()
-				r := o.runner(func(cfg *durable.RunnerConfig) { cfg.MaxAttempts = 2 })
+				r := o.runner(func(cfg *durable.RunnerConfig) { cfg.MaxAttempts, cfg.PollEvery = 2, time.Minute })
 				o.run(time.Minute, r)
 				item, _ := o.get("a")
 				require.Zero(t, item.Attempts)
@@ -363,7 +363,7 @@ func TestRunnerSaysWhatIsWrongWithARow(t *testing.T) {
 				o := newOffice(t)
 				o.add("a", "", 3)
 				kinds := map[string]durable.Kind{"letter": {Version: 1, Plan: plan(o.post)}}
-				o.run(24*time.Hour, o.runner(func(cfg *durable.RunnerConfig) { cfg.Kinds = kinds }))
+				o.run(24*time.Hour, o.runner(func(cfg *durable.RunnerConfig) { cfg.Kinds, cfg.PollEvery = kinds, time.Minute }))
 				item, l := o.get("a")
 				require.Equal(t, name, item.Stuck)
 				require.Equal(t, 1, l.Sent, "what was found out stays")
@@ -554,7 +554,7 @@ func TestOneCampaignStarvesNobody(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				o := newOffice(t)
-				for n := range 3000 {
+				for n := range 600 {
 					o.add(fmt.Sprint("campaign-", n), "big", 1)
 				}
 				time.Sleep(time.Minute)
@@ -570,7 +570,7 @@ func TestOneCampaignStarvesNobody(t *testing.T) {
 						}
 					}
 				})
-				o.run(30*time.Second, r)
+				o.run(3*time.Second, r)
 				require.Positive(t, served)
 				require.Less(t, served, 2*time.Second)
 			})
@@ -714,7 +714,7 @@ func TestRowsAreErased(t *testing.T) {
 			require.NoError(t, err)
 		}
 		o.add("kept", "", 0)
-		o.run(3*time.Hour, o.runner())
+		o.run(3*time.Hour, o.runner(func(cfg *durable.RunnerConfig) { cfg.PollEvery = time.Minute }))
 		left := 0
 		for item, err := range o.rows.List(t.Context(), durable.Filter{}) {
 			require.NoError(t, err)
