@@ -99,3 +99,9 @@ func TestDurableOfThreeMethods(t *testing.T) {
 		return func() durable.Store { return struct{ durable.Store }{memory} }
 	})
 }
+
+// TestSoundRows runs the suite over the double of brokendurable_test.go without a fault.
+func TestSoundRows(t *testing.T) {
+	t.Parallel()
+	storetest.RunDurable(t, func(*testing.T) func() durable.Store { return newBrokenRows(rowFaults{}) })
+}
