@@ -246,7 +246,7 @@ func (w *world) change(name string, change func(l *letter)) {
 // live has processes come and go for some minutes, and then a good one end it all.
 func (w *world) live() {
 	for n := range worldRows {
-		w.change(strconv.Itoa(n), func(l *letter) { l.Wanted = 3 })
+		w.change(strconv.Itoa(n), func(l *letter) { l.Wanted = 14 })
 	}
 	w.change("doomed", func(l *letter) { l.Wanted = 1 })
 	ctx, cancel := context.WithCancel(w.Context())

@@ -72,6 +72,40 @@ func TestALateFactWakesARow(t *testing.T) {
 	})
 }
 
+// TestALateFactLeavesTheLease has a process come back to a row that another one works on.
+func TestALateFactLeavesTheLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		o.add("a", "", 4)
+		taken := make(chan struct{})
+		o.post.send = func(_ context.Context, call int) error {
+			switch call {
+			case 1:
+				<-taken // it does not look at its context
+				time.Sleep(time.Second)
+			case 2:
+				close(taken)
+				time.Sleep(20 * time.Second)
+			}
+			return nil
+		}
+		events := 0
+		late := o.runner(func(cfg *durable.RunnerConfig) { cfg.Observe = func(durable.Event) { events++ } })
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		var ended sync.WaitGroup
+		ended.Go(func() { _ = late.Run(ctx) })
+		time.Sleep(2 * time.Second)
+		o.run(8*time.Minute, o.runner())
+		ended.Wait()
+		_, l := o.get("a")
+		require.Equal(t, 4, l.Sent)
+		require.Equal(t, 4, o.post.calls)
+		require.Equal(t, 1, events, "who has the row goes on with it")
+	})
+}
+
 // TestALostAnswerIsNoDeath loses the answer of the write that says what is about to
 // happen. It has not begun, so nothing is unknown.
 func TestALostAnswerIsNoDeath(t *testing.T) {
@@ -285,11 +319,12 @@ func TestWhoAsksIsNotPutOff(t *testing.T) {
 func TestALaterVersionIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		const tomorrow = `{"Wanted": 2, "Envelope": "large"}`
 		o := newOffice(t)
 		o.add("a", "", 2)
 		o.post.send = func(context.Context, int) error {
 			_, err := durable.Change(t.Context(), o.rows, id("a"), func(item *durable.Item) error {
-				item.Version, item.Data = 2, []byte("of tomorrow")
+				item.Version, item.Data = 2, []byte(tomorrow)
 				return nil
 			})
 			return err
@@ -297,7 +332,8 @@ func TestALaterVersionIsLeftAlone(t *testing.T) {
 		o.run(time.Minute, o.runner())
 		item, err := o.rows.Get(t.Context(), id("a"))
 		require.NoError(t, err)
-		require.Equal(t, "of tomorrow", string(item.Data))
+		require.Equal(t, tomorrow, string(item.Data))
+		require.Zero(t, item.Attempts)
 		require.Zero(t, item.Lease)
 		require.False(t, item.Due.IsZero(), "the newer one goes on")
 		require.Equal(t, 1, o.post.calls)
@@ -382,12 +418,15 @@ func TestPlansThatAreNoneOfThese(t *testing.T) {
 		})
 		o.run(time.Minute, r)
 		require.InDelta(t, 40, looks, 22, "about one a second or less, and not thousands")
+		next, err := r.Step(t.Context(), id("past"))
+		require.NoError(t, err)
+		require.True(t, next.After(time.Now()), "or another engine asks again at once")
 		require.Len(t, o.bad, 1)
 		item, _ := o.get("nameless")
 		require.Equal(t, "effect: provider unavailable", item.Stuck)
 
 		fail = false
-		_, err := durable.Change(t.Context(), o.rows, item.ID, func(item *durable.Item) error { item.Due = time.Now(); return nil })
+		_, err = durable.Change(t.Context(), o.rows, item.ID, func(item *durable.Item) error { item.Due = time.Now(); return nil })
 		require.NoError(t, err)
 		o.run(time.Minute, r)
 		item, _ = o.get("nameless")

@@ -79,9 +79,10 @@ func (c *Config) check() error {
 	return p.Err("mongostore")
 }
 
-// Store keeps tokens and claims in two MongoDB collections. It is a store.TokenStore and
-// store.Lister, and store.Claims, store.ClaimsPurger and store.ClaimsResealer. It is safe
-// for concurrent use, by many processes too.
+// Store keeps tokens and claims in two MongoDB collections, and durable rows in a third;
+// see [Store.Rows]. It is a store.TokenStore and store.Lister, and store.Claims,
+// store.ClaimsPurger and store.ClaimsResealer. It is safe for concurrent use, by many
+// processes too.
 type Store struct {
 	tokens listingStore
 	claims *claims
