@@ -298,6 +298,8 @@ func (r *Runner) Step(ctx context.Context, id ID) (next time.Time, err error) {
 		return isDue(item, time.Now()) && item.Lease.Owner == ""
 	})
 	switch {
+	case errors.Is(err, telemed.ErrConflict): // others were faster just now
+		return time.Now().Add(r.cfg.PollEvery), err
 	case err != nil:
 		return time.Time{}, err
 	case j != nil:

@@ -475,3 +475,14 @@ func TestASmallTenantDoesNotSlowABigOne(t *testing.T) {
 		require.Greater(t, o.post.calls, 200, "eight workers do 160 a second")
 	})
 }
+
+// TestStepThatComesSecond meets another process at the write of the lease.
+func TestStepThatComesSecond(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.add("a", "", 1)
+	st := &hooked{Store: o.rows, put: func(context.Context, durable.Item) (string, error) { return "", telemed.ErrConflict }}
+	next, err := o.with(st).Step(t.Context(), id("a"))
+	require.ErrorIs(t, err, telemed.ErrConflict)
+	require.True(t, next.After(time.Now()), "it must be asked again: the other one may die")
+}
