@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/store"
 )
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	inbound.Bound(w, r)
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		respond(w, http.StatusMethodNotAllowed, "method not allowed")
@@ -27,9 +29,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		respondAgain(w, "shutting down")
 		return
 	}
-	body, err := readBody(w, r, d.cfg.MaxBody)
+	body, err := inbound.Read(w, r, d.cfg.MaxBody)
 	if err != nil {
-		d.refuse(w, r, statusOfBody(err), errors.New("the body could not be read"))
+		d.refuse(w, r, inbound.Status(err), errors.New("the body could not be read"))
 		return
 	}
 	delivery, err := d.cfg.Open(r.Context(), r.Header, body)

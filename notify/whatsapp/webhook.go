@@ -12,6 +12,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/store"
@@ -109,6 +110,7 @@ func (w *Webhook) Shutdown(ctx context.Context) error { return w.door.Shutdown(c
 
 // ServeHTTP implements http.Handler.
 func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	inbound.Bound(rw, r)
 	switch r.Method {
 	case http.MethodGet:
 		w.register(rw, r)

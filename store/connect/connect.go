@@ -174,8 +174,11 @@ func (c *Connector) AccountID(subject string) store.AccountID {
 // subject asks the application who is logged in.
 func (c *Connector) subject(r *http.Request) (string, error) {
 	subject, err := c.cfg.Subject(r)
-	if err != nil || subject == "" {
-		return "", &FlowError{Reason: ReasonLogin, Err: err}
+	if err != nil {
+		return "", &FlowError{Reason: ReasonLogin, Err: &subjectError{err}}
+	}
+	if subject == "" {
+		return "", &FlowError{Reason: ReasonLogin}
 	}
 	if err := c.AccountID(subject).Validate(); err != nil {
 		return "", &FlowError{Reason: ReasonLogin, Err: err}
