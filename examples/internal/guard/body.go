@@ -1,0 +1,56 @@
+package guard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// bound sets a deadline for the body of r. It stays in force until the body's end was
+// read. So a handler that reads no body, or half of it, does not keep the connection
+// either: net/http reads what is left before it answers. The wait of a handler that has
+// read all, as a long poll, has no deadline.
+func (g *Guard) bound(w http.ResponseWriter, r *http.Request) *http.Request {
+	if r.ContentLength == 0 || r.Body == nil {
+		return r
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(g.cfg.BodyTime)) // recorders in tests have none
+	bounded := r.WithContext(r.Context())
+	bounded.Body = &body{r.Body, control}
+	return bounded
+}
+
+type body struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// Whole reads the whole body, at most limit bytes, before next is called: half a form is
+// never handled. It is for forms, and stands inside Guard.Handler.
+func Whole(limit int64, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		whole, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			http.Error(w, fmt.Sprintf("that is more than %d bytes", limit), http.StatusRequestEntityTooLarge)
+			return
+		}
+		if err != nil {
+			http.Error(w, "the request did not arrive whole", http.StatusRequestTimeout)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(whole))
+		next.ServeHTTP(w, r)
+	})
+}
