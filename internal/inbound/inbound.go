@@ -67,15 +67,10 @@ func ReadUntil(ctx context.Context, w http.ResponseWriter, r *http.Request, limi
 		}
 		return nil, err
 	}
-	Lift(w)
-	return body, nil
-}
-
-// Lift ends the deadline for reading. It is for a handler that waits long, and only once
-// nothing of a body is left to come: net/http would take a deadline that passes for a
-// client that has gone.
-func Lift(w http.ResponseWriter) {
+	// net/http has done it at the body's end, unless a middleware had read the body before
+	// Bound: then a wait would end as if the client had gone.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return body, nil
 }
 
 // Status is the HTTP status for an error of Read: 413 for a body that is too long, 408

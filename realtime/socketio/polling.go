@@ -48,9 +48,8 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	// The server's timeouts are not about a poll's wait. HTTP/2 resets the stream when its
-	// WriteTimeout is over, and does not wait for a write. answer sets a deadline again.
-	inbound.Lift(w)
+	// The server's WriteTimeout is not about a poll's wait. HTTP/2 resets the stream when it
+	// is over, and does not wait for a write. answer sets a deadline again.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	payload, ok := s.payload(r.Context())
 	<-s.polls // before the answer: with it in hand the client polls again

@@ -9,32 +9,13 @@ import (
 	"time"
 )
 
-// bound sets a deadline for the body of r. It stays in force until the body's end was
-// read. So a handler that reads no body, or half of it, does not keep the connection
-// either: net/http reads what is left before it answers. The wait of a handler that has
-// read all, as a long poll, has no deadline.
-func (g *Guard) bound(w http.ResponseWriter, r *http.Request) *http.Request {
-	if r.ContentLength == 0 || r.Body == nil {
-		return r
+// bound sets a deadline for the body of r. A handler that reads no body, or half of it,
+// does not keep the connection either: net/http reads what is left before it answers. It
+// lifts the deadline at the body's end, so that a long poll may wait.
+func (g *Guard) bound(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.cfg.BodyTime)) // recorders in tests have none
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(g.cfg.BodyTime)) // recorders in tests have none
-	bounded := r.WithContext(r.Context())
-	bounded.Body = &body{r.Body, control}
-	return bounded
-}
-
-type body struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // Whole reads the whole body, at most limit bytes, before next is called: half a form is

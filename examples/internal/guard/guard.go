@@ -71,7 +71,7 @@ func New(cfg Config) (*Guard, error) {
 // rebinding). next may replace the headers that are set here.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = g.bound(w, r)
+		g.bound(w, r)
 		header := w.Header()
 		header.Set("Content-Security-Policy", g.policy)
 		header.Set("X-Content-Type-Options", "nosniff")
