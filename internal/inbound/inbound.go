@@ -3,8 +3,9 @@
 // net/http waits for the rest of a body that nobody has read before it answers, for as
 // long as the connection's read deadline allows. Without one, a client that announces a
 // body and never sends it holds a goroutine and a connection for good, whatever the
-// handler does, and also with a GET. So each handler calls Bound first, or wraps itself
-// in Handler. Only a body that has arrived to its end lifts the deadline again.
+// handler does, and also with a GET. So each handler reads the whole body with Read, or
+// calls Bound before it refuses to, or wraps itself in Handler. Only a body that has
+// arrived to its end lifts the deadline again.
 package inbound
 
 import (
@@ -29,7 +30,7 @@ const maxIgnored = 64 << 10
 // A ResponseWriter of a middleware needs an Unwrap method, as http.ResponseController
 // wants it. Without one there is no deadline but the server's own.
 func Bound(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 && !hasShorterTimeout(r) {
+	if r.Body != nil && r.Body != http.NoBody && !hasShorterTimeout(r) {
 		// http.ErrNotSupported says that there is no connection, as in a test.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(Time))
 	}

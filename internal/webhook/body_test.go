@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -121,11 +120,11 @@ func TestDeadlineEndsWithTheBody(t *testing.T) {
 		w, r := &deadlines{ResponseRecorder: httptest.NewRecorder()}, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(event("a")))
 		r.Header.Set("Signature", sign(event("a")))
 		newApplication(func(context.Context, string) error {
-			require.Zero(t, w.set[len(w.set)-1], "reset before the event is handled")
+			require.Len(t, w.set, 2, "reset before the event is handled")
 			return nil
 		}).ServeHTTP(w, r)
 		require.Equal(t, 200, w.Code)
-		require.Equal(t, []time.Time{time.Now().Add(10 * time.Second), {}}, slices.Compact(w.set))
+		require.Equal(t, []time.Time{time.Now().Add(10 * time.Second), {}}, w.set)
 	})
 }
 

@@ -19,13 +19,14 @@ import (
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	inbound.Bound(w, r)
 	if r.Method != http.MethodPost {
+		inbound.Bound(w, r)
 		w.Header().Set("Allow", http.MethodPost)
 		respond(w, http.StatusMethodNotAllowed, "method not allowed")
 		return
 	}
 	if d.runs.closed() {
+		inbound.Bound(w, r)
 		respondAgain(w, "shutting down")
 		return
 	}

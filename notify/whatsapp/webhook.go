@@ -110,13 +110,14 @@ func (w *Webhook) Shutdown(ctx context.Context) error { return w.door.Shutdown(c
 
 // ServeHTTP implements http.Handler.
 func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	inbound.Bound(rw, r)
 	switch r.Method {
 	case http.MethodGet:
+		inbound.Bound(rw, r)
 		w.register(rw, r)
 	case http.MethodPost:
 		w.door.ServeHTTP(rw, r)
 	default:
+		inbound.Bound(rw, r)
 		rw.Header().Set("Allow", "GET, POST")
 		http.Error(rw, "method not allowed", http.StatusMethodNotAllowed)
 	}

@@ -167,8 +167,8 @@ func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 // callback URL stays with r.
 func ParseCheckout(w http.ResponseWriter, r *http.Request) (CheckoutResult, error) {
 	const op = "razorpay: ParseCheckout"
-	inbound.Bound(w, r)
 	if r.Method != http.MethodPost {
+		inbound.Bound(w, r)
 		return CheckoutResult{}, fault.Invalid(op, "Method", "is not POST")
 	}
 	body, err := inbound.Read(w, r, maxCheckout)
