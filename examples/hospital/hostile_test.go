@@ -82,7 +82,7 @@ func TestSlowBodies(t *testing.T) {
 // The process ends in time, though people have not finished their forms.
 func TestEndUnderSlowPosts(t *testing.T) {
 	t.Parallel()
-	s, err := open("127.0.0.1:0", "", store.NewMemory(), slog.New(slog.DiscardHandler))
+	s, err := open("127.0.0.1:0", "", keeping{records: store.NewMemory()}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	w := &walk{site: s}
 	for _, route := range routes(t) {
@@ -140,7 +140,7 @@ func TestFoldersAreNotListed(t *testing.T) {
 func TestCookiesBehindAProxy(t *testing.T) {
 	t.Parallel()
 	for public, secure := range map[string]bool{"https://clinic.example": true, "": false} {
-		s, err := open("127.0.0.1:0", public, store.NewMemory(), slog.New(slog.DiscardHandler))
+		s, err := open("127.0.0.1:0", public, keeping{records: store.NewMemory()}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.local+"/login", nil)
 		require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestCookiesBehindAProxy(t *testing.T) {
 		require.Equal(t, secure, answer.Cookies()[0].Secure)
 		require.NoError(t, s.Close())
 	}
-	_, err := open("127.0.0.1:0", "clinic.example", store.NewMemory(), slog.New(slog.DiscardHandler))
+	_, err := open("127.0.0.1:0", "clinic.example", keeping{records: store.NewMemory()}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "-url")
 }
 

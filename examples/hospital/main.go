@@ -24,7 +24,6 @@ import (
 	_ "time/tzdata" // patients name their zones, and this machine may not know them
 
 	"github.com/telemed-go/telemed/examples/internal/guard"
-	"github.com/telemed-go/telemed/store"
 )
 
 func main() {
@@ -82,7 +81,7 @@ type site struct {
 
 // open starts the providers and the hospital on a loopback address. Without a public one,
 // browsers reach it there.
-func open(addr, public string, tokens store.TokenStore, log *slog.Logger) (*site, error) {
+func open(addr, public string, tokens keeping, log *slog.Logger) (*site, error) {
 	listener, err := listen(addr)
 	if err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ type Config struct {
 	// seals, all of them open, so that a new one can be put in front while flows are under
 	// way. store.NewKey makes one. Required.
 	CookieKeys []telemed.Secret
-	// ReturnURL is the host's page where flows end: an https address (http on loopback).
+	// ReturnURL is the application's page where flows end: an https address (http on loopback).
 	// Required.
 	ReturnURL string
 
