@@ -122,7 +122,8 @@ func (h *hospital) composeGuard(addr string) (err error) {
 	}
 	h.sessions = h.guard.NewSessions(guard.SessionsConfig{
 		Cookie: sessionCookie,
-		OnEnd:  func(doctor string) { h.hub.Disconnect(doctor) }, // dashboards that are logged in come back
+		// Dashboards that are still logged in come back by themselves.
+		OnEnd: func(doctor string) { h.hub.Disconnect(doctor) },
 	})
 	h.closers = append(h.closers, func(context.Context) error { h.sessions.Close(); return nil })
 	return nil

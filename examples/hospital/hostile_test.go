@@ -178,7 +178,8 @@ func TestPagesLeadOn(t *testing.T) {
 		for _, match := range linkTo.FindAllStringSubmatch(body, -1) {
 			p, err := who.get(html.UnescapeString(match[1]))
 			require.NoError(t, err)
-			require.Contains(t, []int{http.StatusOK, http.StatusUnauthorized}, p.code, match[1]) // 401 is the page to log in
+			// 401 is the page to log in.
+			require.Contains(t, []int{http.StatusOK, http.StatusUnauthorized}, p.code, match[1])
 			if strings.HasPrefix(p.path, "http") {
 				away = append(away, match[1])
 			}

@@ -41,7 +41,8 @@
 // set, and a token stored only if it can be refreshed. Nothing is taken from a query that
 // decides whose account it is. A flow begins, and an account is disconnected, on a request
 // of the application's own pages only; a stranger's page, frame or form gets 403 and no
-// cookie.
+// cookie. The handlers have no use for a body: one of more than 64 KiB is answered with
+// 413, and one that takes more than 10 seconds with 408.
 //
 // # Errors
 //

@@ -14,7 +14,8 @@ import (
 // lifts the deadline at the body's end, so that a long poll may wait.
 func (g *Guard) bound(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.cfg.BodyTime)) // recorders in tests have none
+		// A recorder in a test has none, and says so.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.cfg.BodyTime))
 	}
 }
 

@@ -3,7 +3,9 @@
 //
 //	g, err := guard.New(guard.Config{Hosts: []string{"clinic.example"}})
 //	sessions := g.NewSessions(guard.SessionsConfig{Cookie: "clinic_session"})
-//	server := &http.Server{Handler: g.Handler(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+//	server := &http.Server{
+//		Handler: g.Handler(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+//	}
 //
 // Its files stand alone as far as they can:
 //
