@@ -106,6 +106,28 @@ func TestALateFactLeavesTheLease(t *testing.T) {
 	})
 }
 
+// TestEachWriteRenewsTheLease has a row in hand for much longer than a lease.
+func TestEachWriteRenewsTheLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		o.add("a", "", 12)
+		o.post.does(func(ctx context.Context, _ int) error {
+			select {
+			case <-time.After(20 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		o.run(5*time.Minute, o.runner(), o.runner())
+		_, l := o.get("a")
+		require.Equal(t, 12, l.Sent)
+		require.Equal(t, 12, o.post.calls)
+		require.Empty(t, o.text.String(), "nothing failed, and nobody was taken for dead")
+	})
+}
+
 // TestALostAnswerIsNoDeath loses the answer of the write that says what is about to
 // happen. It has not begun, so nothing is unknown.
 func TestALostAnswerIsNoDeath(t *testing.T) {
@@ -243,7 +265,7 @@ func TestAWatcherThatStoodStill(t *testing.T) {
 		st := sleepy{o.rows, asleep}
 		o.run(15*time.Minute, o.with(st), o.with(st))
 		require.Equal(t, 1, o.post.calls)
-		require.NotContains(t, o.log.String(), "taken over")
+		require.NotContains(t, o.text.String(), "taken over")
 	})
 }
 
@@ -470,7 +492,7 @@ func TestASmallTenantDoesNotSlowABigOne(t *testing.T) {
 			_, err := o.rows.Put(t.Context(), item)
 			require.NoError(t, err)
 		}
-		o.post.send = func(context.Context, int) error { time.Sleep(50 * time.Millisecond); return nil }
+		o.post.does(func(context.Context, int) error { time.Sleep(50 * time.Millisecond); return nil })
 		o.run(3*time.Second, o.runner())
 		require.Greater(t, o.post.calls, 200, "eight workers do 160 a second")
 	})

@@ -128,11 +128,11 @@ func (r *Rows) outcome(ctx context.Context, id durable.ID, revision string, err 
 
 // ofKinds is the condition that rows are of these kinds, and not of a later version.
 func ofKinds(kinds map[string]int) bson.E {
-	var any bson.A
+	var alternatives bson.A
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		any = append(any, bson.D{{Key: "kind", Value: kind}, {Key: "version", Value: op("$lte", int64(kinds[kind]))}})
+		alternatives = append(alternatives, bson.D{{Key: "kind", Value: kind}, {Key: "version", Value: op("$lte", int64(kinds[kind]))}})
 	}
-	return bson.E{Key: "$or", Value: any}
+	return bson.E{Key: "$or", Value: alternatives}
 }
 
 // isLeased and isFree are conditions on a row's lease.

@@ -26,22 +26,22 @@ func (c *rowsTest) lease(q durable.Query, after, owner string) (items []durable.
 // wellLeased says what is wrong with rows that a Lease returned, whatever is stored.
 func wellLeased(items []durable.Item, q durable.Query, lease durable.Lease) error {
 	if len(items) > q.Limit {
-		return fmt.Errorf("Lease: %d rows, and the limit is %d", len(items), q.Limit)
+		return fmt.Errorf("a lease of %d rows, and the limit is %d", len(items), q.Limit)
 	}
 	seen := map[durable.ID]bool{}
 	for _, item := range items {
 		version, known := q.Kinds[item.ID.Kind]
 		switch {
 		case seen[item.ID]:
-			return fmt.Errorf("Lease: %v is there twice", item.ID)
+			return fmt.Errorf("a lease has %v twice", item.ID)
 		case !known || item.Version > version:
-			return fmt.Errorf("Lease: %v is of a kind or a version that nobody asked for", item.ID)
+			return fmt.Errorf("a lease has %v, which is of a kind or a version that nobody asked for", item.ID)
 		case item.Due.IsZero() || item.Due.After(q.By):
-			return fmt.Errorf("Lease: %v is not due", item.ID)
+			return fmt.Errorf("a lease has %v, which is not due", item.ID)
 		case item.Lease != lease:
-			return fmt.Errorf("Lease: %v does not come with the lease", item.ID)
+			return fmt.Errorf("a lease has %v without the lease", item.ID)
 		case item.Revision == "":
-			return fmt.Errorf("Lease: %v comes without a revision", item.ID)
+			return fmt.Errorf("a lease has %v without a revision", item.ID)
 		}
 		seen[item.ID] = true
 	}
@@ -230,7 +230,7 @@ func leaseRace(c *rowsTest) {
 			for _, item := range items {
 				if other, twice := got[item.ID]; twice {
 					mu.Unlock()
-					return fmt.Errorf("Lease: %v was given to %q and to %q", item.ID, other.Lease.Owner, lease.Owner)
+					return fmt.Errorf("a lease: %v was given to %q and to %q", item.ID, other.Lease.Owner, lease.Owner)
 				}
 				got[item.ID] = item
 			}
