@@ -293,17 +293,21 @@ func TestASlowLookSaysNothingOfBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
-		slow := 21 * time.Second
-		st := sleepy{o.rows, func() { time.Sleep(slow / 2) }}
+		calls := 0
+		st := sleepy{o.rows, func() {
+			if calls++; calls%14 == 1 { // before the read, each seventh time
+				time.Sleep(21 * time.Second)
+			}
+		}}
 		item := durable.Item{ID: id("a"), Due: time.Now(), Version: 1, Lease: durable.Lease{Owner: "living", TTL: time.Minute}}
 		require.NoError(t, write(&item, func(l *letter) { l.Wanted = 1 }))
 		revision, err := o.rows.Put(t.Context(), item)
 		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		var all sync.WaitGroup
 		all.Go(func() { _ = o.with(st).Run(ctx) })
-		for n := range 6 { // each 55 seconds somebody lives
+		for n := range 40 { // each 55 seconds somebody lives
 			time.Sleep(55 * time.Second)
 			item.Revision, item.Lease.Owner = revision, fmt.Sprint("living ", n)
 			revision, err = o.rows.Put(t.Context(), item)
