@@ -287,7 +287,7 @@ func (s sleepy) Put(ctx context.Context, item durable.Item) (string, error) {
 	return s.Memory.Put(ctx, item)
 }
 
-// TestASlowLookSaysNothingOfBefore has every eighth look at the leases take long, and the
+// TestASlowLookSaysNothingOfBefore has every seventh look at the leases take long, and the
 // lease written anew just before its answer: it has not stood still since the look began.
 func TestASlowLookSaysNothingOfBefore(t *testing.T) {
 	t.Parallel()
@@ -297,7 +297,7 @@ func TestASlowLookSaysNothingOfBefore(t *testing.T) {
 		require.NoError(t, write(&item, func(l *letter) { l.Wanted = 1 }))
 		calls, renewed := 0, 0
 		st := sleepy{o.rows, func() {
-			if calls++; calls%16 != 1 { // each look has two
+			if calls++; calls%14 != 1 { // each look has two
 				return
 			}
 			time.Sleep(20 * time.Second)
