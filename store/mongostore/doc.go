@@ -16,7 +16,8 @@
 // version, audit, data, rev}. A Runner asks each second what is due, so the collection of
 // rows should have these two; without them each question reads all of it:
 //
-//	db.telemed_rows.createIndex({tenant: 1, due: 1, _id: 1}, {partialFilterExpression: {due: {$exists: true}}})
+//	db.telemed_rows.createIndex({tenant: 1, due: 1, _id: 1},
+//		{partialFilterExpression: {due: {$exists: true}}})
 //	db.telemed_rows.createIndex({owner: 1})
 //
 // Never put a TTL index on expiresAt of the tokens: it is the access token's expiry, and
