@@ -40,6 +40,7 @@ var sideways = map[string][]string{
 	"zoom":             {"meet", "store/oauth"},
 	"store/connect":    {"store/oauth"},
 	"store/sqlstore":   {"store/durable"},
+	"store/storetest":  {"store/durable"},
 	"store/mongostore": {"store/durable"},
 	"payments/fulfill": {"store/durable"},
 	"notify/outbox":    {"store/durable", "notify/template"},

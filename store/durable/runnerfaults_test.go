@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +39,9 @@ func TestALateFactWakesARow(t *testing.T) {
 		o.post.send = func(_ context.Context, call int) error {
 			if call == 1 { // it does not look at its context, and wants one more in the end
 				time.Sleep(5 * time.Minute)
+				o.post.mu.Lock()
 				o.post.sent["a"] = 0
+				o.post.mu.Unlock()
 			}
 			return nil
 		}
@@ -253,11 +256,11 @@ func TestAWatcherThatStoodStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 1)
-		var sleeps time.Time // until when
-		asleep := func() { time.Sleep(time.Until(sleeps)) }
+		var sleeps atomic.Int64 // until when, in Unix milliseconds
+		asleep := func() { time.Sleep(time.Until(time.UnixMilli(sleeps.Load()))) }
 		o.post.send = func(context.Context, int) error {
 			time.Sleep(20 * time.Second)
-			sleeps = time.Now().Add(10 * time.Minute)
+			sleeps.Store(time.Now().Add(10 * time.Minute).UnixMilli())
 			asleep()
 			time.Sleep(10 * time.Second) // the answer is read
 			return nil

@@ -102,7 +102,8 @@ func rowTenant(c *rowsTest) {
 func rowFields(c *rowsTest) {
 	row := c.put(fullRow(visitID)) // created
 	c.wantRow(row)
-	row = c.put(durable.Item{ID: visitID, Tenant: row.Tenant, Revision: row.Revision}) // every field is emptied
+	// Every field is emptied.
+	row = c.put(durable.Item{ID: visitID, Tenant: row.Tenant, Revision: row.Revision})
 	c.wantRow(row)
 	filled := fullRow(visitID)
 	filled.Revision = row.Revision
