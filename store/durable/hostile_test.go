@@ -319,7 +319,7 @@ func (w *world) wantOnce() {
 // more of them.
 func TestRandomSchedules(t *testing.T) {
 	t.Parallel()
-	first, runs := uint64(1), uint64(4)
+	first, runs := uint64(1), uint64(2)
 	if n, err := strconv.ParseUint(os.Getenv("HOSTILE_RUNS"), 10, 64); err == nil {
 		runs = n
 	}
