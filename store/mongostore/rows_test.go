@@ -36,14 +36,6 @@ func openRows(t *testing.T, uri string, cfg mongostore.Config) durable.Store {
 
 func TestRows(t *testing.T) {
 	t.Parallel()
-	storetest.RunDurable(t, func(t *testing.T) func() durable.Store {
-		uri := start(t).URI()
-		return func() durable.Store { return openRows(t, uri, mongostore.Config{InsecureClear: true}) }
-	})
-}
-
-func TestRowsSealed(t *testing.T) {
-	t.Parallel()
 	keys := newKeyring(t, store.NewKey())
 	storetest.RunDurable(t, func(t *testing.T) func() durable.Store {
 		uri := start(t).URI()
