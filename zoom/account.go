@@ -50,19 +50,17 @@ func (s *session) owned(found *meeting) error {
 var errWhichAccount = errors.New("the meeting is not found, and nobody knows in which account it was made")
 
 // absent says what it is worth that Zoom knows no such meeting, as err says, by what is
-// written down of the meeting. The connected account may have become another one
-// meanwhile. A meeting of which nothing is written down is none of this application's,
-// unless its Claims forget.
+// written down of the meeting.
 func (s *session) absent(ctx context.Context, known meetkey.Record, err error) error {
-	mine, unheard := s.connected(ctx), known == (meetkey.Record{}) && !s.book.Forgets
-	switch failed, _ := errors.AsType[*Error](err); {
-	case mine == "" || s.elsewhere(mine) || known.Account == "" && !unheard:
+	failed, _ := errors.AsType[*Error](err)
+	switch s.book.Absent(known, s.account, s.connected(ctx)) {
+	case meetkey.Elsewhere:
+		return s.otherAccount("")
+	case meetkey.Unknown:
 		return &Error{
 			Op: s.op, Status: failed.Status, Code: failed.Code, RequestID: failed.RequestID,
 			kind: telemed.ErrAmbiguous, err: errWhichAccount,
 		}
-	case known.Account != mine && !unheard:
-		return s.otherAccount("")
 	}
 	return err
 }

@@ -67,6 +67,33 @@ func NewBook(prefix string, claims store.Claims, tokens store.TokenStore) Book {
 	return Book{Claims: claims, Prefix: prefix}
 }
 
+// Absence is what a provider's word is worth that it knows no such meeting.
+type Absence int
+
+const (
+	// Believed means that the account says so that the meeting was made in.
+	Believed Absence = iota
+	// Elsewhere means that the meeting was made in another account.
+	Elsewhere
+	// Unknown means that nobody knows in which account it was made, or which one says so.
+	Unknown
+)
+
+// Absent judges a provider's word that it knows no such meeting, by what is written down
+// of the meeting. The doctor's account was asked before the call and is now; empty if that
+// is not known. A meeting of which nothing is written down is none of this application's,
+// unless the Book forgets.
+func (b Book) Absent(known Record, asked, now string) Absence {
+	unheard := known == (Record{}) && !b.Forgets
+	switch {
+	case now == "" || asked != "" && asked != now || known.Account == "" && !unheard:
+		return Unknown
+	case known.Account != now && !unheard:
+		return Elsewhere
+	}
+	return Believed
+}
+
 const (
 	// lease is how long a process that died keeps others from a record.
 	lease = time.Minute
