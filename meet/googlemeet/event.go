@@ -27,15 +27,11 @@ func notify(attendees []*calendar.EventAttendee) string {
 	return notifyAll
 }
 
-// generations is how many events a Key can have, one after the other: an id is not free
-// again after a cancellation.
-const generations = 8
-
 var base32hex = base32.HexEncoding.WithPadding(base32.NoPadding)
 
 // newEventID derives the id of a Key's event. Google takes 5 to 1024 of a-v and 0-9.
-func (c *Client) newEventID(key string, generation int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "event %q %q %d", c.cfg.Namespace, key, generation))
+func (c *Client) newEventID(key string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "event %q %q", c.cfg.Namespace, key))
 	return "tm" + strings.ToLower(base32hex.EncodeToString(sum[:20]))
 }
 
@@ -157,11 +153,12 @@ func readTime(t *calendar.EventDateTime) time.Time {
 }
 
 // meeting returns the event as a Meeting, and the state of its room.
-func (c *Client) meeting(event *calendar.Event) (*meet.Meeting, roomState) {
-	link, state := c.room(event)
+func (k *call) meeting(event *calendar.Event) (*meet.Meeting, roomState) {
+	link, state := k.room(event)
 	start := readTime(event.Start)
 	m := &meet.Meeting{
-		ID: event.Id, Provider: ProviderName, JoinURL: link, Topic: event.Summary, Start: start, Status: meet.StatusPending,
+		ID: event.Id, Provider: ProviderName, Account: k.account, JoinURL: link, Topic: event.Summary, Start: start,
+		Status: meet.StatusPending,
 	}
 	if end := readTime(event.End); !start.IsZero() && end.After(start) {
 		m.Duration = end.Sub(start)

@@ -72,6 +72,15 @@ func openAt(t *testing.T, fake *googlemeettest.Server, adjust ...func(*googlemee
 	return c
 }
 
+// tokensAlone hides that a store implements store.Claims too.
+type tokensAlone struct{ store.TokenStore }
+
+// forgetful is a client whose Claims are its own memory.
+func (c *clinic) forgetful(t *testing.T) *googlemeet.Client {
+	t.Helper()
+	return newClient(t, config(t, c.fake, tokensAlone{c.tokens}))
+}
+
 // consent walks the consent page and returns the token.
 func (c *clinic) consent(t *testing.T, consent googlemeettest.Consent) (store.Token, error) {
 	t.Helper()

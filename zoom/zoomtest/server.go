@@ -215,6 +215,7 @@ func (s *Server) Advance(d time.Duration) { s.engine.Advance(d) }
 func (s *Server) Endpoints() zoom.Endpoints {
 	return zoom.Endpoints{
 		Authorize: s.url + "/oauth/authorize", Token: s.url + "/oauth/token", Revoke: s.url + "/oauth/revoke", API: s.url + "/v2",
+		Join: s.url,
 	}
 }
 

@@ -131,11 +131,11 @@ func insert(a *access) reply {
 
 // fill sets what Google sets.
 func (a *access) fill(e *event, id string) {
-	owner := object{"email": a.account.email, "self": true}
+	owner := func() object { return object{"email": a.account.email, "self": true} }
 	set := object{
 		"kind": "calendar#event", "id": id, "status": "confirmed", "iCalUID": id + "@google.com", "sequence": 0,
 		"htmlLink": a.url + "/calendar/event?eid=" + id, "created": a.now(), "eventType": "default",
-		"creator": owner, "organizer": owner,
+		"creator": owner(), "organizer": owner(),
 	}
 	maps.Copy(e.doc, set)
 	if e.doc["reminders"] == nil {
@@ -166,9 +166,17 @@ func (a *access) complete(doc object) {
 	}
 }
 
+// event returns the event in the path, nil if it is not to be seen.
+func (a *access) event() *event {
+	if e := a.events[a.in.PathValue("event")]; e != nil && !e.purged {
+		return e
+	}
+	return nil
+}
+
 // get also returns cancelled events. Each look brings a pending room nearer.
 func get(a *access) reply {
-	e := a.events[a.in.PathValue("event")]
+	e := a.event()
 	if e == nil {
 		return apiError(http.StatusNotFound, "notFound", "Not Found")
 	}
@@ -182,7 +190,7 @@ func get(a *access) reply {
 }
 
 func patch(a *access) reply {
-	e := a.events[a.in.PathValue("event")]
+	e := a.event()
 	var change object
 	switch {
 	case e == nil:
@@ -230,7 +238,7 @@ func (a *access) change(e *event, change object) *reply {
 
 // remove leaves the event behind as a cancelled one.
 func remove(a *access) reply {
-	e := a.events[a.in.PathValue("event")]
+	e := a.event()
 	switch {
 	case e == nil:
 		return apiError(http.StatusNotFound, "notFound", "Not Found")

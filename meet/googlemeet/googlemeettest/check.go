@@ -149,15 +149,26 @@ func view(email string, e *event) Event {
 	return shown
 }
 
-// Edit changes an event as its owner does by hand, with the semantics of events.patch.
+// Edit changes an event as its owner does by hand, with the semantics of events.patch. It
+// also reaches what an owner cannot change: {"creator": {"self": false}} makes it a
+// guest's copy.
 func (s *Server) Edit(eventID string, change map[string]any) error {
+	return s.alter(eventID, func(e *event) { merge(e.doc, clone(change)); s.touch(e) })
+}
+
+// Purge clears an event away, as Google does long after it was cancelled: it is not to be
+// seen any more, and its id stays taken.
+func (s *Server) Purge(eventID string) error {
+	return s.alter(eventID, func(e *event) { e.purged = true })
+}
+
+func (s *Server) alter(eventID string, change func(*event)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, account := range s.accounts {
 		for _, e := range account.order {
 			if e.doc["id"] == eventID {
-				merge(e.doc, clone(change))
-				s.touch(e)
+				change(e)
 				return nil
 			}
 		}

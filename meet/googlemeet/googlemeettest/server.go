@@ -105,6 +105,7 @@ type event struct {
 	doc       object
 	polls     int // until the room is ready
 	roomFails bool
+	purged    bool
 }
 
 // Start returns a running Server. Close it at the end.
