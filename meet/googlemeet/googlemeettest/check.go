@@ -33,10 +33,18 @@ func checkEvent(doc object) *reply {
 	if failure != nil {
 		return failure
 	}
+	if isDate(doc, "start") != isDate(doc, "end") {
+		return new(apiError(http.StatusBadRequest, "invalid", "Start and end times must either both be date or both be dateTime."))
+	}
 	if end.Before(start) {
 		return new(apiError(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty."))
 	}
-	return checkAttendees(doc)
+	for _, check := range []func(object) *reply{checkAttendees, checkReminders, checkRecurrence, checkTexts} {
+		if failure := check(doc); failure != nil {
+			return failure
+		}
+	}
+	return nil
 }
 
 // validID: 5 to 1024 of a-v and 0-9.
@@ -63,12 +71,18 @@ func checkTime(doc object, name string) (time.Time, *reply) {
 	zone := time.UTC
 	if named, ok := at["timeZone"].(string); ok {
 		loaded, err := time.LoadLocation(named)
-		if err != nil || named == "Local" || named == "" {
+		if err != nil || !knownZone(named) {
 			return time.Time{}, new(apiError(http.StatusBadRequest, "invalid", "Invalid time zone definition for "+name+" time."))
 		}
 		zone = loaded
 	}
 	parsed, err := time.ParseInLocation(time.RFC3339, clock, zone)
+	if isLocal(clock) {
+		if at["timeZone"] == nil {
+			return time.Time{}, new(apiError(http.StatusBadRequest, "required", "Missing time zone definition for "+name+" time."))
+		}
+		parsed, err = time.ParseInLocation(localForm, clock, zone)
+	}
 	if dated {
 		parsed, err = time.ParseInLocation(time.DateOnly, date, zone)
 	}
@@ -78,6 +92,19 @@ func checkTime(doc object, name string) (time.Time, *reply) {
 	return parsed, nil
 }
 
+// localForm is a time whose offset is that of the zone beside it.
+const localForm = "2006-01-02T15:04:05"
+
+func isLocal(clock string) bool {
+	_, err := time.Parse(localForm, clock)
+	return err == nil
+}
+
+func isDate(doc object, name string) bool {
+	at, _ := doc[name].(object)
+	return at["date"] != nil
+}
+
 func checkAttendees(doc object) *reply {
 	attendees, _ := doc["attendees"].([]any)
 	for _, item := range attendees {
@@ -85,6 +112,58 @@ func checkAttendees(doc object) *reply {
 		email, _ := attendee["email"].(string)
 		if address, err := mail.ParseAddress(email); err != nil || address.Address != email {
 			return new(apiError(http.StatusBadRequest, "invalid", "Invalid attendee email."))
+		}
+	}
+	return nil
+}
+
+func checkReminders(doc object) *reply {
+	reminders, _ := doc["reminders"].(object)
+	overrides, _ := reminders["overrides"].([]any)
+	switch {
+	case len(overrides) > 5:
+		return new(apiError(http.StatusBadRequest, "eventRemindersCountExceedsLimit", "The number of event reminders exceeds the limit."))
+	case len(overrides) > 0 && reminders["useDefault"] == true:
+		return new(apiError(http.StatusBadRequest, "cannotUseDefaultRemindersAndSpecifyOverride",
+			"Cannot specify both default reminders and overrides at the same time."))
+	}
+	for _, item := range overrides {
+		reminder, _ := item.(object)
+		if reminder["method"] == nil || reminder["minutes"] == nil {
+			return new(apiError(http.StatusBadRequest, "required", "Missing reminder method or minutes."))
+		}
+	}
+	return nil
+}
+
+// checkRecurrence also wants the zone, without which "every day at ten" has no meaning.
+func checkRecurrence(doc object) *reply {
+	lines, _ := doc["recurrence"].([]any)
+	for _, line := range lines {
+		if _, err := parseRecurrence(str(line), time.UTC); err != nil {
+			return new(apiError(http.StatusBadRequest, "invalid", "Invalid recurrence rule."))
+		}
+	}
+	start, _ := doc["start"].(object)
+	if len(lines) > 0 && start["dateTime"] != nil && start["timeZone"] == nil {
+		return new(apiError(http.StatusBadRequest, "required", "Missing time zone definition for start time."))
+	}
+	return nil
+}
+
+// checkTexts checks what has a form of its own.
+func checkTexts(doc object) *reply {
+	source, _ := doc["source"].(object)
+	if link := str(source["url"]); link != "" && !strings.HasPrefix(link, "https://") && !strings.HasPrefix(link, "http://") {
+		return new(apiError(http.StatusBadRequest, "invalid", "Invalid source url."))
+	}
+	extended, _ := doc["extendedProperties"].(object)
+	for _, kind := range extended {
+		entries, _ := kind.(object)
+		for name, value := range entries {
+			if len(name) > 44 || len(str(value)) > 1024 {
+				return new(apiError(http.StatusBadRequest, "invalid", "The extended property is too long."))
+			}
 		}
 	}
 	return nil

@@ -114,6 +114,7 @@ func (s *Server) redeem(form url.Values) reply {
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Code was already redeemed.")
 	case form.Get("redirect_uri") != found.redirectURL:
 		return oauthError(http.StatusBadRequest, "redirect_uri_mismatch", "Bad Request")
+	case found.challenge == "" && form.Get("code_verifier") == "": // there was no PKCE
 	case form.Get("code_verifier") == "":
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Missing code verifier.")
 	case !sameText(base64.RawURLEncoding.EncodeToString(sum[:]), found.challenge):
