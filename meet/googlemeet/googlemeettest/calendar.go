@@ -52,16 +52,32 @@ func insert(a *access) reply {
 	if failure != nil {
 		return *failure
 	}
-	if kind := doc["eventType"]; kind == "birthday" || kind == "fromGmail" {
+	if doc["eventType"] == "fromGmail" {
 		return apiError(http.StatusBadRequest, "eventTypeRestriction", "The event type cannot be made by this call.")
 	}
+	dropNulls(doc)
 	delete(doc, "iCalUID") // of the caller's only in an import
 	return a.add(doc)
 }
 
+// dropNulls leaves out what is null: there is nothing to be removed by it.
+func dropNulls(doc object) {
+	for name, value := range doc {
+		if inner, ok := value.(object); ok {
+			dropNulls(inner)
+		}
+		if value == nil {
+			delete(doc, name)
+		}
+	}
+}
+
 // add makes an event of a body.
 func (a *access) add(doc object) reply {
-	if failure := checkEvent(doc); failure != nil {
+	if id, given := doc["id"]; given && !validID(id) {
+		return apiError(http.StatusBadRequest, "invalid", "Invalid resource id value.")
+	}
+	if failure := a.check(doc); failure != nil {
 		return *failure
 	}
 	id, given := doc["id"].(string)
@@ -81,6 +97,14 @@ func (a *access) add(doc object) reply {
 	a.touch(e)
 	a.keep(e)
 	return a.show(e)
+}
+
+// check refuses what Google refuses of an event.
+func (a *access) check(doc object) *reply {
+	if a.query.Get("eventLabelVersion") == "1" && str(doc["eventLabelId"]) != "" {
+		return new(apiError(http.StatusBadRequest, "invalid", "Invalid event label id.")) // the calendars have no labels
+	}
+	return checkEvent(doc)
 }
 
 // keep notes an event that is new.
@@ -143,11 +167,12 @@ func (a *access) fill(e *event, id string) {
 			e.doc[name] = value
 		}
 	}
-	a.complete(e.doc)
+	a.complete(e.doc, nil)
 }
 
-// complete sets what follows from the other fields, after an insert and after a patch.
-func (a *access) complete(doc object) {
+// complete sets what follows from the other fields, after an insert and after a change of
+// what was old.
+func (a *access) complete(doc, old object) {
 	for _, name := range []string{"start", "end"} {
 		at := doc[name].(object)
 		if at["dateTime"] == nil {
@@ -160,9 +185,7 @@ func (a *access) complete(doc object) {
 			at["timeZone"] = "UTC" // the calendar's
 		}
 	}
-	if !flagged(a.query, "supportsAttachments") {
-		a.keepAttachments(doc)
-	}
+	a.keepUnknown(doc, old)
 	attendees, _ := doc["attendees"].([]any)
 	for _, item := range attendees {
 		attendee := item.(object)
@@ -178,12 +201,22 @@ func (a *access) complete(doc object) {
 	}
 }
 
-// keepAttachments leaves them as they were: a client that does not say that it knows
-// them does not change them.
-func (a *access) keepAttachments(doc object) {
-	delete(doc, "attachments")
-	if old := a.events[str(doc["id"])]; old != nil && old.doc["attachments"] != nil {
-		doc["attachments"] = old.doc["attachments"]
+// keepUnknown leaves as it was what a client does not say that it knows: attachments and
+// labels. Who knows labels sets no color.
+func (a *access) keepUnknown(doc, old object) {
+	var kept []string
+	if !flagged(a.query, "supportsAttachments") {
+		kept = append(kept, "attachments")
+	}
+	if a.query.Get("eventLabelVersion") == "1" {
+		kept = append(kept, "colorId")
+	} else {
+		kept = append(kept, "eventLabelId")
+	}
+	for _, name := range kept {
+		if delete(doc, name); old[name] != nil {
+			doc[name] = old[name]
+		}
 	}
 }
 
@@ -210,114 +243,6 @@ func get(a *access) reply {
 		}
 	}
 	return a.show(e)
-}
-
-func patch(a *access) reply {
-	return a.edit(func(e *event, change object) object {
-		doc := clone(e.doc)
-		merge(doc, change)
-		return doc
-	})
-}
-
-// update replaces the event: what is not sent is gone. See
-// https://developers.google.com/workspace/calendar/api/v3/reference/events/update.
-func update(a *access) reply {
-	return a.edit(func(e *event, change object) object {
-		doc := clone(e.doc)
-		kept := object{"status": "confirmed", "reminders": object{"useDefault": true}}
-		for _, name := range append([]string{
-			"sequence", "recurringEventId", "originalStartTime", "conferenceData", "attachments",
-		}, readOnly...) {
-			if doc[name] != nil {
-				kept[name] = doc[name]
-			}
-		}
-		maps.Copy(kept, change)
-		maps.DeleteFunc(kept, func(_ string, value any) bool { return value == nil })
-		return kept
-	})
-}
-
-// edit changes the event in the path to what change makes of it.
-func (a *access) edit(change func(*event, object) object) reply {
-	e := a.event()
-	if e == nil {
-		return notFound()
-	}
-	body, failure := a.readBody(eventForm)
-	switch {
-	case failure != nil:
-		return *failure
-	case !a.matches(e):
-		return apiError(http.StatusPreconditionFailed, "conditionNotMet", "Precondition Failed")
-	case e.doc["status"] == "cancelled":
-		return apiError(http.StatusForbidden, "forbidden", "Forbidden")
-	}
-	if failure := a.change(e, body, change); failure != nil {
-		return *failure
-	}
-	a.keep(e)
-	return a.show(e)
-}
-
-// matches reports whether the event is still what the caller has read.
-func (a *access) matches(e *event) bool {
-	want := a.in.Header.Get("If-Match")
-	return want == "" || want == "*" || want == e.doc["etag"]
-}
-
-// readOnly are the fields that a patch does not reach.
-var readOnly = []string{"id", "kind", "etag", "created", "updated", "creator", "organizer", "iCalUID", "htmlLink", "hangoutLink", "eventType"}
-
-func (a *access) change(e *event, body object, change func(*event, object) object) *reply {
-	asked, aboutRoom := body["conferenceData"]
-	delete(body, "conferenceData")
-	for _, name := range append([]string{"recurringEventId", "originalStartTime"}, readOnly...) {
-		delete(body, name)
-	}
-	doc := change(e, body)
-	if failure := checkEvent(doc); failure != nil {
-		return failure
-	}
-	if failure := nextSequence(e.doc, doc, body); failure != nil {
-		return failure
-	}
-	old, emptied := e.doc, aboutRoom && asked == nil || !aboutRoom && a.in.Method == http.MethodPut
-	e.doc = doc
-	a.complete(doc)
-	if emptied && a.query.Get("conferenceDataVersion") == "1" {
-		delete(doc, "conferenceData")
-		delete(doc, "hangoutLink")
-	} else if failure := a.conference(e, asked); failure != nil {
-		e.doc = old
-		return failure
-	}
-	a.touch(e)
-	return nil
-}
-
-// nextSequence counts the changes of when the event is, of which guests are told. A
-// caller who sends an older number has not seen the last of them.
-func nextSequence(old, doc, body object) *reply {
-	had, _ := old["sequence"].(float64)
-	if sent, ok := body["sequence"].(float64); ok && sent < had {
-		return new(apiError(http.StatusBadRequest, "invalid", "Invalid sequence value. The specified sequence number is below the current "+
-			"sequence number of the resource. Re-fetch the resource and use its sequence number on the following request."))
-	}
-	for _, name := range []string{"start", "end"} {
-		was, _ := checkTime(old, name)
-		if is, _ := checkTime(doc, name); !is.Equal(was) {
-			doc["sequence"] = max(had, number64(body["sequence"])) + 1
-			return nil
-		}
-	}
-	return nil
-}
-
-func number64(value any) float64 {
-	n, _ := value.(float64)
-	return n
 }
 
 // remove leaves the event behind as a cancelled one.

@@ -22,9 +22,6 @@ type access struct {
 
 // checkEvent refuses what Google refuses, with its words.
 func checkEvent(doc object) *reply {
-	if id, given := doc["id"]; given && !validID(id) {
-		return new(apiError(http.StatusBadRequest, "invalid", "Invalid resource id value."))
-	}
 	start, failure := checkTime(doc, "start")
 	if failure != nil {
 		return failure

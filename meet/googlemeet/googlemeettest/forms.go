@@ -1,5 +1,7 @@
 package googlemeettest
 
+import "math"
+
 // The forms of what is sent and answered. A value that is listed only in the prose of
 // https://developers.google.com/workspace/calendar/api/v3/reference/events is here too.
 var (
@@ -62,6 +64,14 @@ var (
 		"attachments": listOf(properties(map[string]*schema{
 			"fileUrl": text(), "title": text(), "mimeType": text(), "iconLink": text(), "fileId": text(),
 		})),
+		"birthdayProperties": properties(map[string]*schema{
+			"contact": text(), "customTypeName": text(), "type": text("anniversary", "birthday", "custom", "other", "self"),
+		}),
+		"gadget": properties(map[string]*schema{
+			"type": text(), "title": text(), "link": text(), "iconLink": text(), "width": number(1, math.MaxInt32),
+			"height": number(1, math.MaxInt32), "display": text("icon", "chip"), "preferences": texts,
+		}),
+		"eventLabelId":              text(),
 		"eventType":                 text("default", "outOfOffice", "focusTime", "workingLocation", "birthday", "fromGmail"),
 		"workingLocationProperties": placeForm, "outOfOfficeProperties": awayForm,
 		"focusTimeProperties": properties(map[string]*schema{
@@ -77,14 +87,21 @@ var (
 
 	calendarForm = properties(map[string]*schema{
 		"kind": text(), "etag": text(), "id": text(), "summary": text(), "description": text(), "location": text(), "timeZone": text(),
-		"dataOwner": text(), "conferenceProperties": properties(map[string]*schema{"allowedConferenceSolutionTypes": listOf(text())}),
+		"dataOwner": text(), "autoAcceptInvitations": flag,
+		"labelProperties": properties(map[string]*schema{"eventLabels": listOf(properties(map[string]*schema{
+			"id": text(), "name": text(), "backgroundColor": text(),
+		}))}),
+		"conferenceProperties": properties(map[string]*schema{"allowedConferenceSolutionTypes": listOf(text())}),
 	})
 
 	entryForm = properties(map[string]*schema{
 		"kind": text(), "etag": text(), "id": text(), "summary": text(), "description": text(), "location": text(), "timeZone": text(),
 		"dataOwner": text(), "conferenceProperties": calendarForm.properties["conferenceProperties"], "accessRole": text(),
 		"primary": flag, "selected": flag, "hidden": flag, "deleted": flag, "colorId": text(), "backgroundColor": text(),
-		"foregroundColor": text(), "summaryOverride": text(), "defaultReminders": listOf(reminderForm),
+		"foregroundColor": text(), "summaryOverride": text(), "defaultReminders": listOf(reminderForm), "autoAcceptInvitations": flag,
+		"notificationSettings": properties(map[string]*schema{"notifications": listOf(properties(map[string]*schema{
+			"type": text(), "method": text(),
+		}))}),
 	})
 
 	entriesForm = properties(map[string]*schema{
@@ -106,7 +123,8 @@ var (
 	errorsForm = listOf(properties(map[string]*schema{"domain": text(), "reason": text()}))
 
 	busyForm = properties(map[string]*schema{
-		"kind": text(), "timeMin": text(), "timeMax": text(), "groups": nothing,
+		"kind": text(), "timeMin": text(), "timeMax": text(),
+		"groups":    {kind: "object", any: properties(map[string]*schema{"calendars": listOf(text()), "errors": errorsForm})},
 		"calendars": {kind: "object", any: properties(map[string]*schema{"busy": periodForm, "errors": errorsForm})},
 	})
 )

@@ -29,6 +29,9 @@ var (
 	readScopes  = slices.Concat(writeScopes, []string{
 		scope(".events.readonly"), scope(".events.owned.readonly"), scope(".events.freebusy"), scope(".events.public.readonly"), scope(".readonly"),
 	})
+	stopScopes = slices.Concat(readScopes, []string{
+		scope(".acls"), scope(".acls.readonly"), scope(".calendarlist"), scope(".calendarlist.readonly"), scope(".settings"), scope(".settings.readonly"),
+	})
 	freeBusyScopes = []string{googlemeet.ScopeCalendar, scope(".events.freebusy"), scope(".freebusy"), scope(".readonly")}
 	calendarScopes = []string{
 		googlemeet.ScopeCalendar, googlemeet.ScopeAppCreated, scope(".calendars"), scope(".calendars.readonly"), scope(".readonly"),
@@ -70,7 +73,7 @@ func methods() []method {
 		{OpInstances, "GET " + event + "/instances", readScopes, instancesQuery, eventsForm, instances},
 		{OpQuickAdd, "POST " + events + "/quickAdd", writeScopes, append(slices.Clone(notifyQuery), "text"), eventForm, quickAdd},
 		{OpWatch, "POST " + events + "/watch", readScopes, listQuery, channelForm, watch},
-		{OpStop, "POST /channels/stop", append(slices.Clone(readScopes), entryScopes...), nil, nil, stop},
+		{OpStop, "POST /channels/stop", stopScopes, nil, nil, stop},
 		{OpFreeBusy, "POST /freeBusy", freeBusyScopes, nil, busyForm, freeBusy},
 		{OpCalendar, "GET " + calendars, calendarScopes, nil, calendarForm, getCalendar},
 		{OpCalendarList, "GET " + entries, entriesScopes, []string{

@@ -200,7 +200,11 @@ func (r *rule) starts(start, end time.Time) []time.Time {
 	if slices.ContainsFunc(r.period(start, 0), start.Equal) {
 		counted = 1
 	}
-	for n := 0; n < 10*maxInstances && len(all) < maxInstances; n += r.interval {
+	periods := 10 * maxInstances
+	if r.freq == "YEARLY" {
+		periods = 400 // then the calendar begins anew: what has not come will not
+	}
+	for n := 0; n < periods && len(all) < maxInstances; n += r.interval {
 		days := r.period(start, n)
 		for _, at := range days {
 			switch {
