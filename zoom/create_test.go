@@ -137,7 +137,7 @@ func TestCreateOnce(t *testing.T) {
 		"502 in xml": {func(_ *testing.T, c *clinic) {
 			c.fake.FailNext(answered(zoomtest.OpCreate, http.StatusBadGateway, "<Error><Message>Asha Rao</Message></Error>"))
 		}, 1},
-		"per-second limit":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(answered(zoomtest.OpCreate, 429, secondLimit)) }, 1},
+		"per-second limit": {func(_ *testing.T, c *clinic) { c.fake.FailNext(answered(zoomtest.OpCreate, 429, secondLimit)) }, 1},
 		"and the list fails": {func(_ *testing.T, c *clinic) {
 			c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Refuse(zoomtest.OpList, 400, 300, ""))
 		}, 1},
