@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/telemed-go/telemed/meet/googlemeet"
 )
@@ -147,7 +148,14 @@ func (a *access) fill(e *event, id string) {
 // complete sets what follows from the other fields, after an insert and after a patch.
 func (a *access) complete(doc object) {
 	for _, name := range []string{"start", "end"} {
-		if at := doc[name].(object); at["dateTime"] != nil && at["timeZone"] == nil {
+		at := doc[name].(object)
+		if at["dateTime"] == nil {
+			continue
+		}
+		if parsed, failure := checkTime(doc, name); failure == nil && len(at["dateTime"].(string)) == len(localForm) {
+			at["dateTime"] = parsed.Format(time.RFC3339)
+		}
+		if at["timeZone"] == nil {
 			at["timeZone"] = "UTC" // the calendar's
 		}
 	}

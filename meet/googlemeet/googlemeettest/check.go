@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/mail"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,6 +25,9 @@ type access struct {
 func checkEvent(doc object) *reply {
 	if id, given := doc["id"]; given && !validID(id) {
 		return new(apiError(http.StatusBadRequest, "invalid", "Invalid resource id value."))
+	}
+	if failure := checkFields(doc); failure != nil {
+		return failure
 	}
 	start, failure := checkTime(doc, "start")
 	if failure != nil {
@@ -68,7 +72,10 @@ func checkTime(doc object, name string) (time.Time, *reply) {
 		}
 		zone = loaded
 	}
-	parsed, err := time.ParseInLocation(time.RFC3339, clock, zone)
+	parsed, err := time.Parse(time.RFC3339, clock)
+	if named := at["timeZone"] != nil; err != nil && named { // the local time of a named zone
+		parsed, err = time.ParseInLocation(localForm, clock, zone)
+	}
 	if dated {
 		parsed, err = time.ParseInLocation(time.DateOnly, date, zone)
 	}
@@ -76,6 +83,31 @@ func checkTime(doc object, name string) (time.Time, *reply) {
 		return time.Time{}, invalid
 	}
 	return parsed, nil
+}
+
+// localForm is a time without an offset, which Google reads beside a time zone.
+const localForm = "2006-01-02T15:04:05"
+
+// checkFields refuses values that are none of their fields'.
+func checkFields(doc object) *reply {
+	for _, name := range []string{"summary", "description", "location", "colorId"} {
+		if _, isText := doc[name].(string); doc[name] != nil && !isText {
+			return new(apiError(http.StatusBadRequest, "parseError", "Invalid value for "+name+"."))
+		}
+	}
+	if doc["visibility"] != nil && !slices.Contains([]any{"default", "public", "private", "confidential"}, doc["visibility"]) {
+		return new(apiError(http.StatusBadRequest, "invalid", "Invalid visibility value."))
+	}
+	rules, _ := doc["recurrence"].([]any)
+	for _, rule := range rules {
+		text, _ := rule.(string)
+		name, _, _ := strings.Cut(text, ":")
+		name, _, _ = strings.Cut(name, ";") // EXDATE;TZID=Asia/Kolkata:…
+		if !slices.Contains([]string{"RRULE", "EXRULE", "RDATE", "EXDATE"}, name) {
+			return new(apiError(http.StatusBadRequest, "invalid", "Invalid recurrence rule."))
+		}
+	}
+	return nil
 }
 
 func checkAttendees(doc object) *reply {
