@@ -198,7 +198,7 @@ func kindOf(code flexInt) error {
 		return telemed.ErrUnauthorized
 	case meetingGone, 12702:
 		return telemed.ErrNotFound
-	// No permission, a paid plan needed, not the application, no licence.
+	// No permission, a paid plan needed, not the host, no licence.
 	case 200, 403, 3003, 3063, 3161:
 		return telemed.ErrForbidden
 	case 303, 404, 3002, 3007, 3018, 3037, 3038: // in progress, over, of another kind
