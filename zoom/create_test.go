@@ -307,7 +307,8 @@ func TestListedMeetingThatCannotBeRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, m.ID, again.ID)
 
-	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, 3001, "Meeting does not exist")) // since it was listed
+	// It was deleted after it was listed.
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, 3001, "Meeting does not exist"))
 	_, err = c.forgetful(t).Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
 	require.Len(t, c.live(), 2)

@@ -44,7 +44,8 @@ type Error struct {
 	// RetryAfter is how long to wait, 0 if Zoom did not say.
 	RetryAfter time.Duration
 	// MeetingID is the meeting that exists all the same, with ErrMismatch and
-	// ErrConflict. Empty if there is none.
+	// telemed.ErrConflict, or that was cancelled, with meet.ErrCancelled. Empty if there is
+	// none.
 	MeetingID string
 
 	kind error // nil if err says it

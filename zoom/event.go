@@ -16,7 +16,7 @@ import (
 	"github.com/telemed-go/telemed/internal/webhook"
 )
 
-// Event is a verified notification, of one of the kinds below or another. It prints without its content.
+// Event is a verified notification. It prints without its content.
 type Event struct {
 	// Name is the kind, "meeting.started".
 	Name string
