@@ -41,7 +41,7 @@ func (s *session) cancelled(id string) *Error {
 
 // owned refuses a meeting that can be read here and is another user's.
 func (s *session) owned(found *meeting) error {
-	if s.elsewhere(found.HostID) {
+	if s.elsewhere(found.DoctorID) {
 		return s.otherAccount(found.id())
 	}
 	return nil
@@ -85,7 +85,7 @@ func (s *session) connected(ctx context.Context) string {
 // note writes down that the Key of mark has a meeting. If that fails, the next Create
 // looks for it in Zoom's list, since the record says that Zoom was asked.
 func (s *session) note(ctx context.Context, entry *meetkey.Entry, mark string, m *meeting, start time.Time) {
-	account := cmp.Or(m.HostID, s.account)
+	account := cmp.Or(m.DoctorID, s.account)
 	err := entry.Write(ctx, meetkey.Record{State: meetkey.Made, Meeting: m.id(), Account: account}, start)
 	if err == nil {
 		err = s.book.Note(ctx, s.idName(s.id.Subject, m.id()), meetkey.Record{Key: mark, Account: account}, start)

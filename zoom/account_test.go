@@ -116,6 +116,17 @@ func TestTokenWithoutAccount(t *testing.T) {
 			require.ErrorIs(t, err, meet.ErrOtherAccount, op)
 		}
 	})
+	t.Run("another, after a lost reply", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, twoAccounts())
+		c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Refuse(zoomtest.OpList, 400, 300, ""))
+		_, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
+		c.connectAs(t, secondUser.ID)
+		imported(t, c)
+		_, err = c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.ErrorIs(t, err, meet.ErrOtherAccount)
+	})
 	t.Run("Zoom does not tell", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, twoAccounts())

@@ -59,6 +59,10 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 
 // keyed returns the meeting of a Key, whose record is entry.
 func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, req meet.Request) (*meeting, error) {
+	// Who was asked, and who is now: an imported token does not tell.
+	if s.account == "" && entry.Record.State == meetkey.Asked {
+		s.account = s.connected(ctx)
+	}
 	if s.elsewhere(entry.Record.Account) {
 		return nil, s.otherAccount(entry.Record.Meeting)
 	}
@@ -77,7 +81,8 @@ func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, 
 		return found, s.accept(found, req)
 	}
 	if err := check("Create", req, req.ValidateAt(time.Now())); err != nil {
-		return nil, errors.Join(err, entry.Clear(ctx))
+		s.forget(ctx, entry)
+		return nil, err
 	}
 	return s.create(ctx, entry, mark, req)
 }
@@ -117,7 +122,8 @@ func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string,
 		s.forget(ctx, entry)
 		return nil, err
 	}
-	if own.Password != nil && *own.Password != "" && *own.Password != code { // another process was first
+	// Another process was first.
+	if own.Password != nil && *own.Password != "" && *own.Password != code {
 		s.note(ctx, entry, mark, own, req.Start)
 		return own, s.accept(own, req)
 	}

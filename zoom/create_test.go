@@ -137,7 +137,7 @@ func TestCreateOnce(t *testing.T) {
 		"502 in xml": {func(_ *testing.T, c *clinic) {
 			c.fake.FailNext(answered(zoomtest.OpCreate, http.StatusBadGateway, "<Error><Message>Asha Rao</Message></Error>"))
 		}, 1},
-		"per-second limit":        {func(_ *testing.T, c *clinic) { c.fake.FailNext(answered(zoomtest.OpCreate, 429, secondLimit)) }, 1},
+		"per-second limit": {func(_ *testing.T, c *clinic) { c.fake.FailNext(answered(zoomtest.OpCreate, 429, secondLimit)) }, 1},
 		"and the list fails": {func(_ *testing.T, c *clinic) {
 			c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true}, zoomtest.Refuse(zoomtest.OpList, 400, 300, ""))
 		}, 1},
@@ -307,7 +307,8 @@ func TestListedMeetingThatCannotBeRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, m.ID, again.ID)
 
-	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, 3001, "Meeting does not exist")) // since it was listed
+	// It was deleted after it was listed.
+	c.fake.FailNext(zoomtest.Refuse(zoomtest.OpGet, http.StatusNotFound, 3001, "Meeting does not exist"))
 	_, err = c.forgetful(t).Create(t.Context(), doctor, visit(t, "appt-42"))
 	require.NoError(t, err)
 	require.Len(t, c.live(), 2)

@@ -44,7 +44,8 @@ type Error struct {
 	// RetryAfter is how long to wait, 0 if Zoom did not say.
 	RetryAfter time.Duration
 	// MeetingID is the meeting that exists all the same, with ErrMismatch and
-	// ErrConflict. Empty if there is none.
+	// telemed.ErrConflict, or that was cancelled, with meet.ErrCancelled. Empty if there is
+	// none.
 	MeetingID string
 
 	kind error // nil if err says it
@@ -198,7 +199,7 @@ func kindOf(code flexInt) error {
 		return telemed.ErrUnauthorized
 	case meetingGone, 12702:
 		return telemed.ErrNotFound
-	// No permission, a paid plan needed, not the application, no licence.
+	// No permission, a paid plan needed, not the host, no licence.
 	case 200, 403, 3003, 3063, 3161:
 		return telemed.ErrForbidden
 	case 303, 404, 3002, 3007, 3018, 3037, 3038: // in progress, over, of another kind

@@ -133,3 +133,8 @@ func answered(op string, status int, body string, header ...string) zoomtest.Fau
 	}
 	return f
 }
+
+// handleInto keeps the last event.
+func handleInto(got *zoom.Event) func(context.Context, zoom.Event) error {
+	return func(_ context.Context, e zoom.Event) error { *got = e; return nil }
+}

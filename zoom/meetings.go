@@ -110,7 +110,7 @@ func (m *meeting) in(zone *time.Location) *meet.Meeting {
 		}
 	}
 	found := &meet.Meeting{
-		ID: m.id(), Provider: ProviderName, Account: m.HostID, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
+		ID: m.id(), Provider: ProviderName, Account: m.DoctorID, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
 		Start: m.start().In(zone), Duration: time.Duration(m.Duration) * time.Minute,
 	}
 	if m.Password != nil {
@@ -275,7 +275,7 @@ func (s *session) known(ctx context.Context, id string) (meetkey.Record, error) 
 	if err != nil {
 		return record, err
 	}
-	return meetkey.Record{Account: cmp.Or(found.HostID, s.account), Key: found.mark()}, nil
+	return meetkey.Record{Account: cmp.Or(found.DoctorID, s.account), Key: found.mark()}, nil
 }
 
 // HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It

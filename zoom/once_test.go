@@ -203,6 +203,27 @@ func TestKeyStaysCancelled(t *testing.T) {
 	}
 }
 
+// A visit that was moved far away is known until a year after its new start.
+func TestMovedKeyIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, zoomtest.Config{InMemory: true})
+		req := visit(t, "appt-42")
+		m, err := c.Create(t.Context(), doctor, req)
+		require.NoError(t, err)
+		req.Start = req.Start.AddDate(2, 0, 0)
+		_, err = c.Update(t.Context(), doctor, m.ID, req)
+		require.NoError(t, err)
+		time.Sleep(500 * 24 * time.Hour)
+		c.connect(t)
+		again, err := c.Create(t.Context(), doctor, req)
+		require.NoError(t, err)
+		c.wantOne(t, m.ID, again.ID)
+		c.fake.Delete(c.live()[0].ID)
+		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID), "and so is its account")
+	})
+}
+
 // What Zoom refused was not made: the Key is free when the reason is gone.
 func TestRefusedKeyIsFree(t *testing.T) {
 	t.Parallel()

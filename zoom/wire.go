@@ -53,11 +53,10 @@ func newSchedule(req meet.Request, now time.Time) schedule {
 	}
 }
 
-// meeting is Zoom's answer. It is never printed: start_url makes its holder the
-// application.
+// meeting is Zoom's answer. It is never printed: start_url makes its holder the host.
 type meeting struct {
 	ID        flexInt        `json:"id"`
-	HostID    string         `json:"host_id"`
+	DoctorID  string         `json:"host_id"`
 	Topic     string         `json:"topic"`
 	Agenda    string         `json:"agenda"`
 	StartTime string         `json:"start_time"`

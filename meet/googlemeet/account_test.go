@@ -298,6 +298,29 @@ func TestUpdateMovesTheZone(t *testing.T) {
 	require.Len(t, c.fake.Requests(googlemeettest.OpPatch), 3)
 }
 
+// What Google, or whoever wrote the event, says of its times is input.
+func TestTimesOfEvents(t *testing.T) {
+	t.Parallel()
+	for doc, want := range map[string]string{
+		`{"dateTime":"2031-03-14T10:00:00-04:00","timeZone":"America/New_York"}`: "2031-03-14T10:00:00-04:00",
+		`{"dateTime":"2031-03-14T14:00:00Z","timeZone":"America/New_York"}`:      "2031-03-14T10:00:00-04:00",
+		`{"dateTime":"2031-03-14T10:00:00","timeZone":"America/New_York"}`:       "2031-03-14T10:00:00-04:00",
+		`{"dateTime":"2031-03-14T10:00:00","timeZone":"Nowhere/City"}`:           "0001-01-01T00:00:00Z",
+		`{"dateTime":"2031-03-14T10:00:00","timeZone":"Local"}`:                  "0001-01-01T00:00:00Z",
+		`{"dateTime":"2031-03-14T10:00:00"}`:                                     "0001-01-01T00:00:00Z",
+		`{"date":"2031-03-14","timeZone":"America/New_York"}`:                    "2031-03-14T00:00:00-04:00",
+		`{"date":"2031-03-14","timeZone":"Nowhere"}`:                             "2031-03-14T00:00:00Z",
+		`{}`: "0001-01-01T00:00:00Z",
+	} {
+		c := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintf(w, `{"id":"99999999999","start":%s}`, doc)
+		})
+		_, err := c.Get(t.Context(), doctor, "99999999999")
+		require.Equal(t, googlemeet.ReasonNoRoom, failure(t, err).Reason, doc)
+		require.Equal(t, want, failure(t, err).Meeting.Start.Format(time.RFC3339), doc)
+	}
+}
+
 // Google left guests out of its answer. Writing the rest back would uninvite them.
 func TestPartOfTheGuests(t *testing.T) {
 	t.Parallel()

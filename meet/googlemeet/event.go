@@ -142,12 +142,16 @@ func readTime(t *calendar.EventDateTime) time.Time {
 		day, _ := time.ParseInLocation(time.DateOnly, t.Date, zone)
 		return day
 	}
+	named := err == nil && t.TimeZone != "" && t.TimeZone != "Local"
 	at, parseErr := time.Parse(time.RFC3339, t.DateTime)
-	if parseErr != nil {
-		return time.Time{}
+	if parseErr != nil && named { // local time: the other form that Google documents
+		at, parseErr = time.ParseInLocation("2006-01-02T15:04:05", t.DateTime, zone)
 	}
-	if err == nil && t.TimeZone != "" && t.TimeZone != "Local" {
-		at = at.In(zone)
+	switch {
+	case parseErr != nil:
+		return time.Time{}
+	case named:
+		return at.In(zone)
 	}
 	return at
 }

@@ -141,12 +141,12 @@ func (p Provider) Exchange(ctx context.Context, code, verifier string) (store.To
 	return token, nil
 }
 
-// Refresh buys the next token for old's refresh token, sending it once. What the
-// answer leaves out is kept from old. A new refresh token that came without an access
-// token is returned beside the error: it is the one that lives. ErrRejected means that the refresh token is
-// dead, telemed.ErrUnauthorized that the application's credentials are refused,
+// Refresh buys the next token for old's refresh token, sending it once. What the answer
+// leaves out is kept from old. ErrRejected means that the refresh token is dead,
+// telemed.ErrUnauthorized that the application's credentials are refused,
 // telemed.ErrUnavailable and telemed.ErrRateLimited that surely nothing happened, and
-// telemed.ErrAmbiguous that the refresh token may be spent.
+// telemed.ErrAmbiguous that the refresh token may be spent. A new refresh token that came
+// without an access token is returned beside the error: it is the one that lives.
 func (p Provider) Refresh(ctx context.Context, old store.Token) (store.Token, error) {
 	if old.Refresh.IsZero() {
 		return store.Token{}, fmt.Errorf("%s: Refresh: there is no refresh token: %w", p.Name, ErrRejected)
