@@ -141,6 +141,9 @@ var repeated = []string{"eventTypes", "privateExtendedProperty", "sharedExtended
 func (a *access) checkQuery(m method) (mask, *reply) {
 	for name, values := range a.query {
 		if !slices.Contains(m.query, name) && !slices.Contains(commonQuery, name) {
+			if a.cfg.Lenient {
+				continue
+			}
 			return nil, malformed("Invalid JSON payload received. Unknown name \"" + name +
 				"\": Cannot bind query parameter. Field '" + name + "' could not be found in request message.")
 		}

@@ -73,6 +73,20 @@ func TestN11TakesWhatGoogleTakes(t *testing.T) {
 	}
 }
 
+// TestLenient: what the API does not know is passed over, and what it knows is checked.
+func TestLenient(t *testing.T) {
+	t.Parallel()
+	c := signedIn(t, googlemeettest.Config{Lenient: true})
+	status, doc := c.call("POST", primary+"?colour=red", entry(map[string]any{
+		"requestID": "x", "attendees": []any{map[string]any{"email": "a@example.org", "mail": "x"}},
+	}))
+	require.Equal(t, 200, status)
+	require.NotContains(t, doc, "requestID")
+	require.NotContains(t, doc["attendees"].([]any)[0], "mail")
+	status, _ = c.call("POST", primary, entry(map[string]any{"visibility": "hidden"}))
+	require.Equal(t, 400, status)
+}
+
 // TestErrorsAreGooglesOnEveryPath: a client that reads error bodies finds one everywhere.
 func TestErrorsAreGooglesOnEveryPath(t *testing.T) {
 	t.Parallel()
@@ -115,7 +129,7 @@ func TestScopesOfMethods(t *testing.T) {
 // that was sent is checked all the same.
 func TestConsentWithoutPKCE(t *testing.T) {
 	t.Parallel()
-	c := newCaller(t, googlemeettest.NewServer(t, googlemeettest.Config{AllowWithoutPKCE: true}))
+	c := newCaller(t, googlemeettest.NewServer(t, googlemeettest.Config{Lenient: true}))
 	redeem := func(verifier string, change func(url.Values)) (int, map[string]any) {
 		back, err := c.fake.Authorize(c.consentURL(change))
 		require.NoError(t, err)

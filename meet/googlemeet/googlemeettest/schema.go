@@ -3,6 +3,7 @@ package googlemeettest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -45,11 +46,33 @@ func (a *access) readBody(form *schema) (object, *reply) {
 	if _, ok := value.(object); !ok {
 		return nil, new(apiError(http.StatusBadRequest, "parseError", "Parse Error"))
 	}
+	if a.cfg.Lenient {
+		form.prune(value)
+	}
 	read, failure := form.read("", value)
 	if failure != nil {
 		return nil, failure
 	}
 	return read.(object), nil
+}
+
+// prune takes away the names that are not known.
+func (s *schema) prune(value any) {
+	switch value := value.(type) {
+	case object:
+		maps.DeleteFunc(value, func(name string, _ any) bool { return s.properties[name] == nil && s.any == nil })
+		for name, inner := range value {
+			if form := s.properties[name]; form != nil {
+				form.prune(inner)
+			}
+		}
+	case []any:
+		for _, inner := range value {
+			if s.items != nil {
+				s.items.prune(inner)
+			}
+		}
+	}
 }
 
 // read returns the value with its numbers as numbers, or what Google answers to one of

@@ -16,9 +16,10 @@
 // [Server.Requests]), and everything can be made to go wrong ([Server.FailNext],
 // [Server.DelayRooms], [Server.FailRooms]).
 //
-// It answers with Google's status codes and error bodies, and is stricter in one thing: a
-// consent without PKCE (S256) is refused, unless Config.AllowWithoutPKCE says otherwise.
-// Nothing leaves the machine, save the notifications of channels that a client opens.
+// It answers with Google's status codes and error bodies, and is stricter in two things: a
+// consent without PKCE (S256) is refused, and so is a name that the API does not know, in
+// a body or in a query. Config.Lenient ends that. Nothing leaves the machine, save the
+// notifications of channels that a client opens.
 //
 // # Other languages
 //
@@ -92,9 +93,10 @@ type Config struct {
 	Calendars []string
 	// TokenLifetime is how long an access token works, in whole seconds. If 0, 1 hour.
 	TokenLifetime time.Duration
-	// AllowWithoutPKCE takes a consent without a PKCE challenge, as Google does. Clients
-	// in other languages may send none.
-	AllowWithoutPKCE bool
+	// Lenient takes what Google takes of clients in other languages: a consent without a
+	// PKCE challenge, and bodies and queries that name what the API does not know, which it
+	// passes over.
+	Lenient bool
 	// HTTPClient sends the notifications of channels. If nil, one that waits 10 seconds.
 	HTTPClient *http.Client
 }
