@@ -134,6 +134,8 @@ func TestPagesWhileTheListLags(t *testing.T) {
 	require.Equal(t, second, byNumber)
 	none, _ := page("&from=2031-03-02&to=2031-03-09")
 	require.Empty(t, none)
+	none, _ = page("&from=2031-02-01&to=2031-02-28")
+	require.Empty(t, none)
 	all, _ := page("&from=2031-03-01&to=2031-03-01&timezone=Asia/Kolkata")
 	require.Len(t, all, 3)
 }
