@@ -44,7 +44,8 @@ func (s *Server) target(w http.ResponseWriter, r *http.Request, g *grant) (User,
 			return user, true
 		}
 	}
-	refuse(w, http.StatusNotFound, 1001, "User does not exist: "+name+".") // "me" too: an account is nobody
+	// "me" too: an account is nobody.
+	refuse(w, http.StatusNotFound, 1001, "User does not exist: "+name+".")
 	return User{}, false
 }
 

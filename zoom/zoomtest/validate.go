@@ -58,7 +58,8 @@ func readBody(w http.ResponseWriter, r *http.Request, user User) (*meetingBody, 
 		return nil, false
 	}
 	if r.Method == http.MethodPatch && body.GeneratePassword != nil {
-		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "default_password") // only of a create
+		// It is of a create alone.
+		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "default_password")
 		return nil, false
 	}
 	return &body, true

@@ -102,7 +102,8 @@ func (a *access) add(doc object) reply {
 // check refuses what Google refuses of an event.
 func (a *access) check(doc object) *reply {
 	if a.query.Get("eventLabelVersion") == "1" && str(doc["eventLabelId"]) != "" {
-		return new(apiError(http.StatusBadRequest, "invalid", "Invalid event label id.")) // the calendars have no labels
+		// The calendars have none.
+		return new(apiError(http.StatusBadRequest, "invalid", "Invalid event label id."))
 	}
 	return checkEvent(doc)
 }
