@@ -32,13 +32,16 @@ func TestGoogleNodeClient(t *testing.T) {
 	const other = "clinic@group.calendar.google.com"
 	fake := googlemeettest.NewServer(t, googlemeettest.Config{Calendars: []string{other}})
 	c := newCaller(t, fake)
-	back, err := fake.Authorize(c.consentURL(func(q url.Values) { q.Set("scope", "openid email "+googlemeet.ScopeCalendar) }))
-	require.NoError(t, err)
-	u, err := url.Parse(back)
-	require.NoError(t, err)
+	consent := func() string {
+		back, err := fake.Authorize(c.consentURL(func(q url.Values) { q.Set("scope", "openid email "+googlemeet.ScopeCalendar) }))
+		require.NoError(t, err)
+		u, err := url.Parse(back)
+		require.NoError(t, err)
+		return u.Query().Get("code")
+	}
 	config, err := json.Marshal(map[string]string{
 		"url": fake.URL(), "clientID": fake.ClientID(), "clientSecret": fake.ClientSecret().Reveal(), "redirectURL": callback,
-		"code": u.Query().Get("code"), "verifier": c.verifier, "other": other,
+		"code": consent(), "second": consent(), "verifier": c.verifier, "other": other,
 	})
 	require.NoError(t, err)
 

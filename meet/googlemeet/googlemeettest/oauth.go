@@ -1,6 +1,7 @@
 package googlemeettest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -85,10 +86,14 @@ func (s *Server) token(in *incoming) reply {
 	if err != nil {
 		return oauthError(http.StatusBadRequest, "invalid_request", "Malformed body.")
 	}
-	if !sameText(form.Get("client_id"), s.cfg.ClientID) {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	if user, password, basic := in.BasicAuth(); basic {
+		id, secret = cmp.Or(id, user), password
+	}
+	if !sameText(id, s.cfg.ClientID) {
 		return oauthError(http.StatusUnauthorized, "invalid_client", "The OAuth client was not found.")
 	}
-	if !sameText(form.Get("client_secret"), s.cfg.ClientSecret) {
+	if !sameText(secret, s.cfg.ClientSecret) {
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Unauthorized")
 	}
 	s.mu.Lock()

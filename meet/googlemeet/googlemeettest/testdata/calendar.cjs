@@ -4,9 +4,9 @@
 //
 //	node calendar.cjs FAKE
 //
-// FAKE is JSON: url, clientID, clientSecret, redirectURL, code, verifier and other, the id
-// of a second calendar. TELEMED_NODE_MODULES is the node_modules folder that holds
-// @googleapis/calendar and google-auth-library.
+// FAKE is JSON: url, clientID, clientSecret, redirectURL, code and second, two codes of a
+// consent, their verifier, and other, the id of a second calendar. TELEMED_NODE_MODULES is
+// the node_modules folder that holds @googleapis/calendar and google-auth-library.
 "use strict";
 const { createRequire } = require("node:module");
 const assert = require("node:assert");
@@ -17,7 +17,7 @@ const { calendar: newCalendar } = load("@googleapis/calendar");
 const { OAuth2Client } = load("google-auth-library");
 
 const fake = JSON.parse(process.argv[2]);
-const newAuth = () => new OAuth2Client({
+const newAuth = (more) => new OAuth2Client({
   clientId: fake.clientID,
   clientSecret: fake.clientSecret,
   redirectUri: fake.redirectURL,
@@ -25,6 +25,7 @@ const newAuth = () => new OAuth2Client({
     oauth2AuthBaseUrl: fake.url + "/o/oauth2/v2/auth", oauth2TokenUrl: fake.url + "/token",
     oauth2RevokeUrl: fake.url + "/revoke", tokenInfoUrl: fake.url + "/tokeninfo",
   },
+  ...more,
 });
 const auth = newAuth();
 const google = newCalendar({ version: "v3", auth, rootUrl: fake.url + "/", retry: false });
@@ -53,6 +54,8 @@ good("auth.getToken with PKCE", () => auth.getToken({ code: fake.code, codeVerif
   auth.setCredentials(tokens);
 });
 refused("auth.getToken with a code twice", 400, "invalid_grant", () => newAuth().getToken({ code: fake.code, codeVerifier: fake.verifier }));
+good("auth.getToken with the secret in the header", () => newAuth({ clientAuthentication: "ClientSecretBasic" }).getToken({ code: fake.second, codeVerifier: fake.verifier }), ({ tokens }) => assert.ok(tokens.id_token));
+refused("auth.getToken with another secret", 401, "invalid_client", () => newAuth({ clientSecret: "x" }).getToken({ code: "x", codeVerifier: fake.verifier }));
 good("auth.getTokenInfo", () => auth.getTokenInfo(auth.credentials.access_token), (info) => {
   assert.equal(info.aud, fake.clientID);
   assert.ok(info.scopes.includes("https://www.googleapis.com/auth/calendar") && info.expiry_date > Date.now());
