@@ -70,7 +70,8 @@ func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, 
 	case meetkey.Cancelled:
 		return nil, s.cancelled(entry.Record.Meeting)
 	case meetkey.Made:
-		return s.made(ctx, entry, req)
+		entry.Close(ctx) // who only reads it keeps nobody waiting
+		return s.made(ctx, entry.Record, mark, req)
 	}
 	found, err := s.leftBehind(ctx, entry, mark)
 	if err != nil {
@@ -87,17 +88,17 @@ func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, 
 	return s.create(ctx, entry, mark, req)
 }
 
-// made returns the meeting that entry tells of. One that Zoom does not know any more was
+// made returns the meeting that a record tells of. One that Zoom does not know any more was
 // deleted there by hand.
-func (s *session) made(ctx context.Context, entry *meetkey.Entry, req meet.Request) (*meeting, error) {
-	id := entry.Record.Meeting
+func (s *session) made(ctx context.Context, known meetkey.Record, mark string, req meet.Request) (*meeting, error) {
+	id := known.Meeting
 	found, err := s.get(ctx, id)
 	switch {
 	case gone(err):
-		if err := s.absent(ctx, entry.Record, err); !errors.Is(err, telemed.ErrNotFound) {
+		if err := s.absent(ctx, known, err); !errors.Is(err, telemed.ErrNotFound) {
 			return nil, err
 		}
-		s.noteCancelled(ctx, entry, id, entry.Record.Account)
+		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { s.noteCancelled(ctx, entry, id, known.Account) })
 		return nil, s.cancelled(id)
 	case err != nil:
 		return nil, err

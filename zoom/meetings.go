@@ -183,9 +183,12 @@ func (s *session) update(ctx context.Context, mark, id string, req meet.Request)
 	if err != nil {
 		return nil, err
 	}
+	others, err := s.isOthers(ctx, found, mark)
 	before := found.start()
 	switch {
-	case found.isOthers(mark):
+	case err != nil:
+		return nil, err
+	case others:
 		return nil, &Error{Op: "Update", MeetingID: id, kind: telemed.ErrConflict, err: errOtherKey}
 	// What begins soon is moved by seconds too.
 	case !found.is(req, time.Now()) || !before.Equal(req.Start):
@@ -197,6 +200,20 @@ func (s *session) update(ctx context.Context, mark, id string, req meet.Request)
 		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { s.note(ctx, entry, mark, found, req.Start) })
 	}
 	return found, s.usable(found)
+}
+
+// isOthers reports whether a meeting was made for another Key than the mark's. If the
+// doctor has written over the agenda, what is written down of it tells. If nothing is, the
+// application is believed.
+func (s *session) isOthers(ctx context.Context, m *meeting, mark string) (bool, error) {
+	if made := m.mark(); made != "" {
+		return made != mark, nil
+	}
+	known, err := s.book.Read(ctx, s.idName(s.id.Subject, m.id()))
+	if err != nil {
+		return false, s.bookError(ctx, err)
+	}
+	return known.Key != "" && known.Key != mark, nil
 }
 
 var errOtherKey = errors.New("the meeting is another key's")
