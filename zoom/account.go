@@ -82,16 +82,23 @@ func (s *session) connected(ctx context.Context) string {
 	return account.ID
 }
 
-// note writes down that the Key of mark has a meeting. If that fails, the next Create
-// looks for it in Zoom's list, since the record says that Zoom was asked.
-func (s *session) note(ctx context.Context, entry *meetkey.Entry, mark string, m *meeting, start time.Time) {
+// note writes down that the Key of mark has a meeting: under its id first, since the record
+// under the Key says that all is written. If that fails, the next Create looks for the
+// meeting in Zoom's list, and nobody may be given it before.
+func (s *session) note(ctx context.Context, entry *meetkey.Entry, mark string, m *meeting, start time.Time) error {
 	account := cmp.Or(m.DoctorID, s.account)
-	err := entry.Write(ctx, meetkey.Record{State: meetkey.Made, Meeting: m.id(), Account: account}, start)
+	err := s.book.Note(ctx, s.idName(s.id.Subject, m.id()), meetkey.Record{Key: mark, Account: account}, start)
 	if err == nil {
-		err = s.book.Note(ctx, s.idName(s.id.Subject, m.id()), meetkey.Record{Key: mark, Account: account}, start)
+		err = entry.Write(ctx, meetkey.Record{State: meetkey.Made, Meeting: m.id(), Account: account}, start)
 	}
-	s.unnoted(ctx, m.id(), err)
+	if err != nil {
+		s.unnoted(ctx, m.id(), err)
+		return &Error{Op: s.op, MeetingID: m.id(), kind: telemed.ErrAmbiguous, err: errUnnoted}
+	}
+	return nil
 }
+
+var errUnnoted = errors.New("the meeting is there, and could not be written down")
 
 // noteCancelled writes down that the Key of entry will not get another meeting.
 func (s *session) noteCancelled(ctx context.Context, entry *meetkey.Entry, id, account string) {

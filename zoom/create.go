@@ -1,6 +1,7 @@
 package zoom
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -78,8 +79,7 @@ func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, 
 		return nil, err
 	}
 	if found != nil {
-		s.note(ctx, entry, mark, found, req.Start)
-		return found, s.accept(found, req)
+		return found, cmp.Or(s.note(ctx, entry, mark, found, req.Start), s.accept(found, req))
 	}
 	if err := check("Create", req, req.ValidateAt(time.Now())); err != nil {
 		s.forget(ctx, entry)
@@ -108,7 +108,7 @@ func (s *session) made(ctx context.Context, known meetkey.Record, mark string, r
 
 // create makes the meeting, and finds out what happened if Zoom's answer is lost.
 func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string, req meet.Request) (*meeting, error) {
-	asked := meetkey.Record{State: meetkey.Asked, Account: s.account, Since: time.Now()}
+	asked := meetkey.Record{State: meetkey.Asked, Account: s.account, Over: entry.Deadline()}
 	if err := entry.Write(ctx, asked, req.Start); err != nil {
 		return nil, s.bookError(ctx, err)
 	}
@@ -116,6 +116,8 @@ func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string,
 	own, err := s.post(ctx, mark, code, req)
 	switch {
 	case errors.Is(err, telemed.ErrAmbiguous):
+		asked.Over = time.Now() // if Zoom made it, it has by now
+		s.unnoted(ctx, "", entry.Write(ctx, asked, req.Start))
 		if own = s.lookAfter(ctx, mark); own == nil {
 			return nil, err // entry says that Zoom was asked
 		}
@@ -125,21 +127,18 @@ func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string,
 	}
 	// Another process was first.
 	if own.Password != nil && *own.Password != "" && *own.Password != code {
-		s.note(ctx, entry, mark, own, req.Start)
-		return own, s.accept(own, req)
+		return own, cmp.Or(s.note(ctx, entry, mark, own, req.Start), s.accept(own, req))
 	}
 	fields := append(own.misplaced(req, time.Now()), s.overridden(own)...)
 	if fields == nil {
-		s.note(ctx, entry, mark, own, req.Start)
-		return own, s.usable(own)
+		return own, cmp.Or(s.note(ctx, entry, mark, own, req.Start), s.usable(own))
 	}
 	mismatch := s.mismatch(own, fields)
-	if s.withdraw(ctx, own.id()) == nil {
-		mismatch.MeetingID = ""
-		s.forget(ctx, entry)
-	} else {
-		s.note(ctx, entry, mark, own, req.Start)
+	if s.withdraw(ctx, own.id()) != nil {
+		return nil, cmp.Or(s.note(ctx, entry, mark, own, req.Start), error(mismatch))
 	}
+	mismatch.MeetingID = ""
+	s.forget(ctx, entry)
 	return nil, mismatch
 }
 

@@ -197,7 +197,7 @@ func (s *session) update(ctx context.Context, mark, id string, req meet.Request)
 		}
 	}
 	if req.Start.After(before) { // what is kept of it is kept for longer
-		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { s.note(ctx, entry, mark, found, req.Start) })
+		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { _ = s.note(ctx, entry, mark, found, req.Start) })
 	}
 	return found, s.usable(found)
 }
@@ -261,19 +261,50 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 		return err
 	}
 	known, err := s.known(ctx, meetingID)
-	if err == nil {
-		err = s.delete(ctx, meetingID)
-		if gone(err) {
-			err = s.absent(ctx, known, err)
+	switch {
+	case errors.Is(err, telemed.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case known.Key == "": // made by hand, or its agenda was written over
+		return s.remove(ctx, known, meetingID)
+	}
+	entry, err := c.book.Open(ctx, known.Key)
+	if err != nil {
+		return s.bookError(ctx, err)
+	}
+	defer entry.Close(ctx)
+	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
+	defer cancel()
+	return s.end(ctx, entry, known, meetingID)
+}
+
+// end deletes the meeting of a Key. That it is the Key's is written down before: whatever
+// happens in between, no Create can hold the meeting for one that was never made.
+func (s *session) end(ctx context.Context, entry *meetkey.Entry, known meetkey.Record, id string) error {
+	if state := entry.Record.State; state == "" || state == meetkey.Asked {
+		made := meetkey.Record{State: meetkey.Made, Meeting: id, Account: known.Account}
+		if err := entry.Write(ctx, made, time.Now()); err != nil {
+			return s.bookError(ctx, err)
 		}
 	}
-	if err != nil && !errors.Is(err, telemed.ErrNotFound) {
-		return err
+	err := s.remove(ctx, known, id)
+	if err == nil && entry.Record.State == meetkey.Made && entry.Record.Meeting == id {
+		s.noteCancelled(ctx, entry, id, known.Account)
 	}
-	if known.Key != "" {
-		s.amend(ctx, known.Key, meetingID, func(entry *meetkey.Entry) { s.noteCancelled(ctx, entry, meetingID, known.Account) })
+	return err
+}
+
+// remove deletes a meeting, or finds that it is gone.
+func (s *session) remove(ctx context.Context, known meetkey.Record, id string) error {
+	err := s.delete(ctx, id)
+	if gone(err) {
+		err = s.absent(ctx, known, err)
 	}
-	return nil
+	if errors.Is(err, telemed.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // known returns what is written down of a meeting. If its account is not, Zoom is asked
@@ -292,7 +323,7 @@ func (s *session) known(ctx context.Context, id string) (meetkey.Record, error) 
 	if err != nil {
 		return record, err
 	}
-	return meetkey.Record{Account: cmp.Or(found.DoctorID, s.account), Key: found.mark()}, nil
+	return meetkey.Record{Account: cmp.Or(found.DoctorID, s.account), Key: cmp.Or(record.Key, found.mark())}, nil
 }
 
 // HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It

@@ -29,7 +29,7 @@ func (s *session) leftBehind(ctx context.Context, entry *meetkey.Entry, mark str
 		if err != nil || found != nil || !asked {
 			return found, err
 		}
-		left := settled - time.Since(entry.Record.Since)
+		left := settled - time.Since(entry.Record.Over)
 		if left <= 0 {
 			return nil, nil
 		}

@@ -40,8 +40,8 @@ type Record struct {
 	Account string `json:"account,omitempty"`
 	// Key names the record of the meeting's Key. It is set in a record by id alone.
 	Key string `json:"key,omitempty"`
-	// Since is when the provider was asked.
-	Since time.Time `json:"since,omitzero"`
+	// Over is when the request that asked for it has ended, or will have at the latest.
+	Over time.Time `json:"over,omitzero"`
 }
 
 // Book is where records are. It is safe for concurrent use.

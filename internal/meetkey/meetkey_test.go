@@ -38,7 +38,7 @@ func TestRecord(t *testing.T) {
 		e := open(t, b)
 		require.Zero(t, e.Record)
 		require.NoError(t, e.Clear(t.Context()), "there is nothing to forget")
-		asked := meetkey.Record{State: meetkey.Asked, Since: time.Now().UTC()}
+		asked := meetkey.Record{State: meetkey.Asked, Over: time.Now().UTC()}
 		require.NoError(t, e.Write(t.Context(), asked, start))
 		require.NoError(t, e.Write(t.Context(), made, start))
 		e.Close(t.Context())

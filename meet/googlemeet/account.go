@@ -86,11 +86,18 @@ func (k *call) absent(ctx context.Context, known meetkey.Record, err error) erro
 	return err
 }
 
-// note writes down that the Key of entry has an event. If that fails, the event's id is
-// found again by its Key.
-func (k *call) note(ctx context.Context, entry *meetkey.Entry, event *calendar.Event, start time.Time) {
-	k.unnoted(ctx, entry.Write(ctx, meetkey.Record{State: meetkey.Made, Meeting: event.Id, Account: k.account}, start))
+// note writes down that the Key of entry has an event. If that fails, the next Create
+// finds it by its id, and nobody may be given it before.
+func (k *call) note(ctx context.Context, entry *meetkey.Entry, event *calendar.Event, start time.Time) error {
+	made := meetkey.Record{State: meetkey.Made, Meeting: event.Id, Account: k.account}
+	if err := entry.Write(ctx, made, start); err != nil {
+		k.unnoted(ctx, err)
+		return &Error{Op: k.op, kind: telemed.ErrAmbiguous, err: errUnnoted}
+	}
+	return nil
 }
+
+var errUnnoted = errors.New("the event is there, and could not be written down")
 
 // noteCancelled writes down that the Key of entry will not get another event.
 func (k *call) noteCancelled(ctx context.Context, entry *meetkey.Entry, id string) {

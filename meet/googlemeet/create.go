@@ -1,6 +1,7 @@
 package googlemeet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -64,7 +65,7 @@ func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, e
 	case errors.Is(err, meet.ErrCancelled):
 		k.noteCancelled(ctx, entry, id)
 	case event != nil:
-		k.note(ctx, entry, event, readTime(event.Start))
+		err = cmp.Or(k.note(ctx, entry, event, readTime(event.Start)), err)
 	}
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (k *call) keyed(ctx context.Context, entry *meetkey.Entry, id string, req m
 // insertOnce makes the event. Its id is taken if it was made before, also for ever after
 // it was cancelled.
 func (k *call) insertOnce(ctx context.Context, entry *meetkey.Entry, id string, req meet.Request) (*calendar.Event, error) {
-	asked := meetkey.Record{State: meetkey.Asked, Account: k.account, Since: time.Now()}
+	asked := meetkey.Record{State: meetkey.Asked, Account: k.account, Over: entry.Deadline()}
 	if err := entry.Write(ctx, asked, req.Start); err != nil {
 		return nil, k.bookError(ctx, err)
 	}
