@@ -35,7 +35,7 @@ type schedule struct {
 // other; what is cancelled stays so.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	const schedules = 150
+	const schedules = 100
 	for seed := range uint64(schedules) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { playSchedule(t, seed) })
