@@ -44,9 +44,9 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 		return nil, err
 	}
 	mark := c.marker(doctorID, req.Key)
-	entry, err := c.book.Open(ctx, mark)
+	entry, err := c.records.Open(ctx, mark)
 	if err != nil {
-		return nil, s.bookError(ctx, err)
+		return nil, s.recordError(ctx, err)
 	}
 	defer entry.Close(ctx)
 	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
@@ -110,7 +110,7 @@ func (s *session) made(ctx context.Context, known meetkey.Record, mark string, r
 func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string, req meet.Request) (*meeting, error) {
 	asked := meetkey.Record{State: meetkey.Asked, Account: s.account, Over: entry.Deadline()}
 	if err := entry.Write(ctx, asked, req.Start); err != nil {
-		return nil, s.bookError(ctx, err)
+		return nil, s.recordError(ctx, err)
 	}
 	code := newPasscode()
 	own, err := s.post(ctx, mark, code, req)

@@ -89,9 +89,9 @@ func (s *session) read(ctx context.Context, id string) (*meeting, error) {
 	found, err := s.get(ctx, id)
 	switch {
 	case gone(err):
-		record, unread := s.book.Read(ctx, s.idName(s.id.Subject, id))
+		record, unread := s.records.Read(ctx, s.idName(s.id.Subject, id))
 		if unread != nil {
-			return nil, s.bookError(ctx, unread)
+			return nil, s.recordError(ctx, unread)
 		}
 		return nil, s.absent(ctx, record, err)
 	case err != nil:
@@ -209,9 +209,9 @@ func (s *session) isOthers(ctx context.Context, m *meeting, mark string) (bool, 
 	if made := m.mark(); made != "" {
 		return made != mark, nil
 	}
-	known, err := s.book.Read(ctx, s.idName(s.id.Subject, m.id()))
+	known, err := s.records.Read(ctx, s.idName(s.id.Subject, m.id()))
 	if err != nil {
-		return false, s.bookError(ctx, err)
+		return false, s.recordError(ctx, err)
 	}
 	return known.Key != "" && known.Key != mark, nil
 }
@@ -269,9 +269,9 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	case known.Key == "": // made by hand, or its agenda was written over
 		return s.remove(ctx, known, meetingID)
 	}
-	entry, err := c.book.Open(ctx, known.Key)
+	entry, err := c.records.Open(ctx, known.Key)
 	if err != nil {
-		return s.bookError(ctx, err)
+		return s.recordError(ctx, err)
 	}
 	defer entry.Close(ctx)
 	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
@@ -285,7 +285,7 @@ func (s *session) end(ctx context.Context, entry *meetkey.Entry, known meetkey.R
 	if state := entry.Record.State; state == "" || state == meetkey.Asked {
 		made := meetkey.Record{State: meetkey.Made, Meeting: id, Account: known.Account}
 		if err := entry.Write(ctx, made, time.Now()); err != nil {
-			return s.bookError(ctx, err)
+			return s.recordError(ctx, err)
 		}
 	}
 	err := s.remove(ctx, known, id)
@@ -310,10 +310,10 @@ func (s *session) remove(ctx context.Context, known meetkey.Record, id string) e
 // known returns what is written down of a meeting. If its account is not, Zoom is asked
 // for the meeting, and says whose it is.
 func (s *session) known(ctx context.Context, id string) (meetkey.Record, error) {
-	record, err := s.book.Read(ctx, s.idName(s.id.Subject, id))
+	record, err := s.records.Read(ctx, s.idName(s.id.Subject, id))
 	switch {
 	case err != nil:
-		return record, s.bookError(ctx, err)
+		return record, s.recordError(ctx, err)
 	case s.elsewhere(record.Account):
 		return record, s.otherAccount(id)
 	case record.Account != "":

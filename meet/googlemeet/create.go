@@ -44,9 +44,9 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 // create returns the event of a Key.
 func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, error) {
 	id := k.newEventID(req.Key)
-	entry, err := k.book.Open(ctx, k.recordName(k.id.Subject, id))
+	entry, err := k.records.Open(ctx, k.recordName(k.id.Subject, id))
 	if err != nil {
-		return nil, k.bookError(ctx, err)
+		return nil, k.recordError(ctx, err)
 	}
 	defer entry.Close(ctx)
 	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
@@ -111,7 +111,7 @@ func (k *call) keyed(ctx context.Context, entry *meetkey.Entry, id string, req m
 func (k *call) insertOnce(ctx context.Context, entry *meetkey.Entry, id string, req meet.Request) (*calendar.Event, error) {
 	asked := meetkey.Record{State: meetkey.Asked, Account: k.account, Over: entry.Deadline()}
 	if err := entry.Write(ctx, asked, req.Start); err != nil {
-		return nil, k.bookError(ctx, err)
+		return nil, k.recordError(ctx, err)
 	}
 	event, err := k.insert(ctx, k.newEvent(id, req))
 	switch {

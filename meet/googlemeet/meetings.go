@@ -116,9 +116,9 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 // cancel deletes an event that is the connected account's. If nobody has written down
 // whose it is, Google is asked first: in the calendar of a guest it would be declined.
 func (k *call) cancel(ctx context.Context, id string) error {
-	entry, err := k.book.Open(ctx, k.recordName(k.id.Subject, id))
+	entry, err := k.records.Open(ctx, k.recordName(k.id.Subject, id))
 	if err != nil {
-		return k.bookError(ctx, err)
+		return k.recordError(ctx, err)
 	}
 	defer entry.Close(ctx)
 	ctx, stop := context.WithDeadline(ctx, entry.Deadline())
