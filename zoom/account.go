@@ -53,7 +53,7 @@ var errWhichAccount = errors.New("the meeting is not found, and nobody knows in 
 // written down of the meeting.
 func (s *session) absent(ctx context.Context, known meetkey.Record, err error) error {
 	failed, _ := errors.AsType[*Error](err)
-	switch s.book.Absent(known, s.account, s.connected(ctx)) {
+	switch s.records.Absent(known, s.account, s.connected(ctx)) {
 	case meetkey.Elsewhere:
 		return s.otherAccount("")
 	case meetkey.Unknown:
@@ -82,16 +82,23 @@ func (s *session) connected(ctx context.Context) string {
 	return account.ID
 }
 
-// note writes down that the Key of mark has a meeting. If that fails, the next Create
-// looks for it in Zoom's list, since the record says that Zoom was asked.
-func (s *session) note(ctx context.Context, entry *meetkey.Entry, mark string, m *meeting, start time.Time) {
+// note writes down that the Key of mark has a meeting: under its id first, since the record
+// under the Key says that all is written. If that fails, the next Create looks for the
+// meeting in Zoom's list, and nobody may be given it before.
+func (s *session) note(ctx context.Context, entry *meetkey.Entry, mark string, m *meeting, start time.Time) error {
 	account := cmp.Or(m.DoctorID, s.account)
-	err := entry.Write(ctx, meetkey.Record{State: meetkey.Made, Meeting: m.id(), Account: account}, start)
+	err := s.records.Note(ctx, s.idName(s.id.Subject, m.id()), meetkey.Record{Key: mark, Account: account}, start)
 	if err == nil {
-		err = s.book.Note(ctx, s.idName(s.id.Subject, m.id()), meetkey.Record{Key: mark, Account: account}, start)
+		err = entry.Write(ctx, meetkey.Record{State: meetkey.Made, Meeting: m.id(), Account: account}, start)
 	}
-	s.unnoted(ctx, m.id(), err)
+	if err != nil {
+		s.unnoted(ctx, m.id(), err)
+		return &Error{Op: s.op, MeetingID: m.id(), kind: telemed.ErrAmbiguous, err: errUnnoted}
+	}
+	return nil
 }
+
+var errUnnoted = errors.New("the meeting is there, and could not be written down")
 
 // noteCancelled writes down that the Key of entry will not get another meeting.
 func (s *session) noteCancelled(ctx context.Context, entry *meetkey.Entry, id, account string) {
@@ -113,14 +120,14 @@ func (s *session) unnoted(ctx context.Context, id string, err error) {
 	}
 }
 
-// bookTime bounds how long a call that is done waits for others to write its outcome.
-const bookTime = 5 * time.Second
+// noteTime bounds how long a call that is done waits for others to write its outcome.
+const noteTime = 5 * time.Second
 
 // amend changes the record of a Key, if it is the meeting's or nobody's.
 func (s *session) amend(ctx context.Context, mark, id string, change func(*meetkey.Entry)) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
-	entry, err := s.book.Open(ctx, mark)
+	entry, err := s.records.Open(ctx, mark)
 	if err != nil {
 		s.unnoted(ctx, id, err)
 		return
@@ -131,7 +138,7 @@ func (s *session) amend(ctx context.Context, mark, id string, change func(*meetk
 	}
 }
 
-// bookError is the error of Config.Claims, before anything was sent.
-func (s *session) bookError(ctx context.Context, err error) *Error {
+// recordError is the error of Config.Claims, before anything was sent.
+func (s *session) recordError(ctx context.Context, err error) *Error {
 	return &Error{Op: s.op, kind: telemed.ErrUnavailable, err: hidden(ctx, err)}
 }

@@ -1,6 +1,7 @@
 package zoom
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -43,9 +44,9 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 		return nil, err
 	}
 	mark := c.marker(doctorID, req.Key)
-	entry, err := c.book.Open(ctx, mark)
+	entry, err := c.records.Open(ctx, mark)
 	if err != nil {
-		return nil, s.bookError(ctx, err)
+		return nil, s.recordError(ctx, err)
 	}
 	defer entry.Close(ctx)
 	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
@@ -70,15 +71,15 @@ func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, 
 	case meetkey.Cancelled:
 		return nil, s.cancelled(entry.Record.Meeting)
 	case meetkey.Made:
-		return s.made(ctx, entry, req)
+		entry.Close(ctx) // who only reads it keeps nobody waiting
+		return s.made(ctx, entry.Record, mark, req)
 	}
 	found, err := s.leftBehind(ctx, entry, mark)
 	if err != nil {
 		return nil, err
 	}
 	if found != nil {
-		s.note(ctx, entry, mark, found, req.Start)
-		return found, s.accept(found, req)
+		return found, cmp.Or(s.note(ctx, entry, mark, found, req.Start), s.accept(found, req))
 	}
 	if err := check("Create", req, req.ValidateAt(time.Now())); err != nil {
 		s.forget(ctx, entry)
@@ -87,17 +88,17 @@ func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, 
 	return s.create(ctx, entry, mark, req)
 }
 
-// made returns the meeting that entry tells of. One that Zoom does not know any more was
+// made returns the meeting that a record tells of. One that Zoom does not know any more was
 // deleted there by hand.
-func (s *session) made(ctx context.Context, entry *meetkey.Entry, req meet.Request) (*meeting, error) {
-	id := entry.Record.Meeting
+func (s *session) made(ctx context.Context, known meetkey.Record, mark string, req meet.Request) (*meeting, error) {
+	id := known.Meeting
 	found, err := s.get(ctx, id)
 	switch {
 	case gone(err):
-		if err := s.absent(ctx, entry.Record, err); !errors.Is(err, telemed.ErrNotFound) {
+		if err := s.absent(ctx, known, err); !errors.Is(err, telemed.ErrNotFound) {
 			return nil, err
 		}
-		s.noteCancelled(ctx, entry, id, entry.Record.Account)
+		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { s.noteCancelled(ctx, entry, id, known.Account) })
 		return nil, s.cancelled(id)
 	case err != nil:
 		return nil, err
@@ -107,14 +108,16 @@ func (s *session) made(ctx context.Context, entry *meetkey.Entry, req meet.Reque
 
 // create makes the meeting, and finds out what happened if Zoom's answer is lost.
 func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string, req meet.Request) (*meeting, error) {
-	asked := meetkey.Record{State: meetkey.Asked, Account: s.account, Since: time.Now()}
+	asked := meetkey.Record{State: meetkey.Asked, Account: s.account, Over: entry.Deadline()}
 	if err := entry.Write(ctx, asked, req.Start); err != nil {
-		return nil, s.bookError(ctx, err)
+		return nil, s.recordError(ctx, err)
 	}
 	code := newPasscode()
 	own, err := s.post(ctx, mark, code, req)
 	switch {
 	case errors.Is(err, telemed.ErrAmbiguous):
+		asked.Over = time.Now() // if Zoom made it, it has by now
+		s.unnoted(ctx, "", entry.Write(ctx, asked, req.Start))
 		if own = s.lookAfter(ctx, mark); own == nil {
 			return nil, err // entry says that Zoom was asked
 		}
@@ -124,21 +127,18 @@ func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string,
 	}
 	// Another process was first.
 	if own.Password != nil && *own.Password != "" && *own.Password != code {
-		s.note(ctx, entry, mark, own, req.Start)
-		return own, s.accept(own, req)
+		return own, cmp.Or(s.note(ctx, entry, mark, own, req.Start), s.accept(own, req))
 	}
 	fields := append(own.misplaced(req, time.Now()), s.overridden(own)...)
 	if fields == nil {
-		s.note(ctx, entry, mark, own, req.Start)
-		return own, s.usable(own)
+		return own, cmp.Or(s.note(ctx, entry, mark, own, req.Start), s.usable(own))
 	}
 	mismatch := s.mismatch(own, fields)
-	if s.withdraw(ctx, own.id()) == nil {
-		mismatch.MeetingID = ""
-		s.forget(ctx, entry)
-	} else {
-		s.note(ctx, entry, mark, own, req.Start)
+	if s.withdraw(ctx, own.id()) != nil {
+		return nil, cmp.Or(s.note(ctx, entry, mark, own, req.Start), error(mismatch))
 	}
+	mismatch.MeetingID = ""
+	s.forget(ctx, entry)
 	return nil, mismatch
 }
 

@@ -41,7 +41,7 @@ func (c *Client) Deauthorized(ctx context.Context, event Event) (doctorIDs []str
 		if rec.Token.Account.ID != event.UserID {
 			continue
 		}
-		switch gone, err := c.remove(ctx, rec, event); {
+		switch gone, err := c.drop(ctx, rec, event); {
 		case err != nil:
 			errs = append(errs, err)
 		case gone:
@@ -54,8 +54,8 @@ func (c *Client) Deauthorized(ctx context.Context, event Event) (doctorIDs []str
 	return doctorIDs, err
 }
 
-// remove deletes a record, unless its token is of a later consent.
-func (c *Client) remove(ctx context.Context, rec store.Record, event Event) (gone bool, err error) {
+// drop deletes a record, unless its token is of a later consent.
+func (c *Client) drop(ctx context.Context, rec store.Record, event Event) (gone bool, err error) {
 	if rec.Status == store.StatusActive && rec.UpdatedAt.After(event.Time) {
 		works, err := c.works(ctx, rec.ID.Subject)
 		if err != nil || works {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -245,6 +246,18 @@ func TestUpdateAfterTheDoctorWroteAnAgenda(t *testing.T) {
 	moved, err := c.Update(t.Context(), doctor, m.ID, req)
 	require.NoError(t, err)
 	require.True(t, moved.Start.Equal(req.Start))
+
+	c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Agenda = "Bring the X-rays" })
+	again, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	require.Equal(t, m.ID, again.ID, "the claims know it")
+	req.Key = "appt-43"
+	_, err = c.Update(t.Context(), doctor, m.ID, req)
+	require.ErrorIs(t, err, telemed.ErrConflict)
+	require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
+	req.Key = "appt-42"
+	_, err = c.another(t).Create(t.Context(), doctor, req)
+	require.ErrorIs(t, err, meet.ErrCancelled)
 }
 
 func TestCancel(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/webhook"
 )
@@ -87,17 +86,6 @@ func (e Event) LogValue() slog.Value {
 	}
 	return slog.GroupValue(attrs...)
 }
-
-// eventWords are names of events that are logged. What else Zoom writes there is not ours
-// to print. https://developers.zoom.us/docs/api/meetings/events/
-var eventWords = fault.NewWords(
-	EventMeetingStarted, EventMeetingEnded, EventMeetingUpdated, EventMeetingDeleted, EventWaitingRoomJoined,
-	EventWaitingRoomLeft, EventParticipantJoined, EventParticipantLeft, EventAppDeauthorized, eventValidation,
-	"meeting.created meeting.permanently_deleted meeting.recovered meeting.alert meeting.participant_admitted",
-	"meeting.participant_put_in_waiting_room meeting.participant_jbh_joined meeting.participant_jbh_waiting",
-	"meeting.participant_jbh_waiting_left meeting.sharing_started meeting.sharing_ended",
-	"recording.started recording.stopped recording.completed user.updated user.deactivated user.deleted",
-)
 
 // meetingID is the form of Zoom's meeting numbers. A telephone number with its country's
 // code is longer.

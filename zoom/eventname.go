@@ -1,5 +1,7 @@
 package zoom
 
+import "github.com/telemed-go/telemed/internal/fault"
+
 // The events that a visit is made of. Zoom has many more:
 // https://developers.zoom.us/docs/api/meetings/events/.
 const (
@@ -56,4 +58,19 @@ const (
 	// Client.Deauthorized.
 	EventAppDeauthorized = "app_deauthorized"
 	eventValidation      = "endpoint.url_validation"
+)
+
+// eventWords are names of events that are logged. What else Zoom writes there is not ours
+// to print. https://developers.zoom.us/docs/api/meetings/events/
+var eventWords = fault.NewWords(
+	EventMeetingCreated, EventMeetingUpdated, EventMeetingDeleted, EventMeetingStarted, EventMeetingEnded,
+	EventJBHWaiting, EventJBHLeft, EventJBHJoined,
+	EventWaitingRoomJoined, EventWaitingRoomLeft, EventWaitingRoomReturned,
+	EventAdmitted, EventParticipantJoined, EventParticipantLeft,
+	EventRecordingStarted, EventRecordingPaused, EventRecordingResumed, EventRecordingStopped, EventRecordingCompleted,
+	EventRecordingTranscript, EventRecordingTrashed, EventRecordingRecovered, EventRecordingDeleted,
+	EventSummaryCompleted, EventSummaryUpdated, EventSummaryShared, EventSummaryTrashed, EventSummaryRecovered,
+	EventSummaryDeleted, EventAppDeauthorized, eventValidation,
+	"meeting.permanently_deleted meeting.recovered meeting.alert meeting.sharing_started meeting.sharing_ended",
+	"user.updated user.deactivated user.deleted",
 )

@@ -89,9 +89,9 @@ func (s *session) read(ctx context.Context, id string) (*meeting, error) {
 	found, err := s.get(ctx, id)
 	switch {
 	case gone(err):
-		record, unread := s.book.Read(ctx, s.idName(s.id.Subject, id))
+		record, unread := s.records.Read(ctx, s.idName(s.id.Subject, id))
 		if unread != nil {
-			return nil, s.bookError(ctx, unread)
+			return nil, s.recordError(ctx, unread)
 		}
 		return nil, s.absent(ctx, record, err)
 	case err != nil:
@@ -183,9 +183,12 @@ func (s *session) update(ctx context.Context, mark, id string, req meet.Request)
 	if err != nil {
 		return nil, err
 	}
+	others, err := s.isOthers(ctx, found, mark)
 	before := found.start()
 	switch {
-	case found.isOthers(mark):
+	case err != nil:
+		return nil, err
+	case others:
 		return nil, &Error{Op: "Update", MeetingID: id, kind: telemed.ErrConflict, err: errOtherKey}
 	// What begins soon is moved by seconds too.
 	case !found.is(req, time.Now()) || !before.Equal(req.Start):
@@ -194,9 +197,23 @@ func (s *session) update(ctx context.Context, mark, id string, req meet.Request)
 		}
 	}
 	if req.Start.After(before) { // what is kept of it is kept for longer
-		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { s.note(ctx, entry, mark, found, req.Start) })
+		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { _ = s.note(ctx, entry, mark, found, req.Start) })
 	}
 	return found, s.usable(found)
+}
+
+// isOthers reports whether a meeting was made for another Key than the mark's. If the
+// doctor has written over the agenda, what is written down of it tells. If nothing is, the
+// application is believed.
+func (s *session) isOthers(ctx context.Context, m *meeting, mark string) (bool, error) {
+	if made := m.mark(); made != "" {
+		return made != mark, nil
+	}
+	known, err := s.records.Read(ctx, s.idName(s.id.Subject, m.id()))
+	if err != nil {
+		return false, s.recordError(ctx, err)
+	}
+	return known.Key != "" && known.Key != mark, nil
 }
 
 var errOtherKey = errors.New("the meeting is another key's")
@@ -244,28 +261,59 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 		return err
 	}
 	known, err := s.known(ctx, meetingID)
-	if err == nil {
-		err = s.delete(ctx, meetingID)
-		if gone(err) {
-			err = s.absent(ctx, known, err)
+	switch {
+	case errors.Is(err, telemed.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case known.Key == "": // made by hand, or its agenda was written over
+		return s.remove(ctx, known, meetingID)
+	}
+	entry, err := c.records.Open(ctx, known.Key)
+	if err != nil {
+		return s.recordError(ctx, err)
+	}
+	defer entry.Close(ctx)
+	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
+	defer cancel()
+	return s.end(ctx, entry, known, meetingID)
+}
+
+// end deletes the meeting of a Key. That it is the Key's is written down before: whatever
+// happens in between, no Create can hold the meeting for one that was never made.
+func (s *session) end(ctx context.Context, entry *meetkey.Entry, known meetkey.Record, id string) error {
+	if state := entry.Record.State; state == "" || state == meetkey.Asked {
+		made := meetkey.Record{State: meetkey.Made, Meeting: id, Account: known.Account}
+		if err := entry.Write(ctx, made, time.Now()); err != nil {
+			return s.recordError(ctx, err)
 		}
 	}
-	if err != nil && !errors.Is(err, telemed.ErrNotFound) {
-		return err
+	err := s.remove(ctx, known, id)
+	if err == nil && entry.Record.State == meetkey.Made && entry.Record.Meeting == id {
+		s.noteCancelled(ctx, entry, id, known.Account)
 	}
-	if known.Key != "" {
-		s.amend(ctx, known.Key, meetingID, func(entry *meetkey.Entry) { s.noteCancelled(ctx, entry, meetingID, known.Account) })
+	return err
+}
+
+// remove deletes a meeting, or finds that it is gone.
+func (s *session) remove(ctx context.Context, known meetkey.Record, id string) error {
+	err := s.delete(ctx, id)
+	if gone(err) {
+		err = s.absent(ctx, known, err)
 	}
-	return nil
+	if errors.Is(err, telemed.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // known returns what is written down of a meeting. If its account is not, Zoom is asked
 // for the meeting, and says whose it is.
 func (s *session) known(ctx context.Context, id string) (meetkey.Record, error) {
-	record, err := s.book.Read(ctx, s.idName(s.id.Subject, id))
+	record, err := s.records.Read(ctx, s.idName(s.id.Subject, id))
 	switch {
 	case err != nil:
-		return record, s.bookError(ctx, err)
+		return record, s.recordError(ctx, err)
 	case s.elsewhere(record.Account):
 		return record, s.otherAccount(id)
 	case record.Account != "":
@@ -275,7 +323,7 @@ func (s *session) known(ctx context.Context, id string) (meetkey.Record, error) 
 	if err != nil {
 		return record, err
 	}
-	return meetkey.Record{Account: cmp.Or(found.DoctorID, s.account), Key: found.mark()}, nil
+	return meetkey.Record{Account: cmp.Or(found.DoctorID, s.account), Key: cmp.Or(record.Key, found.mark())}, nil
 }
 
 // HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It

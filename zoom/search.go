@@ -20,7 +20,7 @@ import (
 // is believed when Zoom's list must have caught up.
 func (s *session) leftBehind(ctx context.Context, entry *meetkey.Entry, mark string) (*meeting, error) {
 	asked := entry.Record.State == meetkey.Asked
-	if !asked && !s.book.Forgets {
+	if !asked && !s.records.Forgets {
 		return nil, nil
 	}
 	settled := max(5*s.cfg.LookAfter, minSettle)
@@ -29,7 +29,7 @@ func (s *session) leftBehind(ctx context.Context, entry *meetkey.Entry, mark str
 		if err != nil || found != nil || !asked {
 			return found, err
 		}
-		left := settled - time.Since(entry.Record.Since)
+		left := settled - time.Since(entry.Record.Over)
 		if left <= 0 {
 			return nil, nil
 		}

@@ -115,11 +115,8 @@ const markPrefix = "ref:"
 // markLength is how long a mark is.
 const markLength = len(markPrefix) + 20
 
-// isOthers reports whether m was made for another key than the mark's. A doctor may have
-// written over the agenda: then nobody can tell, and the application is believed.
-func (m *meeting) isOthers(mark string) bool {
-	return strings.HasPrefix(m.Agenda, markPrefix) && !strings.HasPrefix(m.Agenda, mark)
-}
+// isOthers reports whether m says that it was made for another key than the mark's.
+func (m *meeting) isOthers(mark string) bool { return m.mark() != "" && m.mark() != mark }
 
 // mark returns the mark of the Key that m was made for, empty if the agenda has none.
 func (m *meeting) mark() string {

@@ -166,7 +166,7 @@ type Client struct {
 	http     *http.Client
 	provider oauth.Provider
 	source   *oauth.Source
-	book     meetkey.Book
+	records  meetkey.Records
 	join     *url.URL
 }
 
@@ -179,7 +179,7 @@ var (
 // matches telemed.ErrInvalid. It makes no network call.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
-	c := &Client{cfg: cfg, book: meetkey.NewBook(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
+	c := &Client{cfg: cfg, records: meetkey.NewRecords(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
 	// oauth.go stands above this file: its Provider calls back methods of this Client.
 	c.provider = c.oauth()
 	if err := cfg.validate(c.provider); err != nil {

@@ -40,12 +40,12 @@ type Record struct {
 	Account string `json:"account,omitempty"`
 	// Key names the record of the meeting's Key. It is set in a record by id alone.
 	Key string `json:"key,omitempty"`
-	// Since is when the provider was asked.
-	Since time.Time `json:"since,omitzero"`
+	// Over is when the request that asked for it has ended, or will have at the latest.
+	Over time.Time `json:"over,omitzero"`
 }
 
-// Book is where records are. It is safe for concurrent use.
-type Book struct {
+// Records keeps what is known of Keys and meetings. It is safe for concurrent use.
+type Records struct {
 	// Claims keeps the records.
 	Claims store.Claims
 	// Prefix begins the keys of its claims: "zoom:meeting:".
@@ -55,16 +55,16 @@ type Book struct {
 	Forgets bool
 }
 
-// NewBook returns the Book of a client. Claims are the ones that it was given, or its
-// TokenStore if that implements store.Claims, or memory.
-func NewBook(prefix string, claims store.Claims, tokens store.TokenStore) Book {
+// NewRecords returns the Records of a client. Their Claims are those that it was given, or
+// its TokenStore if that implements store.Claims, or memory.
+func NewRecords(prefix string, claims store.Claims, tokens store.TokenStore) Records {
 	if claims == nil {
 		claims, _ = tokens.(store.Claims)
 	}
 	if claims == nil {
-		return Book{Claims: store.NewMemory(), Prefix: prefix, Forgets: true}
+		return Records{Claims: store.NewMemory(), Prefix: prefix, Forgets: true}
 	}
-	return Book{Claims: claims, Prefix: prefix}
+	return Records{Claims: claims, Prefix: prefix}
 }
 
 // Absence is what a provider's word is worth that it knows no such meeting.
@@ -82,8 +82,8 @@ const (
 // Absent judges a provider's word that it knows no such meeting, by what is written down
 // of the meeting. The doctor's account was asked before the call and is now; empty if that
 // is not known. A meeting of which nothing is written down is none of this application's,
-// unless the Book forgets.
-func (b Book) Absent(known Record, asked, now string) Absence {
+// unless Forgets is set.
+func (b Records) Absent(known Record, asked, now string) Absence {
 	unheard := known == (Record{}) && !b.Forgets
 	switch {
 	case now == "" || asked != "" && asked != now || known.Account == "" && !unheard:
@@ -101,8 +101,8 @@ const (
 	margin = 10 * time.Second
 	// recordLease is how long a process that died while it read keeps a record busy.
 	recordLease = 5 * time.Second
-	// bookTime bounds what is written, also if the caller has gone.
-	bookTime = 5 * time.Second
+	// noteTime bounds what is written, also if the caller has gone.
+	noteTime = 5 * time.Second
 	// aftermath is how long a record is kept after the start of its meeting.
 	aftermath = 366 * 24 * time.Hour
 )
@@ -114,7 +114,7 @@ const (
 )
 
 // take claims a key as soon as it is not busy. It also returns when it asked.
-func (b Book) take(ctx context.Context, key string, lease time.Duration) (store.Claim, time.Time, error) {
+func (b Records) take(ctx context.Context, key string, lease time.Duration) (store.Claim, time.Time, error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		begun := time.Now()
 		claim, err := b.Claims.Claim(ctx, key, lease)
@@ -132,7 +132,7 @@ type Entry struct {
 	// Record is what is known.
 	Record Record
 
-	book        Book
+	records     Records
 	key         string
 	lock, token string // the tokens of both claims
 	written     bool   // the record is Done by store.Claims' word
@@ -141,8 +141,8 @@ type Entry struct {
 
 // Open returns the record under a name, locked, and waits for whoever has the lock until
 // ctx ends. Close it.
-func (b Book) Open(ctx context.Context, name string) (*Entry, error) {
-	e := &Entry{book: b, key: b.Prefix + name}
+func (b Records) Open(ctx context.Context, name string) (*Entry, error) {
+	e := &Entry{records: b, key: b.Prefix + name}
 	lock, begun, err := b.take(ctx, e.lockKey(), lease)
 	if err != nil {
 		return nil, err
@@ -181,9 +181,9 @@ func (e *Entry) Deadline() time.Time { return e.until }
 // Write writes the record down, also if ctx has ended. It is kept until a year after
 // start, and a cancelled one for as long as store.Claims allows.
 func (e *Entry) Write(ctx context.Context, r Record, start time.Time) error {
-	err := e.book.write(ctx, e.key, e.token, r, keep(r, start))
+	err := e.records.write(ctx, e.key, e.token, r, keep(r, start))
 	if errors.Is(err, telemed.ErrConflict) { // its own lease ran out, and somebody looked
-		e.token, err = e.book.put(ctx, e.key, r, keep(r, start))
+		e.token, err = e.records.put(ctx, e.key, r, keep(r, start))
 	}
 	if err != nil {
 		return err
@@ -198,19 +198,19 @@ func (e *Entry) Clear(ctx context.Context) error {
 		return nil // Close releases it
 	}
 	e.Record = Record{}
-	return e.book.write(ctx, e.key, e.token, Record{}, time.Millisecond)
+	return e.records.write(ctx, e.key, e.token, Record{}, time.Millisecond)
 }
 
 // Close gives the lock back. It may be called again.
 func (e *Entry) Close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
 	if e.token != "" && !e.written {
-		_ = e.book.Claims.Release(ctx, e.key, e.token) // else its lease runs out
+		_ = e.records.Claims.Release(ctx, e.key, e.token) // else its lease runs out
 		e.token = ""
 	}
 	if e.lock != "" {
-		_ = e.book.Claims.Release(ctx, e.lockKey(), e.lock) // else its lease runs out
+		_ = e.records.Claims.Release(ctx, e.lockKey(), e.lock) // else its lease runs out
 		e.lock = ""
 	}
 }
@@ -225,8 +225,8 @@ func keep(r Record, start time.Time) time.Duration {
 // writeTries is how often a record is written at most. Writing it twice does no harm.
 const writeTries = 3
 
-func (b Book) write(ctx context.Context, key, token string, r Record, keep time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+func (b Records) write(ctx context.Context, key, token string, r Record, keep time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
 	value, err := json.Marshal(r)
 	if err != nil {
@@ -242,27 +242,27 @@ func (b Book) write(ctx context.Context, key, token string, r Record, keep time.
 
 // Read returns the record under a name as it is, without a lock. It is zero if there is
 // none.
-func (b Book) Read(ctx context.Context, name string) (Record, error) {
+func (b Records) Read(ctx context.Context, name string) (Record, error) {
 	claim, _, err := b.take(ctx, b.Prefix+name, recordLease)
 	if err != nil {
 		return Record{}, err
 	}
 	if claim.State == store.ClaimNew {
-		e := Entry{book: b, key: b.Prefix + name, token: claim.Token}
+		e := Entry{records: b, key: b.Prefix + name, token: claim.Token}
 		e.Close(ctx)
 	}
 	return decode(claim)
 }
 
 // Note writes a record that says the same whoever writes it: it needs no lock.
-func (b Book) Note(ctx context.Context, name string, r Record, start time.Time) error {
+func (b Records) Note(ctx context.Context, name string, r Record, start time.Time) error {
 	_, err := b.put(ctx, b.Prefix+name, r, keep(r, start))
 	return err
 }
 
 // put writes a record whose token it asks for.
-func (b Book) put(ctx context.Context, key string, r Record, keep time.Duration) (token string, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+func (b Records) put(ctx context.Context, key string, r Record, keep time.Duration) (token string, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
 	claim, _, err := b.take(ctx, key, recordLease)
 	if err != nil {

@@ -19,9 +19,9 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const name = "key"
 
-func book(claims store.Claims) meetkey.Book { return meetkey.NewBook("test:", claims, nil) }
+func records(claims store.Claims) meetkey.Records { return meetkey.NewRecords("test:", claims, nil) }
 
-func open(t *testing.T, b meetkey.Book) *meetkey.Entry {
+func open(t *testing.T, b meetkey.Records) *meetkey.Entry {
 	t.Helper()
 	e, err := b.Open(t.Context(), name)
 	require.NoError(t, err)
@@ -33,12 +33,12 @@ var made = meetkey.Record{State: meetkey.Made, Meeting: "m1", Account: "a1"}
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := book(store.NewMemory())
+		b := records(store.NewMemory())
 		start := time.Now().Add(time.Hour)
 		e := open(t, b)
 		require.Zero(t, e.Record)
 		require.NoError(t, e.Clear(t.Context()), "there is nothing to forget")
-		asked := meetkey.Record{State: meetkey.Asked, Since: time.Now().UTC()}
+		asked := meetkey.Record{State: meetkey.Asked, Over: time.Now().UTC()}
 		require.NoError(t, e.Write(t.Context(), asked, start))
 		require.NoError(t, e.Write(t.Context(), made, start))
 		e.Close(t.Context())
@@ -61,7 +61,7 @@ func TestRecord(t *testing.T) {
 func TestHowLongItIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := book(store.NewMemory())
+		b := records(store.NewMemory())
 		e := open(t, b)
 		require.NoError(t, e.Write(t.Context(), made, time.Now().AddDate(1, 0, 0)))
 		e.Close(t.Context())
@@ -81,7 +81,7 @@ func TestHowLongItIsKept(t *testing.T) {
 func TestLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := book(store.NewMemory())
+		b := records(store.NewMemory())
 		var holders, most int
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -119,7 +119,7 @@ func TestLock(t *testing.T) {
 func TestSlowHolder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := book(store.NewMemory())
+		b := records(store.NewMemory())
 		e := open(t, b)
 		time.Sleep(20 * time.Second)
 		read, err := b.Read(t.Context(), name)
@@ -150,7 +150,7 @@ func TestWriteIsRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		claims := &flaky{Claims: store.NewMemory(), failures: 2}
-		b := book(claims)
+		b := records(claims)
 		e := open(t, b)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -168,10 +168,10 @@ func TestWhatIsNotOurs(t *testing.T) {
 	claim, err := claims.Claim(t.Context(), "test:"+name, time.Minute)
 	require.NoError(t, err)
 	require.NoError(t, claims.Complete(t.Context(), "test:"+name, claim.Token, []byte("asha"), time.Hour))
-	_, err = book(claims).Open(t.Context(), name)
+	_, err = records(claims).Open(t.Context(), name)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "asha")
-	_, err = book(claims).Read(t.Context(), name)
+	_, err = records(claims).Read(t.Context(), name)
 	require.Error(t, err)
 }
 
@@ -180,10 +180,10 @@ type tokensAlone struct{ store.TokenStore }
 func TestWhichClaims(t *testing.T) {
 	t.Parallel()
 	own, tokens := store.NewMemory(), store.NewMemory()
-	require.Same(t, own, meetkey.NewBook("", own, tokens).Claims)
-	require.Same(t, tokens, meetkey.NewBook("", nil, tokens).Claims)
-	require.False(t, meetkey.NewBook("", nil, tokens).Forgets)
-	require.True(t, meetkey.NewBook("", nil, tokensAlone{tokens}).Forgets)
+	require.Same(t, own, meetkey.NewRecords("", own, tokens).Claims)
+	require.Same(t, tokens, meetkey.NewRecords("", nil, tokens).Claims)
+	require.False(t, meetkey.NewRecords("", nil, tokens).Forgets)
+	require.True(t, meetkey.NewRecords("", nil, tokensAlone{tokens}).Forgets)
 }
 
 // TestAbsent: only the account that a meeting was made in can say that it is gone.
@@ -216,6 +216,6 @@ func TestAbsent(t *testing.T) {
 		if test.made == "-" {
 			known = meetkey.Record{}
 		}
-		require.Equal(t, test.want, meetkey.Book{Forgets: test.forgets}.Absent(known, test.asked, test.now), "%+v", test)
+		require.Equal(t, test.want, meetkey.Records{Forgets: test.forgets}.Absent(known, test.asked, test.now), "%+v", test)
 	}
 }

@@ -53,9 +53,9 @@ func (k *call) read(ctx context.Context, id string, fields googleapi.Field) (*ca
 	event, err := k.get(ctx, id, fields)
 	switch {
 	case isGone(err):
-		known, unread := k.book.Read(ctx, k.recordName(k.id.Subject, id))
+		known, unread := k.records.Read(ctx, k.recordName(k.id.Subject, id))
 		if unread != nil {
-			return nil, k.bookError(ctx, unread)
+			return nil, k.recordError(ctx, unread)
 		}
 		return nil, k.absent(ctx, known, err)
 	case err != nil:
@@ -77,7 +77,7 @@ func (k *call) absent(ctx context.Context, known meetkey.Record, err error) erro
 		now = token.Account.ID
 	}
 	failed, _ := errors.AsType[*Error](err)
-	switch k.book.Absent(known, k.account, now) {
+	switch k.records.Absent(known, k.account, now) {
 	case meetkey.Elsewhere:
 		return k.otherAccount()
 	case meetkey.Unknown:
@@ -86,11 +86,18 @@ func (k *call) absent(ctx context.Context, known meetkey.Record, err error) erro
 	return err
 }
 
-// note writes down that the Key of entry has an event. If that fails, the event's id is
-// found again by its Key.
-func (k *call) note(ctx context.Context, entry *meetkey.Entry, event *calendar.Event, start time.Time) {
-	k.unnoted(ctx, entry.Write(ctx, meetkey.Record{State: meetkey.Made, Meeting: event.Id, Account: k.account}, start))
+// note writes down that the Key of entry has an event. If that fails, the next Create
+// finds it by its id, and nobody may be given it before.
+func (k *call) note(ctx context.Context, entry *meetkey.Entry, event *calendar.Event, start time.Time) error {
+	made := meetkey.Record{State: meetkey.Made, Meeting: event.Id, Account: k.account}
+	if err := entry.Write(ctx, made, start); err != nil {
+		k.unnoted(ctx, err)
+		return &Error{Op: k.op, kind: telemed.ErrAmbiguous, err: errUnnoted}
+	}
+	return nil
 }
+
+var errUnnoted = errors.New("the event is there, and could not be written down")
 
 // noteCancelled writes down that the Key of entry will not get another event.
 func (k *call) noteCancelled(ctx context.Context, entry *meetkey.Entry, id string) {
@@ -107,14 +114,14 @@ func (k *call) unnoted(ctx context.Context, err error) {
 	}
 }
 
-// bookTime bounds how long a call that is done waits for others to write its outcome.
-const bookTime = 5 * time.Second
+// noteTime bounds how long a call that is done waits for others to write its outcome.
+const noteTime = 5 * time.Second
 
 // amend changes the record of an event whose Key is not cancelled.
 func (k *call) amend(ctx context.Context, id string, change func(*meetkey.Entry)) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
-	entry, err := k.book.Open(ctx, k.recordName(k.id.Subject, id))
+	entry, err := k.records.Open(ctx, k.recordName(k.id.Subject, id))
 	if err != nil {
 		k.unnoted(ctx, err)
 		return
@@ -125,9 +132,9 @@ func (k *call) amend(ctx context.Context, id string, change func(*meetkey.Entry)
 	}
 }
 
-// bookError is the error of Config.Claims, before anything was sent. That the caller's
+// recordError is the error of Config.Claims, before anything was sent. That the caller's
 // context ended stays to be found.
-func (k *call) bookError(ctx context.Context, err error) *Error {
+func (k *call) recordError(ctx context.Context, err error) *Error {
 	cause := context.Cause(ctx)
 	if cause == nil {
 		cause = errors.New(err.Error())

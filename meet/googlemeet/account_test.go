@@ -346,3 +346,35 @@ func TestPartOfTheGuests(t *testing.T) {
 	require.Equal(t, []string{"asha@example.org", "ravi@example.org"}, event.Attendees, "nobody was uninvited unseen")
 	require.Contains(t, c.fake.Requests(googlemeettest.OpGet)[0].Query.Get("fields"), "attendeesOmitted")
 }
+
+// mute are Claims that hear and cannot write any more, after some writes.
+type mute struct {
+	store.Claims
+	writes int
+}
+
+func (m *mute) Complete(ctx context.Context, key, token string, value []byte, keep time.Duration) error {
+	if m.writes--; m.writes < 0 {
+		return telemed.ErrUnavailable
+	}
+	return m.Claims.Complete(ctx, key, token, value, keep)
+}
+
+// The database goes between Google's answer and the note of it. Nobody is given what is
+// not written down; the next Create finds it.
+func TestCreateThatWasNotWrittenDown(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	for writes, want := range []error{telemed.ErrUnavailable, telemed.ErrAmbiguous} {
+		cfg := config(t, c.fake, c.tokens)
+		cfg.Claims = &mute{Claims: c.tokens.(*store.Memory), writes: writes}
+		_, err := newClient(t, cfg).Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, want)
+		require.Equal(t, writes, c.live(), "nothing is sent that is not announced")
+	}
+	m := c.create(t, request(t, "appt-1"))
+	require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
+	require.Zero(t, c.live())
+	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+	require.ErrorIs(t, err, meet.ErrCancelled)
+}

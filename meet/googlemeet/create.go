@@ -1,6 +1,7 @@
 package googlemeet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -43,9 +44,9 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 // create returns the event of a Key.
 func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, error) {
 	id := k.newEventID(req.Key)
-	entry, err := k.book.Open(ctx, k.recordName(k.id.Subject, id))
+	entry, err := k.records.Open(ctx, k.recordName(k.id.Subject, id))
 	if err != nil {
-		return nil, k.bookError(ctx, err)
+		return nil, k.recordError(ctx, err)
 	}
 	defer entry.Close(ctx)
 	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
@@ -55,13 +56,34 @@ func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, e
 		return nil, k.otherAccount()
 	case entry.Record.State == meetkey.Cancelled:
 		return nil, k.cancelled()
+	case entry.Record.State == meetkey.Made:
+		entry.Close(ctx) // who only reads it keeps nobody waiting
+		return k.made(ctx, entry.Record, id, req)
 	}
 	event, err := k.keyed(ctx, entry, id, req)
 	switch {
 	case errors.Is(err, meet.ErrCancelled):
 		k.noteCancelled(ctx, entry, id)
-	case event != nil && entry.Record.State != meetkey.Made:
-		k.note(ctx, entry, event, readTime(event.Start))
+	case event != nil:
+		err = cmp.Or(k.note(ctx, entry, event, readTime(event.Start)), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return event, nil
+}
+
+// made returns the event that a record tells of. One that Google does not show any more was
+// deleted by hand.
+func (k *call) made(ctx context.Context, known meetkey.Record, id string, req meet.Request) (*calendar.Event, error) {
+	event, err := k.existing(ctx, id, req)
+	if isGone(err) {
+		if err = k.absent(ctx, known, err); isGone(err) {
+			err = k.cancelled()
+		}
+	}
+	if errors.Is(err, meet.ErrCancelled) {
+		k.amend(ctx, id, func(entry *meetkey.Entry) { k.noteCancelled(ctx, entry, id) })
 	}
 	if err != nil {
 		return nil, err
@@ -72,15 +94,6 @@ func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, e
 // keyed inserts the event with the id, or finds the one that is there. If the start has
 // passed, it only looks. An event beside an error is there, and not as it is asked for.
 func (k *call) keyed(ctx context.Context, entry *meetkey.Entry, id string, req meet.Request) (*calendar.Event, error) {
-	if entry.Record.State == meetkey.Made {
-		event, err := k.existing(ctx, id, req)
-		if isGone(err) {
-			if err = k.absent(ctx, entry.Record, err); isGone(err) {
-				return nil, k.cancelled()
-			}
-		}
-		return event, err
-	}
 	var late problems
 	late.request(req.ValidateAt(time.Now()))
 	if tooLate := late.Err("googlemeet: " + k.op); tooLate != nil {
@@ -96,9 +109,9 @@ func (k *call) keyed(ctx context.Context, entry *meetkey.Entry, id string, req m
 // insertOnce makes the event. Its id is taken if it was made before, also for ever after
 // it was cancelled.
 func (k *call) insertOnce(ctx context.Context, entry *meetkey.Entry, id string, req meet.Request) (*calendar.Event, error) {
-	asked := meetkey.Record{State: meetkey.Asked, Account: k.account, Since: time.Now()}
+	asked := meetkey.Record{State: meetkey.Asked, Account: k.account, Over: entry.Deadline()}
 	if err := entry.Write(ctx, asked, req.Start); err != nil {
-		return nil, k.bookError(ctx, err)
+		return nil, k.recordError(ctx, err)
 	}
 	event, err := k.insert(ctx, k.newEvent(id, req))
 	switch {

@@ -178,12 +178,12 @@ func calendarID(id string) bool {
 // Client makes meetings in the calendars of all doctors. It implements
 // meet.MeetingProvider and is safe for concurrent use. Call Shutdown at the end.
 type Client struct {
-	cfg    Config
-	oauth  oauth.Provider
-	tokens *oauth.Source
-	http   *http.Client
-	join   *url.URL
-	book   meetkey.Book
+	cfg     Config
+	oauth   oauth.Provider
+	tokens  *oauth.Source
+	http    *http.Client
+	join    *url.URL
+	records meetkey.Records
 }
 
 // New returns a Client. The error names everything that is wrong with cfg; nothing is
@@ -193,7 +193,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, http: newHTTPClient(cfg), book: meetkey.NewBook(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
+	c := &Client{cfg: cfg, http: newHTTPClient(cfg), records: meetkey.NewRecords(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
 	c.join, _ = url.Parse(cfg.Endpoints.Join) // validated
 	// oauth.go stands above this file: its Provider calls back methods of this Client.
 	c.oauth = c.newProvider()

@@ -89,7 +89,7 @@ func (k *call) update(ctx context.Context, id string, req meet.Request) (*calend
 		}
 		event, err := k.patch(ctx, old, change, sendUpdates)
 		if err == nil && req.Start.After(readTime(old.Start)) { // what is kept of it is kept for longer
-			k.amend(ctx, id, func(entry *meetkey.Entry) { k.note(ctx, entry, event, req.Start) })
+			k.amend(ctx, id, func(entry *meetkey.Entry) { _ = k.note(ctx, entry, event, req.Start) })
 		}
 		if !hasStatus(err, http.StatusPreconditionFailed) || try == updateTries {
 			return event, err
@@ -116,25 +116,35 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 // cancel deletes an event that is the connected account's. If nobody has written down
 // whose it is, Google is asked first: in the calendar of a guest it would be declined.
 func (k *call) cancel(ctx context.Context, id string) error {
-	known, err := k.book.Read(ctx, k.recordName(k.id.Subject, id))
+	entry, err := k.records.Open(ctx, k.recordName(k.id.Subject, id))
+	if err != nil {
+		return k.recordError(ctx, err)
+	}
+	defer entry.Close(ctx)
+	ctx, stop := context.WithDeadline(ctx, entry.Deadline())
+	defer stop()
+	known := entry.Record
 	switch {
-	case err != nil:
-		return k.bookError(ctx, err)
 	case k.elsewhere(known.Account):
 		return k.otherAccount()
 	case known.Account == "" || k.account == "":
-		_, err = k.read(ctx, id, fields)
+		if event, seen := k.get(ctx, id, fields); seen == nil {
+			err = k.owned(event)
+		} else if err = seen; isGone(err) {
+			err = k.absent(ctx, known, err)
+		}
 	}
 	if err == nil {
 		if err = k.delete(ctx, id); isGone(err) {
 			err = k.absent(ctx, known, err)
 		}
 	}
-	if err != nil && !isGone(err) {
+	switch {
+	case err != nil && !isGone(err):
 		return err
-	}
-	if err == nil || known.State != "" || wasHere(err) {
-		k.amend(ctx, id, func(entry *meetkey.Entry) { k.noteCancelled(ctx, entry, id) })
+	// Of what is nowhere and was never heard of, nothing is kept.
+	case (err == nil || known.State != "" || wasHere(err)) && known.State != meetkey.Cancelled:
+		k.noteCancelled(ctx, entry, id)
 	}
 	return nil
 }

@@ -55,7 +55,9 @@ func (h Harness) wantLive(t *testing.T, want int) {
 }
 
 // Run checks that a provider keeps the contract of meet.MeetingProvider. open is called
-// once for each check and returns a fresh provider, best on a fake of its own.
+// once for each check and returns a fresh provider, best on a fake of its own. What a
+// Harness leaves out is not checked: one with Second, Losses, Live and Reconnect finds
+// second meetings, revived visits and cancellations that were lost.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
 	checks := map[string]func(*testing.T, Harness){
 		"create and get":                      createAndGet,
