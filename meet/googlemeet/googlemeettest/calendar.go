@@ -105,7 +105,7 @@ func (a *access) check(doc object) *reply {
 		// The calendars have none.
 		return new(apiError(http.StatusBadRequest, "invalid", "Invalid event label id."))
 	}
-	return checkEvent(doc)
+	return a.checkEvent(doc)
 }
 
 // keep notes an event that is new.
@@ -179,11 +179,11 @@ func (a *access) complete(doc, old object) {
 		if at["dateTime"] == nil {
 			continue
 		}
-		if clock, failure := checkTime(doc, name); failure == nil && isLocal(str(at["dateTime"])) {
+		if clock, failure := a.checkTime(doc, name); failure == nil && isLocal(str(at["dateTime"])) {
 			at["dateTime"] = clock.Format(time.RFC3339)
 		}
 		if at["timeZone"] == nil {
-			at["timeZone"] = "UTC" // the calendar's
+			at["timeZone"] = a.cfg.TimeZone
 		}
 	}
 	a.keepUnknown(doc, old)

@@ -13,7 +13,7 @@ func getCalendar(a *access) reply {
 
 func (a *access) describe(kind, id string) object {
 	return object{
-		"kind": kind, "etag": a.etag(), "id": id, "summary": id, "timeZone": "UTC", "dataOwner": a.account.email,
+		"kind": kind, "etag": a.etag(), "id": id, "summary": id, "timeZone": a.cfg.TimeZone, "dataOwner": a.account.email,
 		"conferenceProperties": object{"allowedConferenceSolutionTypes": []any{"hangoutsMeet"}},
 	}
 }

@@ -21,12 +21,12 @@ type access struct {
 }
 
 // checkEvent refuses what Google refuses, with its words.
-func checkEvent(doc object) *reply {
-	start, failure := checkTime(doc, "start")
+func (s *Server) checkEvent(doc object) *reply {
+	start, failure := s.checkTime(doc, "start")
 	if failure != nil {
 		return failure
 	}
-	end, failure := checkTime(doc, "end")
+	end, failure := s.checkTime(doc, "end")
 	if failure != nil {
 		return failure
 	}
@@ -54,7 +54,9 @@ func newID() string {
 	return strings.ToLower(strings.NewReplacer("W", "0", "X", "1", "Y", "8", "Z", "9").Replace(rand.Text()))
 }
 
-func checkTime(doc object, name string) (time.Time, *reply) {
+// checkTime reads a time. A day is one of the zone that is named with it, or of the
+// calendar's.
+func (s *Server) checkTime(doc object, name string) (time.Time, *reply) {
 	at, _ := doc[name].(object)
 	clock, timed := at["dateTime"].(string)
 	date, dated := at["date"].(string)
@@ -65,7 +67,7 @@ func checkTime(doc object, name string) (time.Time, *reply) {
 	if timed && dated {
 		return time.Time{}, invalid
 	}
-	zone := time.UTC
+	zone := s.zone
 	if named, ok := at["timeZone"].(string); ok {
 		loaded, err := time.LoadLocation(named)
 		if err != nil || !knownZone(named) {
@@ -198,13 +200,13 @@ func (s *Server) Events() []Event {
 	var all []Event
 	for _, account := range s.accounts {
 		for _, e := range account.order {
-			all = append(all, view(account.email, e))
+			all = append(all, s.view(account.email, e))
 		}
 	}
 	return all
 }
 
-func view(email string, e *event) Event {
+func (s *Server) view(email string, e *event) Event {
 	encoded, _ := json.Marshal(e.doc) // it was JSON
 	var doc struct {
 		ID, Summary, Description, Status, Visibility, HangoutLink string
@@ -217,8 +219,8 @@ func view(email string, e *event) Event {
 		ID: doc.ID, Account: email, Calendar: e.calendar, Summary: doc.Summary, Description: doc.Description, Status: doc.Status,
 		Visibility: doc.Visibility, JoinURL: doc.HangoutLink, Private: doc.ExtendedProperties.Private, JSON: string(encoded),
 	}
-	shown.Start, _ = checkTime(e.doc, "start")
-	shown.End, _ = checkTime(e.doc, "end")
+	shown.Start, _ = s.checkTime(e.doc, "start")
+	shown.End, _ = s.checkTime(e.doc, "end")
 	for _, attendee := range doc.Attendees {
 		shown.Attendees = append(shown.Attendees, attendee.Email)
 	}

@@ -75,7 +75,7 @@ func (a *access) change(e *event, body object, change func(*event, object) objec
 	if failure := a.check(doc); failure != nil {
 		return failure
 	}
-	if failure := nextSequence(e.doc, doc, body); failure != nil {
+	if failure := a.nextSequence(e.doc, doc, body); failure != nil {
 		return failure
 	}
 	old, emptied := e.doc, aboutRoom && asked == nil || !aboutRoom && a.in.Method == http.MethodPut
@@ -94,15 +94,15 @@ func (a *access) change(e *event, body object, change func(*event, object) objec
 
 // nextSequence counts the changes of when the event is, of which guests are told. A
 // caller who sends an older number has not seen the last of them.
-func nextSequence(old, doc, body object) *reply {
+func (a *access) nextSequence(old, doc, body object) *reply {
 	had, _ := old["sequence"].(float64)
 	if sent, ok := body["sequence"].(float64); ok && sent < had {
 		return new(apiError(http.StatusBadRequest, "invalid", "Invalid sequence value. The specified sequence number is below the current "+
 			"sequence number of the resource. Re-fetch the resource and use its sequence number on the following request."))
 	}
 	for _, name := range []string{"start", "end"} {
-		was, _ := checkTime(old, name)
-		if is, _ := checkTime(doc, name); !is.Equal(was) {
+		was, _ := a.checkTime(old, name)
+		if is, _ := a.checkTime(doc, name); !is.Equal(was) {
 			doc["sequence"] = max(had, number64(body["sequence"])) + 1
 			return nil
 		}

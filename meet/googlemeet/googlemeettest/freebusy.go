@@ -18,7 +18,7 @@ func freeBusy(a *access) reply {
 	if failure != nil {
 		return *failure
 	}
-	zone := cmp.Or(str(body["timeZone"]), "UTC")
+	zone := cmp.Or(str(body["timeZone"]), a.cfg.TimeZone)
 	if !knownZone(zone) {
 		return apiError(http.StatusBadRequest, "invalid", "Invalid time zone definition.")
 	}
@@ -79,8 +79,8 @@ func (a *access) busy(from, to time.Time, zone *time.Location) []any {
 	type span struct{ start, end time.Time }
 	var spans []span
 	add := func(doc object) {
-		start, _ := checkTime(doc, "start")
-		end, _ := checkTime(doc, "end")
+		start, _ := a.checkTime(doc, "start")
+		end, _ := a.checkTime(doc, "end")
 		free := doc["status"] == "cancelled" || doc["transparency"] == "transparent"
 		if !free && start.Before(to) && end.After(from) {
 			spans = append(spans, span{start, end})

@@ -25,7 +25,7 @@ func instances(a *access) reply {
 	}
 	original := moment(a.query, "originalStart")
 	found = slices.DeleteFunc(found, func(doc object) bool {
-		began, _ := checkTime(object{"at": doc["originalStartTime"]}, "at")
+		began, _ := a.checkTime(object{"at": doc["originalStartTime"]}, "at")
 		return !a.inRange(doc) || doc["status"] == "cancelled" && !flagged(a.query, "showDeleted") ||
 			!original.IsZero() && !began.Equal(original)
 	})
@@ -40,8 +40,8 @@ func isRecurring(doc object) bool {
 // expand returns the instances of a recurring event, those that somebody changed or
 // deleted among them. Those that begin at end or later are left out, if end is not zero.
 func (a *access) expand(e *event, end time.Time) []object {
-	start, _ := checkTime(e.doc, "start")
-	finish, _ := checkTime(e.doc, "end")
+	start, _ := a.checkTime(e.doc, "start")
+	finish, _ := a.checkTime(e.doc, "end")
 	lines, _ := e.doc["recurrence"].([]any)
 	var all []object
 	for _, began := range occurrences(lines, start, end) {
@@ -97,8 +97,8 @@ func (a *access) instance(id string) *event {
 // inRange reports whether an event is between timeMin and timeMax.
 func (a *access) inRange(doc object) bool {
 	from, to := moment(a.query, "timeMin"), moment(a.query, "timeMax")
-	start, _ := checkTime(doc, "start")
-	end, _ := checkTime(doc, "end")
+	start, _ := a.checkTime(doc, "start")
+	end, _ := a.checkTime(doc, "end")
 	return (from.IsZero() || end.After(from)) && (to.IsZero() || start.Before(to))
 }
 

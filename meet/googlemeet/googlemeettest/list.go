@@ -57,15 +57,15 @@ func listEvents(a *access) reply {
 	found := slices.DeleteFunc(a.candidates(since), func(doc object) bool { return !a.wanted(doc, since) })
 	switch a.query.Get("orderBy") {
 	case "startTime":
-		slices.SortStableFunc(found, func(one, other object) int { return startOf(one).Compare(startOf(other)) })
+		slices.SortStableFunc(found, func(one, other object) int { return a.startOf(one).Compare(a.startOf(other)) })
 	case "updated":
 		slices.SortStableFunc(found, func(one, other object) int { return cmp.Compare(str(one["updated"]), str(other["updated"])) })
 	}
 	return a.page(found, a.newSync())
 }
 
-func startOf(doc object) time.Time {
-	start, _ := checkTime(doc, "start")
+func (a *access) startOf(doc object) time.Time {
+	start, _ := a.checkTime(doc, "start")
 	return start
 }
 
@@ -224,7 +224,7 @@ func (a *access) page(found []object, syncToken string) reply {
 	}
 	doc := object{
 		"kind": "calendar#events", "etag": a.etag(), "summary": a.calendar, "description": "", "updated": a.now(),
-		"timeZone": cmp.Or(a.query.Get("timeZone"), "UTC"), "accessRole": "owner", "defaultReminders": defaultReminders(), "items": items,
+		"timeZone": cmp.Or(a.query.Get("timeZone"), a.cfg.TimeZone), "accessRole": "owner", "defaultReminders": defaultReminders(), "items": items,
 	}
 	if size < len(found) {
 		token := "Ck" + rand.Text()

@@ -110,6 +110,29 @@ func TestErrorsAreGooglesOnEveryPath(t *testing.T) {
 	}
 }
 
+// TestN7DaysAreTheCalendars: a day begins when it begins where the calendar is.
+func TestN7DaysAreTheCalendars(t *testing.T) {
+	t.Parallel()
+	c := signedIn(t, googlemeettest.Config{TimeZone: "Asia/Kolkata"})
+	status, _ := c.call("POST", primary, map[string]any{"start": map[string]any{"date": "2031-03-14"}, "end": map[string]any{"date": "2031-03-15"}})
+	require.Equal(t, 200, status)
+	status, doc := c.call("POST", "/freeBusy", map[string]any{
+		"timeMin": "2031-03-13T00:00:00Z", "timeMax": "2031-03-16T00:00:00Z", "items": []any{map[string]any{"id": "primary"}},
+	})
+	require.Equal(t, 200, status)
+	busy := doc["calendars"].(map[string]any)["primary"].(map[string]any)["busy"]
+	require.Equal(t, []any{map[string]any{"start": "2031-03-14T00:00:00+05:30", "end": "2031-03-15T00:00:00+05:30"}}, busy)
+	for day, want := range map[string]int{"timeMin=2031-03-14T18:30:00Z": 0, "timeMin=2031-03-14T18:29:00Z": 1, "timeMax=2031-03-13T18:30:00Z": 0} {
+		_, doc := c.call("GET", primary+"?"+day, nil)
+		require.Len(t, doc["items"], want, day)
+		require.Equal(t, "Asia/Kolkata", doc["timeZone"])
+	}
+	_, made := c.call("POST", primary+"/quickAdd?text=Visit+2031-03-14+at+10am", nil)
+	require.Equal(t, map[string]any{"dateTime": "2031-03-14T10:00:00+05:30", "timeZone": "Asia/Kolkata"}, made["start"])
+	_, err := googlemeettest.Start(googlemeettest.Config{TimeZone: "IST2"})
+	require.ErrorContains(t, err, "TimeZone")
+}
+
 // TestScopesOfMethods: the seed's scope reads and writes events and no more.
 func TestScopesOfMethods(t *testing.T) {
 	t.Parallel()

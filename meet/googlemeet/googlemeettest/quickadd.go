@@ -14,7 +14,7 @@ func quickAdd(a *access) reply {
 	if strings.TrimSpace(a.query.Get("text")) == "" {
 		return *badParameter("text", "required", "Missing text parameter.")
 	}
-	summary, day := cutDay(a.query.Get("text"), a.engine.Now().UTC())
+	summary, day := cutDay(a.query.Get("text"), a.engine.Now().In(a.zone))
 	summary, from, to, timed := cutTime(summary, day)
 	doc := object{"summary": strings.Join(strings.Fields(summary), " ")}
 	if timed {
@@ -32,7 +32,7 @@ var dayPattern = regexp.MustCompile(`(?i)\b(?:on )?(today|tomorrow|\d{4}-\d{2}-\
 
 // cutDay takes the day out of a sentence. Without one it is today.
 func cutDay(sentence string, now time.Time) (rest string, day time.Time) {
-	today := now.Truncate(24 * time.Hour)
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	found := dayPattern.FindStringSubmatchIndex(sentence)
 	if found == nil {
 		return sentence, today
@@ -46,11 +46,11 @@ func cutDay(sentence string, now time.Time) (rest string, day time.Time) {
 		return rest, today.AddDate(0, 0, 1)
 	}
 	for _, form := range []string{time.DateOnly, "January 2 2006"} {
-		if day, err := time.Parse(form, named); err == nil {
+		if day, err := time.ParseInLocation(form, named, now.Location()); err == nil {
 			return rest, day
 		}
 	}
-	if day, err := time.Parse("January 2", named); err == nil {
+	if day, err := time.ParseInLocation("January 2", named, now.Location()); err == nil {
 		day = day.AddDate(today.Year(), 0, 0)
 		if day.Before(today) {
 			day = day.AddDate(1, 0, 0) // the next one
@@ -74,7 +74,7 @@ func cutTime(sentence string, day time.Time) (rest string, from, to time.Time, t
 	if found[4] != "" {
 		to = clock(day, found[4], found[5], found[6])
 		if to.Before(from) {
-			to = to.AddDate(0, 0, 1)
+			to = to.AddDate(0, 0, 1) // past midnight
 		}
 	}
 	return rest, from, to, true
@@ -87,5 +87,5 @@ func clock(day time.Time, hours, minutes, half string) time.Time {
 	if strings.EqualFold(half, "pm") {
 		hour += 12
 	}
-	return day.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
+	return time.Date(day.Year(), day.Month(), day.Day(), hour, minute, 0, 0, day.Location())
 }

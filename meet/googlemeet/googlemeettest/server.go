@@ -91,6 +91,9 @@ type Config struct {
 	Email string
 	// Calendars are ids of calendars that every account has beside its primary one.
 	Calendars []string
+	// TimeZone is that of all calendars, an IANA name: a day of an event that lasts the
+	// whole day is one of it. If empty, "UTC".
+	TimeZone string
 	// TokenLifetime is how long an access token works, in whole seconds. If 0, 1 hour.
 	TokenLifetime time.Duration
 	// Lenient takes what Google takes of clients in other languages: a consent without a
@@ -104,6 +107,7 @@ type Config struct {
 // Server is Google. It is safe for concurrent use.
 type Server struct {
 	cfg    Config
+	zone   *time.Location
 	url    string
 	engine *fake.Server
 
@@ -150,6 +154,11 @@ func Start(cfg Config) (*Server, error) {
 	cfg.ClientSecret = cmp.Or(cfg.ClientSecret, "GOCSPX-test-only")
 	cfg.Email = cmp.Or(cfg.Email, "doctor@example.org")
 	cfg.TokenLifetime = cmp.Or(cfg.TokenLifetime, time.Hour)
+	cfg.TimeZone = cmp.Or(cfg.TimeZone, "UTC")
+	zone, err := time.LoadLocation(cfg.TimeZone)
+	if err != nil || !knownZone(cfg.TimeZone) {
+		return nil, fmt.Errorf("googlemeettest: Config.TimeZone is no time zone: %q", cfg.TimeZone)
+	}
 	if cfg.HTTPClient == nil {
 		cfg.HTTPClient = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	}
@@ -162,7 +171,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, url: engine.URL(), engine: engine,
+		cfg: cfg, zone: zone, url: engine.URL(), engine: engine,
 		oauth: newOAuthState(), accounts: map[string]*account{}, rooms: rooms{codes: map[string]string{}},
 		lists: lists{pages: map[string]page{}, syncs: map[string]synced{}}, channels: map[string]*channel{},
 	}
