@@ -146,6 +146,8 @@ func wholeLife(t *testing.T) *clinic {
 	req := visit(t, "appt-42")
 	m, err := c.Create(t.Context(), doctor, req)
 	require.NoError(t, err)
+	// It is searched for in the list.
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true})
 	_, err = c.Create(t.Context(), doctor, visit(t, "appt-43"))
 	require.NoError(t, err)
 	req.Topic = strings.Repeat("ü", 200)
