@@ -1,0 +1,121 @@
+package razorpay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/wait"
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/store"
+)
+
+const (
+	// orderLease is how long a claim outlives a call that died with it, or that did not get
+	// to know what became of its order. It is less than rest.DefaultTimeout, so that whoever
+	// waits for it gets its turn. A call ends before: after orderTime and bookTime.
+	orderLease = 25 * time.Second
+	orderTime  = 20 * time.Second
+	// bookTime is how long it may take to note what came of an order.
+	bookTime = 3 * time.Second
+	// Between two looks at a claim that somebody else holds.
+	firstLook, longestLook = 20 * time.Millisecond, 500 * time.Millisecond
+)
+
+// The outcomes of a claim that stop a call.
+var (
+	errHeld    = fault.Tagged(telemed.ErrAmbiguous, errors.New("the order is being made by another call"))
+	errForeign = fault.Tagged(payments.ErrKeyConflict, errors.New("key has an order of another account"))
+)
+
+// heldOrder is the claim on a Key, and how long it may be worked on.
+type heldOrder struct {
+	key string
+	store.Claim
+	until time.Time
+}
+
+// orderOnce makes the order of a Key, or returns the one that was made, in this process or
+// in another one.
+func (c *Client) orderOnce(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
+	held, err := c.claimKey(ctx, op, req.Key)
+	if err != nil {
+		return nil, err
+	}
+	if held.State == store.ClaimDone {
+		return c.claimedOrder(ctx, op, string(held.Value))
+	}
+	ctx, cancel := context.WithDeadline(ctx, held.until)
+	defer cancel()
+	if held.Expired || c.forgetful {
+		order, err := c.lookUp(ctx, op, req)
+		if err == nil {
+			c.complete(ctx, held, order)
+			return order, nil
+		}
+		if !errors.Is(err, telemed.ErrNotFound) {
+			if !held.Expired { // else an earlier holder may have made it
+				c.release(ctx, held)
+			}
+			return nil, err
+		}
+	}
+	order, err := c.makeOrder(ctx, op, req)
+	switch {
+	case err == nil && fits(order, req):
+		c.complete(ctx, held, order)
+	case err != nil && !errors.Is(err, telemed.ErrAmbiguous):
+		c.release(ctx, held)
+	}
+	return order, err // what is still open is looked up when the lease has run out
+}
+
+// claimKey claims a Key, and waits while somebody else has it.
+func (c *Client) claimKey(ctx context.Context, op, key string) (heldOrder, error) {
+	held := heldOrder{key: "razorpay:" + string(c.Mode()) + ":order:" + key}
+	for pause := firstLook; ; pause = min(2*pause, longestLook) {
+		held.until = time.Now().Add(orderTime)
+		var err error
+		if held.Claim, err = c.claims.Claim(ctx, held.key, orderLease); err != nil {
+			return held, &Error{Op: op, kind: telemed.ErrUnavailable, cause: fault.Cause(err)}
+		}
+		if held.State != store.ClaimBusy {
+			return held, nil
+		}
+		if err := wait.For(ctx, wait.Jitter(pause)); err != nil {
+			return held, &Error{Op: op, kind: errHeld, cause: fault.Cause(err)}
+		}
+	}
+}
+
+// claimedOrder reads the order that a Key was used for.
+func (c *Client) claimedOrder(ctx context.Context, op, id string) (*payments.Order, error) {
+	order, err := c.order(ctx, op, id)
+	if errors.Is(err, telemed.ErrNotFound) {
+		return nil, refuse(op, errForeign)
+	}
+	return order, err
+}
+
+// complete notes the order of a Key. If it cannot be noted, the order is looked up by its
+// receipt when the lease has run out.
+func (c *Client) complete(ctx context.Context, held heldOrder, order *payments.Order) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+	defer cancel()
+	if err := c.claims.Complete(ctx, held.key, held.Token, []byte(order.ID), store.MaxClaimTime); err != nil {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "razorpay order could not be noted", slog.String("order_id", order.ID), slog.Any("error", err))
+	}
+}
+
+// release lets the next call make the order at once. If that fails, the next call waits for
+// the lease.
+func (c *Client) release(ctx context.Context, held heldOrder) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+	defer cancel()
+	if err := c.claims.Release(ctx, held.key, held.Token); err != nil {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "razorpay order could not be released", slog.Any("error", err))
+	}
+}
