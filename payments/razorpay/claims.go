@@ -31,25 +31,53 @@ var (
 	errForeign = fault.Tagged(payments.ErrKeyConflict, errors.New("key has an order of another account"))
 )
 
-// heldOrder is the claim on a Key, and how long it may be worked on.
+// heldOrder is the claim on a Key.
 type heldOrder struct {
 	key string
 	store.Claim
-	until time.Time
 }
 
 // orderOnce makes the order of a Key, or returns the one that was made, in this process or
-// in another one.
+// in another one. While another call makes it, it waits.
 func (c *Client) orderOnce(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
-	held, err := c.claimKey(ctx, op, req.Key)
-	if err != nil {
-		return nil, err
+	order, err := c.claimOrder(ctx, op, req)
+	if !hasKind(err, errHeld) {
+		return order, err
 	}
-	if held.State == store.ClaimDone {
-		return c.claimedOrder(ctx, op, string(held.Value))
-	}
-	ctx, cancel := context.WithDeadline(ctx, held.until)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
+	for pause := firstLook; ; pause = min(2*pause, longestLook) {
+		if ended := wait.For(ctx, wait.Jitter(pause)); ended != nil {
+			return nil, &Error{Op: op, kind: errHeld, cause: fault.Cause(ended)}
+		}
+		if order, err = c.claimOrder(ctx, op, req); !hasKind(err, errHeld) {
+			return order, err
+		}
+	}
+}
+
+// claimOrder is one try to claim a Key, and what follows if that succeeds. It ends within
+// the lease, which counts from its beginning.
+func (c *Client) claimOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
+	ctx, cancel := context.WithTimeout(ctx, orderTime)
+	defer cancel()
+	held := heldOrder{key: "razorpay:" + string(c.Mode()) + ":order:" + req.Key}
+	var err error
+	if held.Claim, err = c.claims.Claim(ctx, held.key, orderLease); err != nil {
+		return nil, &Error{Op: op, kind: telemed.ErrUnavailable, cause: fault.Cause(err)}
+	}
+	switch held.State {
+	case store.ClaimDone:
+		return c.claimedOrder(ctx, op, string(held.Value))
+	case store.ClaimNew:
+		return c.makeHeld(ctx, op, req, held)
+	}
+	return nil, refuse(op, errHeld)
+}
+
+// makeHeld makes the order of a Key that is ours. If an earlier holder may have made it, it
+// is looked up first.
+func (c *Client) makeHeld(ctx context.Context, op string, req payments.OrderRequest, held heldOrder) (*payments.Order, error) {
 	if held.Expired || c.forgetful {
 		order, err := c.lookUp(ctx, op, req)
 		if err == nil {
@@ -73,24 +101,6 @@ func (c *Client) orderOnce(ctx context.Context, op string, req payments.OrderReq
 	return order, err // what is still open is looked up when the lease has run out
 }
 
-// claimKey claims a Key, and waits while somebody else has it.
-func (c *Client) claimKey(ctx context.Context, op, key string) (heldOrder, error) {
-	held := heldOrder{key: "razorpay:" + string(c.Mode()) + ":order:" + key}
-	for pause := firstLook; ; pause = min(2*pause, longestLook) {
-		held.until = time.Now().Add(orderTime)
-		var err error
-		if held.Claim, err = c.claims.Claim(ctx, held.key, orderLease); err != nil {
-			return held, &Error{Op: op, kind: telemed.ErrUnavailable, cause: fault.Cause(err)}
-		}
-		if held.State != store.ClaimBusy {
-			return held, nil
-		}
-		if err := wait.For(ctx, wait.Jitter(pause)); err != nil {
-			return held, &Error{Op: op, kind: errHeld, cause: fault.Cause(err)}
-		}
-	}
-}
-
 // claimedOrder reads the order that a Key was used for.
 func (c *Client) claimedOrder(ctx context.Context, op, id string) (*payments.Order, error) {
 	order, err := c.order(ctx, op, id)
@@ -103,19 +113,28 @@ func (c *Client) claimedOrder(ctx context.Context, op, id string) (*payments.Ord
 // complete notes the order of a Key. If it cannot be noted, the order is looked up by its
 // receipt when the lease has run out.
 func (c *Client) complete(ctx context.Context, held heldOrder, order *payments.Order) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
-	defer cancel()
-	if err := c.claims.Complete(ctx, held.key, held.Token, []byte(order.ID), store.MaxClaimTime); err != nil {
-		c.logger.LogAttrs(ctx, slog.LevelWarn, "razorpay order could not be noted", slog.String("order_id", order.ID), slog.Any("error", err))
-	}
+	c.note(ctx, "razorpay order could not be noted", func(ctx context.Context) error {
+		return c.claims.Complete(ctx, held.key, held.Token, []byte(order.ID), store.MaxClaimTime)
+	})
 }
 
 // release lets the next call make the order at once. If that fails, the next call waits for
 // the lease.
 func (c *Client) release(ctx context.Context, held heldOrder) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
-	defer cancel()
-	if err := c.claims.Release(ctx, held.key, held.Token); err != nil {
-		c.logger.LogAttrs(ctx, slog.LevelWarn, "razorpay order could not be released", slog.Any("error", err))
+	c.note(ctx, "razorpay order could not be released", func(ctx context.Context) error {
+		return c.claims.Release(ctx, held.key, held.Token)
+	})
+}
+
+// note writes down what came of an order, also if ctx has ended or ends meanwhile.
+func (c *Client) note(ctx context.Context, failure string, write func(context.Context) error) {
+	err := write(ctx)
+	if err != nil && ctx.Err() != nil {
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
+		defer cancel()
+		err = write(detached)
+	}
+	if err != nil {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, failure, slog.Any("error", err))
 	}
 }

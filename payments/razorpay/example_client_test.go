@@ -44,7 +44,8 @@ func ExampleClient_OrderPayments() {
 		log.Fatal(err)
 	}
 
-	orders, err := client.OrdersByKey(ctx, "bill_000123") // client.Order, where the order's id is known
+	// Or client.Order, where the order's id is known.
+	orders, err := client.OrdersByKey(ctx, "bill_000123")
 	if err != nil || len(orders) == 0 {
 		log.Fatal("not made yet: ", err)
 	}

@@ -133,7 +133,7 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 	got := paymentAnswer{asked: req.PaymentID}
 	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"), repeat: true,
-		data: map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency)},
+		body: captureBody{req.Amount.Minor, req.Amount.Currency},
 	}, &got)
 	if err == nil {
 		return captured(op, got.Payment, req, nil)
@@ -197,12 +197,9 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	data := map[string]any{"speed": "normal"}
+	body := refundBody{Notes: req.Notes, Speed: "normal"}
 	if req.Speed == payments.RefundFast {
-		data["speed"] = "optimum"
-	}
-	if len(req.Notes) > 0 {
-		data["notes"] = req.Notes
+		body.Speed = "optimum"
 	}
 	if req.Amount != nil {
 		payment, err := c.payment(ctx, op, req.PaymentID)
@@ -212,9 +209,9 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 		if payment.Amount.Currency != req.Amount.Currency {
 			return nil, refuse(op, payments.ErrAmountMismatch)
 		}
-		data["amount"] = req.Amount.Minor
+		body.Amount = req.Amount.Minor
 	}
-	refund, err := c.postRefund(ctx, op, req, data)
+	refund, err := c.postRefund(ctx, op, req, body)
 	if err != nil {
 		return nil, err
 	}
@@ -226,11 +223,11 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 
 // postRefund sends the request. It is repeated also while Razorpay is still at work on
 // it.
-func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
+func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, body refundBody) (*payments.Refund, error) {
 	var got refundAnswer
 	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
-		data: data, header: map[string]string{idempotencyHeader: refundKey(req.Key)},
+		body: body, header: map[string]string{idempotencyHeader: refundKey(req.Key)},
 	}, &got)
 	if err != nil {
 		return nil, err

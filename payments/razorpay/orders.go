@@ -45,13 +45,7 @@ func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*p
 	if err := validateOrder(req); err != nil {
 		return nil, err
 	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	once := c.orderOnce
-	if c.unique {
-		once = c.makeOrder
-	}
-	order, err := once(ctx, op, req)
+	order, err := c.onceByReceipt(ctx, op, req)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +53,16 @@ func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*p
 		return nil, refuse(op, payments.ErrKeyConflict)
 	}
 	return order, nil
+}
+
+// onceByReceipt makes the order of a receipt once, by Razorpay's own promise or by a claim.
+func (c *Client) onceByReceipt(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
+	if !c.unique {
+		return c.orderOnce(ctx, op, req)
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return c.makeOrder(ctx, op, req)
 }
 
 // fits reports whether an order is the one that req asks for.
@@ -80,18 +84,12 @@ func (c *Client) makeOrder(ctx context.Context, op string, req payments.OrderReq
 }
 
 func (c *Client) postOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
-	data := map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency), "receipt": req.Key}
-	if len(req.Notes) > 0 {
-		data["notes"] = req.Notes
-	}
+	body := orderBody{Amount: req.Amount.Minor, Currency: req.Amount.Currency, Notes: req.Notes, Receipt: req.Key, UniqueReceipt: c.unique}
 	if req.Capture != payments.CaptureDefault {
-		data["payment_capture"] = req.Capture == payments.CaptureAutomatic
-	}
-	if c.unique {
-		data["unique_receipt"] = true
+		body.Capture = new(req.Capture == payments.CaptureAutomatic)
 	}
 	var got orderAnswer
-	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v1/orders", data: data, repeat: c.unique}, &got); err != nil {
+	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v1/orders", body: &body, repeat: c.unique}, &got); err != nil {
 		return nil, err
 	}
 	return got.Order, nil
@@ -147,7 +145,7 @@ func pages[T any](ctx context.Context, c *Client, op, path string, query map[str
 	for n := range maxPages {
 		query["skip"] = n * pageSize
 		got := page[T]{take: take}
-		if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, data: query}, &got); err != nil {
+		if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query}, &got); err != nil {
 			return false, err
 		}
 		if len(*got.Items) < pageSize {

@@ -16,6 +16,27 @@ import (
 // https://razorpay.com/docs/api/refunds/normal-refunds-idempotent
 const idempotencyHeader = "X-Refund-Idempotency"
 
+// orderBody, captureBody and refundBody are what is sent.
+type (
+	orderBody struct {
+		Amount        int64             `json:"amount"`
+		Currency      payments.Currency `json:"currency"`
+		Notes         map[string]string `json:"notes,omitempty"`
+		Capture       *bool             `json:"payment_capture,omitempty"`
+		Receipt       string            `json:"receipt"`
+		UniqueReceipt bool              `json:"unique_receipt,omitempty"`
+	}
+	captureBody struct {
+		Amount   int64             `json:"amount"`
+		Currency payments.Currency `json:"currency"`
+	}
+	refundBody struct {
+		Amount int64             `json:"amount,omitempty"` // 0: all that is left
+		Notes  map[string]string `json:"notes,omitempty"`
+		Speed  string            `json:"speed"`
+	}
+)
+
 // Razorpay's documents do not keep to one type: amounts and times come as 5, "5" and null,
 // notes as {}, [], null and text. The readers here read all of that, and refuse what would
 // change an amount.
@@ -193,7 +214,8 @@ type wirePayment struct {
 	amount, refunded, base, fee, tax int64
 	currency, baseCurrency           string
 	capturedGiven                    bool
-	failure                          [5][]byte // as Razorpay wrote it: code, reason, source, step, description
+	// failure is as Razorpay wrote it: code, reason, source, step, description.
+	failure [5][]byte
 }
 
 func (w *wirePayment) read(f *fields, name, value []byte) {
