@@ -25,6 +25,6 @@
 //
 // # Testing
 //
-// storetest.Run checks a TokenStore of the application's own, storetest.RunClaims its
-// Claims.
+// storetest.RunShared checks a TokenStore of the application's own, storetest.RunClaims
+// its Claims.
 package store

@@ -14,12 +14,12 @@ import (
 )
 
 // TokenStore keeps one record for each connected account. An application's own store
-// (Redis, DynamoDB) needs these three methods; storetest.Run checks them.
+// (Redis, DynamoDB) needs these three methods; storetest.RunShared checks them.
 //
 // Implementations are safe for concurrent use by many processes, honour ctx, and neither
-// keep nor change what they are given. An AccountID that does not validate is refused
-// with its Validate error, a record that is out of bounds with that of [CheckRecord].
-// Times are kept in milliseconds; nil and empty slices and maps are the same.
+// keep nor change what they are given. What Put or Delete has answered holds for every
+// process at once, and after a restart. Times are kept in milliseconds; nil and empty
+// slices and maps are the same.
 //
 //   - Get returns the record last put, from the primary copy: a replica that lags behind
 //     would hand out a refresh token that is spent. Absent: telemed.ErrNotFound.
@@ -30,8 +30,12 @@ import (
 //     telemed.ErrInvalid.
 //   - Delete removes the record, whatever its revision. Absent: nil.
 //
-// A record has bounds, in bytes: Status 32, Reason 1024, Lease.Owner 64, the token
-// MaxToken as EncodeToken returns it. Within them it is kept whole.
+// What is kept has bounds, in bytes. Within them it is kept whole, to the last byte:
+//
+//   - ID.Provider 64 and ID.Subject 255; more, or none, is refused with the error of
+//     [AccountID].Validate, by each of the three methods.
+//   - Status [MaxStatus], Reason [MaxReason], Lease.Owner [MaxOwner], Token [MaxToken] as
+//     EncodeToken returns it; more is refused with the error of [CheckRecord].
 type TokenStore interface {
 	Get(ctx context.Context, id AccountID) (Record, error)
 	Put(ctx context.Context, rec Record) (revision string, err error)

@@ -63,7 +63,7 @@ const fulfillEvery = 2 * time.Second
 
 // newHospital composes the SDK, with providers on this machine. In production they are
 // not here, and the clients' configurations name the real ones.
-func newHospital(base string, tokens store.TokenStore, log *slog.Logger) (*hospital, error) {
+func newHospital(base string, tokens keeping, log *slog.Logger) (*hospital, error) {
 	h := &hospital{
 		base: base, log: log, now: time.Now, visits: newLedger(), sessions: newSessions(), providers: &local.Providers{},
 		meetings: map[string]meet.MeetingProvider{}, connects: map[string]*connect.Connector{},
@@ -89,7 +89,7 @@ func (h *hospital) inBackground(job func(ctx context.Context)) {
 	h.closers = append(h.closers, func(context.Context) error { stop(); <-done; return nil })
 }
 
-func (h *hospital) composeMeetings(tokens store.TokenStore) error {
+func (h *hospital) composeMeetings(tokens keeping) error {
 	g, err1 := h.providers.GoogleConfig()
 	z, err2 := h.providers.ZoomConfig()
 	if err := errors.Join(err1, err2); err != nil {
@@ -100,7 +100,8 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	}
 	g.RedirectURL = h.base + "/api/auth/google/doctor/callback"
 	z.RedirectURL = h.base + "/api/auth/zoom/doctor/callback"
-	g.Tokens, z.Tokens = tokens, tokens
+	g.Tokens, z.Tokens = tokens.records, tokens.records
+	g.Refreshing.Spool, z.Refreshing.Spool = tokens.spool, tokens.spool
 	g.Logger, z.Logger = h.log, h.log
 	google, err := googlemeet.New(g)
 	if err != nil {
@@ -114,11 +115,14 @@ func (h *hospital) composeMeetings(tokens store.TokenStore) error {
 	h.closers = append(h.closers, zoom.Shutdown)
 	h.meetings["google"], h.meetings["zoom"] = google, zoom
 	h.tokens = []*oauth.Source{google.Tokens(), zoom.Tokens()}
+	if err := h.recoverTokens(); err != nil {
+		return err
+	}
 
 	key := store.NewKey() // in production from the configuration, the same for all servers
 	for name, provider := range map[string]oauth.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {
 		h.connects[name], err = connect.New(connect.Config{
-			Provider: provider, Tokens: tokens, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.doctor,
+			Provider: provider, Tokens: tokens.records, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.doctor,
 			ReturnURL:              h.base + "/doctor/settings/integration",
 			AllowInsecureLocalhost: true, // this example has no certificate
 			Logger:                 h.log,

@@ -33,13 +33,14 @@ import (
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // newWalk returns a walk through a hospital with these tokens.
-func newWalk(t *testing.T, tokens store.TokenStore, log *slog.Logger) *walk {
+func newWalk(t *testing.T, tokens keeping, log *slog.Logger) *walk {
 	t.Helper()
 	s, err := open("127.0.0.1:0", tokens, log)
 	require.NoError(t, err)
@@ -58,7 +59,7 @@ func (w *walk) connectBoth(t *testing.T) {
 // start opens a hospital whose doctor is connected to both providers.
 func start(t *testing.T) *walk {
 	t.Helper()
-	w := newWalk(t, store.NewMemory(), slog.New(slog.DiscardHandler))
+	w := newWalk(t, keeping{records: store.NewMemory()}, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { require.NoError(t, w.close()) })
 	w.connectBoth(t)
 	return w
@@ -150,7 +151,7 @@ func canary(t *testing.T) (w *walk, logs *syncBuffer, tokens *spy) {
 	slog.SetDefault(logger)
 	log.SetOutput(logs)
 	t.Cleanup(func() { slog.SetDefault(oldDefault); log.SetOutput(oldOutput) })
-	w = newWalk(t, tokens, logger)
+	w = newWalk(t, keeping{records: tokens}, logger)
 	w.who = visitor{Name: "Canary Patientname", Email: "canary.mail@example.org", Phone: "+919999912345"}
 	return w, logs, tokens
 }
@@ -888,7 +889,15 @@ func TestConnectionsOutliveARestart(t *testing.T) {
 		w := newWalk(t, tokens, slog.New(slog.DiscardHandler))
 		if run == 0 {
 			w.connectBoth(t)
+			obsolete := oauth.Unsaved{ID: store.AccountID{Provider: "zoom", Subject: doctorID}, Token: store.Token{Access: telemed.NewSecret("ya29.old")}}
+			require.NoError(t, tokens.spool.Keep(t.Context(), obsolete))
 		} else {
+			require.Eventually(t, func() bool {
+				for range tokens.spool.List(t.Context()) {
+					return false
+				}
+				return true
+			}, time.Minute, 10*time.Millisecond, "what an earlier process left is looked at")
 			w.site.providers.Zoom.ExpireTokens() // it was a long night
 			for _, provider := range []string{"google", "zoom"} {
 				_, err := w.book(provider, "en")
@@ -912,7 +921,7 @@ func TestConnectionsOutliveARestart(t *testing.T) {
 // A doctor on leave uses nothing for a month. The daily job keeps the connections alive.
 func TestIdleTokensAreRefreshed(t *testing.T) {
 	tokens := store.NewMemory()
-	w := newWalk(t, tokens, slog.New(slog.DiscardHandler))
+	w := newWalk(t, keeping{records: tokens}, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { require.NoError(t, w.close()) })
 	w.connectBoth(t)
 	before := map[string]store.Token{}
@@ -950,7 +959,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Skip("chromium is not installed")
 	}
-	s, err := open("127.0.0.1:0", store.NewMemory(), slog.New(slog.DiscardHandler))
+	s, err := open("127.0.0.1:0", keeping{records: store.NewMemory()}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)

@@ -21,8 +21,6 @@ import (
 	"syscall"
 	"time"
 	_ "time/tzdata" // patients name their zones, and this machine may not know them
-
-	"github.com/telemed-go/telemed/store"
 )
 
 func main() {
@@ -78,7 +76,7 @@ type site struct {
 }
 
 // open starts the providers and the hospital on a loopback address.
-func open(addr string, tokens store.TokenStore, log *slog.Logger) (*site, error) {
+func open(addr string, tokens keeping, log *slog.Logger) (*site, error) {
 	listener, err := listen(addr)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/store/sqlstore"
 )
 
@@ -47,36 +48,62 @@ func (h *hospital) refreshIdle(ctx context.Context) {
 	}
 }
 
-// openTokens returns the store for the doctors' tokens: SQLite at path, sealed, or memory
-// if path is empty. The key lies beside the file, which is good enough to show a restart.
-// A hospital keeps it where the database is not.
-func openTokens(ctx context.Context, path string) (store.TokenStore, func() error, error) {
+// recoverTokens saves what an earlier process had bought and could not save any more,
+// before anybody asks for a token.
+func (h *hospital) recoverTokens() error {
+	for _, source := range h.tokens {
+		recovered, err := source.Recover(context.Background())
+		if recovered > 0 {
+			h.log.LogAttrs(context.Background(), slog.LevelInfo, "tokens recovered", slog.Int("recovered", recovered))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keeping is where the doctors' tokens are kept: their records, and a spool that has each
+// new token before its record does. The spool is nil if the store does not outlive the process.
+type keeping struct {
+	records store.TokenStore
+	spool   oauth.Spool
+}
+
+// openTokens opens SQLite at path and a directory beside it, both sealed, or memory if
+// path is empty. The key lies there too, which is good enough to show a restart. A
+// hospital keeps it where the database is not.
+func openTokens(ctx context.Context, path string) (keeping, func() error, error) {
 	if path == "" {
-		return store.NewMemory(), func() error { return nil }, nil
+		return keeping{records: store.NewMemory()}, func() error { return nil }, nil
 	}
 	key, err := sealingKey(path + ".key")
 	if err != nil {
-		return nil, nil, fmt.Errorf("key for tokens: %w", err)
+		return keeping{}, nil, fmt.Errorf("key for tokens: %w", err)
 	}
 	ring, err := store.NewKeyring(key)
 	if err != nil {
-		return nil, nil, err
+		return keeping{}, nil, err
+	}
+	spool, err := oauth.NewFileSpool(path+".spool", ring)
+	if err != nil {
+		return keeping{}, nil, err
 	}
 	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(path)+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
 	if err != nil {
-		return nil, nil, err
+		return keeping{}, nil, err
 	}
 	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, Seal: ring, SealStrict: true}
 	for _, statement := range sqlstore.Schema(cfg) {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("tokens: %w", err), db.Close())
+			return keeping{}, nil, errors.Join(fmt.Errorf("tokens: %w", err), db.Close())
 		}
 	}
 	tokens, err := sqlstore.New(cfg)
 	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return keeping{}, nil, errors.Join(err, db.Close())
 	}
-	return tokens, db.Close, nil
+	return keeping{tokens, spool}, db.Close, nil
 }
 
 // sealingKey reads the key, or makes one the first time.
@@ -96,8 +123,8 @@ func sealingKey(path string) (telemed.Secret, error) {
 
 // remember tells the local Google and Zoom of the tokens that they issued before a
 // restart. The real ones remember by themselves.
-func (h *hospital) remember(tokens store.TokenStore) error {
-	lister, ok := tokens.(store.Lister)
+func (h *hospital) remember(tokens keeping) error {
+	lister, ok := tokens.records.(store.Lister)
 	if !ok {
 		return nil
 	}

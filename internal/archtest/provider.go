@@ -61,7 +61,7 @@ func Lacks(root, leaf string) ([]string, error) {
 	for what, has := range map[string]bool{
 		"a …test package":                err == nil && kit.IsDir(),
 		"an Example":                     len(examples) > 0,
-		"its category's conformance run": strings.Contains(tests, path.Base(category)+"test.Run("),
+		"its category's conformance run": runsSuite(tests, path.Base(category)+"test"),
 		"a golden file in apitest":       api != "",
 		"New and Config":                 strings.Contains(api, "func New(cfg Config) (") && strings.Contains(api, "type Config struct"),
 		"type Error":                     strings.Contains(api, "type Error struct"),
@@ -75,6 +75,11 @@ func Lacks(root, leaf string) ([]string, error) {
 	}
 	slices.Sort(lacks)
 	return lacks, nil
+}
+
+// runsSuite reports whether tests run the suite of a kit, through one handle or several.
+func runsSuite(tests, kit string) bool {
+	return strings.Contains(tests, kit+".Run(") || strings.Contains(tests, kit+".RunShared(")
 }
 
 // text returns what is in a file below root, and nothing if it is not there.

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -52,6 +53,11 @@ type childConfig struct {
 	// ClaimsTable is set for a process that claims keys, and refreshes nothing.
 	ClaimsTable string
 	Exchange    time.Duration
+	Lease       time.Duration // if 0, twice Exchange
+	// Spool is a directory that the processes share, if any, SpoolKey its key.
+	Spool, SpoolKey string
+	// SlowSave is how long the database takes to save a token.
+	SlowSave time.Duration
 }
 
 const (
@@ -105,20 +111,55 @@ func (n namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.AccountID)) (*oauth.Source, *zoom.Client, error) {
 	z, err := zoom.New(zoom.Config{
 		ClientID: c.ClientID, ClientSecret: telemed.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
-		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange),
+		// The shorter of the two timeouts ends an exchange; neither may while the process is frozen.
+		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange*9/10),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	tuning := oauth.Tuning{
+		Timeout: c.Exchange, LeaseTTL: cmp.Or(c.Lease, 2*c.Exchange), OnRefresh: onRefresh,
+		// Kills are so frequent here that the breaker would take the provider for broken.
+		MaxRejections: -1,
+	}
+	if c.Spool != "" {
+		if tuning.Spool, err = c.spool(); err != nil {
+			return nil, nil, err
+		}
+	}
 	source, err := oauth.NewSource(oauth.SourceConfig{
-		Store: tokens, Provider: zoom.ProviderName, Refresh: z.OAuth().Refresh,
-		Tuning: oauth.Tuning{
-			Timeout: c.Exchange, LeaseTTL: 2 * c.Exchange, OnRefresh: onRefresh,
-			// Kills are so frequent here that the breaker would take the provider for broken.
-			MaxRejections: -1,
-		},
+		Store: slowStore{tokens, c.SlowSave}, Provider: zoom.ProviderName, Refresh: z.OAuth().Refresh, Tuning: tuning,
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = source.Recover(context.Background())
 	return source, z, err
+}
+
+func (c childConfig) spool() (oauth.Spool, error) {
+	ring, err := store.NewKeyring(telemed.NewSecret(c.SpoolKey))
+	if err != nil {
+		return nil, err
+	}
+	return oauth.NewFileSpool(c.Spool, ring)
+}
+
+// slowStore takes its time to save a token, not to write a lease.
+type slowStore struct {
+	store.TokenStore
+	save time.Duration
+}
+
+func (s slowStore) Put(ctx context.Context, rec store.Record) (string, error) {
+	if rec.Lease.Owner == "" && rec.Status == store.StatusActive {
+		select {
+		case <-time.After(s.save):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	return s.TokenStore.Put(ctx, rec)
 }
 
 type child struct {

@@ -15,18 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed/store"
-	"github.com/telemed-go/telemed/store/sqlstore"
 	"github.com/telemed-go/telemed/store/storetest"
 )
-
-// handle is a Store with a pool of its own, as a process has one.
-type handle struct {
-	*sqlstore.Store
-	db *sql.DB
-}
-
-// Close ends the process.
-func (h handle) Close() error { return h.db.Close() }
 
 func TestClaims(t *testing.T) {
 	t.Parallel()
@@ -37,14 +27,7 @@ func TestClaims(t *testing.T) {
 			dsn := d.dsn(t)
 			storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
 				cfg := seal(d.tables(t, d.open(t, dsn)), keys)
-				return func() store.Claims {
-					db, err := sql.Open(d.driver, dsn)
-					require.NoError(t, err)
-					db.SetMaxOpenConns(6)
-					own := cfg
-					own.DB = db
-					return handle{openStore(t, own), db}
-				}
+				return func() store.Claims { return d.openHandle(t, dsn, cfg) }
 			})
 		})
 	}

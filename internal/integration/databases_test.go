@@ -105,6 +105,25 @@ func openStore(t *testing.T, cfg sqlstore.Config) *sqlstore.Store {
 	return st
 }
 
+// handle is a Store with a pool of its own, as a process has one.
+type handle struct {
+	*sqlstore.Store
+	db *sql.DB
+}
+
+// openHandle returns a Store over the tables of cfg.
+func (d database) openHandle(t *testing.T, dsn string, cfg sqlstore.Config) handle {
+	t.Helper()
+	db, err := sql.Open(d.driver, dsn)
+	require.NoError(t, err)
+	db.SetMaxOpenConns(6)
+	cfg.DB = db
+	return handle{openStore(t, cfg), db}
+}
+
+// Close ends the process.
+func (h handle) Close() error { return h.db.Close() }
+
 // seal has cfg seal.
 func seal(cfg sqlstore.Config, keys store.AEAD) sqlstore.Config {
 	cfg.Seal, cfg.SealStrict, cfg.InsecureClear = keys, true, false

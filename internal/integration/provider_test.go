@@ -27,6 +27,7 @@ type exchange struct {
 	process       string
 	spent, issued string // issued is empty if the endpoint refused
 	arrived       time.Time
+	answered      time.Time // when the answer was written; zero while it was not
 }
 
 // provider is zoomtest behind a token endpoint that keeps a ledger of who spent what and
@@ -36,6 +37,8 @@ type provider struct {
 	front *httptest.Server
 	// latency is the longest pause before and after the work of an exchange.
 	latency time.Duration
+	// kills has a token that is spent again end its whole grant.
+	kills bool
 
 	mu sync.Mutex
 	// arrived is told of each exchange before it is done. May be nil.
@@ -43,6 +46,7 @@ type provider struct {
 	ledger  []exchange
 	owner   map[string]string // refresh token to doctor
 	last    map[string]string // doctor to the newest refresh token
+	ended   map[string]bool   // doctors whose grant was ended by that
 }
 
 func newProvider(t *testing.T, doctors int, ttl, latency time.Duration) *provider {
@@ -52,7 +56,7 @@ func newProvider(t *testing.T, doctors int, ttl, latency time.Duration) *provide
 		name := doctorKey(n).Subject
 		cfg.Users = append(cfg.Users, zoomtest.User{ID: "u-" + name, AccountID: "a-clinic", Email: name + "@clinic.example", Name: name})
 	}
-	p := &provider{fake: zoomtest.NewServer(t, cfg), latency: latency, owner: map[string]string{}, last: map[string]string{}}
+	p := &provider{fake: zoomtest.NewServer(t, cfg), latency: latency, owner: map[string]string{}, last: map[string]string{}, ended: map[string]bool{}}
 	p.front = httptest.NewServer(http.HandlerFunc(p.token))
 	t.Cleanup(p.front.Close)
 	return p
@@ -75,7 +79,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	now := exchange{process: r.Header.Get(processHeader), spent: form.Get("refresh_token"), arrived: time.Now()}
 	p.announce(now)
 	p.pause()
-	status, answer, err := p.forward(r, body)
+	status, answer, err := p.answer(r, body, now.spent)
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
@@ -90,6 +94,18 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(answer) // whoever waits for it may be dead
+	p.written(now)
+}
+
+// answer is zoomtest's, unless the grant was ended here.
+func (p *provider) answer(r *http.Request, body []byte, spent string) (status int, answer []byte, err error) {
+	p.mu.Lock()
+	ended := p.ended[p.owner[spent]]
+	p.mu.Unlock()
+	if ended {
+		return http.StatusBadRequest, []byte(`{"reason":"Invalid Token!","error":"invalid_grant"}`), nil
+	}
+	return p.forward(r, body)
 }
 
 func (p *provider) announce(e exchange) {
@@ -130,11 +146,24 @@ func (p *provider) note(e exchange) {
 	doctor := p.owner[e.spent]
 	if e.spent == "" {
 		doctor = e.process // a consent; see connect
+		delete(p.ended, doctor)
 	} else {
 		p.ledger = append(p.ledger, e)
+		p.ended[doctor] = p.ended[doctor] || p.kills && e.issued == ""
 	}
 	if e.issued != "" {
 		p.owner[e.issued], p.last[doctor] = doctor, e.issued
+	}
+}
+
+// written notes that an answer has left.
+func (p *provider) written(e exchange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.ledger {
+		if p.ledger[i] == e {
+			p.ledger[i].answered = time.Now()
+		}
 	}
 }
 

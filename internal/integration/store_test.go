@@ -18,9 +18,16 @@ import (
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d database, db *sql.DB) {
-		storetest.Run(t, func(t *testing.T) store.TokenStore { return openStore(t, d.tables(t, db)) })
-	})
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			dsn := d.dsn(t)
+			storetest.RunShared(t, func(t *testing.T) func() store.TokenStore {
+				cfg := d.tables(t, d.open(t, dsn))
+				return func() store.TokenStore { return d.openHandle(t, dsn, cfg) }
+			})
+		})
+	}
 }
 
 func newKeyring(t *testing.T) *store.Keyring {

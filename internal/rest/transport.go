@@ -66,9 +66,9 @@ type Transport struct {
 	// MaxWait is the longest pause, also the longest Retry-After that is waited for. If
 	// 0, 10 s.
 	MaxWait time.Duration
-	// Timeout bounds a request with all its attempts. If 0, the request's context alone
-	// does. An http.Client's own Timeout would replace the error, and with it the word on
-	// whether anything was sent.
+	// Timeout bounds a request with all its attempts, in time that this process was seen to
+	// run ([wait.Timeout]). If 0, the request's context alone does. An http.Client's own
+	// Timeout would replace the error, and with it the word on whether anything was sent.
 	Timeout time.Duration
 	// IdempotencyHeaders name headers that make a request repeatable, beside
 	// Idempotency-Key.
@@ -82,9 +82,12 @@ var shared = newShared()
 func newShared() *http.Transport {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
-	transport.ResponseHeaderTimeout = 20 * time.Second // a hung attempt leaves time for another
 	return transport
 }
+
+// headerTime bounds the wait for the head of an answer over the shared transport, so that
+// an attempt that hangs leaves time for another.
+const headerTime = 20 * time.Second
 
 type repeatableKey struct{}
 
@@ -107,7 +110,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	if end, ok := ctx.Deadline(); t.Timeout > 0 && (!ok || time.Until(end) > t.Timeout) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t.Timeout)
+		ctx, cancel = wait.Timeout(ctx, t.Timeout)
 		defer cancel()
 	}
 	last := t.send(ctx, req)
@@ -186,14 +189,12 @@ func (a *attempt) Close() error { return nil }
 
 // attempt sends a request once and reads what comes back.
 func (t *Transport) attempt(ctx context.Context, req *http.Request) *attempt {
-	base := t.Base
-	if base == nil {
-		base = shared
-	}
 	a := &attempt{}
 	a.Request, a.classify = req, t.Classify
 	a.watch()
-	response, err := base.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &a.trace)))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	response, err := t.roundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &a.trace)), cancel)
 	if err != nil {
 		a.Unsent = a.sentNothing(err)
 		a.lost(inOurWords(err))
@@ -215,6 +216,16 @@ func (t *Transport) attempt(ctx context.Context, req *http.Request) *attempt {
 	a.outcome, a.Kind = a.judge()
 	a.respond(response)
 	return a
+}
+
+// roundTrip returns when the head of the answer is there. cancel ends req's context.
+func (t *Transport) roundTrip(req *http.Request, cancel context.CancelCauseFunc) (*http.Response, error) {
+	if t.Base != nil {
+		return t.Base.RoundTrip(req)
+	}
+	stop := wait.After(headerTime, func() { cancel(context.DeadlineExceeded) })
+	defer stop()
+	return shared.RoundTrip(req)
 }
 
 // watch has net/http tell how far the request gets.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -156,7 +157,7 @@ func (c *Connector) issuerFits(iss []string) bool {
 
 // buy exchanges the code and checks what was granted.
 func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	ctx, cancel := wait.Timeout(ctx, exchangeTime)
 	defer cancel()
 	token, err := c.cfg.Provider.Exchange(ctx, code, f.Verifier)
 	if err != nil {
@@ -180,7 +181,7 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 // keep stores the token, if it is one that lasts. It has time of its own: however long
 // the provider took, a token that was bought must not be lost.
 func (c *Connector) keep(ctx context.Context, id store.AccountID, token store.Token) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	ctx, cancel := wait.Timeout(ctx, storeTime)
 	defer cancel()
 	if token.Refresh.IsZero() {
 		old, err := c.cfg.Tokens.Get(ctx, id)

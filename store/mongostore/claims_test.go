@@ -1,7 +1,6 @@
 package mongostore_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -10,8 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
@@ -20,27 +17,12 @@ import (
 	"github.com/telemed-go/telemed/store/storetest"
 )
 
-// handle is a Store with a client of its own, as a process has one.
-type handle struct {
-	*mongostore.Store
-	client *mongo.Client
-}
-
-// Close ends the process.
-func (h handle) Close() error { return h.client.Disconnect(context.Background()) }
-
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	keys := newKeyring(t, store.NewKey())
 	storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
-		srv := start(t)
-		return func() store.Claims {
-			client, err := mongo.Connect(options.Client().ApplyURI(srv.URI()))
-			require.NoError(t, err)
-			st, err := mongostore.New(mongostore.Config{Database: client.Database("hospital"), Seal: keys, SealStrict: true})
-			require.NoError(t, err)
-			return handle{st, client}
-		}
+		uri := start(t).URI()
+		return func() store.Claims { return openHandle(t, uri, mongostore.Config{Seal: keys, SealStrict: true}) }
 	})
 }
 
@@ -204,13 +186,26 @@ func TestInClearAlready(t *testing.T) {
 	require.Zero(t, n, "there is nothing to seal with")
 }
 
+// secondThought does something else before it encrypts for the first time.
+type secondThought struct {
+	store.AEAD
+	once      sync.Once
+	meanwhile func()
+}
+
+func (i *secondThought) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+	i.once.Do(i.meanwhile)
+	return i.AEAD.Encrypt(plaintext, associatedData)
+}
+
 // TestReseal gives claims to a new key, while one is completed anew by a process that has
 // not got it first yet, one is released and one does not open.
 func TestReseal(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
 	oldKey, newKey := store.NewKey(), store.NewKey()
-	before, during := openSealed(t, srv, newKeyring(t, oldKey)), openSealed(t, srv, newKeyring(t, newKey, oldKey))
+	ring := &secondThought{AEAD: newKeyring(t, newKey, oldKey)}
+	before, during := openSealed(t, srv, newKeyring(t, oldKey)), openSealed(t, srv, ring)
 	lost := openSealed(t, srv, newKeyring(t, store.NewKey()))
 	tokens := map[string]string{}
 	const total = 205 // more than a page
@@ -226,21 +221,11 @@ func TestReseal(t *testing.T) {
 	}
 	_, err := before.Claim(t.Context(), "key-busy", time.Hour)
 	require.NoError(t, err)
-	changed := 0
-	var completing sync.WaitGroup
-	srv.SetFault(func(command wiretest.Command) wiretest.Fault {
-		if command.Name == "update" && changed == 0 {
-			changed++
-			// The page is read; what is changed now is not what was read.
-			completing.Go(func() {
-				assert.NoError(t, before.Complete(t.Context(), "key-001", tokens["key-001"], []byte("cancelled"), time.Hour))
-			})
-			return wiretest.NotPrimary // the driver tries again, half a second later
-		}
-		return wiretest.NoFault
-	})
+	// A page is read; what is changed now is not what was read.
+	ring.meanwhile = func() {
+		assert.NoError(t, before.Complete(t.Context(), "key-001", tokens["key-001"], []byte("cancelled"), time.Hour))
+	}
 	n, err := store.Reseal(t.Context(), during)
-	completing.Wait()
 	require.ErrorIs(t, err, telemed.ErrDecrypt)
 	require.Equal(t, total-1, n)
 
@@ -252,6 +237,7 @@ func TestReseal(t *testing.T) {
 			require.ErrorIs(t, err, telemed.ErrDecrypt)
 			continue
 		case "key-001":
+			require.NoError(t, err, key)
 			require.Equal(t, "cancelled", string(claim.Value))
 		}
 		require.NoError(t, err, key)

@@ -45,6 +45,6 @@
 //
 // # Testing
 //
-// storetest.Run and storetest.RunClaims hold over this package. An application's tests
-// may as well use store.NewMemory.
+// storetest.RunShared and storetest.RunClaims hold over this package. An application's
+// tests may as well use store.NewMemory.
 package mongostore

@@ -47,15 +47,41 @@ func open(t *testing.T, uri string) *mongostore.Store {
 	return tokens
 }
 
+// handle is a Store with a client of its own, as a process has one.
+type handle struct {
+	*mongostore.Store
+	client *mongo.Client
+}
+
+// openHandle returns a Store that cfg describes, in a database at uri.
+func openHandle(t *testing.T, uri string, cfg mongostore.Config) handle {
+	t.Helper()
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	require.NoError(t, err)
+	cfg.Database = client.Database("hospital")
+	st, err := mongostore.New(cfg)
+	require.NoError(t, err)
+	return handle{st, client}
+}
+
+// Close ends the process.
+func (h handle) Close() error { return h.client.Disconnect(context.Background()) }
+
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) store.TokenStore { return open(t, start(t).URI()) })
+	storetest.RunShared(t, func(t *testing.T) func() store.TokenStore {
+		uri := start(t).URI()
+		return func() store.TokenStore { return openHandle(t, uri, mongostore.Config{InsecureClear: true}) }
+	})
 }
 
 func TestSealed(t *testing.T) {
 	t.Parallel()
 	keys := newKeyring(t, store.NewKey())
-	storetest.Run(t, func(t *testing.T) store.TokenStore { return openSealed(t, start(t), keys) })
+	storetest.RunShared(t, func(t *testing.T) func() store.TokenStore {
+		uri := start(t).URI()
+		return func() store.TokenStore { return openHandle(t, uri, mongostore.Config{Seal: keys, SealStrict: true}) }
+	})
 }
 
 func newKeyring(t *testing.T, keys ...telemed.Secret) *store.Keyring {

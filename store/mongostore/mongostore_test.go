@@ -72,7 +72,10 @@ func TestRealServer(t *testing.T) {
 		require.NoError(t, err)
 		return st
 	}
-	storetest.Run(t, func(t *testing.T) store.TokenStore { return openAt(t, database(t)) })
+	storetest.RunShared(t, func(t *testing.T) func() store.TokenStore {
+		name := database(t)
+		return func() store.TokenStore { return openAt(t, name) }
+	})
 	storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
 		name := database(t)
 		return func() store.Claims { return openAt(t, name) }

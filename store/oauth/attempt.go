@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
@@ -170,6 +170,9 @@ func (a *attempt) finish(token store.Token, err error) {
 		return
 	}
 	a.answered = true
+	if err == nil && a.saving.withoutAccess(token) {
+		token, err = store.Token{}, fmt.Errorf("oauth: %s: %w", a.view.id, fault.Tagged(telemed.ErrUnavailable, errNoAccess))
+	}
 	a.result.token, a.result.err = token, err
 	if a.view.boughtAt.IsZero() {
 		a.shared.pending.remove(a.view.id, a.result)
@@ -203,7 +206,7 @@ func (a *attempt) see(rec store.Record) {
 	if !rec.Token.Refresh.Equal(v.record.Token.Refresh) {
 		v.rejections, v.reason, v.tainted, v.disbelieved, v.markedAt, v.known = 0, "", false, false, time.Time{}, false
 	}
-	v.record, v.refusals, v.paused = rec, a.shared.memory.refusals(rec), a.shared.memory.paused(rec)
+	v.record, v.refusals, v.paused = rec, a.shared.memory.refusals(rec), a.shared.paused(rec)
 }
 
 // storeFailed also forgets since when the record stands still: a store that fails may
@@ -274,30 +277,59 @@ func (a *attempt) restartClock(d time.Duration) {
 }
 
 // exchange spends the refresh token, once. It is bounded by Timeout and independent of
-// any caller.
+// any caller. A process that stood still meanwhile reads on: the answer may be here.
 func (a *attempt) exchange() {
-	ctx, cancel := context.WithTimeout(a.shared.run, a.view.tuning.Timeout)
+	ctx, cancel := wait.Timeout(a.shared.run, a.view.tuning.Timeout)
 	defer cancel()
+	if err := a.shared.credentials.begin(time.Now(), a.view.tuning.Timeout); err != nil {
+		a.exchangeFailed(err)
+		return
+	}
 	spent := a.view.record.Token
 	var token store.Token
 	err := guarded(a.shared.cfg.Logger, "Refresh", func() (err error) {
 		token, err = a.shared.cfg.Refresh(ctx, spent.Clone())
 		return err
 	})
-	if err == nil && token.Access.IsZero() {
-		err = fmt.Errorf("oauth: %s: the refresh brought no access token: %w", a.view.id, telemed.ErrAmbiguous)
-	}
+	token, err = completed(token.Inherit(spent), spent, err)
+	a.learn(err)
 	if err != nil {
 		a.exchangeFailed(err)
 		return
 	}
-	a.buy(Unsaved{ID: a.view.id, Spent: spent, Token: token.Inherit(spent)})
+	a.buy(Unsaved{ID: a.view.id, Spent: spent, Token: token})
+}
+
+// learn notes what an exchange says of the application's credentials.
+func (a *attempt) learn(err error) {
+	switch {
+	case errors.Is(err, telemed.ErrUnauthorized):
+		a.shared.credentials.refuse(a.view.id, err, time.Now())
+	case err == nil, errors.Is(err, ErrRejected):
+		a.shared.credentials.accept()
+	}
+}
+
+var errNoAccess = errors.New("the refresh brought no access token")
+
+// completed returns what a refresh brought. A new refresh token is kept whatever the error
+// is, because the one that was spent for it is dead: the old access token goes with it, as
+// expired.
+func completed(token, spent store.Token, err error) (store.Token, error) {
+	switch {
+	case !token.Refresh.Equal(spent.Refresh) && token.Access.IsZero():
+		token.Access, token.Expiry = spent.Access, millis(time.Now())
+		return token, nil
+	case err == nil && token.Access.IsZero():
+		return token, fault.Tagged(telemed.ErrAmbiguous, errNoAccess)
+	}
+	return token, err
 }
 
 // buy notes that there is a new token to be saved.
 func (a *attempt) buy(u Unsaved) {
 	a.view.state, a.view.boughtAt = stateBought, time.Now()
-	a.saving = saving{shared: a.shared, Unsaved: u, renewed: !a.view.stale.IsZero()}
+	a.saving = saving{shared: a.shared, owner: a.view.owner, Unsaved: u, renewed: !a.view.stale.IsZero()}
 }
 
 func (a *attempt) exchangeFailed(err error) {
@@ -366,9 +398,11 @@ func (a *attempt) release(pause time.Duration, cause error) {
 	a.leaveAlone(rec, pause, cause)
 }
 
-// save tries to save the new token. While callers wait for it, the store gets no longer
+// save tries to save the new token, which the spool gets first: nobody may kill this
+// process before one of them has it. While callers wait for it, the store gets no longer
 // than they do.
 func (a *attempt) save() {
+	a.saving.spool()
 	timeout := a.view.tuning.storeTimeout()
 	if !a.answered {
 		timeout = min(saveInline, timeout)
@@ -377,8 +411,8 @@ func (a *attempt) save() {
 	switch {
 	case err == nil:
 		a.view.state = stateEnded
-		a.saving.settle()
 		a.finish(kept, nil)
+		a.saving.settle()
 	case errors.Is(err, telemed.ErrNotConnected): // disconnected meanwhile: not to be brought back
 		a.view.state = stateEnded
 		a.shared.memory.forget(a.view.id)

@@ -16,7 +16,8 @@ import (
 //
 // Its errors decide what the Source believes; see [Provider.Refresh], which is one. An
 // error that matches none of the named ones counts as telemed.ErrAmbiguous, and so does a
-// panic. One that has the method RetryDelay() time.Duration tells how long the provider
+// panic. A new refresh token that comes beside an error is kept, since the old one is
+// spent. One that has the method RetryDelay() time.Duration tells how long the provider
 // wants to be left alone.
 type RefreshFunc func(ctx context.Context, old store.Token) (store.Token, error)
 
@@ -25,7 +26,8 @@ type Tuning struct {
 	// Early is how long before its expiry a token is refreshed, but never more than a
 	// quarter of its life. If 0, 5 minutes.
 	Early time.Duration
-	// Timeout bounds one exchange with the provider. If 0, 15 seconds.
+	// Timeout bounds one exchange with the provider. Time in which this process stood still
+	// (SIGSTOP, a paused container) does not count. If 0, 15 seconds.
 	Timeout time.Duration
 	// LeaseTTL is how long a lease of this process must have been seen unchanged before
 	// another one takes it over. That takes up to three quarters longer, because the
@@ -52,8 +54,8 @@ type Tuning struct {
 	// RejectionWindow is the time over which rejections are counted. If 0, 10 minutes.
 	RejectionWindow time.Duration
 
-	// Spool keeps new tokens that the store cannot take, in case the process ends first;
-	// see Recover. If nil, they are kept in memory only.
+	// Spool keeps each new token until the store has it, in case the process is killed
+	// between the two; see Recover. If nil, they are kept in memory only.
 	Spool Spool
 
 	// OnRefresh is called after a new token was saved. It must not block. May be nil.

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -152,4 +153,111 @@ func TestAMarkThatFailsIsFollowedByAPause(t *testing.T) {
 		c.provider.before = nil
 		c.works(s)
 	})
+}
+
+// TestS5RefusedCredentialsPauseAll has the client secret run out: one account after the
+// other asks once, not each with each call.
+func TestS5RefusedCredentialsPauseAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		const doctors = 50
+		for n := range doctors {
+			c.connect(numbered(n))
+		}
+		c.expire()
+		s := c.source()
+		all := func() (failed int) {
+			for n := range doctors {
+				if _, err := s.Token(t.Context(), numbered(n)); err != nil {
+					require.ErrorIs(t, err, telemed.ErrUnauthorized)
+					failed++
+				}
+			}
+			return failed
+		}
+		c.provider.before = func(int) error { return fmt.Errorf("no: %w", telemed.ErrUnauthorized) }
+		for n, want := range []int{2, 3, 4, 5} {
+			require.Equal(t, doctors, all())
+			require.Equal(t, want, c.provider.count(), "round %d", n)
+			time.Sleep(shortest << n)
+		}
+		c.provider.before = nil
+		require.Less(t, all(), 5, "the first success is everybody's; those that asked in vain wait for themselves")
+		time.Sleep(time.Minute)
+		require.Zero(t, all())
+	})
+}
+
+// shortest is the first pause.
+const shortest = 30 * time.Second
+
+// TestOneOddAccountPausesNobody: a refusal of the application that one account alone gets
+// is about that account.
+func TestOneOddAccountPausesNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		odd := c.record().Token.Refresh
+		others := []store.AccountID{numbered(1), numbered(2)}
+		for _, id := range others {
+			c.connect(id)
+		}
+		c.expire()
+		refresh := c.provider.refresh
+		s := c.source(func(cfg *oauth.SourceConfig) {
+			cfg.Refresh = func(ctx context.Context, old store.Token) (store.Token, error) {
+				if old.Refresh.Equal(odd) {
+					return store.Token{}, telemed.ErrUnauthorized
+				}
+				return refresh(ctx, old)
+			}
+		})
+		for range 20 {
+			_, err := s.Token(t.Context(), doctor)
+			require.ErrorIs(t, err, telemed.ErrUnauthorized)
+			for _, id := range others {
+				_, err := s.Token(t.Context(), id)
+				require.NoError(t, err)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+	})
+}
+
+// TestS4RefreshTokenAlone: an answer without an access token, or one that comes with an
+// error, has spent the old refresh token. The new one is kept, and asked with after a
+// pause.
+func TestS4RefreshTokenAlone(t *testing.T) {
+	t.Parallel()
+	for name, beside := range map[string]error{"no error": nil, "an error": telemed.ErrAmbiguous} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				alone := true
+				s := c.source(func(cfg *oauth.SourceConfig) {
+					cfg.Refresh = func(ctx context.Context, old store.Token) (store.Token, error) {
+						token, err := c.provider.refresh(ctx, old)
+						if err == nil && alone {
+							return store.Token{Refresh: token.Refresh}, beside
+						}
+						return token, err
+					}
+				})
+				for range 100 {
+					_, err := s.Token(t.Context(), doctor)
+					require.ErrorIs(t, err, telemed.ErrUnavailable)
+				}
+				require.Equal(t, 1, c.provider.count())
+				require.Equal(t, "refresh-dr-rao-2", c.record().Token.Refresh.Reveal())
+				alone = false
+				time.Sleep(shortest)
+				token, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-3", token.Access.Reveal())
+				c.works(s)
+			})
+		})
+	}
 }

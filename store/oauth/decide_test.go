@@ -310,6 +310,11 @@ func TestLeaseWords(t *testing.T) {
 	require.Equal(t, rec.Token, mark.Token, "kept")
 
 	next := store.Token{Access: telemed.NewSecret("next")}
-	saved := withToken(mark, next, noon)
-	require.Equal(t, store.Record{ID: someone, Token: next, Status: store.StatusActive, UpdatedAt: noon}, saved)
+	want := store.Record{ID: someone, Token: next, Status: store.StatusActive, UpdatedAt: noon}
+	require.Equal(t, want, withToken(rec, next, "me", noon))
+	require.Equal(t, want, withToken(held, next, "me", noon), "the lease is given back, and an own taint is over")
+	require.Equal(t, want, withToken(withOwner(rec, "you", time.Minute, false, noon), next, "me", noon))
+	want.Lease.Tainted = true
+	require.Equal(t, want, withToken(held, next, "you", noon), "somebody else may spend the old token right now")
+	require.Equal(t, want, withToken(mark, next, "me", noon), "or has")
 }

@@ -141,11 +141,12 @@ func (p Provider) Exchange(ctx context.Context, code, verifier string) (store.To
 	return token, nil
 }
 
-// Refresh buys the next token for old's refresh token, sending it once. What the
-// answer leaves out is kept from old. ErrRejected means that the refresh token is
-// dead, telemed.ErrUnauthorized that the application's credentials are refused,
+// Refresh buys the next token for old's refresh token, sending it once. What the answer
+// leaves out is kept from old. ErrRejected means that the refresh token is dead,
+// telemed.ErrUnauthorized that the application's credentials are refused,
 // telemed.ErrUnavailable and telemed.ErrRateLimited that surely nothing happened, and
-// telemed.ErrAmbiguous that the refresh token may be spent.
+// telemed.ErrAmbiguous that the refresh token may be spent. A new refresh token that came
+// without an access token is returned beside the error: it is the one that lives.
 func (p Provider) Refresh(ctx context.Context, old store.Token) (store.Token, error) {
 	if old.Refresh.IsZero() {
 		return store.Token{}, fmt.Errorf("%s: Refresh: there is no refresh token: %w", p.Name, ErrRejected)
@@ -157,10 +158,10 @@ func (p Provider) Refresh(ctx context.Context, old store.Token) (store.Token, er
 	answer, err := p.post(ctx, "Refresh", url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh.Reveal()},
 	})
-	if err != nil {
+	if err != nil && answer.refresh() == "" {
 		return store.Token{}, err
 	}
-	return p.token(answer, begin).Inherit(old), nil
+	return p.token(answer, begin).Inherit(old), err
 }
 
 func (p Provider) config() *oauth2.Config {
@@ -171,7 +172,7 @@ func (p Provider) config() *oauth2.Config {
 }
 
 // post sends a token request, once, and reads its answer, which carries a token if there
-// is no error.
+// is no error. With an error it may carry a refresh token alone.
 func (p Provider) post(ctx context.Context, op string, form url.Values) (answer, error) {
 	server := rest.Client{Base: p.TokenURL, HTTP: rest.HTTPClient(p.HTTPClient, rest.Transport{}), Header: http.Header{}}
 	id, secret := p.ClientID, p.ClientSecret.Reveal()
@@ -189,8 +190,12 @@ func (p Provider) post(ctx context.Context, op string, form url.Values) (answer,
 	} else {
 		failure, _ = errors.AsType[*rest.Error](err)
 	}
-	if got := readAnswer(append(failure.Body, failure.Part...)); carriesToken(failure, got) {
+	got := readAnswer(append(failure.Body, failure.Part...))
+	switch {
+	case carriesToken(failure, got):
 		return got, nil
+	case carriesRefresh(failure, got):
+		return got, failed(p.Name, op, failure)
 	}
 	return answer{}, failed(p.Name, op, failure)
 }
@@ -208,6 +213,12 @@ func carriesToken(response *rest.Error, got answer) bool {
 		return got.refresh() != ""
 	}
 	return got.refresh() != "" && got.text("error") == "" && !got.foreign
+}
+
+// carriesRefresh reports whether a whole answer has a refresh token, if nothing else. The
+// one that was spent for it is dead.
+func carriesRefresh(response *rest.Error, got answer) bool {
+	return response.Status/100 == 2 && response.Body != nil && got.refresh() != "" && got.text("error") == ""
 }
 
 // token makes the token of an answer. The expiry counts from before the request: a slow

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -17,7 +19,7 @@ const (
 	saveInline = 2 * time.Second
 	// spoolTimeout bounds one call of the spool. Shutdown does not cut it off: it is
 	// there for that moment.
-	spoolTimeout = 5 * time.Second
+	spoolTimeout = 3 * time.Second
 	// renewPause is how long a token is not renewed again that was renewed because its
 	// predecessor was refused.
 	renewPause = 30 * time.Second
@@ -28,6 +30,7 @@ var errJustRenewed = fmt.Errorf("%w: the token that was just renewed is refused 
 // saving brings a new token into the store. It is used by one goroutine.
 type saving struct {
 	shared *shared
+	owner  string // of the lease under which the token was bought
 	Unsaved
 	// renewed is true if the spent token was refused before its time.
 	renewed bool
@@ -53,7 +56,7 @@ func (s *saving) try(timeout time.Duration) (store.Token, error) {
 	if !ok {
 		return rec.Token, nil
 	}
-	rec, err = s.shared.put(withToken(rec, next, time.Now()), timeout)
+	rec, err = s.shared.put(withToken(rec, next, s.owner, time.Now()), timeout)
 	if err != nil {
 		return store.Token{}, err
 	}
@@ -88,9 +91,17 @@ func (s *saving) done(rec store.Record) {
 		}
 		s.shared.memory.pause(rec, pause, fmt.Errorf("oauth: %s: %w", s.ID, errJustRenewed))
 	}
+	if s.withoutAccess(rec.Token) {
+		s.shared.memory.refuse(rec, shortestCooldown, fmt.Errorf("oauth: %s: %w", s.ID, fault.Tagged(telemed.ErrUnavailable, errNoAccess)))
+	}
 	if hook := s.shared.cfg.OnRefresh; hook != nil {
 		tell(s.shared.cfg.Logger, "OnRefresh", func() { hook(s.ID) })
 	}
+}
+
+// withoutAccess reports whether a refresh token came alone, and is what there is.
+func (s *saving) withoutAccess(token store.Token) bool {
+	return !s.Token.Access.IsZero() && s.Token.Access.Equal(s.Spent.Access) && token.Same(s.Token)
 }
 
 // failed keeps the token where it can be had meanwhile. A conflict is no failure of the
@@ -101,15 +112,13 @@ func (s *saving) failed(err error) {
 		s.shared.memory.setUnsaved(s.ID, s.Token)
 		s.shared.cfg.Logger.Warn("oauth: new token cannot be saved yet", slog.Any("account", s.ID))
 	}
-	if s.served {
-		s.spool()
-	}
 }
 
-// spool keeps what the store cannot take.
+// spool keeps the token until the store has it. If it cannot, it is asked again before
+// the next try to save. Without a new refresh token there is nothing to lose.
 func (s *saving) spool() {
 	spool := s.shared.cfg.Spool
-	if spool == nil || s.spooled {
+	if spool == nil || s.spooled || s.Token.Refresh.Equal(s.Spent.Refresh) {
 		return
 	}
 	err := s.callSpool("Spool.Keep", func(ctx context.Context) error { return spool.Keep(ctx, s.Unsaved) })
@@ -144,8 +153,24 @@ func (s *saving) abandon() {
 	s.shared.cfg.Logger.Error("oauth: a new token was not saved", slog.Any("account", s.ID))
 }
 
+// callSpool does not wait longer for a disk that hangs. What it writes later is obsolete,
+// and Recover drops it.
 func (s *saving) callSpool(what string, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.shared.run), spoolTimeout)
-	defer cancel()
-	return guarded(s.shared.cfg.Logger, what, func() error { return call(ctx) })
+	ctx, cancel := wait.Timeout(context.WithoutCancel(s.shared.run), spoolTimeout)
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel()
+		ended <- guarded(s.shared.cfg.Logger, what, func() error { return call(ctx) })
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select { // it may have ended just now
+	case err := <-ended:
+		return err
+	default:
+		return context.Cause(ctx)
+	}
 }

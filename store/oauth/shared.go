@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/telemed-go/telemed/store"
@@ -13,9 +14,22 @@ type shared struct {
 	memory  *memory
 	breaker *breaker
 	pending *pending
+	// credentials are the application's own.
+	credentials credentials
 	// run ends when Shutdown gives up waiting. Every attempt works under it: an attempt
 	// outlives the call that began it.
 	run context.Context
+}
+
+// paused returns why rec is not to be refreshed now, or nil.
+func (s *shared) paused(rec store.Record) error {
+	if err := s.memory.paused(rec); err != nil {
+		return err
+	}
+	if err := s.credentials.paused(time.Now()); err != nil {
+		return fmt.Errorf("oauth: %s: %w", rec.ID, err)
+	}
+	return nil
 }
 
 // get reads a record, and remembers its token.

@@ -484,6 +484,9 @@ func (m mount) Keep(_ context.Context, u oauth.Unsaved) error {
 	m.alive()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.dead {
+		return context.Canceled
+	}
 	u.Token.Expiry = u.Token.Expiry.Add(m.skew)
 	m.disks[m.slot].kept[u.Token.Refresh.Reveal()] = u
 	return nil

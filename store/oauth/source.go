@@ -8,6 +8,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -133,7 +134,7 @@ func (s *Source) renewed(ctx context.Context, rec store.Record, stale telemed.Se
 	if s.cfg.leftAlone(rec, time.Now()) {
 		return store.Token{}, reconnectError(rec)
 	}
-	if err := s.memory.paused(rec); err != nil {
+	if err := s.paused(rec); err != nil {
 		return store.Token{}, err
 	}
 	if !usable(rec.Token, time.Now(), useMargin, stale) {
@@ -178,12 +179,15 @@ func (s *Source) start(id store.AccountID, stale telemed.Secret) (r *result, sta
 }
 
 // Shutdown lets no refresh begin any more and waits until those that have begun are
-// saved. If ctx ends first, they are cut off, and the error says how many: with a
+// saved. A deadline of ctx counts only time in which this process was seen to run. If ctx
+// ends first, they are cut off, and the error says how many: with a
 // rotating provider their accounts must be connected again, unless a Spool keeps the
 // tokens. Tokens that work are handed out also after Shutdown.
 func (s *Source) Shutdown(ctx context.Context) error {
 	ended := s.pending.close()
 	defer s.stop()
+	ctx, cancel := wait.Alive(ctx)
+	defer cancel()
 	select {
 	case <-ended:
 		return nil

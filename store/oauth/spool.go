@@ -10,12 +10,14 @@ import (
 	"github.com/telemed-go/telemed/store"
 )
 
-// Spool keeps new tokens outside the database while that cannot take them, so that they
-// outlive the process: a deploy in the middle of a database outage would otherwise lose
-// every token that was refreshed meanwhile at a rotating provider. [FileSpool] is one.
+// Spool keeps new tokens outside the database until that has them, so that they outlive
+// the process: a kill while the database is slow, or a deploy while it is down, would
+// otherwise lose every token that a rotating provider gave meanwhile. [FileSpool] is one.
 //
+// Each token is kept before it is saved, and dropped after, which callers do not wait
+// for. A spool that fails or hangs holds nothing up for more than 3 seconds.
 // Implementations are safe for concurrent use, encrypt what they keep, and may be shared
-// by processes. A token that a failed store takes later is dropped from the spool.
+// by processes.
 type Spool interface {
 	// Keep stores u. When it returns nil, u survives the process and the machine's power.
 	Keep(ctx context.Context, u Unsaved) error

@@ -326,30 +326,136 @@ func (b *brokenSpool) List(context.Context) iter.Seq2[oauth.Unsaved, error] {
 	return func(yield func(oauth.Unsaved, error) bool) { yield(oauth.Unsaved{}, errFull) }
 }
 
-// A record that others change meanwhile is no store that fails.
-func TestConflictIsNotSpooled(t *testing.T) {
+// ordered is a spool and a store that tell what they were asked for, in order.
+type ordered struct {
+	*listed
+	store.TokenStore
+	mu    sync.Mutex
+	calls []string
+	// before is called first, if it is there.
+	before func(call string)
+}
+
+func (o *ordered) note(call string) {
+	o.mu.Lock()
+	o.calls = append(o.calls, call)
+	o.mu.Unlock()
+	if o.before != nil {
+		o.before(call)
+	}
+}
+
+func (o *ordered) Keep(ctx context.Context, u oauth.Unsaved) error {
+	o.note("keep")
+	return o.listed.Keep(ctx, u)
+}
+
+func (o *ordered) Drop(ctx context.Context, u oauth.Unsaved) error {
+	o.note("drop")
+	return o.listed.Drop(ctx, u)
+}
+
+func (o *ordered) Put(ctx context.Context, rec store.Record) (string, error) {
+	if rec.Lease.Owner == "" {
+		o.note("put " + rec.Token.Access.Reveal())
+	}
+	return o.TokenStore.Put(ctx, rec)
+}
+
+// TestSpoolComesFirst also has Drop hang: no caller waits for it.
+func TestSpoolComesFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
-		spool := &brokenSpool{}
-		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = spool })
-		c.provider.after = func(int) error {
-			conflicts := 3
-			c.store.Fail(func(op string) error {
-				if op == "put" && conflicts > 0 {
-					conflicts--
-					return telemed.ErrConflict
-				}
-				return nil
-			}, nil)
-			return nil
+		o := &ordered{listed: &listed{}, TokenStore: c.store}
+		o.before = func(call string) {
+			if call == "drop" {
+				time.Sleep(time.Minute)
+			}
 		}
+		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Store, cfg.Spool = o, o })
+		begin := time.Now()
 		_, err := s.Token(t.Context(), doctor)
 		require.NoError(t, err)
-		require.Zero(t, spool.kept)
+		require.Less(t, time.Since(begin), time.Second)
+		time.Sleep(time.Hour / 2)
+		require.Equal(t, []string{"keep", "put access-dr-rao-2", "drop"}, o.calls)
+		require.Empty(t, spooled(t, o))
+
+		o.before, c.provider.keepRefresh = nil, true
+		c.provider.live["refresh-dr-rao-2"] = doctor.Subject
+		c.expire()
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Equal(t, []string{"keep", "put access-dr-rao-2", "drop", "put access-dr-rao-3"}, o.calls,
+			"a token whose refresh token is the old one is worth no write")
+	})
+}
+
+// TestKilledBeforeTheSave kills a process that has bought a token at each step of saving
+// it. The next process has the token from the spool, and spends nothing twice.
+func TestKilledBeforeTheSave(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"put access-dr-rao-2", "drop"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t)
+				o := &ordered{listed: &listed{}, TokenStore: c.store}
+				o.before = func(call string) {
+					if call == step {
+						goexit()
+					}
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				dead, err := oauth.NewSource(oauth.SourceConfig{Store: o, Provider: "zoom", Refresh: c.provider.refresh, Tuning: oauth.Tuning{Spool: o}})
+				require.NoError(t, err)
+				go func() { _, _ = dead.Token(ctx, doctor) }()
+				<-ctx.Done()
+
+				s := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = o.listed })
+				n, err := s.Recover(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, 1, n)
+				got, err := s.Token(t.Context(), doctor)
+				require.NoError(t, err)
+				require.Equal(t, "access-dr-rao-2", got.Access.Reveal())
+				require.Equal(t, 1, c.provider.count())
+				time.Sleep(time.Minute)
+				require.Empty(t, spooled(t, o.listed))
+				c.works(s)
+			})
+		})
+	}
+}
+
+// TestSpoolThatHangs has a disk that does not answer and does not look at its context.
+func TestSpoolThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		o := &ordered{listed: &listed{}, TokenStore: c.store}
+		o.before = func(call string) {
+			if call == "keep" {
+				time.Sleep(time.Hour)
+			}
+		}
+		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Store, cfg.Spool = o, o })
+		begin := time.Now()
+		_, err := s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		require.Less(t, time.Since(begin), 4*time.Second)
 		require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal())
-		c.provider.after = nil
-		c.works(s)
+		require.NoError(t, s.Shutdown(t.Context()))
+		require.Less(t, time.Since(begin), 4*time.Second)
+		time.Sleep(2 * time.Hour) // it wakes up, and what it kept is obsolete
+		next := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = o.listed })
+		_, err = next.Recover(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		require.Empty(t, spooled(t, o.listed))
+		require.Equal(t, "access-dr-rao-2", c.record().Token.Access.Reveal())
 	})
 }
 

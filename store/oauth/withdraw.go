@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -48,7 +49,7 @@ func (s *saving) withdraw() {
 		return
 	}
 	s.shared.memory.clearUnsaved(s.ID, s.Token)
-	ctx, cancel := context.WithTimeout(s.shared.run, s.shared.cfg.Timeout)
+	ctx, cancel := wait.Timeout(s.shared.run, s.shared.cfg.Timeout)
 	defer cancel()
 	err := guarded(s.shared.cfg.Logger, "Revoke", func() error { return revoke(ctx, s.ID, s.Token.Clone()) })
 	if err != nil {

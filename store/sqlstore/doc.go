@@ -44,6 +44,6 @@
 //
 // # Testing
 //
-// storetest.Run and storetest.RunClaims hold over this package on each of the databases.
-// An application's tests may as well use store.NewMemory.
+// storetest.RunShared and storetest.RunClaims hold over this package on each of the
+// databases. An application's tests may as well use store.NewMemory.
 package sqlstore

@@ -13,9 +13,6 @@ import (
 // claimants is how many goroutines want one key.
 const claimants = 16
 
-// handle returns the handle of a worker of a race.
-func (c *claimsTest) handle(worker int) store.Claims { return c.live[worker%len(c.live)] }
-
 func oneWinner(c *claimsTest) {
 	for round := range 10 {
 		key := fmt.Sprint("key-", round)

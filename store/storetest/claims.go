@@ -3,69 +3,14 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
-	"io"
-	"testing"
 	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 )
 
-// claimWay is the way in which a clause gets at the claims.
-type claimWay string
-
-const (
-	oneHandle      claimWay = "one handle"
-	severalHandles claimWay = "several handles"
-	restarts       claimWay = "restarts"
-)
-
-// claimsTest is one run of a clause.
-type claimsTest struct {
-	*testing.T
-	way   claimWay
-	open  func() store.Claims
-	live  []store.Claims
-	calls int
-}
-
-// handles is how many handles stand for the processes of an application.
-const handles = 3
-
-func newClaimsTest(t *testing.T, way claimWay, open func() store.Claims) *claimsTest {
-	c := &claimsTest{T: t, way: way, open: open}
-	t.Cleanup(c.closeAll)
-	n := 1
-	if way == severalHandles {
-		n = handles
-	}
-	for range n {
-		c.live = append(c.live, open())
-	}
-	return c
-}
-
-func (c *claimsTest) closeAll() {
-	for _, claims := range c.live {
-		if closer, ok := claims.(io.Closer); ok {
-			if err := closer.Close(); err != nil {
-				c.Errorf("Close: %v", err)
-			}
-		}
-	}
-	c.live = nil
-}
-
-// next returns the handle for one more call.
-func (c *claimsTest) next() store.Claims {
-	c.calls++
-	few := c.calls < 16 || c.calls%16 == 0 // of clauses with many calls
-	if c.way == restarts && few {
-		c.closeAll()
-		c.live = []store.Claims{c.open()}
-	}
-	return c.live[c.calls%len(c.live)]
-}
+// claimsTest is one run of a clause of Claims.
+type claimsTest struct{ *harness[store.Claims] }
 
 // long is a lease or keeping time that does not run out within a test.
 const long = time.Hour

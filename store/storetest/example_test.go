@@ -28,7 +28,7 @@ type row struct {
 // redisStore is an application's own TokenStore.
 type redisStore struct{ db *redis }
 
-func newRedisStore() redisStore { return redisStore{&redis{rows: map[string]row{}}} }
+func newRedis() *redis { return &redis{rows: map[string]row{}} }
 
 func name(key store.AccountID) string { return key.Provider + ":" + key.Subject }
 
@@ -91,10 +91,13 @@ func validate(ctx context.Context, key store.AccountID) error {
 // An application checks its own store in its own tests, and then uses it like any other.
 func Example() {
 	_ = func(t *testing.T) { // func TestRedisStore(t *testing.T)
-		storetest.Run(t, func(*testing.T) store.TokenStore { return newRedisStore() })
+		storetest.RunShared(t, func(*testing.T) func() store.TokenStore {
+			db := newRedis()
+			return func() store.TokenStore { return redisStore{db} }
+		})
 	}
 
-	ctx, tokens := context.Background(), newRedisStore()
+	ctx, tokens := context.Background(), redisStore{newRedis()}
 	doctor := store.AccountID{Provider: "zoom", Subject: "doctor-7"}
 	err := store.Set(ctx, tokens, doctor, store.Token{Refresh: telemed.NewSecret("refresh")})
 	fmt.Println(err)

@@ -12,20 +12,48 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(*testing.T) store.TokenStore { return store.NewMemory() })
+	storetest.RunShared(t, func(*testing.T) func() store.TokenStore {
+		memory := store.NewMemory()
+		return func() store.TokenStore { return memory }
+	})
 }
 
-// TestWithoutList runs the suite over a store with nothing but the three methods, which
-// writes tokens down.
+// TestSoundTokens runs the suite over the double of brokentokens_test.go without a fault.
+func TestSoundTokens(t *testing.T) {
+	t.Parallel()
+	storetest.RunShared(t, func(*testing.T) func() store.TokenStore { return newBrokenTokens(tokenFaults{}) })
+}
+
+// TestWithoutList runs the suite over a store with nothing but the three methods, of
+// which there is one handle. Nobody closes it.
 func TestWithoutList(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(*testing.T) store.TokenStore { return newBroken(broke{}) })
+	storetest.Run(t, func(*testing.T) store.TokenStore {
+		return struct{ store.TokenStore }{newBrokenTokens(tokenFaults{})()}
+	})
+}
+
+// TestRunClosesNothing has a store that whoever opened it closes.
+func TestRunClosesNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) store.TokenStore {
+		st := newBrokenTokens(tokenFaults{})().(*tokensHandle)
+		t.Cleanup(func() {
+			if st.handles != 1 {
+				t.Error("Run closed the store")
+			}
+		})
+		return st
+	})
 }
 
 // TestRedisStore keeps the example honest.
 func TestRedisStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(*testing.T) store.TokenStore { return newRedisStore() })
+	storetest.RunShared(t, func(*testing.T) func() store.TokenStore {
+		db := newRedis()
+		return func() store.TokenStore { return redisStore{db} }
+	})
 }
 
 func TestMemoryClaims(t *testing.T) {
@@ -36,7 +64,7 @@ func TestMemoryClaims(t *testing.T) {
 	})
 }
 
-// TestSoundClaims runs the suite over the double of broken_test.go without a fault.
+// TestSoundClaims runs the suite over the double of brokenclaims_test.go without a fault.
 func TestSoundClaims(t *testing.T) {
 	t.Parallel()
 	storetest.RunClaims(t, func(*testing.T) func() store.Claims { return newBrokenClaims(claimFaults{}) })
