@@ -16,6 +16,9 @@ import (
 type Harness struct {
 	// Gateway is what is checked. Required.
 	Gateway payments.PaymentGateway
+	// Another returns a gateway of another process of the same application, over the same
+	// account and the same store. Nil: one process is checked alone.
+	Another func() payments.PaymentGateway
 	// Pay pays an order as a patient would and returns the payment's id and the
 	// checkout's signature. Orders with payments.CaptureManual end authorized. Required.
 	Pay func(orderID string) (paymentID, signature string, err error)
@@ -513,11 +516,15 @@ func (s *suite) lostCapture() {
 
 func (s *suite) concurrentOrders() {
 	const callers = 16
+	processes := []payments.PaymentGateway{s.Gateway, s.Gateway}
+	if s.Another != nil {
+		processes[1] = s.Another()
+	}
 	ids := make([]string, callers)
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			o, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Key: "bill_concurrent"})
+			o, err := processes[i%2].CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Key: "bill_concurrent"})
 			if err != nil {
 				s.Errorf("CreateOrder: %v", err)
 				return
