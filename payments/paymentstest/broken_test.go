@@ -52,6 +52,7 @@ var broken = map[string]struct {
 	"thinks it was not captured":  {"a pending refund is not given back yet", fault{payment: func(p *payments.Payment) { p.Captured = false }}},
 	"does not say that it's late": {"a bank may answer late", fault{payment: func(p *payments.Payment) { p.Late = false }}},
 	"hides who gave it back":      {"a bank may answer late", fault{payment: func(p *payments.Payment) { p.Captured = true }}},
+	"has no limits":               {"bad requests name their fields", fault{careless: true}},
 	"searches, then makes":        {"concurrent calls with one key are one order", fault{searches: true}},
 	"forgets between processes":   {"concurrent calls with one key are one order", fault{alone: true}},
 }
@@ -64,6 +65,7 @@ type fault struct {
 	refund   func(*payments.Refund)
 	byKey    func(key string) []string
 	refunds  func([]*payments.Refund) []*payments.Refund
+	careless bool // takes any order
 	searches bool // for an order before it makes one
 	alone    bool // each process has a memory of its own
 }
@@ -84,6 +86,9 @@ func (f *faulty) VerifyPayment(ctx context.Context, c payments.Confirmation) (*p
 
 // CreateOrder makes orders whose keys differ from call to call, unless the search finds one.
 func (f *faulty) CreateOrder(ctx context.Context, req payments.OrderRequest) (*payments.Order, error) {
+	if f.careless && req.Amount.Minor > 0 {
+		return &payments.Order{}, nil
+	}
 	if !f.searches {
 		return f.Gateway.CreateOrder(ctx, req)
 	}

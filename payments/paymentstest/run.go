@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -160,7 +161,10 @@ func (s *suite) orderOnce() {
 }
 
 func (s *suite) badRequests() {
-	ctx := s.Context()
+	ctx, long, many := s.Context(), map[string]string{"k": strings.Repeat("x", 257)}, map[string]string{}
+	for i := range 16 {
+		many[fmt.Sprint(i)] = "x"
+	}
 	fields := func(err error, want ...string) {
 		s.Helper()
 		s.wants(err, telemed.ErrInvalid, "a bad request")
@@ -178,12 +182,18 @@ func (s *suite) badRequests() {
 	fields(err, "Amount")
 	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: "bill_\xff", Amount: amount})
 	fields(err, "Key")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: strings.Repeat("अ", 41), Amount: payments.INR(99), Notes: long})
+	fields(err, "Key", "Amount", "Notes")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: "bill\n1", Amount: payments.Money{Minor: 12345, Currency: "KWD"}, Notes: many})
+	fields(err, "Key", "Amount", "Notes")
 	_, err = s.VerifyPayment(ctx, payments.Confirmation{})
 	fields(err, "OrderID", "Expected", "PaymentID", "Signature")
 	_, err = s.Capture(ctx, payments.CaptureRequest{})
 	fields(err, "PaymentID", "Amount")
 	_, err = s.Refund(ctx, payments.RefundRequest{Amount: &payments.Money{}, Speed: "warp"})
 	fields(err, "PaymentID", "Key", "Amount", "Speed")
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: absent, Key: "cancel_0001", Amount: new(payments.INR(99)), Notes: many})
+	fields(err, "Amount", "Notes")
 }
 
 // hasField walks the tree of wrapped errors, as errors.As does, but to its end.
