@@ -22,7 +22,7 @@ type WebhookConfig struct {
 	// If it is an OrderFinder too, as that is, it is asked for the order of each
 	// payment.captured that comes without: only the order says whether it is paid. If the
 	// order cannot be read now, the event is not handled and comes again; if the gateway has
-	// no such order, Handle gets the event without it. Required.
+	// no such order, or takes the id for none, Handle gets the event without it. Required.
 	Parser WebhookParser
 	// Handle acts on an event. nil means done: the gateway will not send the event again. An
 	// error means not done, and the gateway sends it again for a day or so; if that cannot
@@ -158,7 +158,7 @@ func (w *Webhook) handle(ctx context.Context, event Event) error {
 	finder, ok := w.cfg.Parser.(OrderFinder)
 	if ok && event.Type == EventPaymentCaptured && event.Order == nil && event.Payment != nil && event.Payment.OrderID != "" {
 		order, err := finder.Order(ctx, event.Payment.OrderID)
-		if err != nil && !errors.Is(err, telemed.ErrNotFound) {
+		if err != nil && !errors.Is(err, telemed.ErrNotFound) && !errors.Is(err, telemed.ErrInvalid) {
 			return fmt.Errorf("payments: webhook: read the order of the payment: %w", err)
 		}
 		event.Order = order

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,22 +110,53 @@ func TestP1OrderDecides(t *testing.T) {
 	}
 }
 
-// TestPaidOrderIsNotCapturedAgain: a second payment that is reserved on a paid order goes
-// back by itself, also where VerifyPayment captures.
-func TestPaidOrderIsNotCapturedAgain(t *testing.T) {
+// TestPaidMeanwhile: the payment was read before its order was paid. What it is now decides:
+// captured by another call, given back for another payment was first, or still reserved and
+// not to be captured.
+func TestPaidMeanwhile(t *testing.T) {
 	t.Parallel()
-	srv, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.AutoCapture = true })
-	o := order(t, client)
-	pay(t, srv, o)
-	srv.FailNext(on(getPayment, razorpaytest.Fault{
-		Status: 200, Body: `{"id":"pay_1","order_id":"` + o.ID + `","amount":50000,"currency":"INR","status":"authorized"}`,
-	}))
-	got, err := client.VerifyPayment(t.Context(), payments.Confirmation{
-		OrderID: o.ID, Expected: o.Amount, PaymentID: "pay_1", Signature: signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(o.ID+"|pay_1")),
-	})
-	require.NoError(t, err)
-	require.Equal(t, payments.PaymentAuthorized, got.Status)
-	require.Zero(t, srv.Count(postCapture))
+	for now, want := range map[payments.PaymentStatus]error{
+		payments.PaymentCaptured: nil, payments.PaymentAuthorized: nil, payments.PaymentRefunded: payments.ErrAlreadyRefunded,
+	} {
+		for _, capture := range []bool{false, true} {
+			srv, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.AutoCapture = capture })
+			o := order(t, client)
+			pay(t, srv, o)
+			for _, status := range []payments.PaymentStatus{payments.PaymentAuthorized, now} {
+				srv.FailNext(on(getPayment, razorpaytest.Fault{
+					Status: 200, Body: fmt.Sprintf(`{"id":"pay_1","order_id":%q,"amount":50000,"currency":"INR","status":%q}`, o.ID, status),
+				}))
+			}
+			got, err := client.VerifyPayment(t.Context(), payments.Confirmation{
+				OrderID: o.ID, Expected: o.Amount, PaymentID: "pay_1", Signature: signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(o.ID+"|pay_1")),
+			})
+			require.ErrorIs(t, err, want)
+			if want == nil {
+				require.Equal(t, now, got.Status)
+			}
+			require.Zero(t, srv.Count(postCapture))
+		}
+	}
+}
+
+// TestVerifyAtOnce has callback and webhook verify one payment at the same time, in two
+// processes that both capture.
+func TestVerifyAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		srv, first := start(t, razorpaytest.Config{ManualCapture: true}, func(c *razorpay.Config) { c.AutoCapture = true })
+		processes := []*razorpay.Client{first, clientOf(t, srv, func(c *razorpay.Config) { c.AutoCapture = true })}
+		c := pay(t, srv, order(t, first))
+		var wg sync.WaitGroup
+		for i := range 16 {
+			wg.Go(func() {
+				if got, err := processes[i%2].VerifyPayment(t.Context(), c); err != nil || got.Status != payments.PaymentCaptured {
+					t.Errorf("got %v, %v", got, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 }
 
 // TestTypedFields reads what Razorpay says of fees, refunds, late banks and conversions.
@@ -302,13 +334,14 @@ func TestWebhookReadsTheOrder(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, statusOf(srv, payments.EventPaymentCaptured), "the order could not be read: it comes again")
 
 	// An order of nobody's is no reason to be told again for a day.
-	body := strings.ReplaceAll(hookBody, "order_TM00000000000A", "order_AAAAAAAAAAAAAA")
-	e := razorpaytest.Event{ID: "evt_1", Type: payments.EventPaymentCaptured, Body: []byte(body)}
-	status, err := srv.Deliver(t.Context(), e)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, status)
-	require.Equal(t, 1, facts["payment:pay_TM00000000000A:captured"])
-	require.Nil(t, orders[len(orders)-1])
+	for i, id := range []string{"order_AAAAAAAAAAAAAA", "an id of another form", ""} {
+		body := strings.ReplaceAll(hookBody, "order_TM00000000000A", id)
+		status, err := srv.Deliver(t.Context(), razorpaytest.Event{ID: id, Type: payments.EventPaymentCaptured, Body: []byte(body)})
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, i+1, facts["payment:pay_TM00000000000A:captured"])
+		require.Nil(t, orders[len(orders)-1])
+	}
 }
 
 // statusOf returns the first answer to an event of a type that was not 200.
