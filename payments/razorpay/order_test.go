@@ -344,6 +344,35 @@ func TestWebhookReadsTheOrder(t *testing.T) {
 	}
 }
 
+// TestOddOrderIsRead: an order that could not be read whole is asked for, by whatever event.
+func TestOddOrderIsRead(t *testing.T) {
+	t.Parallel()
+	client, asked := answering(t, map[string]string{orderPath: `{"id":"order_A","amount":40000,"amount_paid":40000,"amount_due":0,"currency":"INR","status":"paid"}`})
+	var facts []string
+	webhook, err := payments.NewWebhook(payments.WebhookConfig{Parser: client, Handle: func(_ context.Context, e payments.Event) error {
+		facts = append(facts, e.Fact())
+		return nil
+	}})
+	require.NoError(t, err)
+	payment := `"payment":{"entity":{"id":"pay_A","order_id":"order_A","amount":40000,"currency":"INR","status":"captured"}}`
+	for i, order := range []string{
+		`{"id":"order_A","amount":40000,"amount_paid":400.00,"currency":"INR","status":{}}`, `{"id":5}`, `[]`,
+		`{"id":"order_A","attempts":"n/a","amount":40000,"amount_paid":40000,"currency":"INR","status":"paid"}`,
+	} {
+		for _, kind := range []string{payments.EventPaymentCaptured, payments.EventOrderPaid} {
+			facts = nil
+			require.Equal(t, http.StatusOK, deliverAs(webhook, fmt.Sprint(i, kind), fmt.Sprintf(`{"event":%q,"account_id":"%d","payload":{%s,"order":{"entity":%s}}}`, kind, i, payment, order)))
+			require.Equal(t, []string{"order:order_A:paid"}, facts, "%s with %s", kind, order)
+		}
+	}
+	require.Equal(t, 8, asked[orderPath])
+	facts = nil
+	whole := `{"id":"order_A","amount":40000,"amount_paid":10000,"amount_due":30000,"currency":"INR","status":"attempted"}`
+	require.Equal(t, http.StatusOK, deliverAs(webhook, "whole", `{"event":"payment.captured","payload":{`+payment+`,"order":{"entity":`+whole+`}}}`))
+	require.Equal(t, []string{"payment:pay_A:captured"}, facts)
+	require.Equal(t, 8, asked[orderPath], "what is there is not asked for")
+}
+
 // statusOf returns the first answer to an event of a type that was not 200.
 func statusOf(srv *razorpaytest.Server, kind string) int {
 	for _, d := range srv.Deliveries() {
