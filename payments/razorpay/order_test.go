@@ -2,7 +2,6 @@ package razorpay_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -311,11 +310,13 @@ func refundAll(srv *razorpaytest.Server, paymentID string, refunds [][]bool) err
 	}
 	for i, settled := range refunds {
 		r, err := client.Refund(context.Background(), payments.RefundRequest{PaymentID: paymentID, Key: fmt.Sprintf("cancel_%04d", i)})
-		for _, processed := range settled {
-			err = errors.Join(err, srv.SettleRefund(r.ID, processed))
-		}
 		if err != nil {
 			return err
+		}
+		for _, processed := range settled {
+			if err := srv.SettleRefund(r.ID, processed); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
