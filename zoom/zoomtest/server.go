@@ -30,8 +30,6 @@ package zoomtest
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -312,8 +310,4 @@ func (s *Server) user(id string) (User, bool) {
 }
 
 // newTrackingID looks like Zoom's.
-func newTrackingID() string {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails
-	return "v=2.0;clid=us06;rid=WEB_" + hex.EncodeToString(id)
-}
+func newTrackingID() string { return fake.RequestID("v=2.0;clid=us06;rid=WEB_") }
