@@ -53,10 +53,10 @@ type childConfig struct {
 	// ClaimsTable is set for a process that claims keys, and refreshes nothing.
 	ClaimsTable string
 	// RowsTable is set for a process that works durable rows, and refreshes nothing;
-	// Effects is where it asks for an effect.
+	// Effects is where it asks for an effect; if empty, effects are noted and nothing else.
 	RowsTable, Effects string
 	Exchange           time.Duration
-	Lease       time.Duration // if 0, twice Exchange
+	Lease              time.Duration // if 0, twice Exchange
 	// Spool is a directory that the processes share, if any, SpoolKey its key.
 	Spool, SpoolKey string
 	// SlowSave is how long the database takes to save a token.
@@ -84,6 +84,8 @@ type report struct {
 	Failed []string `json:",omitempty"`
 	// Gave is an effect that this process gave up.
 	Gave string `json:",omitempty"`
+	// Effects are those that this process noted.
+	Effects []noted `json:",omitempty"`
 	// Served counts the calls that got a token, or the value of a claim.
 	Served int `json:",omitempty"`
 	// Won counts the calls that were told that a key is theirs.

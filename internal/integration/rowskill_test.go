@@ -60,11 +60,18 @@ func changeCounter(item *durable.Item, change func(c *counter)) error {
 
 // workRows runs a Runner until the input ends.
 func (c *child) workRows(rows *sqlstore.Rows) error {
-	runner, err := durable.NewRunner(durable.RunnerConfig{
+	cfg := durable.RunnerConfig{
 		Store: rows, Kinds: map[string]durable.Kind{"order": {Plan: c.planCounter}},
 		Workers: 4, LeaseTTL: rowsTTL, PollEvery: 100 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+	}
+	if c.Effects == "" {
+		notes := &notes{}
+		defer func() { c.write(report{Effects: notes.all}) }()
+		cfg.Kinds = map[string]durable.Kind{"order": {Version: 1, Plan: notes.plan}}
+		cfg.Workers, cfg.LeaseTTL, cfg.PollEvery = 32, 0, 0
+	}
+	runner, err := durable.NewRunner(cfg)
 	if err != nil {
 		return err
 	}
