@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,13 @@ type post struct {
 
 func newPost() *post {
 	return &post{sent: map[string]int{}, atOnce: map[string]int{}, most: map[string]int{}}
+}
+
+// does sets what sending does.
+func (p *post) does(send func(ctx context.Context, call int) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.send = send
 }
 
 func (p *post) kind() map[string]durable.Kind {
@@ -125,11 +133,14 @@ type office struct {
 	mu   sync.Mutex
 	seen []durable.Event
 	bad  []durable.Item
-	log  strings.Builder
+	log  *slog.Logger
+	text strings.Builder
 }
 
 func newOffice(t *testing.T) *office {
-	return &office{T: t, rows: durable.NewMemory(), post: newPost()}
+	o := &office{T: t, rows: durable.NewMemory(), post: newPost()}
+	o.log = slog.New(slog.NewTextHandler(&o.text, nil))
+	return o
 }
 
 func id(name string) durable.ID { return durable.ID{Kind: "letter", Name: name} }
@@ -152,7 +163,7 @@ func (o *office) get(name string) (durable.Item, letter) {
 func (o *office) runner(change ...func(*durable.RunnerConfig)) *durable.Runner {
 	o.Helper()
 	cfg := durable.RunnerConfig{
-		Store: o.rows, Kinds: o.post.kind(), Logger: slog.New(slog.NewTextHandler(&o.log, nil)),
+		Store: o.rows, Kinds: o.post.kind(), Logger: o.log,
 		Observe: func(e durable.Event) { o.mu.Lock(); o.seen = append(o.seen, e); o.mu.Unlock() },
 		OnStuck: func(item durable.Item) { o.mu.Lock(); o.bad = append(o.bad, item); o.mu.Unlock() },
 	}
@@ -199,7 +210,7 @@ func TestRunnerWorksAllRowsOnce(t *testing.T) {
 				for n := range rows {
 					o.add(fmt.Sprint(n), fmt.Sprint("clinic-", n%7), 1+n%3)
 				}
-				o.post.send = func(context.Context, int) error { time.Sleep(20 * time.Millisecond); return nil }
+				o.post.does(func(context.Context, int) error { time.Sleep(20 * time.Millisecond); return nil })
 				var runners []*durable.Runner
 				for range 4 {
 					runners = append(runners, o.runner(func(cfg *durable.RunnerConfig) { cfg.Store = o.stores()[name] }))
@@ -230,7 +241,7 @@ func TestRunnerTriesAgainLaterAndLater(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 1)
 		var at []time.Time
-		o.post.send = func(context.Context, int) error { at = append(at, time.Now()); return telemed.ErrUnavailable }
+		o.post.does(func(context.Context, int) error { at = append(at, time.Now()); return telemed.ErrUnavailable })
 		o.run(24*time.Hour, o.runner())
 		require.Len(t, at, 12)
 		for n, want := range []time.Duration{30, 60, 120, 240, 480, 960, 1800, 1800, 1800, 1800, 1800} {
@@ -248,7 +259,7 @@ func TestRunnerTriesAgainLaterAndLater(t *testing.T) {
 		require.Equal(t, 12, o.seen[11].Attempts)
 		require.True(t, o.seen[11].Stuck)
 
-		o.post.send = nil
+		o.post.does(nil)
 		r := o.runner()
 		require.NoError(t, r.Retry(t.Context(), id("a")))
 		require.ErrorIs(t, r.Retry(t.Context(), id("nobody")), telemed.ErrNotFound)
@@ -276,12 +287,12 @@ func TestRunnerCountsNoAttemptForWhatIsNobodysFailure(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := newOffice(t)
 				o.add("a", "", 1)
-				o.post.send = func(_ context.Context, call int) error {
+				o.post.does(func(_ context.Context, call int) error {
 					if call > 20 {
 						return nil
 					}
 					return test.err
-				}
+				})
 				begin := time.Now()
 				r := o.runner(func(cfg *durable.RunnerConfig) { cfg.MaxAttempts, cfg.PollEvery = 2, time.Minute })
 				o.run(time.Minute, r)
@@ -302,12 +313,12 @@ func TestRunnerSurvivesPanics(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 1)
 		o.add("b", "", 1)
-		o.post.send = func(_ context.Context, call int) error {
-			if o.post.calls%2 == 1 {
+		o.post.does(func(_ context.Context, call int) error {
+			if call%2 == 1 {
 				panic("canary")
 			}
 			return nil
-		}
+		})
 		o.run(time.Hour, o.runner(func(cfg *durable.RunnerConfig) { cfg.Workers = 1 }))
 		for _, name := range []string{"a", "b"} {
 			item, l := o.get(name)
@@ -318,7 +329,7 @@ func TestRunnerSurvivesPanics(t *testing.T) {
 			}
 			require.Equal(t, 1, l.Sent)
 		}
-		require.NotContains(t, o.log.String(), "canary")
+		require.NotContains(t, o.text.String(), "canary")
 	})
 }
 
@@ -381,13 +392,13 @@ func TestFactsAreMerged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 2)
-		o.post.send = func(context.Context, int) error {
+		o.post.does(func(context.Context, int) error {
 			_, err := durable.Change(t.Context(), o.rows, id("a"), func(item *durable.Item) error {
 				return write(item, func(l *letter) { l.Cancelled = true })
 			})
 			require.NoError(t, err)
 			return nil
-		}
+		})
 		o.run(time.Minute, o.runner())
 		item, l := o.get("a")
 		require.Equal(t, letter{Wanted: 2, Sent: 1, Cancelled: true}, l, "both are there, and the second one was not sent")
@@ -408,14 +419,14 @@ func TestKilled(t *testing.T) {
 				o.add("a", "", 1)
 				died := time.Now()
 				gone := make(chan struct{})
-				o.post.send = func(context.Context, int) error { <-gone; return errors.New("nobody hears it") }
+				o.post.does(func(context.Context, int) error { <-gone; return errors.New("nobody hears it") })
 				dead := o.runner(func(cfg *durable.RunnerConfig) { cfg.Store = killed{o.stores()[name], gone} })
 				ctx, cancel := context.WithCancel(t.Context())
 				go func() { _ = dead.Run(ctx) }()
 				time.Sleep(2 * time.Second)
 				cancel()
 
-				o.post.send = nil
+				o.post.does(nil)
 				ttl := time.Minute
 				o.run(3*ttl, o.runner(func(cfg *durable.RunnerConfig) { cfg.Store = o.stores()[name] }))
 				item, l := o.get("a")
@@ -454,12 +465,12 @@ func TestALateFactIsMerged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 5)
-		o.post.send = func(_ context.Context, call int) error {
+		o.post.does(func(_ context.Context, call int) error {
 			if call == 1 {
 				time.Sleep(5 * time.Minute) // it does not look at its context
 			}
 			return nil
-		}
+		})
 		frozen, other := o.runner(), o.runner()
 		ctx, cancel := context.WithCancel(t.Context())
 		var ended sync.WaitGroup
@@ -508,13 +519,13 @@ func TestAnEffectEndsAtHalfTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 1)
-		o.post.send = func(ctx context.Context, _ int) error {
+		o.post.does(func(ctx context.Context, _ int) error {
 			begin := time.Now()
 			<-ctx.Done()
 			require.Less(t, time.Since(begin), 30*time.Second+time.Millisecond)
 			require.Greater(t, time.Since(begin), 29*time.Second)
 			return ctx.Err()
-		}
+		})
 		o.run(40*time.Second, o.runner())
 		item, _ := o.get("a")
 		require.Equal(t, 1, item.Attempts)
@@ -530,7 +541,7 @@ func TestRunEndsWhenWhatIsUnderWayHasEnded(t *testing.T) {
 		for n := range 20 {
 			o.add(fmt.Sprint(n), "", 10)
 		}
-		o.post.send = func(context.Context, int) error { time.Sleep(5 * time.Second); return nil }
+		o.post.does(func(context.Context, int) error { time.Sleep(5 * time.Second); return nil })
 		begin := time.Now()
 		o.run(time.Second, o.runner())
 		require.Equal(t, 5*time.Second, time.Since(begin))
@@ -561,7 +572,7 @@ func TestOneCampaignStarvesNobody(t *testing.T) {
 				o.add("mine", "small", 1)
 				added := time.Now()
 				var served time.Duration
-				o.post.send = func(context.Context, int) error { time.Sleep(50 * time.Millisecond); return nil }
+				o.post.does(func(context.Context, int) error { time.Sleep(50 * time.Millisecond); return nil })
 				r := o.runner(func(cfg *durable.RunnerConfig) {
 					cfg.Store = o.stores()[name]
 					cfg.Observe = func(e durable.Event) {
@@ -648,7 +659,7 @@ func TestStep(t *testing.T) {
 		require.ErrorIs(t, err, telemed.ErrNotFound)
 
 		o.add("b", "", 1)
-		o.post.send = func(context.Context, int) error { return telemed.ErrUnavailable }
+		o.post.does(func(context.Context, int) error { return telemed.ErrUnavailable })
 		next, err = r.Step(t.Context(), id("b"))
 		require.NoError(t, err)
 		require.InDelta(t, 30, time.Until(next).Seconds(), 7)
@@ -675,12 +686,13 @@ func TestStoreThatFails(t *testing.T) {
 				o := newOffice(t)
 				o.add("a", "", 3)
 				away := &away{Store: o.stores()[name]}
-				o.post.send = func(_ context.Context, call int) error {
+				o.post.does(func(_ context.Context, call int) error {
 					if call == 2 {
-						away.until = time.Now().Add(40 * time.Second)
+						until := time.Now().Add(40 * time.Second)
+						away.until.Store(&until)
 					}
 					return nil
-				}
+				})
 				o.run(5*time.Minute, o.runner(func(cfg *durable.RunnerConfig) { cfg.Store = away }))
 				_, l := o.get("a")
 				require.Equal(t, 3, l.Sent)
@@ -692,11 +704,11 @@ func TestStoreThatFails(t *testing.T) {
 
 type away struct {
 	durable.Store
-	until time.Time
+	until atomic.Pointer[time.Time]
 }
 
 func (a *away) err() error {
-	if time.Now().Before(a.until) {
+	if until := a.until.Load(); until != nil && time.Now().Before(*until) {
 		return errors.New("connection refused")
 	}
 	return nil
