@@ -62,12 +62,15 @@ func (c childConfig) config(db *sql.DB) sqlstore.Config {
 	}
 }
 
-// run works until the input ends, and prints how much was done.
+// run works until the input ends. At each line of it, and at the end, it prints how much
+// was done.
 func (c childConfig) run() error {
 	ctx, stop := context.WithCancel(context.Background())
+	work := &work{childConfig: c}
 	go func() {
 		defer stop()
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			fmt.Println(work.done.Load())
 		}
 	}()
 	cfg, err := pgxpool.ParseConfig(c.DSN)
@@ -80,7 +83,7 @@ func (c childConfig) run() error {
 		return err
 	}
 	defer pool.Close()
-	work := &work{pool: pool, childConfig: c}
+	work.pool = pool
 	workers := riverqueue.NewWorkers()
 	var runner *durable.Runner
 	if c.Mode == "noop" {
@@ -201,7 +204,7 @@ func (w *work) plan(item durable.Item, now time.Time) (durable.Effect, error) {
 type process struct {
 	childConfig
 	cmd    *exec.Cmd
-	stdin  io.Closer
+	stdin  io.WriteCloser
 	stdout io.Reader
 }
 
@@ -223,8 +226,24 @@ func start(t testing.TB, c childConfig) *process {
 	return p
 }
 
-// stop ends processes as a deploy does, and returns how much they have done.
-func stop(t testing.TB, processes ...*process) (done int) {
+// done asks processes how much they have done.
+func done(t testing.TB, processes []*process) (sum int) {
+	t.Helper()
+	for _, p := range processes {
+		_, err := fmt.Fprintln(p.stdin)
+		require.NoError(t, err)
+	}
+	for _, p := range processes {
+		var n int
+		_, err := fmt.Fscan(p.stdout, &n)
+		require.NoError(t, err, p.Name)
+		sum += n
+	}
+	return sum
+}
+
+// stop ends processes as a deploy does.
+func stop(t testing.TB, processes ...*process) {
 	t.Helper()
 	for _, p := range processes {
 		require.NoError(t, p.stdin.Close())
@@ -234,7 +253,5 @@ func stop(t testing.TB, processes ...*process) (done int) {
 		_, err := fmt.Fscan(p.stdout, &n)
 		require.NoError(t, err, p.Name)
 		require.NoError(t, p.cmd.Wait())
-		done += n
 	}
-	return done
 }

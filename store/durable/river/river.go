@@ -80,15 +80,19 @@ func job(id durable.ID, due time.Time) Args {
 func (Args) Kind() string { return "telemed_row" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts: the job is scheduled for when the row
-// is due, and there is one for that moment.
+// is due, unless it is, and there is one for that moment.
 func (a Args) InsertOpts() riverqueue.InsertOpts {
-	return riverqueue.InsertOpts{
-		ScheduledAt: time.UnixMilli(a.Due),
+	opts := riverqueue.InsertOpts{
 		UniqueOpts: riverqueue.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
 			rivertype.JobStateRetryable, rivertype.JobStateScheduled,
 		}},
 	}
+	// What is scheduled for a time that has passed waits for River's next look at it.
+	if due := time.UnixMilli(a.Due); due.After(time.Now()) {
+		opts.ScheduledAt = due
+	}
+	return opts
 }
 
 // Worker works jobs by Runner.Step. TTx is the transaction of River's driver: pgx.Tx, or
