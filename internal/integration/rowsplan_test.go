@@ -69,6 +69,7 @@ type plan struct {
 		Hit  int `json:"Shared Hit Blocks"`
 		Read int `json:"Shared Read Blocks"`
 	}
+	Planning  float64 `json:"Planning Time"`
 	Execution float64 `json:"Execution Time"`
 	Text      string  `json:"-"`
 }
@@ -141,7 +142,7 @@ func TestRowsPlans(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, items, 32)
 			p := statements.explain(t, db)
-			t.Logf("32 rows of %d due: %d buffers, %.2f ms", manyRows, p.buffers(), p.Execution)
+			t.Logf("32 rows of %d due: %d buffers, planned in %.2f ms, done in %.2f ms", manyRows, p.buffers(), p.Planning, p.Execution)
 			require.Less(t, p.buffers(), 3000, p.Text)
 			require.NotContains(t, p.Text, "Seq Scan")
 

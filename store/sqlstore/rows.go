@@ -65,12 +65,12 @@ type Execer interface {
 //	err = tx.Commit()
 func (r *Rows) WithTx(tx Execer) durable.Store { return r.within(tx) }
 
-func (r *Rows) within(tx Execer) *txRows { return &txRows{Rows: r, tx: tx} }
+func (r *Rows) within(tx Execer) *txRows { return &txRows{rows: r, tx: tx} }
 
-// txRows are rows inside a transaction.
+// txRows are rows inside a transaction. What Rows can do beside is not for a transaction.
 type txRows struct {
-	*Rows
-	tx Execer
+	rows *Rows
+	tx   Execer
 	// lost is set once a Put has lost a race, undone once the database has undone the
 	// transaction.
 	lost, undone atomic.Bool
@@ -112,21 +112,21 @@ func (r *Rows) open(item durable.Item) (durable.Item, error) {
 
 // Get implements durable.Store. It locks the row.
 func (t *txRows) Get(ctx context.Context, id durable.ID) (durable.Item, error) {
-	if t.dialect == MySQL {
+	if t.rows.dialect == MySQL {
 		// A lock on a row that is not there would be one on the gap between its neighbours:
 		// two transactions that create rows would wait for each other.
-		if _, err := t.get(ctx, t.tx, t.sql.get, id); errors.Is(err, telemed.ErrNotFound) {
+		if _, err := t.rows.get(ctx, t.tx, t.rows.sql.get, id); errors.Is(err, telemed.ErrNotFound) {
 			return durable.Item{}, err
 		}
 	}
-	items, err := t.get(ctx, t.tx, t.sql.getLocked, id)
-	return items, t.note(err)
+	item, err := t.rows.get(ctx, t.tx, t.rows.sql.getLocked, id)
+	return item, t.note(err)
 }
 
 // note remembers that the database has undone the transaction, which is a lost race.
 func (t *txRows) note(err error) error {
 	e, ok := errors.AsType[*Error](err)
-	if !ok || !undoes(e.Code) && !t.dialect.busy(e.Code) {
+	if !ok || !undoes(e.Code) && !t.rows.dialect.busy(e.Code) {
 		return err
 	}
 	t.undone.Store(true)
@@ -154,7 +154,7 @@ func (r *Rows) Put(ctx context.Context, item durable.Item) (string, error) {
 
 // Put implements durable.Store.
 func (t *txRows) Put(ctx context.Context, item durable.Item) (string, error) {
-	w, err := t.newWrite(item)
+	w, err := t.rows.newWrite(item)
 	if err != nil {
 		return "", err
 	}
@@ -162,7 +162,7 @@ func (t *txRows) Put(ctx context.Context, item durable.Item) (string, error) {
 	switch {
 	case err == nil && written == 1:
 		return w.revision, nil
-	case err == nil, t.dialect == MySQL && code(err) == duplicateKey:
+	case err == nil, t.rows.dialect == MySQL && code(err) == duplicateKey:
 		t.lost.Store(true)
 		return "", w.conflict()
 	}
@@ -171,7 +171,7 @@ func (t *txRows) Put(ctx context.Context, item durable.Item) (string, error) {
 
 // Due implements durable.Store.
 func (t *txRows) Due(ctx context.Context, q durable.Query) ([]durable.ID, error) {
-	ids, err := t.due(ctx, t.tx, q)
+	ids, err := t.rows.due(ctx, t.tx, q)
 	return ids, t.note(err)
 }
 

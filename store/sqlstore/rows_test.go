@@ -282,6 +282,25 @@ func TestInTx(t *testing.T) {
 	}
 }
 
+// TestATransactionIsNoMoreThanAStore asks for what would happen outside it.
+func TestATransactionIsNoMoreThanAStore(t *testing.T) {
+	t.Parallel()
+	_, db := newFakeDB(t)
+	st := open(t, db, sqlstore.PostgreSQL)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
+	check := func(rows durable.Store) {
+		_, leases := rows.(durable.Leaser)
+		_, held := rows.(durable.LeaseLister)
+		_, erases := rows.(durable.Eraser)
+		_, lists := rows.(durable.Lister)
+		require.False(t, leases || held || erases || lists)
+	}
+	check(st.Rows().WithTx(tx))
+	require.NoError(t, st.InTx(t.Context(), func(tx *sqlstore.Tx) error { check(tx); check(tx.Store); return nil }))
+}
+
 // TestInTxUndone has a function that does not pass on that the database has undone its
 // transaction.
 func TestInTxUndone(t *testing.T) {
