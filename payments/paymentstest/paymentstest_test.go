@@ -18,26 +18,46 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestGateway(t *testing.T) {
 	t.Parallel()
-	paymentstest.Run(t, func(*testing.T) paymentstest.Harness {
-		g := paymentstest.NewGateway()
-		return paymentstest.Harness{
-			Gateway: g,
-			Pay: func(orderID string) (string, string, error) {
-				c, err := g.Pay(orderID)
-				return c.PaymentID, c.Signature, err
-			},
-			FailPayment: func(orderID string) (string, error) {
-				c, err := g.FailPayment(orderID)
-				return c.PaymentID, err
-			},
-			LoseAnswer: func() {
-				for _, op := range []string{paymentstest.OpCreateOrder, paymentstest.OpCapture, paymentstest.OpRefund} {
-					g.FailAfter(op, telemed.ErrAmbiguous)
-				}
-			},
-			Sign: g.Sign,
-		}
-	})
+	paymentstest.Run(t, func(t *testing.T) paymentstest.Harness { return harness(t, paymentstest.NewGateway()) })
+}
+
+// harness is what the suite needs of the gateway in memory.
+func harness(t *testing.T, g *paymentstest.Gateway) paymentstest.Harness {
+	return paymentstest.Harness{
+		Gateway: g,
+		Pay: func(orderID string) (string, string, error) {
+			c, err := g.Pay(orderID)
+			return c.PaymentID, c.Signature, err
+		},
+		FailPayment: func(orderID string) (string, error) {
+			c, err := g.FailPayment(orderID)
+			return c.PaymentID, err
+		},
+		LoseAnswer: func() {
+			for _, op := range []string{paymentstest.OpCreateOrder, paymentstest.OpCapture, paymentstest.OpRefund} {
+				g.FailAfter(op, telemed.ErrAmbiguous)
+			}
+		},
+		PartOrder: func(key string, amount payments.Money) (string, error) {
+			o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: amount, Key: key})
+			if err != nil {
+				return "", err
+			}
+			return o.ID, nil
+		},
+		PayPart: func(orderID string, part payments.Money) (string, string, error) {
+			c, err := g.PayPart(orderID, part)
+			return c.PaymentID, c.Signature, err
+		},
+		PayAs: func(orderID string, charged payments.Money) (string, string, error) {
+			c, err := g.PayAs(orderID, charged)
+			return c.PaymentID, c.Signature, err
+		},
+		AuthorizeLate: g.AuthorizeLate,
+		HoldRefunds:   g.HoldRefunds,
+		SettleRefund:  g.SettleRefund,
+		Sign:          g.Sign,
+	}
 }
 
 func TestFailNext(t *testing.T) {
@@ -97,6 +117,21 @@ func TestPayTwice(t *testing.T) {
 	require.NoError(t, err)
 	_, err = g.Pay(o.ID)
 	require.ErrorIs(t, err, telemed.ErrConflict)
+}
+
+func TestCheckoutRefuses(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	open := &payments.Order{ID: "order_1", Amount: payments.INR(100)}
+	for _, tc := range []struct {
+		order *payments.Order
+		name  string
+	}{{nil, "Lotus"}, {&payments.Order{}, "Lotus"}, {open, ""}, {&payments.Order{ID: "order_1", Status: payments.OrderPaid}, "Lotus"}} {
+		_, err := g.Checkout(tc.order, payments.CheckoutUI{Name: tc.name})
+		require.ErrorIs(t, err, telemed.ErrInvalid)
+	}
+	_, err := g.Checkout(open, payments.CheckoutUI{Name: "Lotus"})
+	require.NoError(t, err)
 }
 
 // TestFailedPaymentDoesNotVerify needs a signed failure, which only the gateway in memory

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"time"
-	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
@@ -55,20 +54,4 @@ func checkID(op, field, id, prefix string) error {
 
 func requireID(p *fault.Problems, field, id, prefix string) {
 	p.Check(validID(id, prefix), field, "is not %s_ with letters and digits", prefix)
-}
-
-// The limits that Razorpay sets to the notes of an order or a refund.
-const (
-	maxNotes = 15
-	maxNote  = 256
-)
-
-func checkNotes(p *fault.Problems, notes map[string]string) {
-	p.Check(len(notes) <= maxNotes, "Notes", "has more than %d pairs", maxNotes)
-	for key, value := range notes {
-		if utf8.RuneCountInString(key) > maxNote || utf8.RuneCountInString(value) > maxNote {
-			p.Add("Notes", "has a key or value of more than %d characters", maxNote)
-			return
-		}
-	}
 }

@@ -28,11 +28,11 @@ func (c *Client) Payment(ctx context.Context, paymentID string) (*payments.Payme
 }
 
 func (c *Client) payment(ctx context.Context, op, id string) (*payments.Payment, error) {
-	got := wirePayment{asked: id}
+	got := paymentAnswer{asked: id}
 	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "payments", id)}, &got); err != nil {
 		return nil, err
 	}
-	return got.payment(), nil
+	return got.Payment, nil
 }
 
 // CheckSignature checks what the checkout returned, without a request: whether
@@ -55,8 +55,10 @@ func (c *Client) CheckSignature(orderID, paymentID, sig string) error {
 	return nil
 }
 
-// VerifyPayment decides whether an order is paid, as [payments.PaymentGateway]
-// says. With Config.AutoCapture an authorized payment is captured here.
+// VerifyPayment decides whether an order is paid, as [payments.PaymentGateway] says. It
+// reads the payment and, unless that took no money, its order. With Config.AutoCapture an
+// authorized payment is captured here, unless its order is paid already: then Razorpay
+// gives it back.
 func (c *Client) VerifyPayment(ctx context.Context, conf payments.Confirmation) (*payments.Payment, error) {
 	const op = "VerifyPayment"
 	if err := conf.Validate(); err != nil {
@@ -71,24 +73,55 @@ func (c *Client) VerifyPayment(ctx context.Context, conf payments.Confirmation) 
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case payment.OrderID != conf.OrderID:
+	if payment.OrderID != conf.OrderID {
 		return nil, refuse(op, payments.ErrOrderMismatch)
-	case payment.Amount != conf.Expected:
-		return nil, refuse(op, payments.ErrAmountMismatch)
 	}
 	switch payment.Status {
-	case payments.PaymentCaptured:
-		return payment, nil
-	case payments.PaymentAuthorized:
-		if c.capture {
-			return c.Capture(ctx, payments.CaptureRequest{PaymentID: payment.ID, Amount: payment.Amount})
-		}
-		return payment, nil
+	case payments.PaymentCaptured, payments.PaymentAuthorized:
+		return c.settle(ctx, op, conf, payment)
 	case payments.PaymentRefunded:
 		return nil, refuse(op, payments.ErrAlreadyRefunded)
 	}
 	return nil, refuse(op, payments.ErrPaymentIncomplete)
+}
+
+// settle has the order decide over a payment whose money is taken or reserved.
+func (c *Client) settle(ctx context.Context, op string, conf payments.Confirmation, payment *payments.Payment) (*payments.Payment, error) {
+	order, err := c.order(ctx, op, conf.OrderID)
+	if err != nil {
+		return nil, err
+	}
+	if order.Amount != conf.Expected {
+		return nil, refuse(op, payments.ErrAmountMismatch)
+	}
+	switch {
+	case payment.Status == payments.PaymentCaptured:
+	case order.IsPaid(): // by this payment, meanwhile, or by another one
+		return c.reread(ctx, op, payment)
+	case !c.capture:
+		return payment, nil
+	default:
+		payment, err = c.Capture(ctx, payments.CaptureRequest{PaymentID: payment.ID, Amount: payment.Amount})
+		if err != nil {
+			return nil, err
+		}
+		if order, err = c.order(ctx, op, conf.OrderID); err != nil {
+			return nil, err
+		}
+	}
+	if !order.IsPaid() {
+		return nil, refuse(op, payments.ErrPartlyPaid)
+	}
+	return payment, nil
+}
+
+// reread reads a payment again that was authorized before its order was seen to be paid.
+func (c *Client) reread(ctx context.Context, op string, before *payments.Payment) (*payments.Payment, error) {
+	now, err := c.payment(ctx, op, before.ID)
+	if err == nil && now.Status == payments.PaymentRefunded {
+		return nil, refuse(op, payments.ErrAlreadyRefunded)
+	}
+	return now, err
 }
 
 // Capture takes the money of an authorized payment. Razorpay captures a payment
@@ -106,13 +139,13 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	got := wirePayment{asked: req.PaymentID}
+	got := paymentAnswer{asked: req.PaymentID}
 	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"), repeat: true,
-		data: map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency)},
+		body: captureBody{req.Amount.Minor, req.Amount.Currency},
 	}, &got)
 	if err == nil {
-		return captured(op, got.payment(), req, nil)
+		return captured(op, got.Payment, req, nil)
 	}
 	if !errors.Is(err, telemed.ErrAmbiguous) && !refused(err) {
 		return nil, err
@@ -168,17 +201,17 @@ func captured(op string, p *payments.Payment, req payments.CaptureRequest, err e
 // https://razorpay.com/docs/api/refunds/create-instant
 func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payments.Refund, error) {
 	const op = "Refund"
-	if err := validateRefund(op, req); err != nil {
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkID(op, "PaymentID", req.PaymentID, "pay"); err != nil {
 		return nil, err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	data := map[string]any{"speed": "normal"}
+	body := refundBody{Notes: req.Notes, Speed: "normal"}
 	if req.Speed == payments.RefundFast {
-		data["speed"] = "optimum"
-	}
-	if len(req.Notes) > 0 {
-		data["notes"] = req.Notes
+		body.Speed = "optimum"
 	}
 	if req.Amount != nil {
 		payment, err := c.payment(ctx, op, req.PaymentID)
@@ -188,9 +221,9 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 		if payment.Amount.Currency != req.Amount.Currency {
 			return nil, refuse(op, payments.ErrAmountMismatch)
 		}
-		data["amount"] = req.Amount.Minor
+		body.Amount = req.Amount.Minor
 	}
-	refund, err := c.postRefund(ctx, op, req, data)
+	refund, err := c.postRefund(ctx, op, req, body)
 	if err != nil {
 		return nil, err
 	}
@@ -202,26 +235,16 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 
 // postRefund sends the request. It is repeated also while Razorpay is still at work on
 // it.
-func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
-	var got wireRefund
+func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, body refundBody) (*payments.Refund, error) {
+	var got refundAnswer
 	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
-		data: data, header: map[string]string{idempotencyHeader: refundKey(req.Key)},
+		body: body, header: map[string]string{idempotencyHeader: refundKey(req.Key)},
 	}, &got)
 	if err != nil {
 		return nil, err
 	}
-	return got.refund(), nil
-}
-
-func validateRefund(op string, req payments.RefundRequest) error {
-	if err := req.Validate(); err != nil {
-		return err
-	}
-	var p fault.Problems
-	requireID(&p, "PaymentID", req.PaymentID, "pay")
-	checkNotes(&p, req.Notes)
-	return p.Err("razorpay: " + op)
+	return got.Refund, nil
 }
 
 // refundKey makes the application's key one that Razorpay takes: at least ten letters,
