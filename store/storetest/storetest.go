@@ -119,5 +119,6 @@ var claimClauses = []clause[*claimsTest]{
 	{"purge", false, purge},
 	{"one winner", true, oneWinner},
 	{"one takes over", true, oneTakesOver},
+	{"comes and goes", true, comesAndGoes},
 	{"completed or taken over", true, completedOrTakenOver},
 }
