@@ -22,22 +22,15 @@ type job struct {
 	begin  time.Time // when the write of the lease began
 }
 
-// newJob returns the job of a row that was leased. There may be an older job of the row
-// that has given it back and not ended, or that lost it: the lease is the new one's.
+// newJob returns the job of a row that was leased, or nil if this process has it already.
 func (r *Runner) newJob(item Item, begin time.Time) *job {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mine[item.ID] = item.Lease.Owner
-	return &job{runner: r, kind: r.cfg.Kinds[item.ID.Kind], owner: item.Lease.Owner, item: item, begin: begin}
-}
-
-// end forgets the row, unless a newer job has it.
-func (j *job) end() {
-	j.runner.mu.Lock()
-	defer j.runner.mu.Unlock()
-	if j.runner.mine[j.item.ID] == j.owner {
-		delete(j.runner.mine, j.item.ID)
+	if _, busy := r.mine[item.ID]; busy {
+		return nil
 	}
+	r.mine[item.ID] = struct{}{}
+	return &job{runner: r, kind: r.cfg.Kinds[item.ID.Kind], owner: item.Lease.Owner, item: item, begin: begin}
 }
 
 // has reports whether the row is in this process's hands.
@@ -54,7 +47,11 @@ const burst = 16
 // run does what is to be done about the row until nothing is, and gives it back. When ctx
 // ends it begins nothing more.
 func (j *job) run(ctx context.Context) {
-	defer j.end()
+	defer func() {
+		j.runner.mu.Lock()
+		delete(j.runner.mine, j.item.ID)
+		j.runner.mu.Unlock()
+	}()
 	done := outcome{}
 	for n := 0; ; n++ {
 		effect, ok := j.write(done, n < burst && ctx.Err() == nil)

@@ -99,7 +99,7 @@ type Runner struct {
 	wake     chan struct{}
 
 	mu   sync.Mutex
-	mine map[ID]string // rows in this process's hands, and the owner in their lease
+	mine map[ID]struct{} // rows in this process's hands
 }
 
 // NewRunner returns a Runner, or an error that names everything that is wrong with cfg.
@@ -109,7 +109,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 		return nil, err
 	}
 	r := &Runner{
-		cfg: cfg, versions: map[string]int{}, mine: map[ID]string{},
+		cfg: cfg, versions: map[string]int{}, mine: map[ID]struct{}{},
 		free: make(chan struct{}, cfg.Workers), wake: make(chan struct{}, 1),
 	}
 	for name, kind := range cfg.Kinds {
@@ -214,7 +214,9 @@ func (r *Runner) take(ctx context.Context, limit int, after string) (jobs []*job
 	lease := r.newLease()
 	items, next, err := leaser.Lease(ctx, q, after, lease)
 	for _, item := range items {
-		jobs = append(jobs, r.newJob(item, begin))
+		if j := r.newJob(item, begin); j != nil {
+			jobs = append(jobs, j)
+		}
 	}
 	return jobs, next, err
 }
