@@ -47,7 +47,8 @@ type Item struct {
 	// Attempts counts failures of the effect that is next, 0 after a success.
 	Attempts int
 	// Stuck says why a person must look, at most MaxStuck bytes without anything of a
-	// person in them. A stuck row is not due. Empty: it is not stuck.
+	// person in them. A stuck row is not due before somebody sets Due. Empty: it is not
+	// stuck.
 	Stuck string
 	// EraseAt is when the row may be deleted. Zero: never.
 	EraseAt time.Time
