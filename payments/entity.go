@@ -38,30 +38,53 @@ const (
 // them. Failed stands before authorized: a bank may answer days late.
 var wayOfPayment = []PaymentStatus{PaymentCreated, PaymentFailed, PaymentAuthorized, PaymentCaptured, PaymentRefunded}
 
-// CanBecome reports whether a payment may move from s to next: forward, over
-// any number of steps. Webhooks arrive in any order and may be missed: apply an
-// event only if its status can follow the stored one, and the last status stands
-// at the end, whatever came first. A failed payment may still be authorized, days
-// later, when a bank answers late; an authorized one does not fail any more.
+// CanBecome reports whether a payment may move from s to next: forward, over any number of
+// steps, and back from refunded to what it was before, captured or authorized, when its
+// refund fails. A failed payment may still be authorized, days later, when a bank answers
+// late; an authorized one does not fail any more.
+//
+// Webhooks arrive in any order and may be missed. Apply an event only if its status can
+// follow the stored one, and take the step back from EventRefundFailed alone: a
+// payment.captured that comes after a refund is a late one, and tells of the time before.
+// Then the last status stands at the end, whatever came first. Whoever reads the payment
+// from the gateway, or its order, needs none of this.
 func (s PaymentStatus) CanBecome(next PaymentStatus) bool {
+	if s == PaymentRefunded {
+		return next == PaymentCaptured || next == PaymentAuthorized
+	}
 	from := slices.Index(wayOfPayment, s)
 	return from >= 0 && from < slices.Index(wayOfPayment, next)
 }
+
+// GivenBack says how much of a payment was given back, in the gateway's word. A gateway may
+// send others than the constants; they are kept as they came.
+type GivenBack string
+
+// How much was given back. Refunds that are still pending count.
+const (
+	GivenBackNone GivenBack = ""
+	GivenBackPart GivenBack = "partial"
+	GivenBackFull GivenBack = "full"
+)
 
 // RefundStatus is where a refund stands. A gateway may send others than the
 // constants; they are kept as they came.
 type RefundStatus string
 
-// The refund statuses.
+// The refund statuses. Accepted is not given back: a refund may wait for days before it is
+// processed, and fail.
 const (
+	RefundCreated   RefundStatus = "created"
 	RefundPending   RefundStatus = "pending"
 	RefundProcessed RefundStatus = "processed" // the money is on its way to the payer's bank
-	RefundFailed    RefundStatus = "failed"
+	RefundFailed    RefundStatus = "failed"    // the money is the application's again
 )
 
-// CanBecome reports whether a refund may move from s to next.
+// CanBecome reports whether a refund may move from s to next: forward, over any number of
+// steps.
 func (s RefundStatus) CanBecome(next RefundStatus) bool {
-	return s == RefundPending && slices.Contains([]RefundStatus{RefundProcessed, RefundFailed}, next)
+	way := map[RefundStatus]int{RefundCreated: 1, RefundPending: 2, RefundProcessed: 3, RefundFailed: 3}
+	return way[s] > 0 && way[s] < way[next]
 }
 
 // Order is an amount to be paid, at the gateway. It prints without its notes
@@ -71,9 +94,11 @@ type Order struct {
 	ID string `json:"id"`
 	// Key is the application's id that the order was made with.
 	Key string `json:"receipt"`
-	// Amount is what is to be paid in all, Paid what was paid so far.
+	// Amount is what is to be paid in all, Paid what was paid so far, and Due what is still
+	// to be paid: by an order that is paid in instalments, for one.
 	Amount Money       `json:"amount"`
 	Paid   Money       `json:"paid"`
+	Due    Money       `json:"due"`
 	Status OrderStatus `json:"status"`
 	// Attempts counts the payments that were begun.
 	Attempts  int               `json:"attempts"`
@@ -81,6 +106,16 @@ type Order struct {
 	CreatedAt time.Time         `json:"created_at"`
 	// Raw is the gateway's whole document, for fields that are not here.
 	Raw json.RawMessage `json:"-"`
+}
+
+// IsPaid reports whether the order is paid: the gateway says so, or all of Amount was
+// paid. It is what decides over a bill. A payment's amount does not: an offer of a bank
+// makes it smaller than the order, a fee that the payer bears larger, a conversion gives it
+// another currency, and an instalment is only a part. An order stays paid when its
+// payment is refunded.
+func (o Order) IsPaid() bool {
+	return o.Status == OrderPaid ||
+		o.Amount.Minor > 0 && o.Paid.Currency == o.Amount.Currency && o.Paid.Minor >= o.Amount.Minor
 }
 
 // LogValue leaves out the notes and the raw document.
@@ -98,10 +133,25 @@ type Payment struct {
 	ID string `json:"id"`
 	// OrderID is the order that it pays; empty if it has none.
 	OrderID string `json:"order_id"`
-	// Amount is what was paid, Refunded how much of it was given back.
+	// Amount is what the payer paid, in the payer's currency, and Refunded how much of it was
+	// given back. Whether that pays the order, the order knows: see [Order.IsPaid].
 	Amount   Money         `json:"amount"`
 	Refunded Money         `json:"refunded"`
 	Status   PaymentStatus `json:"status"`
+	// GivenBack says whether Refunded is nothing, a part or all.
+	GivenBack GivenBack `json:"given_back,omitempty"`
+	// Base is Amount in the currency of the gateway account, if the payer paid in another
+	// one. Else zero.
+	Base Money `json:"base,omitzero"`
+	// Captured is true if the money was ever taken. A payment that is refunded and was never
+	// captured is one that the gateway gave back by itself: see AutoRefunded.
+	Captured bool `json:"captured"`
+	// Late is true if the bank answered after the gateway had given the payment up: it was
+	// failed before.
+	Late bool `json:"late,omitempty"`
+	// Fee is what the gateway keeps, Tax included; Tax is the tax on it. Zero until captured.
+	Fee Money `json:"fee,omitzero"`
+	Tax Money `json:"tax,omitzero"`
 	// Method is "card", "upi", "netbanking", "wallet", …
 	Method string `json:"method,omitempty"`
 	// Failure says why a failed payment failed. Nil otherwise.
@@ -111,6 +161,11 @@ type Payment struct {
 	// Raw is the gateway's whole document, the payer's data included. Never log it.
 	Raw json.RawMessage `json:"-"`
 }
+
+// AutoRefunded reports whether the gateway gave money back by itself, because nobody
+// captured the payment in time, or because its order was paid already. The application has
+// nothing to refund.
+func (p Payment) AutoRefunded() bool { return !p.Captured && p.Refunded.Minor > 0 }
 
 // LogValue leaves out everything personal.
 func (p Payment) LogValue() slog.Value {

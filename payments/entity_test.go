@@ -24,47 +24,83 @@ func TestPaymentTransitions(t *testing.T) {
 		payments.PaymentFailed:     {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded},
 		payments.PaymentAuthorized: {payments.PaymentCaptured, payments.PaymentRefunded},
 		payments.PaymentCaptured:   {payments.PaymentRefunded},
+		// When the refund fails.
+		payments.PaymentRefunded: {payments.PaymentCaptured, payments.PaymentAuthorized},
 	}
 	for _, from := range all {
 		for _, to := range all {
 			require.Equal(t, slices.Contains(legal[from], to), from.CanBecome(to), "%s to %s", from, to)
 		}
 	}
-	require.True(t, payments.RefundPending.CanBecome(payments.RefundProcessed))
-	require.True(t, payments.RefundPending.CanBecome(payments.RefundFailed))
-	require.False(t, payments.RefundProcessed.CanBecome(payments.RefundPending))
-	require.False(t, payments.RefundPending.CanBecome(payments.RefundPending))
-}
-
-// TestPaymentEventsInAnyOrder applies what happened to one payment in every order in
-// which it can be told.
-func TestPaymentEventsInAnyOrder(t *testing.T) {
-	t.Parallel()
-	for name, happened := range map[string][]payments.PaymentStatus{
-		"paid":                        {payments.PaymentAuthorized, payments.PaymentCaptured},
-		"paid and given back":         {payments.PaymentAuthorized, payments.PaymentCaptured, payments.PaymentRefunded},
-		"the bank answered late":      {payments.PaymentFailed, payments.PaymentAuthorized},
-		"late, and nobody captured":   {payments.PaymentFailed, payments.PaymentAuthorized, payments.PaymentRefunded},
-		"captured after a late bank":  {payments.PaymentFailed, payments.PaymentAuthorized, payments.PaymentCaptured},
-		"failed, and nothing came of": {payments.PaymentFailed},
-	} {
-		last := happened[len(happened)-1]
-		permute(happened, func(told []payments.PaymentStatus) {
-			stored := payments.PaymentCreated
-			for _, status := range told {
-				if stored.CanBecome(status) {
-					stored = status
-				}
-			}
-			require.Equal(t, last, stored, "%s, told as %v", name, told)
-		})
+	refunds := []payments.RefundStatus{payments.RefundCreated, payments.RefundPending, payments.RefundProcessed, payments.RefundFailed, "unheard of", ""}
+	later := map[payments.RefundStatus][]payments.RefundStatus{
+		payments.RefundCreated: {payments.RefundPending, payments.RefundProcessed, payments.RefundFailed},
+		payments.RefundPending: {payments.RefundProcessed, payments.RefundFailed},
+	}
+	for _, from := range refunds {
+		for _, to := range refunds {
+			require.Equal(t, slices.Contains(later[from], to), from.CanBecome(to), "%s to %s", from, to)
+		}
 	}
 }
 
+// told is what an event tells of a payment.
+type told struct {
+	event  string
+	status payments.PaymentStatus
+}
+
+// TestPaymentEventsInAnyOrder applies what happened to one payment in every order in which
+// it can be told, by the rule of CanBecome.
+func TestPaymentEventsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	var (
+		failed      = told{payments.EventPaymentFailed, payments.PaymentFailed}
+		authorized  = told{payments.EventPaymentAuthorized, payments.PaymentAuthorized}
+		captured    = told{payments.EventPaymentCaptured, payments.PaymentCaptured}
+		refunded    = told{payments.EventRefundCreated, payments.PaymentRefunded}
+		refundFails = told{payments.EventRefundFailed, payments.PaymentCaptured}
+	)
+	for name, happened := range map[string][]told{
+		"paid":                        {authorized, captured},
+		"paid and given back":         {authorized, captured, refunded},
+		"the bank answered late":      {failed, authorized},
+		"late, and nobody captured":   {failed, authorized, refunded},
+		"captured after a late bank":  {failed, authorized, captured},
+		"failed, and nothing came of": {failed},
+	} {
+		last := happened[len(happened)-1].status
+		permute(happened, func(told []told) {
+			require.Equal(t, last, apply(told), "%s, told as %v", name, told)
+		})
+	}
+	// The step back takes part in no order of its own: it comes after the refund.
+	for _, happened := range [][]told{
+		{authorized, captured, refunded, refundFails},
+		{captured, authorized, refunded, refundFails},
+		{captured, refunded, authorized, refundFails},
+		{refunded, captured, authorized, refundFails},
+	} {
+		require.Equal(t, payments.PaymentCaptured, apply(happened), "%v", happened)
+	}
+}
+
+// apply is an application's row.
+func apply(all []told) payments.PaymentStatus {
+	stored := payments.PaymentCreated
+	for _, e := range all {
+		back := stored == payments.PaymentRefunded && e.event != payments.EventRefundFailed
+		if !back && stored.CanBecome(e.status) {
+			stored = e.status
+		}
+	}
+	return stored
+}
+
 // permute calls use with every order of all.
-func permute(all []payments.PaymentStatus, use func([]payments.PaymentStatus)) {
-	var place func(placed, left []payments.PaymentStatus)
-	place = func(placed, left []payments.PaymentStatus) {
+func permute(all []told, use func([]told)) {
+	var place func(placed, left []told)
+	place = func(placed, left []told) {
 		if len(left) == 0 {
 			use(placed)
 		}
@@ -75,9 +111,10 @@ func permute(all []payments.PaymentStatus, use func([]payments.PaymentStatus)) {
 	place(nil, all)
 }
 
-func TestBusinessKey(t *testing.T) {
+func TestFact(t *testing.T) {
 	t.Parallel()
 	payment := &payments.Payment{ID: "pay_1", OrderID: "order_1"}
+	require.False(t, payment.AutoRefunded())
 	for want, e := range map[string]*payments.Event{
 		"order:order_1:paid":       {Type: payments.EventOrderPaid, ID: "a", Order: &payments.Order{ID: "order_1"}, Payment: payment},
 		"payment:pay_1:failed":     {Type: payments.EventPaymentFailed, Payment: payment},
@@ -91,8 +128,43 @@ func TestBusinessKey(t *testing.T) {
 	} {
 		require.Equal(t, want, e.Fact())
 	}
-	captured := &payments.Event{Type: payments.EventPaymentCaptured, ID: "b", Payment: payment}
-	require.Equal(t, "order:order_1:paid", captured.Fact(), "both events of one payment have one key")
+}
+
+// TestP2InstalmentIsNotOrderPaid: a key ends in ":paid" only if the order is paid, whatever
+// the event is and however the gateway says it. Both events of a paid order have one key.
+func TestP2InstalmentIsNotOrderPaid(t *testing.T) {
+	t.Parallel()
+	payment := &payments.Payment{ID: "pay_1", OrderID: "order_1", Amount: payments.INR(10000), Status: payments.PaymentCaptured}
+	order := func(status payments.OrderStatus, paid int64) *payments.Order {
+		return &payments.Order{ID: "order_1", Amount: payments.INR(40000), Paid: payments.INR(paid), Due: payments.INR(40000 - paid), Status: status}
+	}
+	for _, kind := range []string{payments.EventPaymentCaptured, payments.EventOrderPaid} {
+		for _, tc := range []struct {
+			order *payments.Order
+			paid  bool
+		}{
+			{order(payments.OrderAttempted, 10000), false},
+			{order(payments.OrderAttempted, 39999), false},
+			{order(payments.OrderCreated, 0), false},
+			{order(payments.OrderAttempted, 40000), true},
+			{order(payments.OrderPaid, 40000), true},
+			{order(payments.OrderPaid, 36000), true}, // an offer of the bank
+			{order("", 40000), true},
+			{nil, false},
+		} {
+			want := "payment:pay_1:captured"
+			if tc.paid {
+				want = "order:order_1:paid"
+			}
+			require.Equal(t, want, payments.Event{Type: kind, ID: "evt_1", Order: tc.order, Payment: payment}.Fact(), "%s, %v", kind, tc.order)
+		}
+	}
+	for _, kind := range []string{payments.EventPaymentAuthorized, payments.EventPaymentFailed, payments.EventRefundCreated, "payment_link.paid", "invoice.paid"} {
+		fact := payments.Event{Type: kind, ID: "evt_1", Order: order(payments.OrderPaid, 40000), Payment: payment}.Fact()
+		require.NotRegexp(t, ":paid$", fact, kind)
+	}
+	require.False(t, payments.Order{Amount: payments.INR(100), Paid: payments.Money{Minor: 100, Currency: "JPY"}}.IsPaid())
+	require.False(t, payments.Order{}.IsPaid(), "what could not be read is not paid")
 }
 
 // TestNothingPersonalIsPrinted prints everything that can hold a patient's data, in every

@@ -19,7 +19,11 @@ const (
 	EventPaymentFailed     = "payment.failed"
 	EventRefundCreated     = "refund.created"
 	EventRefundProcessed   = "refund.processed"
-	EventRefundFailed      = "refund.failed"
+	// EventRefundFailed takes a payment back to what it was before the refund: captured, or
+	// authorized. The money is the application's again, and the patient has it not.
+	EventRefundFailed = "refund.failed"
+	// EventRefundSpeedChanged tells that a fast refund goes at the normal speed.
+	EventRefundSpeedChanged = "refund.speed_changed"
 )
 
 // Event is a signed message from the gateway. It shows how things were when it
@@ -34,24 +38,32 @@ type Event struct {
 	AccountID string
 	// CreatedAt is when it happened; zero if the gateway did not say.
 	CreatedAt time.Time
-	// Payment, Order and Refund are what the event is about; nil where it is not.
+	// Payment, Order and Refund are what the event is about; nil where it is not. A
+	// payment.captured comes without its order, and a [Webhook] reads that from the gateway
+	// before Handle; see WebhookConfig.Parser.
 	Payment *Payment
 	Order   *Order
 	Refund  *Refund
+	// Unread names the fields that hold what cannot be read, "payment.amount" for instance.
+	// They are at their zero: ask the gateway before acting on them. Nil as a rule.
+	Unread []string
 	// Raw is the body as it was received and signed, the payer's data included. Never log
 	// it. It is left out when the event is encoded; all the rest can be queued as JSON.
 	Raw json.RawMessage `json:"-"`
 }
 
-// Fact names what happened, not the message that tells it: one payment
-// gives payment.captured and order.paid, each with an event id of its own, and
-// both have the key "order:order_…:paid". An application that books visits keeps it in a
-// unique column, so that a visit is booked once.
+// Fact names what happened, not the message that tells it: one payment gives
+// payment.captured and order.paid, each with an event id of its own, and both have the
+// key "order:order_…:paid". An application that books visits keeps it in a unique column,
+// so that a visit is booked once.
+//
+// Only what says that the order is paid ends in ":paid". An instalment, and a
+// payment.captured whose order is not in the event, have the key "payment:pay_…:captured".
 func (e Event) Fact() string {
 	switch e.Type {
 	case EventOrderPaid, EventPaymentCaptured:
-		if id := e.orderID(); id != "" {
-			return "order:" + id + ":paid"
+		if e.paid() {
+			return "order:" + e.Order.ID + ":paid"
 		}
 		if e.Payment != nil {
 			return "payment:" + e.Payment.ID + ":captured"
@@ -60,7 +72,7 @@ func (e Event) Fact() string {
 		if e.Payment != nil {
 			return "payment:" + e.Payment.ID + ":" + e.Type[len("payment."):]
 		}
-	case EventRefundCreated, EventRefundProcessed, EventRefundFailed:
+	case EventRefundCreated, EventRefundProcessed, EventRefundFailed, EventRefundSpeedChanged:
 		if e.Refund != nil {
 			return "refund:" + e.Refund.ID + ":" + e.Type[len("refund."):]
 		}
@@ -71,14 +83,10 @@ func (e Event) Fact() string {
 	return "body:" + webhook.Digest(e.Raw)
 }
 
-func (e Event) orderID() string {
-	if e.Order != nil {
-		return e.Order.ID
-	}
-	if e.Payment != nil {
-		return e.Payment.OrderID
-	}
-	return ""
+// paid reports whether the event says that its order is paid. An order.paid says it by its
+// name, unless the order in it says something else.
+func (e Event) paid() bool {
+	return e.Order != nil && (e.Order.IsPaid() || e.Type == EventOrderPaid && e.Order.Status == "")
 }
 
 // LogValue leaves out everything personal.

@@ -22,13 +22,20 @@ type PaymentGateway interface {
 	// Payment reads a payment. An unknown id is telemed.ErrNotFound.
 	Payment(ctx context.Context, paymentID string) (*Payment, error)
 
-	// VerifyPayment decides whether an order is paid. It checks the signature
-	// first (telemed.ErrSignature, before any request), then reads the payment from the
-	// gateway and checks that it is for this order (ErrOrderMismatch), of this
-	// amount and currency (ErrAmountMismatch), and captured. An authorized
-	// payment is returned without error and with that status: its money is only
-	// reserved until Capture. Created and failed are ErrPaymentIncomplete,
-	// wholly refunded is ErrAlreadyRefunded.
+	// VerifyPayment decides whether an order is paid. It checks the signature first
+	// (telemed.ErrSignature, before any request), then reads payment and order from the
+	// gateway:
+	//
+	//   - The payment must be for this order, else it is ErrOrderMismatch.
+	//   - Created and failed payments are ErrPaymentIncomplete, a wholly refunded one is
+	//     ErrAlreadyRefunded.
+	//   - The order must be of the expected amount and currency, else it is
+	//     ErrAmountMismatch.
+	//   - The order decides whether a captured payment pays it ([Order.IsPaid]). What the
+	//     payer paid may differ from the order's amount, by the gateway's own doing. If the
+	//     order is not paid, the payment was an instalment: ErrPartlyPaid.
+	//   - An authorized payment is returned without error and with that status: its money is
+	//     only reserved until Capture.
 	VerifyPayment(ctx context.Context, c Confirmation) (*Payment, error)
 
 	// Capture takes the money of an authorized payment, all of it. Capturing
@@ -49,15 +56,29 @@ type PaymentGateway interface {
 	Refund(ctx context.Context, req RefundRequest) (*Refund, error)
 }
 
-// OrderFinder reads orders; ask a gateway for it by type assertion.
+// OrderFinder reads orders: how an application finds out what became of a payment when
+// neither callback nor webhook came. Ask a gateway for it by type assertion. Ids that the
+// gateway does not know are telemed.ErrNotFound.
 type OrderFinder interface {
-	// Order reads an order by the gateway's id. An unknown id is telemed.ErrNotFound.
+	// Order reads an order by the gateway's id.
 	Order(ctx context.Context, orderID string) (*Order, error)
-	// OrderByKey finds the order of a Key. None is telemed.ErrNotFound.
-	OrderByKey(ctx context.Context, receipt string) (*Order, error)
-	// OrderPayments lists the attempts to pay an order, failed ones too. It is
-	// how to find out about a payment when neither callback nor webhook came.
+	// OrdersByKey finds all orders of a Key, the one that got furthest first: paid before
+	// attempted before created, and the newest of equals. There is one, unless two processes
+	// made one each, or another program uses the account. None is an empty list.
+	OrdersByKey(ctx context.Context, key string) ([]*Order, error)
+	// OrderPayments lists all attempts to pay an order, failed ones too, the newest first.
 	OrderPayments(ctx context.Context, orderID string) ([]*Payment, error)
+}
+
+// RefundFinder reads refunds: how an application finds out what became of a pending one
+// when no webhook came. Ask a gateway for it by type assertion. Ids that the gateway does
+// not know are telemed.ErrNotFound.
+type RefundFinder interface {
+	// RefundByID reads a refund by the gateway's id.
+	RefundByID(ctx context.Context, refundID string) (*Refund, error)
+	// PaymentRefunds lists all refunds of a payment, also those that failed and those that
+	// somebody made on the gateway's own pages, the newest first.
+	PaymentRefunds(ctx context.Context, paymentID string) ([]*Refund, error)
 }
 
 // CheckoutProvider makes what the payment page needs; ask a gateway for it by type
@@ -73,7 +94,8 @@ type CheckoutProvider interface {
 type WebhookParser interface {
 	// ParseWebhook checks the signature over body, byte for byte as received, before it
 	// looks inside. An error of it matches telemed.ErrSignature and may say what is likely
-	// wrong: it is logged. A body that is signed but cannot be read is telemed.ErrInvalid.
-	// An event of an unknown type is not an error.
+	// wrong: it is logged. A body that is signed but cannot be read is telemed.ErrInvalid; a
+	// field that cannot be read is named in Event.Unread. An event of an unknown type is not
+	// an error.
 	ParseWebhook(h http.Header, body []byte) (*Event, error)
 }

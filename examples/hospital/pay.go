@@ -88,8 +88,8 @@ func (h *hospital) onPaymentEvent(ctx context.Context, e payments.Event) error {
 	if err != nil {
 		return err
 	}
-	if payment.OrderID != visit.OrderID || payment.Amount != visit.Amount || payment.Refunded.Minor > 0 ||
-		payment.Status != payments.PaymentCaptured {
+	paid := e.Order != nil && e.Order.IsPaid() && e.Order.Amount == visit.Amount
+	if payment.OrderID != visit.OrderID || !paid || payment.Refunded.Minor > 0 || payment.Status != payments.PaymentCaptured {
 		return nil
 	}
 	if err := h.pay(ctx, visit.ID, payment); err != nil {

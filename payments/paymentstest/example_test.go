@@ -99,7 +99,7 @@ func ExampleGateway_FailPayment() {
 }
 
 // The application ended before it could store the order's id. The bill's own id finds it.
-func ExampleGateway_OrderByKey() {
+func ExampleGateway_OrdersByKey() {
 	ctx := context.Background()
 	gateway := paymentstest.NewGateway()
 	made, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
@@ -107,12 +107,12 @@ func ExampleGateway_OrderByKey() {
 		fmt.Println(err)
 		return
 	}
-	found, err := gateway.OrderByKey(ctx, "bill_000123")
-	if err != nil {
-		fmt.Println(err)
+	found, err := gateway.OrdersByKey(ctx, "bill_000123")
+	if err != nil || len(found) == 0 {
+		fmt.Println("not made yet", err)
 		return
 	}
-	fmt.Println("found:", found.ID == made.ID, found.Amount, found.Status)
+	fmt.Println("found:", found[0].ID == made.ID, found[0].Amount, found[0].Status)
 	// Output:
 	// found: true INR 500.00 created
 }
@@ -205,4 +205,75 @@ func ExampleGateway_WaitFor() {
 	// Output:
 	// paid: INR 500.00 <nil>
 	// <nil>
+}
+
+// Money that a patient pays in parts books nothing before all of it is there. The order
+// says how much is missing.
+func ExampleGateway_PayPart() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(40000), Key: "bill_1"})
+	for _, part := range []int64{10000, 30000} {
+		confirmation, _ := gateway.PayPart(order.ID, payments.INR(part))
+		_, err := gateway.VerifyPayment(ctx, confirmation)
+		now, _ := gateway.Order(ctx, order.ID)
+		fmt.Println(errors.Is(err, payments.ErrPartlyPaid), now.IsPaid(), now.Due)
+	}
+	// Output:
+	// true false INR 300.00
+	// false true INR 0.00
+}
+
+// A bank's offer makes the payment smaller than the order. The order is paid all the same.
+func ExampleGateway_PayAs() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
+	confirmation, _ := gateway.PayAs(order.ID, payments.INR(45000))
+	payment, err := gateway.VerifyPayment(ctx, confirmation)
+	fmt.Println(payment.Amount, err)
+	// Output: INR 450.00 <nil>
+}
+
+// The bank answers after the gateway has given the payment up.
+func ExampleGateway_AuthorizeLate() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
+	failed, _ := gateway.FailPayment(order.ID)
+	_ = gateway.AuthorizeLate(failed.PaymentID)
+	payment, _ := gateway.Payment(ctx, failed.PaymentID)
+	fmt.Println(payment.Status, payment.Late)
+	// Output: captured true
+}
+
+// What nobody captures goes back by itself: there is nothing for the application to refund.
+func ExampleGateway_AutoRefund() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1", Capture: payments.CaptureManual})
+	paid, _ := gateway.Pay(order.ID)
+	_ = gateway.AutoRefund(paid.PaymentID)
+	payment, _ := gateway.Payment(ctx, paid.PaymentID)
+	fmt.Println(payment.Status, payment.AutoRefunded())
+	// Output: refunded true
+}
+
+// A refund waits for days, and fails. It is found by its payment, also when no webhook came.
+func ExampleGateway_SettleRefund() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	gateway.HoldRefunds()
+	order, _ := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
+	paid, _ := gateway.Pay(order.ID)
+	refund, _ := gateway.Refund(ctx, payments.RefundRequest{PaymentID: paid.PaymentID, Key: "cancel_1"})
+	fmt.Println(refund.Status)
+	_ = gateway.SettleRefund(refund.ID, false)
+	refund, _ = gateway.RefundByID(ctx, refund.ID)
+	all, _ := gateway.PaymentRefunds(ctx, paid.PaymentID)
+	payment, _ := gateway.Payment(ctx, paid.PaymentID)
+	fmt.Println(refund.Status, len(all), payment.Status)
+	// Output:
+	// pending
+	// failed 1 captured
 }

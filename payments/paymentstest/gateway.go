@@ -18,14 +18,16 @@ import (
 
 // The operations, for FailNext, FailAfter and Count.
 const (
-	OpCreateOrder   = "CreateOrder"
-	OpPayment       = "Payment"
-	OpVerifyPayment = "VerifyPayment"
-	OpCapture       = "Capture"
-	OpRefund        = "Refund"
-	OpOrder         = "Order"
-	OpOrderByKey    = "OrderByKey"
-	OpOrderPayments = "OrderPayments"
+	OpCreateOrder    = "CreateOrder"
+	OpPayment        = "Payment"
+	OpVerifyPayment  = "VerifyPayment"
+	OpCapture        = "Capture"
+	OpRefund         = "Refund"
+	OpOrder          = "Order"
+	OpOrdersByKey    = "OrdersByKey"
+	OpOrderPayments  = "OrderPayments"
+	OpRefundByID     = "RefundByID"
+	OpPaymentRefunds = "PaymentRefunds"
 )
 
 // Gateway is a payments.PaymentGateway in memory. It is safe for concurrent use.
@@ -38,19 +40,24 @@ type Gateway struct {
 	orders   []*payments.Order
 	manual   map[string]bool // order ids
 	payments map[string]*payments.Payment
-	byOrder  map[string][]string // payment ids, oldest first
-	refunds  map[string]refundMade
+	byOrder  map[string][]string       // payment ids, oldest first
+	credits  map[string]payments.Money // what a payment counts for its order
+	refunds  []*payments.Refund        // oldest first
+	byKey    map[string]refundAsked
+	held     bool // refunds stay pending
 	calls    map[string]int
 }
 
-type refundMade struct {
-	amount *payments.Money // as asked for
-	refund payments.Refund
+// refundAsked is what a Key of a refund was used for.
+type refundAsked struct {
+	amount *payments.Money
+	refund *payments.Refund
 }
 
 var (
 	_ payments.PaymentGateway   = (*Gateway)(nil)
 	_ payments.OrderFinder      = (*Gateway)(nil)
+	_ payments.RefundFinder     = (*Gateway)(nil)
 	_ payments.CheckoutProvider = (*Gateway)(nil)
 )
 
@@ -58,7 +65,7 @@ var (
 func NewGateway() *Gateway {
 	return &Gateway{
 		key: []byte(rand.Text()), errors: fake.Errors{Kit: "paymentstest"}, manual: map[string]bool{}, payments: map[string]*payments.Payment{},
-		byOrder: map[string][]string{}, refunds: map[string]refundMade{}, calls: map[string]int{},
+		byOrder: map[string][]string{}, byKey: map[string]refundAsked{}, credits: map[string]payments.Money{}, calls: map[string]int{},
 	}
 }
 
@@ -101,67 +108,6 @@ func (g *Gateway) Orders() []*payments.Order {
 	return all
 }
 
-// Pay pays an order as a patient would and returns what the application then verifies.
-// The payment is authorized if the order asked for manual capture, else captured.
-func (g *Gateway) Pay(orderID string) (payments.Confirmation, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	defer g.changes.Note()
-	o, p, err := g.attempt(orderID)
-	if err != nil {
-		return payments.Confirmation{}, err
-	}
-	p.Status = payments.PaymentAuthorized
-	if !g.manual[o.ID] {
-		take(o, p)
-	}
-	return g.confirmation(o, p), nil
-}
-
-// FailPayment makes an attempt to pay that fails. What it returns is signed,
-// which no real gateway does, so that VerifyPayment gets to see the status.
-func (g *Gateway) FailPayment(orderID string) (payments.Confirmation, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	defer g.changes.Note()
-	o, p, err := g.attempt(orderID)
-	if err != nil {
-		return payments.Confirmation{}, err
-	}
-	p.Status, p.Failure = payments.PaymentFailed, &payments.Failure{Code: "BAD_REQUEST_ERROR", Reason: "payment_failed"}
-	return g.confirmation(o, p), nil
-}
-
-func (g *Gateway) attempt(orderID string) (*payments.Order, *payments.Payment, error) {
-	o := g.order(orderID)
-	if o == nil {
-		return nil, nil, failed("Pay", telemed.ErrNotFound)
-	}
-	for _, id := range g.byOrder[orderID] {
-		if status := g.payments[id].Status; status != payments.PaymentFailed {
-			return nil, nil, failed("Pay", telemed.ErrConflict)
-		}
-	}
-	p := &payments.Payment{
-		ID: newID("pay"), OrderID: o.ID, Amount: o.Amount, Refunded: payments.Money{Currency: o.Amount.Currency},
-		Status: payments.PaymentCreated, Method: "upi", CreatedAt: time.Now().UTC(),
-	}
-	g.payments[p.ID] = p
-	g.byOrder[o.ID] = append(g.byOrder[o.ID], p.ID)
-	o.Attempts++
-	o.Status = payments.OrderAttempted
-	return o, p, nil
-}
-
-func (g *Gateway) confirmation(o *payments.Order, p *payments.Payment) payments.Confirmation {
-	return payments.Confirmation{OrderID: o.ID, Expected: o.Amount, PaymentID: p.ID, Signature: signature.Hex(g.key, []byte(o.ID+"|"+p.ID))}
-}
-
-func take(o *payments.Order, p *payments.Payment) {
-	p.Status = payments.PaymentCaptured
-	o.Status, o.Paid = payments.OrderPaid, p.Amount
-}
-
 // do counts a call and carries it out, or fails as planned. It holds g.mu during call.
 func do[T any](ctx context.Context, g *Gateway, op string, call func() (T, error)) (T, error) {
 	g.mu.Lock()
@@ -194,7 +140,7 @@ func (g *Gateway) createOrder(req payments.OrderRequest) (*payments.Order, error
 	}
 	o := &payments.Order{
 		ID: newID("order"), Key: req.Key, Amount: req.Amount, Paid: payments.Money{Currency: req.Amount.Currency},
-		Status: payments.OrderCreated, Notes: maps.Clone(req.Notes), CreatedAt: time.Now().UTC(),
+		Due: req.Amount, Status: payments.OrderCreated, Notes: maps.Clone(req.Notes), CreatedAt: time.Now().UTC(),
 	}
 	g.orders = append(g.orders, o)
 	g.manual[o.ID] = req.Capture == payments.CaptureManual
@@ -224,14 +170,18 @@ func (g *Gateway) verify(c payments.Confirmation) (*payments.Payment, error) {
 		return nil, err
 	case p.OrderID != c.OrderID:
 		return nil, failed(OpVerifyPayment, payments.ErrOrderMismatch)
-	case p.Amount != c.Expected:
-		return nil, failed(OpVerifyPayment, payments.ErrAmountMismatch)
 	case p.Status == payments.PaymentRefunded:
 		return nil, failed(OpVerifyPayment, payments.ErrAlreadyRefunded)
-	case p.Status == payments.PaymentCaptured || p.Status == payments.PaymentAuthorized:
-		return p, nil
+	case p.Status != payments.PaymentCaptured && p.Status != payments.PaymentAuthorized:
+		return nil, failed(OpVerifyPayment, payments.ErrPaymentIncomplete)
 	}
-	return nil, failed(OpVerifyPayment, payments.ErrPaymentIncomplete)
+	switch o := g.order(c.OrderID); {
+	case o.Amount != c.Expected:
+		return nil, failed(OpVerifyPayment, payments.ErrAmountMismatch)
+	case p.Status == payments.PaymentCaptured && !o.IsPaid():
+		return nil, failed(OpVerifyPayment, payments.ErrPartlyPaid)
+	}
+	return p, nil
 }
 
 // Capture implements payments.PaymentGateway.
@@ -259,14 +209,15 @@ func (g *Gateway) capture(req payments.CaptureRequest) (*payments.Payment, error
 		if !same {
 			return nil, failed(OpCapture, payments.ErrAmountMismatch)
 		}
-		take(g.order(p.OrderID), p)
+		g.take(p)
 	default:
 		return nil, failed(OpCapture, payments.ErrPaymentIncomplete)
 	}
 	return copyPayment(p), nil
 }
 
-// Refund implements payments.PaymentGateway. Refunds are processed at once.
+// Refund implements payments.PaymentGateway. Refunds are processed at once, unless
+// HoldRefunds was called.
 func (g *Gateway) Refund(ctx context.Context, req payments.RefundRequest) (*payments.Refund, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
@@ -275,33 +226,36 @@ func (g *Gateway) Refund(ctx context.Context, req payments.RefundRequest) (*paym
 }
 
 func (g *Gateway) refund(req payments.RefundRequest) (*payments.Refund, error) {
-	if old, ok := g.refunds[req.Key]; ok {
+	if old, ok := g.byKey[req.Key]; ok {
 		if old.refund.PaymentID != req.PaymentID || !sameAmount(old.amount, req.Amount) {
 			return nil, failed(OpRefund, payments.ErrKeyConflict)
 		}
 		return copyRefund(old.refund), nil
 	}
-	made, err := g.giveBack(req)
+	amount, err := g.toGiveBack(req)
 	if err != nil {
 		return nil, err
 	}
-	g.refunds[req.Key] = refundMade{req.Amount, made}
+	made := g.giveBack(g.payments[req.PaymentID], amount)
+	made.Notes = maps.Clone(req.Notes)
+	g.byKey[req.Key] = refundAsked{req.Amount, made}
 	return copyRefund(made), nil
 }
 
-func (g *Gateway) giveBack(req payments.RefundRequest) (payments.Refund, error) {
+// toGiveBack returns how much a request asks for, if it can be had.
+func (g *Gateway) toGiveBack(req payments.RefundRequest) (payments.Money, error) {
 	p, ok := g.payments[req.PaymentID]
 	switch {
 	case !ok:
-		return payments.Refund{}, failed(OpRefund, telemed.ErrNotFound)
+		return payments.Money{}, failed(OpRefund, telemed.ErrNotFound)
 	case p.Status == payments.PaymentRefunded:
-		return payments.Refund{}, failed(OpRefund, payments.ErrAlreadyRefunded)
+		return payments.Money{}, failed(OpRefund, payments.ErrAlreadyRefunded)
 	case p.Status != payments.PaymentCaptured:
-		return payments.Refund{}, failed(OpRefund, payments.ErrPaymentIncomplete)
+		return payments.Money{}, failed(OpRefund, payments.ErrPaymentIncomplete)
 	}
 	left, err := p.Amount.Sub(p.Refunded)
 	if err != nil {
-		return payments.Refund{}, failed(OpRefund, err)
+		return payments.Money{}, failed(OpRefund, err)
 	}
 	amount := left
 	if req.Amount != nil {
@@ -309,36 +263,33 @@ func (g *Gateway) giveBack(req payments.RefundRequest) (payments.Refund, error) 
 	}
 	switch {
 	case amount.Currency != p.Amount.Currency:
-		return payments.Refund{}, failed(OpRefund, payments.ErrAmountMismatch)
+		return payments.Money{}, failed(OpRefund, payments.ErrAmountMismatch)
 	case amount.Minor > left.Minor:
-		return payments.Refund{}, failed(OpRefund, &telemed.FieldError{Field: "Amount", Problem: "is more than what is left"})
+		return payments.Money{}, failed(OpRefund, &telemed.FieldError{Field: "Amount", Problem: "is more than what is left"})
 	}
-	p.Refunded.Minor += amount.Minor
-	if p.Refunded == p.Amount {
-		p.Status = payments.PaymentRefunded
-	}
-	return payments.Refund{
-		ID: newID("rfnd"), PaymentID: p.ID, Amount: amount, Status: payments.RefundProcessed,
-		Notes: maps.Clone(req.Notes), CreatedAt: time.Now().UTC(),
-	}, nil
+	return amount, nil
 }
 
 // Order implements payments.OrderFinder.
 func (g *Gateway) Order(ctx context.Context, orderID string) (*payments.Order, error) {
-	return g.find(ctx, OpOrder, func(o *payments.Order) bool { return o.ID == orderID })
-}
-
-// OrderByKey implements payments.OrderFinder.
-func (g *Gateway) OrderByKey(ctx context.Context, key string) (*payments.Order, error) {
-	return g.find(ctx, OpOrderByKey, func(o *payments.Order) bool { return o.Key == key })
-}
-
-func (g *Gateway) find(ctx context.Context, op string, fits func(*payments.Order) bool) (*payments.Order, error) {
-	return do(ctx, g, op, func() (*payments.Order, error) {
-		if i := slices.IndexFunc(g.orders, fits); i >= 0 {
-			return copyOrder(g.orders[i]), nil
+	return do(ctx, g, OpOrder, func() (*payments.Order, error) {
+		if o := g.order(orderID); o != nil {
+			return copyOrder(o), nil
 		}
-		return nil, failed(op, telemed.ErrNotFound)
+		return nil, failed(OpOrder, telemed.ErrNotFound)
+	})
+}
+
+// OrdersByKey implements payments.OrderFinder. There is one order at most.
+func (g *Gateway) OrdersByKey(ctx context.Context, key string) ([]*payments.Order, error) {
+	return do(ctx, g, OpOrdersByKey, func() ([]*payments.Order, error) {
+		var found []*payments.Order
+		for _, o := range g.orders {
+			if o.Key == key {
+				found = append(found, copyOrder(o))
+			}
+		}
+		return found, nil
 	})
 }
 
@@ -356,6 +307,32 @@ func (g *Gateway) OrderPayments(ctx context.Context, orderID string) ([]*payment
 	})
 }
 
+// RefundByID implements payments.RefundFinder.
+func (g *Gateway) RefundByID(ctx context.Context, refundID string) (*payments.Refund, error) {
+	return do(ctx, g, OpRefundByID, func() (*payments.Refund, error) {
+		if r := g.refundOf(refundID); r != nil {
+			return copyRefund(r), nil
+		}
+		return nil, failed(OpRefundByID, telemed.ErrNotFound)
+	})
+}
+
+// PaymentRefunds implements payments.RefundFinder.
+func (g *Gateway) PaymentRefunds(ctx context.Context, paymentID string) ([]*payments.Refund, error) {
+	return do(ctx, g, OpPaymentRefunds, func() ([]*payments.Refund, error) {
+		if _, ok := g.payments[paymentID]; !ok {
+			return nil, failed(OpPaymentRefunds, telemed.ErrNotFound)
+		}
+		var all []*payments.Refund
+		for _, r := range slices.Backward(g.refunds) {
+			if r.PaymentID == paymentID {
+				all = append(all, copyRefund(r))
+			}
+		}
+		return all, nil
+	})
+}
+
 // Checkout implements payments.CheckoutProvider with a JSON object of its own.
 func (g *Gateway) Checkout(o *payments.Order, ui payments.CheckoutUI) (json.RawMessage, error) {
 	return json.Marshal(map[string]any{"order_id": o.ID, "amount": o.Amount.Minor, "currency": o.Amount.Currency, "name": ui.Name})
@@ -365,6 +342,15 @@ func (g *Gateway) order(id string) *payments.Order {
 	for _, o := range g.orders {
 		if o.ID == id {
 			return o
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) refundOf(id string) *payments.Refund {
+	for _, r := range g.refunds {
+		if r.ID == id {
+			return r
 		}
 	}
 	return nil
@@ -393,9 +379,10 @@ func copyPayment(p *payments.Payment) *payments.Payment {
 	return &copied
 }
 
-func copyRefund(r payments.Refund) *payments.Refund {
-	r.Notes = maps.Clone(r.Notes)
-	return &r
+func copyRefund(r *payments.Refund) *payments.Refund {
+	copied := *r
+	copied.Notes = maps.Clone(r.Notes)
+	return &copied
 }
 
 func failed(op string, err error) error { return fmt.Errorf("paymentstest: %s: %w", op, err) }

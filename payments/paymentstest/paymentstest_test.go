@@ -35,7 +35,25 @@ func TestGateway(t *testing.T) {
 					g.FailAfter(op, telemed.ErrAmbiguous)
 				}
 			},
-			Sign: g.Sign,
+			PartOrder: func(key string, amount payments.Money) (string, error) {
+				o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: amount, Key: key})
+				if err != nil {
+					return "", err
+				}
+				return o.ID, nil
+			},
+			PayPart: func(orderID string, part payments.Money) (string, string, error) {
+				c, err := g.PayPart(orderID, part)
+				return c.PaymentID, c.Signature, err
+			},
+			PayAs: func(orderID string, charged payments.Money) (string, string, error) {
+				c, err := g.PayAs(orderID, charged)
+				return c.PaymentID, c.Signature, err
+			},
+			AuthorizeLate: g.AuthorizeLate,
+			HoldRefunds:   g.HoldRefunds,
+			SettleRefund:  g.SettleRefund,
+			Sign:          g.Sign,
 		}
 	})
 }

@@ -25,6 +25,21 @@ type Harness struct {
 	// LoseAnswer makes the gateway's side carry out the next request that
 	// changes something and lose the answer. Nil: not checked.
 	LoseAnswer func()
+	// PartOrder makes an order that may be paid in instalments, by whatever way there is, and
+	// PayPart pays one of them. Nil: not checked.
+	PartOrder func(key string, amount payments.Money) (orderID string, err error)
+	PayPart   func(orderID string, part payments.Money) (paymentID, signature string, err error)
+	// PayAs is Pay, but the payer is charged another amount than the order's, maybe in
+	// another currency, by the gateway's own doing: an offer, a fee, a conversion. Nil: not
+	// checked.
+	PayAs func(orderID string, charged payments.Money) (paymentID, signature string, err error)
+	// AuthorizeLate has the bank answer after all, for a payment that failed. Nil: not
+	// checked.
+	AuthorizeLate func(paymentID string) error
+	// HoldRefunds leaves refunds pending from now on, and SettleRefund ends one of them.
+	// Nil: not checked.
+	HoldRefunds  func()
+	SettleRefund func(refundID string, processed bool) error
 	// Sign returns what the checkout would sign for this pair, also for a pair that
 	// it never would: only with it is VerifyPayment seen to look behind a good
 	// signature. Nil: not checked.
@@ -54,6 +69,12 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		"a lost answer does not make a second refund": (*suite).lostRefund,
 		"a lost answer does not lose a capture":       (*suite).lostCapture,
 		"orders are found":                            (*suite).finder,
+		"refunds are found":                           (*suite).refundFinder,
+		"a pending refund is not given back yet":      (*suite).pendingRefund,
+		"an instalment does not pay the order":        (*suite).instalments,
+		"the order decides, not the payment's amount": (*suite).charged,
+		"a bank may answer late":                      (*suite).late,
+		"concurrent calls with one key are one order": (*suite).concurrentOrders,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -490,6 +511,28 @@ func (s *suite) lostCapture() {
 	}
 }
 
+func (s *suite) concurrentOrders() {
+	const callers = 16
+	ids := make([]string, callers)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			o, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Key: "bill_concurrent"})
+			if err != nil {
+				s.Errorf("CreateOrder: %v", err)
+				return
+			}
+			ids[i] = o.ID
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			s.Fatalf("one key gave two orders: %s and %s", ids[0], id)
+		}
+	}
+}
+
 func (s *suite) finder() {
 	finder, ok := s.Gateway.(payments.OrderFinder)
 	if !ok {
@@ -499,31 +542,207 @@ func (s *suite) finder() {
 	for i := range 3 {
 		s.order(fmt.Sprintf("bill_2%d", i), "") // other receipts that hold this one
 	}
-	found, err := finder.OrderByKey(ctx, "bill_2")
-	s.ok(err, "OrderByKey")
-	if found.ID != o.ID {
-		s.Errorf("OrderByKey: got %s, want %s", found.ID, o.ID)
+	orders, err := finder.OrdersByKey(ctx, "bill_2")
+	s.ok(err, "OrdersByKey")
+	if len(orders) != 1 || orders[0].ID != o.ID {
+		s.Errorf("OrdersByKey: got %v, want %s alone", orders, o.ID)
 	}
-	_, err = finder.OrderByKey(ctx, "bill")
-	s.wants(err, telemed.ErrNotFound, "a part of a receipt")
-	_, err = finder.Order(ctx, "order_AAAAAAAAAAAAAA")
+	orders, err = finder.OrdersByKey(ctx, "bill")
+	s.ok(err, "OrdersByKey of a part of a key")
+	if len(orders) != 0 {
+		s.Errorf("OrdersByKey of a part of a key: got %v, want none", orders)
+	}
+	_, err = finder.Order(ctx, absentOrder)
 	s.wants(err, telemed.ErrNotFound, "Order")
+	_, err = finder.OrderPayments(ctx, absentOrder)
+	s.wants(err, telemed.ErrNotFound, "OrderPayments")
+	s.payments(finder, o)
+	found, err := finder.Order(ctx, o.ID)
+	s.ok(err, "Order")
+	if !found.IsPaid() || found.Status != payments.OrderPaid || found.Paid != amount || found.Due.Minor != 0 {
+		s.Errorf("Order: got %v with %v paid and %v due", found, found.Paid, found.Due)
+	}
+}
+
+// payments has o paid, after an attempt that fails, and looks for both payments.
+func (s *suite) payments(finder payments.OrderFinder, o *payments.Order) {
 	want := 1
 	if s.FailPayment != nil {
-		_, err = s.FailPayment(o.ID)
+		_, err := s.FailPayment(o.ID)
 		s.ok(err, "FailPayment")
 		want = 2
 	}
+	found, err := finder.Order(s.Context(), o.ID)
+	s.ok(err, "Order")
+	if found.IsPaid() || found.Due != amount {
+		s.Errorf("Order before it is paid: got %v with %v due", found, found.Due)
+	}
 	c := s.pay(o)
-	all, err := finder.OrderPayments(ctx, o.ID)
+	all, err := finder.OrderPayments(s.Context(), o.ID)
 	s.ok(err, "OrderPayments")
 	paid := func(p *payments.Payment) bool { return p.ID == c.PaymentID && p.Status == payments.PaymentCaptured }
 	if len(all) != want || !slices.ContainsFunc(all, paid) {
 		s.Errorf("OrderPayments: got %v, want %d with %s captured", all, want, c.PaymentID)
 	}
-	found, err = finder.Order(ctx, o.ID)
-	s.ok(err, "Order")
-	if found.Status != payments.OrderPaid || found.Paid != amount {
-		s.Errorf("Order: got %v with %v paid", found, found.Paid)
+}
+
+const (
+	absentOrder  = "order_AAAAAAAAAAAAAA"
+	absentRefund = "rfnd_AAAAAAAAAAAAAA"
+)
+
+func (s *suite) refundFinder() {
+	finder, ok := s.Gateway.(payments.RefundFinder)
+	if !ok {
+		s.Skip("the gateway is no payments.RefundFinder")
+	}
+	ctx, c := s.Context(), s.captured()
+	none, err := finder.PaymentRefunds(ctx, c.PaymentID)
+	s.ok(err, "PaymentRefunds of a payment without refunds")
+	if len(none) != 0 {
+		s.Errorf("PaymentRefunds: got %v, want none", none)
+	}
+	var ids []string
+	for _, key := range []string{"part_number_1", "part_number_2"} {
+		made, err := s.Refund(ctx, payments.RefundRequest{PaymentID: c.PaymentID, Key: key, Amount: new(payments.INR(10000))})
+		s.ok(err, "Refund")
+		ids = append(ids, made.ID)
+		found, err := finder.RefundByID(ctx, made.ID)
+		s.ok(err, "RefundByID")
+		if found.ID != made.ID || found.PaymentID != c.PaymentID || found.Amount != payments.INR(10000) {
+			s.Errorf("RefundByID: got %v, want %v", found, made)
+		}
+	}
+	other := s.pay(s.order("bill_other", payments.CaptureAutomatic))
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: other.PaymentID, Key: "cancel_other"})
+	s.ok(err, "Refund of another payment")
+	all, err := finder.PaymentRefunds(ctx, c.PaymentID)
+	s.ok(err, "PaymentRefunds")
+	if len(all) != 2 || !slices.ContainsFunc(all, func(r *payments.Refund) bool { return r.ID == ids[0] }) ||
+		!slices.ContainsFunc(all, func(r *payments.Refund) bool { return r.ID == ids[1] }) {
+		s.Errorf("PaymentRefunds: got %v, want %v", all, ids)
+	}
+	_, err = finder.RefundByID(ctx, absentRefund)
+	s.wants(err, telemed.ErrNotFound, "RefundByID")
+	_, err = finder.PaymentRefunds(ctx, absent)
+	s.wants(err, telemed.ErrNotFound, "PaymentRefunds")
+}
+
+// pendingRefund: accepted is not given back, and what failed may be tried again.
+func (s *suite) pendingRefund() {
+	if s.HoldRefunds == nil || s.SettleRefund == nil {
+		s.Skip("the harness cannot hold a refund")
+	}
+	ctx, c := s.Context(), s.captured()
+	s.HoldRefunds()
+	stored := payments.PaymentCaptured
+	is := func(want payments.PaymentStatus, how payments.GivenBack) {
+		s.Helper()
+		p, err := s.Payment(ctx, c.PaymentID)
+		s.ok(err, "Payment")
+		if p.Status != want || p.GivenBack != how || !p.Captured || p.AutoRefunded() {
+			s.Errorf("the payment: got %v, %q given back, want %s, %q", p, p.GivenBack, want, how)
+		}
+		if !stored.CanBecome(p.Status) {
+			s.Errorf("CanBecome: from %s to %s is no step", stored, p.Status)
+		}
+		stored = p.Status
+	}
+	req := payments.RefundRequest{PaymentID: c.PaymentID, Key: "cancel_0001"}
+	r, err := s.Refund(ctx, req)
+	s.ok(err, "Refund")
+	if r.Status != payments.RefundPending {
+		s.Fatalf("Refund: got status %s, want pending", r.Status)
+	}
+	is(payments.PaymentRefunded, payments.GivenBackFull)
+	s.ok(s.SettleRefund(r.ID, false), "SettleRefund")
+	is(payments.PaymentCaptured, payments.GivenBackNone)
+	again, err := s.Refund(ctx, req)
+	s.ok(err, "Refund with the key of the failed one")
+	if again.ID != r.ID || again.Status != payments.RefundFailed {
+		s.Errorf("Refund with the key of the failed one: got %v, want %s failed", again, r.ID)
+	}
+	req.Key = "cancel_0001_again"
+	second, err := s.Refund(ctx, req)
+	s.ok(err, "Refund with another key")
+	s.ok(s.SettleRefund(second.ID, true), "SettleRefund")
+	is(payments.PaymentRefunded, payments.GivenBackFull)
+}
+
+func (s *suite) instalments() {
+	if s.PartOrder == nil || s.PayPart == nil {
+		s.Skip("the harness knows no instalments")
+	}
+	id, err := s.PartOrder("bill_parts", payments.INR(40000))
+	s.ok(err, "PartOrder")
+	part := func(m payments.Money) (*payments.Payment, error) {
+		s.Helper()
+		paymentID, signature, err := s.PayPart(id, m)
+		s.ok(err, "PayPart")
+		return s.VerifyPayment(s.Context(), payments.Confirmation{
+			OrderID: id, Expected: payments.INR(40000), PaymentID: paymentID, Signature: signature,
+		})
+	}
+	_, err = part(payments.INR(10000))
+	s.wants(err, payments.ErrPartlyPaid, "the first instalment")
+	s.wants(err, payments.ErrPaymentIncomplete, "the first instalment")
+	if finder, ok := s.Gateway.(payments.OrderFinder); ok {
+		o, err := finder.Order(s.Context(), id)
+		s.ok(err, "Order")
+		if o.IsPaid() || o.Paid != payments.INR(10000) || o.Due != payments.INR(30000) {
+			s.Errorf("after the first instalment: got %v with %v paid and %v due", o, o.Paid, o.Due)
+		}
+	}
+	p, err := part(payments.INR(30000))
+	s.ok(err, "VerifyPayment of the last instalment")
+	if p.Amount != payments.INR(30000) || p.Status != payments.PaymentCaptured {
+		s.Errorf("the last instalment: got %v", p)
+	}
+}
+
+func (s *suite) charged() {
+	if s.PayAs == nil {
+		s.Skip("the harness charges what the order says")
+	}
+	for name, charged := range map[string]payments.Money{
+		"an offer": payments.INR(45000), "a fee": payments.INR(51180), "a conversion": {Minor: 600, Currency: "USD"},
+	} {
+		o := s.order("bill_"+name, payments.CaptureAutomatic)
+		paymentID, signature, err := s.PayAs(o.ID, charged)
+		s.ok(err, "PayAs with "+name)
+		c := payments.Confirmation{OrderID: o.ID, Expected: amount, PaymentID: paymentID, Signature: signature}
+		p, err := s.VerifyPayment(s.Context(), c)
+		s.ok(err, "VerifyPayment with "+name)
+		if p.Amount != charged || p.Status != payments.PaymentCaptured {
+			s.Errorf("VerifyPayment with %s: got %v, want %v captured", name, p, charged)
+		}
+		c.Expected = charged
+		_, err = s.VerifyPayment(s.Context(), c)
+		s.wants(err, payments.ErrAmountMismatch, "another order than was expected, with "+name)
+	}
+}
+
+func (s *suite) late() {
+	if s.AuthorizeLate == nil || s.FailPayment == nil {
+		s.Skip("the harness has no late banks")
+	}
+	ctx, o := s.Context(), s.order("bill_late_bank", payments.CaptureAutomatic)
+	id, err := s.FailPayment(o.ID)
+	s.ok(err, "FailPayment")
+	s.ok(s.AuthorizeLate(id), "AuthorizeLate")
+	p, err := s.Payment(ctx, id)
+	s.ok(err, "Payment")
+	if p.Status != payments.PaymentCaptured || !p.Late || !payments.PaymentFailed.CanBecome(p.Status) {
+		s.Errorf("a late bank: got %v, late %t", p, p.Late)
+	}
+	twice := s.order("bill_paid_twice", payments.CaptureAutomatic)
+	first, err := s.FailPayment(twice.ID)
+	s.ok(err, "FailPayment")
+	s.pay(twice)
+	s.ok(s.AuthorizeLate(first), "AuthorizeLate")
+	p, err = s.Payment(ctx, first)
+	s.ok(err, "Payment")
+	if p.Captured || !p.AutoRefunded() || p.Refunded != amount {
+		s.Errorf("a late bank and a paid order: got %v, captured %t, want it given back", p, p.Captured)
 	}
 }

@@ -1,12 +1,14 @@
 package razorpay
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -83,7 +85,7 @@ func validateCheckout(o *payments.Order, ui payments.CheckoutUI) error {
 	} else {
 		requireID(&p, "Order.ID", o.ID, "order")
 		p.Check(o.Status != payments.OrderPaid, "Order", "is paid already")
-		p.Check(o.Amount.Minor > 0, "Order.Amount", "must be more than zero")
+		checkMoney(&p, "Order.Amount", o.Amount)
 	}
 	p.Required("Name", ui.Name)
 	first := []rune(ui.Description)
@@ -153,9 +155,15 @@ func (e *CheckoutFailure) MarshalJSON() ([]byte, error) {
 // Format tells the same for every verb.
 func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
-// ParseCheckout reads the result of the payment form from a POST: JSON as the
-// page's script sends it ({"razorpay_payment_id":…}), or the form that the
-// browser posts to the callback URL. A failure is a *CheckoutFailure; what is
+// ParseCheckout reads the result of the payment form from a POST, in each form in which a
+// page may send what checkout.js gave it:
+//
+//   - JSON ({"razorpay_payment_id":…}), also as the text/plain that navigator.sendBeacon
+//     makes of a string;
+//   - a form, as the browser posts it to the callback URL, or as URLSearchParams;
+//   - multipart/form-data, as FormData makes it.
+//
+// A failure is a *CheckoutFailure; what is
 // neither is telemed.ErrInvalid. In the error for a body of more than 64 KiB, or
 // more than an http.MaxBytesReader of the application lets through, errors.As finds an
 // *http.MaxBytesError: answer it with 413.
@@ -176,14 +184,9 @@ func ParseCheckout(r *http.Request) (CheckoutResult, error) {
 	if err != nil {
 		return CheckoutResult{}, fault.Invalid(op, "Body", "was cut off")
 	}
-	var fields checkoutFields
-	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
-	case "application/json":
-		fields, err = fromJSON(body)
-	case "application/x-www-form-urlencoded":
-		fields, err = fromForm(body)
-	default:
-		return CheckoutResult{}, fault.Invalid(op, "Content-Type", "is neither application/json nor application/x-www-form-urlencoded")
+	fields, err := readCheckout(r.Header.Get("Content-Type"), body)
+	if errors.Is(err, errContentType) {
+		return CheckoutResult{}, fault.Invalid(op, "Content-Type", "%v", errContentType)
 	}
 	if err != nil {
 		return CheckoutResult{}, fault.Invalid(op, "Body", "cannot be read")
@@ -196,6 +199,56 @@ func ParseCheckout(r *http.Request) (CheckoutResult, error) {
 	requireID(&p, "razorpay_payment_id", fields.PaymentID, "pay")
 	p.Check(len(fields.Signature) == 64, "razorpay_signature", "is not 64 hexadecimal digits")
 	return fields.CheckoutResult, p.Err(op)
+}
+
+var errContentType = errors.New("is neither JSON, text, a form nor multipart/form-data")
+
+func readCheckout(contentType string, body []byte) (checkoutFields, error) {
+	kind, params, _ := mime.ParseMediaType(contentType)
+	switch kind {
+	case "application/json":
+		return fromJSON(body)
+	case "text/plain":
+		if bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+			return fromJSON(body)
+		}
+	case "application/x-www-form-urlencoded":
+	case "multipart/form-data":
+		form, err := readMultipart(body, params["boundary"])
+		if err != nil {
+			return checkoutFields{}, err
+		}
+		return fromForm(form), nil
+	default:
+		return checkoutFields{}, errContentType
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return checkoutFields{}, err
+	}
+	return fromForm(form), nil
+}
+
+// readMultipart reads the fields of a form that stand in parts. Files are left out.
+func readMultipart(body []byte, boundary string) (url.Values, error) {
+	form, parts := url.Values{}, multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return form, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if part.FileName() != "" {
+			continue
+		}
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return nil, err
+		}
+		form.Add(part.FormName(), string(value))
+	}
 }
 
 type checkoutFields struct {
@@ -224,11 +277,7 @@ func fromJSON(body []byte) (checkoutFields, error) {
 	return fields, nil
 }
 
-func fromForm(body []byte) (checkoutFields, error) {
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return checkoutFields{}, err
-	}
+func fromForm(form url.Values) checkoutFields {
 	fields := checkoutFields{CheckoutResult: CheckoutResult{
 		OrderID: form.Get("razorpay_order_id"), PaymentID: form.Get("razorpay_payment_id"), Signature: form.Get("razorpay_signature"),
 	}}
@@ -240,12 +289,12 @@ func fromForm(body []byte) (checkoutFields, error) {
 			break
 		}
 	}
-	return fields, nil
+	return fields
 }
 
 func failure(code, description, source, step, reason string) *CheckoutFailure {
 	return &CheckoutFailure{Failure: payments.Failure{
-		Code: constant(text(code)), Description: known(text(description)), Source: constant(text(source)),
-		Step: constant(text(step)), Reason: constant(text(reason)),
+		Code: constant(code), Description: known(description), Source: constant(source),
+		Step: constant(step), Reason: constant(reason),
 	}}
 }

@@ -1,9 +1,12 @@
 package razorpay_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -29,32 +32,62 @@ func parse(contentType, body string) (razorpay.CheckoutResult, error) {
 	return razorpay.ParseCheckout(r)
 }
 
-func TestParseCheckout(t *testing.T) {
+// bodies are the ways in which a page may post the same fields.
+func bodies(t *testing.T, fields map[string]string) map[string]string {
+	t.Helper()
+	form, document := url.Values{}, map[string]any{}
+	var parts bytes.Buffer
+	multi := multipart.NewWriter(&parts)
+	for name, value := range fields {
+		form.Set(name, value)
+		require.NoError(t, multi.WriteField(name, value))
+		inner, nested := strings.CutPrefix(name, "error[")
+		if !nested {
+			document[name] = value
+			continue
+		}
+		if document["error"] == nil {
+			document["error"] = map[string]any{}
+		}
+		document["error"].(map[string]any)[strings.TrimSuffix(inner, "]")] = value
+	}
+	if failure, ok := document["error"].(map[string]any); ok && failure["metadata"] != nil {
+		failure["metadata"] = json.RawMessage(fields["error[metadata]"])
+	}
+	file, err := multi.CreateFormFile("razorpay_order_id", "not a field.txt")
+	require.NoError(t, err)
+	_, _ = file.Write([]byte("order_FILE"))
+	require.NoError(t, multi.Close())
+	encoded, err := json.Marshal(document)
+	require.NoError(t, err)
+	return map[string]string{
+		formType: form.Encode(), jsonType: string(encoded), "text/plain;charset=UTF-8": " " + string(encoded),
+		"text/plain": form.Encode(), "application/x-www-form-urlencoded;charset=UTF-8": form.Encode(),
+		multi.FormDataContentType(): parts.String(),
+	}
+}
+
+// TestP15CheckoutBodies: a page posts as its author likes.
+func TestP15CheckoutBodies(t *testing.T) {
 	t.Parallel()
 	want := razorpay.CheckoutResult{OrderID: "order_1", PaymentID: "pay_1", Signature: checkoutSig}
-	form := url.Values{"razorpay_order_id": {"order_1"}, "razorpay_payment_id": {"pay_1"}, "razorpay_signature": {checkoutSig}}
-	for contentType, body := range map[string]string{
-		formType: form.Encode(),
-		jsonType: `{"razorpay_order_id":"order_1","razorpay_payment_id":"pay_1","razorpay_signature":"` + checkoutSig + `"}`,
-	} {
+	for contentType, body := range bodies(t, map[string]string{
+		"razorpay_order_id": "order_1", "razorpay_payment_id": "pay_1", "razorpay_signature": checkoutSig,
+	}) {
 		got, err := parse(contentType, body)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
+		require.NoError(t, err, contentType)
+		require.Equal(t, want, got, contentType)
 		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", got, got, got, got), checkoutSig)
 	}
 }
 
 func TestParseCheckoutFailure(t *testing.T) {
 	t.Parallel()
-	form := url.Values{
-		"error[code]": {"BAD_REQUEST_ERROR"}, "error[description]": {"Asha-Canary cancelled"}, "error[source]": {"customer"},
-		"error[step]": {"payment_authentication"}, "error[reason]": {"payment_cancelled"}, "error[metadata]": {`{"payment_id":"pay_1","order_id":"order_1"}`},
-		"razorpay_payment_id": {"pay_1"},
-	}
-	for contentType, body := range map[string]string{
-		formType: form.Encode(),
-		jsonType: `{"error":{"code":"BAD_REQUEST_ERROR","description":"Asha-Canary cancelled","source":"customer","step":"payment_authentication","reason":"payment_cancelled","metadata":{"payment_id":"pay_1","order_id":"order_1"}}}`,
-	} {
+	for contentType, body := range bodies(t, map[string]string{
+		"error[code]": "BAD_REQUEST_ERROR", "error[description]": "Asha-Canary cancelled", "error[source]": "customer",
+		"error[step]": "payment_authentication", "error[reason]": "payment_cancelled",
+		"error[metadata]": `{"payment_id":"pay_1","order_id":"order_1"}`,
+	}) {
 		_, err := parse(contentType, body)
 		require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
 		require.ErrorIs(t, err, telemed.ErrConflict)
@@ -79,8 +112,11 @@ func TestParseCheckoutGarbage(t *testing.T) {
 		"broken JSON":     {jsonType, `{"razorpay`, "Body cannot be read"},
 		"wrong types":     {jsonType, `{"razorpay_order_id":[]}`, "Body cannot be read"},
 		"a broken form":   {formType, "a=%zz", "Body cannot be read"},
-		"another type":    {"text/plain", "x", "Content-Type is neither application/json nor application/x-www-form-urlencoded"},
-		"no type":         {"", "x", "Content-Type is neither application/json nor application/x-www-form-urlencoded"},
+		"another type":    {"application/xml", "x", "Content-Type is neither JSON, text, a form nor multipart/form-data"},
+		"no type":         {"", "x", "Content-Type is neither JSON, text, a form nor multipart/form-data"},
+		"broken text":     {"text/plain", `{"razorpay`, "Body cannot be read"},
+		"no boundary":     {"multipart/form-data", "--B\r\n", "Body cannot be read"},
+		"a cut part":      {"multipart/form-data; boundary=B", "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx", "Body cannot be read"},
 		"an endless body": {formType, strings.Repeat("x", 64<<10+1), "Body is longer than 65536 bytes"},
 		"a path for an id": {formType, url.Values{"razorpay_order_id": {"order_1/../x"}, "razorpay_payment_id": {"pay_1"}, "razorpay_signature": {checkoutSig}}.Encode(),
 			"razorpay_order_id is not order_ with letters and digits"},
@@ -115,15 +151,14 @@ func TestParseCheckoutTooLong(t *testing.T) {
 }
 
 func FuzzParseCheckout(f *testing.F) {
-	f.Add("razorpay_order_id=order_1&razorpay_payment_id=pay_1&razorpay_signature=00", false)
-	f.Add("error[code]=x&error[metadata]={", false)
-	f.Add(`{"error":{"metadata":[]}}`, true)
-	f.Fuzz(func(t *testing.T, body string, isJSON bool) {
-		contentType := formType
-		if isJSON {
-			contentType = jsonType
-		}
-		got, err := parse(contentType, body)
+	types := []string{formType, jsonType, "text/plain", "multipart/form-data; boundary=B"}
+	f.Add("razorpay_order_id=order_1&razorpay_payment_id=pay_1&razorpay_signature=00", uint8(0))
+	f.Add("error[code]=x&error[metadata]={", uint8(0))
+	f.Add(`{"error":{"metadata":[]}}`, uint8(1))
+	f.Add(`{"error":{"metadata":[]}}`, uint8(2))
+	f.Add("--B\r\nContent-Disposition: form-data; name=\"razorpay_order_id\"\r\n\r\norder_1\r\n--B--\r\n", uint8(3))
+	f.Fuzz(func(t *testing.T, body string, kind uint8) {
+		got, err := parse(types[int(kind)%len(types)], body)
 		if err != nil {
 			require.True(t, errors.Is(err, telemed.ErrInvalid) || errors.Is(err, payments.ErrPaymentIncomplete))
 			return

@@ -1,28 +1,67 @@
 package razorpay_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/telemed-go/telemed/internal/signature"
+	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/paymentstest"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
+	"github.com/telemed-go/telemed/store"
 )
+
+// partOrder makes an order that may be paid in instalments, which the client does not make.
+func partOrder(t *testing.T, srv *razorpaytest.Server, key string, amount payments.Money) string {
+	t.Helper()
+	body := fmt.Sprintf(`{"amount":%d,"currency":%q,"receipt":%q,"partial_payment":true}`, amount.Minor, amount.Currency, key)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL()+"/v1/orders", strings.NewReader(body))
+	require.NoError(t, err)
+	req.SetBasicAuth(srv.KeyID(), srv.KeySecret().Reveal())
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := srv.Client().Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	var made struct{ ID string }
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&made))
+	require.NotEmpty(t, made.ID)
+	return made.ID
+}
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, unique := range map[string]bool{"receipts are looked up": false, "receipts are unique at Razorpay": true} {
+	for name, change := range map[string]func(*razorpay.Config){
+		"receipts are looked up":          func(*razorpay.Config) {},
+		"receipts are claimed":            func(cfg *razorpay.Config) { cfg.Claims = store.NewMemory() },
+		"receipts are unique at Razorpay": func(cfg *razorpay.Config) { cfg.UniqueReceipt = true },
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			paymentstest.Run(t, func(t *testing.T) paymentstest.Harness {
-				srv, client := start(t, razorpaytest.Config{UniqueReceipt: unique}, func(cfg *razorpay.Config) { cfg.UniqueReceipt = unique })
+				srv, client := start(t, razorpaytest.Config{UniqueReceipt: true}, change)
+				paid := func(p razorpaytest.Paid, err error) (string, string, error) { return p.PaymentID, p.Signature, err }
 				return paymentstest.Harness{
 					Gateway: client,
-					Pay: func(orderID string) (string, string, error) {
-						paid, err := srv.Pay(orderID)
-						return paid.PaymentID, paid.Signature, err
+					Pay:     func(orderID string) (string, string, error) { return paid(srv.Pay(orderID)) },
+					PartOrder: func(key string, amount payments.Money) (string, error) {
+						return partOrder(t, srv, key, amount), nil
 					},
-					FailPayment: srv.FailPayment,
+					PayPart: func(orderID string, part payments.Money) (string, string, error) {
+						return paid(srv.PayPart(orderID, part.Minor))
+					},
+					PayAs: func(orderID string, charged payments.Money) (string, string, error) {
+						return paid(srv.PayAs(orderID, charged))
+					},
+					AuthorizeLate: srv.AuthorizeLate,
+					HoldRefunds:   srv.HoldRefunds,
+					SettleRefund:  srv.SettleRefund,
+					FailPayment:   srv.FailPayment,
 					Sign: func(orderID, paymentID string) string {
 						return signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(orderID+"|"+paymentID))
 					},

@@ -79,6 +79,15 @@ var (
 	errReceiptTaken = fault.Tagged(payments.ErrKeyConflict, errors.New("receipt was used before"))
 )
 
+// Refusals of a request that is right, by the state of the world. Sending it again changes
+// nothing; a person may have to.
+var (
+	errBalance  = fault.Tagged(telemed.ErrConflict, errors.New("the account has too little balance"))
+	errTooOld   = fault.Tagged(telemed.ErrConflict, errors.New("the payment is too old"))
+	errNoRefund = fault.Tagged(telemed.ErrConflict, errors.New("the payment's method takes no refund"))
+	errState    = fault.Tagged(telemed.ErrConflict, errors.New("the state of the payment or of the account forbids it"))
+)
+
 // kinds knows Razorpay's refusals, which have one code (BAD_REQUEST_ERROR) and
 // nearly always one reason for everything. So its sentences decide, in lower
 // case; the first row that fits wins. Rows without a status fit any 4xx.
@@ -93,11 +102,23 @@ var kinds = []struct {
 	{0, "different request with the same idempotency key", payments.ErrKeyConflict},
 	{0, "id provided does not exist", telemed.ErrNotFound},
 	{0, "is not a valid id", telemed.ErrNotFound},
+	{http.StatusNotFound, "requested url was not found", telemed.ErrUnavailable}, // not the payment
 	{0, "already been captured", payments.ErrAlreadyCaptured},
 	{0, "capture amount must be equal", payments.ErrAmountMismatch},
 	{0, "fully refunded already", payments.ErrAlreadyRefunded},
 	{0, "status should be captured", payments.ErrPaymentIncomplete},
 	{0, "receipt should be unique", errReceiptTaken},
+	{0, "greater than the refund", telemed.ErrInvalid}, // more than is left
+	{0, "enough balance", errBalance},
+	{0, "insufficient balance", errBalance},
+	{0, "balance is insufficient", errBalance},
+	{0, "insufficient funds", errBalance},
+	{0, "sufficient balance", errBalance},
+	{0, "months old", errTooOld},
+	{0, "older than", errTooOld},
+	{0, "refund is not supported", errNoRefund},
+	{0, "refunds are not supported", errNoRefund},
+	{0, "does not support refund", errNoRefund},
 }
 
 // newError types the error of a rest call.
@@ -131,10 +152,22 @@ func classify(a *rest.Answer) (rest.Outcome, error) {
 		return inProgress(a), errInProgress // whatever it says: the documents give it no text
 	case slices.Contains(failures, said.Code): // whatever the status says
 		return outcome, a.Unknown()
+	case errors.Is(kind, telemed.ErrNotFound) && said.Code == "":
+		return rest.Foreign, a.Unknown() // a proxy's word, and no proof of absence
 	case outcome == rest.Refused && !readable:
 		return rest.Foreign, kind
+	case errors.Is(kind, telemed.ErrInvalid) && said.aboutState(a):
+		return rest.Refused, errState
 	}
 	return outcome, kind
+}
+
+// aboutState reports whether the refusal of a capture or a refund is about the payment or
+// the account as they are: the request was checked before it was sent, and Razorpay names
+// no field of it and no field too many.
+func (e *Error) aboutState(a *rest.Answer) bool {
+	return a.Request.Method == http.MethodPost && strings.HasPrefix(a.Request.URL.Path, "/v1/payments/") &&
+		e.Code != "" && e.Field == "" && e.Reason != "extra_field_sent"
 }
 
 // failures are the codes of what went wrong at Razorpay, or at a bank.
@@ -180,8 +213,8 @@ func (e *Error) read(body []byte) bool {
 		return isBare
 	}
 	got := envelope.Error
-	e.Code, e.Field, e.Source = constant(got.Code), constant(got.Field), constant(got.Source)
-	e.Step, e.Reason = constant(got.Step), constant(got.Reason)
+	e.Code, e.Field, e.Source = constant(string(got.Code)), constant(string(got.Field)), constant(string(got.Source))
+	e.Step, e.Reason = constant(string(got.Step)), constant(string(got.Reason))
 	e.Description = string(got.Description)
 	if e.Description == "" {
 		e.Description = string(envelope.Message)
@@ -191,7 +224,7 @@ func (e *Error) read(body []byte) bool {
 }
 
 // constant drops what is no documented word of Razorpay's: anything else may be prose.
-func constant(value text) string { return words.Known(string(value)) }
+func constant(value string) string { return words.Known(value) }
 
 // readMetadata reads {"payment_id":…,"order_id":…}, which may be [] or null as well.
 func readMetadata(raw []byte) (orderID, paymentID string) {

@@ -40,7 +40,12 @@ func TestErrorKinds(t *testing.T) {
 		"forbidden":                      {said(403, "Access denied"), telemed.ErrForbidden, "403 (BAD_REQUEST_ERROR, reason input_validation_failed): not permitted"},
 		"no such id":                     {said(400, "The id provided does not exist"), telemed.ErrNotFound, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): not found"},
 		"no id at all":                   {said(400, "ub_id%7D is not a valid id"), telemed.ErrNotFound, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): not found"},
-		"404":                            {raw(404, ""), telemed.ErrNotFound, "404: not found"},
+		"404":                            {raw(404, `{"error":{"code":"BAD_REQUEST_ERROR"}}`), telemed.ErrNotFound, "404 (BAD_REQUEST_ERROR): not found"},
+		"a proxy's 404":                  {page(404), telemed.ErrUnavailable, "404: provider unavailable"},
+		"a proxy's 410":                  {page(410), telemed.ErrUnavailable, "410: provider unavailable"},
+		"an empty 404":                   {raw(404, ""), telemed.ErrUnavailable, "404: provider unavailable"},
+		"a gateway's 404 in JSON":        {raw(404, `{"message":"no Route matched with those values"}`), telemed.ErrUnavailable, "404: provider unavailable"},
+		"no such address":                {said(404, "The requested URL was not found on the server."), telemed.ErrUnavailable, "404 (BAD_REQUEST_ERROR, reason input_validation_failed): provider unavailable"},
 		"key used for something else":    {said(409, "Different request with the same idempotency key has already been processed."), payments.ErrKeyConflict, "409 (BAD_REQUEST_ERROR, reason input_validation_failed): key was used before for a different request"},
 		"the same, told by 400":          {said(400, "Different request with the same idempotency key has already been processed."), payments.ErrKeyConflict, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): key was used before for a different request"},
 		"wholly refunded":                {said(400, "The payment has been fully refunded already"), payments.ErrAlreadyRefunded, "400 (BAD_REQUEST_ERROR, reason input_validation_failed): payment is already refunded"},
@@ -63,6 +68,41 @@ func TestErrorKinds(t *testing.T) {
 		_, err := client.Payment(t.Context(), "pay_1")
 		require.ErrorIs(t, err, tc.want, name)
 		require.Equal(t, "razorpay: Payment: "+tc.text, err.Error(), name)
+	}
+}
+
+// TestP11RefusalsOfState: the request is right, and the world refuses. Whatever Razorpay
+// says then, the error does not say that the request is wrong.
+func TestP11RefusalsOfState(t *testing.T) {
+	t.Parallel()
+	srv, client := start(t, razorpaytest.Config{})
+	refund := func() error {
+		_, err := client.Refund(t.Context(), payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001"})
+		return err
+	}
+	for said, text := range map[string]string{
+		"Your account does not have enough balance to carry out the refund operation.":    "the account has too little balance",
+		"Insufficient balance in your account. Add funds to your account.":                "the account has too little balance",
+		"The bank does not take refunds of payments that are more than 6 months old":      "the payment is too old",
+		"Refund is not supported by the bank because the payment is older than 180 days.": "the payment is too old",
+		"Refunds are not supported for this payment method":                               "the payment's method takes no refund",
+		"Refunds of this account are on hold. Please contact support.":                    "the state of the payment or of the account forbids it",
+		"A sentence that nobody here has read before":                                     "the state of the payment or of the account forbids it",
+	} {
+		srv.FailNext(on(postRefund, razorpaytest.Refuse("", 400, said)))
+		err := refund()
+		require.ErrorIs(t, err, telemed.ErrConflict, said)
+		require.NotErrorIs(t, err, telemed.ErrInvalid, said)
+		require.NotErrorIs(t, err, telemed.ErrAmbiguous, said)
+		require.Regexp(t, `^razorpay: Refund: 400 \(BAD_REQUEST_ERROR, reason input_validation_failed\): `+text+"$", err.Error())
+	}
+	for _, body := range []string{
+		`{"error":{"code":"BAD_REQUEST_ERROR","description":"The amount is odd","field":"amount"}}`,
+		`{"error":{"code":"BAD_REQUEST_ERROR","description":"speed is/are not required and should not be sent","reason":"extra_field_sent"}}`,
+		`{"error":{"code":"BAD_REQUEST_ERROR","description":"The total refund amount is greater than the refund payment amount"}}`,
+	} {
+		srv.FailNext(on(postRefund, razorpaytest.Fault{Status: 400, Body: body}))
+		require.ErrorIs(t, refund(), telemed.ErrInvalid, body)
 	}
 }
 

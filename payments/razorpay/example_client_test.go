@@ -44,10 +44,12 @@ func ExampleClient_OrderPayments() {
 		log.Fatal(err)
 	}
 
-	order, err := client.OrderByKey(ctx, "bill_000123") // client.Order, where the order's id is known
-	if err != nil {
-		log.Fatal(err)
+	// Or client.Order, where the order's id is known.
+	orders, err := client.OrdersByKey(ctx, "bill_000123")
+	if err != nil || len(orders) == 0 {
+		log.Fatal("not made yet: ", err)
 	}
+	order := orders[0] // the one that got furthest, if there are several
 	fmt.Println(order.Key, "is", order.Status, "after", order.Attempts, "attempts")
 	attempts, err := client.OrderPayments(ctx, order.ID)
 	if err != nil {

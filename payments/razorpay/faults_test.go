@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -219,29 +220,31 @@ func requireOnce(t *testing.T, srv *razorpaytest.Server) {
 // happened once.
 func TestCallAgain(t *testing.T) {
 	t.Parallel()
-	srv, client := start(t, razorpaytest.Config{})
-	prepare(t, srv, client, false)
-	id := paymentOf(srv)
+	synctest.Test(t, func(t *testing.T) {
+		srv, client := startInMemory(t, func(*razorpay.Config) {})
+		prepare(t, srv, client, false)
+		id := paymentOf(srv)
 
-	srv.FailNext(on(postOrder, lostAnswer))
-	req := payments.OrderRequest{Amount: payments.INR(70000), Key: "bill_0002"}
-	ctx := t.Context()
-	_, err := client.CreateOrder(ctx, req)
-	require.NoError(t, err, "found by its receipt")
-	srv.FailNext(on(postOrder, failing(500)))
-	req.Key = "bill_0003"
-	_, err = client.CreateOrder(ctx, req)
-	require.ErrorIs(t, err, telemed.ErrAmbiguous)
-	_, err = client.CreateOrder(ctx, req)
-	require.NoError(t, err)
+		srv.FailNext(on(postOrder, lostAnswer))
+		req := payments.OrderRequest{Amount: payments.INR(70000), Key: "bill_0002"}
+		ctx := t.Context()
+		_, err := client.CreateOrder(ctx, req)
+		require.NoError(t, err, "found by its receipt")
+		srv.FailNext(on(postOrder, failing(500)))
+		req.Key = "bill_0003"
+		_, err = client.CreateOrder(ctx, req)
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
+		_, err = client.CreateOrder(ctx, req)
+		require.NoError(t, err)
 
-	srv.FailNext(on(postRefund, times(3, cutAnswer)))
-	refund := payments.RefundRequest{PaymentID: id, Key: "cancel/1"}
-	_, err = client.Refund(ctx, refund)
-	require.ErrorIs(t, err, telemed.ErrAmbiguous)
-	_, err = client.Refund(ctx, refund)
-	require.NoError(t, err)
-	requireOnce(t, srv)
+		srv.FailNext(on(postRefund, times(3, cutAnswer)))
+		refund := payments.RefundRequest{PaymentID: id, Key: "cancel/1"}
+		_, err = client.Refund(ctx, refund)
+		require.ErrorIs(t, err, telemed.ErrAmbiguous)
+		_, err = client.Refund(ctx, refund)
+		require.NoError(t, err)
+		requireOnce(t, srv)
+	})
 }
 
 // TestReceiptTaken is an account that keeps receipts apart by itself, and another
@@ -269,11 +272,11 @@ func TestSilentConflict(t *testing.T) {
 	reply := func(body string) razorpaytest.Fault {
 		return razorpaytest.Fault{Status: 200, Body: body}
 	}
-	for _, body := range []string{
-		`{"id":"order_1","receipt":"bill_1","amount":99,"currency":"INR"}`, `{"id":"order_1","receipt":"BILL_1","amount":100,"currency":"INR"}`,
+	for key, body := range map[string]string{
+		"bill_1": `{"id":"order_1","receipt":"bill_1","amount":99,"currency":"INR"}`, "bill_2": `{"id":"order_1","receipt":"BILL_2","amount":100,"currency":"INR"}`,
 	} {
 		srv.FailNext(on(postOrder, reply(body)))
-		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
+		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: key})
 		require.ErrorIs(t, err, payments.ErrKeyConflict)
 	}
 	srv.FailNext(on(postRefund, reply(`{"id":"rfnd_1","payment_id":"pay_2","amount":100,"currency":"INR"}`)))

@@ -28,11 +28,11 @@ func (c *Client) Payment(ctx context.Context, paymentID string) (*payments.Payme
 }
 
 func (c *Client) payment(ctx context.Context, op, id string) (*payments.Payment, error) {
-	got := wirePayment{asked: id}
+	got := paymentAnswer{asked: id}
 	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "payments", id)}, &got); err != nil {
 		return nil, err
 	}
-	return got.payment(), nil
+	return got.Payment, nil
 }
 
 // CheckSignature checks what the checkout returned, without a request: whether
@@ -55,8 +55,10 @@ func (c *Client) CheckSignature(orderID, paymentID, sig string) error {
 	return nil
 }
 
-// VerifyPayment decides whether an order is paid, as [payments.PaymentGateway]
-// says. With Config.AutoCapture an authorized payment is captured here.
+// VerifyPayment decides whether an order is paid, as [payments.PaymentGateway] says. It
+// reads the payment and, unless that took no money, its order. With Config.AutoCapture an
+// authorized payment is captured here, unless its order is paid already: then Razorpay
+// gives it back.
 func (c *Client) VerifyPayment(ctx context.Context, conf payments.Confirmation) (*payments.Payment, error) {
 	const op = "VerifyPayment"
 	if err := conf.Validate(); err != nil {
@@ -71,24 +73,43 @@ func (c *Client) VerifyPayment(ctx context.Context, conf payments.Confirmation) 
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case payment.OrderID != conf.OrderID:
+	if payment.OrderID != conf.OrderID {
 		return nil, refuse(op, payments.ErrOrderMismatch)
-	case payment.Amount != conf.Expected:
-		return nil, refuse(op, payments.ErrAmountMismatch)
 	}
 	switch payment.Status {
-	case payments.PaymentCaptured:
-		return payment, nil
-	case payments.PaymentAuthorized:
-		if c.capture {
-			return c.Capture(ctx, payments.CaptureRequest{PaymentID: payment.ID, Amount: payment.Amount})
-		}
-		return payment, nil
+	case payments.PaymentCaptured, payments.PaymentAuthorized:
+		return c.settle(ctx, op, conf, payment)
 	case payments.PaymentRefunded:
 		return nil, refuse(op, payments.ErrAlreadyRefunded)
 	}
 	return nil, refuse(op, payments.ErrPaymentIncomplete)
+}
+
+// settle has the order decide over a payment whose money is taken or reserved.
+func (c *Client) settle(ctx context.Context, op string, conf payments.Confirmation, payment *payments.Payment) (*payments.Payment, error) {
+	order, err := c.order(ctx, op, conf.OrderID)
+	if err != nil {
+		return nil, err
+	}
+	if order.Amount != conf.Expected {
+		return nil, refuse(op, payments.ErrAmountMismatch)
+	}
+	if payment.Status == payments.PaymentAuthorized {
+		if !c.capture || order.IsPaid() {
+			return payment, nil
+		}
+		payment, err = c.Capture(ctx, payments.CaptureRequest{PaymentID: payment.ID, Amount: payment.Amount})
+		if err != nil {
+			return nil, err
+		}
+		if order, err = c.order(ctx, op, conf.OrderID); err != nil {
+			return nil, err
+		}
+	}
+	if !order.IsPaid() {
+		return nil, refuse(op, payments.ErrPartlyPaid)
+	}
+	return payment, nil
 }
 
 // Capture takes the money of an authorized payment. Razorpay captures a payment
@@ -101,18 +122,21 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	if err := checkID(op, "PaymentID", req.PaymentID, "pay"); err != nil {
+	var p fault.Problems
+	requireID(&p, "PaymentID", req.PaymentID, "pay")
+	checkMoney(&p, "Amount", req.Amount)
+	if err := p.Err("razorpay: " + op); err != nil {
 		return nil, err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	got := wirePayment{asked: req.PaymentID}
+	got := paymentAnswer{asked: req.PaymentID}
 	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "capture"), repeat: true,
-		data: map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency)},
+		body: captureBody{req.Amount.Minor, req.Amount.Currency},
 	}, &got)
 	if err == nil {
-		return captured(op, got.payment(), req, nil)
+		return captured(op, got.Payment, req, nil)
 	}
 	if !errors.Is(err, telemed.ErrAmbiguous) && !refused(err) {
 		return nil, err
@@ -173,12 +197,9 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	data := map[string]any{"speed": "normal"}
+	body := refundBody{Notes: req.Notes, Speed: "normal"}
 	if req.Speed == payments.RefundFast {
-		data["speed"] = "optimum"
-	}
-	if len(req.Notes) > 0 {
-		data["notes"] = req.Notes
+		body.Speed = "optimum"
 	}
 	if req.Amount != nil {
 		payment, err := c.payment(ctx, op, req.PaymentID)
@@ -188,9 +209,9 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 		if payment.Amount.Currency != req.Amount.Currency {
 			return nil, refuse(op, payments.ErrAmountMismatch)
 		}
-		data["amount"] = req.Amount.Minor
+		body.Amount = req.Amount.Minor
 	}
-	refund, err := c.postRefund(ctx, op, req, data)
+	refund, err := c.postRefund(ctx, op, req, body)
 	if err != nil {
 		return nil, err
 	}
@@ -202,16 +223,16 @@ func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payme
 
 // postRefund sends the request. It is repeated also while Razorpay is still at work on
 // it.
-func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, data map[string]any) (*payments.Refund, error) {
-	var got wireRefund
+func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundRequest, body refundBody) (*payments.Refund, error) {
+	var got refundAnswer
 	err := c.do(ctx, call{
 		op: op, method: http.MethodPost, path: rest.Path("v1", "payments", req.PaymentID, "refund"),
-		data: data, header: map[string]string{idempotencyHeader: refundKey(req.Key)},
+		body: body, header: map[string]string{idempotencyHeader: refundKey(req.Key)},
 	}, &got)
 	if err != nil {
 		return nil, err
 	}
-	return got.refund(), nil
+	return got.Refund, nil
 }
 
 func validateRefund(op string, req payments.RefundRequest) error {
@@ -221,6 +242,9 @@ func validateRefund(op string, req payments.RefundRequest) error {
 	var p fault.Problems
 	requireID(&p, "PaymentID", req.PaymentID, "pay")
 	checkNotes(&p, req.Notes)
+	if req.Amount != nil {
+		checkMoney(&p, "Amount", *req.Amount)
+	}
 	return p.Err("razorpay: " + op)
 }
 

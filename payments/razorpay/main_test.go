@@ -21,6 +21,12 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 func start(t *testing.T, fake razorpaytest.Config, change ...func(*razorpay.Config)) (*razorpaytest.Server, *razorpay.Client) {
 	t.Helper()
 	srv := razorpaytest.NewServer(t, fake)
+	return srv, clientOf(t, srv, change...)
+}
+
+// clientOf returns one more client of a fake Razorpay, as another process has it.
+func clientOf(t *testing.T, srv *razorpaytest.Server, change ...func(*razorpay.Config)) *razorpay.Client {
+	t.Helper()
 	cfg := razorpay.Config{
 		KeyID: srv.KeyID(), KeySecret: srv.KeySecret(),
 		WebhookSecrets: []telemed.Secret{srv.WebhookSecret()}, BaseURL: srv.URL(),
@@ -30,7 +36,14 @@ func start(t *testing.T, fake razorpaytest.Config, change ...func(*razorpay.Conf
 	}
 	client, err := razorpay.New(cfg)
 	require.NoError(t, err)
-	return srv, client
+	return client
+}
+
+// startInMemory is start for a bubble of testing/synctest.
+func startInMemory(t *testing.T, change func(*razorpay.Config)) (*razorpaytest.Server, *razorpay.Client) {
+	t.Helper()
+	srv := razorpaytest.NewServer(t, razorpaytest.Config{InMemory: true})
+	return srv, clientOf(t, srv, func(cfg *razorpay.Config) { cfg.HTTPClient = srv.Client() }, change)
 }
 
 // order makes an order of 500 rupees.

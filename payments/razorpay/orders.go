@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/telemed-go/telemed"
@@ -13,20 +15,29 @@ import (
 	"github.com/telemed-go/telemed/payments"
 )
 
-// The limits that Razorpay sets to an order.
+// The limits that Razorpay sets to an order, and to a list.
 // https://razorpay.com/docs/api/orders/create
 const (
 	maxReceipt = 40
-	minPaise   = 100 // INR 1.00
 	pageSize   = 100
 	maxPages   = 20
 )
 
-// CreateOrder opens an order. The Key is Razorpay's receipt: it may have 40 characters
-// and makes one order. It is looked up before (unless Config.UniqueReceipt is set) and,
-// if the answer is lost, after. Two concurrent calls with one Key may still make two
-// orders, unless UniqueReceipt is set. Razorpay finds receipts by a part of them, so a
-// Key should not be a part of many others: "bill_000123", not "1".
+// CreateOrder opens an order. The Key is Razorpay's receipt: it may have 40 characters, and
+// makes one order.
+//
+// Config.Claims sees to it. Whoever claims the Key makes the order, with one request; the
+// others wait for it, in all processes, and so does whoever calls again: then the order is
+// read by its id. If an order may or may not have been made, for the answer was lost and
+// no order is found, the error is telemed.ErrAmbiguous and the claim stays for 25 seconds.
+// The first call after that, as after a process that died, looks for the receipt at
+// Razorpay, and makes the order only if there is none. A call meanwhile waits for that; if
+// its deadline is nearer, it is told telemed.ErrAmbiguous.
+//
+// With Config.UniqueReceipt Razorpay itself sees to it, and Claims are not asked.
+//
+// Razorpay finds receipts by a part of them, so a Key should not be a part of many others:
+// "bill_000123", not "1".
 //
 // https://razorpay.com/docs/api/orders/create
 func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*payments.Order, error) {
@@ -34,97 +45,114 @@ func (c *Client) CreateOrder(ctx context.Context, req payments.OrderRequest) (*p
 	if err := validateOrder(req); err != nil {
 		return nil, err
 	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	if !c.unique {
-		order, err := c.sameOrder(ctx, op, req)
-		if !errors.Is(err, telemed.ErrNotFound) {
-			return order, err
-		}
-	}
-	order, err := c.postOrder(ctx, op, req)
-	if err == nil || !errors.Is(err, telemed.ErrAmbiguous) && !hasKind(err, errReceiptTaken) {
-		return order, err
-	}
-	if found, lookErr := c.sameOrder(ctx, op, req); lookErr == nil || errors.Is(lookErr, payments.ErrKeyConflict) {
-		return found, lookErr
-	}
-	return nil, err
-}
-
-func (c *Client) postOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
-	data := map[string]any{"amount": req.Amount.Minor, "currency": string(req.Amount.Currency), "receipt": req.Key}
-	if len(req.Notes) > 0 {
-		data["notes"] = req.Notes
-	}
-	if req.Capture != payments.CaptureDefault {
-		data["payment_capture"] = req.Capture == payments.CaptureAutomatic
-	}
-	if c.unique {
-		data["unique_receipt"] = true
-	}
-	var got wireOrder
-	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v1/orders", data: data, repeat: c.unique}, &got); err != nil {
+	order, err := c.onceByReceipt(ctx, op, req)
+	if err != nil {
 		return nil, err
 	}
-	order := got.order()
-	if order.Amount != req.Amount || order.Key != req.Key {
+	if !fits(order, req) {
 		return nil, refuse(op, payments.ErrKeyConflict)
 	}
 	return order, nil
 }
 
-// sameOrder finds the order that req asked for before, ErrNotFound if it did not.
-func (c *Client) sameOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
+// onceByReceipt makes the order of a receipt once, by Razorpay's own promise or by a claim.
+func (c *Client) onceByReceipt(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
+	if !c.unique {
+		return c.orderOnce(ctx, op, req)
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return c.makeOrder(ctx, op, req)
+}
+
+// fits reports whether an order is the one that req asks for.
+func fits(o *payments.Order, req payments.OrderRequest) bool {
+	return o.Amount == req.Amount && o.Key == req.Key
+}
+
+// makeOrder makes an order. If its answer is lost, or Razorpay says that the receipt was
+// used, the order is looked up by its receipt. It may be of another amount.
+func (c *Client) makeOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
+	order, err := c.postOrder(ctx, op, req)
+	if err == nil || !errors.Is(err, telemed.ErrAmbiguous) && !hasKind(err, errReceiptTaken) {
+		return order, err
+	}
+	if found, lookErr := c.lookUp(ctx, op, req); lookErr == nil {
+		return found, nil
+	}
+	return nil, err
+}
+
+func (c *Client) postOrder(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
+	body := orderBody{Amount: req.Amount.Minor, Currency: req.Amount.Currency, Notes: req.Notes, Receipt: req.Key, UniqueReceipt: c.unique}
+	if req.Capture != payments.CaptureDefault {
+		body.Capture = new(req.Capture == payments.CaptureAutomatic)
+	}
+	var got orderAnswer
+	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v1/orders", body: &body, repeat: c.unique}, &got); err != nil {
+		return nil, err
+	}
+	return got.Order, nil
+}
+
+// lookUp finds the order of a Key: one of the amount that req asks for, if there is one.
+// None is ErrNotFound.
+func (c *Client) lookUp(ctx context.Context, op string, req payments.OrderRequest) (*payments.Order, error) {
 	orders, err := c.byReceipt(ctx, op, req.Key)
 	if err != nil {
 		return nil, err
 	}
-	best := better(orders, func(o *payments.Order) bool { return o.Amount == req.Amount })
-	switch {
-	case best != nil:
-		return best, nil
-	case len(orders) > 0:
-		return nil, refuse(op, payments.ErrKeyConflict)
+	if len(orders) == 0 {
+		return nil, refuse(op, telemed.ErrNotFound)
 	}
-	return nil, refuse(op, telemed.ErrNotFound)
+	if i := slices.IndexFunc(orders, func(o *payments.Order) bool { return fits(o, req) }); i >= 0 {
+		return orders[i], nil
+	}
+	return orders[0], nil
 }
 
 // wayOfOrder lists the statuses in the order in which an order goes through them.
 var wayOfOrder = []payments.OrderStatus{payments.OrderCreated, payments.OrderAttempted, payments.OrderPaid}
 
-// better picks the order that got furthest, for money may be reserved for an
-// attempted one, and the newest of equals; Razorpay lists the newest first.
-func better(orders []*payments.Order, fits func(*payments.Order) bool) *payments.Order {
-	var best *payments.Order
-	for _, order := range orders {
-		if fits(order) && (best == nil || slices.Index(wayOfOrder, order.Status) > slices.Index(wayOfOrder, best.Status)) {
-			best = order
-		}
-	}
-	return best
-}
-
-// byReceipt lists the orders with exactly this receipt. Razorpay's filter
-// matches a part of it, so others come along and are left out here.
+// byReceipt lists the orders with exactly this receipt, the one that got furthest first, for
+// money may be reserved for an attempted one; of equals the newest, as Razorpay lists them.
+// Razorpay's filter matches a part of a receipt, so others come along and are left out.
 func (c *Client) byReceipt(ctx context.Context, op, receipt string) ([]*payments.Order, error) {
 	var found []*payments.Order
-	for n := range maxPages {
-		var got page[wireOrder]
-		query := map[string]any{"receipt": receipt, "count": pageSize, "skip": n * pageSize}
-		if err := c.do(ctx, call{op: op, method: http.MethodGet, path: "/v1/orders", data: query}, &got); err != nil {
-			return nil, err
+	take := func(item *orderAnswer) error {
+		if item.Key != receipt {
+			return nil
 		}
-		for _, item := range *got.Items {
-			if string(item.Receipt) == receipt && item.Check() == nil {
-				found = append(found, item.order())
-			}
+		found = append(found, item.Order)
+		return item.Check()
+	}
+	whole, err := pages(ctx, c, op, "/v1/orders", map[string]any{"receipt": receipt}, take)
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
+		return nil, fault.Invalid("razorpay: "+op, "Key", "is part of more than %d other receipts", maxPages*pageSize)
+	}
+	slices.SortStableFunc(found, func(a, b *payments.Order) int {
+		return slices.Index(wayOfOrder, b.Status) - slices.Index(wayOfOrder, a.Status)
+	})
+	return found, nil
+}
+
+// pages reads a list to its end, and reports whether it got there.
+func pages[T any](ctx context.Context, c *Client, op, path string, query map[string]any, take func(*T) error) (whole bool, err error) {
+	query["count"] = pageSize
+	for n := range maxPages {
+		query["skip"] = n * pageSize
+		got := page[T]{take: take}
+		if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query}, &got); err != nil {
+			return false, err
 		}
 		if len(*got.Items) < pageSize {
-			return found, nil
+			return true, nil
 		}
 	}
-	return nil, fault.Invalid("razorpay: "+op, "Key", "is part of more than %d other receipts", maxPages*pageSize)
+	return false, nil
 }
 
 // Order reads an order.
@@ -137,32 +165,31 @@ func (c *Client) Order(ctx context.Context, orderID string) (*payments.Order, er
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	got := wireOrder{asked: orderID}
-	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "orders", orderID)}, &got); err != nil {
-		return nil, err
-	}
-	return got.order(), nil
+	return c.order(ctx, op, orderID)
 }
 
-// OrderByKey finds the order of a Key; if there are several, a paid one
-// before an attempted one before the newest.
+func (c *Client) order(ctx context.Context, op, id string) (*payments.Order, error) {
+	got := orderAnswer{asked: id}
+	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "orders", id)}, &got); err != nil {
+		return nil, err
+	}
+	return got.Order, nil
+}
+
+// OrdersByKey finds all orders of a Key, as [payments.OrderFinder] says.
 //
 // https://razorpay.com/docs/api/orders/fetch-all
-func (c *Client) OrderByKey(ctx context.Context, receipt string) (*payments.Order, error) {
-	const op = "OrderByKey"
-	if receipt == "" || utf8.RuneCountInString(receipt) > maxReceipt {
-		return nil, fault.Invalid("razorpay: "+op, "Key", "must have 1 to %d characters", maxReceipt)
+func (c *Client) OrdersByKey(ctx context.Context, key string) ([]*payments.Order, error) {
+	const op = "OrdersByKey"
+	var p fault.Problems
+	p.Required("Key", key)
+	checkReceipt(&p, key)
+	if err := p.Err("razorpay: " + op); err != nil {
+		return nil, err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	orders, err := c.byReceipt(ctx, op, receipt)
-	if err != nil {
-		return nil, err
-	}
-	if best := better(orders, func(*payments.Order) bool { return true }); best != nil {
-		return best, nil
-	}
-	return nil, refuse(op, telemed.ErrNotFound)
+	return c.byReceipt(ctx, op, key)
 }
 
 // OrderPayments lists the attempts to pay an order, the newest first.
@@ -175,13 +202,13 @@ func (c *Client) OrderPayments(ctx context.Context, orderID string) ([]*payments
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var got page[wirePayment]
+	var all []*payments.Payment
+	got := page[paymentAnswer]{take: func(item *paymentAnswer) error {
+		item.of, all = orderID, append(all, item.Payment)
+		return item.Check()
+	}}
 	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: rest.Path("v1", "orders", orderID, "payments")}, &got); err != nil {
 		return nil, err
-	}
-	var all []*payments.Payment
-	for _, item := range *got.Items {
-		all = append(all, item.payment())
 	}
 	return all, nil
 }
@@ -191,11 +218,13 @@ func validateOrder(req payments.OrderRequest) error {
 		return err
 	}
 	var p fault.Problems
-	p.Check(utf8.RuneCountInString(req.Key) <= maxReceipt, "Key", "has more than %d characters", maxReceipt)
+	checkReceipt(&p, req.Key)
 	checkNotes(&p, req.Notes)
-	p.Check(req.Amount.Currency != "INR" || req.Amount.Minor >= minPaise, "Amount", "is less than INR 1.00")
-	if exponent, _ := req.Amount.Currency.Exponent(); exponent == 3 {
-		p.Check(req.Amount.Minor%10 == 0, "Amount", "must end in 0: of three digits behind the point the last cannot be charged")
-	}
+	checkMoney(&p, "Amount", req.Amount)
 	return p.Err("razorpay: CreateOrder")
+}
+
+func checkReceipt(p *fault.Problems, key string) {
+	p.Check(utf8.RuneCountInString(key) <= maxReceipt, "Key", "has more than %d characters", maxReceipt)
+	p.Check(strings.IndexFunc(key, unicode.IsControl) < 0, "Key", "has a control character in it")
 }

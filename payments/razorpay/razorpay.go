@@ -16,6 +16,7 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/store"
 )
 
 // DefaultBaseURL is Razorpay's API.
@@ -50,9 +51,18 @@ type Config struct {
 	// Logger hears of each call at debug level: operation, status, time. If nil, nothing is
 	// logged.
 	Logger *slog.Logger
-	// UniqueReceipt has Razorpay itself see to it that a receipt makes one
-	// order, also among concurrent calls, and saves the look-up before each
-	// CreateOrder. The account must have the feature, else Razorpay refuses the order.
+	// Claims says who makes the order of a Key, and which order that is, in all processes of
+	// the application: sqlstore, mongostore or Claims of your own. See Client.CreateOrder.
+	// Orders that were made before, or without them, are not known to them. Clients of
+	// several Razorpay accounts need Claims apart. Each Key is kept for ten years.
+	//
+	// If nil, a store.Memory of the Client's own: calls in one process make one order. For
+	// what an earlier process did, CreateOrder then asks Razorpay for the receipt before it
+	// makes an order, which is a second request. Two processes may make two orders.
+	Claims store.Claims
+	// UniqueReceipt has Razorpay itself see to it that a receipt makes one order, in all
+	// processes, with one request, whatever becomes of its answer. Claims are not asked then.
+	// The account must have the feature, else Razorpay refuses the order.
 	UniqueReceipt bool
 	// AutoCapture makes VerifyPayment capture a payment that is only
 	// authorized. Without it such a payment is returned as it is.
@@ -67,13 +77,17 @@ type Client struct {
 	keyID    string
 	secret   telemed.Secret
 	webhooks []telemed.Secret
+	claims   store.Claims
 	unique   bool
 	capture  bool
+	// forgetful is set if claims do not know what an earlier process did.
+	forgetful bool
 }
 
 var (
 	_ payments.PaymentGateway   = (*Client)(nil)
 	_ payments.OrderFinder      = (*Client)(nil)
+	_ payments.RefundFinder     = (*Client)(nil)
 	_ payments.CheckoutProvider = (*Client)(nil)
 	_ payments.WebhookParser    = (*Client)(nil)
 )
@@ -84,6 +98,10 @@ func New(cfg Config) (*Client, error) {
 	cfg.BaseURL = cmp.Or(cfg.BaseURL, DefaultBaseURL)
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	forgetful := cfg.Claims == nil
+	if forgetful {
+		cfg.Claims = store.NewMemory()
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	api := razorpaygo.NewClient(cfg.KeyID, cfg.KeySecret.Reveal())
@@ -96,8 +114,11 @@ func New(cfg Config) (*Client, error) {
 		keyID:    cfg.KeyID,
 		secret:   cfg.KeySecret,
 		webhooks: append([]telemed.Secret(nil), cfg.WebhookSecrets...),
+		claims:   cfg.Claims,
 		unique:   cfg.UniqueReceipt,
 		capture:  cfg.AutoCapture,
+
+		forgetful: forgetful,
 	}, nil
 }
 

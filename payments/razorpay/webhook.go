@@ -42,58 +42,79 @@ func (c *Client) ParseWebhook(h http.Header, body []byte) (*payments.Event, erro
 	return event, nil
 }
 
-// readEvent reads the envelope. Payload may hold things other than entities
-// (a time, for one), and entities that are nothing to us.
+// readEvent reads the envelope and the entities in it. What cannot be read in an entity
+// costs that field: the event is signed, and the rest of it is true. A body without a type,
+// or with a payload that is no object, is none.
 func readEvent(body []byte) (*payments.Event, error) {
-	var envelope struct {
-		Event     text                       `json:"event"`
-		AccountID text                       `json:"account_id"`
-		CreatedAt integer                    `json:"created_at"`
-		Payload   map[string]json.RawMessage `json:"payload"`
-	}
-	if err := json.Unmarshal(body, &envelope); err != nil {
-		return nil, err
-	}
-	if envelope.Event == "" {
+	if !json.Valid(body) {
 		return nil, telemed.ErrInvalid
 	}
-	event := &payments.Event{
-		Type: string(envelope.Event), AccountID: string(envelope.AccountID),
-		CreatedAt: envelope.CreatedAt.time(), Raw: body,
+	var envelope fields
+	var payload []byte
+	event := &payments.Event{Raw: body}
+	for name, value := range members(body) {
+		switch string(name) {
+		case "event":
+			event.Type = envelope.text("event", value)
+		case "account_id":
+			event.AccountID = envelope.text("account_id", value)
+		case "created_at":
+			event.CreatedAt = envelope.time("created_at", value)
+		case "payload":
+			payload = value
+		}
 	}
-	payment, err := entity[wirePayment](envelope.Payload["payment"])
-	if err != nil {
-		return nil, err
+	if event.Type == "" || !isNull(payload) && payload[0] != '{' {
+		return nil, telemed.ErrInvalid
 	}
-	order, err := entity[wireOrder](envelope.Payload["order"])
-	if err != nil {
-		return nil, err
-	}
-	refund, err := entity[wireRefund](envelope.Payload["refund"])
-	if err != nil {
-		return nil, err
-	}
-	if payment != nil && payment.Check() == nil {
-		event.Payment = payment.payment()
-	}
-	if order != nil && order.Check() == nil {
-		event.Order = order.order()
-	}
-	if refund != nil && refund.Check() == nil {
-		event.Refund = refund.refund()
+	event.Unread = envelope.odd
+	for name, value := range members(payload) {
+		readEntity(event, string(name), value)
 	}
 	return event, nil
 }
 
-// entity reads {"entity":{…}}; nil if there is no such thing.
-func entity[T any](raw json.RawMessage) (*T, error) {
-	var wrapper struct{ Entity json.RawMessage }
-	if len(raw) == 0 || json.Unmarshal(raw, &wrapper) != nil || len(wrapper.Entity) == 0 || wrapper.Entity[0] != '{' {
-		return nil, nil
+// readEntity reads {"entity":{…}}. Payload may hold things other than entities (a time, for
+// one), and entities that are nothing to us.
+func readEntity(event *payments.Event, kind string, wrapper []byte) {
+	var f fields
+	switch doc := entityOf(wrapper); kind {
+	case "payment":
+		if p := f.payment(doc); f.identified(p.ID, "pay", doc) {
+			event.Payment = p
+		}
+	case "order":
+		if o := f.order(doc); f.identified(o.ID, "order", doc) {
+			event.Order = o
+		}
+	case "refund":
+		if r := f.refund(doc); f.identified(r.ID, "rfnd", doc) {
+			event.Refund = r
+		}
 	}
-	got := new(T)
-	if err := json.Unmarshal(wrapper.Entity, got); err != nil {
-		return nil, err
+	for _, name := range f.odd {
+		event.Unread = append(event.Unread, kind+"."+name)
 	}
-	return got, nil
+}
+
+// identified reports whether an entity has its id. Without it, nothing of it is told.
+func (f *fields) identified(id, prefix string, doc []byte) bool {
+	if validID(id, prefix) {
+		return true
+	}
+	f.odd = nil
+	if len(doc) > 0 {
+		f.odd = []string{"id"}
+	}
+	return false
+}
+
+// entityOf returns the object in {"entity":{…}}, nil if there is none.
+func entityOf(wrapper []byte) []byte {
+	for name, value := range members(wrapper) {
+		if string(name) == "entity" && value[0] == '{' {
+			return value
+		}
+	}
+	return nil
 }

@@ -97,3 +97,64 @@ func TestRefuse(t *testing.T) {
 		require.Equal(t, 500, status, "until Reset")
 	}
 }
+
+// TestDayOfRedelivery: an event that is not taken comes again for a day, with pauses that
+// double. Then the endpoint is disabled.
+func TestDayOfRedelivery(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		up       time.Duration // when the application is there again
+		disabled bool
+	}{
+		"down for an hour":     {time.Hour, false},
+		"down for twelve":      {12 * time.Hour, false},
+		"down for the day":     {25 * time.Hour, true},
+		"down for a long time": {100 * time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				up := false
+				webhook := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					if !up {
+						w.WriteHeader(http.StatusBadGateway)
+					}
+				})
+				srv := razorpaytest.NewServer(t, razorpaytest.Config{
+					InMemory: true, WebhookURL: "https://clinic.example/webhooks", HTTPClient: &http.Client{Transport: direct{webhook}},
+				})
+				_, err := srv.Pay(bubbleOrder(t, srv))
+				require.NoError(t, err)
+				srv.Advance(tc.up)
+				down := len(srv.Deliveries())
+				up = true
+				srv.Advance(25 * time.Hour)
+				require.NoError(t, srv.WaitWebhooks(t.Context()))
+				require.Equal(t, tc.disabled, srv.WebhookDisabled())
+				taken := 0
+				for _, d := range srv.Deliveries()[down:] {
+					require.Equal(t, http.StatusOK, d.Status)
+					taken++
+				}
+				if tc.disabled {
+					require.Zero(t, taken, "what was waiting is lost")
+					require.InDelta(t, 3*20, down, 3, "three events, twenty attempts in a day")
+					srv.SetWebhookURL("https://clinic.example/webhooks")
+					require.False(t, srv.WebhookDisabled())
+					return
+				}
+				require.Equal(t, 3, taken)
+			})
+		})
+	}
+}
+
+// bubbleOrder makes an order in a bubble.
+func bubbleOrder(t *testing.T, srv *razorpaytest.Server) string {
+	t.Helper()
+	client, err := razorpay.New(razorpay.Config{KeyID: srv.KeyID(), KeySecret: srv.KeySecret(), BaseURL: srv.URL(), HTTPClient: srv.Client()})
+	require.NoError(t, err)
+	o, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_1"})
+	require.NoError(t, err)
+	return o.ID
+}

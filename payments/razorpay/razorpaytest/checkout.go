@@ -40,7 +40,7 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	o, err := s.payable(v.OrderID)
 	if err == nil {
-		v.Amount = payments.Money{Minor: o.amount, Currency: payments.Currency(o.currency)}.String()
+		v.Amount = payments.Money{Minor: o.due(), Currency: payments.Currency(o.currency)}.String()
 	}
 	s.mu.Unlock()
 	switch {
@@ -83,7 +83,7 @@ func (s *Server) finishCheckout(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.mu.Lock()
-		failure := s.payments[paymentID].failure
+		failure := s.findPayment(paymentID).failure
 		s.mu.Unlock()
 		v.Heading, v.Failed, v.Fields = "Payment failed", true, failure.fields()
 	default:

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
@@ -21,13 +20,17 @@ const (
 	OpCreateOrder   = "create order"
 	OpListOrders    = "list orders"
 	OpOrder         = "order"
+	OpEditOrder     = "edit order"
 	OpOrderPayments = "order payments"
+	OpListPayments  = "list payments"
 	OpPayment       = "payment"
+	OpEditPayment   = "edit payment"
 	OpCapture       = "capture"
 	OpCreateRefund  = "create refund"
 	OpRefund        = "refund"
-	OpListRefunds   = "list refunds" // of a payment
-	OpUnknown       = "unknown"      // what Razorpay does not have
+	OpEditRefund    = "edit refund"
+	OpListRefunds   = "list refunds" // all, or those of a payment
+	OpUnknown       = "unknown"      // what Razorpay does not have, or this has not
 )
 
 // DefaultMaxAmount is the most that one order may be, in the smallest unit: 500,000
@@ -72,10 +75,12 @@ type Server struct {
 	engine  *fake.Server
 
 	mu       sync.Mutex
-	orders   []*order // in the order of their making
-	payments map[string]*payment
-	refunds  map[string]*refund
+	orders   []*order // these three in the order of their making
+	payments []*payment
+	refunds  []*refund
 	byKey    map[string]refundRecord
+
+	holdRefunds bool
 
 	hooks hooks
 }
@@ -93,10 +98,10 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, url: engine.URL(), engine: engine, account: newID("acc"),
-		payments: map[string]*payment{}, refunds: map[string]*refund{}, byKey: map[string]refundRecord{},
+		byKey: map[string]refundRecord{},
 	}
 	s.route()
-	s.hooks.start(cfg)
+	s.hooks.start(cfg, engine.Now)
 	engine.Serve()
 	return s, nil
 }
@@ -192,8 +197,6 @@ func webAddress(address string) bool {
 // newID returns an id as Razorpay makes them: prefix_ and 14 letters and digits.
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }
 
-func now() int64 { return time.Now().Unix() }
-
 // newRequestID looks random at any time: razorpay repeats no id that could be a word.
 func newRequestID() string {
 	id := make([]byte, 16)
@@ -207,17 +210,24 @@ func (s *Server) route() {
 	s.engine.Handle("", "GET /checkout", s.showCheckout)
 	s.engine.Handle("", "POST /checkout", s.finishCheckout)
 	s.engine.Handle("", "POST /v1/checkout/embedded", s.showCheckout)
-	s.handle(OpCreateOrder, "POST /v1/orders", s.createOrder)
-	s.handle(OpListOrders, "GET /v1/orders", s.listOrders)
-	s.handle(OpOrder, "GET /v1/orders/{id}", s.withOrder((*order).doc))
-	s.handle(OpOrderPayments, "GET /v1/orders/{id}/payments", s.withOrder(s.paymentsOf))
-	s.handle(OpPayment, "GET /v1/payments/{id}", s.withPayment(reading((*payment).doc)))
-	s.handle(OpCapture, "POST /v1/payments/{id}/capture", s.withPayment(s.capture))
-	s.handle(OpCreateRefund, "POST /v1/payments/{id}/refund", s.withPayment(s.refund))
-	s.handle(OpCreateRefund, "POST /v1/refunds", s.withPayment(s.refund))
-	s.handle(OpRefund, "GET /v1/refunds/{id}", s.getRefund)
-	s.handle(OpListRefunds, "GET /v1/payments/{id}/refunds", s.withPayment(reading(s.refundsOf)))
-	unknown := func(*http.Request, object) (object, *Refusal) {
+	expandables := []string{expandCard, expandEMI, expandOffers, expandRefunds, expandToken}
+	s.handle(OpCreateOrder, "POST /v1/orders", taking(s.createOrder, orderParams))
+	s.handle(OpListOrders, "GET /v1/orders", taking(s.listOrders, append([]string{"authorized", "receipt"}, pageParams...), expandPayments, expandCards))
+	s.handle(OpOrder, "GET /v1/orders/{id}", taking(s.withOrder(s.getOrder), nil, expandPayments, expandCards))
+	s.handle(OpEditOrder, "PATCH /v1/orders/{id}", taking(s.withOrder(s.editOrder), editParams))
+	s.handle(OpOrderPayments, "GET /v1/orders/{id}/payments", taking(s.withOrder(s.getOrderPayments), nil))
+	s.handle(OpListPayments, "GET /v1/payments", taking(s.listPayments, pageParams, expandables...))
+	s.handle(OpPayment, "GET /v1/payments/{id}", taking(s.withPayment(s.getPayment), nil, expandables...))
+	s.handle(OpEditPayment, "PATCH /v1/payments/{id}", taking(s.withPayment(s.editPayment), editParams))
+	s.handle(OpCapture, "POST /v1/payments/{id}/capture", taking(s.withPayment(s.capture), captureParams))
+	s.handle(OpCreateRefund, "POST /v1/payments/{id}/refund", taking(s.withPayment(s.createRefund), refundParams))
+	s.handle(OpCreateRefund, "POST /v1/refunds", taking(s.withPayment(s.createRefund), refundParams))
+	s.handle(OpListRefunds, "GET /v1/refunds", taking(s.listRefunds, pageParams))
+	s.handle(OpRefund, "GET /v1/refunds/{refund}", taking(s.withRefund(s.getRefund), nil))
+	s.handle(OpEditRefund, "PATCH /v1/refunds/{refund}", taking(s.withRefund(s.editRefund), editParams))
+	s.handle(OpListRefunds, "GET /v1/payments/{id}/refunds", taking(s.withPayment(s.listPaymentRefunds), pageParams))
+	s.handle(OpRefund, "GET /v1/payments/{id}/refunds/{refund}", taking(s.withRefund(s.getRefund), nil))
+	unknown := func(call) (object, *Refusal) {
 		return nil, refusal(http.StatusNotFound, "The requested URL was not found on the server.", "")
 	}
 	s.engine.Handle(OpUnknown, "/", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, unknown) })

@@ -14,7 +14,6 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
-	"github.com/telemed-go/telemed/internal/wait"
 )
 
 // Event is a webhook that happened, delivered or not.
@@ -34,37 +33,47 @@ type Delivery struct {
 	Status int
 }
 
-// The delivery of webhooks: Razorpay waits five seconds and goes on for a day;
-// this goes on for some seconds.
+// The delivery of webhooks: Razorpay waits five seconds for an answer, and sends what is not
+// taken again for a day, with pauses that double.
 const (
-	deliveryTimeout  = 5 * time.Second
-	deliveryAttempts = 5
-	firstRedelivery  = 100 * time.Millisecond
-	maxAnswer        = 1 << 20 // how much of an answer is read, in bytes
+	deliveryTimeout = 5 * time.Second
+	firstRedelivery = 100 * time.Millisecond
+	deliveryDay     = 24 * time.Hour
+	maxAnswer       = 1 << 20 // how much of an answer is read, in bytes
 )
 
-// hooks sends webhooks, one after the other, from a goroutine of its own. The Server of
-// server.go owns it, starts it and stops it; the methods of the Server that tell of
-// webhooks stand below.
+// hooks sends webhooks, one at a time, from a goroutine of its own. The Server of server.go
+// owns it, starts it and stops it; the methods of the Server that tell of webhooks stand
+// below.
 type hooks struct {
 	secret telemed.Secret
 	client *http.Client
+	now    func() time.Time // Razorpay's clock
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
 	mu         sync.Mutex
 	url        string
 	held       bool
+	disabled   bool
 	events     []Event
-	queue      []Event
+	queue      []*pending
 	busy       bool
 	changed    chan struct{} // closed and replaced at every change
 	deliveries []Delivery
 }
 
-func (h *hooks) start(cfg Config) {
+// pending is an event that was not taken yet.
+type pending struct {
+	event Event
+	due   time.Time
+	pause time.Duration // before the next attempt
+	until time.Time
+}
+
+func (h *hooks) start(cfg Config, now func() time.Time) {
 	ctx, cancel := context.WithCancel(context.Background()) // the server's own life, ended by stop
-	h.url, h.secret, h.cancel, h.changed = cfg.WebhookURL, cfg.WebhookSecret, cancel, make(chan struct{})
+	h.url, h.secret, h.now, h.cancel, h.changed = cfg.WebhookURL, cfg.WebhookSecret, now, cancel, make(chan struct{})
 	h.client = cfg.HTTPClient
 	if h.client == nil {
 		h.client = &http.Client{
@@ -87,43 +96,122 @@ func (h *hooks) signal() {
 	h.changed = make(chan struct{})
 }
 
+// wake has the clock looked at again.
+func (h *hooks) wake() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.signal()
+}
+
 func (h *hooks) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		h.mu.Lock()
-		changed := h.changed
-		var next *Event
-		if len(h.queue) > 0 {
-			next, h.queue, h.busy = &h.queue[0], h.queue[1:], true
-		}
-		h.mu.Unlock()
+		next, wait, changed := h.next()
 		if next == nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-changed:
-			}
+			idle(ctx, wait, changed)
 			continue
 		}
-		h.persist(ctx, *next)
-		h.mu.Lock()
-		h.busy = false
-		h.signal()
-		h.mu.Unlock()
+		status, err := h.deliver(ctx, next.event)
+		h.settle(next, err == nil && status >= 200 && status <= 299)
 	}
 }
 
-// persist delivers until the application takes it, the attempts are used up or the server
-// closes.
-func (h *hooks) persist(ctx context.Context, e Event) {
-	pause := firstRedelivery
-	for range deliveryAttempts {
-		if status, err := h.deliver(ctx, e); err == nil && status >= 200 && status <= 299 {
-			return
+// next takes what is due. If that is nothing, it says how long nothing will be, negative for
+// as long as nothing changes.
+func (h *hooks) next() (next *pending, wait time.Duration, changed <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first := h.first()
+	if first < 0 {
+		return nil, -1, h.changed
+	}
+	next = h.queue[first]
+	if wait = next.due.Sub(h.now()); wait > 0 {
+		return nil, wait, h.changed
+	}
+	h.queue, h.busy = slices.Delete(h.queue, first, first+1), true
+	return next, 0, h.changed
+}
+
+// first is the place of what is due first in the queue, -1 if that is empty. It holds the
+// lock.
+func (h *hooks) first() int {
+	found := -1
+	for i, p := range h.queue {
+		if found < 0 || p.due.Before(h.queue[found].due) {
+			found = i
 		}
-		if wait.For(ctx, pause) != nil {
-			return
+	}
+	return found
+}
+
+// idle waits for a change, or for so long.
+func idle(ctx context.Context, wait time.Duration, changed <-chan struct{}) {
+	var late <-chan time.Time
+	if wait >= 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-changed:
+	case <-late:
+	case <-ctx.Done():
+	}
+}
+
+// settle says when an event that was not taken is sent again. After a day it is given up,
+// and with it the endpoint.
+func (h *hooks) settle(p *pending, taken bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	defer h.signal()
+	h.busy = false
+	if taken {
+		return
+	}
+	p.due = h.now().Add(p.pause)
+	p.pause *= 2
+	if p.due.After(p.until) {
+		h.disabled, h.queue = true, nil
+		return
+	}
+	if !h.disabled {
+		h.queue = append(h.queue, p)
+	}
+}
+
+// nextDue is when something is sent next, zero if nothing is left to send.
+func (h *hooks) nextDue() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if first := h.first(); first >= 0 {
+		return h.queue[first].due
+	}
+	return time.Time{}
+}
+
+// waitIdle waits until all that is due now was sent.
+func (h *hooks) waitIdle(ctx context.Context) error {
+	return h.wait(ctx, func() bool {
+		first := h.first()
+		return !h.busy && (first < 0 || h.queue[first].due.After(h.now()))
+	})
+}
+
+// wait waits until something is so. is is called with the lock held.
+func (h *hooks) wait(ctx context.Context, is func() bool) error {
+	for {
+		h.mu.Lock()
+		so, changed := is(), h.changed
+		h.mu.Unlock()
+		if so {
+			return nil
 		}
-		pause *= 2
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
@@ -159,11 +247,20 @@ func (h *hooks) post(ctx context.Context, target string, e Event) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// SetWebhookURL says where webhooks go from now on; empty: nowhere.
+// SetWebhookURL says where webhooks go from now on; empty: nowhere. It enables an endpoint
+// that was disabled.
 func (s *Server) SetWebhookURL(url string) {
 	s.hooks.mu.Lock()
 	defer s.hooks.mu.Unlock()
-	s.hooks.url = url
+	s.hooks.url, s.hooks.disabled = url, false
+}
+
+// WebhookDisabled reports whether Razorpay has disabled the endpoint, because it took an
+// event for a whole day not. Then nothing is sent there, and what was waiting is lost.
+func (s *Server) WebhookDisabled() bool {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	return s.hooks.disabled
 }
 
 // HoldWebhooks keeps webhooks back from now on. They are in Events, for Deliver.
@@ -195,22 +292,10 @@ func (s *Server) Deliver(ctx context.Context, e Event) (status int, err error) {
 	return s.hooks.deliver(ctx, e)
 }
 
-// WaitWebhooks waits until all webhooks that are due were taken by the application or
-// given up.
+// WaitWebhooks waits until all webhooks so far were taken by the application, or given up
+// after a day: Advance lets that pass.
 func (s *Server) WaitWebhooks(ctx context.Context) error {
-	for {
-		s.hooks.mu.Lock()
-		changed, idle := s.hooks.changed, len(s.hooks.queue) == 0 && !s.hooks.busy
-		s.hooks.mu.Unlock()
-		if idle {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return s.hooks.wait(ctx, func() bool { return !s.hooks.busy && len(s.hooks.queue) == 0 })
 }
 
 // NewEvent makes an event of any type with this payload, for Deliver:
@@ -222,7 +307,7 @@ func (s *Server) NewEvent(kind string, payload map[string]any) (Event, error) {
 	}
 	slices.Sort(contains)
 	body, err := json.Marshal(object{
-		"entity": "event", "account_id": s.account, "event": kind, "contains": contains, "payload": payload, "created_at": now(),
+		"entity": "event", "account_id": s.account, "event": kind, "contains": contains, "payload": payload, "created_at": s.now().Unix(),
 	})
 	if err != nil {
 		return Event{}, fmt.Errorf("razorpaytest: event: %w", err)
@@ -244,8 +329,9 @@ func (s *Server) emit(kind string, entities object) {
 	s.hooks.mu.Lock()
 	defer s.hooks.mu.Unlock()
 	s.hooks.events = append(s.hooks.events, e)
-	if s.hooks.url != "" && !s.hooks.held {
-		s.hooks.queue = append(s.hooks.queue, e)
+	if s.hooks.url != "" && !s.hooks.held && !s.hooks.disabled {
+		at := s.now()
+		s.hooks.queue = append(s.hooks.queue, &pending{event: e, due: at, pause: firstRedelivery, until: at.Add(deliveryDay)})
 		s.hooks.signal()
 	}
 }

@@ -1,15 +1,9 @@
 package razorpaytest
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // object is a JSON document, and also the parameters of a request.
@@ -21,31 +15,41 @@ type order struct {
 	status                string
 	attempts              int
 	notes                 map[string]string
-	manual                bool
 	created               int64
+	capture
+	partial  bool  // may be paid in instalments
+	firstMin int64 // the least that the first of them may be; 0 if any
 }
+
+// capture is who takes the money of an order, and how long it waits.
+type capture struct {
+	manual bool
+	// automatic and wait are minutes from the making of a payment: until when it is captured
+	// by itself, and until when it may be captured at all.
+	automatic, wait int64
+}
+
+func (o *order) due() int64 { return o.amount - o.paid }
 
 type payment struct {
 	id, currency, status string
 	order                *order
-	amount, refunded     int64
+	amount, refunded     int64 // in currency
+	credit               int64 // what it counts for the order
+	captured, late       bool
+	notes                map[string]string
 	created              int64
 	failure              *checkoutError
 }
 
 type refund struct {
-	id, speed, status string
-	payment           *payment
-	amount            int64
-	notes             map[string]string
-	receipt           any
-	created           int64
-}
-
-// refundRecord is what an idempotency key was used for.
-type refundRecord struct {
-	request string
-	refund  *refund
+	id, status           string
+	requested, processed string // speeds
+	payment              *payment
+	amount               int64
+	notes                map[string]string
+	receipt              any
+	created              int64
 }
 
 // checkoutError is what the checkout hands to the page when a payment failed.
@@ -91,81 +95,6 @@ func missing(id, prefix string) *Refusal {
 	return notFound()
 }
 
-// paramsOf reads a JSON or form body; brackets in form names make objects, as in PHP.
-func paramsOf(contentType string, body []byte) (object, *Refusal) {
-	params := object{}
-	if len(bytes.TrimSpace(body)) == 0 {
-		return params, nil
-	}
-	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
-		form, err := url.ParseQuery(string(body))
-		if err != nil {
-			return nil, refusal(http.StatusBadRequest, "The request body could not be read.", "")
-		}
-		for name, values := range form {
-			outer, inner, nested := strings.Cut(strings.TrimSuffix(name, "]"), "[")
-			if !nested {
-				params[name] = values[0]
-				continue
-			}
-			if params[outer] == nil {
-				params[outer] = object{}
-			}
-			if group, ok := params[outer].(object); ok {
-				group[inner] = values[0]
-			}
-		}
-		return params, nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	if decoder.Decode(&params) != nil || decoder.Decode(new(any)) != io.EOF {
-		return nil, refusal(http.StatusBadRequest, "The request body could not be read.", "")
-	}
-	return params, nil
-}
-
-func amountOf(params object, field string) (int64, *Refusal) {
-	if params[field] == nil {
-		return 0, refusal(http.StatusBadRequest, field+": is required.", field)
-	}
-	amount, err := strconv.ParseInt(stringOf(params[field]), 10, 64)
-	if err != nil {
-		return 0, refusal(http.StatusBadRequest, "The amount must be an integer.", field)
-	}
-	return amount, nil
-}
-
-func stringOf(value any) string {
-	switch v := value.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	case bool:
-		return strconv.FormatBool(v)
-	}
-	return ""
-}
-
-func notesOf(value any) (map[string]string, *Refusal) {
-	given, ok := value.(object)
-	if !ok {
-		return nil, nil
-	}
-	if len(given) > 15 {
-		return nil, refusal(http.StatusBadRequest, "Number of fields in notes should be less than or equal to 15", "notes")
-	}
-	notes := make(map[string]string, len(given))
-	for key, v := range given {
-		notes[key] = stringOf(v)
-		if utf8.RuneCountInString(key) > 256 || utf8.RuneCountInString(notes[key]) > 256 {
-			return nil, refusal(http.StatusBadRequest, "notes.key and notes.value should be less than 256 characters", "notes")
-		}
-	}
-	return notes, nil
-}
-
 func (o *order) doc() object {
 	return object{
 		"id": o.id, "entity": "order", "amount": o.amount, "amount_paid": o.paid, "amount_due": o.amount - o.paid,
@@ -175,18 +104,23 @@ func (o *order) doc() object {
 }
 
 func (p *payment) doc() object {
-	captured := p.status == "captured" || p.status == "refunded"
 	doc := object{
 		"id": p.id, "entity": "payment", "amount": p.amount, "currency": p.currency, "status": p.status,
 		"order_id": p.order.id, "invoice_id": nil, "international": p.currency != "INR", "method": "upi",
-		"amount_refunded": p.refunded, "refund_status": p.refundStatus(), "captured": captured,
+		"amount_refunded": p.refunded, "refund_status": p.refundStatus(), "captured": p.captured,
 		"description": nil, "card_id": nil, "bank": nil, "wallet": nil, "vpa": "success@razorpay",
-		"email": "void@razorpay.com", "contact": "+919999999999", "notes": notesDoc(p.order.notes),
+		"email": "void@razorpay.com", "contact": "+919999999999", "notes": notesDoc(p.notes),
 		"fee": nil, "tax": nil, "error_code": nil, "error_description": nil, "error_source": nil,
 		"error_step": nil, "error_reason": nil, "acquirer_data": object{"rrn": nil}, "created_at": p.created,
 	}
-	if captured {
-		doc["fee"], doc["tax"] = p.amount/50, p.amount*18/5000 // two percent, and 18 percent tax of it
+	if p.captured {
+		doc["fee"], doc["tax"] = p.fee()
+	}
+	if p.currency != p.order.currency {
+		doc["base_amount"], doc["base_currency"] = p.credit, p.order.currency
+	}
+	if p.late {
+		doc["late_authorized"] = true
 	}
 	if f := p.failure; f != nil {
 		doc["vpa"] = "failure@razorpay"
@@ -194,6 +128,17 @@ func (p *payment) doc() object {
 		doc["error_step"], doc["error_reason"] = f.Step, f.Reason
 	}
 	return doc
+}
+
+// fee is two percent of what counts for the order, and 18 percent of that for the tax; or
+// what the payer was charged on top.
+func (p *payment) fee() (fee, tax int64) {
+	tax = p.credit * 18 / 5000
+	if fee = p.credit/50 + tax; p.currency == p.order.currency && p.amount > p.credit {
+		fee = p.amount - p.credit
+		tax = fee * 18 / 118
+	}
+	return fee, tax
 }
 
 func (p *payment) refundStatus() any {
@@ -210,7 +155,7 @@ func (r *refund) doc() object {
 	return object{
 		"id": r.id, "entity": "refund", "amount": r.amount, "currency": r.payment.currency, "payment_id": r.payment.id,
 		"notes": notesDoc(r.notes), "receipt": r.receipt, "acquirer_data": object{"arn": nil}, "created_at": r.created,
-		"batch_id": nil, "status": r.status, "speed_processed": r.speed, "speed_requested": r.speed,
+		"batch_id": nil, "status": r.status, "speed_processed": r.processed, "speed_requested": r.requested,
 	}
 }
 
