@@ -146,7 +146,9 @@ func (r *Runner) Run(ctx context.Context) error {
 			})
 		}
 		r.release(places - len(jobs))
-		if places == 0 || len(jobs) < places {
+		// Less than was asked for does not say that there is no more: shares of tenants do not
+		// add up, or one of them has little.
+		if len(jobs) == 0 {
 			r.idle(ctx)
 		}
 	}

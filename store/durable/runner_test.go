@@ -589,6 +589,28 @@ func TestOneCampaignStarvesNobody(t *testing.T) {
 	}
 }
 
+// TestASmallTenantSlowsNobodyDown has shares that do not fill a page: the Runner looks
+// again at once, and does not wait as if there were no more.
+func TestASmallTenantSlowsNobodyDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		for n := range 200 {
+			o.add(fmt.Sprint("campaign-", n), "big", 1)
+			if n%4 == 0 {
+				o.add(fmt.Sprint("mine-", n), fmt.Sprint("small-", n%3), 1)
+			}
+		}
+		begin := time.Now()
+		var last time.Time
+		o.post.send = func(context.Context, int) error { last = time.Now(); return nil }
+		r := o.runner(func(cfg *durable.RunnerConfig) { cfg.Workers, cfg.PollEvery = 7, time.Minute })
+		o.run(30*time.Second, r)
+		require.Equal(t, 250, o.post.calls)
+		require.Equal(t, begin, last, "nobody has waited")
+	})
+}
+
 // TestOtherVersionsAndKindsAreLeftAlone is a rolling deploy.
 func TestOtherVersionsAndKindsAreLeftAlone(t *testing.T) {
 	t.Parallel()
