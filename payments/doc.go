@@ -19,7 +19,15 @@
 //
 // The browser may never come back, so mount a [Webhook] too; both roads end in the same
 // code of the application, which keeps [Event.Fact] or the order id in a unique column
-// and so books once.
+// and so books once. Neither may come: an [OrderFinder] tells what became of an order, and
+// a [RefundFinder] of a refund.
+//
+// # The order is the truth
+//
+// [Order.IsPaid] decides over a bill. What the payer paid may differ from it by the
+// gateway's own doing, and a captured payment may be one of several instalments. States go
+// back: a refund that fails makes its payment captured again, and a payment that failed may
+// be authorized days later.
 //
 // # Errors
 //
@@ -28,9 +36,10 @@
 // key, and do not tell the patient that it failed. telemed.ErrSignature,
 // [ErrAmountMismatch] and [ErrOrderMismatch] mean that somebody is trying, or
 // that the application mixed up two bills. [ErrPaymentIncomplete] is the usual failure
-// of a payment; the order stays open for another attempt. telemed.ErrInvalid comes
-// with a [FieldError] for each field that is wrong before the gateway is asked;
-// what the gateway itself refuses is named by the leaf's own error.
+// of a payment; the order stays open for another attempt. [ErrPartlyPaid] is an
+// instalment. telemed.ErrInvalid comes with a [FieldError] for each field that is wrong
+// before the gateway is asked; what the gateway itself refuses is named by the leaf's own
+// error.
 //
 // # Security
 //

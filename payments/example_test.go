@@ -108,11 +108,15 @@ func ExampleNewWebhook() {
 			switch {
 			case e.Payment == nil:
 				return payments.Permanent(errors.New("not about a payment"))
-			case e.Type != payments.EventOrderPaid && e.Type != payments.EventPaymentCaptured, booked[e.Fact()]:
+			case e.Type != payments.EventOrderPaid && e.Type != payments.EventPaymentCaptured:
+				return nil
+			case e.Order == nil || !e.Order.IsPaid(): // another program's, or an instalment
+				return nil
+			case booked[e.Fact()]:
 				return nil
 			}
 			booked[e.Fact()] = true
-			fmt.Println("booked for", e.Payment.Amount)
+			fmt.Println("booked for", e.Order.Amount)
 			return nil
 		},
 		Unread: func(context.Context, payments.UnreadEvent) error {
@@ -188,6 +192,8 @@ func ExamplePaymentStatus_CanBecome() {
 		payments.PaymentCaptured,   // and did it after all
 		payments.PaymentAuthorized, // a late event of before
 		payments.PaymentCaptured,   // the same once more
+		payments.PaymentRefunded,   // the visit is cancelled
+		payments.PaymentCaptured,   // by refund.failed: the bank did not take the money back
 	} {
 		if !stored.CanBecome(told) {
 			fmt.Println(told, "is old news")
@@ -201,6 +207,8 @@ func ExamplePaymentStatus_CanBecome() {
 	// now captured
 	// authorized is old news
 	// captured is old news
+	// now refunded
+	// now captured
 }
 
 // A refund that was processed stays so. One that failed stays failed too: the money goes

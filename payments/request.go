@@ -3,7 +3,6 @@ package payments
 import (
 	"fmt"
 	"log/slog"
-	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
@@ -26,12 +25,13 @@ const (
 // OrderRequest asks for an order. Key and Notes are stored and shown by the
 // gateway: put no name, no diagnosis and nothing else about the patient in them.
 type OrderRequest struct {
-	// Amount is what is to be paid; more than zero. Required.
+	// Amount is what is to be paid; more than zero, and INR 1.00 or more. In a currency with
+	// three digits behind the point the last is 0. Required.
 	Amount Money
-	// Key is the application's own unique id of the bill, "bill_2026_000123". It
-	// is the order's idempotency key. Required.
+	// Key is the application's own unique id of the bill, "bill_2026_000123", of up to 40
+	// characters. It is the order's idempotency key. Required.
 	Key string
-	// Notes are up to 15 pairs for the application's own use.
+	// Notes are up to 15 pairs for the application's own use, of up to 256 characters each.
 	Notes map[string]string
 	// Capture says who takes the money. Zero: the account's setting.
 	Capture CaptureMode
@@ -41,9 +41,9 @@ type OrderRequest struct {
 // can take.
 func (r OrderRequest) Validate() error {
 	var p fault.Problems
-	p.Required("Key", r.Key)
-	p.Check(utf8.ValidString(r.Key), "Key", "is not UTF-8") // JSON makes one receipt of two such
+	checkOrderKey(&p, r.Key)
 	checkAmount(&p, "Amount", r.Amount)
+	checkNotes(&p, r.Notes)
 	p.Check(r.Capture == CaptureDefault || r.Capture == CaptureAutomatic || r.Capture == CaptureManual, "Capture", "is not a capture mode")
 	return p.Err("payments: order")
 }
@@ -127,7 +127,8 @@ type RefundRequest struct {
 	Key string
 	// Speed is how fast. Zero: normal.
 	Speed RefundSpeed
-	// Notes are up to 15 pairs for the application's own use; nothing about the patient.
+	// Notes are up to 15 pairs for the application's own use, of up to 256 characters each;
+	// nothing about the patient.
 	Notes map[string]string
 }
 
@@ -139,6 +140,7 @@ func (r RefundRequest) Validate() error {
 	if r.Amount != nil {
 		checkAmount(&p, "Amount", *r.Amount)
 	}
+	checkNotes(&p, r.Notes)
 	p.Check(r.Speed == RefundNormal || r.Speed == RefundFast, "Speed", "is not a refund speed")
 	return p.Err("payments: refund")
 }
@@ -154,11 +156,6 @@ func (r RefundRequest) LogValue() slog.Value {
 
 // Format tells the same for every verb.
 func (r RefundRequest) Format(f fmt.State, _ rune) { redact.Format(f, r) }
-
-func checkAmount(p *fault.Problems, field string, m Money) {
-	p.Check(m.Minor > 0, field, "must be more than zero")
-	p.Check(m.Currency.Known(), field, "has no known currency")
-}
 
 // CheckoutUI is how the payment page looks and what it is filled with. Zero
 // values leave the choice to the gateway.

@@ -37,7 +37,7 @@ var otherWords = map[string]string{
 	"DropAfterAccept": "LoseAnswer", "DropAfterEnd": "LoseAnswer", "Dropped": "LoseRequest",
 	"EventID": "ID", "HostID": "DoctorID", "IdempotencyKey": "Key", "LostAnswer": "LoseAnswer",
 	"NewWebhookHandler": "NewWebhook", "OnBrake": "OnBreaker",
-	"OrderByReceipt": "OrderByKey", "ReplayGuard": "store.Claims",
+	"OrderByKey": "OrdersByKey", "OrderByReceipt": "OrdersByKey", "ReplayGuard": "store.Claims",
 	"brake": "breaker", "flight": "attempt", "hostID": "doctorID", "land": "finish",
 	"launch": "start", "obey": "a plain verb", "replayCache": "store.Claims", "sight": "a plain noun",
 }

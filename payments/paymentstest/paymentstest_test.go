@@ -18,44 +18,46 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestGateway(t *testing.T) {
 	t.Parallel()
-	paymentstest.Run(t, func(*testing.T) paymentstest.Harness {
-		g := paymentstest.NewGateway()
-		return paymentstest.Harness{
-			Gateway: g,
-			Pay: func(orderID string) (string, string, error) {
-				c, err := g.Pay(orderID)
-				return c.PaymentID, c.Signature, err
-			},
-			FailPayment: func(orderID string) (string, error) {
-				c, err := g.FailPayment(orderID)
-				return c.PaymentID, err
-			},
-			LoseAnswer: func() {
-				for _, op := range []string{paymentstest.OpCreateOrder, paymentstest.OpCapture, paymentstest.OpRefund} {
-					g.FailAfter(op, telemed.ErrAmbiguous)
-				}
-			},
-			PartOrder: func(key string, amount payments.Money) (string, error) {
-				o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: amount, Key: key})
-				if err != nil {
-					return "", err
-				}
-				return o.ID, nil
-			},
-			PayPart: func(orderID string, part payments.Money) (string, string, error) {
-				c, err := g.PayPart(orderID, part)
-				return c.PaymentID, c.Signature, err
-			},
-			PayAs: func(orderID string, charged payments.Money) (string, string, error) {
-				c, err := g.PayAs(orderID, charged)
-				return c.PaymentID, c.Signature, err
-			},
-			AuthorizeLate: g.AuthorizeLate,
-			HoldRefunds:   g.HoldRefunds,
-			SettleRefund:  g.SettleRefund,
-			Sign:          g.Sign,
-		}
-	})
+	paymentstest.Run(t, func(t *testing.T) paymentstest.Harness { return harness(t, paymentstest.NewGateway()) })
+}
+
+// harness is what the suite needs of the gateway in memory.
+func harness(t *testing.T, g *paymentstest.Gateway) paymentstest.Harness {
+	return paymentstest.Harness{
+		Gateway: g,
+		Pay: func(orderID string) (string, string, error) {
+			c, err := g.Pay(orderID)
+			return c.PaymentID, c.Signature, err
+		},
+		FailPayment: func(orderID string) (string, error) {
+			c, err := g.FailPayment(orderID)
+			return c.PaymentID, err
+		},
+		LoseAnswer: func() {
+			for _, op := range []string{paymentstest.OpCreateOrder, paymentstest.OpCapture, paymentstest.OpRefund} {
+				g.FailAfter(op, telemed.ErrAmbiguous)
+			}
+		},
+		PartOrder: func(key string, amount payments.Money) (string, error) {
+			o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: amount, Key: key})
+			if err != nil {
+				return "", err
+			}
+			return o.ID, nil
+		},
+		PayPart: func(orderID string, part payments.Money) (string, string, error) {
+			c, err := g.PayPart(orderID, part)
+			return c.PaymentID, c.Signature, err
+		},
+		PayAs: func(orderID string, charged payments.Money) (string, string, error) {
+			c, err := g.PayAs(orderID, charged)
+			return c.PaymentID, c.Signature, err
+		},
+		AuthorizeLate: g.AuthorizeLate,
+		HoldRefunds:   g.HoldRefunds,
+		SettleRefund:  g.SettleRefund,
+		Sign:          g.Sign,
+	}
 }
 
 func TestFailNext(t *testing.T) {

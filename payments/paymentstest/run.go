@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -16,6 +17,9 @@ import (
 type Harness struct {
 	// Gateway is what is checked. Required.
 	Gateway payments.PaymentGateway
+	// Another returns a gateway of another process of the same application, over the same
+	// account and the same store. Nil: one process is checked alone.
+	Another func() payments.PaymentGateway
 	// Pay pays an order as a patient would and returns the payment's id and the
 	// checkout's signature. Orders with payments.CaptureManual end authorized. Required.
 	Pay func(orderID string) (paymentID, signature string, err error)
@@ -157,7 +161,10 @@ func (s *suite) orderOnce() {
 }
 
 func (s *suite) badRequests() {
-	ctx := s.Context()
+	ctx, long, many := s.Context(), map[string]string{"k": strings.Repeat("x", 257)}, map[string]string{}
+	for i := range 16 {
+		many[fmt.Sprint(i)] = "x"
+	}
 	fields := func(err error, want ...string) {
 		s.Helper()
 		s.wants(err, telemed.ErrInvalid, "a bad request")
@@ -175,12 +182,18 @@ func (s *suite) badRequests() {
 	fields(err, "Amount")
 	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: "bill_\xff", Amount: amount})
 	fields(err, "Key")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: strings.Repeat("अ", 41), Amount: payments.INR(99), Notes: long})
+	fields(err, "Key", "Amount", "Notes")
+	_, err = s.CreateOrder(ctx, payments.OrderRequest{Key: "bill\n1", Amount: payments.Money{Minor: 12345, Currency: "KWD"}, Notes: many})
+	fields(err, "Key", "Amount", "Notes")
 	_, err = s.VerifyPayment(ctx, payments.Confirmation{})
 	fields(err, "OrderID", "Expected", "PaymentID", "Signature")
 	_, err = s.Capture(ctx, payments.CaptureRequest{})
 	fields(err, "PaymentID", "Amount")
 	_, err = s.Refund(ctx, payments.RefundRequest{Amount: &payments.Money{}, Speed: "warp"})
 	fields(err, "PaymentID", "Key", "Amount", "Speed")
+	_, err = s.Refund(ctx, payments.RefundRequest{PaymentID: absent, Key: "cancel_0001", Amount: new(payments.INR(99)), Notes: many})
+	fields(err, "Amount", "Notes")
 }
 
 // hasField walks the tree of wrapped errors, as errors.As does, but to its end.
@@ -513,11 +526,15 @@ func (s *suite) lostCapture() {
 
 func (s *suite) concurrentOrders() {
 	const callers = 16
+	processes := []payments.PaymentGateway{s.Gateway, s.Gateway}
+	if s.Another != nil {
+		processes[1] = s.Another()
+	}
 	ids := make([]string, callers)
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			o, err := s.CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Key: "bill_concurrent"})
+			o, err := processes[i%2].CreateOrder(s.Context(), payments.OrderRequest{Amount: amount, Key: "bill_concurrent"})
 			if err != nil {
 				s.Errorf("CreateOrder: %v", err)
 				return

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"time"
-	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
-	"github.com/telemed-go/telemed/payments"
 )
 
 // do makes the call and decodes the answer into out. Every error is an *Error.
@@ -56,37 +54,4 @@ func checkID(op, field, id, prefix string) error {
 
 func requireID(p *fault.Problems, field, id, prefix string) {
 	p.Check(validID(id, prefix), field, "is not %s_ with letters and digits", prefix)
-}
-
-// The limits that Razorpay sets to the notes of an order or a refund.
-const (
-	maxNotes = 15
-	maxNote  = 256
-)
-
-// minPaise is the least that Razorpay takes or gives back in rupees: INR 1.00.
-const minPaise = 100
-
-// checkMoney has an amount refused that Razorpay would refuse later: when there is an order
-// already, or when the patient has paid.
-func checkMoney(p *fault.Problems, field string, m payments.Money) {
-	p.Check(m.Minor > 0, field, "must be more than zero")
-	p.Check(m.Currency != "INR" || m.Minor <= 0 || m.Minor >= minPaise, field, "is less than INR 1.00")
-	if exponent, _ := m.Currency.Exponent(); exponent == 3 {
-		p.Check(m.Minor%10 == 0, field, "must end in 0: of three digits behind the point the last cannot be charged")
-	}
-}
-
-func checkNotes(p *fault.Problems, notes map[string]string) {
-	p.Check(len(notes) <= maxNotes, "Notes", "has more than %d pairs", maxNotes)
-	for key, value := range notes {
-		if !utf8.ValidString(key) || !utf8.ValidString(value) {
-			p.Add("Notes", "has a key or value that is not UTF-8")
-			return
-		}
-		if utf8.RuneCountInString(key) > maxNote || utf8.RuneCountInString(value) > maxNote {
-			p.Add("Notes", "has a key or value of more than %d characters", maxNote)
-			return
-		}
-	}
 }

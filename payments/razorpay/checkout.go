@@ -85,7 +85,7 @@ func validateCheckout(o *payments.Order, ui payments.CheckoutUI) error {
 	} else {
 		requireID(&p, "Order.ID", o.ID, "order")
 		p.Check(o.Status != payments.OrderPaid, "Order", "is paid already")
-		checkMoney(&p, "Order.Amount", o.Amount)
+		p.Check(o.Amount.Minor > 0, "Order.Amount", "must be more than zero")
 	}
 	p.Required("Name", ui.Name)
 	first := []rune(ui.Description)

@@ -151,10 +151,10 @@ func TestRefusedBeforeAnyRequest(t *testing.T) {
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 		_, err = client.Capture(ctx, payments.CaptureRequest{PaymentID: "pay_1", Amount: m})
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
-		_, err = client.Checkout(&payments.Order{ID: "order_1", Amount: m}, payments.CheckoutUI{Name: "Lotus"})
+		_, err = client.VerifyPayment(ctx, payments.Confirmation{OrderID: "order_1", Expected: m, PaymentID: "pay_1", Signature: "00"})
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 	}
-	for _, key := range []string{"", strings.Repeat("x", 41), "a\nb"} {
+	for _, key := range []string{"", strings.Repeat("x", 41)} {
 		_, err := client.OrdersByKey(ctx, key)
 		require.ErrorIs(t, err, telemed.ErrInvalid, key)
 	}
@@ -162,7 +162,9 @@ func TestRefusedBeforeAnyRequest(t *testing.T) {
 		_, err := client.RefundByID(ctx, id)
 		require.ErrorIs(t, err, telemed.ErrInvalid, id)
 	}
-	_, err := client.PaymentRefunds(ctx, "rfnd_1")
+	_, err := client.Refund(ctx, payments.RefundRequest{PaymentID: "pay_1", Key: "cancel_0001", Notes: many})
+	require.ErrorIs(t, err, telemed.ErrInvalid)
+	_, err = client.PaymentRefunds(ctx, "rfnd_1")
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.Empty(t, srv.Requests())
 }

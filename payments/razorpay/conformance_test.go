@@ -38,16 +38,26 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*razorpay.Config){
 		"receipts are looked up":          func(*razorpay.Config) {},
-		"receipts are claimed":            func(cfg *razorpay.Config) { cfg.Claims = store.NewMemory() },
+		"receipts are claimed":            nil, // below, for each harness has Claims of its own
 		"receipts are unique at Razorpay": func(cfg *razorpay.Config) { cfg.UniqueReceipt = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			paymentstest.Run(t, func(t *testing.T) paymentstest.Harness {
+				change, shared := change, change == nil
+				if shared {
+					claims := store.NewMemory()
+					change = func(cfg *razorpay.Config) { cfg.Claims = claims }
+				}
 				srv, client := start(t, razorpaytest.Config{UniqueReceipt: true}, change)
+				var another func() payments.PaymentGateway
+				if shared || name == "receipts are unique at Razorpay" {
+					another = func() payments.PaymentGateway { return clientOf(t, srv, change) }
+				}
 				paid := func(p razorpaytest.Paid, err error) (string, string, error) { return p.PaymentID, p.Signature, err }
 				return paymentstest.Harness{
 					Gateway: client,
+					Another: another,
 					Pay:     func(orderID string) (string, string, error) { return paid(srv.Pay(orderID)) },
 					PartOrder: func(key string, amount payments.Money) (string, error) {
 						return partOrder(t, srv, key, amount), nil

@@ -23,12 +23,21 @@
 // here, for that library knows no context and loses cut answers, exact numbers
 // and the status of errors.
 //
+// # One Key, one order
+//
+// Razorpay has no idempotency key for orders. Set Config.Claims to the application's
+// database, or Config.UniqueReceipt where the account has the feature: then one Key makes
+// one order in all processes, with one request as a rule. See [Client.CreateOrder].
+//
 // # Errors
 //
 // Failed calls are *[Error] and match the sentinels of package payments. Reads,
 // refunds and captures are repeated a few times when the gateway fails or the
 // answer is lost; an order is looked up by its receipt instead. Calls
 // without a deadline end after 30 seconds.
+//
+// telemed.ErrInvalid means that the request is wrong. What Razorpay refuses because of how
+// payment or account are (too little balance, too old a payment) is telemed.ErrConflict.
 //
 // # Security
 //

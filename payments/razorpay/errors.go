@@ -119,6 +119,11 @@ var kinds = []struct {
 	{0, "refund is not supported", errNoRefund},
 	{0, "refunds are not supported", errNoRefund},
 	{0, "does not support refund", errNoRefund},
+	{0, "is not activated", errState},
+	{0, "not been activated", errState},
+	{0, "not enabled", errState},
+	{0, "is disabled", errState},
+	{0, "been suspended", errState},
 }
 
 // newError types the error of a rest call.

@@ -96,6 +96,14 @@ func TestP11RefusalsOfState(t *testing.T) {
 		require.NotErrorIs(t, err, telemed.ErrAmbiguous, said)
 		require.Regexp(t, `^razorpay: Refund: 400 \(BAD_REQUEST_ERROR, reason input_validation_failed\): `+text+"$", err.Error())
 	}
+	for _, said := range []string{
+		"Your account is not activated for live payments", "International payments are not enabled for this account", "Payment processing is disabled for your account",
+	} {
+		srv.FailNext(on(postOrder, razorpaytest.Refuse("", 400, said)))
+		_, err := client.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
+		require.ErrorIs(t, err, telemed.ErrConflict, said)
+		require.NotErrorIs(t, err, telemed.ErrInvalid, said)
+	}
 	for _, body := range []string{
 		`{"error":{"code":"BAD_REQUEST_ERROR","description":"The amount is odd","field":"amount"}}`,
 		`{"error":{"code":"BAD_REQUEST_ERROR","description":"speed is/are not required and should not be sent","reason":"extra_field_sent"}}`,

@@ -224,3 +224,35 @@ func ExampleClient_Refund() {
 	// the same Key: failed and the same refund: true
 	// a new Key: pending
 }
+
+// No webhook told what became of a refund. Whoever knows its id, or the payment, asks.
+func ExampleClient_PaymentRefunds() {
+	ctx := context.Background()
+	client, fake := onLoopback(razorpaytest.Config{PendingRefunds: true})
+	defer fake.Close()
+	order, err := client.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	paid, err := fake.Pay(order.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	refund, err := client.Refund(ctx, payments.RefundRequest{PaymentID: paid.PaymentID, Key: "cancel_000123"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(refund.Status, "is not given back yet")
+	if err := fake.SettleRefund(refund.ID, true); err != nil {
+		log.Fatal(err)
+	}
+	now, err := client.RefundByID(ctx, refund.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	all, err := client.PaymentRefunds(ctx, paid.PaymentID)
+	fmt.Println(now.Status, len(all), err)
+	// Output:
+	// pending is not given back yet
+	// processed 1 <nil>
+}

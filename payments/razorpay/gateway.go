@@ -122,10 +122,7 @@ func (c *Client) Capture(ctx context.Context, req payments.CaptureRequest) (*pay
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	var p fault.Problems
-	requireID(&p, "PaymentID", req.PaymentID, "pay")
-	checkMoney(&p, "Amount", req.Amount)
-	if err := p.Err("razorpay: " + op); err != nil {
+	if err := checkID(op, "PaymentID", req.PaymentID, "pay"); err != nil {
 		return nil, err
 	}
 	ctx, cancel := bounded(ctx)
@@ -192,7 +189,10 @@ func captured(op string, p *payments.Payment, req payments.CaptureRequest, err e
 // https://razorpay.com/docs/api/refunds/create-instant
 func (c *Client) Refund(ctx context.Context, req payments.RefundRequest) (*payments.Refund, error) {
 	const op = "Refund"
-	if err := validateRefund(op, req); err != nil {
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkID(op, "PaymentID", req.PaymentID, "pay"); err != nil {
 		return nil, err
 	}
 	ctx, cancel := bounded(ctx)
@@ -233,19 +233,6 @@ func (c *Client) postRefund(ctx context.Context, op string, req payments.RefundR
 		return nil, err
 	}
 	return got.Refund, nil
-}
-
-func validateRefund(op string, req payments.RefundRequest) error {
-	if err := req.Validate(); err != nil {
-		return err
-	}
-	var p fault.Problems
-	requireID(&p, "PaymentID", req.PaymentID, "pay")
-	checkNotes(&p, req.Notes)
-	if req.Amount != nil {
-		checkMoney(&p, "Amount", *req.Amount)
-	}
-	return p.Err("razorpay: " + op)
 }
 
 // refundKey makes the application's key one that Razorpay takes: at least ten letters,

@@ -59,7 +59,7 @@ func readEvent(body []byte) (*payments.Event, error) {
 		case "account_id":
 			event.AccountID = envelope.text("account_id", value)
 		case "created_at":
-			event.CreatedAt = envelope.time("created_at", value)
+			event.CreatedAt = envelope.createdAt(value)
 		case "payload":
 			payload = value
 		}

@@ -69,9 +69,9 @@ func (f *fields) integer(name string, value []byte) int64 {
 	return n
 }
 
-// time reads seconds since 1970; 0 is none.
-func (f *fields) time(name string, value []byte) time.Time {
-	n := f.integer(name, value)
+// createdAt reads seconds since 1970; 0 is none.
+func (f *fields) createdAt(value []byte) time.Time {
+	n := f.integer("created_at", value)
 	if n == 0 {
 		return time.Time{}
 	}
@@ -167,7 +167,7 @@ func (f *fields) order(doc []byte) *payments.Order {
 		case "notes":
 			o.Notes = notesOf(value)
 		case "created_at":
-			o.CreatedAt = f.time("created_at", value)
+			o.CreatedAt = f.createdAt(value)
 		}
 	}
 	o.Amount, o.Paid, o.Due = f.money("amount", amount, currency), f.money("amount_paid", paid, currency), f.money("amount_due", due, currency)
@@ -200,7 +200,7 @@ func (f *fields) payment(doc []byte) *payments.Payment {
 		case "notes":
 			p.Notes = notesOf(value)
 		case "created_at":
-			p.CreatedAt = f.time("created_at", value)
+			p.CreatedAt = f.createdAt(value)
 		default:
 			w.read(f, name, value)
 		}
@@ -287,7 +287,7 @@ func (f *fields) refund(doc []byte) *payments.Refund {
 		case "notes":
 			r.Notes = notesOf(value)
 		case "created_at":
-			r.CreatedAt = f.time("created_at", value)
+			r.CreatedAt = f.createdAt(value)
 		}
 	}
 	r.Amount = f.money("amount", amount, currency)

@@ -24,7 +24,7 @@ var (
 	settingParams = []string{"capture", "capture_options"}
 	optionParams  = []string{"automatic_expiry_period", "manual_expiry_period", "refund_speed"}
 	captureParams = []string{"amount", "currency"}
-	refundParams  = []string{"amount", "speed", "notes", "receipt", "payment_id"}
+	refundParams  = []string{"amount", "speed", "notes", "receipt"} // and payment_id, where the path has none
 	editParams    = []string{"notes"}
 	pageParams    = []string{"from", "to", "count", "skip"}
 )
@@ -52,17 +52,9 @@ func paramsOf(contentType string, body []byte) (object, *Refusal) {
 		if err != nil {
 			return nil, refusal(http.StatusBadRequest, "The request body could not be read.", "")
 		}
-		for name, values := range form {
-			outer, inner, nested := strings.Cut(strings.TrimSuffix(name, "]"), "[")
-			if !nested {
-				params[name] = values[0]
-				continue
-			}
-			if params[outer] == nil {
-				params[outer] = object{}
-			}
-			if group, ok := params[outer].(object); ok {
-				group[inner] = values[0]
+		for _, name := range slices.Sorted(maps.Keys(form)) {
+			if !put(params, name, form[name][len(form[name])-1]) {
+				return nil, refusal(http.StatusBadRequest, "The request body could not be read.", "")
 			}
 		}
 		return params, nil
@@ -73,6 +65,23 @@ func paramsOf(contentType string, body []byte) (object, *Refusal) {
 		return nil, refusal(http.StatusBadRequest, "The request body could not be read.", "")
 	}
 	return params, nil
+}
+
+// put sets what a form's name[of][a][value] leads to. It reports whether that is free.
+func put(params object, name, value string) bool {
+	outer, inner, nested := strings.Cut(name, "[")
+	if !nested {
+		_, taken := params[name]
+		params[name] = value
+		return !taken
+	}
+	inner, rest, closed := strings.Cut(inner, "]")
+	group, ok := params[outer].(object)
+	if params[outer] == nil {
+		group, ok = object{}, true
+		params[outer] = group
+	}
+	return ok && closed && put(group, inner+rest, value)
 }
 
 func amountOf(params object, field string) (int64, *Refusal) {
@@ -178,7 +187,7 @@ func queryOf(r *http.Request) (params object, expand []string) {
 			expand = append(expand, query[name]...)
 			continue
 		}
-		params[name] = query.Get(name)
+		params[name] = query[name][len(query[name])-1]
 	}
 	return params, expand
 }

@@ -221,7 +221,7 @@ func (s *Server) route() {
 	s.handle(OpEditPayment, "PATCH /v1/payments/{id}", taking(s.withPayment(s.editPayment), editParams))
 	s.handle(OpCapture, "POST /v1/payments/{id}/capture", taking(s.withPayment(s.capture), captureParams))
 	s.handle(OpCreateRefund, "POST /v1/payments/{id}/refund", taking(s.withPayment(s.createRefund), refundParams))
-	s.handle(OpCreateRefund, "POST /v1/refunds", taking(s.withPayment(s.createRefund), refundParams))
+	s.handle(OpCreateRefund, "POST /v1/refunds", taking(s.withPayment(s.createRefund), append([]string{"payment_id"}, refundParams...)))
 	s.handle(OpListRefunds, "GET /v1/refunds", taking(s.listRefunds, pageParams))
 	s.handle(OpRefund, "GET /v1/refunds/{refund}", taking(s.withRefund(s.getRefund), nil))
 	s.handle(OpEditRefund, "PATCH /v1/refunds/{refund}", taking(s.withRefund(s.editRefund), editParams))
