@@ -62,7 +62,7 @@ func (c *Conn) Join(ctx context.Context, room string) error {
 		return err
 	}
 	if err := c.authorize(ctx, room); err != nil {
-		c.hub.refuse("join refused")
+		c.hub.Refuse("join refused")
 		c.countRefusal(err)
 		return fault.Tagged(telemed.ErrForbidden, fmt.Errorf("realtime: Join: %w", err))
 	}

@@ -66,7 +66,7 @@ type Stats struct {
 	Broadcasts uint64 // accepted
 	Queued     uint64 // messages put into a connection's queue, by broadcasts and by transports
 	Slow       uint64 // connections ended because their queue was full
-	Refused    uint64 // joins refused, and connections refused by a limit or by Authenticate
+	Refused    uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
 }
 
 // Encoder turns an event into the bytes that one transport sends. The hub
@@ -189,7 +189,7 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 	}
 	subject, err = h.cfg.Authenticate(r)
 	if err != nil {
-		h.refuse("authentication refused")
+		h.Refuse("authentication refused")
 		return "", fault.Tagged(telemed.ErrForbidden, fmt.Errorf("realtime: Authenticate: %w", err))
 	}
 	return subject, nil
@@ -277,7 +277,10 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	}
 }
 
-func (h *Hub) refuse(reason string) {
+// Refuse counts a connection in Stats.Refused and logs why. It is for a transport that
+// turns a client away before it asks the hub. reason is a sentence of the transport's own,
+// without a word of the client's.
+func (h *Hub) Refuse(reason string) {
 	h.mu.Lock()
 	h.stats.Refused++
 	h.mu.Unlock()

@@ -2,15 +2,18 @@ package zoom
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/webhook"
 )
@@ -75,14 +78,29 @@ type Participant struct {
 	RegistrantID, CustomerKey string
 }
 
-// LogValue tells the kind, the meeting and the time.
+// LogValue tells the kind, if it is a documented one, the meeting and the time.
 func (e Event) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("name", e.Name), slog.Time("time", e.Time)}
-	if e.Meeting != nil {
+	attrs := []slog.Attr{slog.String("name", cmp.Or(eventWords.Known(e.Name), "another")), slog.Time("time", e.Time)}
+	if e.Meeting != nil && meetingID.MatchString(e.Meeting.ID) {
 		attrs = append(attrs, slog.String("meeting_id", e.Meeting.ID))
 	}
 	return slog.GroupValue(attrs...)
 }
+
+// eventWords are names of events that are logged. What else Zoom writes there is not ours
+// to print. https://developers.zoom.us/docs/api/meetings/events/
+var eventWords = fault.NewWords(
+	EventMeetingStarted, EventMeetingEnded, EventMeetingUpdated, EventMeetingDeleted, EventWaitingRoomJoined,
+	EventWaitingRoomLeft, EventParticipantJoined, EventParticipantLeft, EventAppDeauthorized, eventValidation,
+	"meeting.created meeting.permanently_deleted meeting.recovered meeting.alert meeting.participant_admitted",
+	"meeting.participant_put_in_waiting_room meeting.participant_jbh_joined meeting.participant_jbh_waiting",
+	"meeting.participant_jbh_waiting_left meeting.sharing_started meeting.sharing_ended",
+	"recording.started recording.stopped recording.completed user.updated user.deactivated user.deleted",
+)
+
+// meetingID is the form of Zoom's meeting numbers. A telephone number with its country's
+// code is longer.
+var meetingID = regexp.MustCompile(`^[0-9]{9,11}$`)
 
 // Format tells the same for every verb.
 func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }

@@ -29,7 +29,7 @@ var asha = visitor{Name: "Asha Verma", Email: "asha@example.org", Phone: "+91987
 func runCheck(ctx context.Context, out io.Writer, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	site, err := open("127.0.0.1:0", keeping{records: store.NewMemory()}, log)
+	site, err := open("127.0.0.1:0", "", keeping{records: store.NewMemory()}, log)
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/examples/internal/guard"
 	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
@@ -39,10 +41,13 @@ const (
 // of the SDK.
 type hospital struct {
 	base     string // where browsers reach it
+	local    string // where it listens
 	log      *slog.Logger
 	now      func() time.Time
 	visits   *ledger
-	sessions *sessions
+	guard    *guard.Guard
+	hosts    []string // that browsers may name
+	sessions *guard.Sessions
 
 	meetings      map[string]meet.MeetingProvider // by provider's name
 	connects      map[string]*connect.Connector
@@ -62,13 +67,17 @@ type hospital struct {
 const fulfillEvery = 2 * time.Second
 
 // newHospital composes the SDK, with providers on this machine. In production they are
-// not here, and the clients' configurations name the real ones.
-func newHospital(base string, tokens keeping, log *slog.Logger) (*hospital, error) {
+// not here, and the clients' configurations name the real ones. base is where browsers
+// reach the hospital, addr where it listens; a proxy is between them if they differ.
+func newHospital(base, addr string, tokens keeping, log *slog.Logger) (*hospital, error) {
 	h := &hospital{
-		base: base, log: log, now: time.Now, visits: newLedger(), sessions: newSessions(), providers: &local.Providers{},
+		base: base, local: "http://" + addr, log: log, now: time.Now, visits: newLedger(), providers: &local.Providers{},
 		meetings: map[string]meet.MeetingProvider{}, connects: map[string]*connect.Connector{},
 	}
 	h.closers = append(h.closers, func(context.Context) error { h.providers.Close(); return nil })
+	if err := h.composeGuard(addr); err != nil {
+		return nil, err
+	}
 	err := errors.Join(h.composeMeetings(tokens), h.composePayments(), h.composeMessages(), h.composeRealtime())
 	if err != nil {
 		return nil, errors.Join(err, h.Close(context.Background()))
@@ -86,7 +95,38 @@ func (h *hospital) inBackground(job func(ctx context.Context)) {
 		defer close(done)
 		job(ctx)
 	}()
-	h.closers = append(h.closers, func(context.Context) error { stop(); <-done; return nil })
+	h.closers = append(h.closers, func(ctx context.Context) error {
+		stop()
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+const sessionCookie = "hospital_session"
+
+// composeGuard says under which names the hospital is reached. The proxy on this machine
+// that a base of https needs is believed.
+func (h *hospital) composeGuard(addr string) (err error) {
+	base, err := url.Parse(h.base)
+	if err != nil || base.Host == "" {
+		return errors.New("-url must be an address such as https://clinic.example")
+	}
+	h.hosts = []string{base.Host, addr}
+	h.guard, err = guard.New(guard.Config{Hosts: h.hosts, TrustProxy: base.Host != addr})
+	if err != nil {
+		return err
+	}
+	h.sessions = h.guard.NewSessions(guard.SessionsConfig{
+		Cookie: sessionCookie,
+		// Dashboards that are still logged in come back by themselves.
+		OnEnd: func(doctor string) { h.hub.Disconnect(doctor) },
+	})
+	h.closers = append(h.closers, func(context.Context) error { h.sessions.Close(); return nil })
+	return nil
 }
 
 func (h *hospital) composeMeetings(tokens keeping) error {
@@ -122,7 +162,7 @@ func (h *hospital) composeMeetings(tokens keeping) error {
 	key := store.NewKey() // in production from the configuration, the same for all servers
 	for name, provider := range map[string]oauth.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {
 		h.connects[name], err = connect.New(connect.Config{
-			Provider: provider, Tokens: tokens.records, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.doctor,
+			Provider: provider, Tokens: tokens.records, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.Subject,
 			ReturnURL:              h.base + "/doctor/settings/integration",
 			AllowInsecureLocalhost: true, // this example has no certificate
 			Logger:                 h.log,
@@ -139,7 +179,7 @@ func (h *hospital) composePayments() error {
 	if err != nil {
 		return err
 	}
-	h.providers.Razorpay.SetWebhookURL(h.base + "/webhooks/razorpay")
+	h.providers.Razorpay.SetWebhookURL(h.local + "/webhooks/razorpay")
 	if h.gateway, err = razorpay.New(cfg); err != nil {
 		return err
 	}
@@ -181,8 +221,8 @@ func (h *hospital) composeMessages() error {
 func (h *hospital) composeRealtime() (err error) {
 	h.hub, err = realtime.NewHub(realtime.Config{
 		Authenticate: func(r *http.Request) (string, error) {
-			subject, err := h.sessions.doctor(r)
-			if errors.Is(err, errNoSession) {
+			subject, err := h.sessions.Subject(r)
+			if errors.Is(err, guard.ErrNoSession) {
 				return "", nil // strangers may connect, and join nothing
 			}
 			return subject, err
@@ -199,7 +239,7 @@ func (h *hospital) composeRealtime() (err error) {
 		return err
 	}
 	h.closers = append(h.closers, h.hub.Shutdown)
-	h.live, err = socketio.New(socketio.Config{Hub: h.hub, Logger: h.log})
+	h.live, err = socketio.New(socketio.Config{Hub: h.hub, AllowedHosts: h.hosts, Logger: h.log})
 	return err
 }
 

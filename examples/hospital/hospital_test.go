@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,9 +8,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -42,7 +39,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 // newWalk returns a walk through a hospital with these tokens.
 func newWalk(t *testing.T, tokens keeping, log *slog.Logger) *walk {
 	t.Helper()
-	s, err := open("127.0.0.1:0", tokens, log)
+	s, err := open("127.0.0.1:0", "", tokens, log)
 	require.NoError(t, err)
 	return &walk{ctx: t.Context(), out: io.Discard, site: s, staff: newBrowser(s.base), patient: newBrowser(s.base), who: asha}
 }
@@ -810,25 +807,6 @@ func (s stuck) Create(ctx context.Context, doctorID string, req meet.Request) (*
 	return s.MeetingProvider.Create(ctx, doctorID, req)
 }
 
-// A form that drips in holds nobody up for longer than its time.
-func TestSlowForm(t *testing.T) {
-	limit := 100 * time.Millisecond
-	srv := httptest.NewServer(boundedBy(limit, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		t.Error("half a form was handled")
-	})))
-	defer srv.Close()
-	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = io.WriteString(conn, "POST /book HTTP/1.1\r\nHost: clinic\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nname=")
-	require.NoError(t, err)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(limit+10*time.Second)))
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
-}
-
 // Each address that takes a form is bounded.
 func TestLongForm(t *testing.T) {
 	w := start(t)
@@ -870,7 +848,7 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, in, "127.0.0.1:0", "", slog.New(slog.DiscardHandler)) }()
+	go func() { done <- serve(ctx, in, "127.0.0.1:0", "", "", slog.New(slog.DiscardHandler)) }()
 	line := make([]byte, 200)
 	n, err := out.Read(line)
 	require.NoError(t, err)
@@ -959,7 +937,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Skip("chromium is not installed")
 	}
-	s, err := open("127.0.0.1:0", keeping{records: store.NewMemory()}, slog.New(slog.DiscardHandler))
+	s, err := open("127.0.0.1:0", "", keeping{records: store.NewMemory()}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)

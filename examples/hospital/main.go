@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -21,10 +22,13 @@ import (
 	"syscall"
 	"time"
 	_ "time/tzdata" // patients name their zones, and this machine may not know them
+
+	"github.com/telemed-go/telemed/examples/internal/guard"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:3001", "loopback address to listen on")
+	public := flag.String("url", "", "address by which browsers reach it, if a proxy on this machine ends TLS; X-Forwarded-Proto and -For are believed then")
 	path := flag.String("tokens", "", "SQLite file that keeps the doctor's connections across restarts; visits are in memory all the same")
 	check := flag.Bool("check", false, "walk a visit through real HTTP, print what is seen, and exit non-zero if anything is not so")
 	verbose := flag.Bool("v", false, "log what the SDK logs")
@@ -44,7 +48,7 @@ func main() {
 	if *check {
 		err = runCheck(ctx, os.Stdout, log)
 	} else {
-		err = serve(ctx, os.Stdout, *addr, *path, log)
+		err = serve(ctx, os.Stdout, *addr, *public, *path, log)
 	}
 	stop()
 	if err != nil {
@@ -54,12 +58,12 @@ func main() {
 }
 
 // serve runs the hospital until ctx ends.
-func serve(ctx context.Context, out io.Writer, addr, path string, log *slog.Logger) error {
+func serve(ctx context.Context, out io.Writer, addr, public, path string, log *slog.Logger) error {
 	tokens, closeTokens, err := openTokens(ctx, path)
 	if err != nil {
 		return err
 	}
-	site, err := open(addr, tokens, log)
+	site, err := open(addr, public, tokens, log)
 	if err != nil {
 		return errors.Join(err, closeTokens())
 	}
@@ -75,14 +79,15 @@ type site struct {
 	done   chan error
 }
 
-// open starts the providers and the hospital on a loopback address.
-func open(addr string, tokens keeping, log *slog.Logger) (*site, error) {
+// open starts the providers and the hospital on a loopback address. Without a public one,
+// browsers reach it there.
+func open(addr, public string, tokens keeping, log *slog.Logger) (*site, error) {
 	listener, err := listen(addr)
 	if err != nil {
 		return nil, err
 	}
-	base := "http://" + listener.Addr().String()
-	h, err := newHospital(base, tokens, log)
+	local := listener.Addr().String()
+	h, err := newHospital(cmp.Or(public, "http://"+local), local, tokens, log)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -106,11 +111,17 @@ func listen(addr string) (net.Listener, error) {
 	return listener, nil
 }
 
+// endTime is how long the end may take. Who stops a process kills it a while later.
+const endTime = 4 * time.Second
+
 // Close ends the live connections first, then the server, then what the visits need.
+// Requests that are not done after half of the time are cut.
 func (s *site) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	err := errors.Join(s.hub.Shutdown(ctx), s.server.Shutdown(ctx))
+	half, cancelHalf := context.WithTimeout(ctx, endTime/2)
+	defer cancelHalf()
+	err := errors.Join(s.hub.Shutdown(half), guard.Stop(half, s.server))
 	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}

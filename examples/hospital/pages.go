@@ -146,7 +146,7 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: visitCookie, Value: visit.Page, Path: "/visits/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	h.guard.SetCookie(w, r, http.Cookie{Name: visitCookie, Value: visit.Page, Path: "/visits/"})
 	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
 }
 
@@ -235,7 +235,7 @@ func (h *hospital) showMail(w http.ResponseWriter, r *http.Request, visit appoin
 		h.fail(w, r, errNoVisit)
 		return
 	}
-	w.Header().Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'")
+	w.Header().Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = io.WriteString(w, strings.Replace(mails[n].HTML, "<head>", `<head><base target="_blank">`, 1))
 }
@@ -270,12 +270,17 @@ func (h *hospital) afterwards(w http.ResponseWriter, r *http.Request, visit appo
 }
 
 func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
-	h.sessions.login(w, doctorID)
+	if err := h.sessions.Attempt(r); err != nil {
+		w.Header().Set("Retry-After", "60")
+		h.show(w, http.StatusTooManyRequests, "error.html", problem{Text: "There were too many logins from here. Please try again in a minute."})
+		return
+	}
+	h.sessions.Begin(w, r, doctorID)
 	http.Redirect(w, r, "/doctor/settings/integration", http.StatusSeeOther)
 }
 
 func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
-	if doctor := h.sessions.logout(w, r); doctor != "" {
+	if doctor := h.sessions.End(w, r); doctor != "" {
 		h.hub.Disconnect(doctor) // dashboards that are still logged in come back by themselves
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -296,7 +301,7 @@ var reasons = map[connect.Reason]string{
 }
 
 func (h *hospital) showSettings(w http.ResponseWriter, r *http.Request) {
-	doctor, err := h.sessions.doctor(r)
+	doctor, err := h.sessions.Subject(r)
 	if err != nil {
 		h.show(w, http.StatusUnauthorized, "login.html", doctorName)
 		return
@@ -318,7 +323,7 @@ func (h *hospital) showSettings(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *hospital) showClinic(w http.ResponseWriter, r *http.Request) {
-	if _, err := h.sessions.doctor(r); err != nil {
+	if _, err := h.sessions.Subject(r); err != nil {
 		h.show(w, http.StatusUnauthorized, "login.html", doctorName)
 		return
 	}

@@ -26,7 +26,7 @@ func (h *hospital) checkoutURL(a appointment) string {
 // the gateway confirms it. Order and amount are the hospital's own. A failure is not
 // signed, so whoever posts one learns nothing about the visit.
 func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
-	result, err := razorpay.ParseCheckout(r)
+	result, err := razorpay.ParseCheckout(w, r)
 	if _, failed := errors.AsType[*razorpay.CheckoutFailure](err); failed {
 		h.show(w, http.StatusOK, "failed.html", nil)
 		return

@@ -1,48 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"embed"
-	"errors"
-	"io"
 	"io/fs"
 	"net/http"
-	"time"
+
+	"github.com/telemed-go/telemed/examples/internal/guard"
 )
 
 //go:embed web
 var web embed.FS
 
-const (
-	// maxForm is how many bytes a form may have.
-	maxForm = 64 << 10
-	// formTime is how long a browser may take to send one.
-	formTime = 10 * time.Second
-)
+// maxForm is how many bytes a form may have.
+const maxForm = 64 << 10
 
-// bounded reads the whole body before anything is done. One that is too long or drips in
-// too slowly holds nobody up. The server has no ReadTimeout, because live connections
-// stay open.
-func bounded(next http.Handler) http.Handler { return boundedBy(formTime, next) }
-
-func boundedBy(limit time.Duration, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(limit)) // recorders in tests have none
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			http.Error(w, "that is more than 65536 bytes", http.StatusRequestEntityTooLarge)
-			return
-		}
-		if err != nil {
-			http.Error(w, "the request did not arrive whole", http.StatusRequestTimeout)
-			return
-		}
-		_ = control.SetReadDeadline(time.Time{})
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		next.ServeHTTP(w, r)
-	})
-}
+// bounded reads the whole form before anything is done.
+func bounded(next http.Handler) http.Handler { return guard.Whole(maxForm, next) }
 
 // handler mounts the SDK's handlers at the addresses that the hospital had before, and
 // its own pages.
@@ -75,25 +48,12 @@ func (h *hospital) handler() http.Handler {
 	if err != nil {
 		panic(err) // the folder is part of the program
 	}
-	own.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
+	own.Handle("GET /static/", http.StripPrefix("/static/", guard.Files(static)))
 	mux.Handle("/", bounded(http.NewCrossOriginProtection().Handler(own)))
 
 	// These two come from Razorpay: the browser with the outcome, and the webhook. Their
 	// signatures prove it. An origin would not.
 	mux.Handle("POST /payments/callback", bounded(http.HandlerFunc(h.postPayment)))
 	mux.Handle("POST /webhooks/razorpay", h.paymentEvents)
-	return secured(mux)
-}
-
-// secured keeps pages out of others' frames and out of caches, and their addresses out of
-// the Referer header.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; object-src 'none'")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
+	return h.guard.Handler(mux)
 }

@@ -13,23 +13,26 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/store"
 )
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
+		inbound.Bound(w, r)
 		w.Header().Set("Allow", http.MethodPost)
 		respond(w, http.StatusMethodNotAllowed, "method not allowed")
 		return
 	}
 	if d.runs.closed() {
+		inbound.Bound(w, r)
 		respondAgain(w, "shutting down")
 		return
 	}
-	body, err := readBody(w, r, d.cfg.MaxBody)
+	body, err := inbound.Read(w, r, d.cfg.MaxBody)
 	if err != nil {
-		d.refuse(w, r, statusOfBody(err), errors.New("the body could not be read"))
+		d.refuse(w, r, inbound.Status(err), errors.New("the body could not be read"))
 		return
 	}
 	delivery, err := d.cfg.Open(r.Context(), r.Header, body)

@@ -275,7 +275,7 @@ func TestNoWordOfABrowserComesBack(t *testing.T) {
 		} {
 			r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(body))
 			r.Header.Set("Content-Type", kind)
-			_, err := razorpay.ParseCheckout(r)
+			_, err := razorpay.ParseCheckout(httptest.NewRecorder(), r)
 			require.Error(t, err)
 			found.look("ParseCheckout", kind+", "+word, err)
 		}

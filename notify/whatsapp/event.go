@@ -1,15 +1,18 @@
 package whatsapp
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/notify"
@@ -58,7 +61,7 @@ type Status struct {
 
 // LogValue leaves out the person.
 func (s Status) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("message_id", s.MessageID), slog.String("state", string(s.State)), slog.String("reference", s.Reference)}
+	attrs := []slog.Attr{slog.String("message_id", logID(s.MessageID)), slog.String("state", logWord(string(s.State))), slog.String("reference", s.Reference)}
 	if s.Err != nil {
 		attrs = append(attrs, slog.Int("code", s.Err.Code))
 	}
@@ -100,7 +103,7 @@ type Inbound struct {
 
 // LogValue leaves out the person and the words.
 func (m Inbound) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("message_id", m.MessageID), slog.String("type", m.Type))
+	return slog.GroupValue(slog.String("message_id", logID(m.MessageID)), slog.String("type", logWord(m.Type)))
 }
 
 // Format tells the same for every verb.
@@ -117,7 +120,7 @@ type Change struct {
 }
 
 // LogValue leaves out the value.
-func (c Change) LogValue() slog.Value { return slog.GroupValue(slog.String("field", c.Field)) }
+func (c Change) LogValue() slog.Value { return slog.GroupValue(slog.String("field", logWord(c.Field))) }
 
 // Format tells the same for every verb.
 func (c Change) Format(f fmt.State, _ rune) { redact.Format(f, c) }
@@ -151,17 +154,40 @@ func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("id", e.ID), slog.String("kind", e.kind())}
 	switch {
 	case e.Status != nil:
-		attrs = append(attrs, slog.String("state", string(e.Status.State)))
+		attrs = append(attrs, slog.String("state", logWord(string(e.Status.State))))
 	case e.Message != nil:
-		attrs = append(attrs, slog.String("type", e.Message.Type))
+		attrs = append(attrs, slog.String("type", logWord(e.Message.Type)))
 	case e.Change != nil:
-		attrs = append(attrs, slog.String("field", e.Change.Field))
+		attrs = append(attrs, slog.String("field", logWord(e.Change.Field)))
 	}
 	return slog.GroupValue(attrs...)
 }
 
 // Format tells the same for every verb.
 func (e Event) Format(f fmt.State, _ rune) { redact.Format(f, e) }
+
+// logWord returns a word of Meta's if it is a documented state, type or field.
+func logWord(word string) string { return cmp.Or(eventWords.Known(word), "another") }
+
+// logID returns an id of a message if it has the form of Meta's.
+func logID(id string) string {
+	if !strings.HasPrefix(id, "wamid.") {
+		return ""
+	}
+	return fault.ID(id)
+}
+
+// accountID is the form of an account's id. A telephone number is shorter.
+var accountID = regexp.MustCompile(`^[0-9]{14,20}$`)
+
+// https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
+var eventWords = fault.NewWords(
+	"sent delivered read played failed deleted warning",
+	"text image audio video document sticker location contacts interactive button reaction order system unsupported unknown",
+	"messages account_alerts account_review_update account_update business_capability_update flows history",
+	"message_template_components_update message_template_quality_update message_template_status_update",
+	"phone_number_name_update phone_number_quality_update security template_category_update user_preferences",
+)
 
 // UnreadEvent is what is signed and cannot be read. It prints without its content.
 type UnreadEvent struct {
@@ -178,7 +204,7 @@ type UnreadEvent struct {
 
 // LogValue tells the body's SHA-256, and the lengths in bytes.
 func (e UnreadEvent) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("account_id", e.AccountID), slog.String("body_sha256", webhook.Digest(e.Raw)),
+	return slog.GroupValue(slog.String("account_id", accountID.FindString(e.AccountID)), slog.String("body_sha256", webhook.Digest(e.Raw)),
 		slog.Int("bytes", len(e.Raw)), slog.Int("part_bytes", len(e.Part)))
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/store"
@@ -111,10 +112,12 @@ func (w *Webhook) Shutdown(ctx context.Context) error { return w.door.Shutdown(c
 func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
+		inbound.Bound(rw, r)
 		w.register(rw, r)
 	case http.MethodPost:
 		w.door.ServeHTTP(rw, r)
 	default:
+		inbound.Bound(rw, r)
 		rw.Header().Set("Allow", "GET, POST")
 		http.Error(rw, "method not allowed", http.StatusMethodNotAllowed)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"mime/multipart"
@@ -15,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/payments"
 )
@@ -166,22 +166,28 @@ func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 // A failure is a *CheckoutFailure; what is
 // neither is telemed.ErrInvalid. In the error for a body of more than 64 KiB, or
 // more than an http.MaxBytesReader of the application lets through, errors.As finds an
-// *http.MaxBytesError: answer it with 413.
+// *http.MaxBytesError: answer it with 413. A body must arrive within 10 seconds; w is for
+// the deadline, and nothing is written to it.
 //
 // The form comes from Razorpay's site, so a SameSite=Lax session cookie is not
 // with it, and a CSRF check that looks at Origin must let this route through:
 // the signature is what proves it. Only the body is read; a query of the
 // callback URL stays with r.
-func ParseCheckout(r *http.Request) (CheckoutResult, error) {
+func ParseCheckout(w http.ResponseWriter, r *http.Request) (CheckoutResult, error) {
 	const op = "razorpay: ParseCheckout"
 	if r.Method != http.MethodPost {
+		inbound.Bound(w, r)
 		return CheckoutResult{}, fault.Invalid(op, "Method", "is not POST")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxCheckout))
+	body, err := inbound.Read(w, r, maxCheckout)
 	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return CheckoutResult{}, fault.Tagged(tooLong, fault.Invalid(op, "Body", "is longer than %d bytes", tooLong.Limit))
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case inbound.Status(err) == http.StatusRequestTimeout:
+		return CheckoutResult{}, fault.Invalid(op, "Body", "came too slowly")
+	default:
 		return CheckoutResult{}, fault.Invalid(op, "Body", "was cut off")
 	}
 	fields, err := readCheckout(r.Header.Get("Content-Type"), body)

@@ -29,7 +29,7 @@ const (
 func parse(contentType, body string) (razorpay.CheckoutResult, error) {
 	r := httptest.NewRequest(http.MethodPost, "/paid?razorpay_order_id=order_QUERY", strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
-	return razorpay.ParseCheckout(r)
+	return razorpay.ParseCheckout(httptest.NewRecorder(), r)
 }
 
 // bodies are the ways in which a page may post the same fields.
@@ -125,9 +125,9 @@ func TestParseCheckoutGarbage(t *testing.T) {
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 		require.Equal(t, "razorpay: ParseCheckout: "+tc.text, err.Error(), name)
 	}
-	_, err := razorpay.ParseCheckout(httptest.NewRequest(http.MethodGet, "/paid?razorpay_order_id=order_1", nil))
+	_, err := razorpay.ParseCheckout(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/paid?razorpay_order_id=order_1", nil))
 	require.ErrorContains(t, err, "Method is not POST")
-	_, err = razorpay.ParseCheckout(httptest.NewRequest(http.MethodPost, "/paid", iotest.ErrReader(io.ErrUnexpectedEOF)))
+	_, err = razorpay.ParseCheckout(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/paid", iotest.ErrReader(io.ErrUnexpectedEOF)))
 	require.ErrorContains(t, err, "Body was cut off")
 }
 
@@ -141,7 +141,7 @@ func TestParseCheckoutTooLong(t *testing.T) {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(strings.Repeat("x", 64<<10+1)))
 		r.Body = http.MaxBytesReader(w, r.Body, tc.limit)
-		_, err := razorpay.ParseCheckout(r)
+		_, err := razorpay.ParseCheckout(httptest.NewRecorder(), r)
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 		tooLong, ok := errors.AsType[*http.MaxBytesError](err)
 		require.True(t, ok, name)

@@ -11,7 +11,7 @@
 //	// For checkout.js on the page.
 //	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic"})
 //	…
-//	result, err := razorpay.ParseCheckout(r) // what the page or the browser posts back
+//	result, err := razorpay.ParseCheckout(w, r) // what the page or the browser posts back
 //	payment, err := client.VerifyPayment(ctx, payments.Confirmation{
 //		OrderID: bill.OrderID, Expected: bill.Amount,
 //		PaymentID: result.PaymentID, Signature: result.Signature,

@@ -62,7 +62,7 @@ func Example() {
 // The route that the browser comes back to, with a payment or a failure.
 func ExampleParseCheckout() {
 	paid := func(w http.ResponseWriter, r *http.Request) {
-		result, err := razorpay.ParseCheckout(r)
+		result, err := razorpay.ParseCheckout(w, r)
 		if failure, ok := errors.AsType[*razorpay.CheckoutFailure](err); ok {
 			http.Error(w, failure.Description, http.StatusPaymentRequired) // for the patient's eyes
 			return

@@ -76,7 +76,7 @@ func TestVisit(t *testing.T) {
 	seen := map[string]bool{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /paid", func(w http.ResponseWriter, r *http.Request) {
-		result, err := razorpay.ParseCheckout(r)
+		result, err := razorpay.ParseCheckout(w, r)
 		if err != nil {
 			failures <- err
 			http.Error(w, "not paid", http.StatusPaymentRequired)

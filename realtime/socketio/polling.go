@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/telemed-go/telemed/internal/inbound"
 )
 
 // maxPackets is how many packets one POST may carry: as many as answers to them
@@ -46,8 +48,9 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	// The application's ReadTimeout is not about a poll's wait.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	// The server's WriteTimeout is not about a poll's wait. HTTP/2 resets the stream when it
+	// is over, and does not wait for a write. answer sets a deadline again.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	payload, ok := s.payload(r.Context())
 	<-s.polls // before the answer: with it in hand the client polls again
 	if !ok {
@@ -167,25 +170,15 @@ func (s *session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/octet-stream" {
 		return nil, errBinary
 	}
-	control := http.NewResponseController(w)
-	// After that the session is dead anyway.
-	_ = control.SetReadDeadline(time.Now().Add(s.server.cfg.PingInterval + s.server.cfg.PingTimeout))
-	cut := make(chan struct{})
-	stop := context.AfterFunc(s.conn.Context(), func() {
-		defer close(cut)
-		_ = control.SetReadDeadline(time.Unix(1, 0))
-	})
-	defer func() {
-		if !stop() {
-			<-cut // control must not be used after the handler has returned
-		}
-	}()
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.server.cfg.MaxPayload)))
+	return inbound.ReadUntil(s.conn.Context(), w, r, int64(s.server.cfg.MaxPayload))
 }
 
 func refusalForBody(err error) refusal {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+	switch inbound.Status(err) {
+	case http.StatusRequestEntityTooLarge:
 		return tooLarge
+	case http.StatusRequestTimeout:
+		return tooSlow
 	}
 	return badRequest
 }

@@ -21,6 +21,7 @@ var (
 	badHandshake     = refusal{2, "Bad handshake method", http.StatusBadRequest}
 	badRequest       = refusal{3, "Bad request", http.StatusBadRequest}
 	tooLarge         = refusal{3, "Payload too large", http.StatusRequestEntityTooLarge}
+	tooSlow          = refusal{3, "Payload too slow", http.StatusRequestTimeout}
 	unavailable      = refusal{3, "Service unavailable", http.StatusServiceUnavailable}
 	forbidden        = refusal{4, "Forbidden", http.StatusForbidden}
 	badVersion       = refusal{5, "Unsupported protocol version", http.StatusBadRequest}

@@ -5,21 +5,33 @@ import (
 	"net/http"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/realtime"
 )
 
 // ServeHTTP speaks Engine.IO. It answers polls and POSTs, and keeps a WebSocket
 // until it ends.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	inbound.Bound(w, r)
 	from := s.caller(r)
 	allow(w.Header(), r, from)
 	switch {
+	case !s.hosts.allow(r):
+		s.cfg.Hub.Refuse("socketio: the request's Host is not one of AllowedHosts")
+		forbidden.write(w)
+		return
 	case from == refused:
+		s.cfg.Hub.Refuse("socketio: the page's origin is not one of AllowedOrigins")
 		forbidden.write(w)
 		return
 	case r.Method == http.MethodOptions:
 		preflight(w, r)
 		return
+	case r.Method == http.MethodGet:
+		if _, err := inbound.Read(w, r, maxGetBody); err != nil {
+			refusalForBody(err).write(w)
+			return
+		}
 	}
 
 	query := r.URL.Query()
@@ -35,6 +47,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.resume(w, r, from, transport, sid)
 	}
 }
+
+// maxGetBody is how many bytes of a GET's body are read and thrown away: the protocol has
+// none, but a proxy may announce an empty one. A poll must not begin to wait before.
+const maxGetBody = 1 << 10
 
 // open begins a session.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, from caller, transport string) {

@@ -40,6 +40,10 @@
 // counts. The id is in the URL, as the protocol wants it. The client's `auth` option is
 // not read: use cookies, or the `extraHeaders` and `query` options.
 //
+// The Host header is a stranger's word too: see Config.AllowedHosts.
+//
+// A body must arrive within 10 seconds, whatever timeouts the http.Server has.
+//
 // A client costs the application no more than it should: a POST with more than 256
 // packets, a POST whose client hangs up while it is handled, and one refused join more
 // than the hub's MaxRefusals end the connection.
@@ -91,6 +95,22 @@ type Config struct {
 	// answer never allows credentials. It is for public rooms only.
 	AllowAnyOrigin bool
 
+	// AllowedHosts lists the names under which browsers reach the server: "api.clinic.example"
+	// for every port, "api.clinic.example:8443" for one. No scheme, no wildcard. A request
+	// with another Host header is refused, and counted and logged by the Hub.
+	//
+	// A stranger's page can let its own name lead to this machine (DNS rebinding). For the
+	// browser it is then the server's own page, and only the Host header tells. Behind TLS
+	// that fails, since the stranger's name has no certificate here. A server on a loopback
+	// address has no TLS.
+	//
+	// So if AllowedHosts is empty, each Host is taken, save on a connection to a loopback
+	// address. There it must be localhost or another name without a dot, an IP address, the
+	// host of one of AllowedOrigins, or a name under which a browser came by https, through a
+	// proxy on the same machine. Name the hosts here if programs that are no browsers come
+	// through such a proxy.
+	AllowedHosts []string
+
 	// Joins lists the events by which clients enter and leave rooms. If nil,
 	// "join-clinic" and "leave-clinic" with a clinic's id, for the room "clinic-<id>".
 	Joins []Join
@@ -131,6 +151,7 @@ type Join struct {
 type Server struct {
 	cfg     Config
 	origins map[string]bool
+	hosts   hosts
 
 	// session.go stands on this file, for a session reads cfg. Back up there goes only this
 	// map, in which a request finds its session.
@@ -145,6 +166,7 @@ func New(cfg Config) (*Server, error) {
 	var p fault.Problems
 	p.Check(cfg.Hub != nil, "Hub", "is required")
 	origins := checkOrigins(&p, cfg.AllowedOrigins)
+	hosts := checkHosts(&p, cfg.AllowedHosts, origins)
 	checkJoins(&p, cfg.Joins)
 	if cfg.Joins == nil {
 		cfg.Joins = []Join{{Event: "join-clinic", Leave: "leave-clinic", Prefix: "clinic-"}}
@@ -158,7 +180,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	return &Server{cfg: cfg, origins: origins, sessions: make(map[string]*session)}, nil
+	return &Server{cfg: cfg, origins: origins, hosts: hosts, sessions: make(map[string]*session)}, nil
 }
 
 func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
@@ -28,7 +29,7 @@ type Result struct {
 // Callback returns the handler of GET …/callback. It always ends at the application's
 // page, with provider=NAME&success=true, or success=false and the reason.
 func (c *Connector) Callback() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return inbound.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w)
 		if r.Method != http.MethodGet {
 			methodNotAllowed(w, "GET")
@@ -41,7 +42,7 @@ func (c *Connector) Callback() http.Handler {
 				slog.String("provider", c.cfg.Provider.Name), slog.String("reason", string(reason)), slog.Any("error", err))
 		}
 		http.Redirect(w, r, c.page(result.ReturnTo, err), http.StatusSeeOther)
-	})
+	}))
 }
 
 // page returns the application's address where the flow ends.

@@ -41,7 +41,8 @@
 // set, and a token stored only if it can be refreshed. Nothing is taken from a query that
 // decides whose account it is. A flow begins, and an account is disconnected, on a request
 // of the application's own pages only; a stranger's page, frame or form gets 403 and no
-// cookie.
+// cookie. The handlers have no use for a body: one of more than 64 KiB is answered with
+// 413, and one that takes more than 10 seconds with 408.
 //
 // # Errors
 //
@@ -85,7 +86,7 @@ type Config struct {
 	// seals, all of them open, so that a new one can be put in front while flows are under
 	// way. store.NewKey makes one. Required.
 	CookieKeys []telemed.Secret
-	// ReturnURL is the host's page where flows end: an https address (http on loopback).
+	// ReturnURL is the application's page where flows end: an https address (http on loopback).
 	// Required.
 	ReturnURL string
 
@@ -174,8 +175,11 @@ func (c *Connector) AccountID(subject string) store.AccountID {
 // subject asks the application who is logged in.
 func (c *Connector) subject(r *http.Request) (string, error) {
 	subject, err := c.cfg.Subject(r)
-	if err != nil || subject == "" {
-		return "", &FlowError{Reason: ReasonLogin, Err: err}
+	if err != nil {
+		return "", &FlowError{Reason: ReasonLogin, Err: &subjectError{err}}
+	}
+	if subject == "" {
+		return "", &FlowError{Reason: ReasonLogin}
 	}
 	if err := c.AccountID(subject).Validate(); err != nil {
 		return "", &FlowError{Reason: ReasonLogin, Err: err}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -585,6 +586,38 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	for _, secret := range []string{"canary", query.Get("state"), query.Get("code"), "s3cr3t"} {
 		require.NotContains(t, out.String(), secret)
 	}
+}
+
+// badSession is an application's error that names a person.
+type badSession struct{ who string }
+
+func (e badSession) Error() string { return "the session of " + e.who + " has ended" }
+
+// What the application says of a session is not ours to print. It finds its error again.
+func TestErrorsOfSubjectAreNotLogged(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	ended := false
+	h := newHost(t, func(c *connect.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c.Subject = func(r *http.Request) (string, error) {
+			if ended {
+				return "", badSession{"Asha Canary"}
+			}
+			return doctor(r)
+		}
+	})
+	b := newBrowser(t, "dr-rao")
+	query := b.begin(t, h, "/connect")
+	ended = true
+	require.Equal(t, "login_required", b.callback(t, h, query).Query().Get("reason"))
+	for method, handler := range map[string]http.Handler{http.MethodGet: h.Start(), http.MethodHead: h.Status(), http.MethodPost: h.Disconnect()} {
+		require.Equal(t, http.StatusUnauthorized, b.do(handler, method, "/connect").Code)
+	}
+	_, err := h.Begin(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil), "")
+	require.ErrorAs(t, err, new(badSession))
+	require.Contains(t, out.String(), "connect_test.badSession", "which error it was")
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", err, err, err, out.String()), "Canary")
 }
 
 // Two processes share what they know of flows through their database.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
@@ -21,7 +22,7 @@ import (
 // answers JSON, {"provider":"zoom","connected":false,"revoked":true}, or, to a form of a
 // page, a redirect to ReturnURL.
 func (c *Connector) Disconnect() http.Handler {
-	return c.guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return inbound.Handler(c.guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w)
 		if r.Method != http.MethodPost {
 			methodNotAllowed(w, "POST")
@@ -42,7 +43,7 @@ func (c *Connector) Disconnect() http.Handler {
 			return
 		}
 		writeJSON(w, map[string]any{"provider": c.cfg.Provider.Name, "connected": false, "revoked": revoked})
-	}))
+	})))
 }
 
 // errNotRevoked marks that the account is forgotten here, but the provider was not told.

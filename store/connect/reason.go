@@ -2,6 +2,7 @@ package connect
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 )
 
@@ -70,6 +71,14 @@ func (e *FlowError) Error() string {
 
 // Unwrap returns the cause.
 func (e *FlowError) Unwrap() error { return e.Err }
+
+// subjectError is an error of Config.Subject. Its text is the application's and may name
+// a person, so what is logged is its type. errors.Is and errors.As see the error itself.
+type subjectError struct{ err error }
+
+func (e *subjectError) Error() string { return fmt.Sprintf("Config.Subject failed with %T", e.err) }
+
+func (e *subjectError) Unwrap() error { return e.err }
 
 func reasonOf(err error) Reason {
 	if flow, ok := errors.AsType[*FlowError](err); ok {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/inbound"
 )
 
 // Start returns the handler of GET …/connect: it sends the logged-in doctor's browser to
@@ -25,7 +26,7 @@ import (
 // and a single sign-on that redirects here are refused; let the latter end at a page of
 // the application first.
 func (c *Connector) Start() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return inbound.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w)
 		if r.Method != http.MethodGet && r.Method != http.MethodPost {
 			methodNotAllowed(w, "GET, POST")
@@ -38,7 +39,7 @@ func (c *Connector) Start() http.Handler {
 			return
 		}
 		http.Redirect(w, r, target, http.StatusSeeOther)
-	})
+	}))
 }
 
 // Begin starts a flow for the doctor who is logged in: it sets the flow's cookie on w and

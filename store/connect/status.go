@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -29,7 +30,7 @@ type State struct {
 
 // Status returns the handler of GET …/status: the logged-in doctor's State in JSON.
 func (c *Connector) Status() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return inbound.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			methodNotAllowed(w, "GET")
@@ -46,7 +47,7 @@ func (c *Connector) Status() http.Handler {
 			return
 		}
 		writeJSON(w, state)
-	})
+	}))
 }
 
 // State returns the state of a doctor's account. It asks the store, not the provider.

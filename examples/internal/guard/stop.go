@@ -1,0 +1,16 @@
+package guard
+
+import (
+	"context"
+	"net/http"
+)
+
+// Stop ends server. Requests that run may finish until ctx ends, and are cut then:
+// http.Server.Shutdown alone would wait for a form that drips in. End WebSockets and long
+// polls before, since it does not know the former and waits for the latter.
+func Stop(ctx context.Context, server *http.Server) error {
+	if server.Shutdown(ctx) == nil {
+		return nil
+	}
+	return server.Close()
+}

@@ -1,0 +1,133 @@
+package heldtest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/notify/whatsapp"
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/socketio"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/store/oauth"
+	"github.com/telemed-go/telemed/zoom"
+)
+
+// door is a handler and the head of a request to it.
+type door struct {
+	method, path string
+	serve        http.HandlerFunc
+}
+
+// handlers are all of the module. The name of each begins with that of its function.
+func handlers(t *testing.T) map[string]door {
+	t.Helper()
+	found := map[string]door{}
+	add := func(name string, h http.Handler, path string, methods ...string) {
+		for _, method := range methods {
+			found[name+", "+method] = door{method, path, h.ServeHTTP}
+		}
+	}
+	c := connector(t)
+	add("connect.Connector.Start", c.Start(), "/", "GET", "POST", "PUT")
+	add("connect.Connector.Callback", c.Callback(), "/?state=x&code=y", "GET", "POST")
+	add("connect.Connector.Status", c.Status(), "/", "GET", "POST")
+	add("connect.Connector.Disconnect", c.Disconnect(), "/", "GET", "POST")
+
+	z, p, w := webhooks(t)
+	add("zoom.Webhook.ServeHTTP", z, "/", "GET", "POST")
+	add("payments.Webhook.ServeHTTP", p, "/", "GET", "POST")
+	add("whatsapp.Webhook.ServeHTTP", w, "/", "GET", "POST", "PUT")
+	add("razorpay.ParseCheckout", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := razorpay.ParseCheckout(w, r); err != nil {
+			http.Error(w, "not paid", http.StatusBadRequest)
+		}
+	}), "/", "GET", "POST")
+
+	s, sid := live(t)
+	for what, query := range map[string]string{
+		"a session": "EIO=4&transport=polling&sid=" + sid, "an unknown session": "EIO=4&transport=polling&sid=x",
+		"no session": "EIO=4&transport=polling", "a WebSocket": "EIO=4&transport=websocket", "nonsense": "x",
+	} {
+		add("socketio.Server.ServeHTTP, "+what, s, "/socket.io/?"+query, "GET", "POST", "OPTIONS", "PUT")
+	}
+	return found
+}
+
+// bodiless are the functions that an application calls in a handler of its own. They have
+// no use for the body, which stays the application's.
+var bodiless = []string{
+	"connect.Connector.Begin", "connect.Connector.Finish", "realtime.Hub.Authenticate",
+}
+
+func insideOthers(t *testing.T) map[string]func(http.ResponseWriter, *http.Request) {
+	t.Helper()
+	c := connector(t)
+	hub, err := realtime.NewHub(realtime.Config{})
+	require.NoError(t, err)
+	calls := map[string]func(http.ResponseWriter, *http.Request){
+		"connect.Connector.Begin":   func(w http.ResponseWriter, r *http.Request) { _, _ = c.Begin(w, r, "") },
+		"connect.Connector.Finish":  func(w http.ResponseWriter, r *http.Request) { _, _ = c.Finish(w, r) },
+		"realtime.Hub.Authenticate": func(_ http.ResponseWriter, r *http.Request) { _, _ = hub.Authenticate(r) },
+	}
+	for _, name := range bodiless {
+		require.Contains(t, calls, name)
+	}
+	return calls
+}
+
+func connector(t *testing.T) *connect.Connector {
+	t.Helper()
+	c, err := connect.New(connect.Config{
+		Provider: oauth.Provider{
+			Name: "test", ClientID: "c", ClientSecret: telemed.NewSecret("s"), RedirectURL: "https://clinic.example/callback",
+			AuthURL: "https://provider.example/authorize", TokenURL: "https://provider.example/token", AuthStyle: oauth2.AuthStyleInParams,
+		},
+		Tokens: store.NewMemory(), CookieKeys: []telemed.Secret{store.NewKey()}, ReturnURL: "https://clinic.example/settings",
+		Subject: func(*http.Request) (string, error) { return "dr-rao", nil },
+	})
+	require.NoError(t, err)
+	return c
+}
+
+func webhooks(t *testing.T) (*zoom.Webhook, *payments.Webhook, *whatsapp.Webhook) {
+	t.Helper()
+	secrets := []telemed.Secret{telemed.NewSecret("secret")}
+	z, err := zoom.NewWebhook(zoom.WebhookConfig{Secrets: secrets, Handle: func(context.Context, zoom.Event) error { return nil }})
+	require.NoError(t, err)
+	gateway, err := razorpay.New(razorpay.Config{KeyID: "rzp_test_x", KeySecret: telemed.NewSecret("another"), WebhookSecrets: secrets})
+	require.NoError(t, err)
+	p, err := payments.NewWebhook(payments.WebhookConfig{
+		Parser: gateway, Handle: func(context.Context, payments.Event) error { return nil },
+	})
+	require.NoError(t, err)
+	w, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
+		Secrets: secrets, VerifyToken: secrets[0], Handle: func(context.Context, whatsapp.Event) error { return nil },
+	})
+	require.NoError(t, err)
+	return z, p, w
+}
+
+// live is a server with one session that polls.
+func live(t *testing.T) (server *socketio.Server, sid string) {
+	t.Helper()
+	hub, err := realtime.NewHub(realtime.Config{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, hub.Shutdown(context.Background())) })
+	server, err = socketio.New(socketio.Config{Hub: hub})
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil))
+	var opened struct{ SID string }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes()[1:], &opened))
+	return server, opened.SID
+}
