@@ -22,14 +22,12 @@ type job struct {
 	begin  time.Time // when the write of the lease began
 }
 
-// newJob returns the job of a row that was leased, or nil if this process has it already.
+// newJob returns the job of a row that was leased. This process may have another job of
+// the same row, one that has given the row back, or lost it, and has not ended yet.
 func (r *Runner) newJob(item Item, begin time.Time) *job {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, busy := r.mine[item.ID]; busy {
-		return nil
-	}
-	r.mine[item.ID] = struct{}{}
+	r.mine[item.ID]++
 	return &job{runner: r, kind: r.cfg.Kinds[item.ID.Kind], owner: item.Lease.Owner, item: item, begin: begin}
 }
 
@@ -37,8 +35,7 @@ func (r *Runner) newJob(item Item, begin time.Time) *job {
 func (r *Runner) has(id ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, busy := r.mine[id]
-	return busy
+	return r.mine[id] > 0
 }
 
 // burst is how many effects of one row follow each other before others have their turn.
@@ -49,8 +46,10 @@ const burst = 16
 func (j *job) run(ctx context.Context) {
 	defer func() {
 		j.runner.mu.Lock()
-		delete(j.runner.mine, j.item.ID)
-		j.runner.mu.Unlock()
+		defer j.runner.mu.Unlock()
+		if j.runner.mine[j.item.ID]--; j.runner.mine[j.item.ID] == 0 {
+			delete(j.runner.mine, j.item.ID)
+		}
 	}()
 	done := outcome{}
 	for n := 0; ; n++ {
@@ -189,7 +188,7 @@ func (j *job) plan(next *Item, more bool) (effect Effect, err error) {
 	case err != nil:
 		return Effect{}, err
 	case effect.Do == nil:
-		next.Due, next.Lease = effect.At, Lease{}
+		next.Due, next.Lease = millisUp(effect.At), Lease{}
 	case !more:
 		next.Due, next.Lease = now, Lease{}
 		return Effect{}, nil

@@ -99,7 +99,7 @@ type Runner struct {
 	wake     chan struct{}
 
 	mu   sync.Mutex
-	mine map[ID]struct{} // rows in this process's hands
+	mine map[ID]int // how many jobs this process has of a row
 }
 
 // NewRunner returns a Runner, or an error that names everything that is wrong with cfg.
@@ -109,7 +109,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 		return nil, err
 	}
 	r := &Runner{
-		cfg: cfg, versions: map[string]int{}, mine: map[ID]struct{}{},
+		cfg: cfg, versions: map[string]int{}, mine: map[ID]int{},
 		free: make(chan struct{}, cfg.Workers), wake: make(chan struct{}, 1),
 	}
 	for name, kind := range cfg.Kinds {
@@ -214,9 +214,7 @@ func (r *Runner) take(ctx context.Context, limit int, after string) (jobs []*job
 	lease := r.newLease()
 	items, next, err := leaser.Lease(ctx, q, after, lease)
 	for _, item := range items {
-		if j := r.newJob(item, begin); j != nil {
-			jobs = append(jobs, j)
-		}
+		jobs = append(jobs, r.newJob(item, begin))
 	}
 	return jobs, next, err
 }
