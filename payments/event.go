@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,16 @@ func (e Event) paid() bool {
 	return e.Order != nil && (e.Order.IsPaid() || e.Type == EventOrderPaid && e.Order.Status == "")
 }
 
+// wantsOrder reports whether an order that is not in the event, or not whole, decides over
+// it.
+func (e Event) wantsOrder() bool {
+	if e.Type != EventPaymentCaptured && e.Type != EventOrderPaid || e.Payment == nil || e.Payment.OrderID == "" {
+		return false
+	}
+	odd := slices.ContainsFunc(e.Unread, func(field string) bool { return strings.HasPrefix(field, "order.") })
+	return e.Order == nil || odd
+}
+
 // LogValue tells the id and the type, if they look like one, and the fact. An id that may
 // be somebody's words is left out, and the body's SHA-256 stands for the fact.
 func (e Event) LogValue() slog.Value {
@@ -107,7 +118,7 @@ func (e Event) LogValue() slog.Value {
 // ours to print.
 var eventWords = fault.NewWords(
 	EventOrderPaid, EventPaymentAuthorized, EventPaymentCaptured, EventPaymentFailed,
-	EventRefundCreated, EventRefundProcessed, EventRefundFailed,
+	EventRefundCreated, EventRefundProcessed, EventRefundFailed, EventRefundSpeedChanged,
 )
 
 // Format tells the same for every verb.

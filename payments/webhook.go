@@ -20,9 +20,10 @@ import (
 type WebhookConfig struct {
 	// Parser checks and reads the webhook; a *razorpay.Client is one, and holds the secrets.
 	// If it is an OrderFinder too, as that is, it is asked for the order of each
-	// payment.captured that comes without: only the order says whether it is paid. If the
+	// payment.captured, and order.paid, that comes without, or with one that could not be read
+	// whole: only the order says whether it is paid. If the
 	// order cannot be read now, the event is not handled and comes again; if the gateway has
-	// no such order, Handle gets the event without it. Required.
+	// no such order, or takes the id for none, Handle gets the event without it. Required.
 	Parser WebhookParser
 	// Handle acts on an event. nil means done: the gateway will not send the event again. An
 	// error means not done, and the gateway sends it again for a day or so; if that cannot
@@ -155,13 +156,14 @@ func (w *Webhook) open(ctx context.Context, header http.Header, body []byte) (we
 
 // handle hands the application an event, with the order that decides over it.
 func (w *Webhook) handle(ctx context.Context, event Event) error {
-	finder, ok := w.cfg.Parser.(OrderFinder)
-	if ok && event.Type == EventPaymentCaptured && event.Order == nil && event.Payment != nil && event.Payment.OrderID != "" {
+	if finder, ok := w.cfg.Parser.(OrderFinder); ok && event.wantsOrder() {
 		order, err := finder.Order(ctx, event.Payment.OrderID)
-		if err != nil && !errors.Is(err, telemed.ErrNotFound) {
+		switch {
+		case err == nil:
+			event.Order = order
+		case !errors.Is(err, telemed.ErrNotFound) && !errors.Is(err, telemed.ErrInvalid):
 			return fmt.Errorf("payments: webhook: read the order of the payment: %w", err)
 		}
-		event.Order = order
 	}
 	return w.cfg.Handle(ctx, event)
 }

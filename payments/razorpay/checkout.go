@@ -164,11 +164,10 @@ func (e *CheckoutFailure) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 //   - a form, as the browser posts it to the callback URL, or as URLSearchParams;
 //   - multipart/form-data, as FormData makes it.
 //
-// A failure is a *CheckoutFailure; what is
-// neither is telemed.ErrInvalid. In the error for a body of more than 64 KiB, or
-// more than an http.MaxBytesReader of the application lets through, errors.As finds an
-// *http.MaxBytesError: answer it with 413. A body must arrive within 10 seconds; w is for
-// the deadline, and nothing is written to it.
+// A failure is a *CheckoutFailure; what is neither is telemed.ErrInvalid. In the error for a
+// body of more than 64 KiB, or more than an http.MaxBytesReader of the application lets
+// through, errors.As finds an *http.MaxBytesError: answer it with 413. A body must arrive
+// within 10 seconds; w is for the deadline, and nothing is written to it.
 //
 // The form comes from Razorpay's site, so a SameSite=Lax session cookie is not
 // with it, and a CSRF check that looks at Origin must let this route through:

@@ -94,10 +94,13 @@ func (c *Client) settle(ctx context.Context, op string, conf payments.Confirmati
 	if order.Amount != conf.Expected {
 		return nil, refuse(op, payments.ErrAmountMismatch)
 	}
-	if payment.Status == payments.PaymentAuthorized {
-		if !c.capture || order.IsPaid() {
-			return payment, nil
-		}
+	switch {
+	case payment.Status == payments.PaymentCaptured:
+	case order.IsPaid(): // by this payment, meanwhile, or by another one
+		return c.reread(ctx, op, payment)
+	case !c.capture:
+		return payment, nil
+	default:
 		payment, err = c.Capture(ctx, payments.CaptureRequest{PaymentID: payment.ID, Amount: payment.Amount})
 		if err != nil {
 			return nil, err
@@ -110,6 +113,15 @@ func (c *Client) settle(ctx context.Context, op string, conf payments.Confirmati
 		return nil, refuse(op, payments.ErrPartlyPaid)
 	}
 	return payment, nil
+}
+
+// reread reads a payment again that was authorized before its order was seen to be paid.
+func (c *Client) reread(ctx context.Context, op string, before *payments.Payment) (*payments.Payment, error) {
+	now, err := c.payment(ctx, op, before.ID)
+	if err == nil && now.Status == payments.PaymentRefunded {
+		return nil, refuse(op, payments.ErrAlreadyRefunded)
+	}
+	return now, err
 }
 
 // Capture takes the money of an authorized payment. Razorpay captures a payment

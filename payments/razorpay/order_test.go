@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,22 +110,53 @@ func TestP1OrderDecides(t *testing.T) {
 	}
 }
 
-// TestPaidOrderIsNotCapturedAgain: a second payment that is reserved on a paid order goes
-// back by itself, also where VerifyPayment captures.
-func TestPaidOrderIsNotCapturedAgain(t *testing.T) {
+// TestPaidMeanwhile: the payment was read before its order was paid. What it is now decides:
+// captured by another call, given back for another payment was first, or still reserved and
+// not to be captured.
+func TestPaidMeanwhile(t *testing.T) {
 	t.Parallel()
-	srv, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.AutoCapture = true })
-	o := order(t, client)
-	pay(t, srv, o)
-	srv.FailNext(on(getPayment, razorpaytest.Fault{
-		Status: 200, Body: `{"id":"pay_1","order_id":"` + o.ID + `","amount":50000,"currency":"INR","status":"authorized"}`,
-	}))
-	got, err := client.VerifyPayment(t.Context(), payments.Confirmation{
-		OrderID: o.ID, Expected: o.Amount, PaymentID: "pay_1", Signature: signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(o.ID+"|pay_1")),
-	})
-	require.NoError(t, err)
-	require.Equal(t, payments.PaymentAuthorized, got.Status)
-	require.Zero(t, srv.Count(postCapture))
+	for now, want := range map[payments.PaymentStatus]error{
+		payments.PaymentCaptured: nil, payments.PaymentAuthorized: nil, payments.PaymentRefunded: payments.ErrAlreadyRefunded,
+	} {
+		for _, capture := range []bool{false, true} {
+			srv, client := start(t, razorpaytest.Config{}, func(c *razorpay.Config) { c.AutoCapture = capture })
+			o := order(t, client)
+			pay(t, srv, o)
+			for _, status := range []payments.PaymentStatus{payments.PaymentAuthorized, now} {
+				srv.FailNext(on(getPayment, razorpaytest.Fault{
+					Status: 200, Body: fmt.Sprintf(`{"id":"pay_1","order_id":%q,"amount":50000,"currency":"INR","status":%q}`, o.ID, status),
+				}))
+			}
+			got, err := client.VerifyPayment(t.Context(), payments.Confirmation{
+				OrderID: o.ID, Expected: o.Amount, PaymentID: "pay_1", Signature: signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(o.ID+"|pay_1")),
+			})
+			require.ErrorIs(t, err, want)
+			if want == nil {
+				require.Equal(t, now, got.Status)
+			}
+			require.Zero(t, srv.Count(postCapture))
+		}
+	}
+}
+
+// TestVerifyAtOnce has callback and webhook verify one payment at the same time, in two
+// processes that both capture.
+func TestVerifyAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		srv, first := start(t, razorpaytest.Config{ManualCapture: true}, func(c *razorpay.Config) { c.AutoCapture = true })
+		processes := []*razorpay.Client{first, clientOf(t, srv, func(c *razorpay.Config) { c.AutoCapture = true })}
+		c := pay(t, srv, order(t, first))
+		var wg sync.WaitGroup
+		for i := range 16 {
+			wg.Go(func() {
+				if got, err := processes[i%2].VerifyPayment(t.Context(), c); err != nil || got.Status != payments.PaymentCaptured {
+					t.Errorf("got %v, %v", got, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 }
 
 // TestTypedFields reads what Razorpay says of fees, refunds, late banks and conversions.
@@ -302,13 +334,43 @@ func TestWebhookReadsTheOrder(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, statusOf(srv, payments.EventPaymentCaptured), "the order could not be read: it comes again")
 
 	// An order of nobody's is no reason to be told again for a day.
-	body := strings.ReplaceAll(hookBody, "order_TM00000000000A", "order_AAAAAAAAAAAAAA")
-	e := razorpaytest.Event{ID: "evt_1", Type: payments.EventPaymentCaptured, Body: []byte(body)}
-	status, err := srv.Deliver(t.Context(), e)
+	for i, id := range []string{"order_AAAAAAAAAAAAAA", "an id of another form", ""} {
+		body := strings.ReplaceAll(hookBody, "order_TM00000000000A", id)
+		status, err := srv.Deliver(t.Context(), razorpaytest.Event{ID: id, Type: payments.EventPaymentCaptured, Body: []byte(body)})
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, i+1, facts["payment:pay_TM00000000000A:captured"])
+		require.Nil(t, orders[len(orders)-1])
+	}
+}
+
+// TestOddOrderIsRead: an order that could not be read whole is asked for, by whatever event.
+func TestOddOrderIsRead(t *testing.T) {
+	t.Parallel()
+	client, asked := answering(t, map[string]string{orderPath: `{"id":"order_A","amount":40000,"amount_paid":40000,"amount_due":0,"currency":"INR","status":"paid"}`})
+	var facts []string
+	webhook, err := payments.NewWebhook(payments.WebhookConfig{Parser: client, Handle: func(_ context.Context, e payments.Event) error {
+		facts = append(facts, e.Fact())
+		return nil
+	}})
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, status)
-	require.Equal(t, 1, facts["payment:pay_TM00000000000A:captured"])
-	require.Nil(t, orders[len(orders)-1])
+	payment := `"payment":{"entity":{"id":"pay_A","order_id":"order_A","amount":40000,"currency":"INR","status":"captured"}}`
+	for i, order := range []string{
+		`{"id":"order_A","amount":40000,"amount_paid":400.00,"currency":"INR","status":{}}`, `{"id":5}`, `[]`,
+		`{"id":"order_A","attempts":"n/a","amount":40000,"amount_paid":40000,"currency":"INR","status":"paid"}`,
+	} {
+		for _, kind := range []string{payments.EventPaymentCaptured, payments.EventOrderPaid} {
+			facts = nil
+			require.Equal(t, http.StatusOK, deliverAs(webhook, fmt.Sprint(i, kind), fmt.Sprintf(`{"event":%q,"account_id":"%d","payload":{%s,"order":{"entity":%s}}}`, kind, i, payment, order)))
+			require.Equal(t, []string{"order:order_A:paid"}, facts, "%s with %s", kind, order)
+		}
+	}
+	require.Equal(t, 8, asked[orderPath])
+	facts = nil
+	whole := `{"id":"order_A","amount":40000,"amount_paid":10000,"amount_due":30000,"currency":"INR","status":"attempted"}`
+	require.Equal(t, http.StatusOK, deliverAs(webhook, "whole", `{"event":"payment.captured","payload":{`+payment+`,"order":{"entity":`+whole+`}}}`))
+	require.Equal(t, []string{"payment:pay_A:captured"}, facts)
+	require.Equal(t, 8, asked[orderPath], "what is there is not asked for")
 }
 
 // statusOf returns the first answer to an event of a type that was not 200.

@@ -210,9 +210,13 @@ func TestSignedButUnread(t *testing.T) {
 }
 
 // deliver posts a signed body and returns the status of the answer.
-func deliver(h http.Handler, body string) int {
+func deliver(h http.Handler, body string) int { return deliverAs(h, "evt_TM1", body) }
+
+// deliverAs is deliver with the id of the event.
+func deliverAs(h http.Handler, id, body string) int {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 	r.Header = header(signature.Hex([]byte(testHook), []byte(body)))
+	r.Header.Set("X-Razorpay-Event-Id", id)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Code

@@ -194,7 +194,8 @@ func (f *fields) payment(doc []byte) *payments.Payment {
 		case "refund_status":
 			p.GivenBack = payments.GivenBack(known(f.text("refund_status", value)))
 		case "captured":
-			p.Captured, w.capturedGiven = f.flag("captured", value), !isNull(value)
+			p.Captured = f.flag("captured", value)
+			w.capturedGiven = !isNull(value) && !slices.Contains(f.odd, "captured")
 		case "late_authorized":
 			p.Late = f.flag("late_authorized", value)
 		case "notes":

@@ -24,7 +24,7 @@ var (
 	settingParams = []string{"capture", "capture_options"}
 	optionParams  = []string{"automatic_expiry_period", "manual_expiry_period", "refund_speed"}
 	captureParams = []string{"amount", "currency"}
-	refundParams  = []string{"amount", "speed", "notes", "receipt"} // and payment_id, where the path has none
+	refundParams  = []string{"amount", "speed", "notes", "receipt"}
 	editParams    = []string{"notes"}
 	pageParams    = []string{"from", "to", "count", "skip"}
 )
