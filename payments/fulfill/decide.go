@@ -29,6 +29,9 @@ type step struct {
 	at      time.Time    // when to decide again; zero: not before somebody changes the bill
 }
 
+// policy is what the application has chosen.
+type policy struct{ capture, giveBack, notify bool }
+
 // sweeps is how long after a checkout the gateway is asked without being told to.
 // Razorpay's own advice is to reconcile after 15 minutes; a bank's late answer comes
 // within three days.
@@ -39,35 +42,71 @@ var sweeps = []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, 24 * ti
 var refundChecks = []time.Duration{time.Hour, 24 * time.Hour, 5 * 24 * time.Hour, 7 * 24 * time.Hour}
 
 // decide is the table in the package's comment. It is a pure function.
-func (f *Fulfiller) decide(key, tenant string, r *record, now time.Time) step {
-	if r.Asked > r.Answered {
+func decide(r *record, p policy, now time.Time) step {
+	ready := func(a action) bool { return !r.Rests[a].At.After(now) }
+	asked := r.Asked > r.Answered
+	if asked && ready(actLook) {
 		return step{action: actLook}
 	}
-	if p, ok := r.toCapture(); ok && !f.cfg.LeaveAuthorized {
-		return step{action: actCapture, payment: p}
+	if payment, ok := r.toCapture(); ok && p.capture && !asked && ready(actCapture) {
+		return step{action: actCapture, payment: payment}
 	}
-	if r.payer() != nil && r.Fulfilled.IsZero() && !r.dead() {
+	if r.toFulfill() && ready(actFulfill) {
 		return step{action: actFulfill}
 	}
-	if p, ok := r.toGiveBack(); ok && !f.cfg.AskAboutOrphans {
-		return step{action: actGiveBack, payment: p}
+	if !asked {
+		if s, ok := r.decideMoneyBack(p, now, ready); ok {
+			return s
+		}
 	}
-	if refund, ok := r.unasked(); ok {
-		return step{action: actRefund, refund: refund}
-	}
-	next := r.nextLook()
-	if !next.IsZero() && !next.After(now) {
-		return step{action: actLook, sweep: true}
-	}
-	if n, ok := r.untold(); ok && f.cfg.Notify != nil {
-		n.Key, n.Tenant = key, tenant
-		return step{action: actTell, notice: n}
-	}
-	return step{action: actWait, at: next}
+	return step{action: actWait, at: r.wakeAt(now)}
 }
 
-// unasked returns a refund that is wanted and was not asked for.
-func (r *record) unasked() (refundKnown, bool) {
+// decideMoneyBack is the rest of the table, for a bill about which nothing new was said.
+func (r *record) decideMoneyBack(p policy, now time.Time, ready func(action) bool) (step, bool) {
+	if payment, ok := r.toGiveBack(now); ok && p.giveBack && ready(actGiveBack) {
+		return step{action: actGiveBack, payment: payment}, true
+	}
+	if refund, ok := r.toAskFor(); ok && ready(actRefund) {
+		return step{action: actRefund, refund: refund}, true
+	}
+	if ready(actLook) {
+		for _, at := range r.looks() {
+			if !at.After(now) {
+				return step{action: actLook, sweep: true}, true
+			}
+		}
+	}
+	if n, ok := r.untold(); ok && p.notify && ready(actTell) {
+		return step{action: actTell, notice: n}, true
+	}
+	return step{}, false
+}
+
+// wakeAt is when decide may say something else than now, zero for never.
+func (r *record) wakeAt(now time.Time) (next time.Time) {
+	times := r.looks()
+	for _, rest := range r.Rests {
+		times = append(times, rest.At)
+	}
+	for _, refund := range r.Refunds {
+		if !refund.Elsewhere.IsZero() && !refund.Retried {
+			times = append(times, refund.Elsewhere.Add(elsewhereRest))
+		}
+	}
+	for _, at := range times {
+		if at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// toFulfill reports whether the bill is paid and is to be fulfilled.
+func (r *record) toFulfill() bool { return r.payer() != nil && r.Fulfilled.IsZero() && !r.dead() }
+
+// toAskFor returns a refund that is wanted and was not asked for.
+func (r *record) toAskFor() (refundKnown, bool) {
 	for _, refund := range r.Refunds {
 		if refund.waits() {
 			return refund, true
@@ -76,9 +115,6 @@ func (r *record) unasked() (refundKnown, bool) {
 	return refundKnown{}, false
 }
 
-// waits reports whether a refund was not asked for yet, or its answer is not known.
-func (r refundKnown) waits() bool { return r.ID == "" && r.Status == "" && !r.Elsewhere }
-
 // toCapture returns an authorized payment that would pay the bill. What was authorized too
 // late is left alone: the gateway lets it go back by itself.
 func (r *record) toCapture() (paymentKnown, bool) {
@@ -86,56 +122,74 @@ func (r *record) toCapture() (paymentKnown, bool) {
 		return paymentKnown{}, false
 	}
 	for _, p := range r.Payments {
-		if p.Status == payments.PaymentAuthorized && !p.Refused && r.amountFits(p.OrderID) {
+		if p.Status == payments.PaymentAuthorized && !p.Refused && !p.Taken && r.amountFits(p.OrderID) {
 			return p, true
 		}
 	}
 	return paymentKnown{}, false
 }
 
-// toGiveBack returns an orphan of which something is left and not wanted back already.
-func (r *record) toGiveBack() (paymentKnown, bool) {
-	for _, p := range r.orphans() {
-		if r.unspoken(p).Minor > 0 && !r.asked(orphanKey+p.ID) {
-			return p, true
+// elsewhereRest is how long a gateway that has nothing left of a payment is believed,
+// although its lists say that something is.
+const elsewhereRest = time.Hour
+
+// toGiveBack returns an orphan of which something is left that nobody wants back already.
+func (r *record) toGiveBack(now time.Time) (paymentKnown, bool) {
+	for _, o := range r.orphans() {
+		free := r.unspoken(o.paymentKnown)
+		if !o.sure || free.Minor == 0 {
+			continue
+		}
+		if last := r.lastRefund(orphanKey + o.ID); last == nil || last.mayGoOn(free, now) {
+			return o.paymentKnown, true
 		}
 	}
 	return paymentKnown{}, false
 }
 
-func (r *record) asked(key string) bool { _, known := r.wanted(key); return known }
+// mayGoOn reports whether an orphan of which so much is free may be asked for again after
+// r. One that the gateway has tried and that failed is for a person.
+func (r *refundKnown) mayGoOn(free payments.Money, now time.Time) bool {
+	switch {
+	case r.waits():
+		return false
+	case !r.Elsewhere.IsZero():
+		return !r.Elsewhere.Add(elsewhereRest).After(now)
+	case r.Status == payments.RefundFailed: // refused, since somebody has given a part back meanwhile
+		return r.ID == "" && r.Amount.Minor > free.Minor
+	}
+	return true // another refund that has failed has left more
+}
 
 // orphanKey begins the keys of refunds of orphans.
 const orphanKey = "orphan:"
 
-// nextLook is when the gateway is to be asked without being told to. Zero: never.
-func (r *record) nextLook() time.Time {
-	var next time.Time
-	sooner := func(t time.Time) {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
+// looks is when the gateway is to be asked without being told to.
+func (r *record) looks() (times []time.Time) {
+	if at := r.nextSweep(); !at.IsZero() {
+		times = append(times, at)
 	}
-	if !r.Begun.IsZero() && r.Sweeps < len(sweeps) {
-		sooner(r.Begun.Add(sweeps[r.Sweeps]))
-	}
-	if r.lapses() {
-		sooner(r.Until)
+	// Until a look has come after it; what that look left open the next ones decide.
+	if r.lapses() && r.Looked.Before(r.Until) {
+		times = append(times, r.Until)
 	}
 	for _, refund := range r.Refunds {
 		if refund.pending() && refund.Checks < len(refundChecks) {
-			sooner(refund.AskedAt.Add(refundChecks[refund.Checks]))
+			times = append(times, refund.AskedAt.Add(refundChecks[refund.Checks]))
 		}
 	}
-	return next
+	return times
+}
+
+// nextSweep is when the next sweep is, zero after the last one.
+func (r *record) nextSweep() time.Time {
+	if r.Begun.IsZero() || r.Sweeps >= len(sweeps) {
+		return time.Time{}
+	}
+	return r.Begun.Add(sweeps[r.Sweeps])
 }
 
 // lapses reports whether the reservation will lapse, or has to by now.
 func (r *record) lapses() bool {
 	return !r.Until.IsZero() && r.Fulfilled.IsZero() && !r.dead() && r.payer() == nil
-}
-
-// pending reports whether the gateway has a refund and has not come to its end.
-func (r refundKnown) pending() bool {
-	return r.ID != "" && r.Status != payments.RefundProcessed && r.Status != payments.RefundFailed
 }

@@ -23,31 +23,35 @@ type Config struct {
 	// too, as razorpay.Client is: what cannot be asked for cannot be relied on. Required.
 	Gateway payments.PaymentGateway
 	// Fulfill gives what was paid for. It is called until it returns nil, at least once and
-	// with the same Key, also after a crash in the middle, so it is idempotent by Key; after
-	// nil it is never called again for the bill. ErrGone says that it cannot be had any more.
-	// Any other error is tried again later. Required.
+	// with the same Key, also after a crash in the middle, so it is idempotent by Key; once
+	// nil is written down it is never called again for the bill. ErrGone says that it cannot
+	// be had any more. Any other error is tried again later. ctx ends after half of LeaseTTL,
+	// and so does the call. Required.
 	Fulfill func(ctx context.Context, paid Paid) error
 	// Notify is told what the application is to know; see [Notice]. Each notice is told until
-	// it returns nil, at least once. If nil, nobody is told.
+	// it returns nil, at least once, one after the other. If nil, nobody is told.
 	Notify func(ctx context.Context, n Notice) error
 
 	// LeaveAuthorized leaves authorized payments to somebody else. Otherwise they are
 	// captured, if they would pay a bill that is to be fulfilled.
 	LeaveAuthorized bool
 	// AskAboutOrphans leaves money that buys nothing where it is, until somebody calls
-	// Refund. Otherwise it is given back.
+	// Refund. Otherwise it is given back, unless Notice.Ask says why not.
 	AskAboutOrphans bool
-	// RefundSpeed is how fast money goes back. Zero: normal.
+	// RefundSpeed is how fast money goes back that is wanted back from now on. Zero: normal.
 	RefundSpeed payments.RefundSpeed
 	// Keep is how long a bill's row is kept once nothing is to be done about it any more. If
 	// 0, 400 days: Indian rules want a year at least.
 	Keep time.Duration
 
-	// Workers, LeaseTTL, OnStuck, Observe and Logger are those of durable.RunnerConfig. The
-	// gateway has half of LeaseTTL for all calls of one look.
+	// OnStuck is called when something about a bill has failed twelve times in a row, which
+	// goes on being tried, and when its row is stuck: a person must look. It must not block.
+	// May be nil.
+	OnStuck func(item durable.Item)
+	// Workers, LeaseTTL, Observe and Logger are those of durable.RunnerConfig. The gateway has
+	// half of LeaseTTL for all calls of one look.
 	Workers  int
 	LeaseTTL time.Duration
-	OnStuck  func(item durable.Item)
 	Observe  func(durable.Event)
 	Logger   *slog.Logger
 }
@@ -68,6 +72,7 @@ type Paid struct {
 type Fulfiller struct {
 	Writer
 	cfg     Config
+	policy  policy
 	finder  payments.OrderFinder
 	refunds payments.RefundFinder
 	runner  *durable.Runner
@@ -84,11 +89,13 @@ func New(cfg Config) (*Fulfiller, error) {
 	p.Check(cfg.Gateway == nil || finds, "Gateway", "is no payments.OrderFinder: it cannot list the payments of an order")
 	p.Check(cfg.Gateway == nil || findsRefunds, "Gateway", "is no payments.RefundFinder: it cannot list the refunds of a payment")
 	p.Check(cfg.Fulfill != nil, "Fulfill", "is required")
+	p.Check(cfg.RefundSpeed == payments.RefundNormal || cfg.RefundSpeed == payments.RefundFast, "RefundSpeed", "is not a refund speed")
 	p.Check(cfg.Keep >= 0, "Keep", "is negative")
 	if err := p.Err("fulfill"); err != nil {
 		return nil, err
 	}
 	f := &Fulfiller{cfg: cfg, finder: finder, refunds: refunds}
+	f.policy = policy{capture: !cfg.LeaveAuthorized, giveBack: !cfg.AskAboutOrphans, notify: cfg.Notify != nil}
 	runner, err := durable.NewRunner(durable.RunnerConfig{
 		Store: cfg.Store, Kinds: map[string]durable.Kind{RowKind: {Version: version, Plan: f.plan}},
 		Workers: cfg.Workers, LeaseTTL: cfg.LeaseTTL, OnStuck: cfg.OnStuck, Observe: cfg.Observe, Logger: cfg.Logger,
@@ -96,7 +103,7 @@ func New(cfg Config) (*Fulfiller, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.runner, f.Writer = runner, Writer{cfg.Store, runner.Wake, cfg.Keep}
+	f.runner, f.Writer = runner, Writer{cfg.Store, runner.Wake, cfg.Keep, cfg.RefundSpeed}
 	return f, nil
 }
 
@@ -111,7 +118,7 @@ func (f *Fulfiller) Runner() *durable.Runner { return f.runner }
 // WithStore returns a Writer over st, such as the rows in the application's own
 // transaction.
 func (f *Fulfiller) WithStore(st durable.Store) *Writer {
-	return &Writer{st, f.runner.Wake, f.cfg.Keep}
+	return &Writer{st, f.wake, f.keep, f.speed}
 }
 
 // Checkout returns the order that the patient is to pay now, and makes it if there is
@@ -122,10 +129,11 @@ func (f *Fulfiller) Checkout(ctx context.Context, key string) (*payments.Order, 
 	var req payments.OrderRequest
 	// It is written first: whatever dies now, the sweeps find the order by its key.
 	err := f.update(ctx, key, func(rec *record) error {
-		if rec.dead() || !rec.Fulfilled.IsZero() || !rec.Cancelled.IsZero() {
+		now := time.Now().UTC()
+		if rec.dead() || !rec.Fulfilled.IsZero() || rec.lapses() && !rec.Until.After(now) {
 			return fmt.Errorf("fulfill: Checkout: the bill is not to be paid any more: %w", telemed.ErrConflict)
 		}
-		rec.Begun, rec.Sweeps = time.Now().UTC(), 0
+		rec.begin(now)
 		req = payments.OrderRequest{Amount: rec.Amount, Key: key, Notes: rec.Notes, Capture: f.captureMode()}
 		return nil
 	})
@@ -143,7 +151,22 @@ func (f *Fulfiller) Checkout(ctx context.Context, key string) (*payments.Order, 
 		}
 		return nil
 	})
-	return order, err
+	if err != nil {
+		return nil, err
+	}
+	return order, nil
+}
+
+// begin has the sweeps count from now. One that is late is made now, and the first one is
+// never put off by further looks at the payment page.
+func (r *record) begin(now time.Time) {
+	next := r.nextSweep()
+	if late := !next.IsZero() && !next.After(now); late {
+		r.Asked++
+	} else if !next.IsZero() && r.Sweeps == 0 {
+		return
+	}
+	r.Begun, r.Sweeps = now, 0
 }
 
 // captureMode has the gateway take the money at once, so that what becomes of a payment
@@ -162,8 +185,9 @@ func (f *Fulfiller) Look(ctx context.Context, key string) error {
 }
 
 // Settle is Look for somebody who waits: the payment page's callback. It returns when the
-// gateway was asked and what follows from it was done, or when ctx ends, or that failed;
-// then what is to be done is done later, and the status says how far it is.
+// gateway was asked and what follows from it was done, or that failed, or when ctx ends;
+// then what is to be done is done later, and the status says how far it is. After ctx has
+// ended it begins nothing more, but what is under way it finishes: half of LeaseTTL at most.
 func (f *Fulfiller) Settle(ctx context.Context, key string) (Status, error) {
 	if err := f.Look(ctx, key); err != nil {
 		return Status{}, err
@@ -184,40 +208,57 @@ func (f *Fulfiller) Settle(ctx context.Context, key string) (Status, error) {
 // What is about no bill of ours is nil.
 func (f *Fulfiller) Event(ctx context.Context, e payments.Event) error {
 	key, err := f.keyOf(ctx, e)
-	if err != nil || key == "" {
+	if err != nil || key == "" || durable.CheckID(rowID(key)) != nil { // none, or another shop's
 		return err
 	}
 	err = f.Look(ctx, key)
-	if errors.Is(err, telemed.ErrNotFound) || errors.Is(err, telemed.ErrInvalid) { // another shop's
+	if errors.Is(err, telemed.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
-// keyOf returns the key of the order that an event is about, empty if it is about none.
+// keyOf returns the key of the order that an event is about, empty if it is about none. What
+// could not be read of the event is read from the gateway.
 func (f *Fulfiller) keyOf(ctx context.Context, e payments.Event) (string, error) {
-	if e.Order != nil {
+	orderID := ""
+	switch {
+	case e.Order != nil && e.Order.Key != "":
 		return e.Order.Key, nil
-	}
-	payment := e.Payment
-	if payment == nil && e.Refund != nil && e.Refund.PaymentID != "" {
-		var err error
-		if payment, err = f.cfg.Gateway.Payment(ctx, e.Refund.PaymentID); err != nil {
+	case e.Order != nil && e.Order.ID != "":
+		orderID = e.Order.ID
+	case e.Payment != nil && e.Payment.OrderID != "":
+		orderID = e.Payment.OrderID
+	default:
+		payment, err := f.paymentOf(ctx, e)
+		if err != nil || payment == nil {
 			return "", notOurs(err)
 		}
+		orderID = payment.OrderID
 	}
-	if payment == nil || payment.OrderID == "" {
+	if orderID == "" { // it was paid without an order
 		return "", nil
 	}
-	order, err := f.finder.Order(ctx, payment.OrderID)
+	order, err := f.finder.Order(ctx, orderID)
 	if err != nil {
 		return "", notOurs(err)
 	}
 	return order.Key, nil
 }
 
+// paymentOf reads the payment that an event is about, nil if it is about none.
+func (f *Fulfiller) paymentOf(ctx context.Context, e payments.Event) (*payments.Payment, error) {
+	switch {
+	case e.Payment != nil && e.Payment.ID != "":
+		return f.cfg.Gateway.Payment(ctx, e.Payment.ID)
+	case e.Refund != nil && e.Refund.PaymentID != "":
+		return f.cfg.Gateway.Payment(ctx, e.Refund.PaymentID)
+	}
+	return nil, nil
+}
+
 func notOurs(err error) error {
-	if errors.Is(err, telemed.ErrNotFound) || errors.Is(err, telemed.ErrInvalid) {
+	if err == nil || errors.Is(err, telemed.ErrNotFound) || errors.Is(err, telemed.ErrInvalid) {
 		return nil
 	}
 	return fmt.Errorf("fulfill: %w", err)

@@ -17,8 +17,8 @@ const (
 	// away.
 	NoticeLapsed NoticeKind = "lapsed"
 	// NoticeOrphan tells of a payment that took money which buys nothing: the slot is gone,
-	// the bill was cancelled, or it was paid twice. It is given back, unless
-	// Config.AskAboutOrphans is set: then somebody has to say so by Refund.
+	// the bill was cancelled, or it was paid twice. With Notice.Ask somebody has to look, and
+	// to give it back by Refund; else it is given back by itself.
 	NoticeOrphan NoticeKind = "orphan"
 	// NoticeRefundPending tells that a refund is on its way. Nothing is given back yet.
 	NoticeRefundPending NoticeKind = "refund pending"
@@ -35,8 +35,7 @@ const (
 	NoticeNoWebhook NoticeKind = "no webhook"
 )
 
-// Notice is something that the application is to know. It prints without anything of a
-// person: there is nothing in it.
+// Notice is something that the application is to know. There is nothing of a person in it.
 type Notice struct {
 	Kind NoticeKind
 	// Key and Tenant are the bill's.
@@ -47,8 +46,12 @@ type Notice struct {
 	Refund string
 	// RefundID is the gateway's id of it.
 	RefundID string
-	// Amount is the refund's or the payment's.
+	// Amount is the refund's, the payment's or the bill's.
 	Amount payments.Money
+	// Ask is set for an orphan that is left to a person: by Config.AskAboutOrphans, or
+	// because it may be somebody else's sale, of another amount under the same Key, or an
+	// instalment with a fee on it.
+	Ask bool
 }
 
 // LogValue tells what it is about.
@@ -68,11 +71,15 @@ var refundNotices = map[payments.RefundStatus]NoticeKind{
 
 // untold returns something that Notify was not told of yet.
 func (r *record) untold() (Notice, bool) {
+	if n, ok := r.untoldOrphan(); ok {
+		return n, true
+	}
 	for _, refund := range r.Refunds {
 		n := Notice{Payment: refund.PaymentID, Refund: refund.Key, RefundID: refund.ID, Amount: refund.Amount}
 		kind, known := refundNotices[refund.Status]
 		switch {
 		case refund.Key == "" && r.busyWith(refund.PaymentID): // it may be one of ours
+		case refund.ID == "" && refund.Retried: // it never was one
 		case known && refundNotices[refund.Told] != kind:
 			n.Kind = kind
 			return n, true
@@ -81,16 +88,25 @@ func (r *record) untold() (Notice, bool) {
 			return n, true
 		}
 	}
-	for _, p := range r.orphans() {
-		if !p.Orphan && p.left().Minor > 0 {
-			return Notice{Kind: NoticeOrphan, Payment: p.ID, Amount: p.Amount}, true
-		}
-	}
 	switch {
 	case !r.Lapsed.IsZero() && !r.Told.Lapsed:
 		return Notice{Kind: NoticeLapsed, Amount: r.Amount}, true
 	case r.Unheard && !r.Told.Unheard:
 		return Notice{Kind: NoticeNoWebhook, Amount: r.Amount}, true
+	}
+	return Notice{}, false
+}
+
+func (r *record) untoldOrphan() (Notice, bool) {
+	for _, o := range r.orphans() {
+		if o.Orphan == "" && r.unspoken(o.paymentKnown).Minor > 0 {
+			return Notice{Kind: NoticeOrphan, Payment: o.ID, Amount: o.Amount, Ask: true}, true
+		}
+	}
+	for _, p := range r.Payments { // nothing may be left of it by now
+		if p.Orphan == orphanSeen {
+			return Notice{Kind: NoticeOrphan, Payment: p.ID, Amount: p.Amount}, true
+		}
 	}
 	return Notice{}, false
 }
@@ -115,7 +131,7 @@ func (r *record) tell(n Notice) {
 	case NoticeOrphan:
 		for i := range r.Payments {
 			if r.Payments[i].ID == n.Payment {
-				r.Payments[i].Orphan = true
+				r.Payments[i].Orphan = orphanTold
 			}
 		}
 	default:
@@ -126,17 +142,18 @@ func (r *record) tell(n Notice) {
 func (r *record) tellRefund(n Notice) {
 	for i := range r.Refunds {
 		refund := &r.Refunds[i]
-		if refund.ID != n.RefundID || refund.Key != n.Refund || refund.PaymentID != n.Payment {
+		if refund.ID != n.RefundID || refund.Key != n.Refund || refund.PaymentID != n.Payment || refund.ID == "" && refund.Retried {
 			continue
 		}
-		if n.Kind == NoticeRefundLate {
+		switch n.Kind {
+		case NoticeRefundLate:
 			refund.Late = true
-			continue
-		}
-		for status, kind := range refundNotices {
-			if kind == n.Kind && status != payments.RefundCreated {
-				refund.Told = status
-			}
+		case NoticeRefundPending:
+			refund.Told = payments.RefundPending
+		case NoticeRefunded:
+			refund.Told = payments.RefundProcessed
+		case NoticeRefundFailed:
+			refund.Told = payments.RefundFailed
 		}
 	}
 }

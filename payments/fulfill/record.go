@@ -2,13 +2,16 @@ package fulfill
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/store/durable"
 )
@@ -17,7 +20,8 @@ import (
 const version = 1
 
 // record is a bill's row: what is wanted, which the application changes, and what is
-// known, which only grows. There is no person in it.
+// known, which only grows. There is no person in it. A field that is added to it, and is not
+// known to others yet, they keep; one that is added inside of it needs a new version.
 type record struct {
 	// What is wanted.
 	Amount    payments.Money    `json:"amount"`
@@ -30,7 +34,10 @@ type record struct {
 	Answered int `json:"answered,omitempty"`
 
 	// What is known.
-	Begun     time.Time      `json:"begun,omitzero"`  // when a checkout began last
+	//
+	// Known counts how often something became known from the gateway.
+	Known     int            `json:"known,omitempty"`
+	Begun     time.Time      `json:"begun,omitzero"`  // when a checkout began; sweeps count from it
 	Looked    time.Time      `json:"looked,omitzero"` // when the last look began
 	Sweeps    int            `json:"sweeps,omitempty"`
 	Orders    []orderKnown   `json:"orders,omitempty"`
@@ -38,14 +45,16 @@ type record struct {
 	Refunds   []refundKnown  `json:"refunds,omitempty"`
 	Lapsed    time.Time      `json:"lapsed,omitzero"`
 	Fulfilled time.Time      `json:"fulfilled,omitzero"`
-	By        string         `json:"by,omitempty"` // the order that it was fulfilled for
+	By        string         `json:"by,omitempty"` // the order that pays it
 	Gone      time.Time      `json:"gone,omitzero"`
 	// Unheard is set when a sweep found what webhooks should have brought.
 	Unheard bool `json:"unheard,omitempty"`
 	Told    told `json:"told,omitzero"`
+	// Rests has what failed, until it is done.
+	Rests map[action]rest `json:"rests,omitempty"`
 
 	log  []entry
-	rest map[string]json.RawMessage // fields that this version does not know
+	more map[string]json.RawMessage // fields that this version does not know
 }
 
 // told is what Notify was told of the bill.
@@ -69,11 +78,22 @@ type paymentKnown struct {
 	Refunded payments.Money         `json:"refunded"`
 	Status   payments.PaymentStatus `json:"status"`
 	At       time.Time              `json:"at,omitzero"`
-	// Orphan is set once Notify was told that it buys nothing.
-	Orphan bool `json:"orphan,omitempty"`
-	// Refused is set if the gateway does not capture it as it is.
+	// Auto is set if the gateway has given it back by itself and never took the money.
+	Auto bool `json:"auto,omitempty"`
+	// Taken is set once the gateway has answered that it is captured, Refused if it does not
+	// capture it as it is.
+	Taken   bool `json:"taken,omitempty"`
 	Refused bool `json:"refused,omitempty"`
+	// Orphan says whether Notify is to be told, or was, that it buys nothing.
+	Orphan toldOrphan `json:"orphan,omitempty"`
 }
+
+type toldOrphan string
+
+const (
+	orphanSeen toldOrphan = "seen"
+	orphanTold toldOrphan = "told"
+)
 
 // refundKnown is a refund that is wanted, or that somebody made by hand.
 type refundKnown struct {
@@ -88,13 +108,33 @@ type refundKnown struct {
 	Checks    int                   `json:"checks,omitempty"`
 	Told      payments.RefundStatus `json:"told,omitempty"`
 	Late      bool                  `json:"late,omitempty"` // Notify was told that it takes too long
-	// Elsewhere is set if the money was given back by other means before this was asked for.
-	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Elsewhere is when the gateway said that nothing is left, for the money was given back by
+	// other means before this was asked for.
+	Elsewhere time.Time `json:"elsewhere,omitzero"`
+	// Retried is set once there is a further attempt.
+	Retried bool                 `json:"retried,omitempty"`
+	Speed   payments.RefundSpeed `json:"speed,omitempty"`
 }
 
-// gatewayKey is the refund's key at the gateway.
-func (r refundKnown) gatewayKey(bill string) string {
-	return fmt.Sprintf("%s/%s/%d/%d", bill, r.Key, r.Part, r.Attempt)
+// markNote names the note of a refund at the gateway that says which one it is.
+const markNote = "refund"
+
+// mark tells the refunds of one bill apart.
+func (r refundKnown) mark() string { return fmt.Sprintf("%s/%d/%d", r.Key, r.Part, r.Attempt) }
+
+// request asks the gateway for the refund: with the same words each time, or its key would
+// be used for another request.
+func (r refundKnown) request(bill string) payments.RefundRequest {
+	return payments.RefundRequest{
+		PaymentID: r.PaymentID, Amount: &r.Amount, Key: url.PathEscape(bill) + "/" + r.mark(), Speed: r.Speed,
+		Notes: map[string]string{markNote: r.mark()},
+	}
+}
+
+// rest is an action that has failed, N times in a row, and is tried again at At.
+type rest struct {
+	N  int       `json:"n"`
+	At time.Time `json:"at,omitzero"`
 }
 
 // entry is a line of the audit trail.
@@ -112,13 +152,28 @@ func (r *record) audit(what string) {
 	}
 }
 
-// open reads a row.
+// words are those of a gateway that the audit trail repeats.
+var words = fault.NewWords(
+	"created", "attempted", "authorized", "captured", "paid", "refunded", "failed", "pending", "processed",
+)
+
+func word(status string) string {
+	if known := words.Known(status); known != "" {
+		return known
+	}
+	return "of another status"
+}
+
+// open reads a row. One of a later version is errors.ErrUnsupported.
 func open(item durable.Item) (*record, error) {
 	rec := &record{}
+	if item.Version > version {
+		return nil, fmt.Errorf("fulfill: %s is of a later version: %w", item.ID, errors.ErrUnsupported)
+	}
 	if len(item.Data) == 0 {
 		return rec, nil
 	}
-	if json.Unmarshal(item.Data, rec) != nil || json.Unmarshal(item.Data, &rec.rest) != nil {
+	if json.Unmarshal(item.Data, rec) != nil || json.Unmarshal(item.Data, &rec.more) != nil {
 		return nil, fmt.Errorf("fulfill: %s cannot be read: %w", item.ID, telemed.ErrInvalid)
 	}
 	if len(item.Audit) > 0 && json.Unmarshal(item.Audit, &rec.log) != nil {
@@ -142,22 +197,31 @@ func edit(item *durable.Item, keep time.Duration, change func(rec *record) error
 		return err
 	}
 	for _, name := range knownFields {
-		delete(rec.rest, name)
+		delete(rec.more, name)
 	}
-	maps.Copy(known, rec.rest)
+	maps.Copy(known, rec.more)
 	if item.Data, err = json.Marshal(known); err != nil {
 		return err
 	}
 	item.Audit, err = json.Marshal(rec.log)
-	item.Version, item.EraseAt = version, later(time.Now(), rec.Until).Add(keep)
+	item.Version, item.EraseAt = version, rec.end(time.Now()).Add(keep)
 	return err
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// end is when nothing is left to be done, as far as is known now.
+func (r *record) end(now time.Time) time.Time {
+	end := now
+	later := func(t time.Time) {
+		if t.After(end) {
+			end = t
+		}
 	}
-	return b
+	later(r.Until)
+	later(r.Begun.Add(sweeps[len(sweeps)-1]))
+	for _, refund := range r.Refunds {
+		later(refund.AskedAt.Add(refundChecks[len(refundChecks)-1]))
+	}
+	return end
 }
 
 func fields(rec *record) (map[string]json.RawMessage, error) {
@@ -179,109 +243,3 @@ var knownFields = func() []string {
 	}
 	return names
 }()
-
-// dead reports whether the bill is not to be fulfilled any more.
-func (r *record) dead() bool {
-	return r.Fulfilled.IsZero() && (!r.Cancelled.IsZero() || !r.Lapsed.IsZero() || !r.Gone.IsZero())
-}
-
-// payer returns the order that pays the bill, or nil. It is of the bill's own amount.
-func (r *record) payer() *orderKnown {
-	for i, o := range r.Orders {
-		if o.Paid && o.Amount == r.Amount && (r.By == "" || r.By == o.ID) {
-			return &r.Orders[i]
-		}
-	}
-	return nil
-}
-
-// left is how much of a payment is the application's.
-func (p paymentKnown) left() payments.Money {
-	if p.Status != payments.PaymentCaptured {
-		return payments.Money{Currency: p.Amount.Currency}
-	}
-	return payments.Money{Minor: max(p.Amount.Minor-p.Refunded.Minor, 0), Currency: p.Amount.Currency}
-}
-
-// unspoken is how much of a payment is the application's and not wanted back.
-func (r *record) unspoken(p paymentKnown) payments.Money {
-	left := p.left()
-	for _, refund := range r.Refunds {
-		if refund.PaymentID == p.ID && refund.waits() { // any other counts in the payment's Refunded
-			left.Minor = max(left.Minor-refund.Amount.Minor, 0)
-		}
-	}
-	return left
-}
-
-// want adds a refund to what is wanted, of one payment or of several.
-func (r *record) want(req RefundRequest) error {
-	if total, known := r.wanted(req.Key); known {
-		if !req.Amount.IsZero() && req.Amount != total {
-			return fmt.Errorf("fulfill: Refund: %w", payments.ErrKeyConflict)
-		}
-		return nil
-	}
-	missing, all := req.Amount.Minor, req.Amount.IsZero()
-	var parts []refundKnown
-	for _, p := range r.Payments {
-		free := r.unspoken(p)
-		if free.Minor == 0 || !all && (missing == 0 || free.Currency != req.Amount.Currency) {
-			continue
-		}
-		if !all {
-			free.Minor = min(free.Minor, missing)
-			missing -= free.Minor
-		}
-		parts = append(parts, refundKnown{Key: req.Key, Part: len(parts), PaymentID: p.ID, Amount: free})
-	}
-	if len(parts) == 0 || missing > 0 {
-		return fmt.Errorf("fulfill: Refund: there is not as much to give back: %w", telemed.ErrConflict)
-	}
-	r.Refunds = append(r.Refunds, parts...)
-	r.audit("refund wanted")
-	return nil
-}
-
-// wanted returns how much is wanted under a key.
-func (r *record) wanted(key string) (total payments.Money, known bool) {
-	for _, refund := range r.Refunds {
-		if refund.Key == key {
-			total = payments.Money{Minor: total.Minor + refund.Amount.Minor, Currency: refund.Amount.Currency}
-			known = true
-		}
-	}
-	return total, known
-}
-
-// orphans returns the payments that took money which buys nothing.
-func (r *record) orphans() (found []paymentKnown) {
-	payer := r.payer()
-	spent := int64(0)
-	for _, p := range r.Payments { // the oldest first
-		switch {
-		case p.Status != payments.PaymentCaptured:
-		case r.dead():
-			found = append(found, p)
-		case payer == nil || p.OrderID != payer.ID:
-			// A part of an order that is still open may be followed by the rest.
-			if payer != nil || !r.amountFits(p.OrderID) || r.Sweeps == len(sweeps) {
-				found = append(found, p)
-			}
-		case spent >= payer.Amount.Minor && payer.Amount.Currency == p.Amount.Currency:
-			found = append(found, p)
-		default:
-			spent += p.Amount.Minor
-		}
-	}
-	return found
-}
-
-func (r *record) amountFits(orderID string) bool {
-	for _, o := range r.Orders {
-		if o.ID == orderID {
-			return o.Amount == r.Amount
-		}
-	}
-	return true
-}

@@ -1,6 +1,7 @@
 package fulfill
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -18,7 +19,8 @@ const (
 	StatePaid State = "paid"
 	// StateFulfilled is done.
 	StateFulfilled State = "fulfilled"
-	// StateCancelled was cancelled before it was fulfilled.
+	// StateCancelled was cancelled before it was known to be fulfilled, or all its money was
+	// given back or wanted back before.
 	StateCancelled State = "cancelled"
 	// StateLapsed was not paid in time.
 	StateLapsed State = "lapsed"
@@ -30,10 +32,12 @@ const (
 type Status struct {
 	Key, Tenant string
 	State       State
-	// Stuck says why a person must look; see durable.Item.
+	// Stuck says what has failed twelve times or more, or why the row is not worked any more:
+	// a person must look. Empty as a rule.
 	Stuck string
 	// Amount is what is to be paid, Taken what was taken for it in all, GivenBack how much
-	// of that went back, by refunds that the gateway has processed.
+	// of that went back, by refunds that the gateway has processed. Payments in another
+	// currency than Amount's are left out.
 	Amount, Taken, GivenBack payments.Money
 	// OrderID is the order that pays it; empty if none does.
 	OrderID string
@@ -66,13 +70,14 @@ func (f *Fulfiller) Get(ctx context.Context, key string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Key: key, Tenant: item.Tenant, Stuck: item.Stuck, Amount: r.Amount, State: r.state(), Looked: r.Looked}
+	s := Status{Key: key, Tenant: item.Tenant, Stuck: cmp.Or(item.Stuck, r.stuck()), Amount: r.Amount, State: r.state(), Looked: r.Looked}
 	if payer := r.payer(); payer != nil {
 		s.OrderID = payer.ID
 	}
 	s.Taken, s.GivenBack = payments.Money{Currency: r.Amount.Currency}, payments.Money{Currency: r.Amount.Currency}
 	for _, p := range r.Payments {
-		if p.Amount.Currency == r.Amount.Currency && (p.Status == payments.PaymentCaptured || p.Status == payments.PaymentRefunded) {
+		taken := p.Status == payments.PaymentCaptured || p.Status == payments.PaymentRefunded && !p.Auto
+		if taken && p.Amount.Currency == r.Amount.Currency {
 			s.Taken.Minor += p.Amount.Minor
 		}
 	}
@@ -82,22 +87,32 @@ func (f *Fulfiller) Get(ctx context.Context, key string) (Status, error) {
 		}
 		s.Refunds = append(s.Refunds, RefundStatus{refund.Key, refund.ID, refund.PaymentID, refund.Amount, refund.Status})
 	}
-	for _, p := range r.orphans() {
-		if p.left().Minor > 0 {
-			s.Orphans = append(s.Orphans, p.ID)
+	for _, o := range r.orphans() {
+		if o.left().Minor > 0 {
+			s.Orphans = append(s.Orphans, o.ID)
 		}
 	}
 	return s, nil
 }
 
+// stuck says what has failed too often; empty if nothing has.
+func (r *record) stuck() string {
+	for _, a := range []action{actLook, actCapture, actFulfill, actRefund, actTell} {
+		if n := r.Rests[a].N; n >= stuckAfter {
+			return stuckText(a, n)
+		}
+	}
+	return ""
+}
+
 func (r *record) state() State {
 	switch {
+	case !r.Cancelled.IsZero():
+		return StateCancelled
 	case !r.Fulfilled.IsZero():
 		return StateFulfilled
 	case !r.Gone.IsZero():
 		return StateGone
-	case !r.Cancelled.IsZero():
-		return StateCancelled
 	case !r.Lapsed.IsZero():
 		return StateLapsed
 	case r.payer() != nil:

@@ -19,7 +19,7 @@ type Tier struct {
 type Tiers []Tier
 
 // Refund returns how much of paid goes back if a visit that starts at start is cancelled
-// at now, rounded down to the smallest unit.
+// at now, rounded down to the smallest unit. If it is zero, there is nothing to ask for.
 func (t Tiers) Refund(paid payments.Money, start, now time.Time) payments.Money {
 	percent := 0
 	for _, tier := range t {
