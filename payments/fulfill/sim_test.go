@@ -110,6 +110,9 @@ func newWorld(seed uint64) *world {
 	for range r.IntN(5) {
 		w.kills = append(w.kills, 1+r.IntN(120))
 	}
+	for range max(r.IntN(4)-1, 0) {
+		w.freezes = append(w.freezes, 1+r.IntN(120))
+	}
 	for range r.IntN(3) {
 		op := []string{"", razorpaytest.OpCreateOrder, razorpaytest.OpCreateRefund, razorpaytest.OpCapture, razorpaytest.OpOrderPayments}[r.IntN(5)]
 		srv.FailNext([]razorpaytest.Fault{{Op: op, LoseAnswer: true}, {Op: op, LoseRequest: true}, {Op: op, Status: 503, Times: 5}}[r.IntN(3)])

@@ -1,6 +1,7 @@
 package fulfill_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ type world struct {
 	all     sync.WaitGroup
 	ops     int
 	kills   []int // the operations at which a process dies
+	freezes []int // and at which it stands still
 	killed  int
 	running []*process
 
@@ -56,7 +58,8 @@ type bill struct {
 	key       string
 	until     time.Time
 	gone      bool
-	booked    int // effects, idempotent by Key
+	booked    int  // effects, idempotent by Key
+	written   bool // that it is fulfilled
 	cancelled bool
 	paidAt    time.Time
 	askedBack map[string]int64 // by refund key
@@ -66,6 +69,7 @@ type bill struct {
 const (
 	simTTL   = 8 * time.Second
 	simPrice = 50000
+	tooBusy  = 20000 // operations in one schedule; a hundred or two are usual
 )
 
 var errKilled = errors.New("killed")
@@ -76,17 +80,28 @@ type process struct {
 	bills  *fulfill.Fulfiller
 	cancel context.CancelFunc
 	client *razorpay.Client
-	dead   bool // under world.mu
+	dead   bool      // under world.mu
+	thaws  time.Time // under world.mu
 }
 
-// step is a moment in which a process may die. It reports whether it is alive.
+// step is a moment in which a process may die, or stand still until others have taken over
+// what it had. It reports whether it is alive.
 func (p *process) step() error {
+	p.mu.Lock()
+	frozen := time.Until(p.thaws)
+	p.mu.Unlock()
+	time.Sleep(frozen)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.dead {
 		return errKilled
 	}
-	p.ops++
+	if p.ops++; p.ops > tooBusy {
+		panic("no end of operations")
+	}
+	if slices.Contains(p.freezes, p.ops) {
+		p.thaws = time.Now().Add(5 * simTTL)
+	}
 	if slices.Contains(p.kills, p.ops) {
 		p.die()
 		return errKilled
@@ -115,7 +130,28 @@ func around[T any](p *process, op func() (T, error)) (T, error) {
 
 // RoundTrip implements http.RoundTripper.
 func (p *process) RoundTrip(req *http.Request) (*http.Response, error) {
+	if key := p.keyOf(req.URL.Path); key != "" && p.status(key).State == fulfill.StateLapsed {
+		p.problem("%s lapsed and is captured", key)
+	}
+	time.Sleep(time.Duration(p.n(300)) * time.Millisecond)
 	return around(p, func() (*http.Response, error) { return p.srv.Client().Transport.RoundTrip(req) })
+}
+
+// keyOf returns the bill of a payment that is to be captured.
+func (w *world) keyOf(path string) string {
+	id, ok := strings.CutSuffix(strings.TrimPrefix(path, "/v1/payments/"), "/capture")
+	if !ok {
+		return ""
+	}
+	p, err := w.truth.Payment(context.Background(), id)
+	if err != nil {
+		return ""
+	}
+	o, err := w.truth.Order(context.Background(), p.OrderID)
+	if err != nil {
+		return ""
+	}
+	return o.Key
 }
 
 // dying is the rows as a process sees them.
@@ -129,7 +165,15 @@ func (d dying) Get(ctx context.Context, id durable.ID) (durable.Item, error) {
 }
 
 func (d dying) Put(ctx context.Context, item durable.Item) (string, error) {
-	return around(d.p, func() (string, error) { return d.Memory.Put(ctx, item) })
+	return around(d.p, func() (string, error) {
+		revision, err := d.Memory.Put(ctx, item)
+		if err == nil && bytes.Contains(item.Data, []byte(`"fulfilled":`)) {
+			d.p.mu.Lock()
+			defer d.p.mu.Unlock()
+			d.p.bill(item.ID.Name).written = true
+		}
+		return revision, err
+	})
 }
 
 func (d dying) Lease(ctx context.Context, q durable.Query, after string, lease durable.Lease) (items []durable.Item, next string, err error) {
@@ -230,17 +274,19 @@ func (p *process) book(ctx context.Context, paid fulfill.Paid) error {
 	if err := p.step(); err != nil || p.trusts {
 		return err
 	}
+	if ctx.Err() != nil { // it stood still
+		return ctx.Err()
+	}
 	order, err := p.truth.Order(ctx, paid.OrderID)
 	if err != nil || !order.IsPaid() {
 		p.problem("%s is fulfilled and not paid: %v", paid.Key, err)
-	}
-	if s := p.status(paid.Key); s.State == fulfill.StateFulfilled {
-		p.problem("%s is fulfilled again", paid.Key)
 	}
 	b, dice := p.bill(paid.Key), p.n(8)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
+	case b.written:
+		p.problems = append(p.problems, paid.Key+" is fulfilled again")
 	case b.gone && b.booked == 0:
 		return fmt.Errorf("slot: %w", fulfill.ErrGone)
 	case dice == 0:
