@@ -370,9 +370,11 @@ func (w *world) status(key string) fulfill.Status {
 
 // premade makes an order under the bill's key as other code does: with manual capture, or to
 // be paid in parts.
-func (w *world) premade(key string, partial bool) string {
+func (w *world) premade(key string, partial bool) string { return w.order(key, simPrice, partial) }
+
+func (w *world) order(key string, amount int, partial bool) string {
 	body, _ := json.Marshal(map[string]any{
-		"amount": simPrice, "currency": "INR", "receipt": key, "partial_payment": partial, "payment": map[string]any{"capture": "manual"},
+		"amount": amount, "currency": "INR", "receipt": key, "partial_payment": partial, "payment": map[string]any{"capture": "manual"},
 	})
 	req, _ := http.NewRequest(http.MethodPost, w.srv.URL()+"/v1/orders", strings.NewReader(string(body)))
 	req.SetBasicAuth(w.srv.KeyID(), w.srv.KeySecret().Reveal())
