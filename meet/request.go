@@ -32,7 +32,8 @@ const DefaultTopic = "Video consultation"
 
 // Request is what an application asks for.
 type Request struct {
-	// Key is the appointment's id at the application, 1 to 255 bytes. It makes Create
+	// Key names the meeting at the application, 1 to 255 bytes: the appointment's id, and
+	// "appt-42/2" for the one that takes the place of a cancelled one. It makes Create
 	// repeatable. Providers see a hash of it at most. Required.
 	Key string
 	// Start is when the meeting begins; seconds are kept, fractions dropped. It is not in
@@ -125,7 +126,8 @@ func (r Request) Normal() Request {
 // time.Local and for fixed offsets, whose names no provider understands.
 func ZoneName(t time.Time) string {
 	name := t.Location().String()
-	if name == "" || name == "Local" {
+	// "localtime", "posixrules" and "right/UTC" are files of a machine, and no zones.
+	if name == "" || name == "Local" || name == "Factory" || name[0] < 'A' || name[0] > 'Z' {
 		return ""
 	}
 	loaded, err := time.LoadLocation(name)

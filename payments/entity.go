@@ -72,7 +72,8 @@ const (
 type RefundStatus string
 
 // The refund statuses. Accepted is not given back: a refund may wait for days before it is
-// processed, and fail.
+// processed, and fail. A processed one may fail too: a gateway may call it processed before
+// the bank has confirmed it.
 const (
 	RefundCreated   RefundStatus = "created"
 	RefundPending   RefundStatus = "pending"
@@ -80,11 +81,14 @@ const (
 	RefundFailed    RefundStatus = "failed"    // the money is the application's again
 )
 
+// wayOfRefund lists the statuses in the order in which a refund goes through them.
+var wayOfRefund = []RefundStatus{RefundCreated, RefundPending, RefundProcessed, RefundFailed}
+
 // CanBecome reports whether a refund may move from s to next: forward, over any number of
-// steps.
+// steps. One that failed stays failed: the money goes back by a new refund.
 func (s RefundStatus) CanBecome(next RefundStatus) bool {
-	way := map[RefundStatus]int{RefundCreated: 1, RefundPending: 2, RefundProcessed: 3, RefundFailed: 3}
-	return way[s] > 0 && way[s] < way[next]
+	from := slices.Index(wayOfRefund, s)
+	return from >= 0 && from < slices.Index(wayOfRefund, next)
 }
 
 // Order is an amount to be paid, at the gateway. It prints without its notes

@@ -36,6 +36,8 @@ func TestPaymentTransitions(t *testing.T) {
 	later := map[payments.RefundStatus][]payments.RefundStatus{
 		payments.RefundCreated: {payments.RefundPending, payments.RefundProcessed, payments.RefundFailed},
 		payments.RefundPending: {payments.RefundProcessed, payments.RefundFailed},
+		// The bank did not confirm it.
+		payments.RefundProcessed: {payments.RefundFailed},
 	}
 	for _, from := range refunds {
 		for _, to := range refunds {

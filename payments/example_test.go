@@ -211,14 +211,16 @@ func ExamplePaymentStatus_CanBecome() {
 	// now captured
 }
 
-// A refund that was processed stays so. One that failed stays failed too: the money goes
-// back by a new refund, with a new Key.
+// A refund that was processed is not pending again, but the bank may send it back. One that
+// failed stays failed: the money goes back by a new refund, with a new Key.
 func ExampleRefundStatus_CanBecome() {
 	fmt.Println(payments.RefundPending.CanBecome(payments.RefundProcessed))
 	fmt.Println(payments.RefundProcessed.CanBecome(payments.RefundPending))
+	fmt.Println(payments.RefundProcessed.CanBecome(payments.RefundFailed))
 	fmt.Println(payments.RefundFailed.CanBecome(payments.RefundProcessed))
 	// Output:
 	// true
 	// false
+	// true
 	// false
 }

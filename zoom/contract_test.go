@@ -112,7 +112,8 @@ func zoomDocument(t *testing.T) document {
 	t.Helper()
 	data, err := os.ReadFile("../../shared/fixtures/zoom/meetings-openapi.json")
 	if os.IsNotExist(err) {
-		t.Skip("Zoom's own description of its API is not on this machine")
+		t.Skip("Zoom's own description of its API is not on this machine: that our requests and the fake's answers fit it would be shown; " +
+			"TestRequestsByHand compares our requests with the fields that its pages name")
 	}
 	require.NoError(t, err)
 	var doc document
@@ -145,6 +146,8 @@ func wholeLife(t *testing.T) *clinic {
 	req := visit(t, "appt-42")
 	m, err := c.Create(t.Context(), doctor, req)
 	require.NoError(t, err)
+	// It is searched for in the list.
+	c.fake.FailNext(zoomtest.Fault{Op: zoomtest.OpCreate, LoseAnswer: true})
 	_, err = c.Create(t.Context(), doctor, visit(t, "appt-43"))
 	require.NoError(t, err)
 	req.Topic = strings.Repeat("ü", 200)

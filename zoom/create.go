@@ -6,31 +6,33 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/rest"
-	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/meet"
 )
 
 // Create makes a meeting at the request's time, once for each Key: it returns the one
 // that is there, if there is one, also if another process made it, and also when its
 // start has passed. If that has another time than the request, the error is
-// telemed.ErrConflict with its Error.MeetingID: use Update to move it.
+// telemed.ErrConflict with its Error.MeetingID: use Update to move it. If it was
+// cancelled, or deleted in Zoom, the error is meet.ErrCancelled: the Key is used up.
 //
 // If Zoom makes the meeting at another time, or with a less safe setting, it is cancelled
 // and the error is ErrMismatch; Error.MeetingID is empty unless cancelling failed. The
 // account's administrator must unlock the setting then, or the application accept it in
-// Config.AcceptLocked. A doctor's calls with the same Key wait for each other. If the
-// error is telemed.ErrAmbiguous, call again.
+// Config.AcceptLocked; the Key is good for that.
 //
-// Request.Attendees must be empty: Zoom invites nobody. Beside the request that makes the
-// meeting, Create lists the doctor's meetings before and after, 300 at a time. See
+// A doctor's calls with the same Key wait for each other, in all processes that share
+// Config.Claims. If the error is telemed.ErrAmbiguous, call again: Create then looks for
+// the meeting in Zoom's list, for ten seconds at least, before it makes one. A process
+// that dies in Create keeps its Key from others for a minute.
+//
+// Request.Attendees must be empty: Zoom invites nobody. See
 // https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
 func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	// Whether it has passed matters to a new meeting alone.
@@ -42,61 +44,101 @@ func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) 
 		return nil, err
 	}
 	mark := c.marker(doctorID, req.Key)
-	unlock, err := c.creating.lock(ctx, mark)
+	entry, err := c.records.Open(ctx, mark)
 	if err != nil {
-		return nil, &Error{Op: "Create", kind: telemed.ErrUnavailable, err: err}
+		return nil, s.recordError(ctx, err)
 	}
-	defer unlock()
-
-	found, err := s.find(ctx, mark)
-	if err == nil && found == nil {
-		err = check("Create", req, req.ValidateAt(time.Now()))
-	}
-	if err != nil {
-		return nil, err
-	}
-	req = req.Normal()
-	if found == nil {
-		found, err = s.create(ctx, mark, req)
-	} else {
-		err = s.accept(found, req)
-	}
+	defer entry.Close(ctx)
+	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
+	defer cancel()
+	found, err := s.keyed(ctx, entry, mark, req.Normal())
 	if err != nil {
 		return nil, err
 	}
 	return found.in(req.Start.Location()), nil
 }
 
+// keyed returns the meeting of a Key, whose record is entry.
+func (s *session) keyed(ctx context.Context, entry *meetkey.Entry, mark string, req meet.Request) (*meeting, error) {
+	// Who was asked, and who is now: an imported token does not tell.
+	if s.account == "" && entry.Record.State == meetkey.Asked {
+		s.account = s.connected(ctx)
+	}
+	if s.elsewhere(entry.Record.Account) {
+		return nil, s.otherAccount(entry.Record.Meeting)
+	}
+	switch entry.Record.State {
+	case meetkey.Cancelled:
+		return nil, s.cancelled(entry.Record.Meeting)
+	case meetkey.Made:
+		entry.Close(ctx) // who only reads it keeps nobody waiting
+		return s.made(ctx, entry.Record, mark, req)
+	}
+	found, err := s.leftBehind(ctx, entry, mark)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		return found, cmp.Or(s.note(ctx, entry, mark, found, req.Start), s.accept(found, req))
+	}
+	if err := check("Create", req, req.ValidateAt(time.Now())); err != nil {
+		s.forget(ctx, entry)
+		return nil, err
+	}
+	return s.create(ctx, entry, mark, req)
+}
+
+// made returns the meeting that a record tells of. One that Zoom does not know any more was
+// deleted there by hand.
+func (s *session) made(ctx context.Context, known meetkey.Record, mark string, req meet.Request) (*meeting, error) {
+	id := known.Meeting
+	found, err := s.get(ctx, id)
+	switch {
+	case gone(err):
+		if err := s.absent(ctx, known, err); !errors.Is(err, telemed.ErrNotFound) {
+			return nil, err
+		}
+		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { s.noteCancelled(ctx, entry, id, known.Account) })
+		return nil, s.cancelled(id)
+	case err != nil:
+		return nil, err
+	}
+	return found, s.accept(found, req)
+}
+
 // create makes the meeting, and finds out what happened if Zoom's answer is lost.
-func (s *session) create(ctx context.Context, mark string, req meet.Request) (*meeting, error) {
+func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string, req meet.Request) (*meeting, error) {
+	asked := meetkey.Record{State: meetkey.Asked, Account: s.account, Over: entry.Deadline()}
+	if err := entry.Write(ctx, asked, req.Start); err != nil {
+		return nil, s.recordError(ctx, err)
+	}
 	code := newPasscode()
 	own, err := s.post(ctx, mark, code, req)
 	switch {
 	case errors.Is(err, telemed.ErrAmbiguous):
-		found := s.lookAfter(ctx, mark)
-		if found == nil {
-			return nil, err
+		asked.Over = time.Now() // if Zoom made it, it has by now
+		s.unnoted(ctx, "", entry.Write(ctx, asked, req.Start))
+		if own = s.lookAfter(ctx, mark); own == nil {
+			return nil, err // entry says that Zoom was asked
 		}
-		if found.Password == nil || *found.Password != code { // another process was first
-			return found, s.accept(found, req)
-		}
-		own = found
 	case err != nil:
+		s.forget(ctx, entry)
 		return nil, err
-	default:
-		if first := s.earlier(ctx, mark, own); first != nil {
-			_ = s.withdraw(ctx, own.id()) // logged; a spare meeting harms less than a dead link
-			return first, s.accept(first, req)
-		}
+	}
+	// Another process was first.
+	if own.Password != nil && *own.Password != "" && *own.Password != code {
+		return own, cmp.Or(s.note(ctx, entry, mark, own, req.Start), s.accept(own, req))
 	}
 	fields := append(own.misplaced(req, time.Now()), s.overridden(own)...)
 	if fields == nil {
-		return own, nil
+		return own, cmp.Or(s.note(ctx, entry, mark, own, req.Start), s.usable(own))
 	}
 	mismatch := s.mismatch(own, fields)
-	if s.withdraw(ctx, own.id()) == nil {
-		mismatch.MeetingID = ""
+	if s.withdraw(ctx, own.id()) != nil {
+		return nil, cmp.Or(s.note(ctx, entry, mark, own, req.Start), error(mismatch))
 	}
+	mismatch.MeetingID = ""
+	s.forget(ctx, entry)
 	return nil, mismatch
 }
 
@@ -107,41 +149,8 @@ func (s *session) post(ctx context.Context, mark, code string, req meet.Request)
 	body := newMeeting{
 		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: code, Settings: s.settings,
 	}
-	return s.meeting(ctx, rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body})
-}
-
-// lookAfter looks, after a pause, for the meeting of a create whose answer was lost.
-func (s *session) lookAfter(ctx context.Context, mark string) *meeting {
-	if wait.For(ctx, s.cfg.LookAfter) != nil {
-		return nil
-	}
-	found, err := s.find(ctx, mark)
-	if err != nil {
-		return nil
-	}
-	return found
-}
-
-// earlier returns the meeting of another process that goes before own, which has just
-// been made and which nobody was given yet. It is nil if own is the first, or if that
-// cannot be found out. Since all processes put meetings in the same order, at most one of
-// them withdraws its own.
-func (s *session) earlier(ctx context.Context, mark string, own *meeting) *meeting {
-	marked, err := s.marked(ctx, mark)
-	if err != nil {
-		return nil
-	}
-	marked = slices.DeleteFunc(marked, func(m meeting) bool { return inOrder(m, *own) >= 0 })
-	first, err := s.first(ctx, marked)
-	if err != nil {
-		return nil
-	}
-	return first
-}
-
-// inOrder compares meetings by age. Zoom tells it in seconds; within one, the id decides.
-func inOrder(a, b meeting) int {
-	return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	call := rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}
+	return s.meeting(ctx, call, func(m *meeting) bool { return !m.isOthers(mark) })
 }
 
 // accept says whether an earlier meeting is what is asked for now.
@@ -152,7 +161,7 @@ func (s *session) accept(found *meeting, req meet.Request) error {
 	if fields := s.overridden(found); fields != nil {
 		return s.mismatch(found, fields)
 	}
-	return nil
+	return s.usable(found)
 }
 
 var errMoved = errors.New("the key's meeting is at another time")
@@ -179,63 +188,14 @@ func (c *Client) overridden(m *meeting) []string {
 // settingsPrefix is how Zoom spells a setting's path.
 const settingsPrefix = "settings."
 
-// find returns the meeting with the mark, nil if there is none. If there are several, it
-// is the oldest. The others stay: somebody may have been given their links.
-func (s *session) find(ctx context.Context, mark string) (*meeting, error) {
-	marked, err := s.marked(ctx, mark)
-	if err != nil {
-		return nil, err
-	}
-	return s.first(ctx, marked)
-}
-
-// first reads the oldest of the listed meetings that is still there; nil if none is.
-func (s *session) first(ctx context.Context, listed []meeting) (*meeting, error) {
-	slices.SortFunc(listed, inOrder)
-	for _, m := range listed {
-		found, err := s.get(ctx, m.id())
-		if !gone(err) {
-			return found, err
-		}
-	}
-	return nil, nil
-}
-
-// The list is read in pages, as many as a doctor can fill by 100 meetings a day over
-// months.
-const (
-	pageSize = "300"
-	maxPages = 100
-)
-
-// marked lists the meetings with the mark. It reads all that are not expired and asks for
-// no date: a meeting that was moved is still its key's.
-func (s *session) marked(ctx context.Context, mark string) ([]meeting, error) {
-	var all []meeting
-	query := url.Values{"type": {"scheduled"}, "page_size": {pageSize}}
-	for range maxPages {
-		var page page
-		if err := s.ask(ctx, rest.Request{Path: "/users/me/meetings", Query: query}, &page); err != nil {
-			return nil, err
-		}
-		for _, m := range page.Meetings {
-			if strings.HasPrefix(m.Agenda, mark) {
-				all = append(all, m)
-			}
-		}
-		if page.Next == "" {
-			return all, nil
-		}
-		query.Set("next_page_token", page.Next)
-	}
-	return nil, &Error{Op: s.op, kind: telemed.ErrUnavailable, err: errors.New("the list of meetings does not end")}
-}
-
 // withdraw deletes a meeting that must not stay, also if the caller has gone.
 func (s *session) withdraw(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	err := s.delete(ctx, id)
+	if gone(err) {
+		return nil
+	}
 	if err != nil {
 		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "zoom: meeting was not withdrawn",
 			slog.String("meeting_id", id), slog.Any("error", err))

@@ -18,7 +18,8 @@
 //
 // The doctor connects an account once: store/connect serves that with [Client.OAuth].
 // Zoom's refresh tokens are spent by use; store/oauth refreshes each exactly once.
-// [NewWebhook] receives what Zoom tells about meetings and accounts, each event once, and
+// [NewWebhook] receives what Zoom tells about meetings and accounts, each event once;
+// [Client.Deauthorized] deletes the tokens of a doctor who removed the app in Zoom.
 // [MeetingSignature] lets the application's own page show a meeting.
 //
 // # What a meeting is like
@@ -31,14 +32,23 @@
 //
 // # Create happens once
 //
-// Zoom knows no idempotency keys. Create writes a hash of the request's Key into the
-// agenda and looks for it in the doctor's meetings before it makes one and afterwards, so
-// that a lost answer or a second process leaves one meeting. Create deletes no meeting
-// but the one that it has just made and given to nobody itself: it does so if there is an
-// older one. The price is a spare meeting where two processes meet within one second or
-// Zoom's list lags behind; the next Create with that Key returns the oldest. A link goes
-// dead only if a third process found the newer meeting in the moment before it was
-// withdrawn. A doctor who rewrites the agenda in Zoom takes the mark away.
+// Zoom knows no idempotency keys, and nobody knows how far its lists lag behind. So
+// [Config.Claims] say what became of a Key, in all processes: asked for, made, cancelled.
+//
+//   - Whoever calls while another process is at it waits for that one.
+//   - If an answer was lost, or a process died, the next Create looks for the meeting by
+//     the hash of its Key in the agenda. It makes one when Zoom's list must have caught up.
+//   - A cancelled Key stays cancelled, also if the doctor has deleted the meeting in Zoom:
+//     meet.ErrCancelled. A new meeting takes a new Key.
+//
+// Create deletes no meeting but one that it has just made and given to nobody, because
+// Zoom made it otherwise than asked.
+//
+// # Which account
+//
+// Claims also say in which account a meeting was made. Zoom's word that it knows no such
+// meeting is believed only from that account, and only in Zoom's own JSON with its code.
+// From another one it is meet.ErrOtherAccount; if nobody knows, telemed.ErrAmbiguous.
 //
 // # Errors
 //
@@ -48,7 +58,8 @@
 //
 // # Security
 //
-// A host link makes whoever holds it the doctor: fetch it on the click, redirect, keep it
+// Join links and host links lead to Zoom, or nobody gets them. A host link makes whoever
+// holds it the doctor: fetch it on the click, redirect, keep it
 // nowhere. Webhooks are verified over their raw bytes before anything in them is
 // believed, also the one that asks to validate the endpoint, since answering that
 // unverified signs for anybody. Zoom's words are never part of an error: they may repeat

@@ -44,7 +44,8 @@ type Error struct {
 	// RetryAfter is how long to wait, 0 if Zoom did not say.
 	RetryAfter time.Duration
 	// MeetingID is the meeting that exists all the same, with ErrMismatch and
-	// ErrConflict. Empty if there is none.
+	// telemed.ErrConflict, or that was cancelled, with meet.ErrCancelled. Empty if there is
+	// none.
 	MeetingID string
 
 	kind error // nil if err says it
@@ -118,7 +119,7 @@ func sourceError(op string, err error) *Error {
 
 // The codes of Zoom that more than an error's kind hangs on.
 const (
-	tokenEnded  = 124  // the access token does not work any more, or never did
+	tokenEnded  = 124  // the access token does not work any more; the token source renews it first
 	meetingGone = 3001 // the meeting was deleted, has expired, or never was
 )
 
@@ -137,14 +138,33 @@ func classify(a *rest.Answer) (rest.Outcome, error) {
 	if said.Code == tokenEnded && a.Status == http.StatusBadRequest {
 		a.Status = http.StatusUnauthorized // so that the token source renews it
 	}
-	if known := kindOf(said.Code); known != nil && a.Status < 500 {
+	zooms := said.zooms(a.Status)
+	if known := kindOf(said.Code); known != nil && zooms && a.Status < 500 {
 		return rest.Refused, known
 	}
-	if said.Code == 0 && said.OAuth == "" {
-		return rest.Foreign, kind
+	switch {
+	case outcome == rest.Foreign:
+		return outcome, kind
+	// Only a code that is known to say so says that something is not there.
+	case !zooms, errors.Is(kind, telemed.ErrNotFound):
+		return rest.Foreign, a.Unknown()
 	}
 	return outcome, kind
 }
+
+// zooms reports whether f is what Zoom answers, and not a gateway in its place: those send
+// pages, JSON without a code, or the status once more as the code.
+func (f failure) zooms(status int) bool {
+	if oauthWords.Known(f.OAuth) != "" {
+		return true
+	}
+	repeats := status >= 400 && int(f.Code) == status && status != http.StatusForbidden && status != http.StatusTooManyRequests
+	return f.Code != 0 && !repeats
+}
+
+// oauthWords are the errors of an authorization server (RFC 6749 §5.2 and RFC 7009).
+var oauthWords = fault.NewWords(`invalid_request invalid_client invalid_grant invalid_token invalid_scope
+	unauthorized_client unsupported_grant_type unsupported_token_type access_denied deleted_client`)
 
 // busyKind tells a limit of the day from one of the second. An answer that refuses until
 // midnight gets the RetryAfter that Zoom leaves out, so that it is not tried again.
@@ -167,15 +187,19 @@ func untilMidnight(now time.Time) time.Duration {
 // kindOf returns what a code of Zoom's means to a caller, nil if that is not known.
 func kindOf(code flexInt) error {
 	switch code {
-	case tokenEnded:
-		return telemed.ErrUnauthorized
-	case 4700, 4711: // the token lacks a scope
-		return fault.MissingScope
+	// The grant of this one doctor: a fresh token does not work either, the owner is gone,
+	// it was not found, an administrator has switched the app off, a newer consent.
+	case tokenEnded, 4735, 4737, 4738, 4740, 4741:
+		return telemed.ErrReconnect
 	case 1001, 1010: // the doctor's Zoom user is gone, or in another account
 		return telemed.ErrReconnect
+	case 4700, 4711: // the token lacks a scope
+		return fault.MissingScope
+	case 4702, 4704, 4705, 4706, 4709, 4717: // the application
+		return telemed.ErrUnauthorized
 	case meetingGone, 12702:
 		return telemed.ErrNotFound
-	// No permission, a paid plan needed, not the application, no licence.
+	// No permission, a paid plan needed, not the host, no licence.
 	case 200, 403, 3003, 3063, 3161:
 		return telemed.ErrForbidden
 	case 303, 404, 3002, 3007, 3018, 3037, 3038: // in progress, over, of another kind

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -18,12 +19,12 @@ import (
 func TestNewNamesEverything(t *testing.T) {
 	t.Parallel()
 	_, err := zoom.New(zoom.Config{
-		Endpoints: zoom.Endpoints{Authorize: "http://zoom.example", Token: "ftp://x", Revoke: "http://zoom.example", API: "nowhere"},
+		Endpoints: zoom.Endpoints{Authorize: "http://zoom.example", Token: "ftp://x", Revoke: "http://zoom.example", API: "nowhere", Join: "http://zoom.example"},
 		Settings:  map[string]any{"x": make(chan int)}, AcceptLocked: []string{"waiting_room", "waitingroom"},
 	})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 	for _, field := range []string{
-		"ClientID", "ClientSecret", "RedirectURL", "Tokens", "Endpoints.Authorize", "Endpoints.Token", "Endpoints.Revoke", "Endpoints.API", "Settings", "AcceptLocked[1]",
+		"ClientID", "ClientSecret", "RedirectURL", "Tokens", "Endpoints.Authorize", "Endpoints.Token", "Endpoints.Revoke", "Endpoints.API", "Endpoints.Join", "Settings", "AcceptLocked[1]",
 	} {
 		require.ErrorContains(t, err, field+" ")
 	}
@@ -48,14 +49,14 @@ func TestErrors(t *testing.T) {
 		"in progress":        {400, `{"code":3002,"message":"Asha"}`, []error{telemed.ErrConflict}, 3002},
 		"not recognized":     {404, `{"code":2300,"message":"Asha"}`, []error{telemed.ErrInvalid}, 2300},
 		"forbidden":          {403, `{"code":403,"message":"Asha"}`, []error{telemed.ErrForbidden}, 403},
-		"html":               {403, `<html>Asha</html>`, []error{telemed.ErrForbidden}, 0},
+		"html":               {403, `<html>Asha</html>`, []error{telemed.ErrUnavailable}, 0},
 		"xml 502":            {502, `<Error>Asha</Error>`, []error{telemed.ErrUnavailable}, 0},
 		"200 with an error":  {200, `{"code":200,"message":"Only available for paid account: Asha"}`, []error{telemed.ErrForbidden}, 200},
 		"200 with nothing":   {200, `{}`, []error{telemed.ErrUnavailable}, 0},
 		"200 without a link": {200, `{"id":82000000001,"topic":"Asha"}`, []error{telemed.ErrUnavailable}, 0},
 		"200 with an array":  {200, `["Asha"]`, []error{telemed.ErrUnavailable}, 0},
 		"200 empty":          {200, ``, []error{telemed.ErrUnavailable}, 0},
-		"still unauthorized": {401, `{"code":124,"message":"Asha"}`, []error{telemed.ErrUnauthorized}, 124},
+		"still unauthorized": {401, `{"code":124,"message":"Asha"}`, []error{telemed.ErrReconnect}, 124},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -245,6 +246,18 @@ func TestUpdateAfterTheDoctorWroteAnAgenda(t *testing.T) {
 	moved, err := c.Update(t.Context(), doctor, m.ID, req)
 	require.NoError(t, err)
 	require.True(t, moved.Start.Equal(req.Start))
+
+	c.fake.Edit(c.live()[0].ID, func(m *zoomtest.Meeting) { m.Agenda = "Bring the X-rays" })
+	again, err := c.Create(t.Context(), doctor, req)
+	require.NoError(t, err)
+	require.Equal(t, m.ID, again.ID, "the claims know it")
+	req.Key = "appt-43"
+	_, err = c.Update(t.Context(), doctor, m.ID, req)
+	require.ErrorIs(t, err, telemed.ErrConflict)
+	require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
+	req.Key = "appt-42"
+	_, err = c.another(t).Create(t.Context(), doctor, req)
+	require.ErrorIs(t, err, meet.ErrCancelled)
 }
 
 func TestCancel(t *testing.T) {
@@ -261,8 +274,11 @@ func TestCancel(t *testing.T) {
 	t.Run("a 404 that is not Zoom's proves nothing", func(t *testing.T) {
 		t.Parallel()
 		c := newClinic(t, zoomtest.Config{})
+		m, err := c.Create(t.Context(), doctor, visit(t, "appt-42"))
+		require.NoError(t, err)
 		c.fake.FailNext(answered(zoomtest.OpDelete, 404, "<html>proxy</html>"))
-		require.ErrorIs(t, c.Cancel(t.Context(), doctor, "82000000001"), telemed.ErrNotFound)
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), telemed.ErrAmbiguous)
+		require.Len(t, c.live(), 1)
 	})
 	t.Run("a good status that is not Zoom's 204 proves nothing", func(t *testing.T) {
 		t.Parallel()

@@ -13,24 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/internal/webhook"
-)
-
-// The events that a visit is made of, and those that concern the account. Zoom has many
-// more: https://developers.zoom.us/docs/api/meetings/events/.
-const (
-	EventMeetingStarted    = "meeting.started"
-	EventMeetingEnded      = "meeting.ended"
-	EventMeetingUpdated    = "meeting.updated"
-	EventMeetingDeleted    = "meeting.deleted"
-	EventWaitingRoomJoined = "meeting.participant_joined_waiting_room"
-	EventWaitingRoomLeft   = "meeting.participant_left_waiting_room"
-	EventParticipantJoined = "meeting.participant_joined"
-	EventParticipantLeft   = "meeting.participant_left"
-	EventAppDeauthorized   = "app_deauthorized"
-	eventValidation        = "endpoint.url_validation"
 )
 
 // Event is a verified notification. It prints without its content.
@@ -41,18 +25,24 @@ type Event struct {
 	Time time.Time
 	// AccountID is the Zoom account that it happened in.
 	AccountID string
-	// UserID is the Zoom user that it is about: the application of a meeting, or who
-	// deauthorized the app. It is the Account.ID of that doctor's token.
+	// UserID is the Zoom user that it is about: the doctor of a meeting, or who deauthorized
+	// the app. It is the Account.ID of that doctor's token.
 	UserID string
 	// ID is the same for each delivery of the same event, and no other event has it: 64
 	// hexadecimal digits.
 	ID string
-	// Meeting is the meeting that it is about. Nil if there is none.
+	// Meeting is the meeting that it is about. Nil if there is none, and if Zoom does not
+	// name one meeting by its id.
 	Meeting *EventMeeting
-	// Participant is who joined or left. Nil if nobody did.
+	// Sessions are the UUIDs of what an event is about that names sessions alone, as those
+	// about many recordings at once do.
+	Sessions []string
+	// Participant is who joined, left, waits or has registered. Nil if nobody did.
 	Participant *Participant
 	// Raw is the whole notification, with names and addresses: do not log it.
 	Raw json.RawMessage `json:"-"`
+
+	clientID string // the app's, of EventAppDeauthorized
 }
 
 // EventMeeting tells which meeting an event is about.
@@ -67,9 +57,19 @@ type EventMeeting struct {
 	Start, End time.Time
 }
 
-// Participant is somebody in a meeting, by ids that say nothing about the person.
+// Participant is somebody in a meeting or before it, by ids that say nothing about the
+// person.
+//
+// IsDoctor tells the doctor. Whoever has a RegistrantID or a CustomerKey is the patient to
+// whom the application gave it. Anybody else is unknown: a guest who has the link.
 type Participant struct {
-	// UserID is new each time somebody joins.
+	// AccountID is the Zoom user of somebody who is logged in, in the doctor's account. Empty
+	// for guests.
+	AccountID string
+	// IsDoctor is true if AccountID is the meeting's DoctorID. It is false too if Zoom does
+	// not tell one of them.
+	IsDoctor bool
+	// UserID is new each time somebody joins. Empty before the doctor starts the meeting.
 	UserID string
 	// UUID is the participant's in this session.
 	UUID string
@@ -86,17 +86,6 @@ func (e Event) LogValue() slog.Value {
 	}
 	return slog.GroupValue(attrs...)
 }
-
-// eventWords are names of events that are logged. What else Zoom writes there is not ours
-// to print. https://developers.zoom.us/docs/api/meetings/events/
-var eventWords = fault.NewWords(
-	EventMeetingStarted, EventMeetingEnded, EventMeetingUpdated, EventMeetingDeleted, EventWaitingRoomJoined,
-	EventWaitingRoomLeft, EventParticipantJoined, EventParticipantLeft, EventAppDeauthorized, eventValidation,
-	"meeting.created meeting.permanently_deleted meeting.recovered meeting.alert meeting.participant_admitted",
-	"meeting.participant_put_in_waiting_room meeting.participant_jbh_joined meeting.participant_jbh_waiting",
-	"meeting.participant_jbh_waiting_left meeting.sharing_started meeting.sharing_ended",
-	"recording.started recording.stopped recording.completed user.updated user.deactivated user.deleted",
-)
 
 // meetingID is the form of Zoom's meeting numbers. A telephone number with its country's
 // code is longer.
@@ -142,29 +131,72 @@ type notification struct {
 	Payload flexObject[struct {
 		AccountID    flexText                    `json:"account_id"`
 		UserID       flexText                    `json:"user_id"`
+		ClientID     flexText                    `json:"client_id"`
 		EventTS      flexText                    `json:"event_ts"`
 		Deauthorized flexText                    `json:"deauthorization_time"`
 		Object       flexObject[notifiedMeeting] `json:"object"`
 	}] `json:"payload"`
 }
 
+// notifiedMeeting has each of a meeting's names under all the names that Zoom has for it:
+// https://developers.zoom.us/docs/api/meetings/events/.
 type notifiedMeeting struct {
-	ID          flexText                        `json:"id"`
-	UUID        flexText                        `json:"uuid"`
-	DoctorID    flexText                        `json:"host_id"`
-	StartTime   flexText                        `json:"start_time"`
-	EndTime     flexText                        `json:"end_time"`
+	ID            flexText `json:"id"`
+	MeetingID     flexText `json:"meeting_id"`
+	MeetingNumber flexText `json:"meeting_number"`
+
+	UUID        flexText `json:"uuid"`
+	MeetingUUID flexText `json:"meeting_uuid"`
+
+	DoctorID        flexText `json:"host_id"`
+	MeetingDoctorID flexText `json:"meeting_host_id"`
+
+	StartTime        flexText `json:"start_time"`
+	MeetingStartTime flexText `json:"meeting_start_time"`
+	EndTime          flexText `json:"end_time"`
+	MeetingEndTime   flexText `json:"meeting_end_time"`
+
 	Participant flexObject[notifiedParticipant] `json:"participant"`
+	Registrant  flexObject[notifiedParticipant] `json:"registrant"`
+
+	Meetings     flexObject[[]flexObject[notifiedMeeting]] `json:"meetings"`
+	MeetingUUIDs flexObject[[]flexText]                    `json:"meeting_uuids"`
 }
 
 type notifiedParticipant struct {
-	UserID       flexText `json:"user_id"`
-	UUID         flexText `json:"participant_uuid"`
-	RegistrantID flexText `json:"registrant_id"`
-	CustomerKey  flexText `json:"customer_key"`
-	JoinTime     flexText `json:"join_time"`
-	LeaveTime    flexText `json:"leave_time"`
-	DateTime     flexText `json:"date_time"`
+	ID            flexText `json:"id"`
+	ParticipantID flexText `json:"participant_user_id"`
+	UserID        flexText `json:"user_id"`
+	UUID          flexText `json:"participant_uuid"`
+	RegistrantID  flexText `json:"registrant_id"`
+	CustomerKey   flexText `json:"customer_key"`
+	JoinTime      flexText `json:"join_time"`
+	LeaveTime     flexText `json:"leave_time"`
+	DateTime      flexText `json:"date_time"`
+}
+
+// sessions are the UUIDs that an event names without the ids of meetings.
+func (m *notifiedMeeting) sessions() []string {
+	var all []string
+	note := func(uuid flexText) {
+		if uuid != "" {
+			all = append(all, string(uuid))
+		}
+	}
+	note(cmp.Or(m.UUID, m.MeetingUUID))
+	if list := m.Meetings.value; list != nil {
+		for _, one := range *list {
+			if one.value != nil {
+				note(cmp.Or(one.value.UUID, one.value.MeetingUUID))
+			}
+		}
+	}
+	if list := m.MeetingUUIDs.value; list != nil {
+		for _, uuid := range *list {
+			note(uuid)
+		}
+	}
+	return all
 }
 
 var errNoEvent = errors.New("zoom: webhook: the body is not an event")
@@ -181,7 +213,7 @@ func parseEvent(raw []byte) (Event, error) {
 	if payload == nil {
 		return e, nil
 	}
-	e.AccountID, e.UserID = string(payload.AccountID), string(payload.UserID)
+	e.AccountID, e.UserID, e.clientID = string(payload.AccountID), string(payload.UserID), string(payload.ClientID)
 	if e.Time.IsZero() {
 		e.Time = either(moment(payload.Deauthorized), moment(payload.EventTS))
 	}
@@ -199,18 +231,32 @@ func (e *Event) readMeeting(object *notifiedMeeting) {
 	if !strings.HasPrefix(e.Name, "meeting.") && !strings.HasPrefix(e.Name, "recording.") {
 		return
 	}
-	e.Meeting = &EventMeeting{
-		ID: string(object.ID), UUID: string(object.UUID), DoctorID: string(object.DoctorID),
-		Start: moment(object.StartTime), End: moment(object.EndTime),
-	}
+	doctor := string(cmp.Or(object.DoctorID, object.MeetingDoctorID))
 	if e.UserID == "" {
-		e.UserID = e.Meeting.DoctorID
+		e.UserID = doctor
 	}
-	who := object.Participant.value
-	if who == nil {
-		return
+	if id := cmp.Or(object.ID, object.MeetingID, object.MeetingNumber); id != "" {
+		e.Meeting = &EventMeeting{
+			ID: string(id), UUID: string(cmp.Or(object.UUID, object.MeetingUUID)), DoctorID: doctor,
+			Start: moment(cmp.Or(object.StartTime, object.MeetingStartTime)),
+			End:   moment(cmp.Or(object.EndTime, object.MeetingEndTime)),
+		}
+	} else {
+		e.Sessions = object.sessions()
 	}
+	if who := object.Participant.value; who != nil {
+		e.readParticipant(who, doctor)
+	} else if who := object.Registrant.value; who != nil {
+		e.Participant = &Participant{RegistrantID: string(who.ID)}
+	}
+}
+
+// readParticipant fills in who it is. Zoom names the user by participant_user_id, and in
+// some events by id alone.
+func (e *Event) readParticipant(who *notifiedParticipant, doctor string) {
+	account := string(cmp.Or(who.ParticipantID, who.ID))
 	e.Participant = &Participant{
+		AccountID: account, IsDoctor: doctor != "" && (account == doctor || string(who.ID) == doctor),
 		UserID: string(who.UserID), UUID: string(who.UUID),
 		RegistrantID: string(who.RegistrantID), CustomerKey: string(who.CustomerKey),
 	}

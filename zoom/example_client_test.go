@@ -134,7 +134,7 @@ func ExampleClient_Tokens() {
 
 // A signature lets whoever holds it into the meeting, so that it prints as nothing and
 // lives for hours. Role comes from the session: one that the page may choose makes every
-// patient the application.
+// patient the host.
 func ExampleMeetingSignature() {
 	signature, err := zoom.MeetingSignature(zoom.SignatureRequest{
 		ClientID: "sdk-client", ClientSecret: telemed.NewSecret("sdk-secret"),

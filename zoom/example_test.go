@@ -109,3 +109,57 @@ func ExampleNewWebhook() {
 	// 200 ok
 	// <nil>
 }
+
+// A doctor removes the app in Zoom. The tokens go, and the application hears whose they
+// were.
+func ExampleClient_Deauthorized() {
+	ctx := context.Background()
+	fake, err := zoomtest.Start(zoomtest.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer fake.Close()
+	tokens := store.NewMemory()
+	z, err := zoom.New(zoom.Config{
+		ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(), Endpoints: fake.Endpoints(),
+		RedirectURL: "http://127.0.0.1:3001/callback", Tokens: tokens,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer z.Shutdown(ctx)
+	user := zoomtest.DefaultUser().ID
+	drRao := store.AccountID{Provider: zoom.ProviderName, Subject: "dr-rao"}
+	_ = store.Set(ctx, tokens, drRao, store.Token{Access: telemed.NewSecret("access"), Account: store.Account{ID: user}})
+
+	webhook, err := zoom.NewWebhook(zoom.WebhookConfig{
+		Secrets: []telemed.Secret{fake.WebhookSecret()},
+		Handle: func(ctx context.Context, e zoom.Event) error {
+			switch e.Name {
+			case zoom.EventAppDeauthorized:
+				doctors, err := z.Deauthorized(ctx, e)
+				fmt.Println("to be forgotten:", doctors)
+				return err
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer webhook.Shutdown(ctx)
+	server := httptest.NewServer(webhook)
+	defer server.Close()
+	fake.Uninstall(user)
+	status, _, err := fake.SendWebhook(server.URL, fake.DeauthorizedEvent(user))
+	fmt.Println(status, err)
+	_, err = tokens.Get(ctx, drRao)
+	fmt.Println("tokens are gone:", errors.Is(err, telemed.ErrNotFound))
+	// Output:
+	// to be forgotten: [dr-rao]
+	// 200 <nil>
+	// tokens are gone: true
+}

@@ -46,7 +46,7 @@ func (c *clinic) another(t *testing.T, change ...func(*zoom.Config)) *zoom.Clien
 	t.Helper()
 	cfg := zoom.Config{
 		ClientID: c.fake.ClientID(), ClientSecret: c.fake.ClientSecret(), RedirectURL: "http://127.0.0.1:3001/callback",
-		Tokens: c.tokens, Endpoints: c.fake.Endpoints(), LookAfter: time.Millisecond,
+		Tokens: c.tokens, Endpoints: c.fake.Endpoints(), LookAfter: time.Millisecond, HTTPClient: c.fake.Client(),
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -57,11 +57,16 @@ func (c *clinic) another(t *testing.T, change ...func(*zoom.Config)) *zoom.Clien
 	return client
 }
 
-// connect does what store/connect does.
+// connect does what store/connect does, as the first user of the fake.
 func (c *clinic) connect(t *testing.T) {
 	t.Helper()
+	c.connectAs(t, zoomtest.DefaultUser().ID)
+}
+
+func (c *clinic) connectAs(t *testing.T, userID string) {
+	t.Helper()
 	verifier := oauth2.GenerateVerifier()
-	callback, err := c.fake.Authorize(c.OAuth().AuthCodeURL("state-1", verifier))
+	callback, err := c.fake.AuthorizeAs(c.OAuth().AuthCodeURL("state-1", verifier), userID)
 	require.NoError(t, err)
 	u, err := url.Parse(callback)
 	require.NoError(t, err)
@@ -69,6 +74,15 @@ func (c *clinic) connect(t *testing.T) {
 	token, err := c.OAuth().Exchange(t.Context(), u.Query().Get("code"), verifier)
 	require.NoError(t, err)
 	require.NoError(t, store.Set(t.Context(), c.tokens, c.key, token))
+}
+
+// tokensAlone hides that a store implements store.Claims too.
+type tokensAlone struct{ store.TokenStore }
+
+// forgetful is a client whose Claims are its own memory.
+func (c *clinic) forgetful(t *testing.T) *zoom.Client {
+	t.Helper()
+	return c.another(t, func(cfg *zoom.Config) { cfg.Tokens = tokensAlone{c.tokens} })
 }
 
 func (c *clinic) token(t *testing.T) store.Token {
@@ -118,4 +132,9 @@ func answered(op string, status int, body string, header ...string) zoomtest.Fau
 		f.Header.Set(header[i], header[i+1])
 	}
 	return f
+}
+
+// handleInto keeps the last event.
+func handleInto(got *zoom.Event) func(context.Context, zoom.Event) error {
+	return func(_ context.Context, e zoom.Event) error { *got = e; return nil }
 }

@@ -1,6 +1,7 @@
 package zoom
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
@@ -22,8 +24,10 @@ import (
 // session is one operation on one doctor's account.
 type session struct {
 	*Client
-	op   string
-	rest rest.Client
+	op      string
+	id      store.AccountID
+	account string // Zoom's id of the connected user; empty if the token does not tell
+	rest    rest.Client
 }
 
 // open finds the account's API. No token, no session: an error says that nothing was
@@ -34,7 +38,8 @@ func (c *Client) open(ctx context.Context, op, doctorID string) (*session, error
 	if err != nil {
 		return nil, sourceError(op, err)
 	}
-	return &session{Client: c, op: op, rest: c.api(token, c.source.Client(id, c.http))}, nil
+	api := c.api(token, c.source.Client(id, c.http))
+	return &session{Client: c, op: op, id: id, account: token.Account.ID, rest: api}, nil
 }
 
 // ask makes a call and reads its answer into out.
@@ -57,17 +62,42 @@ func (s *session) write(ctx context.Context, call rest.Request) error {
 	return nil
 }
 
-// meeting makes a call that is answered with a meeting.
-func (s *session) meeting(ctx context.Context, call rest.Request) (*meeting, error) {
+// meeting makes a call that is answered with a meeting. fits says whether it is the one
+// that was asked for.
+func (s *session) meeting(ctx context.Context, call rest.Request, fits func(*meeting) bool) (*meeting, error) {
 	var found meeting
-	if err := s.ask(ctx, call, &found); err != nil {
-		return nil, err
+	answer, err := s.rest.Do(ctx, call, &found)
+	if err == nil && !fits(&found) {
+		err = answer.Misfit(errOtherMeeting)
+	}
+	if err != nil {
+		return nil, newError(s.op, err)
 	}
 	return &found, nil
 }
 
+var errOtherMeeting = errors.New("the answer is about another meeting")
+
+// get reads a meeting. Whether it is the doctor's, and what it means that there is none,
+// is for the caller to find out.
 func (s *session) get(ctx context.Context, id string) (*meeting, error) {
-	return s.meeting(ctx, rest.Request{Path: rest.Path("meetings", id)})
+	return s.meeting(ctx, rest.Request{Path: rest.Path("meetings", id)}, func(m *meeting) bool { return m.id() == id })
+}
+
+// read reads a meeting of the connected account. Error values are those of the contract.
+func (s *session) read(ctx context.Context, id string) (*meeting, error) {
+	found, err := s.get(ctx, id)
+	switch {
+	case gone(err):
+		record, unread := s.records.Read(ctx, s.idName(s.id.Subject, id))
+		if unread != nil {
+			return nil, s.recordError(ctx, unread)
+		}
+		return nil, s.absent(ctx, record, err)
+	case err != nil:
+		return nil, err
+	}
+	return found, s.owned(found)
 }
 
 // in returns the meeting with its start in zone, or if that is nil in the zone that Zoom
@@ -80,7 +110,7 @@ func (m *meeting) in(zone *time.Location) *meet.Meeting {
 		}
 	}
 	found := &meet.Meeting{
-		ID: m.id(), Provider: ProviderName, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
+		ID: m.id(), Provider: ProviderName, Account: m.DoctorID, JoinURL: m.JoinURL, Status: meet.StatusScheduled, Topic: m.Topic,
 		Start: m.start().In(zone), Duration: time.Duration(m.Duration) * time.Minute,
 	}
 	if m.Password != nil {
@@ -93,11 +123,7 @@ func (m *meeting) in(zone *time.Location) *meet.Meeting {
 var silent = url.Values{"schedule_for_reminder": {"false"}, "cancel_meeting_reminder": {"false"}}
 
 func (s *session) delete(ctx context.Context, id string) error {
-	err := s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id), Query: silent})
-	if gone(err) {
-		return nil
-	}
-	return err
+	return s.write(ctx, rest.Request{Method: http.MethodDelete, Path: rest.Path("meetings", id), Query: silent})
 }
 
 // gone reports whether Zoom says that there is no such meeting. A 404 without its code is
@@ -108,7 +134,7 @@ func gone(err error) bool {
 }
 
 // Get reads a meeting. One that was cancelled, or whose start is 30 days past, is
-// telemed.ErrNotFound. See
+// telemed.ErrNotFound, if the connected account is the one that it was made in. See
 // https://developers.zoom.us/docs/api/meetings/#tag/meetings/GET/meetings/{meetingId}.
 func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
 	if err := checkID("Get", meetingID); err != nil {
@@ -118,7 +144,10 @@ func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Mee
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.get(ctx, meetingID)
+	found, err := s.read(ctx, meetingID)
+	if err == nil {
+		err = s.usable(found)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,21 +171,49 @@ func (c *Client) Update(ctx context.Context, doctorID, meetingID string, req mee
 	if err != nil {
 		return nil, err
 	}
-	req = req.Normal()
-	found, err := s.get(ctx, meetingID)
-	switch {
-	case err != nil:
-		return nil, err
-	case found.isOthers(c.marker(doctorID, req.Key)):
-		return nil, &Error{Op: "Update", MeetingID: meetingID, kind: telemed.ErrConflict, err: errOtherKey}
-	// What begins soon is moved by seconds too.
-	case !found.is(req, time.Now()) || !found.start().Equal(req.Start):
-		found, err = s.change(ctx, meetingID, req)
-	}
+	found, err := s.update(ctx, c.marker(doctorID, req.Key), meetingID, req.Normal())
 	if err != nil {
 		return nil, err
 	}
 	return found.in(req.Start.Location()), nil
+}
+
+func (s *session) update(ctx context.Context, mark, id string, req meet.Request) (*meeting, error) {
+	found, err := s.read(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	others, err := s.isOthers(ctx, found, mark)
+	before := found.start()
+	switch {
+	case err != nil:
+		return nil, err
+	case others:
+		return nil, &Error{Op: "Update", MeetingID: id, kind: telemed.ErrConflict, err: errOtherKey}
+	// What begins soon is moved by seconds too.
+	case !found.is(req, time.Now()) || !before.Equal(req.Start):
+		if found, err = s.change(ctx, id, req); err != nil {
+			return nil, err
+		}
+	}
+	if req.Start.After(before) { // what is kept of it is kept for longer
+		s.amend(ctx, mark, id, func(entry *meetkey.Entry) { _ = s.note(ctx, entry, mark, found, req.Start) })
+	}
+	return found, s.usable(found)
+}
+
+// isOthers reports whether a meeting was made for another Key than the mark's. If the
+// doctor has written over the agenda, what is written down of it tells. If nothing is, the
+// application is believed.
+func (s *session) isOthers(ctx context.Context, m *meeting, mark string) (bool, error) {
+	if made := m.mark(); made != "" {
+		return made != mark, nil
+	}
+	known, err := s.records.Read(ctx, s.idName(s.id.Subject, m.id()))
+	if err != nil {
+		return false, s.recordError(ctx, err)
+	}
+	return known.Key != "" && known.Key != mark, nil
 }
 
 var errOtherKey = errors.New("the meeting is another key's")
@@ -166,7 +223,7 @@ var errOtherKey = errors.New("the meeting is another key's")
 func (c *Client) marker(doctorID, key string) string {
 	mac := hmac.New(sha256.New, []byte(c.cfg.MarkerKey.Reveal()))
 	mac.Write([]byte(doctorID + "\x00" + key))
-	return markPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:20]
+	return markPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil))[:markLength-len(markPrefix)]
 }
 
 // change makes the meeting what req, which must be normal, says, and reads it back.
@@ -191,8 +248,9 @@ func (s *session) change(ctx context.Context, id string, req meet.Request) (*mee
 	return found, nil
 }
 
-// Cancel deletes a meeting. One that is gone already is no error; one that is going on
-// may be telemed.ErrConflict. Zoom mails nobody about it. See
+// Cancel deletes a meeting. One that is gone already is no error, if the connected account
+// is the one that it was made in; one that is going on may be telemed.ErrConflict. Zoom
+// mails nobody about it. See
 // https://developers.zoom.us/docs/api/meetings/#tag/meetings/DELETE/meetings/{meetingId}.
 func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	if err := checkID("Cancel", meetingID); err != nil {
@@ -202,7 +260,70 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	if err != nil {
 		return err
 	}
-	return s.delete(ctx, meetingID)
+	known, err := s.known(ctx, meetingID)
+	switch {
+	case errors.Is(err, telemed.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case known.Key == "": // made by hand, or its agenda was written over
+		return s.remove(ctx, known, meetingID)
+	}
+	entry, err := c.records.Open(ctx, known.Key)
+	if err != nil {
+		return s.recordError(ctx, err)
+	}
+	defer entry.Close(ctx)
+	ctx, cancel := context.WithDeadline(ctx, entry.Deadline())
+	defer cancel()
+	return s.end(ctx, entry, known, meetingID)
+}
+
+// end deletes the meeting of a Key. That it is the Key's is written down before: whatever
+// happens in between, no Create can hold the meeting for one that was never made.
+func (s *session) end(ctx context.Context, entry *meetkey.Entry, known meetkey.Record, id string) error {
+	if state := entry.Record.State; state == "" || state == meetkey.Asked {
+		made := meetkey.Record{State: meetkey.Made, Meeting: id, Account: known.Account}
+		if err := entry.Write(ctx, made, time.Now()); err != nil {
+			return s.recordError(ctx, err)
+		}
+	}
+	err := s.remove(ctx, known, id)
+	if err == nil && entry.Record.State == meetkey.Made && entry.Record.Meeting == id {
+		s.noteCancelled(ctx, entry, id, known.Account)
+	}
+	return err
+}
+
+// remove deletes a meeting, or finds that it is gone.
+func (s *session) remove(ctx context.Context, known meetkey.Record, id string) error {
+	err := s.delete(ctx, id)
+	if gone(err) {
+		err = s.absent(ctx, known, err)
+	}
+	if errors.Is(err, telemed.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// known returns what is written down of a meeting. If its account is not, Zoom is asked
+// for the meeting, and says whose it is.
+func (s *session) known(ctx context.Context, id string) (meetkey.Record, error) {
+	record, err := s.records.Read(ctx, s.idName(s.id.Subject, id))
+	switch {
+	case err != nil:
+		return record, s.recordError(ctx, err)
+	case s.elsewhere(record.Account):
+		return record, s.otherAccount(id)
+	case record.Account != "":
+		return record, nil
+	}
+	found, err := s.read(ctx, id)
+	if err != nil {
+		return record, err
+	}
+	return meetkey.Record{Account: cmp.Or(found.DoctorID, s.account), Key: cmp.Or(record.Key, found.mark())}, nil
 }
 
 // HostLink returns a fresh link that makes whoever opens it the doctor of the meeting. It
@@ -216,12 +337,14 @@ func (c *Client) HostLink(ctx context.Context, doctorID, meetingID string) (tele
 	if err != nil {
 		return telemed.Secret{}, err
 	}
-	found, err := s.get(ctx, meetingID)
-	if err != nil {
+	found, err := s.read(ctx, meetingID)
+	switch {
+	case err != nil:
 		return telemed.Secret{}, err
-	}
-	if found.StartURL == "" {
+	case found.StartURL == "":
 		return telemed.Secret{}, &Error{Op: "HostLink", kind: telemed.ErrForbidden, err: errors.New("the account gets no host link")}
+	case !c.leadsToZoom(found.StartURL):
+		return telemed.Secret{}, s.foreignLink(found)
 	}
 	return telemed.NewSecret(found.StartURL), nil
 }

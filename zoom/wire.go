@@ -53,10 +53,10 @@ func newSchedule(req meet.Request, now time.Time) schedule {
 	}
 }
 
-// meeting is Zoom's answer. It is never printed: start_url makes its holder the
-// application.
+// meeting is Zoom's answer. It is never printed: start_url makes its holder the host.
 type meeting struct {
 	ID        flexInt        `json:"id"`
+	DoctorID  string         `json:"host_id"`
 	Topic     string         `json:"topic"`
 	Agenda    string         `json:"agenda"`
 	StartTime string         `json:"start_time"`
@@ -112,10 +112,18 @@ func (m *meeting) is(req meet.Request, now time.Time) bool {
 // markPrefix begins the agenda of each meeting that Create makes.
 const markPrefix = "ref:"
 
-// isOthers reports whether m was made for another key than the mark's. A doctor may have
-// written over the agenda: then nobody can tell, and the application is believed.
-func (m *meeting) isOthers(mark string) bool {
-	return strings.HasPrefix(m.Agenda, markPrefix) && !strings.HasPrefix(m.Agenda, mark)
+// markLength is how long a mark is.
+const markLength = len(markPrefix) + 20
+
+// isOthers reports whether m says that it was made for another key than the mark's.
+func (m *meeting) isOthers(mark string) bool { return m.mark() != "" && m.mark() != mark }
+
+// mark returns the mark of the Key that m was made for, empty if the agenda has none.
+func (m *meeting) mark() string {
+	if !strings.HasPrefix(m.Agenda, markPrefix) || len(m.Agenda) < markLength {
+		return ""
+	}
+	return m.Agenda[:markLength]
 }
 
 // page is a part of a list of meetings.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
@@ -44,6 +46,10 @@ type Endpoints struct {
 	// https://api.zoom.us/v2. Accounts in another region are called at the address that came
 	// with their token, if that is in the same domain, zoom.us or zoomgov.com.
 	API string
+	// Join is the scheme and host of the links to meetings; hosts below it are as good. A
+	// meeting whose link leads elsewhere is not handed on. If empty, https://zoom.us, or
+	// https://zoomgov.com for an API there. Set it for an account with a domain of its own.
+	Join string
 }
 
 func (e Endpoints) withDefaults() Endpoints {
@@ -51,6 +57,11 @@ func (e Endpoints) withDefaults() Endpoints {
 	e.Token = cmp.Or(e.Token, "https://zoom.us/oauth/token")
 	e.Revoke = cmp.Or(e.Revoke, "https://zoom.us/oauth/revoke")
 	e.API = cmp.Or(e.API, "https://api.zoom.us/v2")
+	join := "https://zoom.us"
+	if api, err := url.Parse(e.API); err == nil && within(api.Hostname(), "zoomgov.com") {
+		join = "https://zoomgov.com"
+	}
+	e.Join = cmp.Or(e.Join, join)
 	return e
 }
 
@@ -66,6 +77,15 @@ type Config struct {
 	// Tokens keeps the tokens of the doctors, under store.AccountID{Provider: ProviderName,
 	// Subject: doctorID}. Required.
 	Tokens store.TokenStore
+
+	// Claims says which meeting a Key has, and which account a meeting is in, in all
+	// processes of the application, until a year after its start. If nil, it is Tokens, if
+	// that implements store.Claims as store/sqlstore and store/mongostore do. If it does
+	// not, it is the memory of the Client: enough for one process that never ends. Then
+	// Create looks through Zoom's list before it makes a meeting, two processes can make
+	// two with one Key, and what was made before a restart is telemed.ErrAmbiguous when it
+	// is not found.
+	Claims store.Claims
 
 	// Endpoints are Zoom's addresses. The zero value is production.
 	Endpoints Endpoints
@@ -87,7 +107,8 @@ type Config struct {
 	// is used: then whoever sees a meeting can tell whether a Key they guess is its.
 	MarkerKey telemed.Secret
 	// LookAfter is how long Create waits, when an answer was lost, until it looks whether
-	// the meeting was made. If 0, 2 seconds.
+	// the meeting was made. That it was not is believed after five times as long, ten
+	// seconds at least: Zoom's list may lag behind. If 0, 2 seconds.
 	LookAfter time.Duration
 
 	// HTTPClient sends all requests. If nil, one with a timeout of 30 seconds. Redirects are
@@ -128,6 +149,7 @@ func (c Config) validate(provider oauth.Provider) error {
 	p.Check(c.Tokens != nil, "Tokens", "is required")
 	p.Check(address.Secure(c.Endpoints.Revoke), "Endpoints.Revoke", "is not an https address (http is for loopback only)")
 	p.Check(address.Secure(c.Endpoints.API), "Endpoints.API", "is not an https address (http is for loopback only)")
+	p.Check(address.Secure(c.Endpoints.Join), "Endpoints.Join", "is not an https address (http is for loopback only)")
 	_, err := mergedSettings(c.Settings)
 	p.Check(err == nil, "Settings", "cannot be written as JSON")
 	for i, name := range c.AcceptLocked {
@@ -144,7 +166,8 @@ type Client struct {
 	http     *http.Client
 	provider oauth.Provider
 	source   *oauth.Source
-	creating keyLock
+	records  meetkey.Records
+	join     *url.URL
 }
 
 var (
@@ -156,12 +179,13 @@ var (
 // matches telemed.ErrInvalid. It makes no network call.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
-	c := &Client{cfg: cfg}
+	c := &Client{cfg: cfg, records: meetkey.NewRecords(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
 	// oauth.go stands above this file: its Provider calls back methods of this Client.
 	c.provider = c.oauth()
 	if err := cfg.validate(c.provider); err != nil {
 		return nil, err
 	}
+	c.join, _ = url.Parse(cfg.Endpoints.Join) // validated
 	c.http = rest.HTTPClient(cfg.HTTPClient, rest.Transport{Classify: classify})
 	var err error
 	if c.settings, err = mergedSettings(cfg.Settings); err != nil {

@@ -26,7 +26,7 @@ const (
 // before anything is done. Each step that is done is written down too. So the work can
 // stop anywhere and go on later: see fulfill.
 type appointment struct {
-	// ID names the visit to providers. It is the Key of the meeting and of the order.
+	// ID names the visit to providers. It is the Key of the order, and of the first meeting.
 	ID string
 	// Page is the address of the visit's page. It is random, and whoever has it is the
 	// patient.
@@ -43,6 +43,9 @@ type appointment struct {
 	// patient.
 	RefundFailed bool
 
+	// Replaced counts the meetings of the visit that the doctor has deleted. Each new one has
+	// a Key of its own: that of a deleted meeting is used up.
+	Replaced int
 	// MeetingAsked is set before a meeting is asked for. From then on there may be one.
 	MeetingAsked       bool
 	MeetingID, JoinURL string
@@ -82,7 +85,11 @@ const duration = 30 * time.Minute
 // request is what the meeting providers are asked for. It has no name and no topic of the
 // hospital's.
 func (a *appointment) request() meet.Request {
-	return meet.Request{Key: a.ID, Start: a.Start, Duration: duration}
+	key := a.ID
+	if a.Replaced > 0 {
+		key += "/" + strconv.Itoa(a.Replaced+1)
+	}
+	return meet.Request{Key: key, Start: a.Start, Duration: duration}
 }
 
 // newID returns an id of 32 characters that cannot be guessed. Keys of orders may have

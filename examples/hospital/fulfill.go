@@ -42,11 +42,14 @@ func (h *hospital) fulfillMeeting(ctx context.Context, a *appointment, save func
 		a.MeetingAsked = true
 		save() // if the process ends here, cancelling knows that there may be a meeting
 		meeting, err := provider.Create(ctx, doctorID, a.request())
-		if errors.Is(err, telemed.ErrInvalid) { // it was paid too late
+		switch {
+		case errors.Is(err, telemed.ErrInvalid): // it was paid too late
 			h.giveUp(a)
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, meet.ErrCancelled): // the doctor has deleted it already
+			a.Replaced++
+			return fmt.Errorf("meeting: %w", err) // the next try has another Key
+		case err != nil:
 			return fmt.Errorf("meeting: %w", err)
 		}
 		a.MeetingID, a.JoinURL, a.MeetingStart = meeting.ID, meeting.JoinURL, a.Start
@@ -75,10 +78,11 @@ func (h *hospital) fulfillMeeting(ctx context.Context, a *appointment, save func
 func moveMeeting(ctx context.Context, provider meet.MeetingProvider, a *appointment, save func()) error {
 	if a.MeetingID != "" {
 		_, err := provider.Update(ctx, doctorID, a.MeetingID, a.request())
-		if !errors.Is(err, telemed.ErrNotFound) && !errors.Is(err, telemed.ErrConflict) {
+		if !errors.Is(err, telemed.ErrNotFound) && !errors.Is(err, meet.ErrCancelled) {
 			return err
 		}
 		a.MeetingID = "" // cancelling finds by its key what may be there from now on
+		a.Replaced++
 		save()
 	}
 	meeting, err := provider.Create(ctx, doctorID, a.request())
@@ -122,7 +126,7 @@ func (h *hospital) fulfillCancel(ctx context.Context, a *appointment, save func(
 		if err == nil {
 			a.MeetingID = meeting.ID
 			save()
-		} else if !errors.Is(err, telemed.ErrInvalid) && !disconnected(err) {
+		} else if !errors.Is(err, telemed.ErrInvalid) && !errors.Is(err, meet.ErrCancelled) && !disconnected(err) {
 			return fmt.Errorf("meeting: %w", err)
 		}
 	}
@@ -138,8 +142,10 @@ func (h *hospital) fulfillCancel(ctx context.Context, a *appointment, save func(
 	return h.announce(ctx, "appointment-changed", a)
 }
 
+// disconnected reports whether the account is out of reach: then the meeting is the
+// doctor's own to remove.
 func disconnected(err error) bool {
-	return errors.Is(err, telemed.ErrNotConnected) || errors.Is(err, telemed.ErrReconnect)
+	return errors.Is(err, telemed.ErrNotConnected) || errors.Is(err, telemed.ErrReconnect) || errors.Is(err, meet.ErrOtherAccount)
 }
 
 // fulfillMessages sends what is due. A channel that fails does not stop the other. A

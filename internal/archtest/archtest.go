@@ -36,6 +36,7 @@ var (
 // sideways are the arrows that a floor does not explain.
 var sideways = map[string][]string{
 	"internal/webhook": {"store"}, // Claims is an application's, and says what was handled
+	"internal/meetkey": {"store"}, // as above: what became of a meeting's Key
 	"meet/googlemeet":  {"store/oauth"},
 	"zoom":             {"meet", "store/oauth"},
 	"store/connect":    {"store/oauth"},

@@ -26,9 +26,34 @@ func NewCertificate(host string) (*Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
+	form, err := certificateFor(host)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	pair := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return &Certificate{pair: pair, roots: roots}, nil
+}
+
+// certificateFor says what stands in a certificate. Each has a name of its own: OpenSSL
+// looks issuers up by name, and those of several fakes may be in one file.
+func certificateFor(host string) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
+	if err != nil {
+		return nil, fmt.Errorf("make a serial number: %w", err)
+	}
 	form := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "telemed fake"},
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: "telemed fake " + serial.Text(16)},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().AddDate(10, 0, 0), // a story in a bubble may be long
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
@@ -43,18 +68,7 @@ func NewCertificate(host string) (*Certificate, error) {
 	} else if host != "" {
 		form.DNSNames = append(form.DNSNames, host)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
-	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("read the certificate: %w", err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	pair := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-	return &Certificate{pair: pair, roots: roots}, nil
+	return form, nil
 }
 
 // Server returns the TLS configuration of the fake.

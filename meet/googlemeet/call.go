@@ -2,6 +2,7 @@ package googlemeet
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -19,15 +20,23 @@ import (
 // call is one method at work for one doctor.
 type call struct {
 	*Client
-	op     string
-	events *calendar.EventsService
-	sent   *exchange
+	op      string
+	id      store.AccountID
+	account string // Google's id of the connected account; empty if the token does not tell
+	events  *calendar.EventsService
+	sent    *exchange
 }
 
 // begin returns the call for a doctor. A service costs about a microsecond, so none is
 // kept.
 func (c *Client) begin(ctx context.Context, op, doctorID string) (*call, error) {
-	client := c.tokens.Client(accountID(doctorID), c.http)
+	id := accountID(doctorID)
+	token, err := c.tokens.Token(ctx, id)
+	if err != nil {
+		_, err = rest.Result(nil, err)
+		return nil, newError(op, err)
+	}
+	client := c.tokens.Client(id, c.http)
 	sent := &exchange{base: client.Transport}
 	client.Transport = sent
 	service, err := calendar.NewService(ctx,
@@ -38,7 +47,7 @@ func (c *Client) begin(ctx context.Context, op, doctorID string) (*call, error) 
 	if err != nil {
 		return nil, &Error{Op: op, kind: telemed.ErrUnavailable, err: err}
 	}
-	return &call{Client: c, op: op, events: service.Events, sent: sent}, nil
+	return &call{Client: c, op: op, id: id, account: token.Account.ID, events: service.Events, sent: sent}, nil
 }
 
 // exchange sits under Google's library, which builds requests and decodes events. It
@@ -105,9 +114,9 @@ type problems struct{ fault.Problems }
 
 // fields are what is asked for of an event: no more than is read.
 const (
-	fields = "id,etag,status,summary,start,end,hangoutLink,extendedProperties/private," +
+	fields = "id,etag,status,summary,start,end,hangoutLink,creator/self,extendedProperties/private," +
 		"conferenceData(createRequest/status,entryPoints(entryPointType,uri))"
-	fieldsWithAttendees = fields + ",attendees"
+	fieldsWithAttendees = fields + ",attendees,attendeesOmitted"
 )
 
 // insert may be repeated: the event's id is ours.
@@ -162,9 +171,12 @@ func hasStatus(err error, statuses ...int) bool {
 	return ok && slices.Contains(statuses, e.Status)
 }
 
-// isGone reports whether Google says that there is no such event. A 404 without a reason
-// is somebody else's, a proxy's for instance, and proves nothing.
+// isGone reports whether Google says that there is no such event. A 404 that is somebody
+// else's, a proxy's for instance, is another error.
 func isGone(err error) bool {
 	e, ok := err.(*Error)
-	return ok && e.Reason != "" && hasStatus(err, http.StatusNotFound, http.StatusGone)
+	return ok && errors.Is(e.kind, telemed.ErrNotFound)
 }
+
+// wasHere reports whether Google says that the event was in this calendar, and is deleted.
+func wasHere(err error) bool { return isGone(err) && hasStatus(err, http.StatusGone) }

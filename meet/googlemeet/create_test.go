@@ -152,7 +152,6 @@ func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	req := request(t, "instant")
-	require.NoError(t, c.Cancel(t.Context(), doctor, c.create(t, req).ID), "the meeting is not in the first place")
 	m := c.create(t, req)
 	req.Start = time.Now().Add(-10 * time.Minute).Truncate(time.Second)
 	at := func(t time.Time) map[string]any { return map[string]any{"dateTime": t.Format(time.RFC3339)} }
@@ -179,22 +178,6 @@ func TestKeyOfAVisitThatHasBegun(t *testing.T) {
 	_, err = c.Create(t.Context(), doctor, req)
 	require.ErrorContains(t, err, "Duration is required")
 	require.Len(t, c.fake.Requests(), before, "what is wrong in itself asks nobody")
-}
-
-func TestCancelledIDsAreNotFreeAgain(t *testing.T) {
-	t.Parallel()
-	c := open(t)
-	seen := map[string]bool{}
-	for range 8 {
-		m := c.create(t, request(t, "appt-1"))
-		require.False(t, seen[m.ID])
-		seen[m.ID] = true
-		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
-	}
-	_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-	require.ErrorIs(t, err, telemed.ErrConflict)
-	require.Equal(t, googlemeet.ReasonTooOften, failure(t, err).Reason)
-	require.EqualError(t, err, "googlemeet: Create (cancelledTooOften): conflict with the current state")
 }
 
 func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
@@ -228,10 +211,10 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 	t.Run("cancelled and cleared away", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		first := c.create(t, request(t, "appt-1"))
-		require.NoError(t, c.Cancel(t.Context(), doctor, first.ID))
+		c.create(t, request(t, "appt-1"))
 		c.fake.FailNext(googlemeettest.Refuse("get", 410, "deleted", ""))
-		require.NotEqual(t, first.ID, c.create(t, request(t, "appt-1")).ID)
+		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
+		require.ErrorIs(t, err, meet.ErrCancelled)
 	})
 	t.Run("taken, but not to be read", func(t *testing.T) {
 		t.Parallel()
@@ -241,14 +224,34 @@ func TestEventsThatAreNotWhatWasAskedFor(t *testing.T) {
 		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
 		require.ErrorIs(t, err, telemed.ErrForbidden)
 	})
-	t.Run("taken, but not to be seen", func(t *testing.T) {
+	t.Run("taken, and seen at the third look", func(t *testing.T) {
+		t.Parallel()
+		c := open(t)
+		m := c.create(t, request(t, "appt-1"))
+		unseen := googlemeettest.Refuse("get", 404, "notFound", "")
+		unseen.Times = 2
+		c.fake.FailNext(unseen)
+		again, err := c.forgetful(t).Create(t.Context(), doctor, request(t, "appt-1"))
+		require.NoError(t, err)
+		require.Equal(t, m.ID, again.ID)
+	})
+	t.Run("taken, and not to be seen", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
 		c.create(t, request(t, "appt-1"))
-		c.fake.FailNext(googlemeettest.Refuse("get", 404, "notFound", ""))
-		_, err := c.Create(t.Context(), doctor, request(t, "appt-1"))
-		require.ErrorIs(t, err, telemed.ErrAmbiguous)
-		require.Len(t, c.fake.Events(), 1, "it is not made a second time")
+		unseen := googlemeettest.Refuse("get", 404, "notFound", "")
+		unseen.Times = -1
+		c.fake.FailNext(unseen)
+		forgetful := c.forgetful(t)
+		for range 3 {
+			_, err := forgetful.Create(t.Context(), doctor, request(t, "appt-1"))
+			require.ErrorIs(t, err, telemed.ErrConflict)
+			require.NotErrorIs(t, err, telemed.ErrAmbiguous, "calling again ends")
+			require.Equal(t, googlemeet.ReasonTaken, failure(t, err).Reason)
+			require.Len(t, c.fake.Events(), 1, "it is not made a second time")
+		}
+		_, err := forgetful.Create(t.Context(), doctor, request(t, "appt-1/2"))
+		require.NoError(t, err)
 	})
 }
 

@@ -18,9 +18,20 @@
 //
 // The event's id is derived from the Key, so the second of two Creates, in whichever
 // process and after whichever lost reply, finds the event of the first. A meeting
-// that was moved since is ErrConflict: moving is for [Client.Update]. A cancelled
-// event keeps its id for ever at Google; the next Create with its Key then takes the next
-// id of a row of eight.
+// that was moved since is ErrConflict: moving is for [Client.Update]. A cancelled event
+// keeps its id for ever at Google, and so its Key stays cancelled: meet.ErrCancelled, also
+// if the doctor deleted the event in the calendar. A new meeting takes a new Key.
+//
+// An id is taken in one calendar alone. [Config.Claims] say in which account a Key has its
+// event, and remember that it was cancelled, if the doctor connects another account.
+//
+// # Which account
+//
+// That there is no such event is believed only from the account that it was made in, and
+// only in an error of Google's own form. From another one it is meet.ErrOtherAccount.
+// Without [ScopeOpenID] nobody knows the account. Then the event itself tells: one that
+// another account created is meet.ErrOtherAccount, one that was deleted Google remembers
+// for some time, and any other that is not found is telemed.ErrAmbiguous.
 //
 // Google makes the room after the event. Create waits for it for ConferenceWait; if it is
 // still not there, the meeting has meet.StatusPending, and Get tells it later. A

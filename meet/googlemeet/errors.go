@@ -58,11 +58,15 @@ const (
 	// telemed.ErrConflict.
 	ReasonOtherKey = "otherKey"
 	// ReasonCancelled means that the meeting was cancelled, here or in the calendar. It
-	// comes with telemed.ErrConflict.
+	// comes with meet.ErrCancelled.
 	ReasonCancelled = "cancelled"
-	// ReasonTooOften means that a Key was cancelled more often than there are ids for it.
-	// It comes with telemed.ErrConflict.
-	ReasonTooOften = "cancelledTooOften"
+	// ReasonTaken means that the event's id is taken in the calendar, and that Google shows
+	// no event: it has cleared away what was cancelled long ago. It comes with
+	// telemed.ErrConflict; a new Key has another id.
+	ReasonTaken = "taken"
+	// ReasonGuestsHidden means that Google does not show all guests of the event, so that
+	// none can be added. It comes with telemed.ErrConflict.
+	ReasonGuestsHidden = "guestsHidden"
 )
 
 // Error returns a text such as "googlemeet: Create: 429 (rateLimitExceeded): rate
@@ -137,10 +141,10 @@ func refusal(a *rest.Answer, kind error) (rest.Outcome, error) {
 		kind = said
 	}
 	switch {
+	case !isGoogles(a.Body):
+		return rest.Foreign, a.Unknown()
 	case a.Status == http.StatusUnauthorized:
 		return rest.Refused, telemed.ErrReconnect // a fresh token was tried already
-	case reason == "":
-		return rest.Foreign, kind
 	case reason == ReasonNoMeet:
 		return rest.Refused, telemed.ErrForbidden
 	case kind == telemed.ErrRateLimited && !lasting[reason]:
@@ -164,7 +168,7 @@ var reasonWords = fault.NewWords(
 	fullSyncRequired eventTypeRestriction cannotChangeOrganizer backendError internalError serviceUnavailable transientError`,
 	`invalid_grant invalid_client invalid_request invalid_token invalid_scope unauthorized_client
 	unsupported_grant_type unsupported_token_type access_denied admin_policy_enforced`,
-	ReasonNoMeet, ReasonRoomFailed, ReasonNoRoom, ReasonForeignLink, ReasonMoved, ReasonOtherKey, ReasonCancelled, ReasonTooOften,
+	ReasonNoMeet, ReasonRoomFailed, ReasonNoRoom, ReasonForeignLink, ReasonMoved, ReasonOtherKey, ReasonCancelled, ReasonTaken, ReasonGuestsHidden,
 )
 
 // lasting are the limits that hold for hours, so that there is no use in waiting.
@@ -191,6 +195,22 @@ func reasonOf(a *rest.Answer) string {
 		return ReasonNoMeet
 	}
 	return reasonIn(a.Body)
+}
+
+// isGoogles reports whether a body is an error of Google's API, and not a gateway's page
+// or JSON: an object with a code or a reason. See
+// https://developers.google.com/workspace/calendar/api/guides/errors.
+func isGoogles(body []byte) bool {
+	type item struct{ Reason string }
+	var doc struct {
+		Error struct {
+			Code            int
+			Errors, Details []item
+		}
+	}
+	hasReason := func(i item) bool { return i.Reason != "" }
+	return json.Unmarshal(body, &doc) == nil &&
+		(doc.Error.Code != 0 || slices.ContainsFunc(doc.Error.Errors, hasReason) || slices.ContainsFunc(doc.Error.Details, hasReason))
 }
 
 // reasonIn returns the reason of an error body: the first of errors[], else that of an

@@ -158,7 +158,7 @@ func TestAnswersThatAreNotTrusted(t *testing.T) {
 		"wrong types": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"id":[],"start":"` + canary + `"}`))
 		}, "googlemeet: Get: 200: provider unavailable: answer is not an event", telemed.ErrUnavailable},
-		"an endless error": {endless(404), "googlemeet: Get: 404: not found: answer is longer than 1048576 bytes", telemed.ErrNotFound},
+		"an endless error": {endless(404), "googlemeet: Get: 404: provider unavailable: answer is longer than 1048576 bytes", telemed.ErrUnavailable},
 		"an odd reason": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 			_, _ = w.Write([]byte(`{"error":{"errors":[{"reason":"` + canary + ` may not"}],"message":"` + canary + `"}}`))

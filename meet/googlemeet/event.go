@@ -27,15 +27,11 @@ func notify(attendees []*calendar.EventAttendee) string {
 	return notifyAll
 }
 
-// generations is how many events a Key can have, one after the other: an id is not free
-// again after a cancellation.
-const generations = 8
-
 var base32hex = base32.HexEncoding.WithPadding(base32.NoPadding)
 
 // newEventID derives the id of a Key's event. Google takes 5 to 1024 of a-v and 0-9.
-func (c *Client) newEventID(key string, generation int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "event %q %q %d", c.cfg.Namespace, key, generation))
+func (c *Client) newEventID(key string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "event %q %q", c.cfg.Namespace, key))
 	return "tm" + strings.ToLower(base32hex.EncodeToString(sum[:20]))
 }
 
@@ -146,22 +142,27 @@ func readTime(t *calendar.EventDateTime) time.Time {
 		day, _ := time.ParseInLocation(time.DateOnly, t.Date, zone)
 		return day
 	}
+	named := err == nil && t.TimeZone != "" && t.TimeZone != "Local"
 	at, parseErr := time.Parse(time.RFC3339, t.DateTime)
-	if parseErr != nil {
-		return time.Time{}
+	if parseErr != nil && named { // local time: the other form that Google documents
+		at, parseErr = time.ParseInLocation("2006-01-02T15:04:05", t.DateTime, zone)
 	}
-	if err == nil && t.TimeZone != "" && t.TimeZone != "Local" {
-		at = at.In(zone)
+	switch {
+	case parseErr != nil:
+		return time.Time{}
+	case named:
+		return at.In(zone)
 	}
 	return at
 }
 
 // meeting returns the event as a Meeting, and the state of its room.
-func (c *Client) meeting(event *calendar.Event) (*meet.Meeting, roomState) {
-	link, state := c.room(event)
+func (k *call) meeting(event *calendar.Event) (*meet.Meeting, roomState) {
+	link, state := k.room(event)
 	start := readTime(event.Start)
 	m := &meet.Meeting{
-		ID: event.Id, Provider: ProviderName, JoinURL: link, Topic: event.Summary, Start: start, Status: meet.StatusPending,
+		ID: event.Id, Provider: ProviderName, Account: k.account, JoinURL: link, Topic: event.Summary, Start: start,
+		Status: meet.StatusPending,
 	}
 	if end := readTime(event.End); !start.IsZero() && end.After(start) {
 		m.Duration = end.Sub(start)

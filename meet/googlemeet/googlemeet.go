@@ -14,6 +14,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/oauth"
@@ -58,10 +59,19 @@ type Config struct {
 	// Tokens keeps the doctors' tokens. Required.
 	Tokens store.TokenStore
 
+	// Claims says what became of a Key, and which account a meeting is in, in all processes
+	// of the application, until a year after its start. If nil, it is Tokens, if that
+	// implements store.Claims as store/sqlstore and store/mongostore do. If it does not, it
+	// is the memory of the Client: then what was made before a restart is
+	// telemed.ErrAmbiguous when Google does not know it, and a doctor who connects another
+	// account can be given a second meeting under one Key.
+	Claims store.Claims
+
 	// Endpoints are Google's addresses. The zero value is production.
 	Endpoints Endpoints
 	// Scopes are asked of the doctor. One must allow writing events. If nil, ScopeEvents,
-	// ScopeOpenID and ScopeEmail. Without the last two, nobody knows which account it is.
+	// ScopeOpenID and ScopeEmail. Without the last two, nobody knows which account it is:
+	// an event that is not found is telemed.ErrAmbiguous then, unless Google remembers it.
 	Scopes []string
 	// Calendar is the id of the calendar that events go into. If empty, "primary", the
 	// doctor's own.
@@ -168,11 +178,12 @@ func calendarID(id string) bool {
 // Client makes meetings in the calendars of all doctors. It implements
 // meet.MeetingProvider and is safe for concurrent use. Call Shutdown at the end.
 type Client struct {
-	cfg    Config
-	oauth  oauth.Provider
-	tokens *oauth.Source
-	http   *http.Client
-	join   *url.URL
+	cfg     Config
+	oauth   oauth.Provider
+	tokens  *oauth.Source
+	http    *http.Client
+	join    *url.URL
+	records meetkey.Records
 }
 
 // New returns a Client. The error names everything that is wrong with cfg; nothing is
@@ -182,7 +193,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, http: newHTTPClient(cfg)}
+	c := &Client{cfg: cfg, http: newHTTPClient(cfg), records: meetkey.NewRecords(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
 	c.join, _ = url.Parse(cfg.Endpoints.Join) // validated
 	// oauth.go stands above this file: its Provider calls back methods of this Client.
 	c.oauth = c.newProvider()

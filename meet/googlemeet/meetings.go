@@ -10,82 +10,16 @@ import (
 	"google.golang.org/api/calendar/v3"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/meet"
 )
 
 var _ meet.MeetingProvider = (*Client)(nil)
 
-// Create implements meet.MeetingProvider. doctorID is the doctor's id in the TokenStore.
-// A room that takes longer than ConferenceWait leaves the meeting with
-// meet.StatusPending. A Key's meeting is found also when its start has passed. See
-// https://developers.google.com/workspace/calendar/api/v3/reference/events/insert.
-func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
-	var p problems
-	p.ids(doctorID, nil)
-	p.request(req.Validate()) // whether it has passed matters to a new event alone
-	if err := p.Err("googlemeet: Create"); err != nil {
-		return nil, err
-	}
-	k, err := c.begin(ctx, "Create", doctorID)
-	if err != nil {
-		return nil, err
-	}
-	event, err := k.create(ctx, req.Normal())
-	if err != nil {
-		return nil, err
-	}
-	return k.withRoom(ctx, event)
-}
-
-// create inserts the event, or finds the one that is there. The id of a cancelled event
-// stays taken, so its Key goes on to the next one. If the start has passed, it only
-// looks.
-func (k *call) create(ctx context.Context, req meet.Request) (*calendar.Event, error) {
-	var late problems
-	late.request(req.ValidateAt(time.Now()))
-	tooLate := late.Err("googlemeet: " + k.op)
-	for generation := range generations {
-		id := k.newEventID(req.Key, generation)
-		if tooLate == nil {
-			event, err := k.insert(ctx, k.newEvent(id, req))
-			if !hasStatus(err, http.StatusConflict) {
-				return event, err
-			}
-		}
-		event, err := k.get(ctx, id, fields)
-		switch {
-		case hasStatus(err, http.StatusGone):
-			continue
-		case isGone(err) && tooLate != nil:
-			return nil, tooLate
-		// Taken, yet not to be seen: another process is at it.
-		case hasStatus(err, http.StatusNotFound) && tooLate == nil:
-			return nil, &Error{Op: k.op, Status: http.StatusConflict, Reason: "duplicate", kind: telemed.ErrAmbiguous}
-		case err != nil:
-			return nil, err
-		case event.Status == "cancelled":
-			continue
-		}
-		return event, k.fits(event, req)
-	}
-	return nil, &Error{Op: k.op, Reason: ReasonTooOften, kind: telemed.ErrConflict}
-}
-
-// fits refuses an event that is not what Create was asked for.
-func (k *call) fits(event *calendar.Event, req meet.Request) error {
-	if markOf(event) != k.mark(req.Key) {
-		return &Error{Op: k.op, Reason: ReasonOtherKey, kind: telemed.ErrConflict}
-	}
-	m, _ := k.meeting(event)
-	if !m.Start.Equal(req.Start) || m.Duration != req.Duration {
-		return &Error{Op: k.op, Reason: ReasonMoved, Meeting: m, kind: telemed.ErrConflict}
-	}
-	return nil
-}
-
 // Get implements meet.MeetingProvider. A cancelled meeting has meet.StatusCancelled for
-// some time, and is ErrNotFound later on. One whose room failed or was removed is an
+// some time, and is telemed.ErrNotFound later on, if the connected account is the one that
+// it was made in. One whose room failed or was removed is an
 // *Error with the Meeting.
 func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Meeting, error) {
 	var p problems
@@ -97,7 +31,7 @@ func (c *Client) Get(ctx context.Context, doctorID, meetingID string) (*meet.Mee
 	if err != nil {
 		return nil, err
 	}
-	event, err := k.get(ctx, meetingID, fields)
+	event, err := k.read(ctx, meetingID, fields)
 	if err != nil {
 		return nil, err
 	}
@@ -136,28 +70,35 @@ const updateTries = 3
 // update brings the event to what req says, over the state that was read and no other.
 func (k *call) update(ctx context.Context, id string, req meet.Request) (*calendar.Event, error) {
 	for try := 1; ; try++ {
-		old, err := k.get(ctx, id, fieldsWithAttendees)
+		old, err := k.read(ctx, id, fieldsWithAttendees)
 		if err != nil {
 			return nil, err
 		}
 		if old.Status == "cancelled" {
-			return nil, &Error{Op: k.op, Reason: ReasonCancelled, kind: telemed.ErrConflict}
+			return nil, k.cancelled()
 		}
 		if owner := markOf(old); owner != "" && owner != k.mark(req.Key) {
 			return nil, &Error{Op: k.op, Reason: ReasonOtherKey, kind: telemed.ErrConflict}
 		}
-		change, sendUpdates := difference(old, req)
-		if change == nil {
+		change, sendUpdates, whole := difference(old, req)
+		switch {
+		case !whole:
+			return nil, &Error{Op: k.op, Reason: ReasonGuestsHidden, kind: telemed.ErrConflict}
+		case change == nil:
 			return old, nil
 		}
 		event, err := k.patch(ctx, old, change, sendUpdates)
+		if err == nil && req.Start.After(readTime(old.Start)) { // what is kept of it is kept for longer
+			k.amend(ctx, id, func(entry *meetkey.Entry) { _ = k.note(ctx, entry, event, req.Start) })
+		}
 		if !hasStatus(err, http.StatusPreconditionFailed) || try == updateTries {
 			return event, err
 		}
 	}
 }
 
-// Cancel implements meet.MeetingProvider. Guests are told.
+// Cancel implements meet.MeetingProvider. Guests are told. One that is gone already is no
+// error, if the connected account is the one that it was made in.
 // See https://developers.google.com/workspace/calendar/api/v3/reference/events/delete.
 func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	var p problems
@@ -169,8 +110,41 @@ func (c *Client) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	if err != nil {
 		return err
 	}
-	if err := k.delete(ctx, meetingID); err != nil && !isGone(err) {
+	return k.cancel(ctx, meetingID)
+}
+
+// cancel deletes an event that is the connected account's. If nobody has written down
+// whose it is, Google is asked first: in the calendar of a guest it would be declined.
+func (k *call) cancel(ctx context.Context, id string) error {
+	entry, err := k.records.Open(ctx, k.recordName(k.id.Subject, id))
+	if err != nil {
+		return k.recordError(ctx, err)
+	}
+	defer entry.Close(ctx)
+	ctx, stop := context.WithDeadline(ctx, entry.Deadline())
+	defer stop()
+	known := entry.Record
+	switch {
+	case k.elsewhere(known.Account):
+		return k.otherAccount()
+	case known.Account == "" || k.account == "":
+		if event, seen := k.get(ctx, id, fields); seen == nil {
+			err = k.owned(event)
+		} else if err = seen; isGone(err) {
+			err = k.absent(ctx, known, err)
+		}
+	}
+	if err == nil {
+		if err = k.delete(ctx, id); isGone(err) {
+			err = k.absent(ctx, known, err)
+		}
+	}
+	switch {
+	case err != nil && !isGone(err):
 		return err
+	// Of what is nowhere and was never heard of, nothing is kept.
+	case (err == nil || known.State != "" || wasHere(err)) && known.State != meetkey.Cancelled:
+		k.noteCancelled(ctx, entry, id)
 	}
 	return nil
 }

@@ -128,7 +128,9 @@ func (c *Client) revoke(ctx context.Context, token store.Token) error {
 		return nil
 	}
 	failed := newError("Revoke", err)
-	if failed.Status == http.StatusBadRequest { // there is no such grant any more
+	// There is no such grant any more, in Google's own words. See
+	// https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke.
+	if failed.Status == http.StatusBadRequest && (failed.Reason == "invalid_token" || failed.Reason == "invalid_grant") {
 		return nil
 	}
 	return failed

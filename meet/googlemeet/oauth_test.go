@@ -119,6 +119,22 @@ func idToken(t *testing.T, change map[string]any) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString(payload) + ".c2ln"
 }
 
+// A gateway's 400 does not say that the grant is gone.
+func TestRevokeAtAGateway(t *testing.T) {
+	t.Parallel()
+	for body, gone := range map[string]bool{
+		`{"error":"invalid_token","error_description":"Token expired or revoked"}`: true, `{"error":"invalid_grant"}`: true,
+		"<html>bad request</html>": false, `{"error":"Bad Request","status":400}`: false, "": false, `{"error":"invalid_request"}`: false,
+	} {
+		c := open(t)
+		rec, err := c.tokens.Get(t.Context(), key(doctor))
+		require.NoError(t, err)
+		c.fake.FailNext(googlemeettest.Fault{Op: googlemeettest.OpRevoke, Status: 400, Body: body})
+		err = c.OAuth().Revoke(t.Context(), rec.Token)
+		require.Equal(t, gone, err == nil, "%q: %v", body, err)
+	}
+}
+
 func identifier(t testing.TB) func(string) (store.Account, error) {
 	t.Helper()
 	client, err := googlemeet.New(googlemeet.Config{

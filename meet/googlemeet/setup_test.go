@@ -72,6 +72,15 @@ func openAt(t *testing.T, fake *googlemeettest.Server, adjust ...func(*googlemee
 	return c
 }
 
+// tokensAlone hides that a store implements store.Claims too.
+type tokensAlone struct{ store.TokenStore }
+
+// forgetful is a client whose Claims are its own memory.
+func (c *clinic) forgetful(t *testing.T) *googlemeet.Client {
+	t.Helper()
+	return newClient(t, config(t, c.fake, tokensAlone{c.tokens}))
+}
+
 // consent walks the consent page and returns the token.
 func (c *clinic) consent(t *testing.T, consent googlemeettest.Consent) (store.Token, error) {
 	t.Helper()
@@ -126,9 +135,38 @@ func failure(t *testing.T, err error) *googlemeet.Error {
 	return e
 }
 
+func (c *clinic) harness(t *testing.T) meettest.Harness {
+	t.Helper()
+	losses := map[string]func(){}
+	for _, op := range []string{googlemeettest.OpInsert, googlemeettest.OpGet, googlemeettest.OpPatch, googlemeettest.OpDelete, googlemeettest.OpToken} {
+		for kind, fault := range map[string]googlemeettest.Fault{
+			"answer": {LoseAnswer: true}, "request": {LoseRequest: true}, "half of the answer": {Cut: true},
+			"answer, replaced by a 502":  {LoseAnswer: true, Status: 502, Body: "<html>"},
+			"request, refused by a 404":  {Status: 404, Body: "<html>"},
+			"every answer for some time": {LoseAnswer: true, Times: 5},
+		} {
+			fault.Op = op
+			losses[kind+" of "+op] = func() { c.fake.FailNext(fault) }
+		}
+	}
+	return meettest.Harness{
+		Provider: c.Client, Second: newClient(t, config(t, c.fake, c.tokens)), DoctorID: doctor, Stranger: "dr-who",
+		Losses: losses, Live: c.live, Reconnect: func(t *testing.T) { t.Helper(); c.connect(t, doctor, private) },
+	}
+}
+
 func TestContract(t *testing.T) {
 	t.Parallel()
+	meettest.Run(t, func(t *testing.T) meettest.Harness { return open(t).harness(t) })
+}
+
+// TestContractOfOneProcess is for a client whose Claims are its own memory.
+func TestContractOfOneProcess(t *testing.T) {
+	t.Parallel()
 	meettest.Run(t, func(t *testing.T) meettest.Harness {
-		return meettest.Harness{Provider: open(t), DoctorID: doctor, Stranger: "dr-who"}
+		c := open(t)
+		h := c.harness(t)
+		h.Provider, h.Second = c.forgetful(t), nil
+		return h
 	})
 }

@@ -235,7 +235,7 @@ func TestCancel(t *testing.T) {
 	t.Run("guests are told", func(t *testing.T) {
 		t.Parallel()
 		c := open(t)
-		require.NoError(t, c.Cancel(t.Context(), doctor, "99999999999"))
+		require.NoError(t, c.Cancel(t.Context(), doctor, c.create(t, request(t, "appt-1")).ID))
 		requests := c.fake.Requests()
 		require.Equal(t, "all", requests[len(requests)-1].Query.Get("sendUpdates"))
 	})
@@ -244,7 +244,7 @@ func TestCancel(t *testing.T) {
 		c := open(t)
 		m := c.create(t, request(t, "appt-1"))
 		c.fake.FailNext(googlemeettest.Fault{Op: "delete", Status: 404, Body: "<h1>proxy</h1>"})
-		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), telemed.ErrNotFound)
+		require.ErrorIs(t, c.Cancel(t.Context(), doctor, m.ID), telemed.ErrAmbiguous)
 		require.Equal(t, "confirmed", c.fake.Events()[0].Status)
 	})
 	t.Run("not permitted", func(t *testing.T) {

@@ -3,6 +3,7 @@ package meettest_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,9 +29,26 @@ var broken = map[string]struct {
 	"refuses to look once it has begun": {"a key whose start has passed", func(p *meettest.Provider) meet.MeetingProvider {
 		return &brokenProvider{Provider: p, refuse: func(op string, r meet.Request) error { return r.ValidateAt(time.Now()) }}
 	}},
-	"brings back the cancelled": {"a key can be used again after cancel", func(p *meettest.Provider) meet.MeetingProvider {
-		return &brokenProvider{Provider: p, cancel: func(context.Context, string, string) error { return nil }}
+	"brings back the cancelled": {"a key stays cancelled", retrying(meet.ErrCancelled, func(r *meet.Request) { r.Key += "+" })},
+	"brings it back for another time": {"a key stays cancelled", func(p *meettest.Provider) meet.MeetingProvider {
+		start := map[string]time.Time{}
+		return &brokenProvider{Provider: p, request: func(r *meet.Request) {
+			if first, ok := start[r.Key]; ok && !first.Equal(r.Start) {
+				r.Key += r.Start.String()
+			} else {
+				start[r.Key] = r.Start
+			}
+		}}
 	}},
+	"makes another after a lost reply":        {"a lost reply", afterALoss(func(r *meet.Request) { r.Key += "+" })},
+	"never comes to an end":                   {"a lost reply", stuckAfterALoss},
+	"forgets the lost when it is cut short":   {"a call is cut short", afterAnEnd(func(r *meet.Request) { r.Key += "+" })},
+	"takes another account's word":            {"another account", goneElsewhere},
+	"keeps the account to itself":             {"another account", onAnswer(func(m *meet.Meeting) { m.Account = "" })},
+	"makes it once more in another account":   {"another account", retrying(meet.ErrOtherAccount, func(r *meet.Request) { r.Key += "+" })},
+	"revives it while others create":          {"cancel while others create", retrying(meet.ErrCancelled, func(r *meet.Request) { r.Key += "+" })},
+	"takes the north's summer for everyone's": {"zones all year, in both hemispheres", northernSummer},
+	"leaves the meeting in the first zone":    {"zones all year, in both hemispheres", firstZone},
 	"makes a new link in Update": {"update keeps id and link", func(p *meettest.Provider) meet.MeetingProvider {
 		updated := ""
 		return &brokenProvider{Provider: p, onUpdate: func(id string) { updated = id }, answer: func(op string, m *meet.Meeting) {
@@ -66,8 +84,7 @@ func TestBroken(t *testing.T) {
 	name := suitetest.Broken(t)
 	meettest.Run(t, func(*testing.T) meettest.Harness {
 		provider := meettest.New()
-		provider.Connect("dr-rao")
-		return meettest.Harness{Provider: broken[name].open(provider), DoctorID: "dr-rao", Stranger: "dr-who"}
+		return harness(provider, broken[name].open(provider))
 	})
 }
 
@@ -183,6 +200,110 @@ func (b *brokenProvider) Cancel(ctx context.Context, doctorID, meetingID string)
 		return b.cancel(ctx, doctorID, meetingID)
 	}
 	return b.Provider.Cancel(ctx, doctorID, meetingID)
+}
+
+// retrying gives a Create that failed with an error another request.
+func retrying(on error, change func(*meet.Request)) func(*meettest.Provider) meet.MeetingProvider {
+	return func(p *meettest.Provider) meet.MeetingProvider { return retry{p, on, change} }
+}
+
+type retry struct {
+	*meettest.Provider
+	on     error
+	change func(*meet.Request)
+}
+
+func (r retry) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
+	m, err := r.Provider.Create(ctx, doctorID, req)
+	if errors.Is(err, r.on) {
+		r.change(&req)
+		return r.Provider.Create(ctx, doctorID, req)
+	}
+	return m, err
+}
+
+// lossy treats the Create after a failed one otherwise.
+type lossy struct {
+	*meettest.Provider
+	on     []error
+	then   func(*meet.Request) error
+	failed atomic.Bool
+}
+
+func (l *lossy) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
+	if l.failed.Load() {
+		if err := l.then(&req); err != nil {
+			return nil, err
+		}
+	}
+	m, err := l.Provider.Create(ctx, doctorID, req)
+	for _, target := range l.on {
+		if errors.Is(err, target) {
+			l.failed.Store(true)
+		}
+	}
+	return m, err
+}
+
+func afterALoss(change func(*meet.Request)) func(*meettest.Provider) meet.MeetingProvider {
+	return func(p *meettest.Provider) meet.MeetingProvider {
+		return &lossy{Provider: p, on: []error{telemed.ErrAmbiguous}, then: func(r *meet.Request) error { change(r); return nil }}
+	}
+}
+
+func stuckAfterALoss(p *meettest.Provider) meet.MeetingProvider {
+	return &lossy{Provider: p, on: []error{telemed.ErrAmbiguous}, then: func(*meet.Request) error { return telemed.ErrAmbiguous }}
+}
+
+// afterAnEnd makes a meeting under another key once a context has ended, beside the one
+// that there may be.
+func afterAnEnd(change func(*meet.Request)) func(*meettest.Provider) meet.MeetingProvider {
+	return func(p *meettest.Provider) meet.MeetingProvider { return &cut{Provider: p, change: change} }
+}
+
+type cut struct {
+	*meettest.Provider
+	change func(*meet.Request)
+}
+
+func (c *cut) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
+	if ctx.Err() != nil {
+		c.change(&req)
+		_, _ = c.Provider.Create(context.WithoutCancel(ctx), doctorID, req)
+	}
+	return c.Provider.Create(ctx, doctorID, req)
+}
+
+// goneElsewhere holds what it cannot see for gone.
+func goneElsewhere(p *meettest.Provider) meet.MeetingProvider {
+	return &brokenProvider{Provider: p, cancel: func(ctx context.Context, doctorID, id string) error {
+		if err := p.Cancel(ctx, doctorID, id); !errors.Is(err, meet.ErrOtherAccount) {
+			return err
+		}
+		return nil
+	}}
+}
+
+// northernSummer adds New York's summer to every zone.
+func northernSummer(p *meettest.Provider) meet.MeetingProvider {
+	return &brokenProvider{Provider: p, request: func(r *meet.Request) {
+		newYork, err := time.LoadLocation("America/New_York")
+		if err != nil {
+			return
+		}
+		if summer := r.Start.In(newYork).IsDST(); summer != r.Start.IsDST() {
+			r.Start = r.Start.Add(time.Hour)
+		}
+	}}
+}
+
+// firstZone shows each meeting in the zone that it was made in.
+func firstZone(p *meettest.Provider) meet.MeetingProvider {
+	kolkata, err := time.LoadLocation("Asia/Kolkata")
+	if err != nil {
+		kolkata = time.UTC
+	}
+	return onAnswer(func(m *meet.Meeting) { m.Start = m.Start.In(kolkata) })(p)
 }
 
 // keyless believes the id alone in Update.

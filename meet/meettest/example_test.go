@@ -141,3 +141,26 @@ func ExampleProvider_WaitFor() {
 	// 30m0s <nil>
 	// <nil>
 }
+
+// The doctor connects another account. The visit of the first one cannot be cancelled from
+// there, and is not gone: the patient's link works. A person must know.
+func ExampleProvider_ConnectAccount() {
+	ctx := context.Background()
+	provider := meettest.New()
+	m, err := provider.Create(ctx, "dr-rao", meet.Request{
+		Key: "appt-42", Start: time.Date(2036, 3, 1, 5, 0, 0, 0, time.UTC), Duration: 30 * time.Minute,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	provider.ConnectAccount("dr-rao", "the private one")
+	err = provider.Cancel(ctx, "dr-rao", m.ID)
+	fmt.Println("in another account:", errors.Is(err, meet.ErrOtherAccount))
+
+	provider.ConnectAccount("dr-rao", m.Account)
+	fmt.Println("in its own:", provider.Cancel(ctx, "dr-rao", m.ID))
+	// Output:
+	// in another account: true
+	// in its own: <nil>
+}

@@ -18,13 +18,57 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
+// harness is of a provider in memory, or of one with a fault over it.
+func harness(inner *meettest.Provider, outer meet.MeetingProvider) meettest.Harness {
+	inner.Connect("dr-rao")
+	losses := map[string]func(){}
+	for _, op := range []string{meettest.OpCreate, meettest.OpGet, meettest.OpUpdate, meettest.OpCancel} {
+		losses["request of "+op] = func() { inner.FailNext(op, telemed.ErrAmbiguous) }
+		losses["answer of "+op] = func() { inner.FailAfter(op, telemed.ErrAmbiguous) }
+	}
+	return meettest.Harness{
+		Provider: outer, Second: outer, DoctorID: "dr-rao", Stranger: "dr-who", Losses: losses,
+		Live: func() int {
+			live := 0
+			for _, m := range inner.Meetings() {
+				if m.Status != meet.StatusCancelled {
+					live++
+				}
+			}
+			return live
+		},
+		Reconnect: func(*testing.T) { inner.ConnectAccount("dr-rao", "account-2") },
+	}
+}
+
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	meettest.Run(t, func(*testing.T) meettest.Harness {
 		provider := meettest.New()
-		provider.Connect("dr-rao")
-		return meettest.Harness{Provider: provider, DoctorID: "dr-rao", Stranger: "dr-who"}
+		return harness(provider, provider)
 	})
+}
+
+// A provider that has one process, one account and no faults is checked too.
+func TestProviderWithoutExtras(t *testing.T) {
+	t.Parallel()
+	meettest.Run(t, func(*testing.T) meettest.Harness {
+		return meettest.Harness{Provider: meettest.New(), DoctorID: "dr-rao"}
+	})
+}
+
+func TestConnectAccount(t *testing.T) {
+	t.Parallel()
+	provider := meettest.New()
+	m, err := provider.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour})
+	require.NoError(t, err)
+	require.Equal(t, "account-1", m.Account)
+	provider.ConnectAccount("dr-rao", "account-2")
+	require.ErrorIs(t, provider.Cancel(t.Context(), "dr-rao", m.ID), meet.ErrOtherAccount)
+	_, err = provider.HostLink(t.Context(), "dr-rao", m.ID)
+	require.ErrorIs(t, err, telemed.ErrConflict)
+	provider.ConnectAccount("dr-rao", "account-1")
+	require.NoError(t, provider.Cancel(t.Context(), "dr-rao", m.ID))
 }
 
 func TestFailNext(t *testing.T) {

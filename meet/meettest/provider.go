@@ -10,7 +10,9 @@
 package meettest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -40,6 +42,7 @@ type Provider struct {
 	meetings []*entry
 	strict   bool
 	doctors  map[string]bool
+	accounts map[string]string // by doctor, where it is not the first
 }
 
 type entry struct {
@@ -64,6 +67,21 @@ func (p *Provider) Connect(doctorIDs ...string) {
 		p.doctors[id] = true
 	}
 }
+
+// ConnectAccount connects a doctor to another account, as a doctor does who clicks through
+// a consent again. Meetings that were made before stay in the former account: for them,
+// calls return meet.ErrOtherAccount until that one is connected again. The first account
+// of a doctor is "account-1".
+func (p *Provider) ConnectAccount(doctorID, account string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.accounts == nil {
+		p.accounts = map[string]string{}
+	}
+	p.accounts[doctorID] = account
+}
+
+func (p *Provider) account(doctorID string) string { return cmp.Or(p.accounts[doctorID], "account-1") }
 
 // FailNext makes the next calls of op fail before they do anything, each with one of
 // errs. If op is empty, any calls. A nil among errs lets one through.
@@ -120,7 +138,13 @@ func (p *Provider) Create(ctx context.Context, doctorID string, req meet.Request
 
 func (p *Provider) create(doctorID string, req meet.Request) (*meet.Meeting, error) {
 	for _, e := range p.meetings {
-		if e.doctorID == doctorID && e.key == req.Key && e.meeting.Status != meet.StatusCancelled {
+		switch {
+		case e.doctorID != doctorID || e.key != req.Key:
+		case e.meeting.Status == meet.StatusCancelled:
+			return nil, failed(OpCreate, meet.ErrCancelled)
+		case e.meeting.Account != p.account(doctorID):
+			return nil, failed(OpCreate, meet.ErrOtherAccount)
+		default:
 			return new(e.meeting), nil
 		}
 	}
@@ -130,7 +154,7 @@ func (p *Provider) create(doctorID string, req meet.Request) (*meet.Meeting, err
 	p.created++
 	id := fmt.Sprintf("meeting-%d", p.created)
 	e := &entry{doctorID: doctorID, key: req.Key, meeting: meet.Meeting{
-		ID: id, Provider: "meettest", JoinURL: "https://meet.invalid/" + id, Status: meet.StatusScheduled,
+		ID: id, Provider: "meettest", Account: p.account(doctorID), JoinURL: "https://meet.invalid/" + id, Status: meet.StatusScheduled,
 	}}
 	e.set(req)
 	p.meetings = append(p.meetings, e)
@@ -159,7 +183,7 @@ func (p *Provider) Update(ctx context.Context, doctorID, meetingID string, req m
 		case err != nil:
 			return nil, err
 		case e.meeting.Status == meet.StatusCancelled:
-			return nil, fmt.Errorf("meettest: Update: the meeting is cancelled: %w", telemed.ErrConflict)
+			return nil, failed(OpUpdate, meet.ErrCancelled)
 		case e.key != req.Key:
 			return nil, fmt.Errorf("meettest: Update: the meeting is another key's: %w", telemed.ErrConflict)
 		}
@@ -171,9 +195,14 @@ func (p *Provider) Update(ctx context.Context, doctorID, meetingID string, req m
 // Cancel implements meet.MeetingProvider.
 func (p *Provider) Cancel(ctx context.Context, doctorID, meetingID string) error {
 	_, err := do(ctx, p, OpCancel, doctorID, func() (struct{}, error) {
-		if e, err := p.find(OpCancel, doctorID, meetingID); err == nil {
-			e.meeting.Status = meet.StatusCancelled
+		e, err := p.find(OpCancel, doctorID, meetingID)
+		switch {
+		case errors.Is(err, telemed.ErrNotFound):
+			return struct{}{}, nil
+		case err != nil:
+			return struct{}{}, err
 		}
+		e.meeting.Status = meet.StatusCancelled
 		return struct{}{}, nil
 	})
 	return err
@@ -219,6 +248,9 @@ func failed(op string, err error) error { return fmt.Errorf("meettest: %s: %w", 
 func (p *Provider) find(op, doctorID, meetingID string) (*entry, error) {
 	for _, e := range p.meetings {
 		if e.doctorID == doctorID && e.meeting.ID == meetingID {
+			if e.meeting.Account != p.account(doctorID) {
+				return nil, failed(op, meet.ErrOtherAccount)
+			}
 			return e, nil
 		}
 	}

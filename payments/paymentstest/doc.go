@@ -10,6 +10,10 @@
 //	confirmation, err := gateway.Pay(order.ID)
 //	gateway.FailNext(paymentstest.OpRefund, telemed.ErrUnavailable)
 //
+// It also pays in parts (PayPart) and with another amount than the order's (PayAs), has
+// banks that answer late (AuthorizeLate), gives back what nobody captures (AutoRefund), and
+// leaves refunds pending (HoldRefunds, SettleRefund).
+//
 // [Run] checks any gateway against the contract of package payments, clause by clause.
 // For Razorpay over real HTTP see package razorpaytest.
 package paymentstest

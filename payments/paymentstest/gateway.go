@@ -12,6 +12,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 )
@@ -335,6 +336,13 @@ func (g *Gateway) PaymentRefunds(ctx context.Context, paymentID string) ([]*paym
 
 // Checkout implements payments.CheckoutProvider with a JSON object of its own.
 func (g *Gateway) Checkout(o *payments.Order, ui payments.CheckoutUI) (json.RawMessage, error) {
+	var p fault.Problems
+	p.Check(o != nil && o.ID != "", "Order", "is required")
+	p.Check(o == nil || !o.IsPaid(), "Order", "is paid already")
+	p.Required("Name", ui.Name)
+	if err := p.Err("paymentstest: Checkout"); err != nil {
+		return nil, err
+	}
 	return json.Marshal(map[string]any{"order_id": o.ID, "amount": o.Amount.Minor, "currency": o.Amount.Currency, "name": ui.Name})
 }
 

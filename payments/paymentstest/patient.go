@@ -115,7 +115,7 @@ func (g *Gateway) HoldRefunds() {
 }
 
 // SettleRefund ends a pending refund: processed, or failed, which leaves the money with the
-// application.
+// application. A processed one may fail too: the bank sent it back.
 func (g *Gateway) SettleRefund(refundID string, processed bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,7 +124,7 @@ func (g *Gateway) SettleRefund(refundID string, processed bool) error {
 	switch {
 	case r == nil:
 		return failed("SettleRefund", telemed.ErrNotFound)
-	case r.Status != payments.RefundPending:
+	case !r.Status.CanBecome(payments.RefundFailed), processed && r.Status != payments.RefundPending:
 		return failed("SettleRefund", telemed.ErrConflict)
 	case processed:
 		r.Status = payments.RefundProcessed

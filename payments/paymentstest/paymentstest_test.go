@@ -119,6 +119,21 @@ func TestPayTwice(t *testing.T) {
 	require.ErrorIs(t, err, telemed.ErrConflict)
 }
 
+func TestCheckoutRefuses(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	open := &payments.Order{ID: "order_1", Amount: payments.INR(100)}
+	for _, tc := range []struct {
+		order *payments.Order
+		name  string
+	}{{nil, "Lotus"}, {&payments.Order{}, "Lotus"}, {open, ""}, {&payments.Order{ID: "order_1", Status: payments.OrderPaid}, "Lotus"}} {
+		_, err := g.Checkout(tc.order, payments.CheckoutUI{Name: tc.name})
+		require.ErrorIs(t, err, telemed.ErrInvalid)
+	}
+	_, err := g.Checkout(open, payments.CheckoutUI{Name: "Lotus"})
+	require.NoError(t, err)
+}
+
 // TestFailedPaymentDoesNotVerify needs a signed failure, which only the gateway in memory
 // gives.
 func TestFailedPaymentDoesNotVerify(t *testing.T) {

@@ -81,8 +81,7 @@ func (c *Client) makeHeld(ctx context.Context, op string, req payments.OrderRequ
 	if held.Expired || c.forgetful {
 		order, err := c.lookUp(ctx, op, req)
 		if err == nil {
-			c.complete(ctx, held, order)
-			return order, nil
+			return c.complete(ctx, op, held, order)
 		}
 		if !errors.Is(err, telemed.ErrNotFound) {
 			if !held.Expired { // else an earlier holder may have made it
@@ -94,7 +93,7 @@ func (c *Client) makeHeld(ctx context.Context, op string, req payments.OrderRequ
 	order, err := c.makeOrder(ctx, op, req)
 	switch {
 	case err == nil && fits(order, req):
-		c.complete(ctx, held, order)
+		return c.complete(ctx, op, held, order)
 	case err != nil && !errors.Is(err, telemed.ErrAmbiguous):
 		c.release(ctx, held)
 	}
@@ -111,23 +110,28 @@ func (c *Client) claimedOrder(ctx context.Context, op, id string) (*payments.Ord
 }
 
 // complete notes the order of a Key. If it cannot be noted, the order is looked up by its
-// receipt when the lease has run out.
-func (c *Client) complete(ctx context.Context, held heldOrder, order *payments.Order) {
-	c.note(ctx, "razorpay order could not be noted", func(ctx context.Context) error {
+// receipt when the lease has run out. If somebody else has the Key by now, for this process
+// stood still, the order to be paid is theirs: then the error is errHeld.
+func (c *Client) complete(ctx context.Context, op string, held heldOrder, order *payments.Order) (*payments.Order, error) {
+	err := c.note(ctx, "razorpay order could not be noted", func(ctx context.Context) error {
 		return c.claims.Complete(ctx, held.key, held.Token, []byte(order.ID), store.MaxClaimTime)
 	})
+	if errors.Is(err, telemed.ErrConflict) {
+		return nil, refuse(op, errHeld)
+	}
+	return order, nil
 }
 
 // release lets the next call make the order at once. If that fails, the next call waits for
 // the lease.
 func (c *Client) release(ctx context.Context, held heldOrder) {
-	c.note(ctx, "razorpay order could not be released", func(ctx context.Context) error {
+	_ = c.note(ctx, "razorpay order could not be released", func(ctx context.Context) error {
 		return c.claims.Release(ctx, held.key, held.Token)
 	})
 }
 
 // note writes down what came of an order, also if ctx has ended or ends meanwhile.
-func (c *Client) note(ctx context.Context, failure string, write func(context.Context) error) {
+func (c *Client) note(ctx context.Context, failure string, write func(context.Context) error) error {
 	err := write(ctx)
 	if err != nil && ctx.Err() != nil {
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookTime)
@@ -137,4 +141,5 @@ func (c *Client) note(ctx context.Context, failure string, write func(context.Co
 	if err != nil {
 		c.logger.LogAttrs(ctx, slog.LevelWarn, failure, slog.Any("error", err))
 	}
+	return err
 }

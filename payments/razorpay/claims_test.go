@@ -249,6 +249,38 @@ func TestDatabaseIsDown(t *testing.T) {
 	})
 }
 
+// overtaken are Claims whose Key somebody else took and completed while the holder stood
+// still.
+type overtaken struct {
+	*store.Memory
+	theirs string
+	once   sync.Once
+}
+
+func (o *overtaken) Complete(ctx context.Context, key, token string, value []byte, keep time.Duration) error {
+	taken := false
+	o.once.Do(func() { taken = true })
+	if !taken {
+		return o.Memory.Complete(ctx, key, token, value, keep)
+	}
+	if err := o.Memory.Complete(ctx, key, token, []byte(o.theirs), keep); err != nil {
+		return err
+	}
+	return fmt.Errorf("complete: %w", telemed.ErrConflict)
+}
+
+// TestOvertaken: a process that stood still does not hand out the order that it made, but
+// the one that the others know.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	srv := razorpaytest.NewServer(t)
+	theirs := order(t, process(t, srv, store.NewMemory()))
+	got, err := process(t, srv, &overtaken{Memory: store.NewMemory(), theirs: theirs.ID}).CreateOrder(t.Context(), bill)
+	require.NoError(t, err)
+	require.Equal(t, theirs.ID, got.ID)
+	require.Len(t, srv.Receipts(), 2, "the spare one was made")
+}
+
 // hangUp ends the caller's context as soon as an answer is there.
 type hangUp struct {
 	http.RoundTripper

@@ -236,7 +236,14 @@ func TestLifeOfAPayment(t *testing.T) {
 		"a refund fails, and another one does not": func(srv *razorpaytest.Server, orderID string) error {
 			paid, err := srv.Pay(orderID)
 			if err == nil {
-				err = refundTwice(srv, paid.PaymentID)
+				err = refundAll(srv, paid.PaymentID, [][]bool{{false}, {true}})
+			}
+			return err
+		},
+		"a refund is processed, and sent back by the bank": func(srv *razorpaytest.Server, orderID string) error {
+			paid, err := srv.Pay(orderID)
+			if err == nil {
+				err = refundAll(srv, paid.PaymentID, [][]bool{{true, false}, {true}})
 			}
 			return err
 		},
@@ -263,7 +270,7 @@ func TestLifeOfAPayment(t *testing.T) {
 			o := order(t, client)
 			require.NoError(t, live(srv, o.ID))
 			srv.Advance(time.Hour)
-			stored := payments.PaymentCreated
+			stored, refunds := payments.PaymentCreated, map[string]payments.RefundStatus{}
 			var last *payments.Payment
 			for _, e := range srv.Events() {
 				got, err := client.ParseWebhook(header(signature.Hex([]byte(srv.WebhookSecret().Reveal()), e.Body)), e.Body)
@@ -273,29 +280,43 @@ func TestLifeOfAPayment(t *testing.T) {
 					require.True(t, stored.CanBecome(last.Status), "%s: from %s to %s", e.Type, stored, last.Status)
 					stored = last.Status
 				}
+				if r := got.Refund; r != nil {
+					before, known := refunds[r.ID]
+					require.True(t, !known || before == r.Status || before.CanBecome(r.Status), "%s: from %s to %s", e.Type, before, r.Status)
+					refunds[r.ID] = r.Status
+				}
 			}
 			now, err := client.Payment(t.Context(), last.ID)
 			require.NoError(t, err)
 			require.Equal(t, now.Status, stored)
 			require.Equal(t, now.Late, last.Late)
 			require.Equal(t, now.AutoRefunded(), last.AutoRefunded())
+			made, err := client.PaymentRefunds(t.Context(), last.ID)
+			require.NoError(t, err)
+			require.Len(t, made, len(refunds))
+			for _, r := range made {
+				require.Equal(t, r.Status, refunds[r.ID])
+			}
 		})
 	}
 }
 
-// refundTwice has a refund fail and a second one succeed.
-func refundTwice(srv *razorpaytest.Server, paymentID string) error {
+// refundAll makes refunds of a payment one after the other. Each settles as it is told:
+// processed, or not.
+func refundAll(srv *razorpaytest.Server, paymentID string, refunds [][]bool) error {
 	client, err := razorpay.New(razorpay.Config{KeyID: srv.KeyID(), KeySecret: srv.KeySecret(), BaseURL: srv.URL()})
 	if err != nil {
 		return err
 	}
-	for i, processed := range []bool{false, true} {
+	for i, settled := range refunds {
 		r, err := client.Refund(context.Background(), payments.RefundRequest{PaymentID: paymentID, Key: fmt.Sprintf("cancel_%04d", i)})
 		if err != nil {
 			return err
 		}
-		if err := srv.SettleRefund(r.ID, processed); err != nil {
-			return err
+		for _, processed := range settled {
+			if err := srv.SettleRefund(r.ID, processed); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

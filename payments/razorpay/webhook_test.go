@@ -176,6 +176,7 @@ func TestP7OddFieldCostsThatField(t *testing.T) {
 			}
 			if field != "status" {
 				require.Equal(t, whole.Status, e.Payment.Status)
+				require.True(t, e.Payment.Captured, "the status says so, whatever %s says", field)
 			}
 		}
 	}

@@ -53,3 +53,64 @@ func ExampleServer_Sign() {
 	// meeting.started
 	// as it was signed: 200 <nil>
 }
+
+// The dashboard shows that a patient waits, and not that the doctor does.
+func ExampleServer_ParticipantEvent() {
+	ctx := context.Background()
+	fake := start(zoomtest.Config{})
+	defer fake.Close()
+	webhook, err := zoom.NewWebhook(zoom.WebhookConfig{
+		Secrets: []telemed.Secret{fake.WebhookSecret()},
+		Handle: func(_ context.Context, e zoom.Event) error {
+			if e.Name == zoom.EventWaitingRoomJoined && !e.Participant.IsDoctor {
+				fmt.Println("waits:", e.Participant.CustomerKey)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer webhook.Shutdown(ctx)
+	hospital := httptest.NewServer(webhook)
+	defer hospital.Close()
+
+	for _, person := range []map[string]any{
+		{"user_id": "16778240", "customer_key": "visit-42", "user_name": "Asha"},
+		{"user_id": "16778241", "customer_key": "visit-43", "user_name": "Ravi"},
+	} {
+		event := fake.ParticipantEvent(zoom.EventWaitingRoomJoined, 82000000001, person)
+		if _, _, err := fake.SendWebhook(hospital.URL, event); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// waits: visit-42
+	// waits: visit-43
+}
+
+// An application that was removed in Zoom must forget the doctor.
+func ExampleServer_DeauthorizedEvent() {
+	ctx := context.Background()
+	fake := start(zoomtest.Config{})
+	defer fake.Close()
+	webhook, err := zoom.NewWebhook(zoom.WebhookConfig{
+		Secrets: []telemed.Secret{fake.WebhookSecret()},
+		Handle: func(_ context.Context, e zoom.Event) error {
+			fmt.Println(e.Name, "by", e.UserID)
+			return nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer webhook.Shutdown(ctx)
+	hospital := httptest.NewServer(webhook)
+	defer hospital.Close()
+	fake.Uninstall(zoomtest.DefaultUser().ID)
+	status, _, err := fake.SendWebhook(hospital.URL, fake.DeauthorizedEvent(zoomtest.DefaultUser().ID))
+	fmt.Println(status, err)
+	// Output:
+	// app_deauthorized by u-dr-rao
+	// 200 <nil>
+}

@@ -1,13 +1,11 @@
 package zoomtest
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -31,6 +29,7 @@ type meeting struct {
 	Meeting
 	kind     int
 	pwd, zak string
+	planned  bool // made for a program with a calendar, by pre_schedule
 }
 
 // Meetings returns all meetings that were made, in order, the deleted ones too.
@@ -73,23 +72,11 @@ func (s *Server) find(id string) *meeting {
 	return nil
 }
 
-func (s *Server) me(w http.ResponseWriter, r *http.Request, user User) {
-	if !mine(w, r) {
-		return
-	}
+func (s *Server) me(w http.ResponseWriter, _ *http.Request, user User) {
 	writeJSON(w, http.StatusOK, map[string]any{
 		"id": user.ID, "account_id": user.AccountID, "email": user.Email, "display_name": user.Name,
 		"type": 2, "status": "active", "timezone": "Asia/Kolkata", "pmi": 1234567890,
 	})
-}
-
-// mine lets only "me" through: all that a user's own token may name.
-func mine(w http.ResponseWriter, r *http.Request) bool {
-	if r.PathValue("user") == "me" {
-		return true
-	}
-	refuse(w, http.StatusBadRequest, 4700, "Invalid access token, does not contain scopes.")
-	return false
 }
 
 // count books one of the user's creates and updates of the day.
@@ -109,12 +96,9 @@ func (s *Server) count(w http.ResponseWriter, user User) bool {
 }
 
 func (s *Server) create(w http.ResponseWriter, r *http.Request, user User) {
-	if !mine(w, r) {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	body, ok := readBody(w, r)
+	body, ok := readBody(w, r, user)
 	if !ok || !s.count(w, user) {
 		return
 	}
@@ -124,6 +108,9 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, user User) {
 		TimeZone: "UTC", Start: s.now(), Duration: time.Hour, CreatedAt: s.engine.Now().UTC(), Settings: portalSettings(),
 	}
 	s.apply(m, body)
+	if m.Password == "" && body.GeneratePassword != nil && *body.GeneratePassword {
+		m.Password = rand.Text()[:6]
+	}
 	if body.StartTime != nil {
 		if at, ok := body.start(s.engine.Now()); ok {
 			m.Start = at
@@ -140,6 +127,7 @@ func (s *Server) apply(m *meeting, body *meetingBody) {
 	set(&m.TimeZone, body.TimeZone)
 	set(&m.Password, body.Password)
 	set(&m.kind, body.Type)
+	set(&m.planned, body.PreSchedule)
 	if body.Duration != nil {
 		m.Duration = time.Duration(*body.Duration) * time.Minute
 	}
@@ -183,7 +171,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request, user User) {
 	if m == nil {
 		return
 	}
-	body, ok := readBody(w, r)
+	body, ok := readBody(w, r, user)
 	if !ok || !s.count(w, user) {
 		return
 	}
@@ -222,71 +210,16 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, user User) {
 		Action string `json:"action"`
 	}
 	switch {
-	case json.NewDecoder(r.Body).Decode(&body) != nil || body.Action != "end":
+	case json.NewDecoder(r.Body).Decode(&body) != nil || body.Action != "end" && body.Action != "recover":
 		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "action")
+	case body.Action == "recover":
+		absent(w, "the recovery of deleted meetings")
 	case !m.Started:
 		refuse(w, http.StatusBadRequest, 3000, "This meeting has not started.")
 	default:
 		m.Started = false
 		w.WriteHeader(http.StatusNoContent)
 	}
-}
-
-// list shows a page of the user's meetings, those that began 30 days ago or longer left
-// out.
-func (s *Server) list(w http.ResponseWriter, r *http.Request, user User) {
-	if !mine(w, r) {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	query := r.URL.Query()
-	size, err := strconv.Atoi(cmp.Or(query.Get("page_size"), "30"))
-	offset, offsetErr := strconv.Atoi(cmp.Or(query.Get("next_page_token"), "0"))
-	kinds := []string{"scheduled", "upcoming", "upcoming_meetings", "live", "previous_meetings"}
-	switch {
-	case err != nil || size < 1 || size > 300:
-		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "page_size")
-		return
-	case offsetErr != nil || offset < 0:
-		refuse(w, http.StatusBadRequest, 300, "The next page token is invalid or expired.")
-		return
-	case !slices.Contains(kinds, cmp.Or(query.Get("type"), "scheduled")):
-		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "type")
-		return
-	}
-	listed := s.listed(user, query.Get("type"))
-	size = min(size, s.cfg.MaxPage)
-	page := map[string]any{"page_size": size, "total_records": len(listed), "next_page_token": ""}
-	begin, end := min(offset, len(listed)), min(offset+size, len(listed))
-	if end < len(listed) {
-		page["next_page_token"] = strconv.Itoa(end)
-	}
-	page["meetings"] = listed[begin:end]
-	writeJSON(w, http.StatusOK, page)
-}
-
-func (s *Server) listed(user User, kind string) []map[string]any {
-	at := s.engine.Now()
-	listed := []map[string]any{}
-	for _, m := range s.meetings {
-		visible := m.DoctorID == user.ID && !m.Deleted && at.Sub(m.CreatedAt) >= s.cfg.ListLag
-		over := !m.Started && m.Start.Add(m.Duration).Before(at)
-		switch kind {
-		case "upcoming", "upcoming_meetings":
-			visible = visible && !over && m.Start.Before(at.AddDate(0, 6, 0))
-		case "live":
-			visible = visible && m.Started
-		case "previous_meetings":
-			visible = visible && over
-		default:
-			visible = visible && m.Start.After(at.AddDate(0, 0, -30))
-		}
-		if visible {
-			listed = append(listed, s.wireItem(m))
-		}
-	}
-	return listed
 }
 
 // wireItem is a meeting in a list: without password, settings and host link, its agenda
@@ -307,6 +240,7 @@ func (s *Server) wire(m *meeting) map[string]any {
 		"agenda": m.Agenda, "password": m.Password, "h323_password": m.Password, "pstn_password": "123456",
 		"encrypted_password": m.pwd, "host_email": s.email(m.DoctorID), "status": "waiting",
 		"start_url": fmt.Sprintf("%s/s/%d?zak=%s", s.url, m.ID, m.zak), "settings": m.Settings,
+		"pre_schedule": m.planned,
 	})
 	if m.Started {
 		item["status"] = "started"

@@ -37,9 +37,10 @@ type code struct {
 
 // grant is what a user gave to the app. Its tokens die with it.
 type grant struct {
-	user   User
-	scopes []string
-	dead   bool
+	user      User
+	accountID string // of a grant for a whole account, which has no user
+	scopes    []string
+	dead      bool
 }
 
 type accessToken struct {
@@ -219,6 +220,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.buy(w, form)
 	case "refresh_token":
 		s.rotate(w, form)
+	case "account_credentials":
+		s.mint(w, form)
 	default:
 		oauthError(w, "unsupported_grant_type", "Unsupported grant type")
 	}
@@ -270,15 +273,20 @@ func (s *Server) rotate(w http.ResponseWriter, form url.Values) {
 }
 
 func (s *Server) issue(w http.ResponseWriter, g *grant) {
-	access, refresh := "access-"+rand.Text(), "refresh-"+rand.Text()
+	access := "access-" + rand.Text()
 	s.auth.access[access] = accessToken{g, s.engine.Now().Add(s.cfg.TokenLifetime)}
-	s.auth.refresh[refresh] = refreshToken{grant: g}
 	apiURL := s.cfg.APIURL
 	setDefault(&apiURL, s.url)
-	writeJSON(w, http.StatusOK, map[string]any{
-		"access_token": access, "token_type": "bearer", "refresh_token": refresh,
+	answer := map[string]any{
+		"access_token": access, "token_type": "bearer",
 		"expires_in": int(s.cfg.TokenLifetime / time.Second), "scope": strings.Join(g.scopes, " "), "api_url": apiURL,
-	})
+	}
+	if g.accountID == "" { // another one is minted when an account's has expired
+		refresh := "refresh-" + rand.Text()
+		s.auth.refresh[refresh] = refreshToken{grant: g}
+		answer["refresh_token"] = refresh
+	}
+	writeJSON(w, http.StatusOK, answer)
 }
 
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
@@ -297,7 +305,8 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"status": "success"})
 }
 
-// api lets a request through that has a live token with the scope.
+// api lets a request through that has a live token with the scope. The handler gets the
+// user that it is about.
 func (s *Server) api(scope string, handler func(http.ResponseWriter, *http.Request, User)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -305,15 +314,22 @@ func (s *Server) api(scope string, handler func(http.ResponseWriter, *http.Reque
 		token, ok := s.auth.access[text]
 		dead := ok && token.dead
 		s.mu.Unlock()
+		needed := scope
+		if ok && token.accountID != "" {
+			needed += adminScope
+		}
 		switch {
 		case scheme != "Bearer" || !ok || dead:
 			refuse(w, http.StatusUnauthorized, 124, "Invalid access token.")
 		case s.engine.Now().After(token.expires):
 			refuse(w, http.StatusUnauthorized, 124, "Access token is expired.")
-		case !slices.Contains(token.scopes, scope):
-			refuse(w, http.StatusBadRequest, 4711, "Invalid access token, does not contain scopes:["+scope+"].")
+		case !slices.Contains(token.scopes, needed):
+			refuse(w, http.StatusBadRequest, 4711, "Invalid access token, does not contain scopes:["+needed+"].")
+		case !checkQuery(w, r):
 		default:
-			handler(w, r, token.user)
+			if user, ok := s.target(w, r, token.grant); ok {
+				handler(w, r, user)
+			}
 		}
 	}
 }

@@ -15,13 +15,21 @@
 // once.
 //
 // The fake is as strict as Zoom and in the same places as careless: a start in the past
-// or in another form than Zoom's silently becomes "now".
+// or in another form than Zoom's silently becomes "now". Like Zoom it passes over names
+// that Zoom does not know, in bodies and in queries. It is stricter in one thing: a consent
+// needs a state. What Zoom has and the fake does not, such as recurring meetings, is
+// refused with 501.
+//
+// # Other programs
+//
+// A user's token takes "me", the user's own id and e-mail address. A token for a whole
+// account, as a server-to-server app has it, is given for grant_type account_credentials
+// and the AccountID of one of Config.Users: it takes ids and addresses of that account's
+// users, and not "me".
 package zoomtest
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -149,7 +157,8 @@ type Server struct {
 	mu       sync.Mutex
 	auth     authState
 	meetings []*meeting
-	spent    map[string]int // user and UTC day: creates and updates
+	spent    map[string]int  // user and UTC day: creates and updates
+	pages    map[string]page // by token
 }
 
 // Start returns a running server. Close it.
@@ -164,7 +173,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg.withDefaults(), url: engine.URL(), engine: engine,
-		auth: newAuthState(), spent: map[string]int{},
+		auth: newAuthState(), spent: map[string]int{}, pages: map[string]page{},
 	}
 	s.route()
 	engine.Serve()
@@ -215,6 +224,7 @@ func (s *Server) Advance(d time.Duration) { s.engine.Advance(d) }
 func (s *Server) Endpoints() zoom.Endpoints {
 	return zoom.Endpoints{
 		Authorize: s.url + "/oauth/authorize", Token: s.url + "/oauth/token", Revoke: s.url + "/oauth/revoke", API: s.url + "/v2",
+		Join: s.url,
 	}
 }
 
@@ -300,8 +310,4 @@ func (s *Server) user(id string) (User, bool) {
 }
 
 // newTrackingID looks like Zoom's.
-func newTrackingID() string {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails
-	return "v=2.0;clid=us06;rid=WEB_" + hex.EncodeToString(id)
-}
+func newTrackingID() string { return fake.RequestID("v=2.0;clid=us06;rid=WEB_") }

@@ -4,36 +4,78 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
 
 // meetingBody is the body of a create or an update. What is absent stays as it is.
 type meetingBody struct {
-	Topic     *string        `json:"topic"`
-	Type      *int           `json:"type"`
-	StartTime *string        `json:"start_time"`
-	TimeZone  *string        `json:"timezone"`
-	Duration  *int           `json:"duration"`
-	Password  *string        `json:"password"`
-	Agenda    *string        `json:"agenda"`
-	Settings  map[string]any `json:"settings"`
+	Topic            *string        `json:"topic"`
+	Type             *int           `json:"type"`
+	StartTime        *string        `json:"start_time"`
+	TimeZone         *string        `json:"timezone"`
+	Duration         *int           `json:"duration"`
+	Password         *string        `json:"password"`
+	GeneratePassword *bool          `json:"default_password"`
+	Agenda           *string        `json:"agenda"`
+	ScheduleFor      *string        `json:"schedule_for"`
+	PreSchedule      *bool          `json:"pre_schedule"`
+	Settings         map[string]any `json:"settings"`
+
+	// What the fake does not have.
+	Recurrence     any `json:"recurrence"`
+	TemplateID     any `json:"template_id"`
+	TrackingFields any `json:"tracking_fields"`
 }
 
-// readBody reads and validates a body, or answers with the fields that are wrong.
-func readBody(w http.ResponseWriter, r *http.Request) (*meetingBody, bool) {
+// readBody reads and validates a body for a meeting of user, or answers with the fields
+// that are wrong.
+func readBody(w http.ResponseWriter, r *http.Request, user User) (*meetingBody, bool) {
 	var body meetingBody
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		refuse(w, http.StatusBadRequest, 300, "Request Body should be a valid JSON object.")
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+			refuse(w, http.StatusBadRequest, 300, "Validation Failed.", wrong.Field)
+		} else {
+			refuse(w, http.StatusBadRequest, 300, "Request Body should be a valid JSON object.")
+		}
 		return nil, false
 	}
 	if fields := body.wrong(); fields != nil {
 		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", fields...)
 		return nil, false
 	}
+	if what := body.absent(); what != "" {
+		absent(w, what)
+		return nil, false
+	}
+	if name := body.ScheduleFor; name != nil && *name != user.ID && !strings.EqualFold(*name, user.Email) {
+		absent(w, "assistants who schedule for others (schedule_for)")
+		return nil, false
+	}
+	if r.Method == http.MethodPatch && body.GeneratePassword != nil {
+		// It is of a create alone.
+		refuse(w, http.StatusBadRequest, 300, "Validation Failed.", "default_password")
+		return nil, false
+	}
 	return &body, true
+}
+
+// absent says what of the body the fake does not have.
+func (b *meetingBody) absent() string {
+	switch {
+	case b.Type != nil && (*b.Type == 3 || *b.Type == 8), b.Recurrence != nil:
+		return "recurring meetings"
+	case b.TemplateID != nil:
+		return "templates (template_id)"
+	case b.TrackingFields != nil:
+		return "tracking fields"
+	}
+	return ""
 }
 
 func (b *meetingBody) wrong() []string {
@@ -52,27 +94,15 @@ func (b *meetingBody) wrong() []string {
 		_, err := time.LoadLocation(*b.TimeZone)
 		check(err == nil && *b.TimeZone != "" && *b.TimeZone != "Local", "timezone")
 	}
-	for name, allowed := range settingValues {
-		value, given := b.Settings[name]
-		check(!given || slices.Contains(allowed, value), "settings."+name)
+	maps.DeleteFunc(b.Settings, func(name string, value any) bool { return value == nil || !knownSetting(name) })
+	for name, value := range b.Settings {
+		check(settingFits(name, value), "settings."+name)
 	}
 	slices.Sort(fields)
 	return fields
 }
 
 func fits(text *string, limit int) bool { return text == nil || utf8.RuneCountInString(*text) <= limit }
-
-// settingValues are the values that Zoom takes for a setting.
-var settingValues = map[string][]any{
-	"waiting_room":     {true, false},
-	"join_before_host": {true, false},
-	"use_pmi":          {true, false},
-	"jbh_time":         {0.0, 5.0, 10.0, 15.0},
-	"approval_type":    {0.0, 1.0, 2.0},
-	"auto_recording":   {"local", "cloud", "none"},
-	"encryption_type":  {"enhanced_encryption", "e2ee"},
-	"audio":            {"both", "telephony", "voip", "thirdParty"},
-}
 
 // The two forms of start_time that Zoom reads.
 const (

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -82,4 +83,25 @@ func (s *Server) MeetingEvent(name string, id int64) map[string]any {
 		"event": name, "event_ts": time.Now().UnixMilli(),
 		"payload": map[string]any{"account_id": account, "object": object},
 	}
+}
+
+// ParticipantEvent returns an event about somebody in a meeting or before it, for
+// SendWebhook: "meeting.participant_joined". person has what Zoom tells of them, under
+// Zoom's names: "participant_user_id", "registrant_id", "user_name".
+func (s *Server) ParticipantEvent(name string, id int64, person map[string]any) map[string]any {
+	event := s.MeetingEvent(name, id)
+	object := event["payload"].(map[string]any)["object"].(map[string]any)
+	object["participant"] = maps.Clone(person)
+	return event
+}
+
+// DeauthorizedEvent returns the event of a user who removes the app, for SendWebhook. The
+// user's tokens die with Uninstall.
+func (s *Server) DeauthorizedEvent(userID string) map[string]any {
+	user, _ := s.user(userID)
+	now := s.engine.Now().UTC()
+	return map[string]any{"event": "app_deauthorized", "payload": map[string]any{
+		"user_id": userID, "account_id": user.AccountID, "client_id": s.cfg.ClientID,
+		"deauthorization_time": now.Format("2006-01-02T15:04:05.000Z"), "event_ts": now.UnixMilli(),
+	}}
 }

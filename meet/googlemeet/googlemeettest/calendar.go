@@ -1,47 +1,13 @@
 package googlemeettest
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/telemed-go/telemed/meet/googlemeet"
+	"time"
 )
-
-// writers are the scopes of which one is needed. Reading needs one too here: the
-// application has no other.
-var writers = []string{googlemeet.ScopeEventsOwned, googlemeet.ScopeEvents, googlemeet.ScopeAppCreated, googlemeet.ScopeCalendar}
-
-// calendar checks token, scope, calendar and query, and runs handle under the lock.
-func (s *Server) calendar(handle func(*access) reply) func(*incoming) reply {
-	return func(in *incoming) reply {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		bearer, _ := strings.CutPrefix(in.Header.Get("Authorization"), "Bearer ")
-		token := s.oauth.access[bearer]
-		if token == nil || token.grant.revoked || s.engine.Now().After(token.expires) {
-			return unauthorized()
-		}
-		if !slices.ContainsFunc(writers, func(scope string) bool { return slices.Contains(token.scopes, scope) }) {
-			return insufficient()
-		}
-		a := &access{Server: s, in: in, account: s.account(token.grant.email), query: in.URL.Query()}
-		if !a.open(in.PathValue("calendar")) {
-			return apiError(http.StatusNotFound, "notFound", "Not Found")
-		}
-		fields, failure := a.checkQuery()
-		if failure != nil {
-			return *failure
-		}
-		out := handle(a)
-		if out.status == http.StatusOK {
-			out.doc = fields.apply(out.doc)
-		}
-		return out
-	}
-}
 
 func (s *Server) account(email string) *account {
 	if s.accounts[email] == nil {
@@ -64,26 +30,6 @@ func (a *access) open(id string) bool {
 	return true
 }
 
-func (a *access) checkQuery() (mask, *reply) {
-	for name, allowed := range map[string][]string{
-		"conferenceDataVersion": {"", "0", "1"},
-		"sendUpdates":           {"", "all", "externalOnly", "none"},
-		"alt":                   {"", "json"},
-	} {
-		if !slices.Contains(allowed, a.query.Get(name)) {
-			return nil, new(apiError(http.StatusBadRequest, "invalidParameter", "Invalid value for "+name+"."))
-		}
-	}
-	if !a.query.Has("fields") {
-		return nil, nil
-	}
-	fields, ok := parseMask(a.query.Get("fields"))
-	if !ok {
-		return nil, new(apiError(http.StatusBadRequest, "invalidParameter", "Invalid field selection"))
-	}
-	return fields, nil
-}
-
 func unauthorized() reply {
 	out := apiError(http.StatusUnauthorized, "authError", "Invalid Credentials")
 	out.header = map[string]string{"WWW-Authenticate": `Bearer realm="https://accounts.google.com/", error="invalid_token"`}
@@ -102,11 +48,36 @@ func insufficient() reply {
 
 // insert makes an event. Its id may be the caller's, and is never free again.
 func insert(a *access) reply {
-	var doc object
-	if json.Unmarshal(a.in.body, &doc) != nil {
-		return apiError(http.StatusBadRequest, "parseError", "Parse Error")
+	doc, failure := a.readBody(eventForm)
+	if failure != nil {
+		return *failure
 	}
-	if failure := checkEvent(doc); failure != nil {
+	if doc["eventType"] == "fromGmail" {
+		return apiError(http.StatusBadRequest, "eventTypeRestriction", "The event type cannot be made by this call.")
+	}
+	dropNulls(doc)
+	delete(doc, "iCalUID") // of the caller's only in an import
+	return a.add(doc)
+}
+
+// dropNulls leaves out what is null: there is nothing to be removed by it.
+func dropNulls(doc object) {
+	for name, value := range doc {
+		if inner, ok := value.(object); ok {
+			dropNulls(inner)
+		}
+		if value == nil {
+			delete(doc, name)
+		}
+	}
+}
+
+// add makes an event of a body.
+func (a *access) add(doc object) reply {
+	if id, given := doc["id"]; given && !validID(id) {
+		return apiError(http.StatusBadRequest, "invalid", "Invalid resource id value.")
+	}
+	if failure := a.check(doc); failure != nil {
 		return *failure
 	}
 	id, given := doc["id"].(string)
@@ -118,39 +89,104 @@ func insert(a *access) reply {
 	}
 	asked := doc["conferenceData"]
 	delete(doc, "conferenceData")
-	e := &event{calendar: a.calendar, doc: doc}
+	e := &event{account: a.account.email, calendar: a.calendar, doc: doc}
 	a.fill(e, id)
 	if failure := a.conference(e, asked); failure != nil {
 		return *failure
 	}
 	a.touch(e)
-	a.events[id] = e
-	a.account.order = append(a.account.order, e)
-	return reply{status: http.StatusOK, doc: clone(e.doc)}
+	a.keep(e)
+	return a.show(e)
+}
+
+// check refuses what Google refuses of an event.
+func (a *access) check(doc object) *reply {
+	if a.query.Get("eventLabelVersion") == "1" && str(doc["eventLabelId"]) != "" {
+		// The calendars have none.
+		return new(apiError(http.StatusBadRequest, "invalid", "Invalid event label id."))
+	}
+	return a.checkEvent(doc)
+}
+
+// keep notes an event that is new.
+func (a *access) keep(e *event) {
+	id := e.doc["id"].(string)
+	if a.events[id] == nil {
+		a.events[id] = e
+		a.account.order = append(a.account.order, e)
+	}
+}
+
+// show answers with an event, as the query wants it.
+func (a *access) show(e *event) reply {
+	return reply{status: http.StatusOK, doc: a.view(e.doc)}
+}
+
+// view is an event as the query wants it: times in its zone, and if there are more guests
+// than maxAttendees, only the one who asks.
+func (a *access) view(doc object) object {
+	doc = clone(doc)
+	if name := a.query.Get("timeZone"); name != "" {
+		zone, _ := time.LoadLocation(name) // checkQuery has loaded it
+		for _, name := range []string{"start", "end", "originalStartTime"} {
+			at, _ := doc[name].(object)
+			if clock, err := time.Parse(time.RFC3339, str(at["dateTime"])); err == nil {
+				at["dateTime"] = clock.In(zone).Format(time.RFC3339)
+			}
+		}
+	}
+	most, err := strconv.Atoi(a.query.Get("maxAttendees"))
+	if attendees, _ := doc["attendees"].([]any); err == nil && len(attendees) > most {
+		doc["attendeesOmitted"] = true
+		doc["attendees"] = slices.DeleteFunc(attendees, func(item any) bool { return item.(object)["self"] != true })
+	}
+	return doc
+}
+
+// str is the text that a value is, or none.
+func str(value any) string {
+	text, _ := value.(string)
+	return text
 }
 
 // fill sets what Google sets.
 func (a *access) fill(e *event, id string) {
-	owner := object{"email": a.account.email, "self": true}
-	set := object{
-		"kind": "calendar#event", "id": id, "status": "confirmed", "iCalUID": id + "@google.com", "sequence": 0,
-		"htmlLink": a.url + "/calendar/event?eid=" + id, "created": a.now(), "eventType": "default",
-		"creator": owner, "organizer": owner,
-	}
-	maps.Copy(e.doc, set)
-	if e.doc["reminders"] == nil {
-		e.doc["reminders"] = object{"useDefault": true}
-	}
-	a.complete(e.doc)
-}
-
-// complete sets what follows from the other fields, after an insert and after a patch.
-func (a *access) complete(doc object) {
-	for _, name := range []string{"start", "end"} {
-		if at := doc[name].(object); at["dateTime"] != nil && at["timeZone"] == nil {
-			at["timeZone"] = "UTC" // the calendar's
+	for _, name := range readOnly {
+		if name != "eventType" && name != "iCalUID" {
+			delete(e.doc, name)
 		}
 	}
+	owner := func() object { return object{"email": a.account.email, "self": true} }
+	maps.Copy(e.doc, object{
+		"kind": "calendar#event", "id": id, "htmlLink": a.url + "/calendar/event?eid=" + id, "created": a.now(),
+		"creator": owner(), "organizer": owner(),
+	})
+	for name, value := range (object{
+		"status": "confirmed", "iCalUID": id + "@google.com", "sequence": 0.0, "eventType": "default", "reminders": object{"useDefault": true},
+	}) {
+		if e.doc[name] == nil {
+			e.doc[name] = value
+		}
+	}
+	a.complete(e.doc, nil)
+}
+
+// complete sets what follows from the other fields, after an insert and after a change of
+// what was old.
+func (a *access) complete(doc, old object) {
+	for _, name := range []string{"start", "end"} {
+		at := doc[name].(object)
+		if at["dateTime"] == nil {
+			continue
+		}
+		if clock, failure := a.checkTime(doc, name); failure == nil && isLocal(str(at["dateTime"])) {
+			at["dateTime"] = clock.Format(time.RFC3339)
+		}
+		if at["timeZone"] == nil {
+			at["timeZone"] = a.cfg.TimeZone
+		}
+	}
+	a.keepUnknown(doc, old)
 	attendees, _ := doc["attendees"].([]any)
 	for _, item := range attendees {
 		attendee := item.(object)
@@ -166,11 +202,40 @@ func (a *access) complete(doc object) {
 	}
 }
 
+// keepUnknown leaves as it was what a client does not say that it knows: attachments and
+// labels. Who knows labels sets no color.
+func (a *access) keepUnknown(doc, old object) {
+	var kept []string
+	if !flagged(a.query, "supportsAttachments") {
+		kept = append(kept, "attachments")
+	}
+	if a.query.Get("eventLabelVersion") == "1" {
+		kept = append(kept, "colorId")
+	} else {
+		kept = append(kept, "eventLabelId")
+	}
+	for _, name := range kept {
+		if delete(doc, name); old[name] != nil {
+			doc[name] = old[name]
+		}
+	}
+}
+
+// event returns the event in the path, nil if it is not to be seen. An instance of a
+// recurring event that nobody has changed is made for the call.
+func (a *access) event() *event {
+	id := a.in.PathValue("event")
+	if e := a.events[id]; e != nil && !e.purged {
+		return e
+	}
+	return a.instance(id)
+}
+
 // get also returns cancelled events. Each look brings a pending room nearer.
 func get(a *access) reply {
-	e := a.events[a.in.PathValue("event")]
+	e := a.event()
 	if e == nil {
-		return apiError(http.StatusNotFound, "notFound", "Not Found")
+		return notFound()
 	}
 	if e.polls > 0 {
 		if e.polls--; e.polls == 0 {
@@ -178,66 +243,28 @@ func get(a *access) reply {
 			a.touch(e)
 		}
 	}
-	return reply{status: http.StatusOK, doc: clone(e.doc)}
-}
-
-func patch(a *access) reply {
-	e := a.events[a.in.PathValue("event")]
-	var change object
-	switch {
-	case e == nil:
-		return apiError(http.StatusNotFound, "notFound", "Not Found")
-	case json.Unmarshal(a.in.body, &change) != nil:
-		return apiError(http.StatusBadRequest, "parseError", "Parse Error")
-	case a.in.Header.Get("If-Match") != "" && a.in.Header.Get("If-Match") != e.doc["etag"]:
-		return apiError(http.StatusPreconditionFailed, "conditionNotMet", "Precondition Failed")
-	case e.doc["status"] == "cancelled":
-		return apiError(http.StatusForbidden, "forbidden", "Forbidden")
-	}
-	if failure := a.change(e, change); failure != nil {
-		return *failure
-	}
-	return reply{status: http.StatusOK, doc: clone(e.doc)}
-}
-
-// readOnly are the fields that a patch does not reach.
-var readOnly = []string{"id", "kind", "etag", "created", "updated", "creator", "organizer", "iCalUID", "htmlLink", "hangoutLink", "eventType"}
-
-func (a *access) change(e *event, change object) *reply {
-	asked, aboutRoom := change["conferenceData"]
-	delete(change, "conferenceData")
-	for _, name := range readOnly {
-		delete(change, name)
-	}
-	doc := clone(e.doc)
-	merge(doc, change)
-	if failure := checkEvent(doc); failure != nil {
-		return failure
-	}
-	old := e.doc
-	e.doc = doc
-	a.complete(doc)
-	if aboutRoom && asked == nil && a.query.Get("conferenceDataVersion") == "1" {
-		delete(doc, "conferenceData")
-		delete(doc, "hangoutLink")
-	} else if failure := a.conference(e, asked); failure != nil {
-		e.doc = old
-		return failure
-	}
-	a.touch(e)
-	return nil
+	return a.show(e)
 }
 
 // remove leaves the event behind as a cancelled one.
 func remove(a *access) reply {
-	e := a.events[a.in.PathValue("event")]
+	e := a.event()
 	switch {
 	case e == nil:
-		return apiError(http.StatusNotFound, "notFound", "Not Found")
+		return notFound()
+	case !a.matches(e):
+		return apiError(http.StatusPreconditionFailed, "conditionNotMet", "Precondition Failed")
 	case e.doc["status"] == "cancelled":
 		return apiError(http.StatusGone, "deleted", "Resource has been deleted")
 	}
 	e.doc["status"] = "cancelled"
 	a.touch(e)
+	a.keep(e)
+	for _, other := range a.events {
+		if other.doc["recurringEventId"] == e.doc["id"] && other.doc["status"] != "cancelled" {
+			other.doc["status"] = "cancelled"
+			a.touch(other)
+		}
+	}
 	return reply{status: http.StatusNoContent}
 }

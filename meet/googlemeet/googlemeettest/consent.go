@@ -63,6 +63,7 @@ func (s *Server) checkConsent(q url.Values) (status int, problem string) {
 		return http.StatusBadRequest, "unsupported_response_type: only code is supported"
 	case strings.TrimSpace(q.Get("scope")) == "":
 		return http.StatusBadRequest, "invalid_request: missing required parameter: scope"
+	case s.cfg.Lenient && !q.Has("code_challenge") && !q.Has("code_challenge_method"):
 	case q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43:
 		return http.StatusBadRequest, "invalid_request: a PKCE challenge with method S256 is required"
 	}

@@ -280,3 +280,50 @@ func ExampleServer_Dial() {
 	fmt.Println(m.Status)
 	// Output: scheduled
 }
+
+// Long after a visit was cancelled, its event is cleared away, and a process whose claims
+// are lost asks for it again. The id is taken, and there is nothing to be seen: the Key is
+// used up.
+func ExampleServer_Purge() {
+	ctx := context.Background()
+	fake, err := googlemeettest.Start(googlemeettest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer fake.Close()
+	token := store.Token{
+		Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh"),
+		Expiry: time.Now().Add(time.Hour), Scopes: []string{googlemeet.ScopeEvents},
+	}
+	fake.Restore(token)
+	tokens := store.NewMemory()
+	if err := store.Set(ctx, tokens, store.AccountID{Provider: googlemeet.ProviderName, Subject: "dr-rao"}, token); err != nil {
+		log.Fatal(err)
+	}
+	open := func() *googlemeet.Client {
+		google, err := googlemeet.New(googlemeet.Config{
+			ClientID: fake.ClientID(), ClientSecret: fake.ClientSecret(), RedirectURL: "http://127.0.0.1:3001/callback",
+			Tokens: tokens, Endpoints: fake.Endpoints(), RetryWait: time.Millisecond,
+			Claims: store.NewMemory(), // each process forgets
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return google
+	}
+	first, second := open(), open()
+	defer first.Shutdown(ctx)
+	defer second.Shutdown(ctx)
+	m, err := first.Create(ctx, "dr-rao", visit())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("cancelled:", first.Cancel(ctx, "dr-rao", m.ID))
+	fmt.Println("cleared away:", fake.Purge(m.ID))
+	_, err = second.Create(ctx, "dr-rao", visit())
+	fmt.Println(errors.Is(err, telemed.ErrConflict), err)
+	// Output:
+	// cancelled: <nil>
+	// cleared away: <nil>
+	// true googlemeet: Create: 409 (taken): conflict with the current state
+}

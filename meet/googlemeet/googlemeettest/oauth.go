@@ -1,6 +1,7 @@
 package googlemeettest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -85,10 +86,14 @@ func (s *Server) token(in *incoming) reply {
 	if err != nil {
 		return oauthError(http.StatusBadRequest, "invalid_request", "Malformed body.")
 	}
-	if !sameText(form.Get("client_id"), s.cfg.ClientID) {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	if user, password, basic := in.BasicAuth(); basic {
+		id, secret = cmp.Or(id, user), password
+	}
+	if !sameText(id, s.cfg.ClientID) {
 		return oauthError(http.StatusUnauthorized, "invalid_client", "The OAuth client was not found.")
 	}
-	if !sameText(form.Get("client_secret"), s.cfg.ClientSecret) {
+	if !sameText(secret, s.cfg.ClientSecret) {
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Unauthorized")
 	}
 	s.mu.Lock()
@@ -114,6 +119,7 @@ func (s *Server) redeem(form url.Values) reply {
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Code was already redeemed.")
 	case form.Get("redirect_uri") != found.redirectURL:
 		return oauthError(http.StatusBadRequest, "redirect_uri_mismatch", "Bad Request")
+	case found.challenge == "" && form.Get("code_verifier") == "": // there was no PKCE
 	case form.Get("code_verifier") == "":
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Missing code verifier.")
 	case !sameText(base64.RawURLEncoding.EncodeToString(sum[:]), found.challenge):

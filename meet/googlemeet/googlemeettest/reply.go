@@ -16,6 +16,7 @@ type reply struct {
 	status int
 	doc    any // nil: no body
 	header map[string]string
+	pretty bool
 }
 
 func (out reply) send(w http.ResponseWriter) {
@@ -27,7 +28,11 @@ func (out reply) send(w http.ResponseWriter) {
 	}
 	w.WriteHeader(out.status)
 	if out.doc != nil {
-		_ = json.NewEncoder(w).Encode(out.doc) // documents are JSON by origin
+		encoder := json.NewEncoder(w)
+		if out.pretty {
+			encoder.SetIndent("", " ")
+		}
+		_ = encoder.Encode(out.doc) // documents are JSON by origin
 	}
 }
 

@@ -21,19 +21,23 @@ func (s *Server) FailRooms(n int) {
 }
 
 // conference begins a room if one is asked for. Without conferenceDataVersion=1 Google
-// ignores the wish, and so it does if the event had the requestId before.
+// ignores the wish, and so it does if the event had the requestId before. A wish without
+// a solution is one for the calendar's own, which is Meet.
 func (a *access) conference(e *event, asked any) *reply {
 	if asked == nil || a.query.Get("conferenceDataVersion") != "1" {
 		return nil
 	}
 	data, _ := asked.(object)
-	request, _ := data["createRequest"].(object)
-	solution, _ := request["conferenceSolutionKey"].(object)
+	request, asksFor := data["createRequest"].(object)
+	if !asksFor {
+		return a.reuse(e, data)
+	}
+	solution, named := request["conferenceSolutionKey"].(object)
 	requestID, _ := request["requestId"].(string)
 	switch {
 	case requestID == "":
 		return new(apiError(http.StatusBadRequest, "required", "Missing conference request id."))
-	case solution["type"] != "hangoutsMeet":
+	case named && solution["type"] != "hangoutsMeet":
 		return new(apiError(http.StatusBadRequest, "invalid", "Invalid conference type value."))
 	case requestID == requestOf(e):
 		return nil
@@ -48,6 +52,27 @@ func (a *access) conference(e *event, asked any) *reply {
 	}
 	if e.polls = a.rooms.delay; e.polls == 0 {
 		a.settle(e)
+	}
+	return nil
+}
+
+// reuse takes a conference that was made elsewhere: in another event, or by another
+// service.
+func (a *access) reuse(e *event, data object) *reply {
+	solution, _ := data["conferenceSolution"].(object)
+	entries, _ := data["entryPoints"].([]any)
+	code := str(data["conferenceId"])
+	key, _ := solution["key"].(object)
+	switch {
+	case len(solution) == 0 || len(entries) == 0:
+		return new(apiError(http.StatusBadRequest, "required", "Missing conference solution or entry points."))
+	case key["type"] == "hangoutsMeet" && !a.hasRoom(code):
+		return new(apiError(http.StatusBadRequest, "invalid", "Invalid conference id value."))
+	}
+	e.doc["conferenceData"] = data
+	delete(e.doc, "hangoutLink")
+	if key["type"] == "hangoutsMeet" {
+		e.doc["hangoutLink"] = a.url + "/meet/" + code
 	}
 	return nil
 }
@@ -97,6 +122,10 @@ func newCode() string {
 func (s *Server) roomExists(code string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.hasRoom(code)
+}
+
+func (s *Server) hasRoom(code string) bool {
 	for _, known := range s.rooms.codes {
 		if known == code {
 			return true

@@ -16,8 +16,18 @@
 // [Server.Requests]), and everything can be made to go wrong ([Server.FailNext],
 // [Server.DelayRooms], [Server.FailRooms]).
 //
-// It answers with Google's status codes and error bodies, and is stricter in one thing: a
-// consent without PKCE (S256) is refused. Nothing leaves the machine.
+// It answers with Google's status codes and error bodies, and is stricter in two things: a
+// consent without PKCE (S256) is refused, and so is a name that the API does not know, in
+// a body or in a query. Config.Lenient ends that. Nothing leaves the machine, save the
+// notifications of channels that a client opens.
+//
+// # Other languages
+//
+// Google's own clients work with it, also from another process: see Config.Addr and
+// Config.TLS. One for Node.js takes Server.URL as its root and the addresses of
+// [Server.Endpoints] for OAuth; tokeninfo is beside them. What a client sends has its
+// effect or Google's refusal: nothing is taken and ignored. A method of the API that is
+// not here is refused with 501.
 //
 // With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
 // once.
@@ -31,6 +41,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,12 +52,24 @@ import (
 
 // The operations, for Fault and Request.
 const (
-	OpInsert = "insert"
-	OpGet    = "get"
-	OpPatch  = "patch"
-	OpDelete = "delete"
-	OpToken  = "token"
-	OpRevoke = "revoke"
+	OpInsert          = "insert"
+	OpGet             = "get"
+	OpPatch           = "patch"
+	OpUpdate          = "update"
+	OpDelete          = "delete"
+	OpList            = "list"
+	OpInstances       = "instances"
+	OpQuickAdd        = "quickAdd"
+	OpWatch           = "watch"
+	OpStop            = "stop"
+	OpFreeBusy        = "freeBusy"
+	OpCalendar        = "calendar"
+	OpCalendarList    = "calendarList"
+	OpCalendarListGet = "calendarListGet"
+	OpToken           = "token"
+	OpRevoke          = "revoke"
+	OpTokenInfo       = "tokeninfo"
+	OpUnknown         = "unknown" // what the fake does not have
 )
 
 // Config configures a Server. The zero value is ready to use.
@@ -68,13 +91,23 @@ type Config struct {
 	Email string
 	// Calendars are ids of calendars that every account has beside its primary one.
 	Calendars []string
+	// TimeZone is that of all calendars, an IANA name: a day of an event that lasts the
+	// whole day is one of it. If empty, "UTC".
+	TimeZone string
 	// TokenLifetime is how long an access token works, in whole seconds. If 0, 1 hour.
 	TokenLifetime time.Duration
+	// Lenient takes what Google takes of clients in other languages: a consent without a
+	// PKCE challenge, and bodies and queries that name what the API does not know, which it
+	// passes over.
+	Lenient bool
+	// HTTPClient sends the notifications of channels. If nil, one that waits 10 seconds.
+	HTTPClient *http.Client
 }
 
 // Server is Google. It is safe for concurrent use.
 type Server struct {
 	cfg    Config
+	zone   *time.Location
 	url    string
 	engine *fake.Server
 
@@ -82,7 +115,12 @@ type Server struct {
 	oauth    oauthState
 	accounts map[string]*account
 	rooms    rooms
-	edits    int // makes etags
+	lists    lists
+	channels map[string]*channel // by id
+	edits    int                 // makes etags
+	closed   bool
+
+	pushes sync.WaitGroup // notifications that are on their way
 }
 
 // rooms makes the rooms of events.
@@ -101,10 +139,13 @@ type account struct {
 
 // event is the document that is answered, and how far its room is.
 type event struct {
+	account   string
 	calendar  string
 	doc       object
+	edit      int // the last one of it
 	polls     int // until the room is ready
 	roomFails bool
+	purged    bool
 }
 
 // Start returns a running Server. Close it at the end.
@@ -113,17 +154,26 @@ func Start(cfg Config) (*Server, error) {
 	cfg.ClientSecret = cmp.Or(cfg.ClientSecret, "GOCSPX-test-only")
 	cfg.Email = cmp.Or(cfg.Email, "doctor@example.org")
 	cfg.TokenLifetime = cmp.Or(cfg.TokenLifetime, time.Hour)
+	cfg.TimeZone = cmp.Or(cfg.TimeZone, "UTC")
+	zone, err := time.LoadLocation(cfg.TimeZone)
+	if err != nil || !knownZone(cfg.TimeZone) {
+		return nil, fmt.Errorf("googlemeettest: Config.TimeZone is no time zone: %q", cfg.TimeZone)
+	}
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	}
 	engine, err := fake.NewServer(fake.Config{
 		Kit: "googlemeettest", Addr: cfg.Addr, InMemory: cfg.InMemory, TLS: cfg.TLS,
-		Aside:  []string{OpToken, OpRevoke},
+		Aside:  []string{OpToken, OpRevoke, OpTokenInfo, OpUnknown},
 		Header: func(h http.Header) { h.Set("Cache-Control", "no-store") },
 	})
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, url: engine.URL(), engine: engine,
+		cfg: cfg, zone: zone, url: engine.URL(), engine: engine,
 		oauth: newOAuthState(), accounts: map[string]*account{}, rooms: rooms{codes: map[string]string{}},
+		lists: lists{pages: map[string]page{}, syncs: map[string]synced{}}, channels: map[string]*channel{},
 	}
 	s.route()
 	engine.Serve()
@@ -149,7 +199,13 @@ func NewServer(tb TB, cfg ...Config) *Server {
 }
 
 // Close ends the server and its connections, and waits until they have ended.
-func (s *Server) Close() { s.engine.Close() }
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.engine.Close()
+	s.pushes.Wait()
+}
 
 // URL is the server's address, without a slash at its end.
 func (s *Server) URL() string { return s.url }
@@ -184,20 +240,24 @@ func (s *Server) Endpoints() googlemeet.Endpoints {
 	}
 }
 
-// route names the handlers. They stand in consent.go, oauth.go and calendar.go: methods of
-// the Server, which use its state.
+// route names the handlers. They stand in consent.go, oauth.go and, as method.go says,
+// beside what the Calendar API is about.
 func (s *Server) route() {
 	s.engine.Handle("", "GET /o/oauth2/v2/auth", s.consentPage)
 	s.engine.Handle("", "POST /o/oauth2/v2/auth", s.consentAnswer)
 	s.engine.Handle("", "GET /meet/{code}", s.roomPage)
 	s.handle(OpToken, "POST /token", s.token)
 	s.handle(OpRevoke, "POST /revoke", s.revoke)
-	const events = "/calendar/v3/calendars/{calendar}/events"
-	s.handle(OpInsert, "POST "+events, s.calendar(insert))
-	s.handle(OpGet, "GET "+events+"/{event}", s.calendar(get))
-	s.handle(OpPatch, "PATCH "+events+"/{event}", s.calendar(patch))
-	s.handle(OpDelete, "DELETE "+events+"/{event}", s.calendar(remove))
+	s.handle(OpTokenInfo, "/tokeninfo", s.tokenInfo)
+	for _, m := range methods() {
+		verb, path, _ := strings.Cut(m.pattern, " ")
+		s.handle(m.op, verb+" "+apiPath+path, s.calendar(m))
+	}
+	s.handle(OpUnknown, "/", unknown)
 }
+
+// apiPath is where the Calendar API begins.
+const apiPath = "/calendar/v3"
 
 // handle serves an operation.
 func (s *Server) handle(op, pattern string, answer func(*incoming) reply) {
@@ -207,14 +267,19 @@ func (s *Server) handle(op, pattern string, answer func(*incoming) reply) {
 	})
 }
 
-// touch gives the event a new etag.
+// touch gives the event a new etag, and tells the channels.
 func (s *Server) touch(e *event) {
 	s.edits++
+	e.edit = s.edits
 	e.doc["etag"] = fmt.Sprintf(`"%016d"`, s.edits)
 	e.doc["updated"] = s.now()
+	s.notify(e)
 }
 
-func (s *Server) now() string { return s.engine.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
+// updatedForm is how Google writes a time of its own.
+const updatedForm = "2006-01-02T15:04:05.000Z"
+
+func (s *Server) now() string { return s.engine.Now().UTC().Format(updatedForm) }
 
 // Refreshes returns how often a refresh token was presented.
 func (s *Server) Refreshes() int {

@@ -296,6 +296,10 @@ func TestCalendar(t *testing.T) {
 		"short id":           {events, good(map[string]any{"id": "abcd"}), 400, "invalid"},
 		"guest":              {events, good(map[string]any{"attendees": []any{map[string]any{"email": "nobody"}}}), 400, "invalid"},
 		"not an event":       {events, []any{}, 400, "parseError"},
+		"local, no zone":     {events, good(map[string]any{"start": at("10:00:00")}), 400, "required"},
+		"a title in numbers": {events, good(map[string]any{"summary": 5}), 400, "badRequest"},
+		"hidden":             {events, good(map[string]any{"visibility": "hidden"}), 400, "invalid"},
+		"odd rule":           {events, good(map[string]any{"recurrence": []any{"FOO"}}), 400, "invalid"},
 		"version 2":          {events + "?conferenceDataVersion=2", good(nil), 400, "invalidParameter"},
 		"notify everyone":    {events + "?sendUpdates=everyone", good(nil), 400, "invalidParameter"},
 		"broken mask":        {events + "?fields=id,start(", good(nil), 400, "invalidParameter"},
@@ -349,11 +353,35 @@ func TestCalendar(t *testing.T) {
 	require.Equal(t, 409, status, "the id of a cancelled event is not free")
 	status, _ = c.call("PATCH", events+"/event1", map[string]any{"status": "confirmed"})
 	require.Equal(t, 403, status)
+	require.NoError(t, c.fake.Purge("event1"))
+	require.ErrorIs(t, c.fake.Purge("nosuch"), googlemeettest.ErrNoEvent)
+	for _, method := range []string{"GET", "PATCH", "DELETE"} {
+		status, _ = c.call(method, events+"/event1", map[string]any{})
+		require.Equal(t, 404, status, "cleared away: "+method)
+	}
+	status, _ = c.call("POST", events, good(map[string]any{"id": "event1"}))
+	require.Equal(t, 409, status, "and its id is not free")
 	for _, method := range []string{"GET", "PATCH", "DELETE"} {
 		status, doc = c.call(method, events+"/nosuch", map[string]any{})
 		require.Equal(t, 404, status, method)
 		require.Equal(t, "notFound", reason(doc), method)
 	}
+}
+
+// The two forms of time that Google documents.
+func TestLocalTimes(t *testing.T) {
+	t.Parallel()
+	c := newCaller(t, googlemeettest.NewServer(t)).signIn()
+	newYork := func(clock string) map[string]any {
+		return map[string]any{"dateTime": clock, "timeZone": "America/New_York"}
+	}
+	status, doc := c.call("POST", "/calendars/primary/events", map[string]any{
+		"start": newYork("2031-03-14T10:00:00"), "end": newYork("2031-03-14T11:00:00-04:00"), "visibility": "private",
+		"recurrence": []any{"RRULE:FREQ=DAILY;COUNT=2", "EXDATE;TZID=America/New_York:20310315T100000"},
+	})
+	require.Equal(t, 200, status)
+	require.Equal(t, newYork("2031-03-14T10:00:00-04:00"), doc["start"])
+	require.Equal(t, time.Hour, c.fake.Events()[0].End.Sub(c.fake.Events()[0].Start))
 }
 
 func TestAccessTokens(t *testing.T) {

@@ -51,9 +51,14 @@ type File struct {
 }
 
 // parse reads a mail, and refuses one that some server or mail program on its
-// way would refuse or read differently.
-func parse(raw []byte, beyondASCII bool) (Message, error) {
-	if err := checkLines(raw, beyondASCII); err != nil {
+// way would refuse or read differently. Bytes beyond ASCII may be in its header with
+// SMTPUTF8, and in bodies that say so with 8BITMIME too.
+func parse(raw []byte, international, eightBit bool) (Message, error) {
+	head, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	if err := checkLines(head, international); err != nil {
+		return Message{}, err
+	}
+	if err := checkLines(body, international || eightBit); err != nil {
 		return Message{}, err
 	}
 	read, err := mail.ReadMessage(bytes.NewReader(raw))
@@ -91,8 +96,11 @@ func checkLines(raw []byte, beyondASCII bool) error {
 }
 
 func (m *Message) readHeader() error {
-	for _, name := range []string{"From", "To", "Subject", "Date", "Message-Id", "Mime-Version", "Content-Type"} {
-		if n := len(m.Header[name]); n != 1 {
+	for name, least := range map[string]int{
+		"From": 1, "To": 1, "Subject": 1, "Date": 1, "Message-Id": 1,
+		"Mime-Version": 0, "Content-Type": 0, // without them it is plain text
+	} {
+		if n := len(m.Header[name]); n < least || n > 1 {
 			return fmt.Errorf("%s is there %d times", name, n)
 		}
 	}
@@ -116,6 +124,9 @@ func (m *Message) readHeader() error {
 
 // readPart reads a part and those inside it.
 func (m *Message) readPart(header textproto.MIMEHeader, body io.Reader, depth int) error {
+	if header["Content-Type"] == nil {
+		return m.readLeaf(header, "text/plain", nil, body)
+	}
 	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil {
 		return errors.New("a Content-Type cannot be read")
@@ -154,8 +165,11 @@ func (m *Message) readLeaf(header textproto.MIMEHeader, media string, params map
 		m.Files = append(m.Files, File{Name: named["filename"], ContentType: header.Get("Content-Type"), Data: data})
 		return nil
 	}
-	if charset := strings.ToLower(params["charset"]); charset != "utf-8" || !utf8.Valid(data) {
-		return errors.New("a text is not UTF-8")
+	switch charset := strings.ToLower(params["charset"]); {
+	case charset == "utf-8" && utf8.Valid(data):
+	case (charset == "" || charset == "us-ascii") && isASCII(data):
+	default:
+		return errors.New("a text is not in the characters that it names: UTF-8 or ASCII")
 	}
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	switch media {
@@ -170,11 +184,23 @@ func (m *Message) readLeaf(header textproto.MIMEHeader, media string, params map
 }
 
 func decode(encoding string, body io.Reader) ([]byte, error) {
-	switch strings.ToLower(encoding) {
-	case "base64":
-		return io.ReadAll(base64.NewDecoder(base64.StdEncoding, body))
-	case "quoted-printable":
-		return io.ReadAll(quotedprintable.NewReader(body))
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
 	}
-	return io.ReadAll(body)
+	encoding = strings.ToLower(encoding)
+	if encoding != "8bit" && encoding != "binary" && !isASCII(data) {
+		return nil, errors.New("a byte is beyond ASCII")
+	}
+	switch encoding {
+	case "base64":
+		return io.ReadAll(base64.NewDecoder(base64.StdEncoding, bytes.NewReader(data)))
+	case "quoted-printable":
+		return io.ReadAll(quotedprintable.NewReader(bytes.NewReader(data)))
+	}
+	return data, nil
+}
+
+func isASCII(data []byte) bool {
+	return !bytes.ContainsFunc(data, func(r rune) bool { return r >= utf8.RuneSelf })
 }

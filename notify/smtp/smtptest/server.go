@@ -10,8 +10,10 @@
 //	fmt.Println(msg.Subject, msg.Text)
 //
 // It speaks STARTTLS with a certificate of its own, AUTH PLAIN and LOGIN,
-// PIPELINING, CHUNKING, SIZE and SMTPUTF8, and refuses mail that a strict server
-// would: lines over 998 octets, bare line feeds, bytes beyond ASCII, broken MIME.
+// PIPELINING, CHUNKING, SIZE, 8BITMIME and SMTPUTF8, and refuses mail that a strict
+// server would: lines over 998 octets, bare line feeds, bytes beyond ASCII that were not
+// announced, broken MIME. A program in another language finds the certificate in
+// [Server.Certificate].
 //
 // # Errors
 //

@@ -74,6 +74,9 @@ func TestRefusesWhatAStrictServerWould(t *testing.T) {
 		"two subjects":    {"Subject: ", "Subject: x\r\nSubject: "},
 		"no sender":       {"From: a@b.example", "From: "},
 		"bad recipient":   {"To: asha@", "To: @"},
+		"8 bits, as 7":    {"quoted-printable\r\n\r\nna=C3=AFve", "7bit\r\n\r\nnaïve"},
+		"8-bit header":    {"=?utf-8?q?caf=C3=A9?=", "café"},
+		"other charset":   {"charset=utf-8", "charset=us-ascii"},
 		"no content type": {"Content-Type: text/plain", "Content-Type: "},
 		"not UTF-8":       {"na=C3=AFve", "na=FFve"},
 		"bad encoding":    {"quoted-printable", "base64"},
@@ -86,6 +89,23 @@ func TestRefusesWhatAStrictServerWould(t *testing.T) {
 		require.Equal(t, 554, refused.Code, name)
 	}
 	require.Empty(t, server.Messages())
+}
+
+// TestTakesWhatItAnnounces: 8BITMIME, and mail of programs that write less of a header.
+func TestTakesWhatItAnnounces(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t, smtptest.Config{NoSMTPUTF8: true})
+	plain := strings.Replace(good, "na=C3=AFve", "naive", 1)
+	for _, test := range []struct{ mail, want string }{
+		{strings.Replace(good, "quoted-printable\r\n\r\nna=C3=AFve", "8bit\r\n\r\nनमस्ते", 1), "नमस्ते\n"},
+		{strings.Replace(plain, "utf-8\r\nContent-T", "US-ASCII\r\nContent-T", 1), "naive\n"},
+		{strings.Replace(plain, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n", "", 1), "naive\n"},
+	} {
+		require.NoError(t, send(t, server, test.mail))
+		all := server.Messages()
+		require.Equal(t, test.want, all[len(all)-1].Text)
+	}
+	require.Len(t, server.Messages(), 3)
 }
 
 func TestFaults(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"time"
+	"unicode/utf8"
 )
 
 func refuse(w http.ResponseWriter, p problem) { writeJSON(w, p.httpStatus(), p.envelope()) }
@@ -33,6 +33,10 @@ func (s *Server) serveMessages(w http.ResponseWriter, r *http.Request) {
 		refuse(w, *p)
 		return
 	}
+	if call.Status != "" {
+		writeJSON(w, http.StatusOK, map[string]any{"success": true})
+		return
+	}
 	m := s.accept(s.message(call, body))
 	writeJSON(w, http.StatusOK, map[string]any{
 		"messaging_product": "whatsapp",
@@ -46,7 +50,7 @@ func (s *Server) accept(m Message) Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
-	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), time.Now()
+	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), s.engine.Now()
 	s.messages.Add(m)
 	if s.webhook != "" && len(s.cfg.Statuses) > 0 && !s.closed {
 		s.background.Go(func() {
@@ -67,7 +71,12 @@ type wireCall struct {
 	To        string `json:"to"`
 	Type      string `json:"type"`
 	Reference string `json:"biz_opaque_callback_data"`
-	Template  *struct {
+	Status    string `json:"status"`     // of a read receipt
+	MessageID string `json:"message_id"` // that was read
+	Text      *struct {
+		Body string `json:"body"`
+	} `json:"text"`
+	Template *struct {
 		Name     string `json:"name"`
 		Language struct {
 			Code string `json:"code"`
@@ -95,6 +104,9 @@ func (c *wireCall) values() []string {
 }
 
 func (s *Server) message(c wireCall, body []byte) Message {
+	if c.Type == "text" {
+		return Message{To: c.To, Text: c.Text.Body, Reference: c.Reference, Request: body}
+	}
 	t, _ := s.template(c.Template.Name, c.Template.Language.Code)
 	return Message{
 		To: c.To, Template: t.Name, Language: t.Language, Parameters: c.values(), Text: t.text(c.values()),
@@ -128,14 +140,27 @@ func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
 		return &problem{code: 100, text: "Invalid parameter"}
 	case c.Product != "whatsapp":
 		return &problem{code: 100, text: "The parameter messaging_product is required."}
+	case c.Status != "":
+		return s.checkReceipt(c, body)
 	case !phonePattern.MatchString(c.To):
 		return &problem{code: 131009, text: "Parameter value is not valid: to " + c.To}
-	case c.Type != "template":
+	case c.Recipient != "" && c.Recipient != "individual":
+		return &problem{code: 100, text: "whatsapptest does not have recipient_type " + c.Recipient}
+	case c.Type != "template" && !s.windowOpen(c.To):
 		return &problem{code: 131047, text: "More than 24 hours have passed since the customer last replied to this number"}
-	case c.Template == nil:
+	case c.Type != "template" && c.Type != "text":
+		return &problem{code: 131051, text: "whatsapptest does not have messages of type " + c.Type}
+	case c.Type == "text" && (c.Text == nil || c.Text.Body == ""):
+		return &problem{code: 131008, text: "Required parameter is missing: text"}
+	case c.Type == "text" && utf8.RuneCountInString(c.Text.Body) > 4096:
+		return &problem{code: 100, text: "Param text['body'] must be at most 4096 characters long."}
+	case c.Type == "template" && c.Template == nil:
 		return &problem{code: 131008, text: "Required parameter is missing: template"}
 	case len(c.Reference) > 512:
 		return &problem{code: 100, text: "biz_opaque_callback_data is longer than 512 characters"}
+	}
+	if p := unexpectedKey(body, messageKeys); p != nil || c.Type == "text" {
+		return p
 	}
 	return s.checkTemplate(c)
 }

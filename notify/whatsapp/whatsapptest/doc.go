@@ -14,7 +14,8 @@
 //	})
 //	fmt.Println(msg.Text) // as the patient reads it
 //
-// It takes template messages and checks what Meta checks: the token, the number's id, the
+// It takes template messages, free text to who has written within 24 hours, and read
+// receipts, and checks what Meta checks: the token, the number's id, the
 // recipient's number, the template's name and language, and the number and form of its
 // parameters. Approved are the templates that notify/template calls, and what [Config]
 // adds. With a webhook address it sends signed statuses and messages there. It does what

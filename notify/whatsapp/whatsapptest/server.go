@@ -56,10 +56,11 @@ type Message struct {
 	ID string
 	// To is the recipient as the request had it.
 	To string
-	// Template, Language and Parameters are the call.
+	// Template, Language and Parameters are the call. Empty for free text.
 	Template, Language string
 	Parameters         []string
-	// Text is the template's body with the parameters in it: what the recipient reads.
+	// Text is what the recipient reads: the template's body with the parameters in it, or
+	// free text.
 	Text string
 	// Reference is the request's biz_opaque_callback_data.
 	Reference string
@@ -89,7 +90,8 @@ type Server struct {
 	mu      sync.Mutex
 	closed  bool
 	webhook string
-	next    int // number of the next id
+	next    int                 // number of the next id
+	inbound map[string]*inbound // by the sender's digits
 }
 
 // NewServer is Start for tests: it fails tb if the server does not start, and
@@ -118,7 +120,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, webhook: cfg.WebhookURL, templates: slices.Concat(cfg.Templates, Builtin()),
-		engine: engine, client: cfg.HTTPClient,
+		engine: engine, client: cfg.HTTPClient, inbound: map[string]*inbound{},
 	}
 	if s.client == nil {
 		s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}

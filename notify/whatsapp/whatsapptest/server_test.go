@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,6 +80,10 @@ func TestChecks(t *testing.T) {
 		"empty parameter":    {replace("Dr M", ``), nil, 400, 131008},
 		"currency parameter": {replace(`"type":"text","text":"Asha"`, `"type":"currency"`), nil, 400, 132012},
 		"header":             {replace(`"type":"body"`, `"type":"header"`), nil, 400, 132018},
+		"unexpected key":     {replace(`"language":{`, `"language":{"policystring":"deterministic",`), nil, 400, 100},
+		"key far below":      {replace(`"text":"Asha"`, `"text":"Asha","txt":"x"`), nil, 400, 100},
+		"to a group":         {replace(`"type":"template"`, `"recipient_type":"group","type":"template"`), nil, 400, 100},
+		"receipt of nothing": {`{"messaging_product":"whatsapp","status":"read","message_id":"wamid.X"}`, nil, 400, 131009},
 		"long reference":     {replace(`"ref"`, `"`+strings.Repeat("x", 513)+`"`), nil, 400, 100},
 	} {
 		status, code := send(t, srv, c.body, c.change)
@@ -93,6 +99,47 @@ func TestChecks(t *testing.T) {
 	require.Equal(t, []string{"+919876543210", "appointment_cancelled", "en", "ref"}, []string{got[0].To, got[0].Template, got[0].Language, got[0].Reference})
 	require.JSONEq(t, call, string(got[0].Request))
 }
+
+// TestWindow: who has written may be answered with free text for 24 hours, and told that
+// it was read.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := whatsapptest.NewServer(t, whatsapptest.Config{InMemory: true, WebhookURL: "http://clinic.example/", HTTPClient: taker})
+		require.NoError(t, srv.SendText(t.Context(), "+919876543210", "Asha", "Hello"))
+		post := func(body string) int {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL()+"/v18.0/"+srv.PhoneNumberID()+"/messages", strings.NewReader(body))
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer "+srv.Token().Reveal())
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := srv.Client().Do(req)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			return resp.StatusCode
+		}
+		text := func(to string) string {
+			return `{"messaging_product":"whatsapp","to":"` + to + `","type":"text","text":{"body":"At ten"},"context":{"message_id":"wamid.1"}}`
+		}
+		require.Equal(t, 200, post(text("919876543210")))
+		require.Equal(t, "At ten", srv.Messages()[0].Text)
+		require.Equal(t, 400, post(text("919876543211")), "who has not written")
+		require.Equal(t, 400, post(strings.Replace(text("919876543210"), "At ten", "", 1)))
+		require.Equal(t, 200, post(`{"messaging_product":"whatsapp","status":"read","message_id":"wamid.INBOUND00000001","typing_indicator":{"type":"text"}}`))
+		require.Equal(t, 400, post(`{"messaging_product":"whatsapp","status":"read","message_id":"wamid.OTHER"}`))
+		require.Len(t, srv.Messages(), 1)
+		time.Sleep(24 * time.Hour)
+		require.Equal(t, 400, post(text("919876543210")))
+	})
+}
+
+// taker takes webhooks.
+var taker = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, nil
+})}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func TestOwnTemplateGoesBeforeTheBuiltin(t *testing.T) {
 	t.Parallel()

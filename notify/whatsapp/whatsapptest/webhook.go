@@ -40,13 +40,15 @@ func (s *Server) SendStatus(ctx context.Context, messageID, state string, codes 
 	return s.send(ctx, map[string]any{"statuses": []any{status}})
 }
 
-// SendText sends a message from a person with an E.164 number to the webhook.
+// SendText sends a message from a person with an E.164 number to the webhook. For 24
+// hours from then on that person may be sent free text, and told that it was read.
 func (s *Server) SendText(ctx context.Context, from, name, body string) error {
 	s.mu.Lock()
 	s.next++
 	id := fmt.Sprintf("wamid.INBOUND%08d", s.next)
-	s.mu.Unlock()
 	digits := strings.TrimPrefix(from, "+")
+	s.heard(digits, id)
+	s.mu.Unlock()
 	return s.send(ctx, map[string]any{
 		"contacts": []any{map[string]any{"profile": map[string]string{"name": name}, "wa_id": digits}},
 		"messages": []any{map[string]any{

@@ -177,6 +177,79 @@ func FuzzOrder(f *testing.F) {
 	})
 }
 
+// TestLists reads all lists by time, by page and expanded, without any SDK.
+func TestLists(t *testing.T) {
+	t.Parallel()
+	a := api{t, razorpaytest.NewServer(t)}
+	var orders, paid, refunds []string
+	half := make([]int64, 2) // between the first and the second, between the second and the third
+	for i := range 3 {
+		id := a.order()
+		p, err := a.srv.Pay(id)
+		require.NoError(t, err)
+		_, refund := a.post("/v1/refunds", `{"payment_id":"`+p.PaymentID+`","amount":100}`)
+		orders, paid, refunds = append(orders, id), append(paid, p.PaymentID), append(refunds, refund["id"].(string))
+		if i < 2 {
+			half[i] = time.Now().Add(time.Duration(2*i+1) * 30 * time.Minute).Unix()
+			a.srv.Advance(time.Hour)
+		}
+	}
+	ids := func(path string) []string {
+		status, doc := a.get(path)
+		require.Equal(t, 200, status, "%s: %v", path, doc)
+		got := []string{}
+		for _, item := range doc["items"].([]any) {
+			got = append(got, item.(map[string]any)["id"].(string))
+		}
+		return got
+	}
+	for path, all := range map[string][]string{"/v1/orders": orders, "/v1/payments": paid, "/v1/refunds": refunds} {
+		require.Equal(t, []string{all[2], all[1], all[0]}, ids(path))
+		require.Equal(t, []string{all[1]}, ids(fmt.Sprintf("%s?from=%d&to=%d", path, half[0], half[1])))
+		require.Equal(t, []string{all[0]}, ids(fmt.Sprintf("%s?to=%d", path, half[0])))
+		require.Equal(t, []string{all[1]}, ids(path+"?count=1&skip=1"))
+		require.Empty(t, ids(fmt.Sprintf("%s?from=%d&to=%d", path, half[1], half[0])))
+		require.Empty(t, ids(path+"?skip=3"))
+	}
+	require.Equal(t, refunds[:1], ids("/v1/payments/"+paid[0]+"/refunds"))
+	require.Equal(t, paid[:1], ids("/v1/orders/"+orders[0]+"/payments"))
+	open := a.order()
+	require.Equal(t, []string{open}, ids("/v1/orders?authorized=0"))
+	require.Len(t, ids("/v1/orders?authorized=1"), 3)
+
+	_, doc := a.get("/v1/orders/" + orders[0] + "?expand[]=payments.card")
+	inner := doc["payments"].(map[string]any)["items"].([]any)[0].(map[string]any)
+	require.Equal(t, paid[0], inner["id"])
+	require.Contains(t, inner, "card")
+	for _, name := range []string{"expand[]", "expand[0]", "expand[expand[]]"} {
+		_, doc = a.get("/v1/payments/" + paid[0] + "?" + url.Values{name: {"refunds"}}.Encode())
+		require.Equal(t, 1.0, doc["refunds"].(map[string]any)["count"], name)
+	}
+}
+
+// TestEdits replaces notes, which is all that can be edited.
+func TestEdits(t *testing.T) {
+	t.Parallel()
+	a := api{t, razorpaytest.NewServer(t)}
+	_, doc := a.post("/v1/orders", `{"amount":50000,"currency":"INR","notes":{"visit":"42"}}`)
+	order := doc["id"].(string)
+	paid, err := a.srv.Pay(order)
+	require.NoError(t, err)
+	_, refund := a.post("/v1/payments/"+paid.PaymentID+"/refund", `{"amount":100}`)
+	for _, path := range []string{"/v1/orders/" + order, "/v1/payments/" + paid.PaymentID, "/v1/refunds/" + refund["id"].(string)} {
+		status, doc := a.call(http.MethodPatch, path, "application/json", `{"notes":{"clinic":"7"}}`)
+		require.Equal(t, []any{200, map[string]any{"clinic": "7"}}, []any{status, doc["notes"]}, path)
+		_, doc = a.get(path)
+		require.Equal(t, map[string]any{"clinic": "7"}, doc["notes"], path)
+		status, doc = a.call(http.MethodPatch, path, "application/json", `{}`)
+		require.Equal(t, []any{400, "The notes field is required."}, []any{status, description(doc)}, path)
+		status, _ = a.call(http.MethodPatch, path, "application/json", `{"notes":"x"}`)
+		require.Equal(t, 400, status, path)
+	}
+	status, _ := a.call(http.MethodPatch, "/v1/orders/order_AAAAAAAAAAAAAA", "application/json", `{"notes":{}}`)
+	require.Equal(t, 400, status)
+}
+
 // TestInstalments: the order knows what was paid, and only the last instalment pays it.
 func TestInstalments(t *testing.T) {
 	t.Parallel()

@@ -113,7 +113,8 @@ func (s *Server) HoldRefunds() {
 }
 
 // SettleRefund ends a pending refund: processed, or failed, which gives the money back to
-// the hospital and not to the patient. Then the payment is again what it was before.
+// the hospital and not to the patient. Then the payment is again what it was before. A
+// processed one may fail too: Razorpay calls a refund processed before the bank confirms it.
 func (s *Server) SettleRefund(refundID string, processed bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +122,7 @@ func (s *Server) SettleRefund(refundID string, processed bool) error {
 	switch {
 	case made == nil:
 		return notFound()
-	case made.status != "pending":
+	case made.status == "failed", made.status == "processed" && processed:
 		return refusal(http.StatusBadRequest, "The refund is not pending", "")
 	case processed:
 		s.settle(made, "processed")

@@ -3,7 +3,6 @@ package razorpaytest
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"net"
 	"net/http"
 	"net/url"
@@ -198,11 +197,7 @@ func webAddress(address string) bool {
 func newID(prefix string) string { return prefix + "_" + rand.Text()[:14] }
 
 // newRequestID looks random at any time: razorpay repeats no id that could be a word.
-func newRequestID() string {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails
-	return "req_" + hex.EncodeToString(id)
-}
+func newRequestID() string { return fake.RequestID("req_") }
 
 // route wires the doors: the API, which needs the key, and the checkout page, which does
 // not. They stand in api.go and checkout.go: methods of the Server, which use its state.
