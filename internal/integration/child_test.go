@@ -52,8 +52,13 @@ type childConfig struct {
 	Load      bool // ask for tokens all the time, not when told to
 	// ClaimsTable is set for a process that claims keys, and refreshes nothing.
 	ClaimsTable string
-	Exchange    time.Duration
-	Lease       time.Duration // if 0, twice Exchange
+	// RowsTable is set for a process that works durable rows, and refreshes nothing;
+	// Effects is where it asks for an effect; if empty, effects are noted and nothing else.
+	RowsTable, Effects string
+	// Gateway is set for a process that fulfils bills; Effects is where it books.
+	Gateway  *gatewayConfig
+	Exchange time.Duration
+	Lease    time.Duration // if 0, twice Exchange
 	// Spool is a directory that the processes share, if any, SpoolKey its key.
 	Spool, SpoolKey string
 	// SlowSave is how long the database takes to save a token.
@@ -79,6 +84,10 @@ type report struct {
 	Access map[string][]string `json:",omitempty"`
 	// Failed has the errors of callers, but for those of accounts that must be reconnected.
 	Failed []string `json:",omitempty"`
+	// Gave is an effect that this process gave up.
+	Gave string `json:",omitempty"`
+	// Effects are those that this process noted.
+	Effects []noted `json:",omitempty"`
 	// Served counts the calls that got a token, or the value of a claim.
 	Served int `json:",omitempty"`
 	// Won counts the calls that were told that a key is theirs.
@@ -180,10 +189,16 @@ func runChild(text string) error {
 	defer db.Close()
 	db.SetMaxOpenConns(4)
 	tokens, err := sqlstore.New(sqlstore.Config{
-		DB: db, Dialect: c.Dialect, Table: c.Table, ClaimsTable: c.ClaimsTable, InsecureClear: true,
+		DB: db, Dialect: c.Dialect, Table: c.Table, ClaimsTable: c.ClaimsTable, RowsTable: c.RowsTable, InsecureClear: true,
 	})
 	if err != nil {
 		return err
+	}
+	if c.RowsTable != "" {
+		if c.Gateway != nil {
+			return c.fulfilBills(tokens.Rows())
+		}
+		return c.workRows(tokens.Rows())
 	}
 	if c.ClaimsTable != "" {
 		c.claimRounds(tokens)

@@ -81,7 +81,8 @@ func (d database) tables(t *testing.T, db *sql.DB) sqlstore.Config {
 	t.Helper()
 	suffix := strings.ToLower(rand.Text()[:12])
 	cfg := sqlstore.Config{
-		DB: db, Dialect: d.dialect, Table: "tokens_" + suffix, ClaimsTable: "claims_" + suffix, InsecureClear: true,
+		DB: db, Dialect: d.dialect, InsecureClear: true,
+		Table: "tokens_" + suffix, ClaimsTable: "claims_" + suffix, RowsTable: "rows_" + suffix,
 	}
 	for _, statement := range sqlstore.Schema(cfg) {
 		_, err := db.ExecContext(t.Context(), statement)
@@ -90,7 +91,7 @@ func (d database) tables(t *testing.T, db *sql.DB) sqlstore.Config {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		for _, table := range []string{cfg.Table, cfg.ClaimsTable} {
+		for _, table := range []string{cfg.Table, cfg.ClaimsTable, cfg.RowsTable} {
 			_, err := db.ExecContext(ctx, "DROP TABLE "+table)
 			require.NoError(t, err)
 		}

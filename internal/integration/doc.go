@@ -5,8 +5,8 @@
 //
 // SQLite always runs. TELEMED_POSTGRES_DSN (for pgx) and TELEMED_MARIADB_DSN (for
 // go-sql-driver/mysql) name databases in which the tests may create and drop tables;
-// without them those tests are skipped. .ci/databases starts such servers. The run with
-// kill -9 takes as long as -kill.for says.
+// without them those tests are skipped. .ci/databases starts such servers. The runs with
+// kill -9 take as long as -kill.for says.
 //
 // SQLite's driver is ncruces/go-sqlite3: it links 4 modules and needs 10 lines of go.sum,
 // where modernc.org/sqlite links 8 and needs 50. Its file locking is its own and younger

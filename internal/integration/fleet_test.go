@@ -29,6 +29,7 @@ type fleet struct {
 	mu    sync.Mutex
 	dead  map[string]time.Time // process to when it was killed
 	saves []save
+	gave  map[string]bool // "process effect": what processes gave up
 	count int
 }
 
@@ -120,6 +121,12 @@ func (f *fleet) read(p *process, stdout io.Reader) {
 		var r report
 		if json.Unmarshal(lines.Bytes(), &r) != nil {
 			continue // cut by a kill
+		}
+		if r.Gave != "" {
+			f.mu.Lock()
+			f.gave[p.name+" "+r.Gave] = true
+			f.mu.Unlock()
+			continue
 		}
 		if r.Saved == "" {
 			p.reports <- r

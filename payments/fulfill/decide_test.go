@@ -130,6 +130,13 @@ func TestMergeKnowsOldSnapshots(t *testing.T) {
 	require.Equal(t, before.Looked, r.Looked)
 	require.Greater(t, r.Asked, r.Answered, "look again")
 
+	// Somebody says look while a look is under way.
+	r.Answered = r.Asked
+	meanwhile := &snapshot{begun: noon, known: r.Known, answers: r.Asked, orders: newer.orders, payments: newer.payments}
+	r.Asked++
+	r.merge(meanwhile)
+	require.Equal(t, 1, r.Asked-r.Answered, "that one is not answered by it")
+
 	// A refund that became known while a look was under way.
 	r.Answered = r.Asked
 	stale := &snapshot{begun: noon, known: r.Known, answers: r.Asked, payments: newer.payments}

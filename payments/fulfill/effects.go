@@ -96,6 +96,9 @@ func (f *Fulfiller) failed(item durable.Item, a action, n int, err error) (durab
 			r.Rests = map[action]rest{}
 		}
 		r.Rests[a] = rest{N: n, At: at}
+		if a == actRefund || a == actCapture {
+			r.Asked++ // it may have happened, and a look finds it
+		}
 	}), &restError{err}
 }
 

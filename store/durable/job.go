@@ -22,20 +22,30 @@ type job struct {
 	begin  time.Time // when the write of the lease began
 }
 
-// newJob returns the job of a row that was leased. This process may have another job of
-// the same row, one that has given the row back, or lost it, and has not ended yet.
+// newJob returns the job of a row that was leased. There may be an older job of the row
+// that has given it back and not ended, or that lost it: the lease is the new one's.
 func (r *Runner) newJob(item Item, begin time.Time) *job {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mine[item.ID]++
+	r.mine[item.ID] = item.Lease.Owner
 	return &job{runner: r, kind: r.cfg.Kinds[item.ID.Kind], owner: item.Lease.Owner, item: item, begin: begin}
+}
+
+// end forgets the row, unless a newer job has it.
+func (j *job) end() {
+	j.runner.mu.Lock()
+	defer j.runner.mu.Unlock()
+	if j.runner.mine[j.item.ID] == j.owner {
+		delete(j.runner.mine, j.item.ID)
+	}
 }
 
 // has reports whether the row is in this process's hands.
 func (r *Runner) has(id ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.mine[id] > 0
+	_, busy := r.mine[id]
+	return busy
 }
 
 // burst is how many effects of one row follow each other before others have their turn.
@@ -44,13 +54,7 @@ const burst = 16
 // run does what is to be done about the row until nothing is, and gives it back. When ctx
 // ends it begins nothing more.
 func (j *job) run(ctx context.Context) {
-	defer func() {
-		j.runner.mu.Lock()
-		defer j.runner.mu.Unlock()
-		if j.runner.mine[j.item.ID]--; j.runner.mine[j.item.ID] == 0 {
-			delete(j.runner.mine, j.item.ID)
-		}
-	}()
+	defer j.end()
 	done := outcome{}
 	for n := 0; ; n++ {
 		effect, ok := j.write(done, n < burst && ctx.Err() == nil)

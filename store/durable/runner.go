@@ -99,7 +99,7 @@ type Runner struct {
 	wake     chan struct{}
 
 	mu   sync.Mutex
-	mine map[ID]int // how many jobs this process has of a row
+	mine map[ID]string // rows in this process's hands, and the owner in their lease
 }
 
 // NewRunner returns a Runner, or an error that names everything that is wrong with cfg.
@@ -109,7 +109,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 		return nil, err
 	}
 	r := &Runner{
-		cfg: cfg, versions: map[string]int{}, mine: map[ID]int{},
+		cfg: cfg, versions: map[string]int{}, mine: map[ID]string{},
 		free: make(chan struct{}, cfg.Workers), wake: make(chan struct{}, 1),
 	}
 	for name, kind := range cfg.Kinds {

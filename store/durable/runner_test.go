@@ -611,6 +611,37 @@ func TestASmallTenantSlowsNobodyDown(t *testing.T) {
 	})
 }
 
+// TestARowIsLeasedAgainAtOnce leases a row that its worker has given back, before that
+// worker has ended.
+func TestARowIsLeasedAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		o.add("1", "clinic", 2)
+		var r *durable.Runner
+		planned := 0
+		r = o.runner(func(cfg *durable.RunnerConfig) {
+			cfg.Kinds = map[string]durable.Kind{"letter": {Version: 1, Plan: func(item durable.Item, now time.Time) (durable.Effect, error) {
+				if planned++; planned == 2 {
+					return durable.Effect{At: now}, nil
+				}
+				return o.post.plan(item, now)
+			}}}
+			cfg.Observe = func(durable.Event) {
+				if o.post.calls == 1 {
+					_, err := r.Step(o.Context(), id("1"))
+					require.NoError(o, err)
+				}
+			}
+		})
+		_, err := r.Step(o.Context(), id("1"))
+		require.NoError(t, err)
+		item, l := o.get("1")
+		require.Equal(t, 2, l.Sent)
+		require.Zero(t, item.Lease, "nobody has it")
+	})
+}
+
 // TestOtherVersionsAndKindsAreLeftAlone is a rolling deploy.
 func TestOtherVersionsAndKindsAreLeftAlone(t *testing.T) {
 	t.Parallel()

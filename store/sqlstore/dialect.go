@@ -14,9 +14,9 @@ type Dialect int
 const (
 	// PostgreSQL is also for the databases that speak its protocol and know ON CONFLICT.
 	PostgreSQL Dialect = iota + 1
-	// MySQL is also for MariaDB.
+	// MySQL is also for MariaDB. Durable rows need MySQL 8.0 or MariaDB 10.6.
 	MySQL
-	// SQLite needs SQLite 3.24 or later.
+	// SQLite needs SQLite 3.24 or later, 3.35 for durable rows.
 	SQLite
 )
 
@@ -47,6 +47,34 @@ func (d Dialect) schema(kind, name, table string) string {
 		panic("sqlstore: " + err.Error()) // each known dialect's files are embedded
 	}
 	return strings.Replace(string(ddl), name, table, 1)
+}
+
+// maxRowsTable leaves room for the names of indexes, which PostgreSQL would cut at 63.
+const maxRowsTable = 50
+
+// unqualified is a table's name without its schema.
+func unqualified(table string) string {
+	_, name, found := strings.Cut(table, ".")
+	if !found {
+		return table
+	}
+	return name
+}
+
+// rowsSchema returns the statements for a table of rows. An index lies where its table
+// does: PostgreSQL takes no other name for it, and SQLite wants it said.
+func (d Dialect) rowsSchema(table string) []string {
+	name := unqualified(table)
+	index, on := name, table
+	if d == SQLite {
+		index, on = table, name
+	}
+	text := strings.NewReplacer(
+		"EXISTS "+DefaultRowsTable+" (", "EXISTS "+table+" (",
+		DefaultRowsTable+"_", index+"_",
+		"ON "+DefaultRowsTable, "ON "+on,
+	).Replace(d.schema("rows", "", ""))
+	return strings.Split(text, "\n\n")
 }
 
 // rebind replaces each ? by the dialect's placeholder. The statements of this package

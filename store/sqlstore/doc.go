@@ -1,6 +1,6 @@
-// Package sqlstore keeps tokens and claims in two tables of a PostgreSQL, MySQL, MariaDB
-// or SQLite database. It stands on database/sql alone: the application brings the driver
-// and owns the pool.
+// Package sqlstore keeps tokens, claims and durable rows in three tables of a PostgreSQL,
+// MySQL, MariaDB or SQLite database. It stands on database/sql alone: the application
+// brings the driver and owns the pool.
 //
 //	db, err := sql.Open("pgx", dsn)
 //	...
@@ -15,18 +15,46 @@
 //
 //	ALTER TABLE oauth_tokens ADD COLUMN lease_ttl BIGINT NOT NULL DEFAULT 0
 //
+// # Durable rows
+//
+// [Store.Rows] is a durable.Store that has all a durable.Runner can use. A row that is to
+// be written if and only if the application's own rows are, is written in the same
+// transaction: [Store.InTx] begins one and repeats it where that helps, [Rows.WithTx]
+// takes one that the application has begun.
+//
+// Rows are leased in one statement on PostgreSQL, and in a transaction of some on the
+// others. Processes do not want the same rows: what one has locked, the others skip.
+// Tenants take turns, so that nobody waits for another one's campaign. Measured on two
+// cores that other work shared, PostgreSQL 15, four processes:
+//
+//   - An idle poll reads 3 buffers of PostgreSQL, however many rows are due later; 3 more
+//     for each further kind.
+//   - Of 100,000 rows that one tenant has due, each is worked once. Another tenant's row
+//     that falls due meanwhile begins within 0.1 s.
+//   - They made 1,400 to 2,800 steps a second of rows of 2 KB, 0.24 to 0.41 of what River
+//     made of jobs that do nothing, measured in turn with BenchmarkBesideRiver of
+//     store/durable/river. Writing down what was found out is most of it.
+//
+// A transaction that is left open keeps PostgreSQL from removing what rows have been, and
+// slows them down: watch the age of the oldest backend_xmin in pg_stat_activity. A table
+// that is worked hard wants autovacuum_naptime at some seconds.
+//
 // # Databases
 //
 // Compare-and-set is one UPDATE on the revision or the claim's token, which every one of
-// these databases applies atomically at its default isolation. No lock outlives a
-// statement, so that poolers such as PgBouncer may stand between. Leases of claims end by
-// the database's clock: no time of a process's own is in a statement about claims.
+// these databases applies atomically at its default isolation. Outside [Store.InTx] and
+// [Rows.WithTx] no lock outlives a statement, or a few of them where rows are leased, so
+// that poolers such as PgBouncer may stand between. Leases of claims end by the database's
+// clock: no time of a process's own is in a statement about claims. Leases of rows end
+// when somebody has seen them stand still for long enough: no time is compared at all.
 //
 // PostgreSQL and MySQL: hand in a pool of the primary. A replica that lags would return
 // refresh tokens that are spent.
 //
 // SQLite: several processes may share one file if the driver opens it in WAL mode with a
-// busy timeout of some seconds. Its clock is that of the machine.
+// busy timeout of some seconds. Its clock is that of the machine. Transactions that read
+// before they write begin with the lock for writing, or fail when others write: have the
+// driver open them by BEGIN IMMEDIATE (_txlock=immediate).
 //
 // # Errors
 //
@@ -37,13 +65,15 @@
 //
 // # Security
 //
-// Tokens and the values of claims are sealed under Config.Seal, each for its own row.
-// Keys, status and leases stay readable, because the store looks rows up by them.
-// store.Reseal seals both tables anew after a change of keys. No error text holds a
-// column's value.
+// Tokens, the values of claims and the Data of rows are sealed under Config.Seal, each for
+// its own row. Keys, status, leases and a row's Audit stay readable: the store looks rows
+// up by them, or people do. store.Reseal seals tokens and claims anew after a change of
+// keys; a durable row is sealed anew when it is next written, so keep an old key for as
+// long as rows are kept. No error text holds a column's value, but for the ID of a durable
+// row.
 //
 // # Testing
 //
-// storetest.RunShared and storetest.RunClaims hold over this package on each of the
+// storetest.RunShared, RunClaims and RunDurable hold over this package on each of the
 // databases. An application's tests may as well use store.NewMemory.
 package sqlstore

@@ -19,7 +19,7 @@ import (
 // kept.
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete", "List", "Claim", "Complete", "Release",
-	// "PurgeClaims" or "ResealClaims".
+	// "PurgeClaims" or "ResealClaims"; "Rows.Get" and so on for rows; "InTx".
 	Op string
 	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text
 	// for it. Empty if the database did not answer.
@@ -43,8 +43,9 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 // Format prints what LogValue tells, whatever the verb.
 func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
-// Is ties the error to telemed.ErrUnavailable if nothing can have been written, else to
-// telemed.ErrAmbiguous.
+// Is ties the error to telemed.ErrUnavailable if nothing can have been written, to
+// telemed.ErrConflict if the database has undone a whole transaction for another one's
+// sake, else to telemed.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns what is known of the cause: the end of a context, the operating system's
@@ -64,14 +65,20 @@ func ambiguous(op string, err error) error {
 // rolledBack reports whether the database undid a statement because of another one: what
 // an isolation level above the default makes of a lost race (PostgreSQL's 40001), and
 // deadlocks (40P01, MySQL's 1213).
-func rolledBack(err error) bool {
-	return slices.Contains([]string{"40001", "40P01", "1213"}, code(err))
+func rolledBack(err error) bool { return undoes(code(err)) }
+
+func undoes(code string) bool { return slices.Contains([]string{"40001", "40P01", "1213"}, code) }
+
+// busy reports whether a code is SQLite's for a file that somebody else has: nothing was
+// written. Numbers are those of SQLITE_BUSY and its kinds.
+func (d Dialect) busy(code string) bool {
+	return d == SQLite && slices.Contains([]string{"database is locked", "5", "261", "517", "773"}, code)
 }
 
-// beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …") and
-// ncruces/go-sqlite3 ("sqlite3: database is locked: …") begin; their types have no method
-// that needs no import.
-var beginning = regexp.MustCompile(`^(?:Error (\d{3,5})\b|sqlite3: ([A-Za-z ]+))`)
+// beginning is how the texts of go-sql-driver/mysql ("Error 1062 (23000): …"),
+// ncruces/go-sqlite3 ("sqlite3: database is locked: …") and mattn/go-sqlite3 ("database is
+// locked") begin; their types have no method that needs no import.
+var beginning = regexp.MustCompile(`^(?:Error (\d{3,5})\b|sqlite3: ([A-Za-z ]+)|(database is locked))`)
 
 // code asks err for its code in the ways of the known drivers, none of which is imported.
 func code(err error) string {
@@ -84,7 +91,7 @@ func code(err error) string {
 		return strconv.Itoa(number.Code())
 	}
 	if match := beginning.FindStringSubmatch(err.Error()); match != nil {
-		return match[1] + match[2]
+		return match[1] + match[2] + match[3]
 	}
 	return ""
 }

@@ -20,7 +20,9 @@ type fakeDB struct {
 	// exec and query answer statements. If nil: one row changed, no row found.
 	exec  func(query) (int64, error)
 	query func(query) ([][]driver.Value, error)
-	open  int // connections in the hands of a caller: row sets that are not closed
+	// commit answers the end of a transaction. If nil: it has ended.
+	commit func() error
+	open   int // connections in the hands of a caller: row sets that are not closed
 }
 
 type query struct {
@@ -72,6 +74,26 @@ var errUnused = errors.New("not used by database/sql here")
 func (c *fakeConn) Prepare(string) (driver.Stmt, error) { return nil, errUnused }
 func (c *fakeConn) Begin() (driver.Tx, error)           { return nil, errUnused }
 func (c *fakeConn) Close() error                        { return nil }
+
+// BeginTx implements driver.ConnBeginTx.
+func (c *fakeConn) BeginTx(_ context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	c.db.record("BEGIN", []driver.NamedValue{{Value: int64(opts.Isolation)}})
+	return (*fakeTx)(c), nil
+}
+
+type fakeTx fakeConn
+
+// Commit implements driver.Tx.
+func (t *fakeTx) Commit() error {
+	t.db.record("COMMIT", nil)
+	if t.db.commit == nil {
+		return nil
+	}
+	return t.db.commit()
+}
+
+// Rollback implements driver.Tx.
+func (t *fakeTx) Rollback() error { t.db.record("ROLLBACK", nil); return nil }
 
 // ExecContext implements driver.ExecerContext.
 func (c *fakeConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {

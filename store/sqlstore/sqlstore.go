@@ -18,8 +18,8 @@ type Config struct {
 	// Dialect is the SQL that DB speaks. Required.
 	Dialect Dialect
 
-	// Seal encrypts tokens and the values of claims before they are written down: a
-	// store.Keyring, a Tink keyset, or a key management service. Required, or
+	// Seal encrypts tokens, the values of claims and the Data of durable rows before they
+	// are written down: a store.Keyring, a Tink keyset, or a key management service. Required, or
 	// InsecureClear.
 	Seal store.AEAD
 	// SealStrict refuses what is in the table in clear: telemed.ErrDecrypt. Without it,
@@ -27,7 +27,7 @@ type Config struct {
 	// once store.Reseal has been through the table: whoever can write to the database
 	// could plant a token in clear otherwise.
 	SealStrict bool
-	// InsecureClear writes tokens and values in clear. Whoever reads the database or a
+	// InsecureClear writes tokens, values and Data in clear. Whoever reads the database or a
 	// backup of it can act as every doctor.
 	InsecureClear bool
 
@@ -38,6 +38,9 @@ type Config struct {
 	// ClaimsTable is the name of the table of claims, of the same form. If empty,
 	// DefaultClaimsTable.
 	ClaimsTable string
+	// RowsTable is the name of the table of durable rows, of the same form; the part after
+	// the dot is at most 50 characters long. If empty, DefaultRowsTable.
+	RowsTable string
 }
 
 const (
@@ -45,6 +48,8 @@ const (
 	DefaultTable = "oauth_tokens"
 	// DefaultClaimsTable is the table of claims if Config names none.
 	DefaultClaimsTable = "telemed_claims"
+	// DefaultRowsTable is the table of durable rows if Config names none.
+	DefaultRowsTable = "telemed_rows"
 )
 
 func (c *Config) setDefaults() {
@@ -54,13 +59,20 @@ func (c *Config) setDefaults() {
 	if c.ClaimsTable == "" {
 		c.ClaimsTable = DefaultClaimsTable
 	}
+	if c.RowsTable == "" {
+		c.RowsTable = DefaultRowsTable
+	}
 }
 
 func (c *Config) check(p *fault.Problems) {
 	p.Check(c.Dialect.known(), "Dialect", "is not PostgreSQL, MySQL or SQLite")
 	p.Check(tableName.MatchString(c.Table), "Table", "is not a name of letters, digits and _")
 	p.Check(tableName.MatchString(c.ClaimsTable), "ClaimsTable", "is not a name of letters, digits and _")
+	p.Check(tableName.MatchString(c.RowsTable), "RowsTable", "is not a name of letters, digits and _")
+	p.Check(len(unqualified(c.RowsTable)) <= maxRowsTable, "RowsTable", "is longer than %d characters", maxRowsTable)
 	p.Check(!strings.EqualFold(c.Table, c.ClaimsTable), "ClaimsTable", "is the same as Table")
+	p.Check(!strings.EqualFold(c.RowsTable, c.Table), "RowsTable", "is the same as Table")
+	p.Check(!strings.EqualFold(c.RowsTable, c.ClaimsTable), "RowsTable", "is the same as ClaimsTable")
 }
 
 func (c *Config) checkSeal(p *fault.Problems) {
@@ -70,8 +82,8 @@ func (c *Config) checkSeal(p *fault.Problems) {
 }
 
 // Schema returns the statements that create the tables of cfg, for the application's own
-// migrations: one CREATE TABLE for tokens, one for claims. Running them again does no
-// harm. Only cfg's Dialect and tables count; their names have the same defaults as in
+// migrations: one CREATE TABLE for tokens, one for claims, one for durable rows, and their
+// indexes. Running them again does no harm. Only cfg's Dialect and tables count; their names have the same defaults as in
 // New. The result is empty if New would not take them.
 func Schema(cfg Config) []string {
 	cfg.setDefaults()
@@ -79,18 +91,19 @@ func Schema(cfg Config) []string {
 	if cfg.check(&p); p.Err("sqlstore") != nil {
 		return nil
 	}
-	return []string{
+	return append([]string{
 		cfg.Dialect.schema("tokens", DefaultTable, cfg.Table),
 		cfg.Dialect.schema("claims", DefaultClaimsTable, cfg.ClaimsTable),
-	}
+	}, cfg.Dialect.rowsSchema(cfg.RowsTable)...)
 }
 
-// Store keeps tokens and claims in the tables that [Schema] describes. It is a
-// store.TokenStore and store.Lister, and store.Claims, store.ClaimsPurger and
-// store.ClaimsResealer. It is safe for concurrent use, by many processes too.
+// Store keeps tokens, claims and durable rows in the tables that [Schema] describes. It is
+// a store.TokenStore and store.Lister, and store.Claims, store.ClaimsPurger and
+// store.ClaimsResealer; Rows returns the rows. It is safe for concurrent use, by many processes too.
 type Store struct {
 	tokens listingStore
 	claims *claims
+	rows   *Rows
 }
 
 var (
@@ -117,9 +130,14 @@ func New(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	db := database{cfg.DB, cfg.Dialect}
+	sealer := store.Sealer{AEAD: cfg.Seal, Strict: cfg.SealStrict}
 	return &Store{
 		tokens: sealed(&tokens{db, cfg.Dialect.tokenStatements(cfg.Table)}, cfg),
-		claims: &claims{db, cfg.Dialect.claimStatements(cfg.ClaimsTable), store.Sealer{AEAD: cfg.Seal, Strict: cfg.SealStrict}},
+		claims: &claims{db, cfg.Dialect.claimStatements(cfg.ClaimsTable), sealer},
+		rows: &Rows{
+			dialect: cfg.Dialect, db: cfg.DB, table: cfg.RowsTable, sealer: sealer,
+			sql: cfg.Dialect.rowStatements(cfg.RowsTable),
+		},
 	}, nil
 }
 

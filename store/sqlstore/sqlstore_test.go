@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,9 +35,9 @@ func open(t *testing.T, db *sql.DB, dialect sqlstore.Dialect) *sqlstore.Store {
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	_, err := sqlstore.New(sqlstore.Config{Table: "tokens; DROP TABLE doctors", ClaimsTable: "a b"})
+	_, err := sqlstore.New(sqlstore.Config{Table: "tokens; DROP TABLE doctors", ClaimsTable: "a b", RowsTable: "r;"})
 	require.EqualError(t, err, "sqlstore: DB is required; Dialect is not PostgreSQL, MySQL or SQLite; "+
-		"Table is not a name of letters, digits and _; ClaimsTable is not a name of letters, digits and _; Seal is required, or InsecureClear")
+		"Table is not a name of letters, digits and _; ClaimsTable is not a name of letters, digits and _; RowsTable is not a name of letters, digits and _; Seal is required, or InsecureClear")
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 
 	_, db := newFakeDB(t)
@@ -45,7 +46,7 @@ func TestNew(t *testing.T) {
 		"2tokens": false, "a.b.c": false, "a-b": false, "a b": false, `"t"`: false, "`t`": false, "a.": false, ".a": false,
 		"tokens\n": false, "tökens": false, strings.Repeat("t", 64): false,
 	} {
-		for _, cfg := range []sqlstore.Config{{Table: table}, {ClaimsTable: table}} {
+		for _, cfg := range []sqlstore.Config{{Table: table}, {ClaimsTable: table}, {RowsTable: table}} {
 			cfg.DB, cfg.Dialect, cfg.InsecureClear = db, sqlstore.SQLite, true
 			_, err := sqlstore.New(cfg)
 			require.Equal(t, good, err == nil, "%q", table)
@@ -69,6 +70,10 @@ func TestSealOrClear(t *testing.T) {
 		{sqlstore.Config{SealStrict: true}, "sqlstore: Seal is required, or InsecureClear; SealStrict is set without Seal"},
 		{sqlstore.Config{SealStrict: true, InsecureClear: true}, "sqlstore: SealStrict is set without Seal"},
 		{sqlstore.Config{InsecureClear: true, Table: "one", ClaimsTable: "ONE"}, "sqlstore: ClaimsTable is the same as Table"},
+		{sqlstore.Config{InsecureClear: true, RowsTable: "OAuth_tokens"}, "sqlstore: RowsTable is the same as Table"},
+		{sqlstore.Config{InsecureClear: true, RowsTable: "Telemed_claims"}, "sqlstore: RowsTable is the same as ClaimsTable"},
+		{sqlstore.Config{InsecureClear: true, RowsTable: "app." + strings.Repeat("r", 51)}, "sqlstore: RowsTable is longer than 50 characters"},
+		{sqlstore.Config{InsecureClear: true, RowsTable: "app." + strings.Repeat("r", 50)}, ""},
 		{sqlstore.Config{Seal: keys}, ""},
 		{sqlstore.Config{Seal: keys, SealStrict: true}, ""},
 		{sqlstore.Config{InsecureClear: true}, ""},
@@ -88,16 +93,31 @@ func TestSealOrClear(t *testing.T) {
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range dialects {
-		own := sqlstore.Schema(sqlstore.Config{Dialect: dialect, Table: "app.doctor_tokens", ClaimsTable: "app.claims"})
-		require.Len(t, own, 2)
+		own := sqlstore.Schema(sqlstore.Config{Dialect: dialect, Table: "app.doctor_tokens", ClaimsTable: "app.claims", RowsTable: "app.work"})
 		require.True(t, strings.HasPrefix(own[0], "CREATE TABLE IF NOT EXISTS app.doctor_tokens (\n"), dialect)
 		require.True(t, strings.HasPrefix(own[1], "CREATE TABLE IF NOT EXISTS app.claims (\n"), dialect)
-		require.NotContains(t, own[0], sqlstore.DefaultTable)
-		require.NotContains(t, own[1], sqlstore.DefaultClaimsTable)
+		require.True(t, strings.HasPrefix(own[2], "CREATE TABLE IF NOT EXISTS app.work (\n"), dialect)
+		for _, statement := range own {
+			for _, name := range []string{sqlstore.DefaultTable, sqlstore.DefaultClaimsTable, sqlstore.DefaultRowsTable} {
+				require.NotContains(t, statement, name)
+			}
+		}
+		// An index lies where its table does.
+		switch dialect {
+		case sqlstore.PostgreSQL:
+			require.Contains(t, own[3], "EXISTS work_turn ON app.work (")
+		case sqlstore.SQLite:
+			require.Contains(t, own[3], "EXISTS app.work_turn ON work (")
+		default:
+			require.Contains(t, own[2], "KEY work_turn (")
+		}
 		offered := sqlstore.Schema(sqlstore.Config{Dialect: dialect})
 		require.Contains(t, offered[0], sqlstore.DefaultTable)
 		require.Contains(t, offered[1], sqlstore.DefaultClaimsTable)
+		require.Contains(t, offered[2], sqlstore.DefaultRowsTable)
+		require.Len(t, offered, map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 7, sqlstore.SQLite: 7, sqlstore.MySQL: 3}[dialect])
 		for _, statement := range append(own, offered...) {
+			require.True(t, strings.HasPrefix(statement, "CREATE "), statement)
 			require.NotContains(t, statement, ";\n", "one statement each: not every driver takes two at once")
 		}
 	}
@@ -131,7 +151,11 @@ func TestPlaceholders(t *testing.T) {
 			}
 			visitClaims(t, fake, tokens)
 			require.Len(t, fake.asked(), 8+10)
+			visitRows(t, fake, tokens)
 			for _, q := range fake.asked() {
+				if len(q.text) < 10 { // BEGIN, COMMIT, ROLLBACK
+					continue
+				}
 				if dialect == sqlstore.PostgreSQL {
 					require.NotContains(t, q.text, "?")
 					require.NotContains(t, q.text, fmt.Sprintf("$%d", len(q.args)+1))
@@ -246,6 +270,7 @@ func TestErrors(t *testing.T) {
 		{errState{}, "57P01", " (code 57P01): KIND"},
 		{fmt.Errorf("dial 10.0.0.7:5432: %w", syscall.ECONNREFUSED), "", ": KIND: connection refused"},
 		{errors.New("sqlite3: database is locked: canary"), "database is locked", " (code database_is_locked): KIND"},
+		{errors.New("database is locked (canary)"), "database is locked", " (code database_is_locked): KIND"}, // mattn/go-sqlite3
 		{errors.New("canary"), "", ": KIND"},
 		{context.DeadlineExceeded, "", ": KIND: context deadline exceeded"},
 	} {
@@ -262,13 +287,16 @@ func TestErrors(t *testing.T) {
 			}
 			_, claimErr := st.Claim(t.Context(), "asha", time.Minute)
 			_, purgeErr := st.PurgeClaims(t.Context())
+			rows := visitBrokenRows(t, st)
 			for op, err := range map[string]error{
 				"Get": getErr, "Put": putErr, "Delete": st.Delete(t.Context(), asha), "List": listErr,
 				"Claim": claimErr, "Complete": st.Complete(t.Context(), "asha", "token", []byte("canary"), time.Minute),
 				"Release": st.Release(t.Context(), "asha", "token"), "PurgeClaims": purgeErr,
+				"Rows.Get": rows[0], "Rows.Put": rows[1], "Rows.Due": rows[2], "Rows.Lease": rows[3], "Rows.Leases": rows[4],
+				"Rows.List": rows[5], "Rows.Erase": rows[6],
 			} {
 				kind := telemed.ErrAmbiguous
-				if op == "Get" || op == "List" || op == "PurgeClaims" { // the last one begins with a look
+				if slices.Contains([]string{"Get", "List", "Rows.Get", "Rows.Due", "Rows.Leases", "Rows.List", "PurgeClaims", "Rows.Erase"}, op) { // the last two begin with a look
 					kind = telemed.ErrUnavailable
 				}
 				require.ErrorIs(t, err, kind)
