@@ -41,7 +41,8 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string) error {
 		Store:   durable.NewMemory(), // sqlstore's Rows in production
 		Gateway: client,
 		Fulfill: func(_ context.Context, paid fulfill.Paid) error {
-			_, err := fmt.Fprintln(out, "booked:", paid.OrderID, paid.Amount) // and again after a crash: by paid.Key
+			// It may be called again after a crash: book by paid.Key.
+			_, err := fmt.Fprintln(out, "booked:", paid.OrderID, paid.Amount)
 			return err
 		},
 		Notify: func(_ context.Context, n fulfill.Notice) error {

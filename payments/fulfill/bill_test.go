@@ -109,7 +109,7 @@ func TestWhatCannotWorkIsRefusedAtOnce(t *testing.T) {
 		"Amount":    {Key: "nothing", Amount: new(payments.INR(0))}, // of a tier that gives nothing back
 		"Amount ":   {Key: "tier", Amount: &payments.Money{Minor: 100}},
 		"Amount  ":  {Key: "tier", Amount: new(payments.INR(-100))},
-		"Amount   ": {Key: "tier", Amount: new(payments.INR(50))}, // no gateway gives less than a rupee back
+		"Amount   ": {Key: "tier", Amount: new(payments.INR(50))}, // less than a rupee
 	} {
 		wrong, ok := errors.AsType[*telemed.FieldError](f.Refund(t.Context(), theBill, req))
 		require.Truef(t, ok, "%s", field)

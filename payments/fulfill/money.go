@@ -108,7 +108,8 @@ func (r *record) want(req RefundRequest, speed payments.RefundSpeed) error {
 	}
 	for i := range parts {
 		parts[i].Part, parts[i].Speed = i, speed
-		if err := parts[i].request("").Validate(); err != nil { // a gateway gives nothing back below its minimum
+		// A gateway gives nothing back below its minimum.
+		if err := parts[i].request("").Validate(); err != nil {
 			return err
 		}
 	}
