@@ -235,3 +235,21 @@ func TestCheckoutDoesNotPutSweepsOff(t *testing.T) {
 	r.begin(noon)
 	require.Equal(t, noon.Add(15*time.Minute), r.nextSweep())
 }
+
+// TestARefundIsAskedForInTheSameWords, whenever it is asked for again: its key is good for
+// one request.
+func TestARefundIsAskedForInTheSameWords(t *testing.T) {
+	t.Parallel()
+	first := refundKnown{Key: "tier", Part: 1, Attempt: 2, PaymentID: "pay_1", Amount: payments.INR(100), Speed: payments.RefundFast}
+	again := first
+	require.Equal(t, first.request("bill"), again.request("bill"))
+	again.Told, again.Checks, again.AskedAt = payments.RefundFailed, 3, noon
+	require.Equal(t, first.request("bill"), again.request("bill"))
+	for _, other := range []refundKnown{
+		{Key: "tier/1", Attempt: 2}, {Key: "tier", Part: 2, Attempt: 2}, {Key: "tier", Part: 1, Attempt: 3}, {Key: "tie", Part: 1, Attempt: 2},
+	} {
+		require.NotEqual(t, first.request("bill").Key, other.request("bill").Key)
+		require.NotEqual(t, first.mark(), other.mark())
+	}
+	require.NotEqual(t, refundKnown{Key: "b/c"}.request("a").Key, refundKnown{Key: "c"}.request("a/b").Key)
+}
