@@ -37,8 +37,9 @@ type policy struct{ capture, giveBack, notify bool }
 // within three days.
 var sweeps = []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour, 96 * time.Hour}
 
-// refundChecks is how long after a refund was asked for the gateway is asked about it.
-// After the last one the application is told: banks have five working days.
+// refundChecks is how long after a refund was asked for the gateway is asked about it, also
+// if it is processed: the bank may send it back. If it is pending after the last one, the
+// application is told: banks have five working days.
 var refundChecks = []time.Duration{time.Hour, 24 * time.Hour, 5 * 24 * time.Hour, 7 * 24 * time.Hour}
 
 // decide is the table in the package's comment. It is a pure function.
@@ -174,7 +175,7 @@ func (r *record) looks() (times []time.Time) {
 		times = append(times, r.Until)
 	}
 	for _, refund := range r.Refunds {
-		if refund.pending() && refund.Checks < len(refundChecks) {
+		if refund.followed() {
 			times = append(times, refund.AskedAt.Add(refundChecks[refund.Checks]))
 		}
 	}

@@ -71,6 +71,8 @@ func TestDecide(t *testing.T) {
 	require.Equal(t, step{action: actWait, at: noon.Add(time.Hour)}, last, "to ask about the refund")
 	r.Sweeps, r.Refunds[0].Status = len(sweeps), payments.RefundProcessed
 	r.Refunds[0].Told = payments.RefundProcessed
+	require.Equal(t, noon.Add(time.Hour), decide(r, all, noon).at, "a bank may send back what is processed")
+	r.Refunds[0].Checks, r.Refunds[1].Checks = len(refundChecks), len(refundChecks)
 	require.Equal(t, step{action: actWait}, decide(r, all, noon), "nothing, for ever")
 }
 

@@ -88,8 +88,8 @@ func ExampleFulfiller_Event() {
 func ExampleTiers() {
 	terms := fulfill.Tiers{{Before: 24 * time.Hour, Percent: 100}, {Before: 12 * time.Hour, Percent: 50}}
 	start := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
-	for _, hours := range []time.Duration{30, 20, 3} {
-		back := terms.Refund(payments.INR(50000), start, start.Add(-hours*time.Hour))
+	for _, before := range []time.Duration{30 * time.Hour, 20 * time.Hour, 3 * time.Hour} {
+		back := terms.Refund(payments.INR(50000), start, start.Add(-before))
 		if back.IsZero() {
 			fmt.Println("nothing is given back")
 			continue

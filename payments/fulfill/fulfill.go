@@ -221,7 +221,7 @@ func (f *Fulfiller) Event(ctx context.Context, e payments.Event) error {
 // keyOf returns the key of the order that an event is about, empty if it is about none. What
 // could not be read of the event is read from the gateway.
 func (f *Fulfiller) keyOf(ctx context.Context, e payments.Event) (string, error) {
-	orderID := ""
+	var orderID string
 	switch {
 	case e.Order != nil && e.Order.Key != "":
 		return e.Order.Key, nil

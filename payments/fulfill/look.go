@@ -148,7 +148,7 @@ func (r *record) passed(s *snapshot) {
 	}
 	for i := range r.Refunds {
 		refund := &r.Refunds[i]
-		for refund.pending() && refund.Checks < len(refundChecks) && !refund.AskedAt.Add(refundChecks[refund.Checks]).After(s.begun) {
+		for refund.followed() && !refund.AskedAt.Add(refundChecks[refund.Checks]).After(s.begun) {
 			refund.Checks++
 		}
 	}

@@ -84,6 +84,11 @@ func (r refundKnown) pending() bool {
 	return r.ID != "" && r.Status != payments.RefundProcessed && r.Status != payments.RefundFailed
 }
 
+// followed reports whether the gateway is to be asked about a refund once more.
+func (r refundKnown) followed() bool {
+	return r.ID != "" && r.Status != payments.RefundFailed && r.Checks < len(refundChecks)
+}
+
 // lastRefund returns the last refund of a key, or nil.
 func (r *record) lastRefund(key string) *refundKnown {
 	for i := range slices.Backward(r.Refunds) {

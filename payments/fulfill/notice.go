@@ -22,7 +22,8 @@ const (
 	NoticeOrphan NoticeKind = "orphan"
 	// NoticeRefundPending tells that a refund is on its way. Nothing is given back yet.
 	NoticeRefundPending NoticeKind = "refund pending"
-	// NoticeRefunded tells that money was given back.
+	// NoticeRefunded tells that money was given back. If the payer's bank sends it back later,
+	// NoticeRefundFailed follows.
 	NoticeRefunded NoticeKind = "refunded"
 	// NoticeRefundFailed tells that a refund failed. The money is still the application's; a
 	// person has to look, and may call RetryRefund.

@@ -23,13 +23,13 @@ func parse(w *world, e razorpaytest.Event) (*payments.Event, error) {
 
 // sums is what the gateway says of one bill.
 type sums struct {
-	paidOrder               bool
-	taken, back             int64 // in rupees
-	foreign                 int64 // left of what was paid in another currency
-	payerKept               int64 // of the order that the bill says pays it
-	marks                   map[string]int
-	pending, failed, manual int
-	backByKey               map[string]int64
+	paidOrder   bool
+	taken, back int64 // in rupees
+	foreign     int64 // left of what was paid in another currency
+	payerKept   int64 // of the order that the bill says pays it
+	marks       map[string]int
+	pending     int
+	backByKey   map[string]int64
 }
 
 // story tells what is known of a bill, for whoever reads of a problem.

@@ -312,7 +312,8 @@ func (p *process) told(ctx context.Context, n fulfill.Notice) error {
 	switch n.Kind {
 	case fulfill.NoticeRefunded:
 		made, err := p.truth.RefundByID(ctx, n.RefundID)
-		if err != nil || made.Status != payments.RefundProcessed {
+		// It may have failed since.
+		if err != nil || made.Status != payments.RefundProcessed && made.Status != payments.RefundFailed {
 			p.problem("%s: told of a refund that is not processed: %v", n.Key, err)
 		}
 	case fulfill.NoticeRefundFailed:

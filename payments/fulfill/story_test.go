@@ -403,6 +403,22 @@ func TestRefundFailsAndIsTriedAgain(t *testing.T) {
 	})
 }
 
+// TestRefundComesBackFromTheBank: it was processed, and failed all the same; nobody tells.
+func TestRefundComesBackFromTheBank(t *testing.T) {
+	story(t, razorpaytest.Config{}, nil, func(c *clinic) {
+		c.pay(c.order(0).ID)
+		_, err := c.Settle(c.Context(), theBill)
+		require.NoError(c, err)
+		require.NoError(c, c.Refund(c.Context(), theBill, fulfill.RefundRequest{Key: "cancelled"}))
+		c.wait(time.Minute)
+		s := c.is(fulfill.StateFulfilled, 1, 500, 500)
+		require.NoError(c, c.srv.SettleRefund(s.Refunds[0].ID, false))
+		c.wait(2 * 24 * time.Hour)
+		c.is(fulfill.StateFulfilled, 1, 500, 0)
+		c.wasTold(fulfill.NoticeRefunded, fulfill.NoticeRefundFailed)
+	})
+}
+
 func TestRefundThatTakesAWeekIsTold(t *testing.T) {
 	story(t, razorpaytest.Config{PendingRefunds: true}, nil, func(c *clinic) {
 		c.pay(c.order(0).ID)
