@@ -306,6 +306,9 @@ func (p *process) told(ctx context.Context, n fulfill.Notice) error {
 	if err := p.step(); err != nil {
 		return err
 	}
+	if ctx.Err() != nil { // it stood still
+		return ctx.Err()
+	}
 	if p.n(6) == 0 {
 		return errors.New("mail server is away")
 	}
@@ -317,8 +320,12 @@ func (p *process) told(ctx context.Context, n fulfill.Notice) error {
 			p.problem("%s: told of a refund that is not processed: %v", n.Key, err)
 		}
 	case fulfill.NoticeRefundFailed:
-		if n.Refund != "" {
-			p.later(time.Duration(p.n(600))*time.Second, func() { _ = p.world.any().bills.RetryRefund(context.Background(), n.Key, n.Refund) })
+		keys := []string{n.Refund}
+		if n.Refund == "" { // made by hand: what that was in the way of is tried again
+			keys = []string{"orphan:" + n.Payment, "tier"}
+		}
+		for _, key := range keys {
+			p.later(time.Duration(p.n(600))*time.Second, func() { p.world.retry(n.Key, key) })
 		}
 	case fulfill.NoticeOrphan:
 		if n.Ask {
@@ -347,6 +354,14 @@ func (w *world) refund(key, refundKey string, amount *payments.Money) {
 	w.bill(key).askedBack[refundKey] = wanted
 	if err != nil { // it may be written down, or not: say it again
 		w.todo = append(w.todo, event{time.Now().Add(time.Minute), func() { w.refund(key, refundKey, amount) }})
+	}
+}
+
+// retry is a person who was told that a refund has failed.
+func (w *world) retry(key, refundKey string) {
+	err := w.any().bills.RetryRefund(context.Background(), key, refundKey)
+	if err != nil && !errors.Is(err, telemed.ErrConflict) {
+		w.later(time.Minute, func() { w.retry(key, refundKey) })
 	}
 }
 
