@@ -13,7 +13,7 @@
 //
 //   - meet: meetings. meet/googlemeet and zoom make them.
 //   - payments: orders, verified payments, refunds and webhooks. payments/razorpay does
-//     it.
+//     it; payments/fulfill has each bill that is paid fulfilled once.
 //   - notify: messages to a recipient. notify/template writes them in English and Hindi;
 //     notify/smtp and notify/whatsapp deliver them.
 //   - realtime: rooms and broadcasts. realtime/socketio speaks to the socket.io client

@@ -20,8 +20,10 @@ func TestRun(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), &out, func(string) string { return "" }))
 	require.Regexp(t, regexp.MustCompile(`^order: order_\w{14} INR 500.00 created
-payment: pay_\w{14} INR 500.00 captured
-refund: rfnd_\w{14} INR 500.00 processed
+booked: order_\w{14} INR 500.00
+bill: fulfilled INR 500.00
+notice: refunded INR 250.00
+given back: INR 250.00
 $`), out.String())
 }
 

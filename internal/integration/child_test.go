@@ -55,8 +55,10 @@ type childConfig struct {
 	// RowsTable is set for a process that works durable rows, and refreshes nothing;
 	// Effects is where it asks for an effect; if empty, effects are noted and nothing else.
 	RowsTable, Effects string
-	Exchange           time.Duration
-	Lease              time.Duration // if 0, twice Exchange
+	// Gateway is set for a process that fulfils bills; Effects is where it books.
+	Gateway  *gatewayConfig
+	Exchange time.Duration
+	Lease    time.Duration // if 0, twice Exchange
 	// Spool is a directory that the processes share, if any, SpoolKey its key.
 	Spool, SpoolKey string
 	// SlowSave is how long the database takes to save a token.
@@ -193,6 +195,9 @@ func runChild(text string) error {
 		return err
 	}
 	if c.RowsTable != "" {
+		if c.Gateway != nil {
+			return c.fulfilBills(tokens.Rows())
+		}
 		return c.workRows(tokens.Rows())
 	}
 	if c.ClaimsTable != "" {
