@@ -298,7 +298,8 @@ func TestRowsInTransactions(t *testing.T) {
 			group.Go(func() {
 				for n := worker; n < 400; n += 4 {
 					err := telemed.ErrConflict
-					for errors.Is(err, telemed.ErrConflict) { // at repeatable read one may lose more than twenty times
+					// At repeatable read one may lose more than twenty times.
+					for errors.Is(err, telemed.ErrConflict) {
 						err = st.InTx(ctx, func(tx *sqlstore.Tx) error { return book(n/4+worker*100, tx, tx.SQL) })
 					}
 					if !errors.Is(err, errNo) && err != nil {

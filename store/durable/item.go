@@ -155,15 +155,6 @@ func millis(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Millisecond)
 }
 
-// millisUp is t as a Store keeps it, or a moment later: a row that is due before Plan has
-// something to do would be planned again and again.
-func millisUp(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return millis(t.Add(time.Millisecond - 1))
-}
-
 // LogValue tells what is no person's.
 func (i Item) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("kind", i.ID.Kind), slog.String("name", i.ID.Name), slog.Time("due", i.Due),

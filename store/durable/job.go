@@ -309,7 +309,7 @@ func (j *job) plan(next *Item, more bool) (effect Effect, err error) {
 	case err != nil:
 		return Effect{}, err
 	case effect.Do == nil:
-		return Effect{}, j.rest(next, millisUp(effect.At), now)
+		return Effect{}, j.rest(next, effect.At, now)
 	case !more:
 		next.Due, next.Lease = now, Lease{}
 		return Effect{}, nil
