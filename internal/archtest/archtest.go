@@ -41,6 +41,7 @@ var sideways = map[string][]string{
 	"zoom":             {"meet", "store/oauth"},
 	"store/connect":    {"store/oauth"},
 	"store/sqlstore":   {"store/durable"},
+	"store/storetest":  {"store/durable"}, // a suite for each contract of what is kept
 	"store/mongostore": {"store/durable"},
 	"payments/fulfill": {"store/durable"},
 	"notify/outbox":    {"store/durable", "notify/template"},
@@ -117,7 +118,7 @@ func below(pkg string) []string {
 	pkg, _, _ = strings.Cut(pkg, "/internal/") // what is inside a package may import what that may
 	if testHelper(pkg) {
 		subject := parent(pkg) // a kit knows what it fakes or judges, and stands where that does
-		return append(below(subject), subject)
+		return slices.Concat(below(subject), []string{subject}, sideways[pkg])
 	}
 	allowed := slices.Clone(sideways[pkg])
 	for folder := parent(pkg); folder != ""; folder = parent(folder) {

@@ -222,7 +222,8 @@ func TestRowsAreSealed(t *testing.T) {
 			durable.Item{ID: order("1"), Due: time.Now().Add(-time.Second), Data: []byte("canary")},
 			durable.Item{ID: order("2"), Due: time.Now().Add(-time.Second), Data: []byte("canary")},
 			durable.Item{ID: order("3"), Due: time.Now().Add(-time.Second)})
-		found, err := db.QueryContext(t.Context(), "SELECT * FROM "+cfg.RowsTable)
+		found, err := db.QueryContext(t.Context(), "SELECT kind, name, tenant, due, lease_owner, lease_ttl, attempts, "+
+			"stuck, erase_at, version, audit, data, revision FROM "+cfg.RowsTable)
 		require.NoError(t, err)
 		defer found.Close()
 		for found.Next() {
@@ -241,7 +242,7 @@ func TestRowsAreSealed(t *testing.T) {
 		found.Close()
 		// One row's data in another one.
 		_, err = db.ExecContext(t.Context(), "UPDATE "+cfg.RowsTable+" SET data = "+
-			"(SELECT data FROM (SELECT * FROM "+cfg.RowsTable+") o WHERE name = '1') WHERE name = '2'")
+			"(SELECT data FROM (SELECT name, data FROM "+cfg.RowsTable+") o WHERE name = '1') WHERE name = '2'")
 		require.NoError(t, err)
 		_, err = rows.Get(t.Context(), order("2"))
 		require.ErrorIs(t, err, telemed.ErrDecrypt)

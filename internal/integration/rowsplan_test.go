@@ -161,3 +161,48 @@ func TestRowsPlans(t *testing.T) {
 		})
 	}
 }
+
+// TestRowsAreFoundByAnIndex asks MariaDB how many rows a claim and a deletion read, of
+// 100,000: some for each that they take.
+func TestRowsAreFoundByAnIndex(t *testing.T) {
+	t.Parallel()
+	d := databases[2]
+	db := d.open(t, d.dsn(t))
+	db.SetMaxOpenConns(1) // so that the status is that of these statements
+	cfg := d.tables(t, db)
+	rows := openStore(t, cfg).Rows()
+	now := time.Now()
+	fill(t, d, db, cfg.RowsTable, manyRows, 1, now.Add(-time.Hour))
+	read := func() (sum int) {
+		status, err := db.QueryContext(t.Context(), "SHOW SESSION STATUS LIKE 'Handler_read%'")
+		require.NoError(t, err)
+		defer status.Close()
+		for status.Next() {
+			var (
+				name string
+				n    int
+			)
+			require.NoError(t, status.Scan(&name, &n))
+			sum += n
+		}
+		require.NoError(t, status.Err())
+		return sum
+	}
+	before := read()
+	items, _, err := rows.Lease(t.Context(), durable.Query{Kinds: orders, By: now.Add(time.Hour), Limit: 32}, "", aLease)
+	require.NoError(t, err)
+	require.Len(t, items, 32)
+	claimed := read() - before
+	for _, item := range items {
+		item.EraseAt = now
+		put(t, rows, item)
+	}
+	before = read()
+	n, err := rows.Erase(t.Context(), now, 100)
+	require.NoError(t, err)
+	require.Equal(t, 32, n)
+	erased := read() - before
+	t.Logf("32 rows of %d: %d read for the claim, %d for the deletion", manyRows, claimed, erased)
+	require.Less(t, claimed, 1000)
+	require.Less(t, erased, 1000)
+}

@@ -15,7 +15,8 @@
 //   - A row is in one worker's hands at a time. Whoever holds it begins no effect, and
 //     believes none, once half of its lease is over by its own clocks.
 //   - A lease is dead when a watcher has seen it stand still for the time that is written
-//     in it. No two machines' clocks are compared.
+//     in it, whatever others write to the row meanwhile. No two machines' clocks are
+//     compared to say so; when a row is due, each reads its own.
 //   - What an effect found out is merged into the row as it is by then. It is never
 //     dropped because somebody else has written meanwhile.
 //   - A death between an effect and its fact has the effect happen again, or leaves it

@@ -47,7 +47,8 @@ type Item struct {
 	// Attempts counts failures of the effect that is next, 0 after a success.
 	Attempts int
 	// Stuck says why a person must look, at most MaxStuck bytes without anything of a
-	// person in them. A stuck row is not due. Empty: it is not stuck.
+	// person in them. A stuck row is not due before somebody sets Due. Empty: it is not
+	// stuck.
 	Stuck string
 	// EraseAt is when the row may be deleted. Zero: never.
 	EraseAt time.Time
@@ -152,15 +153,6 @@ func millis(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Millisecond)
-}
-
-// millisUp is t as a Store keeps it, or a moment later: a row that is due before Plan has
-// something to do would be planned again and again.
-func millisUp(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return millis(t.Add(time.Millisecond - 1))
 }
 
 // LogValue tells what is no person's.

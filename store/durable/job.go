@@ -1,13 +1,18 @@
 package durable
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	mrand "math/rand/v2"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/wait"
@@ -17,26 +22,34 @@ import (
 type job struct {
 	runner *Runner
 	kind   Kind
-	owner  string
+	owners []string  // of this job's leases: each write that keeps the lease has a new one
+	due    time.Time // Item.Due, as far as this job has a hand in it
 	item   Item      // as it was read or written last
 	begin  time.Time // when the write of the lease began
+	turn   *turn
 }
 
-// newJob returns the job of a row that was leased. There may be an older job of the row
-// that has given it back and not ended, or that lost it: the lease is the new one's.
+// turn is whose turn it is with a row, among the jobs of this process. There are two for a
+// moment if a row is leased again while the job that gave it back is leaving, and for
+// longer if one stood still until its lease was dead.
+type turn struct {
+	free chan struct{} // holds a value while it is nobody's
+	jobs int
+}
+
+// newJob returns the job of a row that was leased. It must run.
 func (r *Runner) newJob(item Item, begin time.Time) *job {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mine[item.ID] = item.Lease.Owner
-	return &job{runner: r, kind: r.cfg.Kinds[item.ID.Kind], owner: item.Lease.Owner, item: item, begin: begin}
-}
-
-// end forgets the row, unless a newer job has it.
-func (j *job) end() {
-	j.runner.mu.Lock()
-	defer j.runner.mu.Unlock()
-	if j.runner.mine[j.item.ID] == j.owner {
-		delete(j.runner.mine, j.item.ID)
+	t := r.mine[item.ID]
+	if t == nil {
+		t = &turn{free: make(chan struct{}, 1)}
+		t.free <- struct{}{}
+		r.mine[item.ID] = t
+	}
+	t.jobs++
+	return &job{
+		runner: r, kind: r.cfg.Kinds[item.ID.Kind], owners: []string{item.Lease.Owner}, due: item.Due, item: item, begin: begin, turn: t,
 	}
 }
 
@@ -44,8 +57,37 @@ func (j *job) end() {
 func (r *Runner) has(id ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, busy := r.mine[id]
-	return busy
+	return r.mine[id] != nil
+}
+
+// enter waits until no other job of this process has the row, at most for half of the
+// lease, and reports whether that is so.
+func (j *job) enter(ctx context.Context) bool {
+	select {
+	case <-j.turn.free:
+		return true
+	default:
+	}
+	timer := time.NewTimer(time.Until(j.begin.Add(j.item.Lease.TTL / 2)))
+	defer timer.Stop()
+	select {
+	case <-j.turn.free:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (j *job) leave(entered bool) {
+	if entered {
+		j.turn.free <- struct{}{}
+	}
+	j.runner.mu.Lock()
+	defer j.runner.mu.Unlock()
+	if j.turn.jobs--; j.turn.jobs == 0 {
+		delete(j.runner.mine, j.item.ID)
+	}
 }
 
 // burst is how many effects of one row follow each other before others have their turn.
@@ -54,10 +96,11 @@ const burst = 16
 // run does what is to be done about the row until nothing is, and gives it back. When ctx
 // ends it begins nothing more.
 func (j *job) run(ctx context.Context) {
-	defer j.end()
+	entered := j.enter(ctx)
+	defer func() { j.leave(entered) }()
 	done := outcome{}
 	for n := 0; ; n++ {
-		effect, ok := j.write(done, n < burst && ctx.Err() == nil)
+		effect, ok := j.write(done, entered && n < burst && ctx.Err() == nil)
 		if !ok {
 			return
 		}
@@ -129,23 +172,41 @@ func (j *job) write(done outcome, more bool) (effect Effect, ok bool) {
 	ctx, cancel := wait.Timeout(context.Background(), j.runner.cfg.LeaseTTL)
 	defer cancel()
 	for n := 0; ; n++ {
-		next, effect, failure := j.follow(done, more)
-		begin, revision, err := time.Now(), next.Revision, error(nil)
-		if !sameRow(next, j.item) {
-			revision, err = j.runner.cfg.Store.Put(ctx, next)
-		}
-		if err == nil {
-			if revision != next.Revision {
-				next.Revision, j.begin = revision, begin
-			}
-			j.item = Kept(next)
-			j.tell(failure)
+		next, effect, told := j.follow(done, more)
+		if sameRow(next, j.item) {
+			j.tell(told)
 			return effect, effect.Do != nil
 		}
-		if !j.again(ctx, n, err) {
+		if j.owns(next) {
+			next.Lease.Owner = rand.Text()
+			j.owners = append(j.owners, next.Lease.Owner)
+		}
+		begin := time.Now()
+		revision, err := j.runner.cfg.Store.Put(ctx, next)
+		if errors.Is(err, telemed.ErrInvalid) && !isUnwritable(done.err) {
+			done = outcome{effect: cmp.Or(done.effect, "plan"), err: &unwritable{err}, took: done.took}
+			continue
+		}
+		landed := err == nil
+		if landed {
+			next.Revision = revision
+			j.item = Kept(next)
+		} else if !j.again(ctx, n, err) {
 			return Effect{}, false
 		}
+		// A Put whose answer was lost may have happened. Plan must not be asked again then:
+		// it would take what Ahead wrote for a death in the middle.
+		if landed || sameRow(j.item, Kept(next)) {
+			j.begin, j.due = begin, j.item.Due
+			j.tell(told)
+			return effect, effect.Do != nil
+		}
 	}
+}
+
+// owns reports whether item is under one of this job's leases.
+func (j *job) owns(item Item) bool {
+	return item.Lease.Owner != "" && slices.Contains(j.owners, item.Lease.Owner)
 }
 
 func sameRow(a, b Item) bool {
@@ -157,20 +218,27 @@ func sameRow(a, b Item) bool {
 // the row is, or will be, out of this worker's hands. told is done, or why it could not be
 // gone on from there.
 func (j *job) follow(done outcome, more bool) (next Item, effect Effect, told outcome) {
+	if j.item.Version > j.kind.Version {
+		return j.leaveAlone(done)
+	}
 	next = j.item.Clone()
 	if done.fact != nil {
-		if err := j.guarded("Fact", func() error { return done.fact(&next) }); err != nil {
+		if err := j.apply("Fact", done.fact, &next); err != nil {
 			next, done.err = j.item.Clone(), err
 		}
 	}
 	switch {
-	case j.item.Lease.Owner != j.owner: // others have it, and decide what follows
+	case !j.owns(j.item):
+		// Others have it, and decide what follows. If nobody has it, somebody must.
+		if next.Lease.Owner == "" && next.Stuck == "" && !sameRow(next, j.item) {
+			next.Due = time.Now()
+		}
 		return next, Effect{}, done
 	case done.err != nil:
 		j.failed(&next, done.effect, done.err)
 		return next, Effect{}, done
 	case done.effect != "":
-		next.Attempts = 0
+		next.Attempts, next.Stuck = 0, ""
 	}
 	known := next.Clone()
 	effect, err := j.plan(&next, more)
@@ -179,6 +247,55 @@ func (j *job) follow(done outcome, more bool) (next Item, effect Effect, told ou
 		return known, Effect{}, outcome{effect: "plan", err: err}
 	}
 	return next, effect, done
+}
+
+// leaveAlone gives back a row that a process of a later version has written meanwhile. A
+// fact of this version would spoil it: what was found out is unknown to the other one.
+func (j *job) leaveAlone(done outcome) (next Item, effect Effect, told outcome) {
+	next = j.item.Clone()
+	if j.owns(next) {
+		next.Lease = Lease{}
+		if next.Stuck == "" {
+			next.Due = time.Now()
+		}
+	}
+	if done.effect != "" && done.err == nil {
+		done.err = errLaterVersion
+	}
+	return next, Effect{}, done
+}
+
+var errLaterVersion = errors.New("a process of a later version has written the row, which does not learn of it")
+
+// apply has fact change what is the kind's. What is the Runner's stays as it is.
+func (j *job) apply(what string, fact Fact, next *Item) error {
+	changed := next.Clone()
+	if err := j.guarded(what, func() error { return fact(&changed) }); err != nil {
+		return err
+	}
+	merged := *next
+	merged.Data, merged.Audit, merged.EraseAt, merged.Version = changed.Data, changed.Audit, changed.EraseAt, changed.Version
+	if err := CheckItem(merged); err != nil {
+		return &unwritable{err}
+	}
+	*next = merged
+	return nil
+}
+
+// unwritable is an error for a row that no Store takes. Nothing is won by another attempt.
+type unwritable struct{ cause error }
+
+// Error implements error.
+func (u *unwritable) Error() string {
+	return "what was found out cannot be written down: " + u.cause.Error()
+}
+
+// Unwrap returns what is wrong with the row.
+func (u *unwritable) Unwrap() error { return u.cause }
+
+func isUnwritable(err error) bool {
+	_, ok := errors.AsType[*unwritable](err)
+	return ok
 }
 
 // plan asks what is next and prepares the row for it: for the effect, or to be given back.
@@ -192,14 +309,32 @@ func (j *job) plan(next *Item, more bool) (effect Effect, err error) {
 	case err != nil:
 		return Effect{}, err
 	case effect.Do == nil:
-		next.Due, next.Lease = millisUp(effect.At), Lease{}
+		return Effect{}, j.rest(next, effect.At, now)
 	case !more:
 		next.Due, next.Lease = now, Lease{}
 		return Effect{}, nil
 	case effect.Ahead != nil:
-		err = j.guarded("Ahead", func() error { return effect.Ahead(next) })
+		err = j.apply("Ahead", effect.Ahead, next)
 	}
+	effect.Name = cmp.Or(effect.Name, "effect")
 	return effect, err
+}
+
+// rest gives the row back until at. A time that is over already has it looked at in a
+// while, and not again and again meanwhile.
+func (j *job) rest(next *Item, at, now time.Time) error {
+	next.Lease = Lease{}
+	if next.Stuck != "" { // there is nothing any more that a person must look at
+		next.Stuck, next.Attempts = "", 0
+	}
+	if !at.IsZero() {
+		at = at.Add(time.Millisecond - 1) // a Store cuts it, and Plan is not to be asked too early
+		if !at.After(now) {
+			at = now.Add(j.runner.cfg.PollEvery)
+		}
+	}
+	next.Due = millis(at)
+	return CheckItem(*next)
 }
 
 // failed gives the row back after a failure, to be tried again later, or stuck.
@@ -212,21 +347,29 @@ func (j *job) failed(next *Item, effect string, err error) {
 		next.Due = now
 		return
 	case errors.As(err, &delayed) && delayed.RetryDelay() > 0:
-		next.Due = now.Add(min(delayed.RetryDelay(), longestDelay))
+		next.Due = j.sooner(now.Add(min(delayed.RetryDelay(), longestDelay)))
 		return
 	case errors.Is(err, telemed.ErrUnauthorized), errors.Is(err, telemed.ErrReconnect):
-		next.Due = now.Add(jittered(refusedDelay))
+		next.Due = j.sooner(now.Add(jittered(refusedDelay)))
 		return
 	}
 	next.Attempts++
 	if _, ok := errors.AsType[*panicked](err); ok {
 		next.Attempts += 3
 	}
-	if next.Attempts >= j.runner.cfg.MaxAttempts {
+	if next.Attempts >= j.runner.cfg.MaxAttempts || isUnwritable(err) {
 		next.Due, next.Stuck = time.Time{}, stuckBecause(effect, err)
 		return
 	}
-	next.Due = now.Add(jittered(retryDelay(next.Attempts)))
+	next.Due = j.sooner(now.Add(jittered(retryDelay(next.Attempts))))
+}
+
+// sooner is at, unless somebody asked meanwhile to have the row looked at before.
+func (j *job) sooner(at time.Time) time.Time {
+	if asked := j.item.Due; !asked.IsZero() && !asked.Equal(j.due) && asked.Before(at) {
+		return asked
+	}
+	return at
 }
 
 const (
@@ -242,7 +385,7 @@ func retryDelay(n int) time.Duration {
 }
 
 // jittered is d ± 20 percent.
-func jittered(d time.Duration) time.Duration { return d*8/10 + rand.N(d*4/10+1) }
+func jittered(d time.Duration) time.Duration { return d*8/10 + mrand.N(d*4/10+1) }
 
 // poll is the nth pause between two looks at a store.
 func poll(n int) time.Duration { return min(20*time.Millisecond<<min(n, 10), 2*time.Second) }
@@ -259,8 +402,13 @@ func stuckBecause(effect string, err error) string {
 	if p, ok := errors.AsType[*panicked](err); ok {
 		because = p.Error()
 	}
-	text := effect + ": " + because
-	return text[:min(len(text), MaxStuck)]
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(effect, "?")) + ": " + because
+	return strings.ToValidUTF8(text[:min(len(text), MaxStuck)], "")
 }
 
 var kinds = []error{

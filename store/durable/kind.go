@@ -30,12 +30,16 @@ type Effect struct {
 	// Ahead changes the row before Do begins: "is being sent". Then a death in the middle
 	// can be told from one before. If nil, nothing is written before: Do can be repeated.
 	Ahead Fact
-	// At is when to look again if Do is nil. Zero: not before somebody changes the row.
+	// At is when to look again if Do is nil. Zero: not before somebody changes the row and
+	// sets Due.
 	At time.Time
 }
 
 // Fact writes down what is known into a row, whatever the row says by now: another
 // process may have written meanwhile. It only adds, so that applying it twice is the same
-// as once. It leaves Due, Lease, Attempts and Stuck to the Runner. An error counts as one
-// of Do.
+// as once. It may change Data, Audit, EraseAt and Version; what else it changes is not
+// looked at. An error counts as one of Do. A row that it makes too long is stuck.
+//
+// It comes late if the process stood still, and then to a row that others have gone on
+// with. If nobody has the row in hand, it is due at once, so that Plan learns of it.
 type Fact func(item *Item) error

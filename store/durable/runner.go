@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -91,15 +92,19 @@ func (c RunnerConfig) validate() error {
 // half an hour, ± 20 percent. An error that has RetryDelay() time.Duration, a provider's
 // "not now", says itself how long; that, and an error that matches telemed.ErrUnauthorized
 // or telemed.ErrReconnect, is nobody's failure and counts as no attempt. A panic counts as
-// four. After MaxAttempts the row is stuck, until somebody calls Retry.
+// four. After MaxAttempts the row is stuck, until somebody calls Retry, or changes it and
+// sets Due. So is at once a row that a Fact has made too long to be written down.
 type Runner struct {
 	cfg      RunnerConfig
 	versions map[string]int
 	free     chan struct{} // a place for each worker that has nothing to do
 	wake     chan struct{}
 
+	// passOver is set while a Store that cannot lease by itself has rows that do not open.
+	passOver atomic.Bool
+
 	mu   sync.Mutex
-	mine map[ID]string // rows in this process's hands, and the owner in their lease
+	mine map[ID]*turn // rows in this process's hands
 }
 
 // NewRunner returns a Runner, or an error that names everything that is wrong with cfg.
@@ -109,7 +114,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 		return nil, err
 	}
 	r := &Runner{
-		cfg: cfg, versions: map[string]int{}, mine: map[ID]string{},
+		cfg: cfg, versions: map[string]int{}, mine: map[ID]*turn{},
 		free: make(chan struct{}, cfg.Workers), wake: make(chan struct{}, 1),
 	}
 	for name, kind := range cfg.Kinds {
@@ -130,7 +135,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	all.Go(func() { r.watch(ctx, &all) })
-	all.Go(func() { r.eraseDaily(ctx) })
+	all.Go(func() { r.eraseHourly(ctx) })
 	after := ""
 	for ctx.Err() == nil {
 		places := r.acquire(ctx)
@@ -146,9 +151,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			})
 		}
 		r.release(places - len(jobs))
-		// Less than was asked for does not say that there is no more: shares of tenants do not
-		// add up, or one of them has little.
-		if len(jobs) == 0 {
+		if len(jobs) == 0 { // shares may be small while more is due
 			r.idle(ctx)
 		}
 	}
@@ -211,12 +214,19 @@ func (r *Runner) take(ctx context.Context, limit int, after string) (jobs []*job
 		jobs, err = r.takeOneByOne(ctx, q)
 		return jobs, "", err
 	}
-	lease := r.newLease()
-	items, next, err := leaser.Lease(ctx, q, after, lease)
+	ctx, cancel := r.toTheEnd(ctx)
+	defer cancel()
+	items, next, err := leaser.Lease(ctx, q, after, r.newLease())
 	for _, item := range items {
 		jobs = append(jobs, r.newJob(item, begin))
 	}
 	return jobs, next, err
+}
+
+// toTheEnd returns a context for the write of a lease, which a shutdown must not cut off:
+// nobody would know that the row is leased.
+func (r *Runner) toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	return wait.Timeout(context.WithoutCancel(ctx), r.cfg.LeaseTTL/2)
 }
 
 // ahead is how far into the list of what is due a process begins at most: all of them
@@ -228,13 +238,22 @@ func (r *Runner) takeOneByOne(ctx context.Context, q Query) (jobs []*job, err er
 	wanted := q.Limit
 	q.Limit = min(wanted+ahead, MaxLimit)
 	q.PerTenant = max(1, wanted/2)
+	if r.passOver.Load() { // rows that do not open may be in front of the others, for ever
+		q.Limit, q.PerTenant = MaxLimit, 0
+	}
 	ids, err := r.cfg.Store.Due(ctx, q)
 	if err != nil {
 		return nil, err
 	}
+	unopened := 0
+	defer func() { r.passOver.Store(unopened > 0) }()
 	for _, id := range shuffledFrom(ids, wanted) {
 		j, err := r.leaseOne(ctx, id, func(item Item) bool { return isDue(item, time.Now()) && item.Lease.Owner == "" })
-		if err != nil && !errors.Is(err, telemed.ErrConflict) && !errors.Is(err, telemed.ErrNotFound) {
+		switch {
+		case errors.Is(err, telemed.ErrDecrypt):
+			unopened++
+			r.cfg.Logger.Warn("durable: row does not open", slog.String("row", id.String()), slog.Any("error", err))
+		case err != nil && !errors.Is(err, telemed.ErrConflict) && !errors.Is(err, telemed.ErrNotFound):
 			return jobs, err
 		}
 		if j != nil {
@@ -250,9 +269,12 @@ func (r *Runner) takeOneByOne(ctx context.Context, q Query) (jobs []*job, err er
 // leaseOne leases a row if it still is as wanted. The job is nil if it is not.
 func (r *Runner) leaseOne(ctx context.Context, id ID, wanted func(Item) bool) (*job, error) {
 	item, err := r.cfg.Store.Get(ctx, id)
-	if err != nil || !wanted(item) {
+	version, known := r.versions[id.Kind]
+	if err != nil || !wanted(item) || !known || item.Version > version {
 		return nil, err
 	}
+	ctx, cancel := r.toTheEnd(ctx)
+	defer cancel()
 	begin := time.Now()
 	item.Lease = r.newLease()
 	if item.Revision, err = r.cfg.Store.Put(ctx, item); err != nil {
@@ -268,15 +290,16 @@ func isDue(item Item, now time.Time) bool { return !item.Due.IsZero() && !item.D
 // Step works the row id now if it is due, and returns when there is something to do next;
 // zero is not before somebody changes the row. It is how another engine drives rows, River
 // for instance. A row in other hands is telemed.ErrConflict, and next is when to try
-// again.
+// again. What a dead process holds is not taken over by Step: some process must Run.
 func (r *Runner) Step(ctx context.Context, id ID) (next time.Time, err error) {
 	var seen Item
 	j, err := r.leaseOne(ctx, id, func(item Item) bool {
 		seen = item
-		version, known := r.versions[id.Kind]
-		return known && item.Version <= version && isDue(item, time.Now()) && item.Lease.Owner == ""
+		return isDue(item, time.Now()) && item.Lease.Owner == ""
 	})
 	switch {
+	case errors.Is(err, telemed.ErrConflict): // others were faster just now
+		return time.Now().Add(r.cfg.PollEvery), err
 	case err != nil:
 		return time.Time{}, err
 	case j != nil:
@@ -307,7 +330,7 @@ const (
 	eraseLimit = 500
 )
 
-func (r *Runner) eraseDaily(ctx context.Context) {
+func (r *Runner) eraseHourly(ctx context.Context) {
 	eraser, ok := r.cfg.Store.(Eraser)
 	for ok && wait.For(ctx, wait.Jitter(eraseEvery)) == nil {
 		for {

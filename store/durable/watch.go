@@ -21,10 +21,11 @@ type watcher struct {
 	looked time.Time // when it looked last, successfully
 }
 
-// sighting is since when a row has stood still.
+// sighting is since when a lease has stood still: who holds it gives it a new owner with
+// each write. What others write to the row is no sign of life.
 type sighting struct {
-	revision string
-	since    time.Time
+	lease Lease
+	since time.Time
 }
 
 // watch takes over what dead processes hold, until ctx ends. Its jobs are added to all.
@@ -60,14 +61,15 @@ func (w *watcher) look(ctx context.Context) (dead []Held, err error) {
 		w.seen = map[ID]sighting{}
 	}
 	w.looked = begin
+	read := time.Now()
 	now := make(map[ID]sighting, len(held))
 	for _, h := range held {
 		if w.runner.has(h.ID) {
 			continue
 		}
 		s, known := w.seen[h.ID]
-		if !known || s.revision != h.Revision {
-			s = sighting{h.Revision, begin}
+		if !known || s.lease != h.Lease {
+			s = sighting{h.Lease, read} // it may have been written just before
 		}
 		now[h.ID] = s
 		if begin.Sub(s.since) >= h.Lease.TTL {
@@ -87,7 +89,7 @@ func (w *watcher) takeOver(ctx context.Context, held Held, all *sync.WaitGroup) 
 	case <-ctx.Done():
 		return
 	}
-	j, err := r.leaseOne(ctx, held.ID, func(item Item) bool { return item.Revision == held.Revision })
+	j, err := r.leaseOne(ctx, held.ID, func(item Item) bool { return item.Lease == held.Lease })
 	if j == nil {
 		r.release(1)
 		if err != nil && !errors.Is(err, telemed.ErrConflict) && !errors.Is(err, telemed.ErrNotFound) && ctx.Err() == nil {

@@ -20,14 +20,15 @@ import (
 // Codes: https://www.mongodb.com/docs/manual/reference/error-codes/
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete", "List", "Claim", "Complete", "Release",
-	// "PurgeClaims", "ResealClaims" or "ImportSeed".
+	// "PurgeClaims", "ResealClaims", "Due", "Lease", "Leases", "Erase" or "ImportSeed".
 	Op string
 	// Code is the server's; 0 if it did not answer.
 	Code int
 
-	kind   error
-	reason string // in our words; may be empty
-	cause  error  // of fixed text; may be nil
+	kind      error
+	reason    string // in our words; may be empty
+	cause     error  // of fixed text; may be nil
+	transient bool   // the server says that the transaction may be tried again
 }
 
 // Error returns a text such as "mongostore: Put (code 91): outcome unknown".
@@ -60,9 +61,16 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 // Format prints what LogValue tells, whatever the verb.
 func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
-// Is ties the error to telemed.ErrUnavailable if nothing can have been written, else to
-// telemed.ErrAmbiguous.
+// Is ties the error to telemed.ErrUnavailable if nothing can have been written, to
+// telemed.ErrConflict if a transaction met another one, else to telemed.ErrAmbiguous.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
+
+// transientTransaction is the driver's label for a transaction that may be tried again.
+const transientTransaction = "TransientTransactionError"
+
+// HasErrorLabel tells the driver whether a transaction may be tried again, so that
+// Session.WithTransaction does it.
+func (e *Error) HasErrorLabel(label string) bool { return e.transient && label == transientTransaction }
 
 // Unwrap returns what is known of the cause: the end of a context, the operating system's
 // error for a connection, or nil.
@@ -79,7 +87,11 @@ func ambiguous(op string, err error) error {
 }
 
 func newError(op string, kind, err error) *Error {
-	return &Error{Op: op, Code: code(err), kind: kind, reason: reason(err), cause: fault.Cause(err)}
+	labeled, ok := errors.AsType[mongo.LabeledError](err)
+	return &Error{
+		Op: op, Code: code(err), kind: kind, reason: reason(err), cause: fault.Cause(err),
+		transient: ok && labeled.HasErrorLabel(transientTransaction),
+	}
 }
 
 func code(err error) int {

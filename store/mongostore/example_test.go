@@ -13,6 +13,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/durable"
 	"github.com/telemed-go/telemed/store/mongostore"
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
 )
@@ -95,6 +96,55 @@ func ExampleStore_Claim() {
 	// completed: <nil>
 	// done 82000000001 <nil>
 	// purged: 0 <nil>
+}
+
+// A row that says what is to be done commits with the appointment, or not at all.
+func ExampleStore_Rows() {
+	ctx := context.Background()
+	db, end := database()
+	defer end()
+	keys, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	st, err := mongostore.New(mongostore.Config{Database: db, Seal: keys, SealStrict: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err := db.Client().StartSession()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.EndSession(ctx)
+
+	id := durable.ID{Kind: "reminder", Name: "appt-42"}
+	book := func(doctorIsThere bool) error {
+		_, err := session.WithTransaction(ctx, func(ctx context.Context) (any, error) {
+			if _, err := db.Collection("appointments").InsertOne(ctx, bson.D{{Key: "_id", Value: "appt-42"}}); err != nil {
+				return nil, err
+			}
+			_, err := durable.Change(ctx, st.Rows(), id, func(item *durable.Item) error {
+				item.Due = time.Now()
+				return nil
+			})
+			if err == nil && !doctorIsThere {
+				err = errors.New("the doctor is away")
+			}
+			return nil, err
+		})
+		return err
+	}
+	fmt.Println(book(false))
+	_, err = st.Rows().Get(ctx, id)
+	fmt.Println(errors.Is(err, telemed.ErrNotFound))
+	fmt.Println(book(true))
+	_, err = st.Rows().Get(ctx, id)
+	fmt.Println(err)
+	// Output:
+	// the doctor is away
+	// true
+	// <nil>
+	// <nil>
 }
 
 // The tokens of an application that kept them in its doctors' documents move into an

@@ -21,7 +21,8 @@ type Config struct {
 	// Database is the application's. The Store never disconnects its client. Required.
 	Database *mongo.Database
 
-	// Seal encrypts tokens and the values of claims before they are written down: a
+	// Seal encrypts tokens, the values of claims and the data of rows before they are
+	// written down: a
 	// store.Keyring, a Tink keyset, or a key management service. Required, or
 	// InsecureClear.
 	Seal store.AEAD
@@ -41,6 +42,9 @@ type Config struct {
 	// ClaimsCollection is the name of the collection of claims. It must not have a
 	// default collation either. If empty, DefaultClaimsCollection.
 	ClaimsCollection string
+	// RowsCollection is the name of the collection of durable rows. It must not have a
+	// default collation either. If empty, DefaultRowsCollection.
+	RowsCollection string
 }
 
 const (
@@ -48,6 +52,8 @@ const (
 	DefaultCollection = "oauth_tokens"
 	// DefaultClaimsCollection is the collection of claims if Config names none.
 	DefaultClaimsCollection = "telemed_claims"
+	// DefaultRowsCollection is the collection of durable rows if Config names none.
+	DefaultRowsCollection = "telemed_rows"
 )
 
 func (c *Config) setDefaults() {
@@ -57,24 +63,30 @@ func (c *Config) setDefaults() {
 	if c.ClaimsCollection == "" {
 		c.ClaimsCollection = DefaultClaimsCollection
 	}
+	if c.RowsCollection == "" {
+		c.RowsCollection = DefaultRowsCollection
+	}
 }
 
 func (c *Config) check() error {
 	var p fault.Problems
 	p.Check(c.Database != nil, "Database", "is required")
 	p.Check(c.Collection != c.ClaimsCollection, "ClaimsCollection", "is the same as Collection")
+	p.Check(c.RowsCollection != c.Collection && c.RowsCollection != c.ClaimsCollection, "RowsCollection", "is the same as another collection")
 	p.Check(c.Seal != nil || c.InsecureClear, "Seal", "is required, or InsecureClear")
 	p.Check(c.Seal == nil || !c.InsecureClear, "InsecureClear", "is set beside Seal")
 	p.Check(c.Seal != nil || !c.SealStrict, "SealStrict", "is set without Seal")
 	return p.Err("mongostore")
 }
 
-// Store keeps tokens and claims in two MongoDB collections. It is a store.TokenStore and
-// store.Lister, and store.Claims, store.ClaimsPurger and store.ClaimsResealer. It is safe
-// for concurrent use, by many processes too.
+// Store keeps tokens and claims in two MongoDB collections, and durable rows in a third;
+// see [Store.Rows]. It is a store.TokenStore and store.Lister, and store.Claims,
+// store.ClaimsPurger and store.ClaimsResealer. It is safe for concurrent use, by many
+// processes too.
 type Store struct {
 	tokens listingStore
 	claims *claims
+	rows   *Rows
 }
 
 var (
@@ -96,11 +108,11 @@ func New(cfg Config) (*Store, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	sealer := store.Sealer{AEAD: cfg.Seal, Strict: cfg.SealStrict}
 	return &Store{
 		tokens: sealed(&tokens{cfg.Database.Collection(cfg.Collection, pinned())}, cfg),
-		claims: &claims{
-			cfg.Database.Collection(cfg.ClaimsCollection, pinned()), store.Sealer{AEAD: cfg.Seal, Strict: cfg.SealStrict},
-		},
+		claims: &claims{cfg.Database.Collection(cfg.ClaimsCollection, pinned()), sealer},
+		rows:   &Rows{cfg.Database.Collection(cfg.RowsCollection, pinned()), sealer},
 	}, nil
 }
 
@@ -123,6 +135,9 @@ func pinned() *options.CollectionOptionsBuilder {
 		SetRegistry(bson.NewRegistry()).
 		SetBSONOptions(&options.BSONOptions{})
 }
+
+// Rows returns the durable rows.
+func (s *Store) Rows() *Rows { return s.rows }
 
 // Get implements store.TokenStore.
 func (s *Store) Get(ctx context.Context, key store.AccountID) (store.Record, error) {

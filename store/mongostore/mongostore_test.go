@@ -19,6 +19,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/durable"
 	"github.com/telemed-go/telemed/store/mongostore"
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
 	"github.com/telemed-go/telemed/store/storetest"
@@ -37,6 +38,7 @@ func TestNew(t *testing.T) {
 		{mongostore.Config{Database: db, Seal: keys, InsecureClear: true}, "mongostore: InsecureClear is set beside Seal"},
 		{mongostore.Config{Database: db, SealStrict: true, InsecureClear: true}, "mongostore: SealStrict is set without Seal"},
 		{mongostore.Config{Database: db, Seal: keys, Collection: "a", ClaimsCollection: "a"}, "mongostore: ClaimsCollection is the same as Collection"},
+		{mongostore.Config{Database: db, Seal: keys, RowsCollection: mongostore.DefaultClaimsCollection}, "mongostore: RowsCollection is the same as another collection"},
 		{mongostore.Config{Database: db, Seal: keys}, ""},
 		{mongostore.Config{Database: db, Seal: keys, SealStrict: true}, ""},
 		{mongostore.Config{Database: db, InsecureClear: true}, ""},
@@ -79,6 +81,10 @@ func TestRealServer(t *testing.T) {
 	storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
 		name := database(t)
 		return func() store.Claims { return openAt(t, name) }
+	})
+	storetest.RunDurable(t, func(t *testing.T) func() durable.Store {
+		name := database(t)
+		return func() durable.Store { return openAt(t, name).Rows() }
 	})
 }
 
@@ -153,8 +159,8 @@ func visitClaims(t *testing.T, ctx context.Context, claims *mongostore.Store) {
 	require.Zero(t, purged)
 }
 
-// TestOutsideTransactions calls the store in an application's transaction, which the
-// server would refuse.
+// TestOutsideTransactions calls the store in an application's transaction, of which it
+// must not be a part.
 func TestOutsideTransactions(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
@@ -176,6 +182,9 @@ func TestOutsideTransactions(t *testing.T) {
 	}
 	require.NoError(t, tokens.Delete(ctx, doctor))
 	visitClaims(t, ctx, tokens)
+	for _, command := range srv.Commands() {
+		require.Zero(t, command.Body.Lookup("autocommit").Type, command.Name)
+	}
 }
 
 // once makes one fault at the first command of that name.

@@ -68,13 +68,19 @@ func (t *try) once(ctx context.Context) (store.Claim, error) {
 	switch {
 	case lookErr == nil:
 		return t.seen(ctx, row)
+	case wasThere(err) && errors.Is(lookErr, sql.ErrNoRows): // and was released meanwhile
+		return store.Claim{}, errLostRace
 	case err != nil && !rolledBack(err): // it may yet be created
 		return store.Claim{}, ambiguous("Claim", err)
-	case errors.Is(lookErr, sql.ErrNoRows): // it was there, and was released meanwhile
+	case errors.Is(lookErr, sql.ErrNoRows): // as above
 		return store.Claim{}, errLostRace
 	}
 	return store.Claim{}, unavailable("Claim", lookErr)
 }
+
+// wasThere reports whether an INSERT failed because the row was there first (MySQL's
+// 1062).
+func wasThere(err error) bool { return err != nil && code(err) == "1062" }
 
 func (t *try) won() store.Claim {
 	return store.Claim{State: store.ClaimNew, Token: t.token, Expired: t.expired}

@@ -60,7 +60,9 @@ type Execer interface {
 //
 //	conn, err := db.Conn(ctx) // of stdlib.OpenDBFromPool(pool)
 //	tx, err := conn.BeginTx(ctx, nil)
-//	err = conn.Raw(func(c any) error { return book(ctx, c.(*stdlib.Conn).Conn()) }) // book has a *pgx.Conn
+//	err = conn.Raw(func(c any) error { // book works with a *pgx.Conn
+//		return book(ctx, c.(*stdlib.Conn).Conn())
+//	})
 //	_, err = rows.WithTx(tx).Put(ctx, item)
 //	err = tx.Commit()
 func (r *Rows) WithTx(tx Execer) durable.Store { return r.within(tx) }

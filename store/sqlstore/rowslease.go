@@ -123,7 +123,7 @@ func (c claiming) atOnceText() string {
 		" ORDER BY "+soonest+" LIMIT 1) IS NOT NULL") + ")"
 	theirs := "(" + c.eachKind(" OR ", "(SELECT due FROM "+c.table+" WHERE FITS AND tenant = n.tenant AND due <= :now AND "+isFree+
 		" ORDER BY due LIMIT 1) IS NOT NULL") + ")"
-	share := c.eachKind(" UNION ALL ", "SELECT * FROM (SELECT ctid AS place, due FROM "+c.table+
+	share := c.eachKind(" UNION ALL ", "SELECT place, due FROM (SELECT ctid AS place, due FROM "+c.table+
 		" WHERE FITS AND tenant = turns.tenant AND due <= :now AND "+isFree+
 		" ORDER BY due LIMIT (SELECT GREATEST(1, :limit / COUNT(*)) FROM turns) FOR UPDATE SKIP LOCKED) l")
 	return "WITH RECURSIVE anything(due) AS MATERIALIZED (SELECT " + anything + "), " +
@@ -202,18 +202,7 @@ func (d Dialect) leaseIsolation() *sql.TxOptions {
 // dueTenants returns the tenants of which a row is due, in their order. Each is found in
 // the index by itself, however many rows it has.
 func (c claiming) dueTenants(ctx context.Context) ([]string, error) {
-	query := "WITH RECURSIVE a(tenant) AS (SELECT " + c.nextTenant("") +
-		" UNION ALL SELECT " + c.nextTenant(" AND tenant > a.tenant") + " FROM a WHERE tenant IS NOT NULL) " +
-		"SELECT tenant FROM a n WHERE tenant IS NOT NULL AND (" +
-		c.eachKind(" OR ", "EXISTS (SELECT 1 FROM "+c.table+" WHERE FITS AND tenant = n.tenant AND due <= :now AND "+isFree+")") + ")"
-	if c.dialect == MySQL { // a recursion ends at 1,000 there
-		query = eachKind(c.q.Kinds, " UNION ", func(fits string) string {
-			kind, _, _ := strings.Cut(fits, " AND ")
-			return "SELECT tenant FROM " + c.table + " WHERE " + kind + " AND " + isFree +
-				" GROUP BY lease_owner, kind, tenant HAVING MIN(due) <= :now"
-		}) + " ORDER BY tenant"
-	}
-	query, args := c.dialect.numbered(query, map[string]any{"now": c.now})
+	query, args := c.dialect.numbered(c.dueTenantsText(), map[string]any{"now": c.now})
 	rows, err := c.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -228,6 +217,20 @@ func (c claiming) dueTenants(ctx context.Context) ([]string, error) {
 		tenants = append(tenants, tenant)
 	}
 	return tenants, rows.Err()
+}
+
+func (c claiming) dueTenantsText() string {
+	if c.dialect == MySQL { // a recursion ends at 1,000 there
+		return eachKind(c.q.Kinds, " UNION ", func(fits string) string {
+			kind, _, _ := strings.Cut(fits, " AND ")
+			return "SELECT tenant FROM " + c.table + " WHERE " + kind + " AND " + isFree +
+				" GROUP BY lease_owner, kind, tenant HAVING MIN(due) <= :now"
+		}) + " ORDER BY tenant"
+	}
+	return "WITH RECURSIVE a(tenant) AS (SELECT " + c.nextTenant("") +
+		" UNION ALL SELECT " + c.nextTenant(" AND tenant > a.tenant") + " FROM a WHERE tenant IS NOT NULL) " +
+		"SELECT tenant FROM a n WHERE tenant IS NOT NULL AND (" +
+		c.eachKind(" OR ", "EXISTS (SELECT 1 FROM "+c.table+" WHERE FITS AND tenant = n.tenant AND due <= :now AND "+isFree+")") + ")"
 }
 
 // share leases rows of one tenant. On MySQL it locks them, for mark.
@@ -252,8 +255,7 @@ func (c claiming) mark(ctx context.Context, tx *sql.Tx, items []durable.Item) er
 		args = append(args, item.ID.Kind, item.ID.Name)
 		item.Revision, item.Lease = c.revision, durable.Lease{Owner: c.owner, TTL: time.Duration(c.ttl) * time.Millisecond}
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE "+c.table+" SET revision = ?, lease_owner = ?, lease_ttl = ? WHERE (kind, name) IN ("+
-		places(len(items), "(?, ?)")+")", args...)
+	_, err := tx.ExecContext(ctx, c.sql.mark+" ("+places(len(items), "(?, ?)")+")", args...)
 	return err
 }
 
@@ -267,8 +269,7 @@ func (r *Rows) Leases(ctx context.Context, kinds map[string]int) ([]durable.Held
 	if err := durable.CheckQuery(durable.Query{Kinds: kinds, Limit: 1, Leased: true}); err != nil {
 		return nil, err
 	}
-	rows, err := r.db.QueryContext(ctx, "SELECT kind, name, revision, lease_owner, lease_ttl FROM "+r.table+
-		" WHERE lease_owner <> '' AND "+fits(kinds))
+	rows, err := r.db.QueryContext(ctx, r.sql.leases+" AND "+fits(kinds))
 	if err != nil {
 		return nil, unavailable("Rows.Leases", err)
 	}

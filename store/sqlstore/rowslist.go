@@ -56,7 +56,7 @@ func (r *Rows) dueText(q durable.Query) string {
 		return "SELECT kind, name FROM " + r.table + " WHERE " + which + " AND " + fits(q.Kinds) + order + " LIMIT :limit"
 	}
 	return "SELECT kind, name FROM (" + eachKind(q.Kinds, " UNION ALL ", func(fits string) string {
-		return "SELECT * FROM (SELECT kind, name, due FROM " + r.table + " WHERE " + which + " AND " + fits +
+		return "SELECT kind, name, due FROM (SELECT kind, name, due FROM " + r.table + " WHERE " + which + " AND " + fits +
 			" ORDER BY " + r.dialect.soonest() + ", name LIMIT :limit) n"
 	}) + ") k" + order + " LIMIT :limit"
 }

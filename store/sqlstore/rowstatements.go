@@ -10,9 +10,11 @@ import (
 // rowStatements are the SQL of a table of rows that does not depend on what is asked for.
 type rowStatements struct {
 	get, getLocked, revision, create, replace string
-	// over finds rows whose time is over, remove is the beginning of a statement that
-	// deletes some of them.
-	over, remove string
+	// over finds rows whose time is over.
+	over string
+	// remove, mark and leases are the beginnings of statements: one that deletes some of
+	// those, MySQL's that leases rows, and one that finds leases.
+	remove, mark, leases string
 }
 
 const (
@@ -45,6 +47,8 @@ func (d Dialect) rowStatements(table string) rowStatements {
 			sameRow + " AND tenant = ? AND revision = ?"),
 		over:   d.rebind("SELECT kind, name FROM " + table + " WHERE erase_at <= ? ORDER BY erase_at LIMIT ?"),
 		remove: "DELETE FROM " + table + " WHERE erase_at <= ?",
+		mark:   "UPDATE " + table + " SET revision = ?, lease_owner = ?, lease_ttl = ? WHERE (kind, name) IN",
+		leases: "SELECT kind, name, revision, lease_owner, lease_ttl FROM " + table + " WHERE lease_owner <> ''",
 	}
 }
 

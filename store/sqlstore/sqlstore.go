@@ -83,8 +83,8 @@ func (c *Config) checkSeal(p *fault.Problems) {
 
 // Schema returns the statements that create the tables of cfg, for the application's own
 // migrations: one CREATE TABLE for tokens, one for claims, one for durable rows, and their
-// indexes. Running them again does no harm. Only cfg's Dialect and tables count; their names have the same defaults as in
-// New. The result is empty if New would not take them.
+// indexes. Running them again does no harm. Only cfg's Dialect and tables count; their
+// names have the same defaults as in New. The result is empty if New would not take them.
 func Schema(cfg Config) []string {
 	cfg.setDefaults()
 	var p fault.Problems
@@ -99,7 +99,8 @@ func Schema(cfg Config) []string {
 
 // Store keeps tokens, claims and durable rows in the tables that [Schema] describes. It is
 // a store.TokenStore and store.Lister, and store.Claims, store.ClaimsPurger and
-// store.ClaimsResealer; Rows returns the rows. It is safe for concurrent use, by many processes too.
+// store.ClaimsResealer; Rows returns the rows. It is safe for concurrent use, by many
+// processes too.
 type Store struct {
 	tokens listingStore
 	claims *claims

@@ -270,7 +270,7 @@ func TestErrors(t *testing.T) {
 		{errState{}, "57P01", " (code 57P01): KIND"},
 		{fmt.Errorf("dial 10.0.0.7:5432: %w", syscall.ECONNREFUSED), "", ": KIND: connection refused"},
 		{errors.New("sqlite3: database is locked: canary"), "database is locked", " (code database_is_locked): KIND"},
-		{errors.New("database is locked (canary)"), "database is locked", " (code database_is_locked): KIND"}, // mattn/go-sqlite3
+		{errors.New("database is locked (canary)"), "database is locked", " (code database_is_locked): KIND"},
 		{errors.New("canary"), "", ": KIND"},
 		{context.DeadlineExceeded, "", ": KIND: context deadline exceeded"},
 	} {
@@ -296,7 +296,8 @@ func TestErrors(t *testing.T) {
 				"Rows.List": rows[5], "Rows.Erase": rows[6],
 			} {
 				kind := telemed.ErrAmbiguous
-				if slices.Contains([]string{"Get", "List", "Rows.Get", "Rows.Due", "Rows.Leases", "Rows.List", "PurgeClaims", "Rows.Erase"}, op) { // the last two begin with a look
+				// The last two begin with a look.
+				if slices.Contains([]string{"Get", "List", "Rows.Get", "Rows.Due", "Rows.Leases", "Rows.List", "PurgeClaims", "Rows.Erase"}, op) {
 					kind = telemed.ErrUnavailable
 				}
 				require.ErrorIs(t, err, kind)

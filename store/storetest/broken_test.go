@@ -11,6 +11,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/durable"
 	"github.com/telemed-go/telemed/store/storetest"
 )
 
@@ -163,6 +164,10 @@ func TestBroken(t *testing.T) {
 		storetest.RunShared(t, func(*testing.T) func() store.TokenStore { return newBrokenTokens(b.faults) })
 		return
 	}
+	if b, ok := brokenRows[name]; ok {
+		storetest.RunDurable(t, func(*testing.T) func() durable.Store { return newBrokenRows(b.faults) })
+		return
+	}
 	storetest.RunClaims(t, func(*testing.T) func() store.Claims { return newBrokenClaims(brokenClaims[name].faults) })
 }
 
@@ -175,6 +180,9 @@ func TestFindsWhatIsBroken(t *testing.T) {
 		clauses[name] = b.clause
 	}
 	for name, b := range brokenClaims {
+		clauses[name] = b.clause
+	}
+	for name, b := range brokenRows {
 		clauses[name] = b.clause
 	}
 	suitetest.Finds(t, clauses)

@@ -58,6 +58,7 @@ var brokenClaims = map[string]struct {
 	"claims: takes any key, token, time or value": {"bounds", claimFaults{anything: true}},
 	"claims: ignores the context":                 {"context", claimFaults{noContext: true}},
 	"claims: two winners":                         {"one winner", claimFaults{twoSteps: true}},
+	"claims: two hold a lock":                     {"comes and goes", claimFaults{twoSteps: true}},
 	"claims: two take over":                       {"one takes over", claimFaults{twoStepsOver: true}},
 	"claims: completed and taken over":            {"completed or taken over", claimFaults{twoStepsComplete: true}},
 	"claims: purges what is kept":                 {"purge", claimFaults{purgesAll: true}},

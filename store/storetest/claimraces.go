@@ -3,7 +3,9 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -59,6 +61,39 @@ func oneTakesOver(c *claimsTest) {
 		}
 		c.complete(key, winners[0], "value", long)
 	}
+}
+
+// comesAndGoes has all use a key as a lock, one after the other: it is there at one moment
+// and gone at the next. One has it at a time, and nobody hears of an error.
+func comesAndGoes(c *claimsTest) {
+	const turns = 4
+	var holders atomic.Int32
+	began := time.Now()
+	together(c.T, claimants, func(worker int) error {
+		for turn := 0; turn < turns; {
+			claim, err := c.handle(worker).Claim(c.Context(), "lock", long)
+			switch {
+			case err != nil:
+				return err
+			case claim.State == store.ClaimBusy && time.Since(began) > 30*patience:
+				return errors.New("nobody gives the key back")
+			case claim.State == store.ClaimBusy:
+				time.Sleep(rand.N(pause))
+				continue
+			}
+			alone := holders.Add(1) == 1
+			turn++
+			time.Sleep(rand.N(pause))
+			holders.Add(-1)
+			if err := c.handle(worker).Release(c.Context(), "lock", claim.Token); err != nil {
+				return err
+			}
+			if !alone {
+				return errors.New("two hold a key at once")
+			}
+		}
+		return nil
+	})
 }
 
 // completedOrTakenOver has a holder that is late meet one that takes over: either the one

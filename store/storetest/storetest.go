@@ -1,4 +1,5 @@
-// Package storetest checks a [store.TokenStore] or [store.Claims] against its contract.
+// Package storetest checks a [store.TokenStore], [store.Claims] or durable.Store against its
+// contract.
 //
 // An application that keeps its tokens in a database of its own choice runs the suites
 // that the stores of this module pass:
@@ -14,9 +15,9 @@
 // made twice: a write that is lost when two processes meet, a revision that comes back,
 // two ids that a collation takes for one.
 //
-// RunShared and RunClaims open several handles on one place, and open them again: a cache
-// or a lock of the store's own passes in one process, and loses updates between two. Run
-// is for a store of which there is one handle only.
+// RunShared, RunClaims and RunDurable open several handles on one place, and open them
+// again: a cache or a lock of the store's own passes in one process, and loses updates
+// between two. Run is for a store of which there is one handle only.
 package storetest
 
 import (
@@ -119,5 +120,6 @@ var claimClauses = []clause[*claimsTest]{
 	{"purge", false, purge},
 	{"one winner", true, oneWinner},
 	{"one takes over", true, oneTakesOver},
+	{"comes and goes", true, comesAndGoes},
 	{"completed or taken over", true, completedOrTakenOver},
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/durable"
 	"github.com/telemed-go/telemed/store/storetest"
 )
 
@@ -68,4 +69,39 @@ func TestMemoryClaims(t *testing.T) {
 func TestSoundClaims(t *testing.T) {
 	t.Parallel()
 	storetest.RunClaims(t, func(*testing.T) func() store.Claims { return newBrokenClaims(claimFaults{}) })
+}
+
+func TestDurableMemory(t *testing.T) {
+	t.Parallel()
+	storetest.RunDurable(t, func(*testing.T) func() durable.Store {
+		memory := durable.NewMemory()
+		return func() durable.Store { return memory }
+	})
+}
+
+func TestDurableSealed(t *testing.T) {
+	t.Parallel()
+	keys, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.RunDurable(t, func(*testing.T) func() durable.Store {
+		memory := durable.NewMemory()
+		return func() durable.Store { return durable.Sealed(memory, keys) }
+	})
+}
+
+// TestDurableOfThreeMethods runs the suite over a store with nothing but Get, Put and Due.
+func TestDurableOfThreeMethods(t *testing.T) {
+	t.Parallel()
+	storetest.RunDurable(t, func(*testing.T) func() durable.Store {
+		memory := durable.NewMemory()
+		return func() durable.Store { return struct{ durable.Store }{memory} }
+	})
+}
+
+// TestSoundRows runs the suite over the double of brokendurable_test.go without a fault.
+func TestSoundRows(t *testing.T) {
+	t.Parallel()
+	storetest.RunDurable(t, func(*testing.T) func() durable.Store { return newBrokenRows(rowFaults{}) })
 }

@@ -199,18 +199,17 @@ func TestTooEarly(t *testing.T) {
 }
 
 // BenchmarkBesideRiver compares four processes that work rows by a Runner with four that
-// work as many of River's jobs that do nothing, in turn. The metrics are steps and jobs a
-// second, and their ratio.
+// work River's jobs that do nothing, in turn. The metrics are steps and jobs a second, and
+// their ratio. It needs PostgreSQL, as the tests do:
+//
+//	go test -run '^$' -bench . -benchtime 3x
 func BenchmarkBesideRiver(b *testing.B) {
 	const amount, warmUp, measured = 80_000, 2 * time.Second, 6 * time.Second
 	var rates [2]float64
 	for b.Loop() {
 		for i, mode := range []string{"rows", "noop"} {
 			h := newHospital(b)
-			h.Mode, h.Workers = mode, 32
-			if mode == "noop" {
-				h.Workers = 100
-			}
+			h.Mode, h.Workers = mode, 100
 			h.LeaseTTL, h.PollEvery = 0, 0
 			h.fill(amount)
 			var processes []*process

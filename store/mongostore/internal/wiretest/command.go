@@ -67,7 +67,7 @@ func only(what string, document bson.Raw, names ...string) *failure {
 }
 
 // common are the fields that any command may carry.
-var common = []string{"$db", "lsid", "txnNumber", "$clusterTime", "$readPreference", "writeConcern", "readConcern", "maxTimeMS"}
+var common = []string{"$db", "lsid", "txnNumber", "$clusterTime", "$readPreference", "writeConcern", "readConcern", "maxTimeMS", "startTransaction", "autocommit"}
 
 func documents(body bson.Raw, name string) ([]bson.Raw, *failure) {
 	array, ok := body.Lookup(name).ArrayOK()

@@ -1,6 +1,8 @@
 package wiretest
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -53,12 +55,10 @@ func (s *Server) find(body bson.Raw) (bson.D, *failure) {
 	if refused != nil {
 		return nil, refused
 	}
-	if sort, ok := body.Lookup("sort").DocumentOK(); ok {
-		if refused := only("sort", sort, "_id"); refused != nil || sort.Lookup("_id").AsInt64() != 1 {
-			return nil, &failure{codeNotImplemented, "wiretest sorts by _id upwards only"}
-		}
-	}
 	found, refused := c.matching(body.Lookup("filter"), s.now())
+	if refused == nil {
+		refused = sortBy(found, body.Lookup("sort"))
+	}
 	if refused != nil {
 		return nil, refused
 	}
@@ -185,7 +185,7 @@ func (c *collection) matching(value bson.RawValue, now bson.DateTime) ([]bson.Ra
 		}
 	}
 	var found []bson.Raw
-	for _, document := range c.byID {
+	for _, document := range c.candidates(filter) {
 		fits, refused := matches(document, filter, now)
 		if refused != nil {
 			return nil, refused
@@ -198,11 +198,34 @@ func (c *collection) matching(value bson.RawValue, now bson.DateTime) ([]bson.Ra
 	return found, nil
 }
 
+// candidates returns the one document that a filter names, or all.
+func (c *collection) candidates(filter []bson.RawElement) iter.Seq2[string, bson.Raw] {
+	for _, condition := range filter {
+		inner, isDocument := condition.Value().DocumentOK()
+		if condition.Key() != "_id" || isDocument && operator(inner) {
+			continue
+		}
+		return func(yield func(string, bson.Raw) bool) {
+			key := idKey(condition.Value())
+			if document, ok := c.byID[key]; ok {
+				yield(key, document)
+			}
+		}
+	}
+	return maps.All(c.byID)
+}
+
 func matches(document bson.Raw, filter []bson.RawElement, now bson.DateTime) (bool, *failure) {
 	for _, condition := range filter {
 		if condition.Key() == "$expr" {
 			value, refused := (&evaluation{document, now}).value(condition.Value())
 			if refused != nil || !truth(value) {
+				return false, refused
+			}
+			continue
+		}
+		if condition.Key() == "$or" {
+			if fits, refused := matchesAny(document, condition.Value(), now); refused != nil || !fits {
 				return false, refused
 			}
 			continue
@@ -219,17 +242,78 @@ func matches(document bson.Raw, filter []bson.RawElement, now bson.DateTime) (bo
 	return true, nil
 }
 
-// holds knows equality and $gt.
+// matchesAny is $or.
+func matchesAny(document bson.Raw, value bson.RawValue, now bson.DateTime) (bool, *failure) {
+	array, _ := value.ArrayOK()
+	alternatives, err := array.Values()
+	if err != nil || len(alternatives) == 0 {
+		return false, &failure{codeBadValue, "$or must be a nonempty array"}
+	}
+	for _, alternative := range alternatives {
+		filter, ok := alternative.DocumentOK()
+		elements, err := filter.Elements()
+		if !ok || err != nil {
+			return false, &failure{codeBadValue, "$or holds something else than documents"}
+		}
+		if fits, refused := matches(document, elements, now); refused != nil || fits {
+			return fits, refused
+		}
+	}
+	return false, nil
+}
+
+// holds knows equality and one of $gt, $lte, $in and $nin.
 func holds(field, want bson.RawValue) (bool, *failure) {
 	inner, isDocument := want.DocumentOK()
 	if !isDocument || !operator(inner) {
 		return field.Equal(want), nil
 	}
-	if refused := only("filter", inner, "$gt"); refused != nil {
-		return false, refused
+	elements, err := inner.Elements()
+	if err != nil || len(elements) != 1 {
+		return false, &failure{codeNotImplemented, "wiretest knows one operator for a field only"}
 	}
-	bound := inner.Lookup("$gt")
-	return typeOrder(field) == typeOrder(bound) && compare(field, bound) > 0, nil
+	bound := elements[0].Value()
+	same := typeOrder(field) == typeOrder(bound) // dates are compared with dates only
+	switch name := elements[0].Key(); name {
+	case "$gt":
+		return same && compare(field, bound) > 0, nil
+	case "$lte":
+		return same && compare(field, bound) <= 0, nil
+	case "$in", "$nin":
+		array, ok := bound.ArrayOK()
+		values, err := array.Values()
+		if !ok || err != nil {
+			return false, &failure{codeBadValue, name + " needs an array"}
+		}
+		return slices.ContainsFunc(values, field.Equal) == (name == "$in"), nil
+	}
+	return false, &failure{codeNotImplemented, "wiretest does not know filter." + elements[0].Key()}
+}
+
+// sortBy sorts documents, which are in the order of their _id, by fields upwards.
+func sortBy(found []bson.Raw, value bson.RawValue) *failure {
+	sort, ok := value.DocumentOK()
+	if !ok {
+		return nil
+	}
+	keys, err := sort.Elements()
+	if err != nil {
+		return &failure{codeBadValue, "sort is malformed"}
+	}
+	for _, key := range keys {
+		if key.Value().AsInt64() != 1 || strings.ContainsAny(key.Key(), ".$") {
+			return &failure{codeNotImplemented, "wiretest sorts by whole fields upwards only"}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b bson.Raw) int {
+		for _, key := range keys {
+			if order := compare(a.Lookup(key.Key()), b.Lookup(key.Key())); order != 0 {
+				return order
+			}
+		}
+		return 0
+	})
+	return nil
 }
 
 func operator(document bson.Raw) bool {

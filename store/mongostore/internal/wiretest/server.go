@@ -17,18 +17,19 @@ type Server struct {
 	listener net.Listener
 	serving  sync.WaitGroup
 
-	mu          sync.Mutex
-	conns       map[net.Conn]struct{}
-	closed      bool
-	collections map[string]*collection
-	cursors     map[int64]*cursor
-	lastCursor  int64
-	sessions    map[string]written
-	fault       func(Command) Fault
-	commands    []Command
-	stats       Stats
-	clock       func() time.Time
-	commandTime bson.DateTime
+	mu           sync.Mutex
+	conns        map[net.Conn]struct{}
+	closed       bool
+	collections  map[string]*collection
+	cursors      map[int64]*cursor
+	lastCursor   int64
+	sessions     map[string]written
+	transactions map[string]*transaction // by session
+	fault        func(Command) Fault
+	commands     []Command
+	stats        Stats
+	clock        func() time.Time
+	commandTime  bson.DateTime
 }
 
 // Stats counts what happened so far.
@@ -64,7 +65,7 @@ func Start() (*Server, error) {
 	}
 	s := &Server{
 		listener: listener, conns: map[net.Conn]struct{}{}, collections: map[string]*collection{},
-		cursors: map[int64]*cursor{}, sessions: map[string]written{}, clock: time.Now,
+		cursors: map[int64]*cursor{}, sessions: map[string]written{}, transactions: map[string]*transaction{}, clock: time.Now,
 	}
 	s.serving.Go(s.accept)
 	return s, nil
@@ -249,6 +250,7 @@ type written struct {
 // apply runs a command, and a retried write only once. The caller holds s.mu.
 func (s *Server) apply(command Command) bson.D {
 	session, number, retryable := retryable(command.Body)
+	retryable = retryable && !inTransaction(command.Body)
 	if retryable {
 		if last := s.sessions[session]; last.reply != nil && last.number == number {
 			s.stats.Replayed++
@@ -276,9 +278,13 @@ func retryable(body bson.Raw) (session string, number int64, ok bool) {
 }
 
 func (s *Server) run(command Command) (bson.D, *failure) {
-	if body := command.Body; body.Lookup("startTransaction").Type != 0 || body.Lookup("autocommit").Type != 0 {
-		return nil, &failure{codeNotImplemented, "wiretest has no transactions"}
+	if inTransaction(command.Body) {
+		return s.transact(command)
 	}
+	return s.command(command)
+}
+
+func (s *Server) command(command Command) (bson.D, *failure) {
 	switch command.Name {
 	case "ping":
 		return ok(), nil

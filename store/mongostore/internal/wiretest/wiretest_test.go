@@ -1,6 +1,7 @@
 package wiretest_test
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -51,9 +52,9 @@ func TestRefusals(t *testing.T) {
 	_, upsert := things.ReplaceOne(ctx, byID("b"), thing("b", "red"), options.Replace().SetUpsert(true))
 	_, operator := things.UpdateOne(ctx, byID("a"), bson.D{{Key: "$set", Value: bson.D{{Key: "color", Value: "blue"}}}})
 	_, filter := things.DeleteMany(ctx, bson.D{{Key: "color", Value: bson.D{{Key: "$ne", Value: "red"}}}})
-	_, or := things.DeleteMany(ctx, bson.D{{Key: "$or", Value: bson.A{bson.D{}}}})
+	_, or := things.DeleteMany(ctx, bson.D{{Key: "$or", Value: bson.A{}}})
 	_, collation := things.DeleteOne(ctx, byID("A"), options.DeleteOne().SetCollation(&options.Collation{Locale: "en", Strength: 1}))
-	_, sort := things.Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "color", Value: 1}}))
+	_, sort := things.Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "color", Value: -1}}))
 	_, exclusion := things.Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{Key: "color", Value: 0}}))
 	_, stage := things.UpdateOne(ctx, byID("a"), mongo.Pipeline{{{Key: "$unset", Value: "color"}}})
 	_, expression := things.UpdateOne(ctx, byID("a"), set("color", bson.D{{Key: "$toUpper", Value: "$color"}}))
@@ -268,4 +269,139 @@ func FuzzMessage(f *testing.F) {
 			t.Fatal("the server neither answers nor hangs up")
 		}
 	})
+}
+
+// TestFilters holds what MongoDB's manual says of the conditions that a store uses, and of
+// their order.
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	_, things := connect(t)
+	ctx := t.Context()
+	for _, document := range []bson.D{
+		{{Key: "_id", Value: "a"}, {Key: "n", Value: int64(3)}, {Key: "color", Value: "red"}},
+		{{Key: "_id", Value: "b"}, {Key: "n", Value: int64(1)}, {Key: "color", Value: "blue"}},
+		{{Key: "_id", Value: "c"}, {Key: "n", Value: "text"}},
+		{{Key: "_id", Value: "d"}, {Key: "n", Value: int64(1)}, {Key: "color", Value: "Red"}},
+	} {
+		_, err := things.InsertOne(ctx, document)
+		require.NoError(t, err)
+	}
+	field := func(name, operator string, value any) bson.D {
+		return bson.D{{Key: name, Value: bson.D{{Key: operator, Value: value}}}}
+	}
+	for name, c := range map[string]struct {
+		filter, sort bson.D
+		want         []string
+	}{
+		"$lte is of one type":      {field("n", "$lte", int64(1)), nil, []string{"b", "d"}},
+		"$gt is of one type":       {field("n", "$gt", int64(0)), nil, []string{"a", "b", "d"}},
+		"$gt a text":               {field("color", "$gt", ""), nil, []string{"a", "b", "d"}},
+		"$in":                      {field("_id", "$in", bson.A{"a", "c", "x"}), nil, []string{"a", "c"}},
+		"$in of nothing":           {field("_id", "$in", bson.A{}), nil, []string{}},
+		"$nin has what is missing": {field("color", "$nin", bson.A{"red", "blue"}), nil, []string{"c", "d"}},
+		"$nin of nothing":          {field("_id", "$nin", bson.A{}), nil, []string{"a", "b", "c", "d"}},
+		"$or":                      {bson.D{{Key: "$or", Value: bson.A{byID("a"), bson.D{{Key: "color", Value: "blue"}}}}}, nil, []string{"a", "b"}},
+		"by two fields":            {bson.D{}, bson.D{{Key: "n", Value: 1}, {Key: "color", Value: 1}}, []string{"d", "b", "a", "c"}},
+		"a field that is missing":  {bson.D{}, bson.D{{Key: "color", Value: 1}, {Key: "_id", Value: 1}}, []string{"c", "d", "b", "a"}},
+	} {
+		find := options.Find()
+		if c.sort != nil {
+			find.SetSort(c.sort)
+		}
+		cursor, err := things.Find(ctx, c.filter, find)
+		require.NoError(t, err, name)
+		var found []struct {
+			ID string `bson:"_id"`
+		}
+		require.NoError(t, cursor.All(ctx, &found))
+		got := []string{}
+		for _, one := range found {
+			got = append(got, one.ID)
+		}
+		require.Equal(t, c.want, got, name)
+	}
+	var first bson.M
+	err := things.FindOneAndUpdate(ctx, field("n", "$lte", int64(5)), set("color", "green"), options.FindOneAndUpdate().SetSort(bson.D{{Key: "n", Value: 1}, {Key: "color", Value: 1}})).Decode(&first)
+	require.NoError(t, err)
+	require.Equal(t, "d", first["_id"])
+}
+
+// TestTransactions holds what others see, and who is first.
+func TestTransactions(t *testing.T) {
+	t.Parallel()
+	srv, things := connect(t)
+	_, err := things.InsertOne(t.Context(), thing("a", "red"))
+	require.NoError(t, err)
+	begin := func() (*mongo.Session, context.Context) {
+		session, err := things.Database().Client().StartSession()
+		require.NoError(t, err)
+		require.NoError(t, session.StartTransaction())
+		t.Cleanup(func() { session.EndSession(t.Context()) })
+		return session, mongo.NewSessionContext(t.Context(), session)
+	}
+	color := func(ctx context.Context, id string) string {
+		var found bson.M
+		if err := things.FindOne(ctx, byID(id)).Decode(&found); err != nil {
+			return err.Error()
+		}
+		return found["color"].(string)
+	}
+	none := mongo.ErrNoDocuments.Error()
+
+	session, ctx := begin()
+	_, err = things.InsertOne(ctx, thing("b", "blue"))
+	require.NoError(t, err)
+	_, err = things.UpdateOne(ctx, byID("a"), set("color", "green"))
+	require.NoError(t, err)
+	require.Equal(t, "green", color(ctx, "a"))
+	require.Equal(t, "red", color(t.Context(), "a"))
+	require.Equal(t, none, color(t.Context(), "b"))
+	cut := false
+	srv.SetFault(func(command wiretest.Command) wiretest.Fault {
+		if command.Name == "commitTransaction" && !cut {
+			cut = true
+			return wiretest.CutAfter
+		}
+		return wiretest.NoFault
+	})
+	require.NoError(t, session.CommitTransaction(t.Context()), "the driver asks again")
+	require.True(t, cut)
+	require.Equal(t, "green", color(t.Context(), "a"))
+	require.Equal(t, "blue", color(t.Context(), "b"))
+
+	session, ctx = begin()
+	_, err = things.DeleteOne(ctx, byID("b"))
+	require.NoError(t, err)
+	require.NoError(t, session.AbortTransaction(t.Context()))
+	require.Equal(t, "blue", color(t.Context(), "b"))
+
+	for _, late := range []bool{false, true} {
+		session, ctx = begin()
+		require.Equal(t, "blue", color(ctx, "b"))
+		if late {
+			_, err = things.UpdateOne(ctx, byID("b"), set("color", "mine"))
+			require.NoError(t, err)
+		}
+		_, err = things.UpdateOne(t.Context(), byID("b"), set("color", "theirs"))
+		require.NoError(t, err)
+		if !late {
+			require.Equal(t, "blue", color(ctx, "b"), "as it was when it began")
+			_, err = things.UpdateOne(ctx, byID("b"), set("color", "mine"))
+		} else {
+			err = session.CommitTransaction(t.Context())
+		}
+		var refused mongo.LabeledError
+		require.ErrorAs(t, err, &refused)
+		require.True(t, refused.HasErrorLabel("TransientTransactionError"))
+		require.Equal(t, "theirs", color(t.Context(), "b"))
+		_, err = things.UpdateOne(t.Context(), byID("b"), set("color", "blue"))
+		require.NoError(t, err)
+	}
+
+	_, ctx = begin()
+	_, err = things.InsertOne(ctx, thing("a", "red"))
+	require.True(t, mongo.IsDuplicateKeyError(err))
+	_, err = things.InsertOne(ctx, thing("c", "red"))
+	require.Error(t, err, "a failure ends a transaction")
+	require.Equal(t, none, color(t.Context(), "c"))
 }

@@ -105,7 +105,7 @@ func updated(old bson.Raw, update bson.RawValue, now bson.DateTime) (bson.Raw, *
 // findAndModify updates one document, or creates it from the filter, which names the _id
 // alone then.
 func (s *Server) findAndModify(body bson.Raw) (bson.D, *failure) {
-	known := append([]string{"findAndModify", "query", "update", "new", "upsert"}, common...)
+	known := append([]string{"findAndModify", "query", "update", "new", "upsert", "sort"}, common...)
 	if refused := only("findAndModify", body, known...); refused != nil {
 		return nil, refused
 	}
@@ -114,6 +114,9 @@ func (s *Server) findAndModify(body bson.Raw) (bson.D, *failure) {
 		return nil, refused
 	}
 	found, refused := c.matching(body.Lookup("query"), s.now())
+	if refused == nil {
+		refused = sortBy(found, body.Lookup("sort"))
+	}
 	if refused != nil {
 		return nil, refused
 	}
