@@ -25,6 +25,7 @@ import (
 // world is one schedule: a gateway, rows, three processes that are killed and started
 // again, and everything that happens to some bills.
 type world struct {
+	begin   time.Time
 	r       *rand.Rand // under mu
 	srv     *razorpaytest.Server
 	rows    *durable.Memory
