@@ -101,3 +101,55 @@ func ExampleTiers() {
 	// INR 250.00
 	// nothing is given back
 }
+
+// A visit that was paid for is cancelled a day before. The patient is told that money is
+// back when it is, not when somebody asked for it.
+func ExampleWriter_Refund() {
+	gateway := paymentstest.NewGateway()
+	gateway.HoldRefunds() // as a bank that takes days
+	bills, err := fulfill.New(fulfill.Config{
+		Store: durable.NewMemory(), Gateway: gateway, Fulfill: func(context.Context, fulfill.Paid) error { return nil },
+		Notify: func(_ context.Context, n fulfill.Notice) error {
+			fmt.Println("told:", n.Kind, n.Amount)
+			return nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := bills.Open(ctx, fulfill.Bill{Key: "bill-42", Amount: payments.INR(50000)}); err != nil {
+		panic(err)
+	}
+	order, err := bills.Checkout(ctx, "bill-42")
+	if err != nil {
+		panic(err)
+	}
+	_, _ = gateway.Pay(order.ID)
+	if _, err = bills.Settle(ctx, "bill-42"); err != nil {
+		panic(err)
+	}
+
+	half := payments.INR(25000)
+	err = bills.Refund(ctx, "bill-42", fulfill.RefundRequest{Key: "cancelled", Amount: &half})
+	if err != nil {
+		panic(err) // also if there is not as much to give back
+	}
+	status, err := bills.Settle(ctx, "bill-42")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(status.GivenBack, status.Refunds[0].Status)
+
+	_ = gateway.SettleRefund(status.Refunds[0].ID, true) // days later; a webhook or a sweep finds it
+	status, err = bills.Settle(ctx, "bill-42")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(status.GivenBack, status.Refunds[0].Status)
+	// Output:
+	// told: refund pending INR 250.00
+	// INR 0.00 pending
+	// told: refunded INR 250.00
+	// INR 250.00 processed
+}
