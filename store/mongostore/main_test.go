@@ -2,6 +2,8 @@ package mongostore_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -17,7 +19,16 @@ import (
 	"github.com/telemed-go/telemed/store/storetest"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(fireEnv); text != "" {
+		if err := burn(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	leaktest.Main(m)
+}
 
 func start(t *testing.T) *wiretest.Server {
 	t.Helper()
