@@ -167,6 +167,7 @@ func TestSpoolIsEmptyOnceSaved(t *testing.T) {
 		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Spool = files })
 		_, err = s.Token(t.Context(), doctor)
 		require.NoError(t, err)
+		time.Sleep(time.Second) // nobody waits for it to be dropped
 		require.Empty(t, spooled(t, files), "a store that works needs none")
 		c.expire()
 		c.provider.after = func(int) error { c.store.Fail(down, nil); return nil }
@@ -332,16 +333,23 @@ type ordered struct {
 	store.TokenStore
 	mu    sync.Mutex
 	calls []string
-	// before is called first, if it is there.
-	before func(call string)
+	first func(call string)
+}
+
+// before has f called before each call.
+func (o *ordered) before(f func(call string)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.first = f
 }
 
 func (o *ordered) note(call string) {
 	o.mu.Lock()
 	o.calls = append(o.calls, call)
+	first := o.first
 	o.mu.Unlock()
-	if o.before != nil {
-		o.before(call)
+	if first != nil {
+		first(call)
 	}
 }
 
@@ -368,11 +376,11 @@ func TestSpoolComesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
 		o := &ordered{listed: &listed{}, TokenStore: c.store}
-		o.before = func(call string) {
+		o.before(func(call string) {
 			if call == "drop" {
 				time.Sleep(time.Minute)
 			}
-		}
+		})
 		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Store, cfg.Spool = o, o })
 		begin := time.Now()
 		_, err := s.Token(t.Context(), doctor)
@@ -382,7 +390,8 @@ func TestSpoolComesFirst(t *testing.T) {
 		require.Equal(t, []string{"keep", "put access-dr-rao-2", "drop"}, o.calls)
 		require.Empty(t, spooled(t, o))
 
-		o.before, c.provider.keepRefresh = nil, true
+		o.before(nil)
+		c.provider.keepRefresh = true
 		c.provider.live["refresh-dr-rao-2"] = doctor.Subject
 		c.expire()
 		_, err = s.Token(t.Context(), doctor)
@@ -402,11 +411,11 @@ func TestKilledBeforeTheSave(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClinic(t)
 				o := &ordered{listed: &listed{}, TokenStore: c.store}
-				o.before = func(call string) {
+				o.before(func(call string) {
 					if call == step {
 						goexit()
 					}
-				}
+				})
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				dead, err := oauth.NewSource(oauth.SourceConfig{Store: o, Provider: "zoom", Refresh: c.provider.refresh, Tuning: oauth.Tuning{Spool: o}})
@@ -436,11 +445,11 @@ func TestSpoolThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(t)
 		o := &ordered{listed: &listed{}, TokenStore: c.store}
-		o.before = func(call string) {
+		o.before(func(call string) {
 			if call == "keep" {
 				time.Sleep(time.Hour)
 			}
-		}
+		})
 		s := c.source(func(cfg *oauth.SourceConfig) { cfg.Store, cfg.Spool = o, o })
 		begin := time.Now()
 		_, err := s.Token(t.Context(), doctor)

@@ -128,7 +128,7 @@ func (c *rowsTest) each() []durable.Store {
 func can[I any](c *rowsTest) {
 	c.Helper()
 	if _, ok := c.live[0].(I); !ok {
-		c.Skipf("the Store is no %T", (*I)(nil))
+		c.Skipf("the Store does not implement %T", (*I)(nil))
 	}
 }
 
