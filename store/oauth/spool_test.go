@@ -343,6 +343,13 @@ func (o *ordered) before(f func(call string)) {
 	o.first = f
 }
 
+// called returns the calls so far.
+func (o *ordered) called() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.calls)
+}
+
 func (o *ordered) note(call string) {
 	o.mu.Lock()
 	o.calls = append(o.calls, call)
@@ -387,7 +394,7 @@ func TestSpoolComesFirst(t *testing.T) {
 		require.NoError(t, err)
 		require.Less(t, time.Since(begin), time.Second)
 		time.Sleep(time.Hour / 2)
-		require.Equal(t, []string{"keep", "put access-dr-rao-2", "drop"}, o.calls)
+		require.Equal(t, []string{"keep", "put access-dr-rao-2", "drop"}, o.called())
 		require.Empty(t, spooled(t, o))
 
 		o.before(nil)
@@ -396,7 +403,7 @@ func TestSpoolComesFirst(t *testing.T) {
 		c.expire()
 		_, err = s.Token(t.Context(), doctor)
 		require.NoError(t, err)
-		require.Equal(t, []string{"keep", "put access-dr-rao-2", "drop", "put access-dr-rao-3"}, o.calls,
+		require.Equal(t, []string{"keep", "put access-dr-rao-2", "drop", "put access-dr-rao-3"}, o.called(),
 			"a token whose refresh token is the old one is worth no write")
 	})
 }
