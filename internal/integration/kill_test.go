@@ -294,7 +294,7 @@ func (w *war) tally() (served, failed int) {
 		served += end.Served
 		failed += len(end.Failed)
 		for _, text := range end.Failed {
-			require.Regexp(w.t, "the token could not be leased|provider unavailable: context deadline exceeded$", text,
+			require.Regexp(w.t, "the token could not be leased|the next token waits to be saved|provider unavailable(: context deadline exceeded)?$", text,
 				"a kill excuses no other failure, nor does a busy machine")
 		}
 	}
