@@ -88,7 +88,10 @@ func TestOfferedSchema(t *testing.T) {
 func careless(t *testing.T, d database, db *sql.DB) sqlstore.Config {
 	t.Helper()
 	suffix := strings.ToLower(rand.Text()[:12])
-	cfg := sqlstore.Config{DB: db, Dialect: d.dialect, Table: "careless_" + suffix, ClaimsTable: "careless_claims_" + suffix, InsecureClear: true}
+	cfg := sqlstore.Config{
+		DB: db, Dialect: d.dialect, Table: "careless_" + suffix, ClaimsTable: "careless_claims_" + suffix,
+		RowsTable: "careless_rows_" + suffix, InsecureClear: true,
+	}
 	run := func(statement string) {
 		t.Helper()
 		_, err := db.ExecContext(context.Background(), statement)
@@ -105,12 +108,14 @@ func careless(t *testing.T, d database, db *sql.DB) sqlstore.Config {
 			"VARBINARY(255)", "VARCHAR(255) CHARACTER SET utf8mb4", "VARBINARY(512)", "VARCHAR(512) CHARACTER SET utf8mb4")
 	}
 	for _, ddl := range sqlstore.Schema(cfg) {
-		require.NotEqual(t, ddl, change.Replace(ddl))
-		run(change.Replace(ddl))
+		careless := change.Replace(ddl)
+		require.True(t, careless != ddl || strings.Contains(ddl, "INDEX"), "every table has keys: %s", ddl)
+		run(careless)
 	}
 	t.Cleanup(func() {
-		run("DROP TABLE " + cfg.Table)
-		run("DROP TABLE " + cfg.ClaimsTable)
+		for _, table := range []string{cfg.Table, cfg.ClaimsTable, cfg.RowsTable} {
+			run("DROP TABLE " + table)
+		}
 	})
 	return cfg
 }
