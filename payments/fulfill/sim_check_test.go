@@ -134,16 +134,26 @@ func (w *world) checkMoney(b *bill, s fulfill.Status, is sums) {
 	}
 }
 
+// asked asks the gateway until no fault is in the way that a schedule has left behind.
+func asked[T any](ask func() (T, error)) (answer T, err error) {
+	for range 10 {
+		if answer, err = ask(); err == nil {
+			break
+		}
+	}
+	return answer, err
+}
+
 func (w *world) truthOf(b *bill, s fulfill.Status) sums {
 	ctx := context.Background()
 	is := sums{marks: map[string]int{}, backByKey: map[string]int64{}}
-	orders, err := w.truth.OrdersByKey(ctx, b.key)
+	orders, err := asked(func() ([]*payments.Order, error) { return w.truth.OrdersByKey(ctx, b.key) })
 	if err != nil {
 		w.problem("%s: %v", b.key, err)
 	}
 	for _, o := range orders {
 		is.paidOrder = is.paidOrder || o.IsPaid()
-		all, err := w.truth.OrderPayments(ctx, o.ID)
+		all, err := asked(func() ([]*payments.Payment, error) { return w.truth.OrderPayments(ctx, o.ID) })
 		if err != nil {
 			w.problem("%s: %v", b.key, err)
 		}
@@ -157,7 +167,7 @@ func (w *world) truthOf(b *bill, s fulfill.Status) sums {
 }
 
 func (is *sums) add(w *world, p *payments.Payment, pays bool) {
-	made, err := w.truth.PaymentRefunds(context.Background(), p.ID)
+	made, err := asked(func() ([]*payments.Refund, error) { return w.truth.PaymentRefunds(context.Background(), p.ID) })
 	if err != nil {
 		w.problem("%s: %v", p.ID, err)
 	}
