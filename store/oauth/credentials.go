@@ -25,6 +25,11 @@ type credentials struct {
 func (c *credentials) paused(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.why(now)
+}
+
+// why is paused. mu is held.
+func (c *credentials) why(now time.Time) error {
 	if left := c.until.Sub(now); left > 0 {
 		return &pausedError{c.err, left}
 	}
@@ -32,13 +37,13 @@ func (c *credentials) paused(now time.Time) error {
 }
 
 // begin is paused for an attempt that is about to ask. If it may, others wait for as long
-// as that takes at most.
+// as that takes at most: of many that begin at once when a pause is over, one may.
 func (c *credentials) begin(now time.Time, atMost time.Duration) error {
-	if err := c.paused(now); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.why(now); err != nil {
+		return err
+	}
 	if c.times > 0 {
 		c.until = now.Add(atMost)
 	}
