@@ -34,9 +34,11 @@ type RunnerConfig struct {
 	// takes about three hours.
 	MaxAttempts int
 	// OnStuck is called when a row was written down as stuck: a person must look. It must
-	// not block. May be nil.
+	// not block, nor call Step for this row: it is in this worker's hands until OnStuck has
+	// returned. May be nil.
 	OnStuck func(item Item)
-	// Observe is called after each effect. It must not block. May be nil.
+	// Observe is called after each effect. It must not block, nor call Step for this row.
+	// May be nil.
 	Observe func(Event)
 	// Logger gets what goes wrong without anybody being told by an error. If nil, nothing
 	// is logged.
