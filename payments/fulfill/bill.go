@@ -142,7 +142,8 @@ func (w *Writer) Refund(ctx context.Context, key string, req RefundRequest) erro
 }
 
 // RetryRefund asks again for a refund that failed, as a new one at the gateway. If none of
-// this key has failed, or the money was given back otherwise, it is telemed.ErrConflict.
+// this key has failed, or the money was given back otherwise, it is telemed.ErrConflict. Of
+// an orphan, what is left is asked for.
 func (w *Writer) RetryRefund(ctx context.Context, key, refundKey string) error {
 	return w.update(ctx, key, func(rec *record) error { return rec.retry(refundKey) })
 }

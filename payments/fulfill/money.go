@@ -3,6 +3,7 @@ package fulfill
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -158,7 +159,8 @@ func (r *record) wanted(key string) (total payments.Money, known bool) {
 	return total, known
 }
 
-// retry wants what has failed once more. It is refused if there is not as much any more.
+// retry wants what has failed once more. It is refused if there is not as much any more;
+// of an orphan all that is left is wanted, however much somebody gave back meanwhile.
 func (r *record) retry(key string) error {
 	var again []refundKnown
 	for i := range r.Refunds {
@@ -167,8 +169,12 @@ func (r *record) retry(key string) error {
 			continue
 		}
 		for _, p := range r.Payments {
-			if p.ID == refund.PaymentID && r.unspoken(p).Minor >= refund.Amount.Minor {
-				again = append(again, refund.next(refund.Amount))
+			amount, left := refund.Amount, r.unspoken(p)
+			if strings.HasPrefix(key, orphanKey) && left.Minor > 0 {
+				amount.Minor = min(amount.Minor, left.Minor)
+			}
+			if p.ID == refund.PaymentID && left.Minor >= amount.Minor {
+				again = append(again, refund.next(amount))
 			}
 		}
 	}

@@ -403,6 +403,28 @@ func TestRefundFailsAndIsTriedAgain(t *testing.T) {
 	})
 }
 
+// TestRefundOfAnOrphanFailsAndAPartIsGone: what is tried again is what is left.
+func TestRefundOfAnOrphanFailsAndAPartIsGone(t *testing.T) {
+	story(t, razorpaytest.Config{PendingRefunds: true}, nil, func(c *clinic) {
+		o := c.order(0)
+		require.NoError(c, c.Cancel(c.Context(), theBill))
+		c.pay(o.ID)
+		c.wait(time.Hour)
+		s := c.is(fulfill.StateCancelled, 0, 500, 0)
+		require.NoError(c, c.srv.SettleRefund(s.Refunds[0].ID, false))
+		c.webhooks(payments.EventRefundFailed)
+		part := payments.INR(10000)
+		require.NoError(c, c.Refund(c.Context(), theBill, fulfill.RefundRequest{Key: "goodwill", Amount: &part}))
+		require.NoError(c, c.RetryRefund(c.Context(), theBill, s.Refunds[0].Key))
+		c.wait(time.Minute)
+		for _, refund := range c.is(fulfill.StateCancelled, 0, 500, 0).Refunds[1:] {
+			require.NoError(c, c.srv.SettleRefund(refund.ID, true))
+		}
+		c.wait(8 * 24 * time.Hour)
+		c.is(fulfill.StateCancelled, 0, 500, 500)
+	})
+}
+
 // TestRefundComesBackFromTheBank: it was processed, and failed all the same; nobody tells.
 func TestRefundComesBackFromTheBank(t *testing.T) {
 	story(t, razorpaytest.Config{}, nil, func(c *clinic) {
