@@ -158,9 +158,7 @@ func (w *Writer) update(ctx context.Context, key string, change func(rec *record
 			return err
 		}
 		item.Due, item.Stuck, item.Attempts = time.Now(), "", 0
-		for a, rested := range rec.Rests {
-			rec.Rests[a] = rest{N: rested.N}
-		}
+		rec.Rests.End()
 		return nil
 	})
 }

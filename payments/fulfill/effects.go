@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -18,7 +17,7 @@ type effect func(ctx context.Context) (change func(r *record), err error)
 
 // plan implements durable.Kind.
 func (f *Fulfiller) plan(item durable.Item, now time.Time) (durable.Effect, error) {
-	r, err := open(item)
+	r, err := form.Open(item)
 	if err != nil {
 		return durable.Effect{}, err
 	}
@@ -30,10 +29,10 @@ func (f *Fulfiller) plan(item durable.Item, now time.Time) (durable.Effect, erro
 	return durable.Effect{Name: string(s.action), Do: func(ctx context.Context) (durable.Fact, error) {
 		change, err := do(ctx)
 		if err != nil {
-			return f.failed(item, s.action, r.Rests[s.action].N+1, err)
+			return f.failed(item, s.action, r.Rests[string(s.action)].N+1, err)
 		}
 		return f.fact(func(r *record) {
-			delete(r.Rests, s.action)
+			delete(r.Rests, string(s.action))
 			change(r)
 		}), nil
 	}}, nil
@@ -77,45 +76,21 @@ const stuckAfter = 12
 
 // failed has an action rest, after its nth failure, and the others done.
 func (f *Fulfiller) failed(item durable.Item, a action, n int, err error) (durable.Fact, error) {
-	delay := min(30*time.Second<<min(n-1, 10), 30*time.Minute)
-	delay = delay*8/10 + rand.N(delay*4/10) // not all together
-	if d, ok := errors.AsType[interface {
-		error
-		RetryDelay() time.Duration
-	}](err); ok {
-		delay = max(delay, min(d.RetryDelay(), 25*time.Hour))
-	}
 	if n == stuckAfter && f.cfg.OnStuck != nil {
 		told := item.Clone()
 		told.Stuck = stuckText(a, n)
 		f.cfg.OnStuck(told)
 	}
-	at := time.Now().UTC().Add(delay)
+	until := time.Now().Add(durable.RestAfter(n, err))
 	return f.fact(func(r *record) {
-		if r.Rests == nil {
-			r.Rests = map[action]rest{}
-		}
-		r.Rests[a] = rest{N: n, At: at}
+		r.Rests.Fail(string(a), n, until)
 		if a == actRefund || a == actCapture {
 			r.Asked++ // it may have happened, and a look finds it
 		}
-	}), &restError{err}
+	}), durable.AtRest(fmt.Errorf("fulfill: %w", err))
 }
 
 func stuckText(a action, n int) string { return fmt.Sprintf("%s: failed %d times", a, n) }
-
-// restError is an error of an action that rests. It has the runner plan again at once, and
-// not count it: the row says itself when what is tried again.
-type restError struct{ err error }
-
-// Error implements error.
-func (e *restError) Error() string { return "fulfill: " + e.err.Error() }
-
-// Unwrap returns what the gateway or the application said.
-func (e *restError) Unwrap() error { return e.err }
-
-// RetryDelay is for the runner.
-func (e *restError) RetryDelay() time.Duration { return time.Millisecond }
 
 // appError is an error of the application's own function. Its text may be anybody's words,
 // so that it tells only what errors.Is finds.
