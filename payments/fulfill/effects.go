@@ -60,7 +60,7 @@ func (f *Fulfiller) effect(item durable.Item, r *record, s step) effect {
 	n := s.notice
 	n.Key, n.Tenant = key, item.Tenant
 	return func(ctx context.Context) (func(*record), error) {
-		return func(r *record) { r.tell(n) }, ofApplication("Notify", f.cfg.Notify(ctx, n))
+		return func(r *record) { r.tell(n) }, fault.OfApplication("Notify", f.cfg.Notify(ctx, n))
 	}
 }
 
@@ -91,31 +91,6 @@ func (f *Fulfiller) failed(item durable.Item, a action, n int, err error) (durab
 }
 
 func stuckText(a action, n int) string { return fmt.Sprintf("%s: failed %d times", a, n) }
-
-// appError is an error of the application's own function. Its text may be anybody's words,
-// so that it tells only what errors.Is finds.
-type appError struct {
-	what string
-	err  error
-}
-
-func ofApplication(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &appError{what, err}
-}
-
-// Error implements error.
-func (e *appError) Error() string {
-	if cause := fault.Cause(e.err); cause != nil {
-		return fmt.Sprintf("%s failed with a %T: %v", e.what, e.err, cause)
-	}
-	return fmt.Sprintf("%s failed with a %T", e.what, e.err)
-}
-
-// Unwrap returns the application's error.
-func (e *appError) Unwrap() error { return e.err }
 
 // capture takes the money of an authorized payment. Then the gateway is read again; one
 // that it does not capture has moved, or is not tried again until it does.
@@ -156,7 +131,7 @@ func (f *Fulfiller) fulfill(ctx context.Context, item durable.Item, r *record) (
 			}
 		}, nil
 	case err != nil:
-		return nil, ofApplication("Fulfill", err)
+		return nil, fault.OfApplication("Fulfill", err)
 	}
 	return func(r *record) {
 		if r.Fulfilled.IsZero() {
