@@ -15,13 +15,24 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
+// Gateway is all of a gateway that a bill may need, from the page on which it is paid to
+// its refunds: what cannot be asked for cannot be relied on. A *razorpay.Client is one, a
+// *paymentstest.Gateway another. A wrapper embeds it, and so has all of it too.
+type Gateway interface {
+	payments.PaymentGateway
+	payments.OrderFinder
+	payments.RefundFinder
+	payments.CheckoutProvider
+	payments.CallbackParser
+	payments.WebhookParser
+}
+
 // Config configures a Fulfiller.
 type Config struct {
 	// Store keeps the bills' rows. Required.
 	Store durable.Store
-	// Gateway takes the money. It must be a payments.OrderFinder and a payments.RefundFinder
-	// too, as razorpay.Client is: what cannot be asked for cannot be relied on. Required.
-	Gateway payments.PaymentGateway
+	// Gateway takes the money. Required.
+	Gateway Gateway
 	// Fulfill gives what was paid for. It is called until it returns nil, at least once and
 	// with the same Key, also after a crash in the middle, so it is idempotent by Key; once
 	// nil is written down it is never called again for the bill. ErrGone says that it cannot
@@ -71,30 +82,24 @@ type Paid struct {
 // number of processes may have one over the same rows.
 type Fulfiller struct {
 	Writer
-	cfg     Config
-	policy  policy
-	finder  payments.OrderFinder
-	refunds payments.RefundFinder
-	runner  *durable.Runner
+	cfg    Config
+	policy policy
+	runner *durable.Runner
 }
 
 // New returns a Fulfiller, or an error that names everything that is wrong with cfg.
 func New(cfg Config) (*Fulfiller, error) {
 	cfg.Keep = cmp.Or(cfg.Keep, 400*24*time.Hour)
-	finder, finds := cfg.Gateway.(payments.OrderFinder)
-	refunds, findsRefunds := cfg.Gateway.(payments.RefundFinder)
 	var p fault.Problems
 	p.Check(cfg.Store != nil, "Store", "is required")
 	p.Check(cfg.Gateway != nil, "Gateway", "is required")
-	p.Check(cfg.Gateway == nil || finds, "Gateway", "is no payments.OrderFinder: it cannot list the payments of an order")
-	p.Check(cfg.Gateway == nil || findsRefunds, "Gateway", "is no payments.RefundFinder: it cannot list the refunds of a payment")
 	p.Check(cfg.Fulfill != nil, "Fulfill", "is required")
 	p.Check(cfg.RefundSpeed == payments.RefundNormal || cfg.RefundSpeed == payments.RefundFast, "RefundSpeed", "is not a refund speed")
 	p.Check(cfg.Keep >= 0, "Keep", "is negative")
 	if err := p.Err("fulfill"); err != nil {
 		return nil, err
 	}
-	f := &Fulfiller{cfg: cfg, finder: finder, refunds: refunds}
+	f := &Fulfiller{cfg: cfg}
 	f.policy = policy{capture: !cfg.LeaveAuthorized, giveBack: !cfg.AskAboutOrphans, notify: cfg.Notify != nil}
 	runner, err := durable.NewRunner(durable.RunnerConfig{
 		Store: cfg.Store, Kinds: map[string]durable.Kind{RowKind: {Version: version, Plan: f.plan}},
@@ -239,7 +244,7 @@ func (f *Fulfiller) keyOf(ctx context.Context, e payments.Event) (string, error)
 	if orderID == "" { // it was paid without an order
 		return "", nil
 	}
-	order, err := f.finder.Order(ctx, orderID)
+	order, err := f.cfg.Gateway.Order(ctx, orderID)
 	if err != nil {
 		return "", notOurs(err)
 	}

@@ -33,7 +33,7 @@ func (f *Fulfiller) look(ctx context.Context, key string, r *record, sweep bool)
 	}
 	for _, o := range orders {
 		s.orders = append(s.orders, orderKnown{ID: o.ID, Amount: o.Amount, Paid: o.IsPaid()})
-		all, err := f.finder.OrderPayments(ctx, o.ID)
+		all, err := f.cfg.Gateway.OrderPayments(ctx, o.ID)
 		if err != nil {
 			return nil, fmt.Errorf("payments of an order: %w", err)
 		}
@@ -49,7 +49,7 @@ func (f *Fulfiller) look(ctx context.Context, key string, r *record, sweep bool)
 // orders returns the bill's orders: those of its key, and those that are known by id and
 // that a list does not show yet.
 func (f *Fulfiller) orders(ctx context.Context, key string, r *record) ([]*payments.Order, error) {
-	orders, err := f.finder.OrdersByKey(ctx, key)
+	orders, err := f.cfg.Gateway.OrdersByKey(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("orders of a bill: %w", err)
 	}
@@ -57,7 +57,7 @@ func (f *Fulfiller) orders(ctx context.Context, key string, r *record) ([]*payme
 		if slices.ContainsFunc(orders, func(o *payments.Order) bool { return o.ID == known.ID }) {
 			continue
 		}
-		o, err := f.finder.Order(ctx, known.ID)
+		o, err := f.cfg.Gateway.Order(ctx, known.ID)
 		switch {
 		case errors.Is(err, telemed.ErrNotFound): // of another account, after a change of keys
 		case err != nil:
@@ -78,7 +78,7 @@ func (f *Fulfiller) lookAt(ctx context.Context, s *snapshot, r *record, p *payme
 	if p.AutoRefunded() || p.Refunded.IsZero() && !ours {
 		return nil
 	}
-	refunds, err := f.refunds.PaymentRefunds(ctx, p.ID)
+	refunds, err := f.cfg.Gateway.PaymentRefunds(ctx, p.ID)
 	if err != nil {
 		return fmt.Errorf("refunds of a payment: %w", err)
 	}
