@@ -63,9 +63,12 @@ type Outcome int
 
 // The outcomes.
 const (
-	OutcomeUnknown    Outcome = iota // nobody knows, or not yet
-	OutcomeArrived                   // the provider has it
-	OutcomeNotArrived                // the provider surely does not have it, and will not get it any more
+	// OutcomeUnknown is that nobody knows, or not yet.
+	OutcomeUnknown Outcome = iota
+	// OutcomeArrived is that the provider has it.
+	OutcomeArrived
+	// OutcomeNotArrived is that the provider surely does not have it, and will not get it.
+	OutcomeNotArrived
 )
 
 // Evidence is asked what became of a message whose answer was lost, where a provider can be

@@ -111,7 +111,8 @@ func (b *brevo) list(ctx context.Context, query url.Values) ([]brevoEvent, error
 	req.Header.Set("Accept", "application/json")
 	resp, err := b.http.Do(req)
 	if err != nil {
-		return nil, &brevoError{kind: telemed.ErrUnavailable, cause: context.Cause(ctx)} // err has the URL in it
+		// err has the URL in it, and that the reference.
+		return nil, &brevoError{kind: telemed.ErrUnavailable, cause: context.Cause(ctx)}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
