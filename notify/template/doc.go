@@ -29,7 +29,8 @@
 // A locale falls back to the next shorter tag and then to the default: hi-IN, hi, en.
 //
 // Times are in the recipient's zone if it is known, else in the clinic's. A recipient with
-// another clock than the clinic's reads both. The zone of a time.Time counts for nothing.
+// another clock than the clinic's reads the start of an appointment by both. The zone of a
+// time.Time counts for nothing.
 //
 // An application adds templates, translations and its own wording by [Config.FS], a tree
 // like that of the built-in ones, one folder for each locale:

@@ -29,8 +29,8 @@ type Config struct {
 	// more. Required.
 	Clinic string
 	// Zone is where the clinic is. Recipients without a zone read times in it. Those with
-	// another clock read both. The zone that a time.Time carries counts for nothing, since
-	// databases give UTC. Required.
+	// another clock read an appointment's start by both. The zone that a time.Time carries
+	// counts for nothing, since databases give UTC. Required.
 	Zone *time.Location
 
 	// Locale is the default, a BCP 47 tag that every template has. If empty, "en".

@@ -31,7 +31,7 @@ func Builtin() []Template {
 		{"appointment_waiting", "hi", "नमस्ते {{1}}, {{2}} के साथ आपका वीडियो परामर्श {{3}} पर ही है।\n\nलिंक अभी तैयार नहीं है। तैयार होते ही आपको भेज दिया जाएगा। अगर शुरू होने तक न मिले, तो कृपया {{4}} से संपर्क करें।"},
 		{"payment_refund_pending", "en", "Hello {{1}}, your refund of {{2}} from {{3}} is on its way.\n\nBegun on: {{4}}\n\nBanks may need a few working days until it shows on your account."},
 		{"payment_refund_pending", "hi", "नमस्ते {{1}}, {{3}} की ओर से आपका {{2}} का रिफ़ंड भेजा जा रहा है।\n\nशुरू होने का समय: {{4}}\n\nबैंक खाते में दिखने में कुछ कार्यदिवस लग सकते हैं।"},
-		{"payment_refunded", "en", "Hello {{1}}, your refund of {{2}} from {{3}} is through.\n\nRefunded on: {{4}}\n\nYour bank may need a few working days until it shows on your account."},
+		{"payment_refunded", "en", "Hello {{1}}, your refund of {{2}} from {{3}} is complete.\n\nRefunded on: {{4}}\n\nYour bank may need a few working days until it shows on your account."},
 		{"payment_refunded", "hi", "नमस्ते {{1}}, {{3}} की ओर से आपका {{2}} का रिफ़ंड हो गया है।\n\nसमय: {{4}}\n\nआपके बैंक खाते में दिखने में कुछ कार्यदिवस लग सकते हैं।"},
 		{"doctor_booked", "en", "Hello {{1}}, a video consultation with {{2}} is booked.\n\nTime: {{3}}\nClinic: {{4}}\n\nIt is in your list now."},
 		{"doctor_booked", "hi", "नमस्ते {{1}}, {{2}} के साथ एक वीडियो परामर्श तय हुआ है।\n\nसमय: {{3}}\nक्लिनिक: {{4}}\n\nयह अब आपकी सूची में है।"},
