@@ -63,12 +63,9 @@ type Outcome int
 
 // The outcomes.
 const (
-	// OutcomeUnknown is that nobody knows, or not yet.
-	OutcomeUnknown Outcome = iota
-	// OutcomeArrived is that the provider has it.
-	OutcomeArrived
-	// OutcomeNotArrived is that the provider surely does not have it, and will not get it.
-	OutcomeNotArrived
+	OutcomeUnknown    Outcome = iota // nobody knows, or not yet
+	OutcomeArrived                   // the provider has it
+	OutcomeNotArrived                // the provider surely does not have it, and never will
 )
 
 // Evidence is asked what became of a message whose answer was lost, where a provider can be
