@@ -2,12 +2,11 @@ package whatsapp
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +32,14 @@ type Config struct {
 	PhoneNumberID string
 	// Token is a system user's access token with whatsapp_business_messaging. Required.
 	Token telemed.Secret
+
+	// WebhookSecrets are the app secrets that sign what Meta reports; several while one is
+	// replaced. If empty, [Client.Reports] refuses everything, and nobody learns whether a
+	// message arrived.
+	WebhookSecrets []telemed.Secret
+	// VerifyToken is the text that the application chose for registering the address of
+	// Reports at Meta. If empty, the registration is refused.
+	VerifyToken telemed.Secret
 
 	// Renderer makes the words of messages that name a Template. If nil, every message needs
 	// a Content.
@@ -82,6 +89,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	cfg.WebhookSecrets = slices.Clone(cfg.WebhookSecrets)
 	return &Client{cfg: cfg, api: &rest.Client{
 		Base: strings.TrimRight(cfg.BaseURL, "/"),
 		HTTP: rest.HTTPClient(cfg.HTTPClient, rest.Transport{
@@ -98,6 +106,9 @@ func (cfg *Config) validate() error {
 	p.Check(cfg.PhoneNumberID == "" || idPattern.MatchString(cfg.PhoneNumberID), "PhoneNumberID", "is not an id of digits alone")
 	p.Check(!cfg.Token.IsZero(), "Token", "is required")
 	p.Check(!strings.ContainsAny(cfg.Token.Reveal(), " \t\r\n"), "Token", "has a space or line break")
+	for i, secret := range cfg.WebhookSecrets {
+		p.Check(!secret.IsZero(), "WebhookSecrets["+strconv.Itoa(i)+"]", "is empty: anybody could sign with it")
+	}
 	p.Check(versionPattern.MatchString(cfg.Version), "Version", `is not like "v24.0"`)
 	p.Check(baseURL(cfg.BaseURL), "BaseURL", "is not an https address (or http on loopback)")
 	p.Check(cfg.Attempts >= 0, "Attempts", "is negative")
@@ -112,15 +123,9 @@ func baseURL(text string) bool {
 	return address.Encrypted(u)
 }
 
-// Reference returns what Meta is given for a message's Key and sends back with
-// each of its statuses: 64 hexadecimal digits.
-func Reference(key string) string {
-	sum := sha256.Sum256([]byte("telemed whatsapp\x00" + key))
-	return hex.EncodeToString(sum[:])
-}
-
 // Notify sends msg as a template message (POST /{version}/{phone-number-id}/messages).
-// The receipt's ID is Meta's id of the message, "wamid.…", which statuses carry too.
+// The receipt's ID is Meta's id of the message, "wamid.…", which statuses carry too. Meta
+// is given [notify.Reference] of the Key and sends it back with each status.
 func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
 	if err := msg.Validate(notify.WhatsApp); err != nil {
 		return nil, err
@@ -129,7 +134,7 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, newRequest(msg.To.Phone, Reference(msg.Key), call))
+	return c.send(ctx, newRequest(msg.To.Phone, notify.Reference(msg.Key), call))
 }
 
 // call returns the template call of msg, checked as far as Meta's rules are known here.

@@ -77,7 +77,7 @@ func TestRequest(t *testing.T) {
 	require.Equal(t, got.ID, receipt.ID)
 	require.Equal(t, phone, got.To)
 	require.Equal(t, "Hello Zkmark Rao, we have received your payment of ₹500.00 to City Clinic.\n\nPayment ID: pay_1\nPaid on: Monday\n\nThank you.", got.Text)
-	require.Equal(t, whatsapp.Reference("appt-42/paid"), got.Reference)
+	require.Equal(t, notify.Reference("appt-42/paid"), got.Reference)
 	require.Regexp(t, `^[0-9a-f]{64}$`, got.Reference)
 	require.NotContains(t, string(got.Request), "appt-42")
 }
@@ -92,7 +92,7 @@ func TestRequestByHand(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"messaging_product": "whatsapp", "recipient_type": "individual", "to": "`+phone+`", "type": "template",
-		"biz_opaque_callback_data": "`+whatsapp.Reference("appt-42/paid")+`",
+		"biz_opaque_callback_data": "`+notify.Reference("appt-42/paid")+`",
 		"template": {"name": "payment_receipt", "language": {"code": "en"}, "components": [{"type": "body", "parameters": [
 			{"type": "text", "text": "Zkmark Rao"}, {"type": "text", "text": "₹500.00"}, {"type": "text", "text": "City Clinic"},
 			{"type": "text", "text": "pay_1"}, {"type": "text", "text": "Monday"}
