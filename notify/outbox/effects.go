@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/store/durable"
 )
@@ -208,7 +209,7 @@ func (s *sending) compose(ctx context.Context) (msg notify.Message, err error) {
 	m := s.m.message(s.item.ID.Name, s.item.Tenant)
 	if s.cfg.Compose != nil {
 		if msg, err = s.cfg.Compose(ctx, m); err != nil && !errors.Is(err, ErrUntrue) {
-			err = ofApplication("Compose", err)
+			err = fault.OfApplication("Compose", err)
 		}
 	} else {
 		msg = notify.Message{To: m.To, Template: m.Template, Content: m.Content}
@@ -229,7 +230,7 @@ func (s *sending) notifier(ctx context.Context) (notify.Notifier, error) {
 	if s.cfg.Tenants != nil {
 		var err error
 		if channels, err = s.cfg.Tenants(ctx, s.item.Tenant); err != nil {
-			return nil, ofApplication("Tenants", err)
+			return nil, fault.OfApplication("Tenants", err)
 		}
 	}
 	if n := channels[s.channel()]; n != nil {

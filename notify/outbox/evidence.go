@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/store/durable"
 )
@@ -18,7 +19,7 @@ func (o *Outbox) ask(ctx context.Context, item durable.Item, w way, key string) 
 		until := asked.Add(min(durable.RestAfter(n, err), o.cfg.EvidenceWait))
 		return o.fact(key, func(_ *record, m *message) {
 			m.on(w.Channel, func(w *way) { w.Ask = durable.Rest{N: n, At: utc(until)} })
-		}), durable.AtRest(fmt.Errorf("outbox: %w", ofApplication("Evidence", err)))
+		}), durable.AtRest(fmt.Errorf("outbox: %w", fault.OfApplication("Evidence", err)))
 	}
 	return o.fact(key, func(r *record, m *message) {
 		switch outcome {
