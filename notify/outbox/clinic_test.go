@@ -43,6 +43,7 @@ type clinic struct {
 	mu    sync.Mutex
 	stuck []string
 	asked int
+	seen  []int // how much of each channel a test has looked at
 }
 
 // direct sends requests to a handler without a network.
@@ -59,7 +60,7 @@ func story(t *testing.T, change func(c *clinic, cfg *outbox.Config), tell func(c
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := &clinic{T: t, rows: durable.NewMemory()}
+		c := &clinic{T: t, rows: durable.NewMemory(), seen: []int{0, 0}}
 		c.mail = smtptest.NewServer(t, smtptest.Config{Addr: "mail.clinic.example:587", InMemory: true})
 		c.chat = whatsapptest.NewServer(t, whatsapptest.Config{
 			InMemory: true, WebhookURL: "http://clinic.example/reports",
@@ -192,9 +193,9 @@ func (c *clinic) wait(d time.Duration) {
 // got checks what the patient has got since the last call, by each channel.
 func (c *clinic) got(chats, mails int) {
 	c.Helper()
-	require.Equal(c, []int{chats, mails}, []int{len(c.chat.Messages()), len(c.mail.Messages())}, "WhatsApp and mail")
-	c.chat.Reset()
-	c.mail.Reset()
+	seen := []int{len(c.chat.Messages()), len(c.mail.Messages())}
+	require.Equal(c, []int{chats, mails}, []int{seen[0] - c.seen[0], seen[1] - c.seen[1]}, "WhatsApp and mail")
+	c.seen = seen
 }
 
 // is checks the state of a message, and the reason if there is one.

@@ -209,8 +209,12 @@ func (m *message) arrived() bool {
 	return ok && (w.state() == waySent || w.state() == wayDelivered)
 }
 
-// left returns the channels that have not refused it, and were not taken.
+// left returns the channels that have not refused it, and were not taken: none if nobody is
+// left in it who could be told.
 func (m *message) left() (channels []notify.Channel) {
+	if m.Cleared {
+		return nil
+	}
 	for _, c := range m.Channels {
 		if m.way(c).state() == wayFree {
 			channels = append(channels, c)

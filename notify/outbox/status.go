@@ -105,7 +105,7 @@ func (o *Outbox) dueAt(m *message) time.Time {
 	if err != nil {
 		return m.NotBefore
 	}
-	at, _ := m.moment(o.policy.quiet, zone, m.NotBefore)
+	at, _ := m.moment(o.policy.quiet, zone, time.Time{})
 	for _, w := range m.Ways {
 		at = later(at, later(w.Rest.At, w.Paused))
 	}
