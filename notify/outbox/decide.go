@@ -136,11 +136,11 @@ func (r *record) superseded(m *message, p policy, now time.Time) bool {
 // decideUnknown: an outcome that stays unknown.
 func decideUnknown(_ *record, m *message, p policy, now time.Time) (step, bool) {
 	w, ok := m.live()
-	if !ok || w.state() != wayUnknown || now.Before(p.givesUp(w)) {
+	if !ok || w.state() != wayUnknown || !m.Stuck.IsZero() || now.Before(p.givesUp(w)) {
 		return step{}, false
 	}
 	if m.Dropped.IsZero() && (m.Category == Once || w.Copies+1 >= maxCopies) {
-		return step{action: actStick, channel: w.Channel, reason: stuckUnknown}, m.Stuck.IsZero()
+		return step{action: actStick, channel: w.Channel, reason: stuckUnknown}, true
 	}
 	return step{action: actAgain, channel: w.Channel}, true
 }

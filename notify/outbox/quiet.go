@@ -16,7 +16,7 @@ func (q Quiet) withDefaults() Quiet {
 
 func (q Quiet) valid() bool {
 	ok := func(d time.Duration) bool { return d >= 0 && d <= 24*time.Hour && d%time.Minute == 0 }
-	return ok(q.From) && ok(q.Until)
+	return ok(q.From) && ok(q.Until) && q.Until-q.From < 24*time.Hour
 }
 
 // contains reports whether t, in its own zone, is in the quiet hours.
@@ -28,25 +28,33 @@ func (q Quiet) contains(t time.Time) bool {
 	return clock >= q.From || clock < q.Until
 }
 
-// end is when the quiet hours that t is in are over. A day that a zone has left out has no
-// end of its own, and a clock that is put forward may jump over it.
+// end is when the quiet hours that t is in are over. A zone may have left that day out, or
+// that hour: package time then gives one nearby.
 func (q Quiet) end(t time.Time) time.Time {
-	for day := range 3 {
-		if end := onDay(t, day, q.Until); end.After(t) {
-			return end
-		}
+	end := t
+	for day := 0; !end.After(t); day++ {
+		end = onDay(t, day, q.Until)
 	}
-	return t.Add(24 * time.Hour)
+	return q.leave(end, gap)
 }
 
 // before is the last minute before the quiet hours that t is in.
 func (q Quiet) before(t time.Time) time.Time {
-	for day := range 3 {
-		if begin := onDay(t, -day, q.From); !begin.After(t) {
-			return begin.Add(-time.Minute)
-		}
+	begin := onDay(t, 0, q.From)
+	for day := -1; begin.After(t); day-- {
+		begin = onDay(t, day, q.From)
 	}
-	return t.Add(-24 * time.Hour)
+	return q.leave(begin.Add(-time.Minute), -gap)
+}
+
+// gap is what zones leave out of an hour or of a day, or a part of it.
+const gap = 30 * time.Minute
+
+func (q Quiet) leave(t time.Time, by time.Duration) time.Time {
+	for n := 0; q.contains(t) && n < 4; n++ {
+		t = t.Add(by)
+	}
+	return t
 }
 
 func onDay(t time.Time, day int, clock time.Duration) time.Time {

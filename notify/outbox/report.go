@@ -94,6 +94,9 @@ func unknownIsNil(err error) error {
 
 // merge adds what a report says, and reports whether it is new.
 func (m *message) merge(r *record, said notify.Report) (isNew bool) {
+	if m.way(said.Channel).N == 0 { // it is not of this message
+		return false
+	}
 	at := said.At
 	if at.IsZero() {
 		at = time.Now()
