@@ -84,8 +84,8 @@ func New(cfg Config) (*Fulfiller, error) {
 	finder, finds := cfg.Gateway.(payments.OrderFinder)
 	refunds, findsRefunds := cfg.Gateway.(payments.RefundFinder)
 	var p fault.Problems
-	p.Check(cfg.Store != nil, "Store", "is required")
-	p.Check(cfg.Gateway != nil, "Gateway", "is required")
+	p.NotNil("Store", cfg.Store)
+	p.NotNil("Gateway", cfg.Gateway)
 	p.Check(cfg.Gateway == nil || finds, "Gateway", "is no payments.OrderFinder: it cannot list the payments of an order")
 	p.Check(cfg.Gateway == nil || findsRefunds, "Gateway", "is no payments.RefundFinder: it cannot list the refunds of a payment")
 	p.Check(cfg.Fulfill != nil, "Fulfill", "is required")
