@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
+	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -175,8 +177,15 @@ func checkAddr(p *fault.Problems, addr string) string {
 	}
 	host, port, err := net.SplitHostPort(addr)
 	number, portErr := strconv.ParseUint(port, 10, 16)
-	p.Check(err == nil && host != "" && portErr == nil && number > 0, "Addr", `is not "host:port"`)
+	p.Check(err == nil && validHost(host) && portErr == nil && number > 0, "Addr", `is not "host:port"`)
 	return host
+}
+
+// validHost refuses what people write in place of a host: an address with a scheme, a user
+// or a second port.
+func validHost(host string) bool {
+	_, notIP := netip.ParseAddr(host)
+	return host != "" && !strings.ContainsAny(host, " /@") && (notIP == nil || !strings.Contains(host, ":"))
 }
 
 func checkSender(p *fault.Problems, field, value string) *mail.Address {
