@@ -91,6 +91,7 @@ var (
 	_ payments.OrderFinder      = (*Client)(nil)
 	_ payments.RefundFinder     = (*Client)(nil)
 	_ payments.CheckoutProvider = (*Client)(nil)
+	_ payments.CallbackParser   = (*Client)(nil)
 	_ payments.WebhookParser    = (*Client)(nil)
 )
 
