@@ -15,7 +15,8 @@ import (
 // A new key is put in front of the old one, with a comma between. In an application getenv
 // is os.Getenv.
 func ExampleKeyringFromEnv() {
-	env := map[string]string{"CLINIC_KEY": "q0Jf1dYmS0Yb1m0m3W9xk8o8o0yqQ3s0n1xJ1w2v3u4="} // openssl rand -base64 32
+	// From openssl rand -base64 32.
+	env := map[string]string{"CLINIC_KEY": "q0Jf1dYmS0Yb1m0m3W9xk8o8o0yqQ3s0n1xJ1w2v3u4="}
 	getenv := func(name string) string { return env[name] }
 	old, err := store.KeyringFromEnv(getenv, "CLINIC_KEY")
 	if err != nil {

@@ -80,9 +80,9 @@ func (a *account) get(name string) string {
 func serve[C any, S interface {
 	comparable
 	Close()
-}](p *Providers, real account, server *S, start func(C) (S, error), cfg C) error {
+}](p *Providers, env account, server *S, start func(C) (S, error), cfg C) error {
 	var none S
-	if *server != none || real.named {
+	if *server != none || env.named {
 		return nil
 	}
 	started, err := start(cfg)
@@ -100,9 +100,9 @@ const redirectURL = "http://127.0.0.1:0/callback"
 // GoogleConfig is for a client of Google. The caller adds Tokens, and replaces port 0 of
 // a local RedirectURL.
 func (p *Providers) GoogleConfig() (googlemeet.Config, error) {
-	real := account{getenv: p.Getenv}
-	cfg := googlemeet.FromEnv(real.get, nil)
-	err := serve(p, real, &p.Google, googlemeettest.Start, googlemeettest.Config{})
+	env := account{getenv: p.Getenv}
+	cfg := googlemeet.FromEnv(env.get, nil)
+	err := serve(p, env, &p.Google, googlemeettest.Start, googlemeettest.Config{})
 	if s := p.Google; s != nil {
 		cfg = googlemeet.Config{
 			ClientID: s.ClientID(), ClientSecret: s.ClientSecret(), RedirectURL: redirectURL, Endpoints: s.Endpoints(),
@@ -114,9 +114,9 @@ func (p *Providers) GoogleConfig() (googlemeet.Config, error) {
 // ZoomConfig is for a client of Zoom. The caller adds Tokens, and replaces port 0 of a
 // local RedirectURL.
 func (p *Providers) ZoomConfig() (zoom.Config, error) {
-	real := account{getenv: p.Getenv}
-	cfg := zoom.FromEnv(real.get, nil)
-	err := serve(p, real, &p.Zoom, zoomtest.Start, zoomtest.Config{})
+	env := account{getenv: p.Getenv}
+	cfg := zoom.FromEnv(env.get, nil)
+	err := serve(p, env, &p.Zoom, zoomtest.Start, zoomtest.Config{})
 	if s := p.Zoom; s != nil {
 		cfg = zoom.Config{
 			ClientID: s.ClientID(), ClientSecret: s.ClientSecret(), RedirectURL: redirectURL, Endpoints: s.Endpoints(),
@@ -127,9 +127,9 @@ func (p *Providers) ZoomConfig() (zoom.Config, error) {
 
 // RazorpayConfig is for a client of Razorpay.
 func (p *Providers) RazorpayConfig() (razorpay.Config, error) {
-	real := account{getenv: p.Getenv}
-	cfg := razorpay.FromEnv(real.get)
-	err := serve(p, real, &p.Razorpay, razorpaytest.Start, razorpaytest.Config{})
+	env := account{getenv: p.Getenv}
+	cfg := razorpay.FromEnv(env.get)
+	err := serve(p, env, &p.Razorpay, razorpaytest.Start, razorpaytest.Config{})
 	if s := p.Razorpay; s != nil {
 		cfg = razorpay.Config{
 			KeyID: s.KeyID(), KeySecret: s.KeySecret(), BaseURL: s.URL(), WebhookSecrets: []telemed.Secret{s.WebhookSecret()},
@@ -141,9 +141,9 @@ func (p *Providers) RazorpayConfig() (razorpay.Config, error) {
 // MailConfig is for a client of the mail server.
 func (p *Providers) MailConfig() (smtp.Config, error) {
 	const user, password = "care", "mail-password"
-	real := account{getenv: p.Getenv}
-	cfg := smtp.FromEnv(real.get)
-	err := serve(p, real, &p.Mail, smtptest.Start, smtptest.Config{Username: user, Password: password})
+	env := account{getenv: p.Getenv}
+	cfg := smtp.FromEnv(env.get)
+	err := serve(p, env, &p.Mail, smtptest.Start, smtptest.Config{Username: user, Password: password})
 	if s := p.Mail; s != nil {
 		cfg = smtp.Config{
 			Addr: s.Addr(), TLS: s.ClientTLS(), From: "City Clinic <care@clinic.example>",
@@ -155,9 +155,9 @@ func (p *Providers) MailConfig() (smtp.Config, error) {
 
 // WhatsAppConfig is for a client of WhatsApp.
 func (p *Providers) WhatsAppConfig() (whatsapp.Config, error) {
-	real := account{getenv: p.Getenv}
-	cfg := whatsapp.FromEnv(real.get)
-	err := serve(p, real, &p.WhatsApp, whatsapptest.Start, whatsapptest.Config{})
+	env := account{getenv: p.Getenv}
+	cfg := whatsapp.FromEnv(env.get)
+	err := serve(p, env, &p.WhatsApp, whatsapptest.Start, whatsapptest.Config{})
 	if s := p.WhatsApp; s != nil {
 		cfg = whatsapp.Config{PhoneNumberID: s.PhoneNumberID(), Token: s.Token(), BaseURL: s.URL()}
 	}
