@@ -98,8 +98,9 @@ type Fulfiller struct {
 func New(cfg Config) (*Fulfiller, error) {
 	cfg.Keep = cmp.Or(cfg.Keep, 400*24*time.Hour)
 	var p fault.Problems
-	p.Check(cfg.Store != nil, "Store", "is required")
+	p.NotNil("Store", cfg.Store)
 	p.Check(cfg.Gateway != nil || cfg.Tenants != nil, "Gateway", "is required")
+	p.Optional("Gateway", cfg.Gateway)
 	p.Check(cfg.Fulfill != nil, "Fulfill", "is required")
 	p.Check(cfg.RefundSpeed == payments.RefundNormal || cfg.RefundSpeed == payments.RefundFast, "RefundSpeed", "is not a refund speed")
 	p.Check(cfg.Keep >= 0, "Keep", "is negative")
