@@ -26,11 +26,16 @@ type Status string
 
 // The statuses of a visit.
 const (
-	StatusReserved  Status = "reserved"  // the patient is to pay, before ReservedUntil
-	StatusBooked    Status = "booked"    // it takes place
-	StatusCancelled Status = "cancelled" // it was cancelled
-	StatusLapsed    Status = "lapsed"    // nobody paid in time
-	StatusGone      Status = "gone"      // it was paid late, another visit has its hours, and the money goes back
+	// StatusReserved waits for the patient to pay, until Visit.ReservedUntil.
+	StatusReserved Status = "reserved"
+	// StatusBooked takes place.
+	StatusBooked Status = "booked"
+	// StatusCancelled was cancelled.
+	StatusCancelled Status = "cancelled"
+	// StatusLapsed was not paid in time.
+	StatusLapsed Status = "lapsed"
+	// StatusGone was paid late: another visit has its hours, and the money goes back.
+	StatusGone Status = "gone"
 )
 
 func (r *record) status() Status {

@@ -122,8 +122,8 @@ func (v *Visits) cancelMeeting(ctx context.Context, r *record) (func(*record), e
 	if id == "" {
 		made, err := provider.Create(ctx, doctor, r.request(c))
 		switch {
-		case errors.Is(err, meet.ErrCancelled), errors.Is(err, telemed.ErrInvalid): // none, and too late for one
-			return gone, nil
+		case errors.Is(err, meet.ErrCancelled), errors.Is(err, telemed.ErrInvalid):
+			return gone, nil // there is none, and it is too late for one
 		case err != nil:
 			return v.meetingFailed(ctx, r, err)
 		}
