@@ -194,10 +194,20 @@ func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundReques
 	return v.bills.Refund(ctx, id, req)
 }
 
-// Step works the rows of a visit that are due now, for an engine of the application's own;
-// see durable.Runner.Step. It returns when there is something to do next.
+// Step works the rows of a visit that are due now, its bill's and its messages' too, for an
+// engine of the application's own; see durable.Runner.Step. It returns when there is
+// something to do next, zero if not before something changes.
 func (v *Visits) Step(ctx context.Context, id string) (next time.Time, err error) {
-	return v.runner.Step(ctx, rowID(id))
+	for _, kind := range []string{fulfill.RowKind, RowKind, outbox.RowKind} {
+		at, err := v.runner.Step(ctx, durable.ID{Kind: kind, Name: id})
+		if err != nil && (kind == RowKind || !errors.Is(err, telemed.ErrNotFound)) {
+			return at, err
+		}
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next, nil
 }
 
 // Stuck yields what a person must look at. The Store must be a durable.Lister, as those of
