@@ -89,17 +89,14 @@ func openTokens(ctx context.Context, path string) (keeping, func() error, error)
 	if err != nil {
 		return keeping{}, nil, err
 	}
-	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(path)+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
+	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(path)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return keeping{}, nil, err
 	}
-	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, Seal: ring, SealStrict: true}
-	for _, statement := range sqlstore.Schema(cfg) {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return keeping{}, nil, errors.Join(fmt.Errorf("tokens: %w", err), db.Close())
-		}
+	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Seal: ring, SealStrict: true})
+	if err == nil {
+		err = tokens.CreateTables(ctx)
 	}
-	tokens, err := sqlstore.New(cfg)
 	if err != nil {
 		return keeping{}, nil, errors.Join(err, db.Close())
 	}
