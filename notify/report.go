@@ -64,7 +64,7 @@ type Outcome int
 const (
 	OutcomeUnknown    Outcome = iota // nobody knows, or not yet
 	OutcomeArrived                   // the provider has it
-	OutcomeNotArrived                // the provider surely does not have it, and will not get it any more
+	OutcomeNotArrived                // the provider surely does not have it, and never will
 )
 
 // Evidence is asked what became of a message whose answer was lost, where a provider can be

@@ -67,6 +67,7 @@ func New(cfg Config) (*Set, error) {
 	}
 	var p fault.Problems
 	requiredLine(&p, "Clinic", cfg.Clinic)
+	p.Optional("FS", cfg.FS)
 	p.Check(cfg.Organizer == "" || notify.ValidEmail(cfg.Organizer), "Organizer", "is not a bare e-mail address")
 	if err := p.Err("template"); err != nil {
 		return nil, err

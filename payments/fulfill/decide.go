@@ -44,7 +44,7 @@ var refundChecks = []time.Duration{time.Hour, 24 * time.Hour, 5 * 24 * time.Hour
 
 // decide is the table in the package's comment. It is a pure function.
 func decide(r *record, p policy, now time.Time) step {
-	ready := func(a action) bool { return !r.Rests[a].At.After(now) }
+	ready := func(a action) bool { return r.Rests.Ready(string(a), now) }
 	asked := r.Asked > r.Answered
 	if asked && ready(actLook) {
 		return step{action: actLook}
@@ -86,10 +86,7 @@ func (r *record) decideMoneyBack(p policy, now time.Time, ready func(action) boo
 
 // wakeAt is when decide may say something else than now, zero for never.
 func (r *record) wakeAt(now time.Time) (next time.Time) {
-	times := r.looks()
-	for _, rest := range r.Rests {
-		times = append(times, rest.At)
-	}
+	times := append(r.looks(), r.Rests.Next(now))
 	for _, refund := range r.Refunds {
 		if !refund.Elsewhere.IsZero() && !refund.Retried {
 			times = append(times, refund.Elsewhere.Add(elsewhereRest))

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/store/durable"
 )
 
 var (
@@ -80,10 +81,10 @@ func TestDecide(t *testing.T) {
 func TestWhatFailedBlocksNothing(t *testing.T) {
 	t.Parallel()
 	r := paidBill()
-	r.Rests = map[action]rest{}
+	r.Rests = durable.Rests{}
 	for _, want := range []action{actLook, actFulfill} {
 		require.Equal(t, want, decide(r, all, noon).action)
-		r.Rests[want] = rest{N: 1, At: noon.Add(time.Minute)}
+		r.Rests[string(want)] = durable.Rest{N: 1, At: noon.Add(time.Minute)}
 	}
 	s := decide(r, all, noon)
 	require.Equal(t, actWait, s.action, "money is not moved by what is old")
@@ -91,7 +92,7 @@ func TestWhatFailedBlocksNothing(t *testing.T) {
 	r.Answered = 1
 	for _, want := range []action{actGiveBack, actRefund, actTell} {
 		require.Equal(t, want, decide(r, all, noon).action)
-		r.Rests[want] = rest{N: 1, At: noon.Add(2 * time.Minute)}
+		r.Rests[string(want)] = durable.Rest{N: 1, At: noon.Add(2 * time.Minute)}
 	}
 	require.Equal(t, step{action: actWait, at: noon.Add(time.Minute)}, decide(r, all, noon), "not in the past: the sweep is late, and rests")
 	require.Equal(t, actFulfill, decide(r, all, noon.Add(time.Minute)).action)

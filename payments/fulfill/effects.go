@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -14,11 +13,11 @@ import (
 )
 
 // effect does an action and returns what became known by it.
-type effect func(ctx context.Context) (change func(r *record), err error)
+type effect func(ctx context.Context, gateway Gateway) (change func(r *record), err error)
 
 // plan implements durable.Kind.
 func (f *Fulfiller) plan(item durable.Item, now time.Time) (durable.Effect, error) {
-	r, err := open(item)
+	r, err := form.Open(item)
 	if err != nil {
 		return durable.Effect{}, err
 	}
@@ -28,12 +27,16 @@ func (f *Fulfiller) plan(item durable.Item, now time.Time) (durable.Effect, erro
 	}
 	do := f.effect(item, r, s)
 	return durable.Effect{Name: string(s.action), Do: func(ctx context.Context) (durable.Fact, error) {
-		change, err := do(ctx)
+		var change func(r *record)
+		gateway, err := f.gateway(ctx, item.Tenant)
+		if err == nil {
+			change, err = do(ctx, gateway)
+		}
 		if err != nil {
-			return f.failed(item, s.action, r.Rests[s.action].N+1, err)
+			return f.failed(item, s.action, r.Rests[string(s.action)].N+1, err)
 		}
 		return f.fact(func(r *record) {
-			delete(r.Rests, s.action)
+			delete(r.Rests, string(s.action))
 			change(r)
 		}), nil
 	}}, nil
@@ -43,25 +46,29 @@ func (f *Fulfiller) effect(item durable.Item, r *record, s step) effect {
 	key := item.ID.Name
 	switch s.action {
 	case actLook:
-		return func(ctx context.Context) (func(*record), error) {
-			seen, err := f.look(ctx, key, r, s.sweep)
+		return func(ctx context.Context, gateway Gateway) (func(*record), error) {
+			seen, err := f.look(ctx, gateway, key, r, s.sweep)
 			return func(r *record) { r.merge(seen) }, err
 		}
 	case actCapture:
-		return func(ctx context.Context) (func(*record), error) { return f.capture(ctx, s.payment) }
+		return func(ctx context.Context, gateway Gateway) (func(*record), error) {
+			return capture(ctx, gateway, s.payment)
+		}
 	case actFulfill:
-		return func(ctx context.Context) (func(*record), error) { return f.fulfill(ctx, item, r) }
+		return func(ctx context.Context, _ Gateway) (func(*record), error) { return f.fulfill(ctx, item, r) }
 	case actGiveBack:
-		return func(context.Context) (func(*record), error) {
+		return func(context.Context, Gateway) (func(*record), error) {
 			return func(r *record) { r.giveBack(s.payment.ID, f.cfg.RefundSpeed) }, nil
 		}
 	case actRefund:
-		return func(ctx context.Context) (func(*record), error) { return f.refund(ctx, key, s.refund) }
+		return func(ctx context.Context, gateway Gateway) (func(*record), error) {
+			return refund(ctx, gateway, key, s.refund)
+		}
 	}
 	n := s.notice
 	n.Key, n.Tenant = key, item.Tenant
-	return func(ctx context.Context) (func(*record), error) {
-		return func(r *record) { r.tell(n) }, ofApplication("Notify", f.cfg.Notify(ctx, n))
+	return func(ctx context.Context, _ Gateway) (func(*record), error) {
+		return func(r *record) { r.tell(n) }, fault.OfApplication("Notify", f.cfg.Notify(ctx, n))
 	}
 }
 
@@ -77,75 +84,26 @@ const stuckAfter = 12
 
 // failed has an action rest, after its nth failure, and the others done.
 func (f *Fulfiller) failed(item durable.Item, a action, n int, err error) (durable.Fact, error) {
-	delay := min(30*time.Second<<min(n-1, 10), 30*time.Minute)
-	delay = delay*8/10 + rand.N(delay*4/10) // not all together
-	if d, ok := errors.AsType[interface {
-		error
-		RetryDelay() time.Duration
-	}](err); ok {
-		delay = max(delay, min(d.RetryDelay(), 25*time.Hour))
-	}
 	if n == stuckAfter && f.cfg.OnStuck != nil {
 		told := item.Clone()
 		told.Stuck = stuckText(a, n)
 		f.cfg.OnStuck(told)
 	}
-	at := time.Now().UTC().Add(delay)
+	until := time.Now().Add(durable.RestAfter(n, err))
 	return f.fact(func(r *record) {
-		if r.Rests == nil {
-			r.Rests = map[action]rest{}
-		}
-		r.Rests[a] = rest{N: n, At: at}
+		r.Rests.Fail(string(a), n, until)
 		if a == actRefund || a == actCapture {
 			r.Asked++ // it may have happened, and a look finds it
 		}
-	}), &restError{err}
+	}), durable.AtRest(fmt.Errorf("fulfill: %w", err))
 }
 
 func stuckText(a action, n int) string { return fmt.Sprintf("%s: failed %d times", a, n) }
 
-// restError is an error of an action that rests. It has the runner plan again at once, and
-// not count it: the row says itself when what is tried again.
-type restError struct{ err error }
-
-// Error implements error.
-func (e *restError) Error() string { return "fulfill: " + e.err.Error() }
-
-// Unwrap returns what the gateway or the application said.
-func (e *restError) Unwrap() error { return e.err }
-
-// RetryDelay is for the runner.
-func (e *restError) RetryDelay() time.Duration { return time.Millisecond }
-
-// appError is an error of the application's own function. Its text may be anybody's words,
-// so that it tells only what errors.Is finds.
-type appError struct {
-	what string
-	err  error
-}
-
-func ofApplication(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &appError{what, err}
-}
-
-// Error implements error.
-func (e *appError) Error() string {
-	if cause := fault.Cause(e.err); cause != nil {
-		return fmt.Sprintf("%s failed with a %T: %v", e.what, e.err, cause)
-	}
-	return fmt.Sprintf("%s failed with a %T", e.what, e.err)
-}
-
-// Unwrap returns the application's error.
-func (e *appError) Unwrap() error { return e.err }
-
 // capture takes the money of an authorized payment. Then the gateway is read again; one
 // that it does not capture has moved, or is not tried again until it does.
-func (f *Fulfiller) capture(ctx context.Context, p paymentKnown) (func(*record), error) {
-	_, err := f.cfg.Gateway.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: p.Amount})
+func capture(ctx context.Context, gateway Gateway, p paymentKnown) (func(*record), error) {
+	_, err := gateway.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: p.Amount})
 	refused := errors.Is(err, telemed.ErrInvalid) || errors.Is(err, telemed.ErrConflict) || errors.Is(err, telemed.ErrNotFound)
 	if err != nil && !refused {
 		return nil, err
@@ -181,7 +139,7 @@ func (f *Fulfiller) fulfill(ctx context.Context, item durable.Item, r *record) (
 			}
 		}, nil
 	case err != nil:
-		return nil, ofApplication("Fulfill", err)
+		return nil, fault.OfApplication("Fulfill", err)
 	}
 	return func(r *record) {
 		if r.Fulfilled.IsZero() {
@@ -212,8 +170,8 @@ func (r *record) giveBack(paymentID string, speed payments.RefundSpeed) {
 }
 
 // refund asks the gateway for a refund, under a key that never gives money back twice.
-func (f *Fulfiller) refund(ctx context.Context, bill string, wanted refundKnown) (func(*record), error) {
-	made, err := f.cfg.Gateway.Refund(ctx, wanted.request(bill))
+func refund(ctx context.Context, gateway Gateway, bill string, wanted refundKnown) (func(*record), error) {
+	made, err := gateway.Refund(ctx, wanted.request(bill))
 	now := time.Now().UTC()
 	switch {
 	case errors.Is(err, payments.ErrAlreadyRefunded):

@@ -1,16 +1,10 @@
 package fulfill
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"net/url"
-	"reflect"
-	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/store/durable"
@@ -51,10 +45,9 @@ type record struct {
 	Unheard bool `json:"unheard,omitempty"`
 	Told    told `json:"told,omitzero"`
 	// Rests has what failed, until it is done.
-	Rests map[action]rest `json:"rests,omitempty"`
+	Rests durable.Rests `json:"rests,omitempty"`
 
-	log  []entry
-	more map[string]json.RawMessage // fields that this version does not know
+	trail durable.Trail
 }
 
 // told is what Notify was told of the bill.
@@ -131,26 +124,7 @@ func (r refundKnown) request(bill string) payments.RefundRequest {
 	}
 }
 
-// rest is an action that has failed, N times in a row, and is tried again at At.
-type rest struct {
-	N  int       `json:"n"`
-	At time.Time `json:"at,omitzero"`
-}
-
-// entry is a line of the audit trail.
-type entry struct {
-	At   time.Time `json:"at"`
-	What string    `json:"what"`
-}
-
-// maxEntries bounds the audit trail; its first lines are kept.
-const maxEntries = 200
-
-func (r *record) audit(what string) {
-	if len(r.log) < maxEntries {
-		r.log = append(r.log, entry{time.Now().UTC().Truncate(time.Second), what})
-	}
-}
+func (r *record) audit(what string) { r.trail.Add(what) }
 
 // words are those of a gateway that the audit trail repeats.
 var words = fault.NewWords(
@@ -164,48 +138,19 @@ func word(status string) string {
 	return "of another status"
 }
 
-// open reads a row. One of a later version is errors.ErrUnsupported.
-func open(item durable.Item) (*record, error) {
-	rec := &record{}
-	if item.Version > version {
-		return nil, fmt.Errorf("fulfill: %s is of a later version: %w", item.ID, errors.ErrUnsupported)
-	}
-	if len(item.Data) == 0 {
-		return rec, nil
-	}
-	if json.Unmarshal(item.Data, rec) != nil || json.Unmarshal(item.Data, &rec.more) != nil {
-		return nil, fmt.Errorf("fulfill: %s cannot be read: %w", item.ID, telemed.ErrInvalid)
-	}
-	if len(item.Audit) > 0 && json.Unmarshal(item.Audit, &rec.log) != nil {
-		return nil, fmt.Errorf("fulfill: the audit trail of %s cannot be read: %w", item.ID, telemed.ErrInvalid)
-	}
-	return rec, nil
-}
+var form = durable.Form[record]{Name: "fulfill", Version: version}
 
-// edit changes a row, which is then kept for a while. What another version has written
-// beside stays.
+// edit changes a row, which is then kept for a while.
 func edit(item *durable.Item, keep time.Duration, change func(rec *record) error) error {
-	rec, err := open(*item)
-	if err != nil {
-		return err
-	}
-	if err := change(rec); err != nil {
-		return err
-	}
-	known, err := fields(rec)
-	if err != nil {
-		return err
-	}
-	for _, name := range knownFields {
-		delete(rec.more, name)
-	}
-	maps.Copy(known, rec.more)
-	if item.Data, err = json.Marshal(known); err != nil {
-		return err
-	}
-	item.Audit, err = json.Marshal(rec.log)
-	item.Version, item.EraseAt = version, rec.end(time.Now()).Add(keep)
-	return err
+	return form.Edit(item, func(rec *record, trail *durable.Trail) error {
+		rec.trail = *trail
+		if err := change(rec); err != nil {
+			return err
+		}
+		*trail = rec.trail
+		item.EraseAt = rec.end(time.Now()).Add(keep)
+		return nil
+	})
 }
 
 // end is when nothing is left to be done, as far as is known now.
@@ -223,23 +168,3 @@ func (r *record) end(now time.Time) time.Time {
 	}
 	return end
 }
-
-func fields(rec *record) (map[string]json.RawMessage, error) {
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]json.RawMessage{}
-	return all, json.Unmarshal(data, &all)
-}
-
-// knownFields are the names of record's fields.
-var knownFields = func() []string {
-	var names []string
-	for field := range reflect.TypeFor[record]().Fields() {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
-}()

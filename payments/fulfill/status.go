@@ -66,7 +66,7 @@ func (f *Fulfiller) Get(ctx context.Context, key string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	r, err := open(item)
+	r, err := form.Open(item)
 	if err != nil {
 		return Status{}, err
 	}
@@ -98,7 +98,7 @@ func (f *Fulfiller) Get(ctx context.Context, key string) (Status, error) {
 // stuck says what has failed too often; empty if nothing has.
 func (r *record) stuck() string {
 	for _, a := range []action{actLook, actCapture, actFulfill, actRefund, actTell} {
-		if n := r.Rests[a].N; n >= stuckAfter {
+		if n := r.Rests[string(a)].N; n >= stuckAfter {
 			return stuckText(a, n)
 		}
 	}

@@ -160,3 +160,34 @@ func ExampleKind() {
 	// died before it: look for evidence
 	// died before it: send
 }
+
+// A reminder's row has a record in it, which others may write too.
+func ExampleForm() {
+	type reminder struct {
+		To   string `json:"to"`
+		Sent bool   `json:"sent"`
+	}
+	form := durable.Form[reminder]{Name: "reminders", Version: 1}
+	ctx, rows := context.Background(), durable.NewMemory()
+	id := durable.ID{Kind: "reminder", Name: "appt-42"}
+	for _, change := range []func(r *reminder){
+		func(r *reminder) { r.To = "asha" },
+		func(r *reminder) { r.Sent = true },
+	} {
+		_, err := durable.Change(ctx, rows, id, func(item *durable.Item) error {
+			return form.Edit(item, func(r *reminder, trail *durable.Trail) error {
+				change(r)
+				trail.Add("changed")
+				return nil
+			})
+		})
+		if err != nil {
+			panic(err)
+		}
+	}
+	item, _ := rows.Get(ctx, id)
+	r, _ := form.Open(item)
+	trail, _ := form.Trail(item)
+	fmt.Println(r.To, r.Sent, len(trail))
+	// Output: asha true 2
+}

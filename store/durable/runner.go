@@ -73,7 +73,7 @@ func (c RunnerConfig) withDefaults() RunnerConfig {
 
 func (c RunnerConfig) validate() error {
 	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
+	p.NotNil("Store", c.Store)
 	p.Check(len(c.Kinds) > 0, "Kinds", "are required")
 	for name, kind := range c.Kinds {
 		p.Check(validKind(name), "Kinds", "has a name that is not 1 to 64 characters of a-z, 0-9, _ and -")
