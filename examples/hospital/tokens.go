@@ -65,9 +65,11 @@ func (h *hospital) recoverTokens() error {
 
 // keeping is where the doctors' tokens are kept: their records, and a spool that has each
 // new token before its record does. The spool is nil if the store does not outlive the process.
+// seal is what seals them, nil in memory.
 type keeping struct {
 	records store.TokenStore
 	spool   oauth.Spool
+	seal    store.AEAD
 }
 
 // openTokens opens SQLite at path and a directory beside it, both sealed, or memory if
@@ -100,7 +102,7 @@ func openTokens(ctx context.Context, path string) (keeping, func() error, error)
 	if err != nil {
 		return keeping{}, nil, errors.Join(err, db.Close())
 	}
-	return keeping{tokens, spool}, db.Close, nil
+	return keeping{tokens, spool, ring}, db.Close, nil
 }
 
 // sealingKey reads the key, or makes one the first time.
