@@ -57,8 +57,8 @@ type PaymentGateway interface {
 }
 
 // OrderFinder reads orders: how an application finds out what became of a payment when
-// neither callback nor webhook came. Ask a gateway for it by type assertion. Ids that the
-// gateway does not know are telemed.ErrNotFound.
+// neither callback nor webhook came. Ids that the gateway does not know are
+// telemed.ErrNotFound.
 type OrderFinder interface {
 	// Order reads an order by the gateway's id.
 	Order(ctx context.Context, orderID string) (*Order, error)
@@ -71,8 +71,7 @@ type OrderFinder interface {
 }
 
 // RefundFinder reads refunds: how an application finds out what became of a pending one
-// when no webhook came. Ask a gateway for it by type assertion. Ids that the gateway does
-// not know are telemed.ErrNotFound.
+// when no webhook came. Ids that the gateway does not know are telemed.ErrNotFound.
 type RefundFinder interface {
 	// RefundByID reads a refund by the gateway's id.
 	RefundByID(ctx context.Context, refundID string) (*Refund, error)
@@ -81,13 +80,35 @@ type RefundFinder interface {
 	PaymentRefunds(ctx context.Context, paymentID string) ([]*Refund, error)
 }
 
-// CheckoutProvider makes what the payment page needs; ask a gateway for it by type
-// assertion.
+// CheckoutProvider makes what the payment page needs.
 type CheckoutProvider interface {
 	// Checkout returns the options for the gateway's script as a JSON object,
 	// escaped so that it can stand inside a <script> element. It never holds a
 	// secret, but it does hold the patient's prefilled data.
 	Checkout(o *Order, ui CheckoutUI) (json.RawMessage, error)
+}
+
+// CallbackParser reads what the browser comes back with from the payment page.
+type CallbackParser interface {
+	// ParseCallback reads the body of r, to a limit and within ten seconds, and checks the
+	// signature in it. It returns OrderID, PaymentID and Signature; Expected is left to the
+	// application. Nothing is written to w, and of the address nothing is read: a query of
+	// the callback's address stays the application's.
+	//
+	// The signature says that the payment is for the order, and no more. Look up the bill
+	// that has this OrderID. A confirmation of another bill's order may be a true one, which
+	// somebody has paid and sends again. Then PaymentGateway.VerifyPayment says whether the
+	// order is paid.
+	//
+	// The errors are
+	//
+	//   - ErrPaymentIncomplete if the page ended without a payment. That is not signed, and
+	//     the order may still be paid, by another attempt or by a bank that answers late;
+	//   - telemed.ErrSignature if the signature does not fit;
+	//   - telemed.ErrInvalid for a request that is no callback. If the body was too long,
+	//     errors.As finds an *http.MaxBytesError; if it was too slow, errors.Is finds
+	//     os.ErrDeadlineExceeded.
+	ParseCallback(w http.ResponseWriter, r *http.Request) (Confirmation, error)
 }
 
 // WebhookParser turns a webhook into an Event; see [NewWebhook].

@@ -56,14 +56,14 @@ func (r OrderRequest) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (r OrderRequest) Format(f fmt.State, _ rune) { redact.Format(f, r) }
 
-// Confirmation is what VerifyPayment decides on. OrderID and Expected come from
-// the application's own database, where it put them when it created the order; what
-// the browser says about them is worth nothing. PaymentID and Signature come
-// from the browser.
+// Confirmation is what VerifyPayment decides on. A [CallbackParser] returns it without
+// Expected.
 type Confirmation struct {
-	// OrderID is the gateway's order id from the application's database. Required.
+	// OrderID is the gateway's id of the bill's order. The bill is the one that the
+	// application stored this id with, not the one that the browser names. Required.
 	OrderID string
-	// Expected is the amount of that order from the application's database. Required.
+	// Expected is the amount of that order from the application's database; what the browser
+	// says about it is worth nothing. Required.
 	Expected Money
 	// PaymentID is the payment's id as the checkout returned it. Required.
 	PaymentID string

@@ -298,7 +298,7 @@ func TestBadInputAtEachDoor(t *testing.T) {
 		"garbage payment":    {"/payments/callback", url.Values{"a": {"b"}}, 400, ""},
 		"empty payment":      {"/payments/callback", nil, 400, ""},
 		"strange order": {"/payments/callback", url.Values{"razorpay_order_id": {"order_AAAAAAAAAAAAAA"}, "razorpay_payment_id": {"pay_AAAAAAAAAAAAAA"},
-			"razorpay_signature": {strings.Repeat("0", 64)}}, 404, "no such visit"},
+			"razorpay_signature": {strings.Repeat("0", 64)}}, 400, "signature is wrong"},
 		"no such visit":          {"/visits/visit-guess/cancel", nil, 404, "no such visit"},
 		"no such visit to move":  {"/visits/visit-guess/reschedule", url.Values{"start": {"2030-01-01T10:00"}}, 404, "no such visit"},
 		"unsigned webhook":       {"/webhooks/razorpay", nil, 401, ""},

@@ -8,7 +8,6 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
-	"github.com/telemed-go/telemed/payments/razorpay"
 )
 
 // checkoutURL is where the patient pays: here Razorpay's page on this machine. In
@@ -26,8 +25,8 @@ func (h *hospital) checkoutURL(a appointment) string {
 // the gateway confirms it. Order and amount are the hospital's own. A failure is not
 // signed, so whoever posts one learns nothing about the visit.
 func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
-	result, err := razorpay.ParseCheckout(w, r)
-	if _, failed := errors.AsType[*razorpay.CheckoutFailure](err); failed {
+	confirmation, err := h.gateway.ParseCallback(w, r)
+	if errors.Is(err, payments.ErrPaymentIncomplete) {
 		h.show(w, http.StatusOK, "failed.html", nil)
 		return
 	}
@@ -35,16 +34,15 @@ func (h *hospital) postPayment(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	visit, err := h.visits.ofOrder(result.OrderID)
+	visit, err := h.visits.ofOrder(confirmation.OrderID)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	payment, err := h.gateway.VerifyPayment(r.Context(), payments.Confirmation{
-		OrderID: visit.OrderID, Expected: visit.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
-	})
+	confirmation.Expected = visit.Amount
+	payment, err := h.gateway.VerifyPayment(r.Context(), confirmation)
 	switch {
-	case errors.Is(err, telemed.ErrConflict) && h.knows(visit.OrderID, result.PaymentID):
+	case errors.Is(err, telemed.ErrConflict) && h.knows(visit.OrderID, confirmation.PaymentID):
 		err = nil // the webhook was first, and the money may be on its way back already
 	case err == nil && payment.Status == payments.PaymentCaptured:
 		err = h.pay(r.Context(), visit.ID, payment)

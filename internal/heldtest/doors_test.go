@@ -43,12 +43,12 @@ func handlers(t *testing.T) map[string]door {
 	add("connect.Connector.Status", c.Status(), "/", "GET", "POST")
 	add("connect.Connector.Disconnect", c.Disconnect(), "/", "GET", "POST")
 
-	z, p, w := webhooks(t)
+	z, p, w, gateway := webhooks(t)
 	add("zoom.Webhook.ServeHTTP", z, "/", "GET", "POST")
 	add("payments.Webhook.ServeHTTP", p, "/", "GET", "POST")
 	add("whatsapp.Webhook.ServeHTTP", w, "/", "GET", "POST", "PUT")
-	add("razorpay.ParseCheckout", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := razorpay.ParseCheckout(w, r); err != nil {
+	add("razorpay.Client.ParseCallback", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := gateway.ParseCallback(w, r); err != nil {
 			http.Error(w, "not paid", http.StatusBadRequest)
 		}
 	}), "/", "GET", "POST")
@@ -99,7 +99,7 @@ func connector(t *testing.T) *connect.Connector {
 	return c
 }
 
-func webhooks(t *testing.T) (*zoom.Webhook, *payments.Webhook, *whatsapp.Webhook) {
+func webhooks(t *testing.T) (*zoom.Webhook, *payments.Webhook, *whatsapp.Webhook, *razorpay.Client) {
 	t.Helper()
 	secrets := []telemed.Secret{telemed.NewSecret("secret")}
 	z, err := zoom.NewWebhook(zoom.WebhookConfig{Secrets: secrets, Handle: func(context.Context, zoom.Event) error { return nil }})
@@ -114,7 +114,7 @@ func webhooks(t *testing.T) (*zoom.Webhook, *payments.Webhook, *whatsapp.Webhook
 		Secrets: secrets, VerifyToken: secrets[0], Handle: func(context.Context, whatsapp.Event) error { return nil },
 	})
 	require.NoError(t, err)
-	return z, p, w
+	return z, p, w, gateway
 }
 
 // live is a server with one session that polls.

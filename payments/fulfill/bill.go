@@ -150,11 +150,15 @@ func (w *Writer) RetryRefund(ctx context.Context, key, refundKey string) error {
 
 // update changes the record of a bill that is known, and has it looked after.
 func (w *Writer) update(ctx context.Context, key string, change func(rec *record) error) error {
+	return w.updateItem(ctx, key, func(_ *durable.Item, rec *record) error { return change(rec) })
+}
+
+func (w *Writer) updateItem(ctx context.Context, key string, change func(item *durable.Item, rec *record) error) error {
 	return w.change(ctx, key, func(item *durable.Item, rec *record) error {
 		if item.Revision == "" {
 			return fmt.Errorf("fulfill: %s: %w", item.ID, telemed.ErrNotFound)
 		}
-		if err := change(rec); err != nil {
+		if err := change(item, rec); err != nil {
 			return err
 		}
 		item.Due, item.Stuck, item.Attempts = time.Now(), "", 0

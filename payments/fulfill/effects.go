@@ -13,7 +13,7 @@ import (
 )
 
 // effect does an action and returns what became known by it.
-type effect func(ctx context.Context) (change func(r *record), err error)
+type effect func(ctx context.Context, gateway Gateway) (change func(r *record), err error)
 
 // plan implements durable.Kind.
 func (f *Fulfiller) plan(item durable.Item, now time.Time) (durable.Effect, error) {
@@ -27,7 +27,11 @@ func (f *Fulfiller) plan(item durable.Item, now time.Time) (durable.Effect, erro
 	}
 	do := f.effect(item, r, s)
 	return durable.Effect{Name: string(s.action), Do: func(ctx context.Context) (durable.Fact, error) {
-		change, err := do(ctx)
+		var change func(r *record)
+		gateway, err := f.gateway(ctx, item.Tenant)
+		if err == nil {
+			change, err = do(ctx, gateway)
+		}
 		if err != nil {
 			return f.failed(item, s.action, r.Rests[string(s.action)].N+1, err)
 		}
@@ -42,25 +46,29 @@ func (f *Fulfiller) effect(item durable.Item, r *record, s step) effect {
 	key := item.ID.Name
 	switch s.action {
 	case actLook:
-		return func(ctx context.Context) (func(*record), error) {
-			seen, err := f.look(ctx, key, r, s.sweep)
+		return func(ctx context.Context, gateway Gateway) (func(*record), error) {
+			seen, err := f.look(ctx, gateway, key, r, s.sweep)
 			return func(r *record) { r.merge(seen) }, err
 		}
 	case actCapture:
-		return func(ctx context.Context) (func(*record), error) { return f.capture(ctx, s.payment) }
+		return func(ctx context.Context, gateway Gateway) (func(*record), error) {
+			return capture(ctx, gateway, s.payment)
+		}
 	case actFulfill:
-		return func(ctx context.Context) (func(*record), error) { return f.fulfill(ctx, item, r) }
+		return func(ctx context.Context, _ Gateway) (func(*record), error) { return f.fulfill(ctx, item, r) }
 	case actGiveBack:
-		return func(context.Context) (func(*record), error) {
+		return func(context.Context, Gateway) (func(*record), error) {
 			return func(r *record) { r.giveBack(s.payment.ID, f.cfg.RefundSpeed) }, nil
 		}
 	case actRefund:
-		return func(ctx context.Context) (func(*record), error) { return f.refund(ctx, key, s.refund) }
+		return func(ctx context.Context, gateway Gateway) (func(*record), error) {
+			return refund(ctx, gateway, key, s.refund)
+		}
 	}
 	n := s.notice
 	n.Key, n.Tenant = key, item.Tenant
-	return func(ctx context.Context) (func(*record), error) {
-		return func(r *record) { r.tell(n) }, ofApplication("Notify", f.cfg.Notify(ctx, n))
+	return func(ctx context.Context, _ Gateway) (func(*record), error) {
+		return func(r *record) { r.tell(n) }, fault.OfApplication("Notify", f.cfg.Notify(ctx, n))
 	}
 }
 
@@ -92,35 +100,10 @@ func (f *Fulfiller) failed(item durable.Item, a action, n int, err error) (durab
 
 func stuckText(a action, n int) string { return fmt.Sprintf("%s: failed %d times", a, n) }
 
-// appError is an error of the application's own function. Its text may be anybody's words,
-// so that it tells only what errors.Is finds.
-type appError struct {
-	what string
-	err  error
-}
-
-func ofApplication(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &appError{what, err}
-}
-
-// Error implements error.
-func (e *appError) Error() string {
-	if cause := fault.Cause(e.err); cause != nil {
-		return fmt.Sprintf("%s failed with a %T: %v", e.what, e.err, cause)
-	}
-	return fmt.Sprintf("%s failed with a %T", e.what, e.err)
-}
-
-// Unwrap returns the application's error.
-func (e *appError) Unwrap() error { return e.err }
-
 // capture takes the money of an authorized payment. Then the gateway is read again; one
 // that it does not capture has moved, or is not tried again until it does.
-func (f *Fulfiller) capture(ctx context.Context, p paymentKnown) (func(*record), error) {
-	_, err := f.cfg.Gateway.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: p.Amount})
+func capture(ctx context.Context, gateway Gateway, p paymentKnown) (func(*record), error) {
+	_, err := gateway.Capture(ctx, payments.CaptureRequest{PaymentID: p.ID, Amount: p.Amount})
 	refused := errors.Is(err, telemed.ErrInvalid) || errors.Is(err, telemed.ErrConflict) || errors.Is(err, telemed.ErrNotFound)
 	if err != nil && !refused {
 		return nil, err
@@ -156,7 +139,7 @@ func (f *Fulfiller) fulfill(ctx context.Context, item durable.Item, r *record) (
 			}
 		}, nil
 	case err != nil:
-		return nil, ofApplication("Fulfill", err)
+		return nil, fault.OfApplication("Fulfill", err)
 	}
 	return func(r *record) {
 		if r.Fulfilled.IsZero() {
@@ -187,8 +170,8 @@ func (r *record) giveBack(paymentID string, speed payments.RefundSpeed) {
 }
 
 // refund asks the gateway for a refund, under a key that never gives money back twice.
-func (f *Fulfiller) refund(ctx context.Context, bill string, wanted refundKnown) (func(*record), error) {
-	made, err := f.cfg.Gateway.Refund(ctx, wanted.request(bill))
+func refund(ctx context.Context, gateway Gateway, bill string, wanted refundKnown) (func(*record), error) {
+	made, err := gateway.Refund(ctx, wanted.request(bill))
 	now := time.Now().UTC()
 	switch {
 	case errors.Is(err, payments.ErrAlreadyRefunded):

@@ -15,13 +15,28 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
+// Gateway is all of a gateway that a bill may need, from the page on which it is paid to
+// its refunds: what cannot be asked for cannot be relied on. A *razorpay.Client is one, a
+// *paymentstest.Gateway another. A wrapper embeds it, and so has all of it too.
+type Gateway interface {
+	payments.PaymentGateway
+	payments.OrderFinder
+	payments.RefundFinder
+	payments.CheckoutProvider
+	payments.CallbackParser
+	payments.WebhookParser
+}
+
 // Config configures a Fulfiller.
 type Config struct {
 	// Store keeps the bills' rows. Required.
 	Store durable.Store
-	// Gateway takes the money. It must be a payments.OrderFinder and a payments.RefundFinder
-	// too, as razorpay.Client is: what cannot be asked for cannot be relied on. Required.
-	Gateway payments.PaymentGateway
+	// Gateway takes the money. Required, or Tenants.
+	Gateway Gateway
+	// Tenants returns the gateway of a Bill's Tenant, for clinics with accounts of their own.
+	// If nil, all bills are paid over Gateway. It must not be slow. An error is tried again
+	// later.
+	Tenants func(ctx context.Context, tenant string) (Gateway, error)
 	// Fulfill gives what was paid for. It is called until it returns nil, at least once and
 	// with the same Key, also after a crash in the middle, so it is idempotent by Key; once
 	// nil is written down it is never called again for the bill. ErrGone says that it cannot
@@ -48,8 +63,11 @@ type Config struct {
 	// goes on being tried, and when its row is stuck: a person must look. It must not block.
 	// May be nil.
 	OnStuck func(item durable.Item)
-	// Workers, LeaseTTL, Observe and Logger are those of durable.RunnerConfig. The gateway has
-	// half of LeaseTTL for all calls of one look.
+	// Runner works the rows, among others of the same Store, and its Run is called instead of
+	// this package's. If nil, there is one of its own.
+	Runner *durable.Runner
+	// Workers, LeaseTTL, Observe and Logger are those of durable.RunnerConfig, for a Runner of
+	// its own. The gateway has half of LeaseTTL for all calls of one look.
 	Workers  int
 	LeaseTTL time.Duration
 	Observe  func(durable.Event)
@@ -71,40 +89,43 @@ type Paid struct {
 // number of processes may have one over the same rows.
 type Fulfiller struct {
 	Writer
-	cfg     Config
-	policy  policy
-	finder  payments.OrderFinder
-	refunds payments.RefundFinder
-	runner  *durable.Runner
+	cfg    Config
+	policy policy
+	runner *durable.Runner
 }
 
 // New returns a Fulfiller, or an error that names everything that is wrong with cfg.
 func New(cfg Config) (*Fulfiller, error) {
 	cfg.Keep = cmp.Or(cfg.Keep, 400*24*time.Hour)
-	finder, finds := cfg.Gateway.(payments.OrderFinder)
-	refunds, findsRefunds := cfg.Gateway.(payments.RefundFinder)
 	var p fault.Problems
-	p.Check(cfg.Store != nil, "Store", "is required")
-	p.Check(cfg.Gateway != nil, "Gateway", "is required")
-	p.Check(cfg.Gateway == nil || finds, "Gateway", "is no payments.OrderFinder: it cannot list the payments of an order")
-	p.Check(cfg.Gateway == nil || findsRefunds, "Gateway", "is no payments.RefundFinder: it cannot list the refunds of a payment")
+	p.NotNil("Store", cfg.Store)
+	p.Check(cfg.Gateway != nil || cfg.Tenants != nil, "Gateway", "is required")
+	p.Optional("Gateway", cfg.Gateway)
 	p.Check(cfg.Fulfill != nil, "Fulfill", "is required")
 	p.Check(cfg.RefundSpeed == payments.RefundNormal || cfg.RefundSpeed == payments.RefundFast, "RefundSpeed", "is not a refund speed")
 	p.Check(cfg.Keep >= 0, "Keep", "is negative")
 	if err := p.Err("fulfill"); err != nil {
 		return nil, err
 	}
-	f := &Fulfiller{cfg: cfg, finder: finder, refunds: refunds}
+	f := &Fulfiller{cfg: cfg}
 	f.policy = policy{capture: !cfg.LeaveAuthorized, giveBack: !cfg.AskAboutOrphans, notify: cfg.Notify != nil}
-	runner, err := durable.NewRunner(durable.RunnerConfig{
-		Store: cfg.Store, Kinds: map[string]durable.Kind{RowKind: {Version: version, Plan: f.plan}},
-		Workers: cfg.Workers, LeaseTTL: cfg.LeaseTTL, OnStuck: cfg.OnStuck, Observe: cfg.Observe, Logger: cfg.Logger,
-	})
+	runner, err := f.newRunner()
 	if err != nil {
 		return nil, err
 	}
 	f.runner, f.Writer = runner, Writer{cfg.Store, runner.Wake, cfg.Keep, cfg.RefundSpeed}
 	return f, nil
+}
+
+func (f *Fulfiller) newRunner() (*durable.Runner, error) {
+	kind := durable.Kind{Version: version, Plan: f.plan}
+	if f.cfg.Runner != nil {
+		return f.cfg.Runner, f.cfg.Runner.Add(RowKind, kind)
+	}
+	return durable.NewRunner(durable.RunnerConfig{
+		Store: f.cfg.Store, Kinds: map[string]durable.Kind{RowKind: kind},
+		Workers: f.cfg.Workers, LeaseTTL: f.cfg.LeaseTTL, OnStuck: f.cfg.OnStuck, Observe: f.cfg.Observe, Logger: f.cfg.Logger,
+	})
 }
 
 // Run does what is to be done about bills until ctx ends, and then finishes what is under
@@ -127,8 +148,10 @@ func (f *Fulfiller) WithStore(st durable.Store) *Writer {
 // those of payments.PaymentGateway.CreateOrder.
 func (f *Fulfiller) Checkout(ctx context.Context, key string) (*payments.Order, error) {
 	var req payments.OrderRequest
+	var tenant string
 	// It is written first: whatever dies now, the sweeps find the order by its key.
-	err := f.update(ctx, key, func(rec *record) error {
+	err := f.updateItem(ctx, key, func(item *durable.Item, rec *record) error {
+		tenant = item.Tenant
 		now := time.Now().UTC()
 		if rec.dead() || !rec.Fulfilled.IsZero() || rec.lapses() && !rec.Until.After(now) {
 			return fmt.Errorf("fulfill: Checkout: the bill is not to be paid any more: %w", telemed.ErrConflict)
@@ -140,7 +163,11 @@ func (f *Fulfiller) Checkout(ctx context.Context, key string) (*payments.Order, 
 	if err != nil {
 		return nil, err
 	}
-	order, err := f.cfg.Gateway.CreateOrder(ctx, req)
+	gateway, err := f.gateway(ctx, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("fulfill: Checkout: %w", err)
+	}
+	order, err := gateway.CreateOrder(ctx, req)
 	if err != nil {
 		return nil, fmt.Errorf("fulfill: Checkout: %w", err)
 	}
@@ -204,10 +231,34 @@ func (f *Fulfiller) Settle(ctx context.Context, key string) (Status, error) {
 	return f.Get(context.WithoutCancel(ctx), key)
 }
 
+// gateway returns where a tenant's bills are paid.
+func (f *Fulfiller) gateway(ctx context.Context, tenant string) (Gateway, error) {
+	if f.cfg.Tenants == nil {
+		return f.cfg.Gateway, nil
+	}
+	gateway, err := f.cfg.Tenants(ctx, tenant)
+	if err != nil {
+		return nil, fault.OfApplication("Tenants", err)
+	}
+	if gateway == nil {
+		return nil, fmt.Errorf("Tenants returned no gateway: %w", telemed.ErrUnavailable)
+	}
+	return gateway, nil
+}
+
 // Event says look for what a webhook tells. It is the Handle of a payments.WebhookConfig.
 // What is about no bill of ours is nil.
 func (f *Fulfiller) Event(ctx context.Context, e payments.Event) error {
-	key, err := f.keyOf(ctx, e)
+	return f.TenantEvent(ctx, "", e)
+}
+
+// TenantEvent is Event for the webhook of one tenant of Config.Tenants.
+func (f *Fulfiller) TenantEvent(ctx context.Context, tenant string, e payments.Event) error {
+	gateway, err := f.gateway(ctx, tenant)
+	if err != nil {
+		return fmt.Errorf("fulfill: %w", err)
+	}
+	key, err := keyOf(ctx, gateway, e)
 	if err != nil || key == "" || durable.CheckID(rowID(key)) != nil { // none, or another shop's
 		return err
 	}
@@ -220,7 +271,7 @@ func (f *Fulfiller) Event(ctx context.Context, e payments.Event) error {
 
 // keyOf returns the key of the order that an event is about, empty if it is about none. What
 // could not be read of the event is read from the gateway.
-func (f *Fulfiller) keyOf(ctx context.Context, e payments.Event) (string, error) {
+func keyOf(ctx context.Context, gateway Gateway, e payments.Event) (string, error) {
 	var orderID string
 	switch {
 	case e.Order != nil && e.Order.Key != "":
@@ -230,7 +281,7 @@ func (f *Fulfiller) keyOf(ctx context.Context, e payments.Event) (string, error)
 	case e.Payment != nil && e.Payment.OrderID != "":
 		orderID = e.Payment.OrderID
 	default:
-		payment, err := f.paymentOf(ctx, e)
+		payment, err := paymentOf(ctx, gateway, e)
 		if err != nil || payment == nil {
 			return "", notOurs(err)
 		}
@@ -239,7 +290,7 @@ func (f *Fulfiller) keyOf(ctx context.Context, e payments.Event) (string, error)
 	if orderID == "" { // it was paid without an order
 		return "", nil
 	}
-	order, err := f.finder.Order(ctx, orderID)
+	order, err := gateway.Order(ctx, orderID)
 	if err != nil {
 		return "", notOurs(err)
 	}
@@ -247,12 +298,12 @@ func (f *Fulfiller) keyOf(ctx context.Context, e payments.Event) (string, error)
 }
 
 // paymentOf reads the payment that an event is about, nil if it is about none.
-func (f *Fulfiller) paymentOf(ctx context.Context, e payments.Event) (*payments.Payment, error) {
+func paymentOf(ctx context.Context, gateway Gateway, e payments.Event) (*payments.Payment, error) {
 	switch {
 	case e.Payment != nil && e.Payment.ID != "":
-		return f.cfg.Gateway.Payment(ctx, e.Payment.ID)
+		return gateway.Payment(ctx, e.Payment.ID)
 	case e.Refund != nil && e.Refund.PaymentID != "":
-		return f.cfg.Gateway.Payment(ctx, e.Refund.PaymentID)
+		return gateway.Payment(ctx, e.Refund.PaymentID)
 	}
 	return nil, nil
 }

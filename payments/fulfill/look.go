@@ -25,20 +25,20 @@ type snapshot struct {
 }
 
 // look reads all orders of the bill, their payments, and the refunds of those.
-func (f *Fulfiller) look(ctx context.Context, key string, r *record, sweep bool) (*snapshot, error) {
+func (f *Fulfiller) look(ctx context.Context, gateway Gateway, key string, r *record, sweep bool) (*snapshot, error) {
 	s := &snapshot{begun: time.Now().UTC(), known: r.Known, answers: r.Asked, sweep: sweep, capture: f.policy.capture}
-	orders, err := f.orders(ctx, key, r)
+	known, err := orders(ctx, gateway, key, r)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range orders {
+	for _, o := range known {
 		s.orders = append(s.orders, orderKnown{ID: o.ID, Amount: o.Amount, Paid: o.IsPaid()})
-		all, err := f.finder.OrderPayments(ctx, o.ID)
+		all, err := gateway.OrderPayments(ctx, o.ID)
 		if err != nil {
 			return nil, fmt.Errorf("payments of an order: %w", err)
 		}
 		for _, p := range slices.Backward(all) { // the oldest first
-			if err := f.lookAt(ctx, s, r, p); err != nil {
+			if err := lookAt(ctx, gateway, s, r, p); err != nil {
 				return nil, err
 			}
 		}
@@ -48,8 +48,8 @@ func (f *Fulfiller) look(ctx context.Context, key string, r *record, sweep bool)
 
 // orders returns the bill's orders: those of its key, and those that are known by id and
 // that a list does not show yet.
-func (f *Fulfiller) orders(ctx context.Context, key string, r *record) ([]*payments.Order, error) {
-	orders, err := f.finder.OrdersByKey(ctx, key)
+func orders(ctx context.Context, gateway Gateway, key string, r *record) ([]*payments.Order, error) {
+	orders, err := gateway.OrdersByKey(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("orders of a bill: %w", err)
 	}
@@ -57,7 +57,7 @@ func (f *Fulfiller) orders(ctx context.Context, key string, r *record) ([]*payme
 		if slices.ContainsFunc(orders, func(o *payments.Order) bool { return o.ID == known.ID }) {
 			continue
 		}
-		o, err := f.finder.Order(ctx, known.ID)
+		o, err := gateway.Order(ctx, known.ID)
 		switch {
 		case errors.Is(err, telemed.ErrNotFound): // of another account, after a change of keys
 		case err != nil:
@@ -70,7 +70,7 @@ func (f *Fulfiller) orders(ctx context.Context, key string, r *record) ([]*payme
 }
 
 // lookAt adds a payment to the snapshot, and its refunds if there may be some.
-func (f *Fulfiller) lookAt(ctx context.Context, s *snapshot, r *record, p *payments.Payment) error {
+func lookAt(ctx context.Context, gateway Gateway, s *snapshot, r *record, p *payments.Payment) error {
 	s.payments = append(s.payments, paymentKnown{
 		ID: p.ID, OrderID: p.OrderID, Amount: p.Amount, Refunded: p.Refunded, Status: p.Status, At: p.CreatedAt.UTC(), Auto: p.AutoRefunded(),
 	})
@@ -78,7 +78,7 @@ func (f *Fulfiller) lookAt(ctx context.Context, s *snapshot, r *record, p *payme
 	if p.AutoRefunded() || p.Refunded.IsZero() && !ours {
 		return nil
 	}
-	refunds, err := f.refunds.PaymentRefunds(ctx, p.ID)
+	refunds, err := gateway.PaymentRefunds(ctx, p.ID)
 	if err != nil {
 		return fmt.Errorf("refunds of a payment: %w", err)
 	}

@@ -3,10 +3,12 @@ package paymentstest_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/suitetest"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/paymentstest"
@@ -53,8 +55,30 @@ var broken = map[string]struct {
 	"does not say that it's late": {"a bank may answer late", fault{payment: func(p *payments.Payment) { p.Late = false }}},
 	"hides who gave it back":      {"a bank may answer late", fault{payment: func(p *payments.Payment) { p.Captured = true }}},
 	"has no limits":               {"bad requests name their fields", fault{careless: true}},
-	"searches, then makes":        {"concurrent calls with one key are one order", fault{searches: true}},
-	"forgets between processes":   {"concurrent calls with one key are one order", fault{alone: true}},
+	"believes an unsigned callback": {"a callback is believed by its signature", fault{callback: func(c payments.Confirmation, err error) (payments.Confirmation, error) {
+		if errors.Is(err, telemed.ErrSignature) {
+			err = nil
+		}
+		return c, err
+	}}},
+	"takes a failure for nonsense": {"a callback is believed by its signature", fault{callback: func(c payments.Confirmation, err error) (payments.Confirmation, error) {
+		if errors.Is(err, payments.ErrPaymentIncomplete) {
+			err = telemed.ErrInvalid
+		}
+		return c, err
+	}}},
+	"does not say too long": {"a callback is believed by its signature", fault{callback: func(c payments.Confirmation, err error) (payments.Confirmation, error) {
+		if errors.Is(err, telemed.ErrInvalid) {
+			err = telemed.ErrInvalid
+		}
+		return c, err
+	}}},
+	"believes the browser's amount": {"a callback is believed by its signature", fault{callback: func(c payments.Confirmation, err error) (payments.Confirmation, error) {
+		c.Expected = payments.INR(50000)
+		return c, err
+	}}},
+	"searches, then makes":      {"concurrent calls with one key are one order", fault{searches: true}},
+	"forgets between processes": {"concurrent calls with one key are one order", fault{alone: true}},
 }
 
 // fault is what a gateway does wrong. The zero value is nothing.
@@ -65,6 +89,7 @@ type fault struct {
 	refund   func(*payments.Refund)
 	byKey    func(key string) []string
 	refunds  func([]*payments.Refund) []*payments.Refund
+	callback func(payments.Confirmation, error) (payments.Confirmation, error)
 	careless bool // takes any order
 	searches bool // for an order before it makes one
 	alone    bool // each process has a memory of its own
@@ -101,6 +126,14 @@ func (f *faulty) CreateOrder(ctx context.Context, req payments.OrderRequest) (*p
 	req.Notes = map[string]string{"key": req.Key}
 	req.Key += time.Now().Format(time.RFC3339Nano)
 	return f.Gateway.CreateOrder(ctx, req)
+}
+
+func (f *faulty) ParseCallback(w http.ResponseWriter, r *http.Request) (payments.Confirmation, error) {
+	c, err := f.Gateway.ParseCallback(w, r)
+	if f.callback != nil {
+		return f.callback(c, err)
+	}
+	return c, err
 }
 
 func (f *faulty) Order(ctx context.Context, id string) (*payments.Order, error) {

@@ -14,6 +14,9 @@
 // banks that answer late (AuthorizeLate), gives back what nobody captures (AutoRefund), and
 // leaves refunds pending (HoldRefunds, SettleRefund).
 //
+// Callback is the form that a browser brings back, Webhook what the gateway sends; both are
+// signed, for ParseCallback and ParseWebhook.
+//
 // [Run] checks any gateway against the contract of package payments, clause by clause.
 // For Razorpay over real HTTP see package razorpaytest.
 package paymentstest

@@ -4,12 +4,64 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/paymentstest"
 )
+
+// The browser brings the payment back, and the application looks up the bill by its order.
+// A browser that makes up an order has no signature for it.
+func ExampleGateway_Callback() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	amounts := map[string]payments.Money{} // the application's table, by order id
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /paid", func(w http.ResponseWriter, r *http.Request) {
+		confirmation, err := gateway.ParseCallback(w, r)
+		if err != nil {
+			http.Error(w, "not paid", http.StatusPaymentRequired)
+			return
+		}
+		confirmation.Expected = amounts[confirmation.OrderID]
+		payment, err := gateway.VerifyPayment(r.Context(), confirmation)
+		if err != nil {
+			http.Error(w, "not paid", http.StatusPaymentRequired)
+			return
+		}
+		_, _ = fmt.Fprintln(w, payment.Status, payment.Amount)
+	})
+	post := func(c payments.Confirmation) {
+		r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(gateway.Callback(c).Encode()))
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Print(w.Body)
+	}
+
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	amounts[order.ID] = order.Amount
+	confirmation, err := gateway.Pay(order.ID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	post(confirmation)
+	confirmation.OrderID = "order_of_another_bill"
+	post(confirmation)
+	post(payments.Confirmation{}) // the attempt failed
+	// Output:
+	// captured INR 500.00
+	// not paid
+	// not paid
+}
 
 // Authorized is not paid: the money is only reserved, and VerifyPayment returns no error.
 // It goes back to the payer if nobody captures it.

@@ -13,7 +13,6 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 )
 
@@ -33,7 +32,7 @@ const (
 
 // Gateway is a payments.PaymentGateway in memory. It is safe for concurrent use.
 type Gateway struct {
-	key     []byte // signs what Pay returns
+	key     []byte // signs what Pay and Webhook return
 	errors  fake.Errors
 	changes fake.Changes
 
@@ -60,6 +59,8 @@ var (
 	_ payments.OrderFinder      = (*Gateway)(nil)
 	_ payments.RefundFinder     = (*Gateway)(nil)
 	_ payments.CheckoutProvider = (*Gateway)(nil)
+	_ payments.CallbackParser   = (*Gateway)(nil)
+	_ payments.WebhookParser    = (*Gateway)(nil)
 )
 
 // NewGateway returns an empty gateway.
@@ -162,7 +163,7 @@ func (g *Gateway) VerifyPayment(ctx context.Context, c payments.Confirmation) (*
 }
 
 func (g *Gateway) verify(c payments.Confirmation) (*payments.Payment, error) {
-	if !signature.Valid(c.Signature, []byte(c.OrderID+"|"+c.PaymentID), g.key) {
+	if !g.signed(c) {
 		return nil, failed(OpVerifyPayment, telemed.ErrSignature)
 	}
 	p, err := g.read(OpVerifyPayment, c.PaymentID)

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,7 +61,18 @@ func harness(t *testing.T, g *paymentstest.Gateway) paymentstest.Harness {
 		HoldRefunds:   g.HoldRefunds,
 		SettleRefund:  g.SettleRefund,
 		Sign:          g.Sign,
+		Callback: func(orderID, paymentID, signature string) *http.Request {
+			return callback(g.Callback(payments.Confirmation{OrderID: orderID, PaymentID: paymentID, Signature: signature}))
+		},
+		FailedCallback: func() *http.Request { return callback(g.Callback(payments.Confirmation{})) },
 	}
+}
+
+// callback is what the browser posts.
+func callback(form url.Values) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
 }
 
 func TestFailNext(t *testing.T) {
@@ -132,6 +147,27 @@ func TestCheckoutRefuses(t *testing.T) {
 	}
 	_, err := g.Checkout(open, payments.CheckoutUI{Name: "Lotus"})
 	require.NoError(t, err)
+}
+
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	g := paymentstest.NewGateway()
+	o, err := g.CreateOrder(t.Context(), payments.OrderRequest{Amount: payments.INR(100), Key: "bill_1"})
+	require.NoError(t, err)
+	c, err := g.Pay(o.ID)
+	require.NoError(t, err)
+	p, err := g.Payment(t.Context(), c.PaymentID)
+	require.NoError(t, err)
+	header, body := g.Webhook(payments.Event{Type: payments.EventPaymentCaptured, Payment: p})
+	e, err := g.ParseWebhook(header, body)
+	require.NoError(t, err)
+	require.Equal(t, p, e.Payment)
+	require.NotEmpty(t, e.ID)
+	require.Equal(t, "payment:"+p.ID+":captured", e.Fact())
+	_, err = g.ParseWebhook(header, append(body, ' '))
+	require.ErrorIs(t, err, telemed.ErrSignature)
+	_, err = paymentstest.NewGateway().ParseWebhook(header, body)
+	require.ErrorIs(t, err, telemed.ErrSignature, "another gateway's")
 }
 
 // TestFailedPaymentDoesNotVerify needs a signed failure, which only the gateway in memory

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -48,6 +49,11 @@ type Harness struct {
 	// it never would: only with it is VerifyPayment seen to look behind a good
 	// signature. Nil: not checked.
 	Sign func(orderID, paymentID string) (signature string)
+	// Callback returns a request with which a browser comes back after a payment; its
+	// signature may be none of the gateway's. FailedCallback returns one after an attempt
+	// that failed. Nil: not checked.
+	Callback       func(orderID, paymentID, signature string) *http.Request
+	FailedCallback func() *http.Request
 }
 
 // Run checks a gateway against the contract of payments.PaymentGateway.
@@ -78,6 +84,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		"an instalment does not pay the order":        (*suite).instalments,
 		"the order decides, not the payment's amount": (*suite).charged,
 		"a bank may answer late":                      (*suite).late,
+		"a callback is believed by its signature":     (*suite).callback,
 		"concurrent calls with one key are one order": (*suite).concurrentOrders,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -32,6 +34,13 @@ func partOrder(t *testing.T, srv *razorpaytest.Server, key string, amount paymen
 	require.NoError(t, json.NewDecoder(resp.Body).Decode(&made))
 	require.NotEmpty(t, made.ID)
 	return made.ID
+}
+
+// callback is what the browser posts.
+func callback(form url.Values) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", formType)
+	return r
 }
 
 func TestConformance(t *testing.T) {
@@ -74,6 +83,14 @@ func TestConformance(t *testing.T) {
 					FailPayment:   srv.FailPayment,
 					Sign: func(orderID, paymentID string) string {
 						return signature.Hex([]byte(srv.KeySecret().Reveal()), []byte(orderID+"|"+paymentID))
+					},
+					Callback: func(orderID, paymentID, signature string) *http.Request {
+						return callback(url.Values{
+							"razorpay_order_id": {orderID}, "razorpay_payment_id": {paymentID}, "razorpay_signature": {signature},
+						})
+					},
+					FailedCallback: func() *http.Request {
+						return callback(url.Values{"error[code]": {"BAD_REQUEST_ERROR"}, "error[reason]": {"payment_failed"}})
 					},
 					LoseAnswer: func() {
 						srv.FailNext(on(postOrder, lostAnswer), on(postCapture, lostAnswer), on(postRefund, lostAnswer))

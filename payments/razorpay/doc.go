@@ -11,11 +11,9 @@
 //	// For checkout.js on the page.
 //	options, err := client.Checkout(order, payments.CheckoutUI{Name: "Lotus Clinic"})
 //	…
-//	result, err := razorpay.ParseCheckout(w, r) // what the page or the browser posts back
-//	payment, err := client.VerifyPayment(ctx, payments.Confirmation{
-//		OrderID: bill.OrderID, Expected: bill.Amount,
-//		PaymentID: result.PaymentID, Signature: result.Signature,
-//	})
+//	confirmation, err := client.ParseCallback(w, r) // what the page or the browser posts back
+//	confirmation.Expected = bill.Amount             // of the bill that has confirmation.OrderID
+//	payment, err := client.VerifyPayment(ctx, confirmation)
 //	webhook, err := payments.NewWebhook(payments.WebhookConfig{Parser: client, Handle: paid})
 //	mux.Handle("POST /webhooks/razorpay", webhook)
 //

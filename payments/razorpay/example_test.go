@@ -60,18 +60,23 @@ func Example() {
 }
 
 // The route that the browser comes back to, with a payment or a failure.
-func ExampleParseCheckout() {
+func ExampleClient_ParseCallback() {
+	client, err := razorpay.New(razorpay.Config{KeyID: "rzp_test_1", KeySecret: telemed.NewSecret("tm_test_key_secret_0001")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	paid := func(w http.ResponseWriter, r *http.Request) {
-		result, err := razorpay.ParseCheckout(w, r)
-		if failure, ok := errors.AsType[*razorpay.CheckoutFailure](err); ok {
+		confirmation, err := client.ParseCallback(w, r)
+		failure, failed := errors.AsType[*razorpay.CheckoutFailure](err)
+		switch {
+		case failed:
 			http.Error(w, failure.Description, http.StatusPaymentRequired) // for the patient's eyes
-			return
-		}
-		if err != nil {
+		case err != nil:
 			http.Error(w, "bad request", http.StatusBadRequest)
-			return
+		default: // the amount is the bill's that has this order, then client.VerifyPayment
+			_, _ = fmt.Fprintln(w, "look for the bill of", confirmation.OrderID)
 		}
-		_, _ = fmt.Fprintln(w, "now verify", result.PaymentID)
 	}
 	post := func(form url.Values) {
 		r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(form.Encode()))
@@ -80,10 +85,18 @@ func ExampleParseCheckout() {
 		paid(w, r)
 		fmt.Print(w.Code, " ", w.Body)
 	}
-	post(url.Values{"razorpay_order_id": {"order_1"}, "razorpay_payment_id": {"pay_1"}, "razorpay_signature": {strings.Repeat("0", 64)}})
+	post(url.Values{
+		"razorpay_order_id": {"order_TM00000000000A"}, "razorpay_payment_id": {"pay_TM00000000000A"},
+		"razorpay_signature": {"e64f03822bb5712589688b3aefe31715b3d59a07e9a271abbc35dba8099f87de"},
+	})
+	post(url.Values{
+		"razorpay_order_id": {"order_TM00000000000B"}, "razorpay_payment_id": {"pay_TM00000000000A"},
+		"razorpay_signature": {"e64f03822bb5712589688b3aefe31715b3d59a07e9a271abbc35dba8099f87de"},
+	})
 	post(url.Values{"error[code]": {"BAD_REQUEST_ERROR"}, "error[description]": {"The payment was cancelled."}, "error[reason]": {"payment_cancelled"}})
 	// Output:
-	// 200 now verify pay_1
+	// 200 look for the bill of order_TM00000000000A
+	// 400 bad request
 	// 402 The payment was cancelled.
 }
 

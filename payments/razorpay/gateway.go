@@ -49,10 +49,15 @@ func (c *Client) CheckSignature(orderID, paymentID, sig string) error {
 	if err := p.Err("razorpay: " + op); err != nil {
 		return err
 	}
-	if !signature.Valid(sig, []byte(orderID+"|"+paymentID), []byte(c.secret.Reveal())) {
+	if !c.signed(payments.Confirmation{OrderID: orderID, PaymentID: paymentID, Signature: sig}) {
 		return refuse(op, telemed.ErrSignature)
 	}
 	return nil
+}
+
+// signed reports whether Razorpay has signed that this payment is for this order.
+func (c *Client) signed(conf payments.Confirmation) bool {
+	return signature.Valid(conf.Signature, []byte(conf.OrderID+"|"+conf.PaymentID), []byte(c.secret.Reveal()))
 }
 
 // VerifyPayment decides whether an order is paid, as [payments.PaymentGateway] says. It

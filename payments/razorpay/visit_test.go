@@ -18,7 +18,6 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
-	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 )
 
@@ -70,13 +69,13 @@ func TestVisit(t *testing.T) {
 	t.Parallel()
 	srv, client := start(t, razorpaytest.Config{})
 	var booked atomic.Int32
-	results := make(chan razorpay.CheckoutResult, 1)
+	results := make(chan payments.Confirmation, 1)
 	failures := make(chan error, 1)
 	// The application's unique column; webhooks come one after the other here.
 	seen := map[string]bool{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /paid", func(w http.ResponseWriter, r *http.Request) {
-		result, err := razorpay.ParseCheckout(w, r)
+		result, err := client.ParseCallback(w, r)
 		if err != nil {
 			failures <- err
 			http.Error(w, "not paid", http.StatusPaymentRequired)
@@ -123,9 +122,9 @@ func TestVisit(t *testing.T) {
 	require.Contains(t, page, "thank you 1")
 	result := <-results
 
-	payment, err := client.VerifyPayment(t.Context(), payments.Confirmation{
-		OrderID: o.ID, Expected: o.Amount, PaymentID: result.PaymentID, Signature: result.Signature,
-	})
+	require.Equal(t, o.ID, result.OrderID)
+	result.Expected = o.Amount
+	payment, err := client.VerifyPayment(t.Context(), result)
 	require.NoError(t, err)
 	require.Equal(t, payments.PaymentCaptured, payment.Status)
 	attempts, err := client.OrderPayments(t.Context(), o.ID)

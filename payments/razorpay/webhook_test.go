@@ -27,7 +27,9 @@ import (
 
 // Vectors that other implementations (node, python, openssl) agree on.
 const (
-	testKey     = "tm_test_key_secret_0001"
+	testKey                    = "tm_test_key_secret_0001"
+	signedOrder, signedPayment = "order_TM00000000000A", "pay_TM00000000000A"
+
 	testHook    = "tm_test_webhook_secret_01"
 	checkoutSig = "e64f03822bb5712589688b3aefe31715b3d59a07e9a271abbc35dba8099f87de"
 	hookBody    = `{"entity":"event","account_id":"acc_TM00000000000A","event":"payment.captured","contains":["payment"],"payload":{"payment":{"entity":{"id":"pay_TM00000000000A","entity":"payment","amount":50000,"currency":"INR","status":"captured","order_id":"order_TM00000000000A","notes":[],"fee":1180,"tax":180,"created_at":1767225600}}},"created_at":1767225601}`
@@ -49,7 +51,7 @@ func offline(t testing.TB, secrets ...string) *razorpay.Client {
 func TestCheckoutSignature(t *testing.T) {
 	t.Parallel()
 	client := offline(t)
-	const orderID, paymentID = "order_TM00000000000A", "pay_TM00000000000A"
+	const orderID, paymentID = signedOrder, signedPayment
 	require.NoError(t, client.CheckSignature(orderID, paymentID, checkoutSig))
 	require.NoError(t, client.CheckSignature(orderID, paymentID, strings.ToUpper(checkoutSig)))
 	for name, sig := range map[string]string{

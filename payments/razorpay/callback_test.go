@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -26,10 +27,11 @@ const (
 	jsonType = "application/json; charset=utf-8"
 )
 
-func parse(contentType, body string) (razorpay.CheckoutResult, error) {
+func parse(t testing.TB, contentType, body string) (payments.Confirmation, error) {
+	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/paid?razorpay_order_id=order_QUERY", strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
-	return razorpay.ParseCheckout(httptest.NewRecorder(), r)
+	return offline(t).ParseCallback(httptest.NewRecorder(), r)
 }
 
 // bodies are the ways in which a page may post the same fields.
@@ -67,28 +69,28 @@ func bodies(t *testing.T, fields map[string]string) map[string]string {
 	}
 }
 
-// TestP15CheckoutBodies: a page posts as its author likes.
-func TestP15CheckoutBodies(t *testing.T) {
+// TestParseCallbackBodies: a page posts as its author likes.
+func TestParseCallbackBodies(t *testing.T) {
 	t.Parallel()
-	want := razorpay.CheckoutResult{OrderID: "order_1", PaymentID: "pay_1", Signature: checkoutSig}
+	want := payments.Confirmation{OrderID: signedOrder, PaymentID: signedPayment, Signature: checkoutSig}
 	for contentType, body := range bodies(t, map[string]string{
-		"razorpay_order_id": "order_1", "razorpay_payment_id": "pay_1", "razorpay_signature": checkoutSig,
+		"razorpay_order_id": signedOrder, "razorpay_payment_id": signedPayment, "razorpay_signature": checkoutSig,
 	}) {
-		got, err := parse(contentType, body)
+		got, err := parse(t, contentType, body)
 		require.NoError(t, err, contentType)
 		require.Equal(t, want, got, contentType)
 		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", got, got, got, got), checkoutSig)
 	}
 }
 
-func TestParseCheckoutFailure(t *testing.T) {
+func TestParseCallbackFailure(t *testing.T) {
 	t.Parallel()
 	for contentType, body := range bodies(t, map[string]string{
 		"error[code]": "BAD_REQUEST_ERROR", "error[description]": "Asha-Canary cancelled", "error[source]": "customer",
 		"error[step]": "payment_authentication", "error[reason]": "payment_cancelled",
 		"error[metadata]": `{"payment_id":"pay_1","order_id":"order_1"}`,
 	}) {
-		_, err := parse(contentType, body)
+		_, err := parse(t, contentType, body)
 		require.ErrorIs(t, err, payments.ErrPaymentIncomplete)
 		require.ErrorIs(t, err, telemed.ErrConflict)
 		failure, ok := errors.AsType[*razorpay.CheckoutFailure](err)
@@ -101,11 +103,11 @@ func TestParseCheckoutFailure(t *testing.T) {
 		require.Equal(t, "razorpay: checkout failed (payment_cancelled)", err.Error())
 		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", err, err, err, err), "Canary")
 	}
-	_, err := parse(formType, "error%5Bcode%5D=%3Cscript%3E")
+	_, err := parse(t, formType, "error%5Bcode%5D=%3Cscript%3E")
 	require.Equal(t, "razorpay: checkout failed", err.Error())
 }
 
-func TestParseCheckoutGarbage(t *testing.T) {
+func TestParseCallbackGarbage(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ contentType, body, text string }{
 		"nothing":         {formType, "", "razorpay_order_id is not order_ with letters and digits; razorpay_payment_id is not pay_ with letters and digits; razorpay_signature is not 64 hexadecimal digits"},
@@ -121,18 +123,18 @@ func TestParseCheckoutGarbage(t *testing.T) {
 		"a path for an id": {formType, url.Values{"razorpay_order_id": {"order_1/../x"}, "razorpay_payment_id": {"pay_1"}, "razorpay_signature": {checkoutSig}}.Encode(),
 			"razorpay_order_id is not order_ with letters and digits"},
 	} {
-		_, err := parse(tc.contentType, tc.body)
+		_, err := parse(t, tc.contentType, tc.body)
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
-		require.Equal(t, "razorpay: ParseCheckout: "+tc.text, err.Error(), name)
+		require.Equal(t, "razorpay: ParseCallback: "+tc.text, err.Error(), name)
 	}
-	_, err := razorpay.ParseCheckout(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/paid?razorpay_order_id=order_1", nil))
+	_, err := offline(t).ParseCallback(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/paid?razorpay_order_id=order_1", nil))
 	require.ErrorContains(t, err, "Method is not POST")
-	_, err = razorpay.ParseCheckout(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/paid", iotest.ErrReader(io.ErrUnexpectedEOF)))
+	_, err = offline(t).ParseCallback(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/paid", iotest.ErrReader(io.ErrUnexpectedEOF)))
 	require.ErrorContains(t, err, "Body was cut off")
 }
 
 // A body that is too long is told from one that was cut off, whoever set the limit.
-func TestParseCheckoutTooLong(t *testing.T) {
+func TestParseCallbackTooLong(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ limit, want int64 }{
 		"our limit":        {1 << 20, 64 << 10},
@@ -141,29 +143,52 @@ func TestParseCheckoutTooLong(t *testing.T) {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, "/paid", strings.NewReader(strings.Repeat("x", 64<<10+1)))
 		r.Body = http.MaxBytesReader(w, r.Body, tc.limit)
-		_, err := razorpay.ParseCheckout(httptest.NewRecorder(), r)
+		_, err := offline(t).ParseCallback(httptest.NewRecorder(), r)
 		require.ErrorIs(t, err, telemed.ErrInvalid, name)
 		tooLong, ok := errors.AsType[*http.MaxBytesError](err)
 		require.True(t, ok, name)
 		require.Equal(t, tc.want, tooLong.Limit, name)
-		require.Equal(t, fmt.Sprintf("razorpay: ParseCheckout: Body is longer than %d bytes", tc.want), err.Error(), name)
+		require.Equal(t, fmt.Sprintf("razorpay: ParseCallback: Body is longer than %d bytes", tc.want), err.Error(), name)
 	}
 }
 
-func FuzzParseCheckout(f *testing.F) {
+// Ids that the browser has put together are not believed, however well they look.
+func TestParseCallbackIsSigned(t *testing.T) {
+	t.Parallel()
+	for name, form := range map[string]url.Values{
+		"another order":   {"razorpay_order_id": {"order_TM00000000000B"}, "razorpay_payment_id": {signedPayment}, "razorpay_signature": {checkoutSig}},
+		"another payment": {"razorpay_order_id": {signedOrder}, "razorpay_payment_id": {"pay_TM00000000000B"}, "razorpay_signature": {checkoutSig}},
+		"no key":          {"razorpay_order_id": {signedOrder}, "razorpay_payment_id": {signedPayment}, "razorpay_signature": {emptyKeySig}},
+		"64 zeros":        {"razorpay_order_id": {signedOrder}, "razorpay_payment_id": {signedPayment}, "razorpay_signature": {strings.Repeat("0", 64)}},
+	} {
+		got, err := parse(t, formType, form.Encode())
+		require.ErrorIs(t, err, telemed.ErrSignature, name)
+		require.Zero(t, got, name)
+	}
+}
+
+func TestParseCallbackTooSlow(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/paid", iotest.ErrReader(os.ErrDeadlineExceeded))
+	_, err := offline(t).ParseCallback(httptest.NewRecorder(), r)
+	require.ErrorIs(t, err, telemed.ErrInvalid)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "so that it can be answered 408")
+	require.Equal(t, "razorpay: ParseCallback: Body came too slowly", err.Error())
+}
+
+func FuzzParseCallback(f *testing.F) {
 	types := []string{formType, jsonType, "text/plain", "multipart/form-data; boundary=B"}
-	f.Add("razorpay_order_id=order_1&razorpay_payment_id=pay_1&razorpay_signature=00", uint8(0))
+	f.Add("razorpay_order_id="+signedOrder+"&razorpay_payment_id="+signedPayment+"&razorpay_signature="+checkoutSig, uint8(0))
 	f.Add("error[code]=x&error[metadata]={", uint8(0))
 	f.Add(`{"error":{"metadata":[]}}`, uint8(1))
 	f.Add(`{"error":{"metadata":[]}}`, uint8(2))
 	f.Add("--B\r\nContent-Disposition: form-data; name=\"razorpay_order_id\"\r\n\r\norder_1\r\n--B--\r\n", uint8(3))
 	f.Fuzz(func(t *testing.T, body string, kind uint8) {
-		got, err := parse(types[int(kind)%len(types)], body)
+		got, err := parse(t, types[int(kind)%len(types)], body)
 		if err != nil {
-			require.True(t, errors.Is(err, telemed.ErrInvalid) || errors.Is(err, payments.ErrPaymentIncomplete))
+			require.True(t, errors.Is(err, telemed.ErrInvalid) || errors.Is(err, telemed.ErrSignature) || errors.Is(err, payments.ErrPaymentIncomplete))
 			return
 		}
-		require.NotContains(t, got.OrderID+got.PaymentID, "|")
-		require.Len(t, got.Signature, 64)
+		require.NoError(t, offline(t).CheckSignature(got.OrderID, got.PaymentID, got.Signature))
 	})
 }
