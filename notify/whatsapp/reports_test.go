@@ -201,3 +201,34 @@ func TestReportsMeetTheFake(t *testing.T) {
 	require.ErrorIs(t, app.reports[0].Err, notify.ErrRecipient)
 	require.Equal(t, phone, app.reports[1].Address)
 }
+
+// TestFakeSendsAgain: a report that the application could not keep is not lost with Meta.
+func TestFakeSendsAgain(t *testing.T) {
+	t.Parallel()
+	srv := whatsapptest.NewServer(t)
+	cfg := config(srv)
+	cfg.WebhookSecrets = []telemed.Secret{srv.AppSecret()}
+	client := newClient(t, cfg)
+	app := told{fail: errors.New("database is down")}
+	endpoint := httptest.NewServer(client.Reports(app.report))
+	t.Cleanup(endpoint.Close)
+	srv.SetWebhookURL(endpoint.URL)
+	receipt, err := client.Notify(t.Context(), message("appt-42/paid"))
+	require.NoError(t, err)
+
+	require.NoError(t, srv.Redeliver(t.Context()), "nothing is owed yet")
+	require.Error(t, srv.SendStatus(t.Context(), receipt.ID, "delivered"))
+	require.Error(t, srv.SendText(t.Context(), phone, "Asha", "stop"))
+	require.ErrorContains(t, srv.Redeliver(t.Context()), "answered 500")
+	require.Len(t, app.reports, 4)
+	app.fail = nil
+	require.NoError(t, srv.Redeliver(t.Context()))
+	require.Equal(t, []notify.ReportState{notify.ReportDelivered, notify.ReportStopped}, []notify.ReportState{app.reports[4].State, app.reports[5].State})
+	require.NoError(t, srv.Redeliver(t.Context()))
+	require.Len(t, app.reports, 6, "what was taken is not sent again")
+
+	app.fail = errors.New("down")
+	require.Error(t, srv.SendText(t.Context(), phone, "Asha", "Stop"))
+	srv.Reset()
+	require.NoError(t, srv.Redeliver(t.Context()))
+}

@@ -18,8 +18,9 @@
 // receipts, and checks what Meta checks: the token, the number's id, the
 // recipient's number, the template's name and language, and the number and form of its
 // parameters. Approved are the templates that notify/template calls, and what [Config]
-// adds. With a webhook address it sends signed statuses and messages there. It does what
-// no true provider does on request: see [Fault].
+// adds. With a webhook address it sends signed statuses and messages there, and again by
+// [Server.Redeliver] what was not answered 200. It does what no true provider does on
+// request: see [Fault].
 //
 // With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
 // once.

@@ -92,6 +92,8 @@ type Server struct {
 	webhook string
 	next    int                 // number of the next id
 	inbound map[string]*inbound // by the sender's digits
+	// undelivered are the webhooks that were not answered 200.
+	undelivered [][]byte
 }
 
 // NewServer is Start for tests: it fails tb if the server does not start, and
@@ -183,8 +185,12 @@ func (s *Server) WaitFor(ctx context.Context, match func(Message) bool) (Message
 	return s.messages.WaitFor(ctx, match)
 }
 
-// Reset forgets the messages and the requests, and the faults that have not shown.
+// Reset forgets the messages and the requests, the faults that have not shown, and what
+// Redeliver would send.
 func (s *Server) Reset() {
+	s.mu.Lock()
+	s.undelivered = nil
+	s.mu.Unlock()
 	s.engine.Reset()
 	s.messages.Reset()
 }

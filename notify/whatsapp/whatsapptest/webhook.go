@@ -80,12 +80,38 @@ func (s *Server) send(ctx context.Context, value map[string]any) error {
 	return s.SendRaw(ctx, body)
 }
 
-// SendRaw signs body and sends it to the webhook. An answer other than 200 is an error.
+// SendRaw signs body and sends it to the webhook. An answer other than 200, or none, is an
+// error, and [Server.Redeliver] sends the body again.
 func (s *Server) SendRaw(ctx context.Context, body []byte) error {
 	target, err := s.target()
 	if err != nil {
 		return err
 	}
+	if err := s.deliver(ctx, target, body); err != nil {
+		s.mu.Lock()
+		s.undelivered = append(s.undelivered, body)
+		s.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+// Redeliver sends the webhook again what it did not answer 200, oldest first. What it does
+// not take now is kept for the next call; the error has why. Meta does so by itself, later
+// and later, for 7 days. Redeliver is for one caller at a time.
+func (s *Server) Redeliver(ctx context.Context) error {
+	s.mu.Lock()
+	bodies := s.undelivered
+	s.undelivered = nil
+	s.mu.Unlock()
+	var errs []error
+	for _, body := range bodies {
+		errs = append(errs, s.SendRaw(ctx, body))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) deliver(ctx context.Context, target string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("whatsapptest: %w", err)
