@@ -16,6 +16,7 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/oauth"
@@ -120,6 +121,11 @@ type Config struct {
 	// Logger gets what goes wrong without anybody being told by an error, without names and
 	// links. If nil, nothing is logged.
 	Logger *slog.Logger
+	// WebhookSecrets are the secret tokens that Zoom signs its notices with, for whoever
+	// takes them: WebhookConfig.Secrets. The Client itself needs none.
+	WebhookSecrets []telemed.Secret
+
+	env *fault.Env // of FromEnv
 }
 
 func (c Config) withDefaults() Config {
@@ -143,13 +149,16 @@ var providerFields = strings.NewReplacer("AuthURL", "Endpoints.Authorize", "Toke
 
 func (c Config) validate(provider oauth.Provider) error {
 	var p fault.Problems
+	p.From(c.env)
 	for _, field := range telemed.Fields(provider.Validate()) {
 		p.Add(providerFields.Replace(field.Field), "%s", field.Problem)
 	}
-	p.Check(c.Tokens != nil, "Tokens", "is required")
+	p.NotNil("Tokens", c.Tokens)
+	p.Optional("Claims", c.Claims)
 	p.Check(address.Secure(c.Endpoints.Revoke), "Endpoints.Revoke", "is not an https address (http is for loopback only)")
 	p.Check(address.Secure(c.Endpoints.API), "Endpoints.API", "is not an https address (http is for loopback only)")
 	p.Check(address.Secure(c.Endpoints.Join), "Endpoints.Join", "is not an https address (http is for loopback only)")
+	webhook.CheckEach(&p, "WebhookSecrets", c.WebhookSecrets)
 	_, err := mergedSettings(c.Settings)
 	p.Check(err == nil, "Settings", "cannot be written as JSON")
 	for i, name := range c.AcceptLocked {

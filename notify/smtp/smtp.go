@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
+	"net/netip"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -107,6 +110,8 @@ type Config struct {
 	// Logger gets a line for every connection and every message, with the message's
 	// key and without anything personal, at debug level. If nil, nothing is logged.
 	Logger *slog.Logger
+
+	env *fault.Env // of FromEnv
 }
 
 // Client sends e-mail through one server. It is safe for concurrent use. Make
@@ -130,6 +135,8 @@ var _ notify.Notifier = (*Client)(nil)
 // [Client.Verify].
 func New(cfg Config) (*Client, error) {
 	var p fault.Problems
+	p.From(cfg.env)
+	p.Optional("Renderer", cfg.Renderer)
 	c := &Client{cfg: cfg.withDefaults()}
 	c.host = checkAddr(&p, cfg.Addr)
 	c.from = checkSender(&p, "From", cfg.From)
@@ -184,8 +191,16 @@ func checkAddr(p *fault.Problems, addr string) string {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(addr)
-	p.Check(err == nil && host != "" && port != "", "Addr", `is not "host:port"`)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	p.Check(err == nil && validHost(host) && portErr == nil && number > 0, "Addr", `is not "host:port"`)
 	return host
+}
+
+// validHost refuses what people write in place of a host: an address with a scheme, a user
+// or a second port.
+func validHost(host string) bool {
+	_, notIP := netip.ParseAddr(host)
+	return host != "" && !strings.ContainsAny(host, " /@") && (notIP == nil || !strings.Contains(host, ":"))
 }
 
 func checkSender(p *fault.Problems, field, value string) *mail.Address {

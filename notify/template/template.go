@@ -71,6 +71,7 @@ func New(cfg Config) (*Set, error) {
 	var p fault.Problems
 	requiredLine(&p, "Clinic", cfg.Clinic)
 	p.Check(cfg.Zone != nil, "Zone", "is required: recipients whose zone is not known read times in it")
+	p.Optional("FS", cfg.FS)
 	p.Check(cfg.Organizer == "" || notify.ValidEmail(cfg.Organizer), "Organizer", "is not a bare e-mail address")
 	if err := p.Err("template"); err != nil {
 		return nil, err

@@ -133,7 +133,8 @@ func New(cfg Config) (*Connector, error) {
 	cfg.Claims = claimsOf(cfg)
 	c := &Connector{cfg: cfg, guard: http.NewCrossOriginProtection()}
 	var p fault.Problems
-	p.Check(cfg.Tokens != nil, "Tokens", "is required")
+	p.NotNil("Tokens", cfg.Tokens)
+	p.Optional("Claims", cfg.Claims)
 	p.Check(cfg.Subject != nil, "Subject", "is required")
 	p.Check(len(cfg.CookieKeys) > 0, "CookieKeys", "are required")
 	for _, key := range cfg.CookieKeys {
@@ -142,7 +143,8 @@ func New(cfg Config) (*Connector, error) {
 		p.Varied("CookieKeys", []byte(key.Reveal()), decoded)
 	}
 	returnTo, err := url.Parse(cfg.ReturnURL)
-	p.Check(err == nil && address.Secure(cfg.ReturnURL), "ReturnURL", "is not an https address (http is for loopback only)")
+	p.Required("ReturnURL", cfg.ReturnURL)
+	p.Check(cfg.ReturnURL == "" || err == nil && address.Secure(cfg.ReturnURL), "ReturnURL", "is not an https address (http is for loopback only)")
 	c.insecure = strings.HasPrefix(cfg.Provider.RedirectURL, "http:")
 	p.Check(!c.insecure || cfg.AllowInsecureLocalhost, "Provider.RedirectURL", "is plain http; that needs AllowInsecureLocalhost")
 	if err := errors.Join(cfg.Provider.Validate(), p.Err("connect")); err != nil {

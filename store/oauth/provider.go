@@ -70,7 +70,8 @@ func (p Provider) Validate() error {
 	for _, field := range []struct{ name, address string }{
 		{"RedirectURL", p.RedirectURL}, {"AuthURL", p.AuthURL}, {"TokenURL", p.TokenURL},
 	} {
-		problems.Check(address.Secure(field.address), field.name, "is not an https address (http is for loopback only)")
+		problems.Required(field.name, field.address)
+		problems.Check(field.address == "" || address.Secure(field.address), field.name, "is not an https address (http is for loopback only)")
 	}
 	problems.Check(p.styled(), "AuthStyle", "must be InParams or InHeader")
 	return problems.Err("oauth: provider")

@@ -77,6 +77,7 @@ func (c *Config) check(p *fault.Problems) {
 
 func (c *Config) checkSeal(p *fault.Problems) {
 	p.Check(c.Seal != nil || c.InsecureClear, "Seal", "is required, or InsecureClear")
+	p.Optional("Seal", c.Seal)
 	p.Check(c.Seal == nil || !c.InsecureClear, "InsecureClear", "is set beside Seal")
 	p.Check(c.Seal != nil || !c.SealStrict, "SealStrict", "is set without Seal")
 }
