@@ -63,12 +63,7 @@ type Config struct {
 	// BusinessAccountID is Meta's id of the account that templates belong to: digits. Sending
 	// needs none.
 	BusinessAccountID string
-	// WebhookSecrets and VerifyToken are for whoever takes Meta's webhooks:
-	// WebhookConfig.Secrets and VerifyToken. Sending needs none of them.
-	WebhookSecrets []telemed.Secret
-	VerifyToken    telemed.Secret
-
-	env *fault.Env // of FromEnv
+	env               *fault.Env // of FromEnv
 }
 
 // Client sends messages from one number. It is safe for concurrent use.
