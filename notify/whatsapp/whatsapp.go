@@ -63,12 +63,7 @@ type Config struct {
 	// BusinessAccountID is Meta's id of the account that templates belong to: digits. Sending
 	// needs none.
 	BusinessAccountID string
-	// WebhookSecrets and VerifyToken are for whoever takes Meta's webhooks:
-	// WebhookConfig.Secrets and VerifyToken. Sending needs none of them.
-	WebhookSecrets []telemed.Secret
-	VerifyToken    telemed.Secret
-
-	env *fault.Env // of FromEnv
+	env               *fault.Env // of FromEnv
 }
 
 // Client sends messages from one number. It is safe for concurrent use.
@@ -120,9 +115,6 @@ func (cfg *Config) validate() error {
 	p.Check(cfg.PhoneNumberID == "" || idPattern.MatchString(cfg.PhoneNumberID), "PhoneNumberID", "is not an id of digits alone")
 	p.Check(!cfg.Token.IsZero(), "Token", "is required")
 	p.Check(!strings.ContainsAny(cfg.Token.Reveal(), " \t\r\n"), "Token", "has a space or line break")
-	for i, secret := range cfg.WebhookSecrets {
-		p.Check(!secret.IsZero(), "WebhookSecrets["+strconv.Itoa(i)+"]", "is empty: anybody could sign with it")
-	}
 	p.Check(versionPattern.MatchString(cfg.Version), "Version", `is not like "v24.0"`)
 	p.Check(baseURL(cfg.BaseURL), "BaseURL", "is not an https address (or http on loopback)")
 	p.Check(cfg.Attempts >= 0, "Attempts", "is negative")
