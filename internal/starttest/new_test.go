@@ -13,6 +13,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/meet/visit"
 	"github.com/telemed-go/telemed/notify/notifytest"
 	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/notify/smtp"
@@ -61,6 +62,7 @@ var constructors = map[string]constructor{
 	"socketio.New":        of(socketio.New),
 	"sqlstore.New":        of(sqlstore.New),
 	"template.New":        of(template.New),
+	"visit.New":           of(visit.New),
 	"whatsapp.New":        of(whatsapp.New),
 	"whatsapp.NewWebhook": of(whatsapp.NewWebhook),
 	"zoom.New":            of(zoom.New),
