@@ -71,6 +71,34 @@ func TestSchedulesWithoutEvidence(t *testing.T) {
 	}
 }
 
+// TestSchedulesOfOneDeath kills a process at each operation of one schedule, before and after
+// each call of the store, each request to Meta, each write and read of a mail, in turn.
+func TestSchedulesOfOneDeath(t *testing.T) {
+	t.Parallel()
+	stride := 1
+	if *schedules < 500 {
+		stride = 7
+	}
+	for _, seed := range []uint64{1, 2} {
+		points := 0
+		for at := 1; ; at += stride {
+			w := liveWith(t, seed, full, func(w *world) {
+				w.kills, w.freezes = []int{at}, nil
+				w.chat.Reset()
+				w.mail.Reset()
+			})
+			require.Emptyf(t, strings.Join(w.problems, "\n"), "death at operation %d", at)
+			require.Zero(t, w.doubled[notify.WhatsApp]+w.doubled[notify.Email])
+			if w.killed == 0 {
+				break
+			}
+			points++
+		}
+		t.Log(points, "kill points")
+		require.Greater(t, points*stride, 100)
+	}
+}
+
 func (w *world) count(total map[string]int) {
 	for _, v := range w.visits {
 		for _, s := range w.status(v.group) {
@@ -86,8 +114,14 @@ func (w *world) count(total map[string]int) {
 
 func live(t *testing.T, seed uint64, m mode) (w *world) {
 	t.Helper()
+	return liveWith(t, seed, m, func(*world) {})
+}
+
+func liveWith(t *testing.T, seed uint64, m mode, change func(w *world)) (w *world) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w = newWorld(seed, m)
+		change(w)
 		for _, v := range w.visits {
 			w.plan(v)
 		}
