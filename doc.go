@@ -30,6 +30,18 @@
 // store.TokenStore. examples/hospital is a whole application; the other examples show one
 // package each.
 //
+// Each leaf that has an account at a provider also has FromEnv, which fills its Config
+// through the getenv that it is given. New then names the variables that are missing or
+// wrong; so one start shows all of them:
+//
+//	google, err1 := googlemeet.New(googlemeet.FromEnv(os.Getenv, tokens))
+//	mail, err2 := smtp.New(smtp.FromEnv(os.Getenv))
+//	if err := errors.Join(err1, err2); err != nil {
+//		log.Fatal(err) // … ClientID is required: set GOOGLE_CLIENT_ID
+//	}
+//
+// [Shutdown] ends the parts under one limit.
+//
 // # Errors
 //
 // An application that handles a rate limit handles it once, whoever sent it:

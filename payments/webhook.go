@@ -106,7 +106,8 @@ type Webhook struct {
 // and matches telemed.ErrInvalid.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	var p fault.Problems
-	p.Check(cfg.Parser != nil, "Parser", "is required")
+	p.NotNil("Parser", cfg.Parser)
+	p.Optional("Claims", cfg.Claims)
 	p.Check(cfg.Handle != nil, "Handle", "is required")
 	p.Check(cfg.Timeout >= 0, "Timeout", "is negative")
 	if err := p.Err("payments: webhook"); err != nil {

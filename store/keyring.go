@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -58,18 +59,42 @@ func NewKey() telemed.Secret {
 	return telemed.NewSecret(base64.StdEncoding.EncodeToString(key))
 }
 
-// NewKeyring returns a ring of keys, each 32 random bytes in standard base64. A
-// passphrase is no key, nor are bytes that are all the same. The error matches
-// telemed.ErrInvalid and names every key that is wrong.
+// NewKeyring returns a ring of keys, each 32 random bytes in base64, standard or for URLs,
+// with or without padding. A passphrase is no key, nor are bytes that are all the same. The
+// error matches telemed.ErrInvalid and names every key that is wrong.
 func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
+	return newKeyring(nil, keys)
+}
+
+// KeyringFromEnv returns a ring of the keys in the variable called name, in the form of
+// NewKeyring, between commas: the first one seals, all of them open.
+//
+//	CLINIC_KEY="$(openssl rand -base64 32)"
+//
+// Only getenv is asked, which is os.Getenv in most applications; a nil one is an empty
+// environment. The error is that of NewKeyring and names the variable as well.
+func KeyringFromEnv(getenv func(name string) string, name string) (*Keyring, error) {
+	if name == "" {
+		return nil, fault.Invalid("store: keyring", "name", "is required")
+	}
+	env := fault.NewEnv(getenv)
+	var keys []telemed.Secret
+	for _, key := range env.List("keys", name) {
+		keys = append(keys, telemed.NewSecret(key))
+	}
+	return newKeyring(env, keys)
+}
+
+func newKeyring(env *fault.Env, keys []telemed.Secret) (*Keyring, error) {
 	ring := &Keyring{byID: map[uint32]*ringKey{}}
 	var p fault.Problems
-	p.Check(len(keys) > 0, "keys", "are required")
+	p.From(env)
+	p.Check(len(keys) > 0, "keys", "are required (openssl rand -base64 32)")
 	for i, key := range keys {
 		field := fmt.Sprintf("keys[%d]", i)
-		secret, err := base64.StdEncoding.DecodeString(key.Reveal())
+		secret, err := decodeKey(key.Reveal())
 		if err != nil || len(secret) != keyBytes {
-			p.Add(field, "is not 32 bytes in base64")
+			p.Add(field, "is not 32 bytes in base64 (openssl rand -base64 32)")
 			continue
 		}
 		p.Varied(field, secret)
@@ -83,6 +108,12 @@ func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
 		return nil, err
 	}
 	return ring, nil
+}
+
+// decodeKey reads both alphabets of base64, with or without padding (RFC 4648 §4, §5).
+func decodeKey(text string) ([]byte, error) {
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(text)
+	return base64.RawStdEncoding.DecodeString(strings.TrimRight(standard, "="))
 }
 
 // keyID names a key without telling anything about it.

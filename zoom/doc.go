@@ -2,12 +2,7 @@
 //
 // A [Client] is a [meet.MeetingProvider] and a [meet.HostLinker]:
 //
-//	z, err := zoom.New(zoom.Config{
-//		ClientID:     os.Getenv("ZOOM_CLIENT_ID"),
-//		ClientSecret: telemed.NewSecret(os.Getenv("ZOOM_CLIENT_SECRET")),
-//		RedirectURL:  "https://clinic.example/zoom/callback",
-//		Tokens:       tokens, // a store.TokenStore
-//	})
+//	z, err := zoom.New(zoom.FromEnv(os.Getenv, tokens)) // or a Config; tokens is a store.TokenStore
 //	…
 //	defer z.Shutdown(ctx)
 //	m, err := z.Create(ctx, doctorID, meet.Request{

@@ -106,6 +106,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	var p fault.Problems
 	webhook.CheckSecrets(&p, cfg.Secrets)
 	p.Check(cfg.Handle != nil, "Handle", "is required")
+	p.Optional("Claims", cfg.Claims)
 	p.Check(cfg.Timeout >= 0, "Timeout", "is negative")
 	p.Check(cfg.Tolerance >= 0, "Tolerance", "is negative")
 	if err := p.Err("zoom: webhook"); err != nil {

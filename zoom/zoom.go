@@ -3,12 +3,14 @@ package zoom
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -16,6 +18,7 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/oauth"
@@ -120,6 +123,12 @@ type Config struct {
 	// Logger gets what goes wrong without anybody being told by an error, without names and
 	// links. If nil, nothing is logged.
 	Logger *slog.Logger
+	// WebhookSecrets are the secret tokens that Zoom signs its notices with. With them,
+	// store/connect takes the notice that a doctor has removed the app, by its action
+	// "events". A Webhook of your own has them in WebhookConfig.Secrets.
+	WebhookSecrets []telemed.Secret
+
+	env *fault.Env // of FromEnv
 }
 
 func (c Config) withDefaults() Config {
@@ -143,13 +152,16 @@ var providerFields = strings.NewReplacer("AuthURL", "Endpoints.Authorize", "Toke
 
 func (c Config) validate(provider oauth.Provider) error {
 	var p fault.Problems
+	p.From(c.env)
 	for _, field := range telemed.Fields(provider.Validate()) {
 		p.Add(providerFields.Replace(field.Field), "%s", field.Problem)
 	}
-	p.Check(c.Tokens != nil, "Tokens", "is required")
+	p.NotNil("Tokens", c.Tokens)
+	p.Optional("Claims", c.Claims)
 	p.Check(address.Secure(c.Endpoints.Revoke), "Endpoints.Revoke", "is not an https address (http is for loopback only)")
 	p.Check(address.Secure(c.Endpoints.API), "Endpoints.API", "is not an https address (http is for loopback only)")
 	p.Check(address.Secure(c.Endpoints.Join), "Endpoints.Join", "is not an https address (http is for loopback only)")
+	webhook.CheckEach(&p, "WebhookSecrets", c.WebhookSecrets)
 	_, err := mergedSettings(c.Settings)
 	p.Check(err == nil, "Settings", "cannot be written as JSON")
 	for i, name := range c.AcceptLocked {
@@ -168,6 +180,7 @@ type Client struct {
 	source   *oauth.Source
 	records  meetkey.Records
 	join     *url.URL
+	webhooks sync.Map // *Webhook: those that events has made
 }
 
 var (
@@ -208,5 +221,12 @@ func (c *Client) OAuth() oauth.Provider { return c.provider }
 func (c *Client) Tokens() *oauth.Source { return c.source }
 
 // Shutdown waits until tokens that are being refreshed are saved, or ctx ends; see
-// oauth.Source.Shutdown.
-func (c *Client) Shutdown(ctx context.Context) error { return c.source.Shutdown(ctx) }
+// oauth.Source.Shutdown. The action "events" of store/connect has its last notices heeded
+// first, and takes none any more.
+func (c *Client) Shutdown(ctx context.Context) error {
+	var errs []error
+	for w := range c.webhooks.Range {
+		errs = append(errs, w.(*Webhook).Shutdown(ctx))
+	}
+	return errors.Join(append(errs, c.source.Shutdown(ctx))...)
+}

@@ -2,7 +2,7 @@
 //
 // Without an account the mail server is one on loopback, and the mail is printed. With
 // EMAIL_HOST, EMAIL_USER, EMAIL_PASS and EMAIL_FROM set, it sends a true mail to
-// EMAIL_TO, or to EMAIL_USER. EMAIL_PORT is 587 if it is not set.
+// EMAIL_TO, or to EMAIL_USER. smtp.FromEnv has further variables.
 package main
 
 import (

@@ -30,5 +30,5 @@ func TestRunWithRealServer(t *testing.T) {
 	require.NotContains(t, err.Error(), "letmein")
 
 	delete(env, "EMAIL_FROM")
-	require.ErrorContains(t, run(t.Context(), &out, func(name string) string { return env[name] }), "set EMAIL_FROM too")
+	require.ErrorContains(t, run(t.Context(), &out, func(name string) string { return env[name] }), "From is required: set EMAIL_FROM")
 }

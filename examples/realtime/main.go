@@ -25,21 +25,17 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) error {
-	hub, err := realtime.NewHub(realtime.Config{Authorize: mayWatch})
-	if err != nil {
-		return err
-	}
-	sio, err := socketio.New(socketio.Config{Hub: hub})
+	live, err := socketio.New(socketio.Config{Authorize: mayWatch})
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sio)
+	mux.Handle("/socket.io/", live)
 	server := httptest.NewServer(mux) // on loopback; an application has its own http.Server
 	defer server.Close()
 	fmt.Fprintln(out, "listening on", server.URL)
-	err = watch(ctx, out, hub, server.URL)
-	return errors.Join(err, hub.Shutdown(ctx)) // the hub ends before its server
+	err = watch(ctx, out, live, server.URL)
+	return errors.Join(err, live.Shutdown(ctx)) // it ends before the server that it stands on
 }
 
 // mayWatch stands for a look into the application's database.
@@ -50,7 +46,7 @@ func mayWatch(_ context.Context, _ realtime.Client, room string) error {
 	return nil
 }
 
-func watch(ctx context.Context, out io.Writer, hub *realtime.Hub, url string) error {
+func watch(ctx context.Context, out io.Writer, live realtime.Broadcaster, url string) error {
 	dashboard, err := realtimetest.Dial(ctx, url, realtimetest.Options{})
 	if err != nil {
 		return err
@@ -64,7 +60,7 @@ func watch(ctx context.Context, out io.Writer, hub *realtime.Hub, url string) er
 		fmt.Fprintf(out, "join-clinic %s: %s\n", clinic, answer)
 	}
 	appointment := map[string]string{"patientName": "Asha", "time": "10:30"}
-	if err := hub.Broadcast(ctx, "clinic-mumbai", realtime.Event{Name: "new-appointment", Data: appointment}); err != nil {
+	if err := live.Broadcast(ctx, "clinic-mumbai", realtime.Event{Name: "new-appointment", Data: appointment}); err != nil {
 		return err
 	}
 	event, err := dashboard.Next(ctx)

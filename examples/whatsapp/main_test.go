@@ -24,7 +24,7 @@ func TestRun(t *testing.T) {
 
 	env := map[string]string{"WHATSAPP_ACCESS_TOKEN": "x"}
 	getenv := func(name string) string { return env[name] }
-	require.ErrorContains(t, run(t.Context(), &out, getenv, nil), "set WHATSAPP_PHONE_NUMBER_ID too")
+	require.ErrorContains(t, run(t.Context(), &out, getenv, nil), "PhoneNumberID is required: set WHATSAPP_PHONE_NUMBER_ID")
 	env["WHATSAPP_PHONE_NUMBER_ID"] = "1"
 	require.ErrorContains(t, run(t.Context(), &out, getenv, nil), "To.Phone is required", "nobody gets a true message by default")
 }

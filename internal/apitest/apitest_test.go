@@ -108,7 +108,7 @@ func TestEveryPackageHasAnExample(t *testing.T) {
 	t.Parallel()
 	for _, pkg := range module(t).Public() {
 		if pkg == "" {
-			pkg = "internal/roottest" // the root has one file; its tests are there
+			pkg = "internal/roottest" // the root's tests are there
 		}
 		found, err := apitest.Examples(filepath.Join("../..", pkg))
 		require.NoError(t, err)

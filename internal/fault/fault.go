@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -15,12 +16,19 @@ import (
 
 // Problems collects what is wrong with a value, so that a caller hears all of
 // it at once. The zero value is ready to use.
-type Problems struct{ errs []error }
+type Problems struct {
+	errs []error
+	env  *Env
+}
 
 // Add notes that field has a problem, formatted as by fmt.Sprintf. Do not
 // format the field's value into it.
 func (p *Problems) Add(field, format string, args ...any) {
-	p.errs = append(p.errs, &telemed.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
+	problem := fmt.Sprintf(format, args...)
+	if advice := p.env.advice(field); advice != "" {
+		problem += ": " + advice
+	}
+	p.errs = append(p.errs, &telemed.FieldError{Field: field, Problem: problem})
 }
 
 // Check adds the problem unless ok.
@@ -32,6 +40,28 @@ func (p *Problems) Check(ok bool, field, format string, args ...any) {
 
 // Required adds "is required" if value is empty.
 func (p *Problems) Required(field, value string) { p.Check(value != "", field, "is required") }
+
+// NotNil adds "is required" if value is nil, and what Optional adds.
+func (p *Problems) NotNil(field string, value any) {
+	p.Check(value != nil, field, "is required")
+	p.Optional(field, value)
+}
+
+// Optional adds "is a nil *sqlstore.Store" if value is an interface that holds one: that is
+// what is left when the error of its constructor was not looked at yet. nil itself is good.
+func (p *Problems) Optional(field string, value any) {
+	p.Check(value == nil || !holdsNil(value), field, "is a nil %T", value)
+}
+
+func holdsNil(value any) bool {
+	v := reflect.ValueOf(value)
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Func:
+		return v.IsNil()
+	default:
+		return false
+	}
+}
 
 // Varied adds a problem if all bytes of a key are the same, as they are in a placeholder
 // or in memory that nobody filled. forms are the key as it is, and decoded for instance.

@@ -1,3 +1,3 @@
-// Package roottest has the tests and examples of the root package, whose only file is
-// doc.go.
+// Package roottest has the tests and examples of the root package: there, they could not
+// use what stands on it.
 package roottest

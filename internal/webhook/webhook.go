@@ -93,8 +93,13 @@ func New(cfg Config) *Door {
 // CheckSecrets notes what is wrong with the Secrets of a webhook's configuration.
 func CheckSecrets(p *fault.Problems, secrets []telemed.Secret) {
 	p.Check(len(secrets) > 0, "Secrets", "are required")
+	CheckEach(p, "Secrets", secrets)
+}
+
+// CheckEach notes what is wrong with the secrets in field, of which there may be none.
+func CheckEach(p *fault.Problems, field string, secrets []telemed.Secret) {
 	for i, secret := range secrets {
-		p.Check(!secret.IsZero(), fmt.Sprintf("Secrets[%d]", i), "is empty: anybody could sign with it")
+		p.Check(!secret.IsZero(), fmt.Sprintf("%s[%d]", field, i), "is empty: anybody could sign with it")
 	}
 }
 

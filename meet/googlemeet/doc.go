@@ -1,12 +1,7 @@
 // Package googlemeet makes video consultations with Google Meet: an event in the
 // doctor's Google Calendar, with a Meet room in it.
 //
-//	google, err := googlemeet.New(googlemeet.Config{
-//		ClientID:     os.Getenv("GOOGLE_CLIENT_ID"),
-//		ClientSecret: telemed.NewSecret(os.Getenv("GOOGLE_CLIENT_SECRET")),
-//		RedirectURL:  "https://clinic.example/oauth/google/callback",
-//		Tokens:       tokens,
-//	})
+//	google, err := googlemeet.New(googlemeet.FromEnv(os.Getenv, tokens)) // or a Config
 //	m, err := google.Create(ctx, doctorID, meet.Request{
 //		Key: "appt-42", Start: start, Duration: 30 * time.Minute,
 //	})

@@ -94,6 +94,8 @@ type Config struct {
 	// Refreshing tunes how tokens are refreshed: timing, hooks, the breaker, and a spool for
 	// deploys during a database outage. The zero value is right for most.
 	Refreshing oauth.Tuning
+
+	env *fault.Env // of FromEnv
 }
 
 // Endpoints are the addresses of Google. Each empty one is that of production. Others are
@@ -140,9 +142,12 @@ func (c *Config) setDefaults() {
 
 func (c *Config) validate() error {
 	var p fault.Problems
+	p.From(c.env)
 	p.Required("ClientID", c.ClientID)
 	p.Check(!c.ClientSecret.IsZero(), "ClientSecret", "is required")
-	p.Check(c.Tokens != nil, "Tokens", "is required")
+	p.NotNil("Tokens", c.Tokens)
+	p.Optional("Claims", c.Claims)
+	p.Required("RedirectURL", c.RedirectURL)
 	for _, endpoint := range []struct{ field, value string }{
 		{"RedirectURL", c.RedirectURL},
 		{"Endpoints.Authorize", c.Endpoints.Authorize},
@@ -151,7 +156,7 @@ func (c *Config) validate() error {
 		{"Endpoints.Calendar", c.Endpoints.Calendar},
 		{"Endpoints.Join", c.Endpoints.Join},
 	} {
-		p.Check(address.Secure(endpoint.value), endpoint.field, "is not an https address (http is for loopback only)")
+		p.Check(endpoint.value == "" || address.Secure(endpoint.value), endpoint.field, "is not an https address (http is for loopback only)")
 	}
 	p.Check(c.calendarScope() != "", "Scopes", "have none that allows writing events")
 	p.Check(calendarID(c.Calendar), "Calendar", "is not a calendar's id")

@@ -19,7 +19,7 @@ func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 	_, err := googlemeet.New(googlemeet.Config{})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.EqualError(t, err, "googlemeet: ClientID is required; ClientSecret is required; Tokens is required; "+
-		"RedirectURL is not an https address (http is for loopback only)")
+		"RedirectURL is required")
 
 	good := googlemeet.Config{
 		ClientID: "id", ClientSecret: telemed.NewSecret("secret"), RedirectURL: "https://clinic.example/callback", Tokens: store.NewMemory(),

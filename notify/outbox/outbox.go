@@ -3,6 +3,7 @@ package outbox
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"regexp"
@@ -54,8 +55,11 @@ type Config struct {
 	// channel's of one tenant, of the Kind [PauseKind]: its credentials are refused. It must
 	// not block. May be nil.
 	OnStuck func(item durable.Item)
-	// Workers, LeaseTTL, Observe and Logger are those of durable.RunnerConfig. A send has half
-	// of LeaseTTL.
+	// Runner works the rows, among others of the same Store, and its Run is called instead of
+	// this package's. Its LeaseTTL is the LeaseTTL here. If nil, there is one of its own.
+	Runner *durable.Runner
+	// Workers, LeaseTTL, Observe and Logger are those of durable.RunnerConfig, for a Runner of
+	// its own. A send has half of LeaseTTL.
 	Workers  int
 	LeaseTTL time.Duration
 	Observe  func(durable.Event)
@@ -84,13 +88,7 @@ func New(cfg Config) (*Outbox, error) {
 		return nil, err
 	}
 	o := &Outbox{cfg: cfg, policy: policy{quiet: cfg.Quiet, spacing: cfg.Spacing, wait: cfg.EvidenceWait, evidence: cfg.Evidence}}
-	runner, err := durable.NewRunner(durable.RunnerConfig{
-		Store: cfg.Store, Workers: cfg.Workers, LeaseTTL: cfg.LeaseTTL, OnStuck: cfg.OnStuck, Observe: cfg.Observe, Logger: cfg.Logger,
-		Kinds: map[string]durable.Kind{
-			RowKind:   {Version: form.Version, Plan: o.plan},
-			PauseKind: {Version: pauseForm.Version, Plan: o.planPause},
-		},
-	})
+	runner, err := o.newRunner()
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +98,21 @@ func New(cfg Config) (*Outbox, error) {
 		o.known = slices.Collect(maps.Keys(cfg.Channels))
 	}
 	return o, nil
+}
+
+func (o *Outbox) newRunner() (*durable.Runner, error) {
+	kinds := map[string]durable.Kind{
+		RowKind:   {Version: form.Version, Plan: o.plan},
+		PauseKind: {Version: pauseForm.Version, Plan: o.planPause},
+	}
+	if shared := o.cfg.Runner; shared != nil {
+		return shared, errors.Join(shared.Add(RowKind, kinds[RowKind]), shared.Add(PauseKind, kinds[PauseKind]))
+	}
+	cfg := o.cfg
+	return durable.NewRunner(durable.RunnerConfig{
+		Store: cfg.Store, Kinds: kinds,
+		Workers: cfg.Workers, LeaseTTL: cfg.LeaseTTL, OnStuck: cfg.OnStuck, Observe: cfg.Observe, Logger: cfg.Logger,
+	})
 }
 
 var channelPattern = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)

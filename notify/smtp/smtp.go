@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
+	"net/netip"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +52,19 @@ type Config struct {
 	Password telemed.Secret
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
+	// ReferenceHeader names the header that tells the relay [notify.Reference] of the
+	// message's Key, so that its events name the message. It begins with "X-". Relays want
+	// it differently:
+	//
+	//	X-Mailin-Tag                                   Brevo: a tag
+	//	X-PM-Tag                                       Postmark: a tag
+	//	X-Mailgun-Tag                                  Mailgun: a tag
+	//	X-SES-MESSAGE-TAGS: reference=%s               Amazon SES: a tag with a name
+	//	X-SMTPAPI: {"unique_args":{"reference":"%s"}}  SendGrid: JSON
+	//
+	// A name alone stands for "name: %s". The header may reach the recipient. If empty,
+	// there is none, and nobody can ask what became of a mail whose answer was lost.
+	ReferenceHeader string
 	// Renderer makes the words of messages that name a Template. If nil, every message needs
 	// a Content.
 	Renderer notify.Renderer
@@ -94,6 +110,8 @@ type Config struct {
 	// Logger gets a line for every connection and every message, with the message's
 	// key and without anything personal, at debug level. If nil, nothing is logged.
 	Logger *slog.Logger
+
+	env *fault.Env // of FromEnv
 }
 
 // Client sends e-mail through one server. It is safe for concurrent use. Make
@@ -103,6 +121,7 @@ type Client struct {
 	host       string
 	from       *mail.Address
 	replyTo    *mail.Address
+	reference  reference
 	tls        *tls.Config
 	log        *slog.Logger
 	pool       *pool
@@ -116,11 +135,14 @@ var _ notify.Notifier = (*Client)(nil)
 // [Client.Verify].
 func New(cfg Config) (*Client, error) {
 	var p fault.Problems
+	p.From(cfg.env)
+	p.Optional("Renderer", cfg.Renderer)
 	c := &Client{cfg: cfg.withDefaults()}
 	c.host = checkAddr(&p, cfg.Addr)
 	c.from = checkSender(&p, "From", cfg.From)
 	p.Required("From", cfg.From)
 	c.replyTo = checkSender(&p, "ReplyTo", cfg.ReplyTo)
+	c.reference = checkReference(&p, cfg.ReferenceHeader)
 	cfg.checkCredentials(&p)
 	p.Check(cfg.Security >= StartTLS && cfg.Security <= InsecurePlaintext, "Security", "is none of the constants")
 	p.Check(validLocalName(cfg.LocalName), "LocalName", "is not a host name or address literal")
@@ -169,8 +191,16 @@ func checkAddr(p *fault.Problems, addr string) string {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(addr)
-	p.Check(err == nil && host != "" && port != "", "Addr", `is not "host:port"`)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	p.Check(err == nil && validHost(host) && portErr == nil && number > 0, "Addr", `is not "host:port"`)
 	return host
+}
+
+// validHost refuses what people write in place of a host: an address with a scheme, a user
+// or a second port.
+func validHost(host string) bool {
+	_, notIP := netip.ParseAddr(host)
+	return host != "" && !strings.ContainsAny(host, " /@") && (notIP == nil || !strings.Contains(host, ":"))
 }
 
 func checkSender(p *fault.Problems, field, value string) *mail.Address {
@@ -234,7 +264,7 @@ func (c *Client) letter(msg notify.Message) (*letter, error) {
 		}
 		content = rendered
 	}
-	return compose(c.from, c.replyTo, msg, content, time.Now())
+	return c.compose(msg, content, time.Now())
 }
 
 // deliver sends l, again over another connection if the one it got from the

@@ -15,6 +15,7 @@ import (
 	"github.com/telemed-go/telemed/internal/address"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/internal/webhook"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -58,6 +59,11 @@ type Config struct {
 	// Logger gets warnings about the API's version and template pacing, without anything
 	// personal. If nil, nothing is logged.
 	Logger *slog.Logger
+
+	// BusinessAccountID is Meta's id of the account that templates belong to: digits. Sending
+	// needs none.
+	BusinessAccountID string
+	env               *fault.Env // of FromEnv
 }
 
 // Client sends messages from one number. It is safe for concurrent use.
@@ -102,6 +108,9 @@ func New(cfg Config) (*Client, error) {
 
 func (cfg *Config) validate() error {
 	var p fault.Problems
+	p.From(cfg.env)
+	p.Optional("Renderer", cfg.Renderer)
+	p.Check(cfg.BusinessAccountID == "" || idPattern.MatchString(cfg.BusinessAccountID), "BusinessAccountID", "is not an id of digits alone")
 	p.Required("PhoneNumberID", cfg.PhoneNumberID)
 	p.Check(cfg.PhoneNumberID == "" || idPattern.MatchString(cfg.PhoneNumberID), "PhoneNumberID", "is not an id of digits alone")
 	p.Check(!cfg.Token.IsZero(), "Token", "is required")
@@ -112,6 +121,7 @@ func (cfg *Config) validate() error {
 	p.Check(versionPattern.MatchString(cfg.Version), "Version", `is not like "v24.0"`)
 	p.Check(baseURL(cfg.BaseURL), "BaseURL", "is not an https address (or http on loopback)")
 	p.Check(cfg.Attempts >= 0, "Attempts", "is negative")
+	webhook.CheckEach(&p, "WebhookSecrets", cfg.WebhookSecrets)
 	return p.Err("whatsapp")
 }
 

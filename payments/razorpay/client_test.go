@@ -27,13 +27,14 @@ func TestNewNamesAllProblems(t *testing.T) {
 	t.Parallel()
 	_, err := razorpay.New(razorpay.Config{BaseURL: "http://api.razorpay.com", WebhookSecrets: []telemed.Secret{telemed.NewSecret(" ")}})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
-	require.Equal(t, "razorpay: KeyID does not start with rzp_test_ or rzp_live_; KeySecret is required; "+
+	require.Equal(t, "razorpay: KeyID is required; KeySecret is required; "+
 		"WebhookSecrets[0] is empty: anybody could sign with it; BaseURL must be https: the key would cross the network in the clear", err.Error())
 
 	good := razorpay.Config{KeyID: "rzp_test_1", KeySecret: telemed.NewSecret("s3cret")}
 	for field, change := range map[string]func(*razorpay.Config){
 		"KeySecret":         func(c *razorpay.Config) { c.KeySecret = telemed.NewSecret("s3cret\n") },
 		"KeyID":             func(c *razorpay.Config) { c.KeyID = "rzp_test_1 " },
+		"KeyID does not":    func(c *razorpay.Config) { c.KeyID = "rzp_1" },
 		"WebhookSecrets[0]": func(c *razorpay.Config) { c.WebhookSecrets = []telemed.Secret{telemed.NewSecret("w\n")} },
 		"WebhookSecrets[1]": func(c *razorpay.Config) { c.WebhookSecrets = []telemed.Secret{telemed.NewSecret("w"), c.KeySecret} },
 		"BaseURL":           func(c *razorpay.Config) { c.BaseURL = "https://api.razorpay.com/v1" },

@@ -48,8 +48,8 @@ type Config struct {
 	// HTTPClient sends the requests; its transport may be a tracing one. If
 	// nil, one with a 30-second timeout. Redirects are never followed.
 	HTTPClient *http.Client
-	// Logger hears of each call at debug level: operation, status, time. If nil, nothing is
-	// logged.
+	// Logger hears of each call at debug level: operation, status, time. New warns it if
+	// FromEnv has found no secret for webhooks. If nil, nothing is logged.
 	Logger *slog.Logger
 	// Claims says who makes the order of a Key, and which order that is, in all processes of
 	// the application: sqlstore, mongostore or Claims of your own. See Client.CreateOrder.
@@ -67,6 +67,8 @@ type Config struct {
 	// AutoCapture makes VerifyPayment capture a payment that is only
 	// authorized. Without it such a payment is returned as it is.
 	AutoCapture bool
+
+	env *fault.Env // of FromEnv
 }
 
 // Client is a payments.PaymentGateway on Razorpay. It is safe for concurrent use.
@@ -105,6 +107,9 @@ func New(cfg Config) (*Client, error) {
 		cfg.Claims = store.NewMemory()
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.env != nil && len(cfg.WebhookSecrets) == 0 {
+		cfg.Logger.Warn("razorpay: webhooks are refused, for there is no secret", slog.String("set", webhookVariable))
+	}
 	api := razorpaygo.NewClient(cfg.KeyID, cfg.KeySecret.Reveal())
 	api.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
 	api.SetUserAgent("telemed-go")
@@ -125,8 +130,11 @@ func New(cfg Config) (*Client, error) {
 
 func (cfg Config) validate() error {
 	var p fault.Problems
+	p.From(cfg.env)
+	p.Optional("Claims", cfg.Claims)
 	_, known := modeOf(cfg.KeyID)
-	p.Check(known, "KeyID", "does not start with rzp_test_ or rzp_live_")
+	p.Required("KeyID", cfg.KeyID)
+	p.Check(known || cfg.KeyID == "", "KeyID", "does not start with rzp_test_ or rzp_live_")
 	p.Check(clean(cfg.KeyID), "KeyID", "has a blank or control character in it")
 	p.Check(!cfg.KeySecret.IsZero(), "KeySecret", "is required")
 	p.Check(clean(cfg.KeySecret.Reveal()), "KeySecret", "has a blank or control character in it")

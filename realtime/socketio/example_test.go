@@ -15,7 +15,9 @@ import (
 // A hospital where everybody who is logged in may watch clinic 7.
 func Example() {
 	ctx := context.Background()
-	hub, err := realtime.NewHub(realtime.Config{
+	live, err := socketio.New(socketio.Config{
+		AllowedOrigins: []string{"https://clinic.example"},
+
 		Authenticate: func(r *http.Request) (string, error) { return r.Header.Get("X-User"), nil },
 		Authorize: func(_ context.Context, client realtime.Client, room string) error {
 			if client.Subject == "" || room != "clinic-7" {
@@ -27,15 +29,11 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	sio, err := socketio.New(socketio.Config{Hub: hub, AllowedOrigins: []string{"https://clinic.example"}})
-	if err != nil {
-		panic(err)
-	}
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sio)
+	mux.Handle("/socket.io/", live)
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	defer func() { _ = hub.Shutdown(ctx) }()
+	defer live.Shutdown(ctx)
 
 	// A browser has socket.io-client; a test has this one.
 	dashboard, err := realtimetest.Dial(ctx, server.URL, realtimetest.Options{Header: http.Header{"X-User": {"ada"}}})
@@ -48,7 +46,7 @@ func Example() {
 	}
 
 	appointment := map[string]string{"patientName": "Asha", "time": "10:30"}
-	if err := hub.Broadcast(ctx, "clinic-7", realtime.Event{Name: "new-appointment", Data: appointment}); err != nil {
+	if err := live.Broadcast(ctx, "clinic-7", realtime.Event{Name: "new-appointment", Data: appointment}); err != nil {
 		panic(err)
 	}
 	event, err := dashboard.Next(ctx)

@@ -166,7 +166,7 @@ func TestNew(t *testing.T) {
 		fields = append(fields, field.Field)
 	}
 	require.Equal(t, []string{
-		"Hub", "AllowedOrigins", "Joins", "Joins.Event", "Joins.Prefix",
+		"Authorize", "AllowedOrigins", "Joins", "Joins.Event", "Joins.Prefix",
 		"PingInterval", "PingTimeout", "UpgradeTimeout", "WriteTimeout", "MaxPayload",
 	}, fields)
 }

@@ -1,10 +1,13 @@
 // Package socketio lets browsers with the Socket.IO client, version 3 or 4,
 // listen to the events of a realtime.Hub.
 //
-//	hub, err := realtime.NewHub(realtime.Config{Authorize: mayWatch})
-//	origins := []string{"https://clinic.example"}
-//	sio, err := socketio.New(socketio.Config{Hub: hub, AllowedOrigins: origins})
-//	mux.Handle("/socket.io/", sio)
+//	live, err := socketio.New(socketio.Config{
+//		Authenticate:   loggedIn, // func(*http.Request) (string, error)
+//		Authorize:      mayWatch, // func(context.Context, realtime.Client, string) error
+//		AllowedOrigins: []string{"https://clinic.example"},
+//	})
+//	mux.Handle("/socket.io/", live)
+//	err = live.Broadcast(ctx, "clinic-"+id, realtime.Event{Name: "new-appointment", Data: a})
 //
 // and in the browser
 //
@@ -57,9 +60,11 @@
 //
 // # Shutdown
 //
-// Hub.Shutdown ends every connection of this package and waits for its
-// goroutines. Call it before http.Server.Shutdown, which waits for long polls
-// and knows nothing of WebSockets.
+// [Server.Shutdown] ends every connection and waits for its goroutines. Call it before
+// http.Server.Shutdown, which waits for long polls and knows nothing of WebSockets:
+// telemed.Shutdown(limit, live, server) does. A realtime.Hub with limits of its own, or one
+// that several servers share, is made by the application, given as Config.Hub, and ended
+// by Hub.Shutdown.
 //
 // # Testing
 //
@@ -79,10 +84,17 @@ import (
 	"github.com/telemed-go/telemed/realtime"
 )
 
-// Config is what New needs. Only Hub is required.
+// Config is what New needs. Either Hub or Authorize is required.
 type Config struct {
-	// Hub has the rooms and decides who may join. Required.
+	// Hub has the rooms and decides who may join. If nil, the server makes one of its own,
+	// of Authorize and Authenticate, with the limits that are a Hub's default.
 	Hub *realtime.Hub
+	// Authorize decides whether client may join room, as that of a realtime.Config. Required
+	// without a Hub, and not taken with one.
+	Authorize func(ctx context.Context, client realtime.Client, room string) error
+	// Authenticate returns who sent a request, as that of a realtime.Config. If nil, every
+	// client is anonymous. It is not taken with a Hub, which has its own.
+	Authenticate func(r *http.Request) (subject string, err error)
 
 	// AllowedOrigins lists the origins of the pages that may connect, besides
 	// the server's own: "https://clinic.example", "http://localhost:5173". No
@@ -135,8 +147,10 @@ type Config struct {
 	MaxPayload int
 
 	// Logger hears how connections end, with their ids and never with what they
-	// carried. If nil, nothing is logged.
+	// carried, and what a Hub of the server's own has to say. If nil, nothing is logged.
 	Logger *slog.Logger
+
+	env *fault.Env // of FromEnv
 }
 
 // Join maps a pair of events to rooms. The client sends an id, a non-empty
@@ -149,7 +163,8 @@ type Join struct {
 
 // Server is an http.Handler for the path /socket.io/. It is safe for concurrent use.
 type Server struct {
-	cfg     Config
+	cfg     Config // with a Hub
+	ownHub  bool   // the server made it
 	origins map[string]bool
 	hosts   hosts
 
@@ -159,12 +174,16 @@ type Server struct {
 	sessions map[string]*session // by Engine.IO session id
 }
 
-var _ http.Handler = (*Server)(nil)
+var (
+	_ http.Handler         = (*Server)(nil)
+	_ realtime.Broadcaster = (*Server)(nil)
+)
 
 // New returns a server, or an error that names every wrong field of cfg.
 func New(cfg Config) (*Server, error) {
 	var p fault.Problems
-	p.Check(cfg.Hub != nil, "Hub", "is required")
+	p.From(cfg.env)
+	checkHub(&p, cfg)
 	origins := checkOrigins(&p, cfg.AllowedOrigins)
 	hosts := checkHosts(&p, cfg.AllowedHosts, origins)
 	checkJoins(&p, cfg.Joins)
@@ -180,7 +199,43 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	return &Server{cfg: cfg, origins: origins, hosts: hosts, sessions: make(map[string]*session)}, nil
+	ownHub := cfg.Hub == nil
+	if ownHub {
+		hub, err := realtime.NewHub(realtime.Config{Authorize: cfg.Authorize, Authenticate: cfg.Authenticate, Logger: cfg.Logger})
+		if err != nil {
+			return nil, err
+		}
+		cfg.Hub = hub
+	}
+	return &Server{cfg: cfg, ownHub: ownHub, origins: origins, hosts: hosts, sessions: make(map[string]*session)}, nil
+}
+
+func checkHub(p *fault.Problems, cfg Config) {
+	if cfg.Hub == nil {
+		p.Check(cfg.Authorize != nil, "Authorize", "is required without a Hub")
+		return
+	}
+	p.Check(cfg.Authorize == nil, "Authorize", "is not taken with a Hub, which has its own")
+	p.Check(cfg.Authenticate == nil, "Authenticate", "is not taken with a Hub, which has its own")
+}
+
+// Hub returns the Hub, given or made: for its Disconnect when a person logs out, its Stats,
+// and other transports that are to share its rooms.
+func (s *Server) Hub() *realtime.Hub { return s.cfg.Hub }
+
+// Broadcast sends ev to everybody in room of the server's Hub; see realtime.Hub.Broadcast.
+func (s *Server) Broadcast(ctx context.Context, room string, ev realtime.Event) error {
+	return s.cfg.Hub.Broadcast(ctx, room, ev)
+}
+
+// Shutdown ends a Hub that the server made, and waits for what it does; see
+// realtime.Hub.Shutdown. It does nothing to a Hub that it was given: whoever made that
+// one ends it.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if !s.ownHub {
+		return nil
+	}
+	return s.cfg.Hub.Shutdown(ctx)
 }
 
 func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {

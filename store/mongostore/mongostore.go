@@ -74,6 +74,7 @@ func (c *Config) check() error {
 	p.Check(c.Collection != c.ClaimsCollection, "ClaimsCollection", "is the same as Collection")
 	p.Check(c.RowsCollection != c.Collection && c.RowsCollection != c.ClaimsCollection, "RowsCollection", "is the same as another collection")
 	p.Check(c.Seal != nil || c.InsecureClear, "Seal", "is required, or InsecureClear")
+	p.Optional("Seal", c.Seal)
 	p.Check(c.Seal == nil || !c.InsecureClear, "InsecureClear", "is set beside Seal")
 	p.Check(c.Seal != nil || !c.SealStrict, "SealStrict", "is set without Seal")
 	return p.Err("mongostore")

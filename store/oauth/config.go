@@ -93,7 +93,8 @@ type SourceConfig struct {
 
 func (c SourceConfig) validate() error {
 	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
+	p.NotNil("Store", c.Store)
+	p.Optional("Spool", c.Spool)
 	p.Check(validProvider(c.Provider), "Provider", "is not 1 to 64 characters of a-z, 0-9, _ and -")
 	p.Check(c.Refresh != nil, "Refresh", "is required")
 	for _, field := range []struct {

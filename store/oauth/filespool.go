@@ -45,7 +45,7 @@ const (
 func NewFileSpool(dir string, aead store.AEAD) (*FileSpool, error) {
 	var p fault.Problems
 	p.Required("dir", dir)
-	p.Check(aead != nil, "aead", "is required")
+	p.NotNil("aead", aead)
 	if err := p.Err("oauth: spool"); err != nil {
 		return nil, err
 	}
