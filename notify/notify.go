@@ -74,7 +74,7 @@ type Recipient struct {
 	Phone string
 	// Locale is a BCP 47 tag, "en", "hi-IN". Empty: the Renderer's default.
 	Locale string
-	// Zone is where times are shown in. Nil: the zone of the time itself.
+	// Zone is where times are shown in. Nil: the Renderer's default, which is the clinic's.
 	Zone *time.Location
 }
 

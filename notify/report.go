@@ -43,7 +43,8 @@ type Report struct {
 	// At is when. Zero if the provider does not say.
 	At time.Time
 	// Address is whose report it is, where a recipient speaks and no message does: the
-	// E.164 number or e-mail address that wants no more messages. Empty else.
+	// E.164 number or e-mail address that wants no more messages, or the provider's id of a
+	// person who hides it. Empty else.
 	Address string
 	// Err is why it failed, with the errors of Notifier. Nil if it did not.
 	Err error

@@ -74,6 +74,9 @@ func NewKeyring(keys ...telemed.Secret) (*Keyring, error) {
 // Only getenv is asked, which is os.Getenv in most applications; a nil one is an empty
 // environment. The error is that of NewKeyring and names the variable as well.
 func KeyringFromEnv(getenv func(name string) string, name string) (*Keyring, error) {
+	if name == "" {
+		return nil, fault.Invalid("store: keyring", "name", "is required")
+	}
 	env := fault.NewEnv(getenv)
 	var keys []telemed.Secret
 	for _, key := range env.List("keys", name) {

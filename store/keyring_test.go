@@ -99,4 +99,6 @@ func TestKeyringFromEnvNamesTheVariable(t *testing.T) {
 	}
 	_, err := store.KeyringFromEnv(nil, "CLINIC_KEY")
 	require.ErrorContains(t, err, "set CLINIC_KEY")
+	_, err = store.KeyringFromEnv(func(string) string { return good }, "")
+	require.EqualError(t, err, "store: keyring: name is required")
 }

@@ -6,6 +6,7 @@
 //   - [Script], the faults that wait for their requests;
 //   - [Log], the record of what arrived;
 //   - [Clock];
+//   - [Webhooks], which come until the application takes them;
 //   - [Server], which is all of these for HTTP.
 //
 // The doubles in memory (meettest, paymentstest, notifytest, realtimetest) are built of

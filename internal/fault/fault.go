@@ -41,16 +41,16 @@ func (p *Problems) Check(ok bool, field, format string, args ...any) {
 // Required adds "is required" if value is empty.
 func (p *Problems) Required(field, value string) { p.Check(value != "", field, "is required") }
 
-// NotNil adds "is required" if value is nil, or an interface that holds a nil pointer: that
-// is what is left when the error of its constructor was not looked at yet.
+// NotNil adds "is required" if value is nil, and what Optional adds.
 func (p *Problems) NotNil(field string, value any) {
-	p.Check(value != nil && !holdsNil(value), field, "is required")
+	p.Check(value != nil, field, "is required")
+	p.Optional(field, value)
 }
 
-// Optional adds a problem if value is an interface that holds a nil pointer. nil itself is
-// good.
+// Optional adds "is a nil *sqlstore.Store" if value is an interface that holds one: that is
+// what is left when the error of its constructor was not looked at yet. nil itself is good.
 func (p *Problems) Optional(field string, value any) {
-	p.Check(value == nil || !holdsNil(value), field, "is a nil pointer")
+	p.Check(value == nil || !holdsNil(value), field, "is a nil %T", value)
 }
 
 func holdsNil(value any) bool {

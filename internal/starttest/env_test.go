@@ -3,8 +3,10 @@ package starttest
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,10 +24,12 @@ import (
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/whatsapp"
+	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/socketio"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/sqlstore"
 	"github.com/telemed-go/telemed/zoom"
 )
 
@@ -295,21 +300,67 @@ func TestVariablesAreDocumented(t *testing.T) {
 	}
 }
 
-// Several parts that are missing are named in one error of several constructors.
+// An application composes itself of what there is, and looks at the errors after that: one
+// start names all variables, and nothing is called that was not built.
 func TestAllAtOnce(t *testing.T) {
 	t.Parallel()
-	var texts []string
-	for _, r := range readers {
-		if err := r.start(nil); err != nil {
-			texts = append(texts, err.Error())
-		}
+	compose := func(getenv func(string) string) error {
+		keyring, err1 := store.KeyringFromEnv(getenv, "CLINIC_KEY")
+		rows, err2 := sqlstore.New(sqlstore.Config{DB: new(sql.DB), Dialect: sqlstore.SQLite, Seal: keyring})
+		google, err3 := googlemeet.New(googlemeet.FromEnv(getenv, rows))
+		meetings, err4 := zoom.New(zoom.FromEnv(getenv, rows))
+		gateway, err5 := razorpay.New(razorpay.FromEnv(getenv))
+		mail, err6 := smtp.New(smtp.FromEnv(getenv))
+		chat, err7 := whatsapp.New(whatsapp.FromEnv(getenv))
+		live, err8 := socketio.New(socketio.FromEnv(getenv, nil, func(context.Context, realtime.Client, string) error { return nil }))
+		bills, err9 := payments.NewWebhook(payments.WebhookConfig{Parser: gateway, Handle: func(context.Context, payments.Event) error { return nil }})
+		_ = chat
+		return errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9,
+			telemed.Shutdown(time.Minute, live, bills, google, meetings, mail))
 	}
-	all := strings.Join(texts, "\n")
+	err := compose(nil)
 	for _, r := range readers {
 		for variable := range r.required {
-			require.Equal(t, 1, strings.Count(all, variable), variable)
+			require.Equal(t, 1, strings.Count(err.Error(), ": set "+variable), "%s in %v", variable, err)
 		}
 	}
+	require.ErrorContains(t, err, "sqlstore: Seal is a nil *store.Keyring")
+	require.ErrorContains(t, err, "Tokens is a nil *sqlstore.Store")
+	require.ErrorContains(t, err, "Parser is a nil *razorpay.Client")
+
+	env := map[string]string{}
+	for _, r := range readers {
+		maps.Copy(env, r.all())
+	}
+	require.NoError(t, compose(lookup(env)))
+}
+
+// No value of a variable makes FromEnv or New panic, or gets into an error.
+func FuzzFromEnv(f *testing.F) {
+	for _, r := range readers {
+		for _, v := range r.optional {
+			f.Add(v.good, v.wrong)
+		}
+	}
+	f.Add("[", "::1%")
+	f.Add("-----BEGIN CERTIFICATE-----\n", `\n,*,`)
+	f.Fuzz(func(t *testing.T, before, after string) {
+		value := before + canary + after
+		for _, r := range readers {
+			err := r.start(func(string) string { return value })
+			if err != nil {
+				require.ErrorIs(t, err, telemed.ErrInvalid)
+				require.NotContains(t, err.Error(), canary)
+			}
+			for name := range r.all() { // alone, it is not hidden behind the others
+				env := r.all()
+				env[name] = value
+				if err := r.start(lookup(env)); err != nil {
+					require.NotContains(t, err.Error(), canary)
+				}
+			}
+		}
+	})
 }
 
 func TestCertificatesOfAMailServer(t *testing.T) {

@@ -80,7 +80,11 @@ func TestNoWordOfAMessageComesBack(t *testing.T) {
 		for what, data := range map[string]any{
 			"Appointment": template.Appointment{Key: word, Patient: word, Doctor: word, Clinic: word, JoinURL: word, Note: word, Start: now, Sequence: -1},
 			"Payment":     template.Payment{Patient: word, Clinic: word, Amount: -919812345678, Currency: word, Reference: word, Item: word, PaidAt: now},
-			"text":        word, "map": map[string]string{word: word}, "error": errors.New(word), "nil": nil,
+			"Refund": template.Refund{
+				Patient: word, Clinic: word, Amount: -919812345678, Of: 1, Currency: word, Reference: word, Item: word, Note: word, At: now,
+			},
+			"Reconnection": template.Reconnection{Doctor: word, Clinic: word, Provider: word, URL: word, Next: now},
+			"text":         word, "map": map[string]string{word: word}, "error": errors.New(word), "nil": nil,
 		} {
 			for _, name := range set.Names() {
 				render(what, notify.Message{Key: word, Template: name, Data: data, To: notify.Recipient{Name: word, Locale: word}})

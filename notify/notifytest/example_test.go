@@ -70,3 +70,42 @@ func ExampleRecorder_WaitFor() {
 	// appt-42/confirmed <nil>
 	// <nil>
 }
+
+// A provider took the message, and says later that it did not arrive; then the patient
+// wants no more.
+func ExampleRecorder_Report() {
+	ctx := context.Background()
+	chat := &notifytest.Recorder{Channel: notify.WhatsApp}
+	chat.Reports = func(_ context.Context, r notify.Report) error { // the application's
+		fmt.Println(r.State, r.Reference == notify.Reference("appt-42/reminder"), r.Err)
+		return nil
+	}
+	_, err := chat.Notify(ctx, notify.Message{
+		Key: "appt-42/reminder", To: notify.Recipient{Phone: "+919876543210"}, Template: "appointment_reminder",
+	})
+	fmt.Println("accepted:", err)
+	fmt.Println(chat.Report(ctx, "appt-42/reminder", notify.ReportFailed, notify.ErrRecipient))
+	fmt.Println(chat.Stop(ctx, "+919876543210"))
+	// Output:
+	// accepted: <nil>
+	// failed true recipient cannot be reached
+	// <nil>
+	// stopped false <nil>
+	// <nil>
+}
+
+// An application that was told "nobody knows" asks, and need not send again.
+func ExampleRecorder_Outcome() {
+	ctx := context.Background()
+	told := &notifytest.Recorder{}
+	told.FailAfter(notifytest.OpNotify, telemed.ErrAmbiguous)
+	_, err := told.Notify(ctx, notify.Message{
+		Key: "appt-42/confirmed", To: notify.Recipient{Email: "asha@example.org"}, Template: "appointment_confirmed",
+	})
+	fmt.Println(errors.Is(err, telemed.ErrAmbiguous))
+	outcome, err := told.Outcome(ctx, notify.Reference("appt-42/confirmed"), time.Now())
+	fmt.Println(outcome == notify.OutcomeArrived, err)
+	// Output:
+	// true
+	// true <nil>
+}

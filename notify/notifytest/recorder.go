@@ -7,6 +7,9 @@
 //	…
 //	msgs := told.Messages()
 //
+// With [Recorder.Reports] it also tells later what became of a message, as providers do by
+// webhook, and it can be asked as a notify.Evidence.
+//
 // # Errors
 //
 // A Recorder checks messages as the real channels do and so gives
@@ -30,6 +33,9 @@ type Recorder struct {
 	// Renderer makes the Content of messages that have a Template. If nil, they are kept
 	// as they come.
 	Renderer notify.Renderer
+	// Reports takes what Report and Stop tell, as a provider's webhook would. If nil, they
+	// fail.
+	Reports func(ctx context.Context, r notify.Report) error
 
 	errors   fake.Errors
 	messages fake.Log[notify.Message]
@@ -38,7 +44,10 @@ type Recorder struct {
 // OpNotify is the one operation, for FailNext and FailAfter.
 const OpNotify = "Notify"
 
-var _ notify.Notifier = (*Recorder)(nil)
+var (
+	_ notify.Notifier = (*Recorder)(nil)
+	_ notify.Evidence = (*Recorder)(nil)
+)
 
 // Notify keeps msg, or fails as told by FailNext and FailAfter.
 func (r *Recorder) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {

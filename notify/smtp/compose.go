@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net/mail"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -35,23 +34,17 @@ func (l *letter) beyondASCII() bool { return !isASCII(l.from) || !isASCII(l.to) 
 // control characters and short enough for a line (notify.Message.Validate and
 // the encoders below), file names are RFC 2231 parameters of our own, and it
 // writes to memory, which does not fail, so that it cannot send half a message.
-func compose(from, replyTo *mail.Address, msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
+func (c *Client) compose(msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
 	defer func() {
 		if cause := recover(); cause != nil { // its text could hold the message
 			l, err = nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
 		}
 	}()
-	l = &letter{from: from.Address, to: msg.To.Email, id: messageID(from.Address, msg)}
+	l = &letter{from: c.from.Address, to: msg.To.Email, id: messageID(c.from.Address, msg)}
 	m := gomail.NewMessage()
-	m.SetAddressHeader("From", formatAddress(from.Name, from.Address), "")
-	m.SetAddressHeader("To", formatAddress(msg.To.Name, msg.To.Email), "")
-	if replyTo != nil {
-		m.SetAddressHeader("Reply-To", formatAddress(replyTo.Name, replyTo.Address), "")
-	}
+	c.setHeader(m, l, msg)
 	m.SetHeader("Subject", encodeText(content.Subject))
-	m.SetHeader("Message-ID", l.id)
 	m.SetDateHeader("Date", now)
-	m.SetHeader("Auto-Submitted", "auto-generated") // no vacation notice in return: RFC 3834
 	addBodies(m, content)
 	for _, file := range content.Files {
 		attach(m, file)
@@ -65,6 +58,20 @@ func compose(from, replyTo *mail.Address, msg notify.Message, content *notify.Co
 	}
 	l.body = b.Bytes()
 	return l, nil
+}
+
+// setHeader writes all of the header that does not depend on the words.
+func (c *Client) setHeader(m *gomail.Message, l *letter, msg notify.Message) {
+	m.SetAddressHeader("From", formatAddress(c.from.Name, c.from.Address), "")
+	m.SetAddressHeader("To", formatAddress(msg.To.Name, msg.To.Email), "")
+	if c.replyTo != nil {
+		m.SetAddressHeader("Reply-To", formatAddress(c.replyTo.Name, c.replyTo.Address), "")
+	}
+	m.SetHeader("Message-ID", l.id)
+	m.SetHeader("Auto-Submitted", "auto-generated") // no vacation notice in return: RFC 3834
+	if c.reference.name != "" {
+		m.SetHeader(c.reference.name, c.reference.value(msg))
+	}
 }
 
 // addBodies adds the same message as text, HTML and invitation: the last that a

@@ -26,6 +26,11 @@
 // The Message-ID comes from the message's Key, the recipient and the sender's
 // domain. What is sent again, after telemed.ErrAmbiguous for instance, is a second
 // mail with the same Message-ID: some mailboxes then show one of the two, others both.
+// Some relays replace the Message-ID: Brevo does.
+//
+// SMTP cannot be asked what became of a message whose answer was lost. A relay's event API
+// can, by the reference that Config.ReferenceHeader gives it: the example "Evidence" asks
+// Brevo's.
 //
 // # Errors
 //

@@ -52,6 +52,19 @@ type Config struct {
 	Password telemed.Secret
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
+	// ReferenceHeader names the header that tells the relay [notify.Reference] of the
+	// message's Key, so that its events name the message. It begins with "X-". Relays want
+	// it differently:
+	//
+	//	X-Mailin-Tag                                   Brevo: a tag
+	//	X-PM-Tag                                       Postmark: a tag
+	//	X-Mailgun-Tag                                  Mailgun: a tag
+	//	X-SES-MESSAGE-TAGS: reference=%s               Amazon SES: a tag with a name
+	//	X-SMTPAPI: {"unique_args":{"reference":"%s"}}  SendGrid: JSON
+	//
+	// A name alone stands for "name: %s". The header may reach the recipient. If empty,
+	// there is none, and nobody can ask what became of a mail whose answer was lost.
+	ReferenceHeader string
 	// Renderer makes the words of messages that name a Template. If nil, every message needs
 	// a Content.
 	Renderer notify.Renderer
@@ -108,6 +121,7 @@ type Client struct {
 	host       string
 	from       *mail.Address
 	replyTo    *mail.Address
+	reference  reference
 	tls        *tls.Config
 	log        *slog.Logger
 	pool       *pool
@@ -128,6 +142,7 @@ func New(cfg Config) (*Client, error) {
 	c.from = checkSender(&p, "From", cfg.From)
 	p.Required("From", cfg.From)
 	c.replyTo = checkSender(&p, "ReplyTo", cfg.ReplyTo)
+	c.reference = checkReference(&p, cfg.ReferenceHeader)
 	cfg.checkCredentials(&p)
 	p.Check(cfg.Security >= StartTLS && cfg.Security <= InsecurePlaintext, "Security", "is none of the constants")
 	p.Check(validLocalName(cfg.LocalName), "LocalName", "is not a host name or address literal")
@@ -249,7 +264,7 @@ func (c *Client) letter(msg notify.Message) (*letter, error) {
 		}
 		content = rendered
 	}
-	return compose(c.from, c.replyTo, msg, content, time.Now())
+	return c.compose(msg, content, time.Now())
 }
 
 // deliver sends l, again over another connection if the one it got from the

@@ -14,7 +14,7 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// The built-in templates.
+// The built-in templates for patients.
 const (
 	// Confirmed tells that an appointment is booked. Data: Appointment.
 	Confirmed = "appointment_confirmed"
@@ -22,9 +22,44 @@ const (
 	Rescheduled = "appointment_rescheduled"
 	// Cancelled tells that an appointment will not take place. Data: Appointment.
 	Cancelled = "appointment_cancelled"
+	// Reminder tells how soon an appointment starts, seen from Config.Now. It has no
+	// calendar file. Data: Appointment.
+	Reminder = "appointment_reminder"
+	// VisitWaiting tells, when an appointment is near and there is no link yet, that it will
+	// follow, and what to do if it does not. Data: Appointment; JoinURL is not shown.
+	VisitWaiting = "appointment_waiting"
 	// PaymentReceived tells that a payment has arrived. Data: Payment.
 	PaymentReceived = "payment_receipt"
+	// RefundPending tells that money is going back. Data: Refund.
+	RefundPending = "payment_refund_pending"
+	// Refunded tells that the gateway has sent the money back. Data: Refund.
+	Refunded = "payment_refunded"
 )
+
+// The built-in templates for doctors. Of the patient they show the name and nothing else.
+// A Note may hold more: whoever writes it decides.
+const (
+	// DoctorBooked tells a doctor of an appointment. Data: Appointment; JoinURL is the
+	// doctor's way in, and may be empty. The calendar entry is another one than the
+	// patient's.
+	DoctorBooked = "doctor_booked"
+	// DoctorMoved tells a doctor that an appointment has moved. Data: Appointment, as for
+	// DoctorBooked.
+	DoctorMoved = "doctor_moved"
+	// DoctorCancelled tells a doctor that an appointment will not take place. Data:
+	// Appointment, as for DoctorBooked.
+	DoctorCancelled = "doctor_cancelled"
+	// Reconnect asks a doctor to connect an account again. Data: Reconnection.
+	Reconnect = "doctor_reconnect"
+)
+
+// entry is what a calendar entry needs to know of a built-in template.
+type entry struct{ moves, cancels, doctors bool }
+
+var entries = map[string]entry{
+	Rescheduled: {moves: true}, Cancelled: {moves: true, cancels: true},
+	DoctorBooked: {doctors: true}, DoctorMoved: {moves: true, doctors: true}, DoctorCancelled: {moves: true, cancels: true, doctors: true},
+}
 
 // Limits of the texts in Data, in bytes. They keep a subject in one header line.
 const (
@@ -36,6 +71,9 @@ const (
 // validator is Data that knows what is wrong with itself: the built-in types, and
 // those of applications that have the method.
 type validator interface{ Validate() error }
+
+// clinical is Data that may name a clinic of its own.
+type clinical interface{ clinic() string }
 
 // Appointment is the data of the appointment templates. Texts are one line of at most 200
 // bytes.
@@ -90,46 +128,7 @@ func (a Appointment) LogValue() slog.Value {
 // Format tells the same for every verb.
 func (a Appointment) Format(f fmt.State, _ rune) { redact.Format(f, a) }
 
-// Payment is the data of the PaymentReceived template. Texts are one line of at most 200
-// bytes.
-type Payment struct {
-	// Patient is the patient's name. Required.
-	Patient string
-	// Clinic is the clinic's name. If empty, Config.Clinic.
-	Clinic string
-	// Amount is what was paid, in the currency's smallest unit: paise for INR. Positive.
-	Amount int64
-	// Currency is the ISO 4217 code, "INR". Required.
-	Currency string
-	// Reference is the payment's id, by which the patient may ask. Required.
-	Reference string
-	// PaidAt is when it was paid. Required.
-	PaidAt time.Time
-	// Item is what was paid for, "Video consultation"; others may see the mail, so name no
-	// illness. If empty, it is not shown.
-	Item string
-}
-
-// Validate names everything that is wrong with r. The error matches telemed.ErrInvalid.
-func (r Payment) Validate() error {
-	var p fault.Problems
-	requiredLine(&p, "Patient", r.Patient)
-	checkLine(&p, "Clinic", r.Clinic, maxText)
-	p.Check(r.Amount > 0, "Amount", "is not positive")
-	p.Check(validCurrency(r.Currency), "Currency", "is not an ISO 4217 code in capitals")
-	requiredLine(&p, "Reference", r.Reference)
-	p.Check(!r.PaidAt.IsZero(), "PaidAt", "is required")
-	checkLine(&p, "Item", r.Item, maxText)
-	return p.Err("template: receipt")
-}
-
-// LogValue leaves out everything personal.
-func (r Payment) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("reference", r.Reference), slog.Time("paid_at", r.PaidAt))
-}
-
-// Format tells the same for every verb.
-func (r Payment) Format(f fmt.State, _ rune) { redact.Format(f, r) }
+func (a Appointment) clinic() string { return a.Clinic }
 
 func requiredLine(p *fault.Problems, field, value string) {
 	p.Required(field, strings.TrimSpace(value))

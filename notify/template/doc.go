@@ -14,10 +14,23 @@
 //
 // # Templates
 //
-// Built in, in English ("en") and Hindi ("hi"): [Confirmed], [Rescheduled] and
-// [Cancelled], whose data is an [Appointment], and [PaymentReceived], whose data is a
-// [Payment]. A locale falls back to the next shorter tag and then to the
-// default: hi-IN, hi, en.
+// Built in, in English ("en") and Hindi ("hi"):
+//
+//	for patients                                         data
+//	Confirmed, Rescheduled, Cancelled                    Appointment, with a calendar file
+//	Reminder, VisitWaiting                               Appointment
+//	PaymentReceived                                      Payment
+//	RefundPending, Refunded                              Refund
+//
+//	for doctors                                          data
+//	DoctorBooked, DoctorMoved, DoctorCancelled           Appointment, with a calendar file
+//	Reconnect                                            Reconnection
+//
+// A locale falls back to the next shorter tag and then to the default: hi-IN, hi, en.
+//
+// Times are in the recipient's zone if it is known, else in the clinic's. A recipient with
+// another clock than the clinic's reads the start of an appointment by both. The zone of a
+// time.Time counts for nothing.
 //
 // An application adds templates, translations and its own wording by [Config.FS], a tree
 // like that of the built-in ones, one folder for each locale:
@@ -40,7 +53,16 @@
 //	appointment_confirmed    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
 //	appointment_rescheduled  {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
 //	appointment_cancelled    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
+//	appointment_reminder     {{1}} greeting, {{2}} doctor, {{3}} until, {{4}} time, {{5}} clinic,
+//	                         {{6}} link
+//	appointment_waiting      {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
 //	payment_receipt          {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} payment id, {{5}} time
+//	payment_refund_pending   {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} time
+//	payment_refunded         {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} time
+//	doctor_booked            {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
+//	doctor_moved             {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
+//	doctor_cancelled         {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
+//	doctor_reconnect         {{1}} greeting, {{2}} provider, {{3}} clinic, {{4}} address of the page
 //
 // # Errors
 //
@@ -53,7 +75,8 @@
 //
 // What patients type is escaped in HTML and in the calendar file, and a name
 // with a line break is refused. Links are https, or http on loopback. Subjects,
-// WhatsApp texts and calendar titles hold no reason for the visit. A name is
+// WhatsApp texts and calendar titles hold no reason for the visit. A doctor reads the
+// patient's name in the body and in the calendar, and nothing else of the patient. A name is
 // still shown as it is: mail and chat programs make a link of a name that looks
 // like one, so check names where patients enter them.
 //

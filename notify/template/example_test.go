@@ -35,6 +35,33 @@ func Example() {
 	// appointment_confirmed hi सोमवार, 2 मार्च 2026, सुबह 10:30 बजे IST
 }
 
+// What a reminder says is true when it is sent: "tomorrow" and "in 40 minutes" are by the
+// patient's clock.
+func ExamplePage_Until() {
+	kolkata, newYork := time.FixedZone("IST", 5*3600+1800), time.FixedZone("EST", -5*3600)
+	start := time.Date(2026, time.March, 2, 5, 0, 0, 0, time.UTC) // as databases give it
+	now := start.Add(-20 * time.Hour)
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata, Now: func() time.Time { return now }})
+	if err != nil {
+		panic(err)
+	}
+	for _, to := range []notify.Recipient{{Name: "Asha"}, {Name: "आशा", Locale: "hi"}, {Name: "Ravi", Zone: newYork}} {
+		content, err := words.Render(notify.Message{
+			To: to, Template: template.Reminder,
+			Data: template.Appointment{Key: "appt-42", Patient: "Asha Rao", Doctor: "Dr Mehta", Start: start},
+		})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(content.Subject)
+		now = start.Add(-40 * time.Minute)
+	}
+	// Output:
+	// Your appointment starts tomorrow: Monday, 2 March 2026, 10:30 AM IST, City Clinic
+	// आपका अपॉइंटमेंट 40 मिनट में है: सोमवार, 2 मार्च 2026, सुबह 10:30 बजे IST, City Clinic
+	// Your appointment starts in 40 minutes: Monday, 2 March 2026, 12:00 AM EST, City Clinic
+}
+
 // An application adds a template of its own, and changes the wording of another one.
 func ExampleConfig() {
 	type result struct{ Test string }
@@ -44,7 +71,7 @@ func ExampleConfig() {
 		"en/appointment_cancelled.subject": {Data: []byte("We are sorry: no appointment on {{.Date .Data.Start}}")},
 	}
 	words, err := template.New(template.Config{
-		Clinic: "City Clinic", FS: own, Samples: map[string]any{"result_ready": result{"blood count"}},
+		Clinic: "City Clinic", Zone: time.FixedZone("IST", 5*3600+1800), FS: own, Samples: map[string]any{"result_ready": result{"blood count"}},
 	})
 	if err != nil {
 		panic(err)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,25 +15,35 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// invites are the templates that have a calendar file.
+var invites = map[string]bool{
+	template.Confirmed: true, template.Rescheduled: true, template.Cancelled: true,
+	template.DoctorBooked: true, template.DoctorMoved: true, template.DoctorCancelled: true,
+}
+
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	set := newSet(t, config())
+	set, cfg := newSet(t, config()), config()
+	cfg.Now = func() time.Time { return start.Add(-40 * time.Minute) }
+	near := newSet(t, cfg)
 	for _, name := range set.Names() {
 		for _, locale := range []string{"en", "hi"} {
 			t.Run(name+"/"+locale, func(t *testing.T) {
 				t.Parallel()
-				data := any(appointment())
-				if name == template.PaymentReceived {
-					data = receipt()
-				}
-				msg := message(name, locale, data)
+				msg := message(name, locale, dataFor(name))
 				msg.To.Zone = eastern
+				if strings.HasPrefix(name, "doctor_") {
+					msg.To.Name = "Dr Mehta"
+				}
 				content := render(t, set, msg)
+				if name == template.Reminder {
+					content = render(t, near, msg)
+				}
 				golden(t, name+"."+locale+".html", content.HTML)
 				golden(t, name+"."+locale+".txt", content.Subject+"\n\n"+content.Text)
 				golden(t, name+"."+locale+".whatsapp",
 					content.WhatsApp.Name+" "+content.WhatsApp.Language+"\n"+strings.Join(content.WhatsApp.Body, "\n")+"\n")
-				if name == template.PaymentReceived {
+				if !invites[name] {
 					require.Empty(t, content.Files)
 					return
 				}

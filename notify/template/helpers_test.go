@@ -54,6 +54,30 @@ func receipt() template.Payment {
 	}
 }
 
+func refund() template.Refund {
+	return template.Refund{
+		Patient: "Asha Rao", Amount: 25000, Of: 50000, Currency: "INR", Reference: "rfnd_29QQoUBi66xm2f",
+		At: start.Add(-time.Hour), Item: "Video consultation", Note: "The clinic had to cancel.",
+	}
+}
+
+func reconnection() template.Reconnection {
+	return template.Reconnection{Doctor: "Dr Mehta", Provider: "Zoom", URL: "https://clinic.example/accounts", Next: start}
+}
+
+// dataFor returns data that a built-in template takes.
+func dataFor(name string) any {
+	switch name {
+	case template.PaymentReceived:
+		return receipt()
+	case template.RefundPending, template.Refunded:
+		return refund()
+	case template.Reconnect:
+		return reconnection()
+	}
+	return appointment()
+}
+
 func message(name, locale string, data any) notify.Message {
 	return notify.Message{
 		Key: "appt-42/" + name, Template: name, Data: data,

@@ -44,7 +44,11 @@ func TestHostTemplates(t *testing.T) {
 		"en/lab_ready.whatsapp", "lab_ready en_US\r\n{{.To}}\r\n{{.Data.Test}}",
 		".DS_Store", "x", ".git/config", "x",
 	))
-	require.Equal(t, []string{template.Cancelled, template.Confirmed, template.Rescheduled, "lab_ready", template.PaymentReceived}, set.Names())
+	require.Equal(t, []string{
+		template.Cancelled, template.Confirmed, template.Reminder, template.Rescheduled, template.VisitWaiting,
+		template.DoctorBooked, template.DoctorCancelled, template.DoctorMoved, template.Reconnect,
+		"lab_ready", template.PaymentReceived, template.RefundPending, template.Refunded,
+	}, set.Names())
 	got := render(t, set, message("lab_ready", "hi", &labReady{"Blood\n\tcount <b>", "javascript:alert(1)"}))
 	require.Equal(t, "Your result is ready", got.Subject)
 	require.Contains(t, got.HTML, "count &lt;b&gt;")
@@ -146,7 +150,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 
 	_, err := template.New(template.Config{Organizer: "x"})
-	require.Equal(t, []string{"Clinic", "Organizer"}, fields(t, err))
+	require.Equal(t, []string{"Clinic", "Organizer", "Zone"}, fields(t, err))
 	require.Regexp(t, "^template: Clinic ", err.Error())
 
 	two := mail("en/lab_ready.txt", "{{.Data.Tset}}", "en/payment_receipt.txt", "{{.Data.Amonut}}")

@@ -21,9 +21,14 @@ type invite struct {
 }
 
 // uid identifies an appointment for calendars. The clinic is in it because two
-// clinics' appointments may have the same key.
-func uid(clinic, key string) string {
-	sum := sha256.Sum256([]byte("telemed appointment\x00" + clinic + "\x00" + key))
+// clinics' appointments may have the same key. The doctor's entry is another one than the
+// patient's: both may be in one calendar, and say different things.
+func uid(clinic, key string, doctors bool) string {
+	what := "telemed appointment\x00"
+	if doctors {
+		what = "telemed appointment of a doctor\x00"
+	}
+	sum := sha256.Sum256([]byte(what + clinic + "\x00" + key))
 	return hex.EncodeToString(sum[:16]) + "@telemed.invalid"
 }
 

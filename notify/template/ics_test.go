@@ -118,3 +118,20 @@ func FuzzRender(f *testing.F) {
 		require.Equal(t, wholeInvite, names(props))
 	})
 }
+
+// TestDoctorsEntries: the doctor's calendar has entries of its own, which move and end.
+func TestDoctorsEntries(t *testing.T) {
+	t.Parallel()
+	set := newSet(t, config())
+	patients := invite(t, set, message(template.Confirmed, "en", appointment()))
+	booked := invite(t, set, message(template.DoctorBooked, "en", appointment()))
+	moved := invite(t, set, message(template.DoctorMoved, "hi", appointment()))
+	ended := invite(t, set, message(template.DoctorCancelled, "en", appointment()))
+	require.NotEqual(t, value(patients, "UID"), value(booked, "UID"))
+	require.Equal(t, value(booked, "UID"), value(moved, "UID"))
+	require.Equal(t, value(booked, "UID"), value(ended, "UID"))
+	require.Equal(t, []string{"REQUEST", "0"}, []string{value(booked, "METHOD"), value(booked, "SEQUENCE")})
+	require.Equal(t, []string{"REQUEST", "1"}, []string{value(moved, "METHOD"), value(moved, "SEQUENCE")})
+	require.Equal(t, []string{"CANCEL", "CANCELLED", "1"}, []string{value(ended, "METHOD"), value(ended, "STATUS"), value(ended, "SEQUENCE")})
+	require.Equal(t, "Video consultation: Asha Rao", value(booked, "SUMMARY"))
+}

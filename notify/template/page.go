@@ -16,8 +16,9 @@ type Page struct {
 	Subject string
 
 	words *words
-	zone  *time.Location // the recipient's; nil for that of the time
-	home  *time.Location // the clinic's; nil for none
+	zone  *time.Location // the recipient's, or else the clinic's
+	home  *time.Location // the clinic's
+	now   time.Time
 }
 
 // Dir is the direction of the language's script: "ltr" or "rtl".
@@ -29,17 +30,18 @@ func (p *Page) Dir() string {
 	return "ltr"
 }
 
-// When returns a time in words, in the recipient's zone: "Monday, 2 March 2026, 10:30 AM
-// IST".
-func (p *Page) When(t time.Time) string { return p.words.time(p.local(t)) }
+// When returns a time in words: "Monday, 2 March 2026, 10:30 AM IST". It is in the
+// recipient's zone, or else in the clinic's.
+func (p *Page) When(t time.Time) string { return p.words.time(t.In(p.zone)) }
+
+// Until tells how far away a time is: "in 40 minutes", "in 5 hours", "tomorrow", "in 3
+// days", or "now" if it is past. Days are those of the zone of When.
+func (p *Page) Until(t time.Time) string { return p.words.soon.until(p.now.In(p.zone), t.In(p.zone)) }
 
 // ClinicTime is When in the clinic's zone. It is empty if clocks show the same there at
 // that time.
 func (p *Page) ClinicTime(t time.Time) string {
-	if p.home == nil {
-		return ""
-	}
-	_, here := p.local(t).Zone()
+	_, here := t.In(p.zone).Zone()
 	_, there := t.In(p.home).Zone()
 	if here == there {
 		return ""
@@ -47,8 +49,8 @@ func (p *Page) ClinicTime(t time.Time) string {
 	return p.words.time(t.In(p.home))
 }
 
-// Date returns the day in words, in the recipient's zone: "2 March 2026".
-func (p *Page) Date(t time.Time) string { return p.words.date(p.local(t)) }
+// Date returns the day in words, in the zone of When: "2 March 2026".
+func (p *Page) Date(t time.Time) string { return p.words.date(t.In(p.zone)) }
 
 // Minutes returns a duration in whole minutes, rounded up.
 func (p *Page) Minutes(d time.Duration) int { return int((d + time.Minute - 1) / time.Minute) }
@@ -56,10 +58,3 @@ func (p *Page) Minutes(d time.Duration) int { return int((d + time.Minute - 1) /
 // Money returns an amount in the smallest unit of its ISO 4217 currency as people
 // read it: "₹1,23,456.00".
 func (p *Page) Money(minor int64, currency string) string { return money(minor, currency) }
-
-func (p *Page) local(t time.Time) time.Time {
-	if p.zone == nil {
-		return t
-	}
-	return t.In(p.zone)
-}

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/telemed-go/telemed/notify/template"
 )
 
 // TestReadable checks what a mail needs to be read on a phone and by a screen reader.
@@ -17,11 +15,7 @@ func TestReadable(t *testing.T) {
 	t.Parallel()
 	set := newSet(t, config())
 	for _, name := range set.Names() {
-		data := any(appointment())
-		if name == template.PaymentReceived {
-			data = receipt()
-		}
-		page := render(t, set, message(name, "hi", data)).HTML
+		page := render(t, set, message(name, "hi", dataFor(name))).HTML
 		nodes, _, err := parseHTML(page)
 		require.NoError(t, err)
 		headings := 0

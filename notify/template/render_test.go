@@ -3,6 +3,7 @@ package template_test
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -45,7 +46,7 @@ func TestTimesInTheRecipientsZone(t *testing.T) {
 		start  time.Time
 		want   string
 	}{
-		"none, so the time's own":   {nil, "en", start, "Time: Monday, 2 March 2026, 10:30 AM IST\n"},
+		"none, so the clinic's":     {nil, "en", start.UTC(), "Time: Monday, 2 March 2026, 10:30 AM IST\n"},
 		"the clinic's":              {ist, "en", start.UTC(), "Time: Monday, 2 March 2026, 10:30 AM IST\n"},
 		"another, the day before":   {newYork, "en", start, "Time: Monday, 2 March 2026, 12:00 AM EST (Monday, 2 March 2026, 10:30 AM IST at the clinic)\n"},
 		"another, in summer time":   {newYork, "en", start.AddDate(0, 0, 7), "Time: Monday, 9 March 2026, 1:00 AM EDT (Monday, 9 March 2026, 10:30 AM IST at the clinic)\n"},
@@ -67,13 +68,50 @@ func TestTimesInTheRecipientsZone(t *testing.T) {
 	}
 }
 
-func TestNoClinicZone(t *testing.T) {
+func TestZoneIsRequired(t *testing.T) {
 	t.Parallel()
 	cfg := config()
 	cfg.Zone = nil
-	msg := message(template.Confirmed, "en", appointment())
-	msg.To.Zone = eastern
-	require.NotContains(t, render(t, newSet(t, cfg), msg).Text, "at the clinic")
+	_, err := template.New(cfg)
+	require.Equal(t, []string{"Zone"}, fields(t, err))
+}
+
+// TestZoneOfATimeCountsForNothing: whatever zone a time carries, each part of each message
+// says the same. Databases give UTC, and machines their own.
+func TestZoneOfATimeCountsForNothing(t *testing.T) {
+	t.Parallel()
+	cfg := withFiles(
+		"en/own.subject", "{{.Date .Data.Start}}", "en/own.txt", "{{.When .Data.Start}} {{.ClinicTime .Data.Start}} {{.Until .Data.Start}}",
+		"en/own.whatsapp", "own en\n{{.Date .Data.Previous}}",
+	)
+	cfg.Samples = map[string]any{"own": appointment()}
+	set := newSet(t, cfg)
+	for _, name := range set.Names() {
+		for _, locale := range []string{"en", "hi"} {
+			for _, zone := range []*time.Location{nil, eastern} {
+				msg := message(name, locale, dataFor(name))
+				msg.To.Zone = zone
+				want := render(t, set, msg)
+				for _, carried := range []*time.Location{time.UTC, eastern, time.FixedZone("", 9*3600), time.FixedZone("", -11*3600)} {
+					msg.Data = carrying(dataFor(name), carried)
+					require.Equal(t, want, render(t, set, msg), "%s in %s to %v", name, locale, zone)
+				}
+				require.NotContains(t, fmt.Sprintf("%+v", *want.WhatsApp)+want.Subject+want.Text+want.HTML, "UTC")
+			}
+		}
+	}
+}
+
+// carrying returns data with the same times in another zone.
+func carrying(data any, zone *time.Location) any {
+	v := reflect.New(reflect.TypeOf(data)).Elem()
+	v.Set(reflect.ValueOf(data))
+	for _, field := range v.Fields() {
+		if at, ok := field.Interface().(time.Time); ok {
+			field.Set(reflect.ValueOf(at.In(zone)))
+		}
+	}
+	return v.Interface()
 }
 
 func TestMoney(t *testing.T) {
@@ -159,6 +197,12 @@ func TestRefused(t *testing.T) {
 		"line break in link":  {template.Confirmed, link("https://zkmark.example/\r\nATTACH:evil"), []string{"Data.JoinURL"}},
 		"quote in link":       {template.Confirmed, link(`https://zkmark.example/"onclick="x`), []string{"Data.JoinURL"}},
 		"negative amount":     {template.PaymentReceived, func() any { r := receipt(); r.Amount = -1; return r }(), []string{"Data.Amount"}},
+		"empty refund":        {template.RefundPending, template.Refund{}, []string{"Data.Amount", "Data.At", "Data.Currency", "Data.Patient"}},
+		"more than was paid":  {template.Refunded, func() any { r := refund(); r.Of = r.Amount - 1; return r }(), []string{"Data.Of"}},
+		"two-line refund":     {template.Refunded, func() any { r := refund(); r.Note = "Zkmark\n"; r.Reference = "zkmark\r"; return r }(), []string{"Data.Note", "Data.Reference"}},
+		"empty reconnection":  {template.Reconnect, template.Reconnection{}, []string{"Data.Doctor", "Data.Provider", "Data.URL"}},
+		"plain http page":     {template.Reconnect, func() any { r := reconnection(); r.URL = "http://zkmark.example/"; return r }(), []string{"Data.URL"}},
+		"refund for a doctor": {template.DoctorBooked, refund(), []string{"Data"}},
 		"lower-case currency": {template.PaymentReceived, func() any { r := receipt(); r.Currency = "inr"; return r }(), []string{"Data.Currency"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,9 +245,12 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	a.Patient, r.Patient = "Zkmark", "Zkmark"
 	a.Doctor, a.JoinURL, a.Note = "Zkmark", "https://zkmark.example", "zkmark"
 	var log strings.Builder
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "a", a, "r", r)
+	back, again := refund(), reconnection()
+	back.Patient, back.Note, again.Doctor = "Zkmark", "zkmark", "Zkmark"
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "a", a, "r", r, "back", back, "again", again)
 	for _, text := range []string{
-		fmt.Sprintf("%v %+v %#v %s %q", a, a, a, a, a), fmt.Sprintf("%v %+v %#v %s %q", r, r, r, r, r), fmt.Sprint(&a, &r), log.String(),
+		fmt.Sprintf("%v %+v %#v %s %q", a, a, a, a, a), fmt.Sprintf("%v %+v %#v %s %q", r, r, r, r, r), fmt.Sprint(&a, &r, &back, &again), log.String(),
+		fmt.Sprintf("%v %+v %#v %s %q", back, back, back, back, back), fmt.Sprintf("%v %+v %#v %s %q", again, again, again, again, again),
 	} {
 		require.NotContains(t, strings.ToLower(text), "zkmark")
 	}

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -27,10 +28,11 @@ type Config struct {
 	// what identifies calendar entries: an entry made under another name is not moved any
 	// more. Required.
 	Clinic string
-
-	// Zone is where the clinic is. Times are then shown in it too, where the
-	// recipient's clock differs. If nil, in the recipient's zone alone.
+	// Zone is where the clinic is. Recipients without a zone read times in it. Those with
+	// another clock read an appointment's start by both. The zone that a time.Time carries
+	// counts for nothing, since databases give UTC. Required.
 	Zone *time.Location
+
 	// Locale is the default, a BCP 47 tag that every template has. If empty, "en".
 	Locale string
 	// Organizer is the clinic's bare e-mail address. Calendar entries name it as
@@ -42,7 +44,8 @@ type Config struct {
 	// Samples holds, for each template of FS that is not built in, sample data of
 	// the type that it takes, without anything of a true patient.
 	Samples map[string]any
-	// Now tells the time for calendar files. If nil, time.Now.
+	// Now tells the time for calendar files, and for how soon a reminder's appointment
+	// starts. If nil, time.Now.
 	Now func() time.Time
 }
 
@@ -67,6 +70,7 @@ func New(cfg Config) (*Set, error) {
 	}
 	var p fault.Problems
 	requiredLine(&p, "Clinic", cfg.Clinic)
+	p.Check(cfg.Zone != nil, "Zone", "is required: recipients whose zone is not known read times in it")
 	p.Optional("FS", cfg.FS)
 	p.Check(cfg.Organizer == "" || notify.ValidEmail(cfg.Organizer), "Organizer", "is not a bare e-mail address")
 	if err := p.Err("template"); err != nil {
@@ -275,13 +279,10 @@ func (s *Set) render(t *translation, msg notify.Message, data any) (*notify.Cont
 func (s *Set) page(t *translation, msg notify.Message, data any) *Page {
 	page := &Page{
 		Data: data, To: msg.To.Name, Clinic: s.cfg.Clinic, Lang: t.locale,
-		words: wordsFor(t.locale), zone: msg.To.Zone, home: s.cfg.Zone,
+		words: wordsFor(t.locale), zone: cmp.Or(msg.To.Zone, s.cfg.Zone), home: s.cfg.Zone, now: s.cfg.Now(),
 	}
-	switch data := data.(type) {
-	case Appointment:
-		page.Clinic = first(data.Clinic, page.Clinic)
-	case Payment:
-		page.Clinic = first(data.Clinic, page.Clinic)
+	if c, ok := data.(clinical); ok {
+		page.Clinic = first(c.clinic(), page.Clinic)
 	}
 	return page
 }
@@ -359,13 +360,14 @@ func (s *Set) invite(t *translation, msg notify.Message, page *Page, description
 	if duration == 0 {
 		duration = defaultDuration
 	}
+	entry := entries[msg.Template]
 	v := &invite{
-		uid: uid(s.cfg.Clinic, a.Key), summary: summary, description: description, url: a.JoinURL,
+		uid: uid(s.cfg.Clinic, a.Key, entry.doctors), summary: summary, description: description, url: a.JoinURL,
 		start: a.Start, end: a.Start.Add(duration), stamp: s.cfg.Now(),
-		sequence: a.Sequence, cancelled: msg.Template == Cancelled,
+		sequence: a.Sequence, cancelled: entry.cancels,
 		organizer: s.cfg.Organizer, organizerName: page.Clinic,
 	}
-	if msg.Template == Rescheduled || msg.Template == Cancelled {
+	if entry.moves {
 		v.sequence = max(1, v.sequence)
 	}
 	if notify.ValidEmail(msg.To.Email) {
@@ -390,24 +392,4 @@ func typeName(t reflect.Type) string {
 		return "nil"
 	}
 	return t.String()
-}
-
-// samples returns what a built-in template is tried with: all fields, and as few as may
-// be.
-func samples(name string) []any {
-	start := time.Date(2026, time.March, 2, 5, 0, 0, 0, time.UTC)
-	switch name {
-	case Confirmed, Rescheduled, Cancelled:
-		few := Appointment{Key: "k", Patient: "P", Doctor: "D", Start: start}
-		all := few
-		all.Clinic, all.Duration, all.JoinURL = "C", time.Hour, "https://meet.example/x"
-		all.Previous, all.Note, all.Sequence = start.Add(-time.Hour), "N", 2
-		return []any{all, few}
-	case PaymentReceived:
-		few := Payment{Patient: "P", Amount: 1, Currency: "INR", Reference: "r", PaidAt: start}
-		all := few
-		all.Clinic, all.Item = "C", "I"
-		return []any{all, few}
-	}
-	return nil
 }

@@ -15,6 +15,7 @@ type words struct {
 	clock  func(t time.Time) string
 	// layout takes weekday, day, month, year, clock and zone.
 	layout string
+	soon   soon
 }
 
 // wordsFor returns the tables for a locale; languages without a table of ours get
@@ -37,6 +38,7 @@ var english = words{
 	days:   [7]string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"},
 	clock:  func(t time.Time) string { return t.Format("3:04 PM") },
 	layout: "%s, %d %s %d, %s %s",
+	soon:   englishSoon,
 }
 
 var hindi = words{
@@ -45,6 +47,7 @@ var hindi = words{
 	days:   [7]string{"रविवार", "सोमवार", "मंगलवार", "बुधवार", "गुरुवार", "शुक्रवार", "शनिवार"},
 	clock:  func(t time.Time) string { return hindiPart(t.Hour()) + " " + t.Format("3:04") + " बजे" },
 	layout: "%s, %d %s %d, %s %s",
+	soon:   hindiSoon,
 }
 
 // hindiPart names the part of the day, which Hindi uses where English has AM and PM.

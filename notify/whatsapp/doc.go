@@ -14,21 +14,16 @@
 //	})
 //
 // A business may begin a conversation with approved templates only; a message's
-// Content must therefore have a notify.WhatsAppTemplate. Whether it was delivered
-// comes by webhook, with the [Reference] of the message's Key:
+// Content must therefore have a notify.WhatsAppTemplate. Whether it was delivered, and
+// that a person wants no more messages, comes by webhook, with the [notify.Reference] of
+// the message's Key; Config.WebhookSecrets and VerifyToken are needed for it:
 //
-//	webhook, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
-//		Secrets:     []telemed.Secret{appSecret},
-//		VerifyToken: verifyToken,
-//		Handle: func(ctx context.Context, e whatsapp.Event) error {
-//			if e.Status == nil {
-//				return nil
-//			}
-//			return appointments.Told(ctx, e.Status.Reference, e.Status.State)
-//		},
-//	})
-//	…
-//	mux.Handle("/webhooks/whatsapp", webhook)
+//	mux.Handle("/webhooks/whatsapp", chat.Reports(func(ctx context.Context, r notify.Report) error {
+//		return appointments.Told(ctx, r.Reference, r.State)
+//	}))
+//
+// [NewWebhook] takes everything else too: what patients write, and what becomes of
+// templates and of the account.
 //
 // Messages within a conversation, media, and the management of templates are not here.
 //

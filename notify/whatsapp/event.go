@@ -44,7 +44,8 @@ type Status struct {
 	MessageID string
 	// State is where the message is.
 	State State
-	// Reference is [Reference] of the message's Key. Empty for messages sent elsewhere.
+	// Reference is [notify.Reference] of the message's Key. Messages sent elsewhere have
+	// none, or data of their sender's.
 	Reference string
 	// At is when it happened, in UTC; zero if Meta did not say.
 	At time.Time

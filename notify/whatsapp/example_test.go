@@ -32,23 +32,18 @@ func Example() {
 		Token:         srv.Token(),
 		Renderer:      words,
 		BaseURL:       srv.URL(),
+
+		WebhookSecrets: []telemed.Secret{srv.AppSecret()},
+		VerifyToken:    telemed.NewSecret("chosen when the address was registered"),
 	})
 	if err != nil {
 		panic(err)
 	}
-	webhook, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
-		Secrets: []telemed.Secret{srv.AppSecret()},
-		Handle: func(_ context.Context, e whatsapp.Event) error {
-			if e.Status != nil {
-				fmt.Println(e.Status.State, e.Status.Reference == whatsapp.Reference("appt-42/confirmed"))
-			}
-			return nil
-		},
+	reports := chat.Reports(func(_ context.Context, r notify.Report) error {
+		fmt.Println(r.State, r.Reference == notify.Reference("appt-42/confirmed"))
+		return nil
 	})
-	if err != nil {
-		panic(err)
-	}
-	webhooks := httptest.NewServer(webhook)
+	webhooks := httptest.NewServer(reports)
 	defer webhooks.Close()
 	srv.SetWebhookURL(webhooks.URL)
 
@@ -164,4 +159,53 @@ func ExampleNewWebhook() {
 	// message is read - <nil>
 	// <nil>
 	// <nil>
+}
+
+// A patient who answers STOP is told nothing more on WhatsApp. The application keeps the
+// address, and asks before it sends.
+func ExampleClient_Reports() {
+	srv, err := whatsapptest.Start(whatsapptest.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	chat, err := whatsapp.New(whatsapp.Config{
+		PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), BaseURL: srv.URL(),
+		WebhookSecrets: []telemed.Secret{srv.AppSecret()},
+		VerifyToken:    telemed.NewSecret("chosen when the address was registered"),
+	})
+	if err != nil {
+		panic(err)
+	}
+	var kept error
+	reports := chat.Reports(func(_ context.Context, r notify.Report) error {
+		fmt.Println(r.State, r.Address)
+		return kept
+	})
+	server := httptest.NewServer(reports)
+	defer server.Close()
+	srv.SetWebhookURL(server.URL)
+
+	ctx := context.Background()
+	fmt.Println(srv.SendText(ctx, "+919876543210", "Asha", "Will it hurt to stop?"))
+	fmt.Println(srv.SendText(ctx, "+919876543210", "Asha", "बंद करो"))
+	kept = errors.New("database is down")
+	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP"))
+	kept = nil
+	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP")) // Meta says it again by itself
+	fmt.Println(reports.Shutdown(ctx))                              // after the server's own
+	// Output:
+	// <nil>
+	// stopped +919876543210
+	// <nil>
+	// stopped +919876543211
+	// whatsapptest: the webhook answered 500
+	// stopped +919876543211
+	// <nil>
+	// <nil>
+}
+
+func ExampleMeansStop() {
+	fmt.Println(whatsapp.MeansStop("Stop."), whatsapp.MeansStop("don't stop"), whatsapp.MeansStop("cancel"))
+	// Output: true false false
 }

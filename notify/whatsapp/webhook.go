@@ -91,13 +91,18 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	if err := p.Err("whatsapp: webhook"); err != nil {
 		return nil, err
 	}
+	return newWebhook(cfg), nil
+}
+
+// newWebhook returns a Webhook. The caller has checked cfg.
+func newWebhook(cfg WebhookConfig) *Webhook {
 	cfg.Secrets = slices.Clone(cfg.Secrets)
 	w := &Webhook{cfg: cfg}
 	w.door = webhook.New(webhook.Config{
 		Provider: "whatsapp", MaxBody: maxWebhookBody, Timeout: cmp.Or(cfg.Timeout, webhookTimeout),
 		Keep: webhookKeep, Claims: cfg.Claims, Logger: cfg.Logger, HideErrors: true, Open: w.open,
 	})
-	return w, nil
+	return w
 }
 
 // Permanent marks an error of Handle as incurable: the event is answered 200, logged, and

@@ -499,7 +499,7 @@ func TestFakeSendsWebhooks(t *testing.T) {
 	require.NoError(t, srv.SendStatus(t.Context(), receipt.ID, "failed", 131026))
 	require.NoError(t, srv.SendText(t.Context(), phone, "Asha", "thank you"))
 	require.Equal(t, whatsapp.Delivered, host.statuses[0].State)
-	require.Equal(t, whatsapp.Reference("appt-42/paid"), host.statuses[0].Reference)
+	require.Equal(t, notify.Reference("appt-42/paid"), host.statuses[0].Reference)
 	require.Equal(t, phone, host.statuses[0].Phone)
 	require.ErrorIs(t, host.statuses[1].Err, notify.ErrRecipient)
 	require.Equal(t, []string{phone, "Asha", "thank you"}, []string{host.messages[0].Phone, host.messages[0].Name, host.messages[0].Text})

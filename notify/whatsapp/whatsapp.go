@@ -2,12 +2,11 @@ package whatsapp
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +34,14 @@ type Config struct {
 	// Token is a system user's access token with whatsapp_business_messaging. Required.
 	Token telemed.Secret
 
+	// WebhookSecrets are the app secrets that sign what Meta reports; several while one is
+	// replaced. If empty, [Client.Reports] refuses everything, and nobody learns whether a
+	// message arrived.
+	WebhookSecrets []telemed.Secret
+	// VerifyToken is the text that the application chose for registering the address of
+	// Reports at Meta. If empty, the registration is refused.
+	VerifyToken telemed.Secret
+
 	// Renderer makes the words of messages that name a Template. If nil, every message needs
 	// a Content.
 	Renderer notify.Renderer
@@ -56,12 +63,7 @@ type Config struct {
 	// BusinessAccountID is Meta's id of the account that templates belong to: digits. Sending
 	// needs none.
 	BusinessAccountID string
-	// WebhookSecrets and VerifyToken are for whoever takes Meta's webhooks:
-	// WebhookConfig.Secrets and VerifyToken. Sending needs none of them.
-	WebhookSecrets []telemed.Secret
-	VerifyToken    telemed.Secret
-
-	env *fault.Env // of FromEnv
+	env               *fault.Env // of FromEnv
 }
 
 // Client sends messages from one number. It is safe for concurrent use.
@@ -93,6 +95,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	cfg.WebhookSecrets = slices.Clone(cfg.WebhookSecrets)
 	return &Client{cfg: cfg, api: &rest.Client{
 		Base: strings.TrimRight(cfg.BaseURL, "/"),
 		HTTP: rest.HTTPClient(cfg.HTTPClient, rest.Transport{
@@ -127,15 +130,9 @@ func baseURL(text string) bool {
 	return address.Encrypted(u)
 }
 
-// Reference returns what Meta is given for a message's Key and sends back with
-// each of its statuses: 64 hexadecimal digits.
-func Reference(key string) string {
-	sum := sha256.Sum256([]byte("telemed whatsapp\x00" + key))
-	return hex.EncodeToString(sum[:])
-}
-
 // Notify sends msg as a template message (POST /{version}/{phone-number-id}/messages).
-// The receipt's ID is Meta's id of the message, "wamid.…", which statuses carry too.
+// The receipt's ID is Meta's id of the message, "wamid.…", which statuses carry too. Meta
+// is given [notify.Reference] of the Key and sends it back with each status.
 func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
 	if err := msg.Validate(notify.WhatsApp); err != nil {
 		return nil, err
@@ -144,7 +141,7 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, newRequest(msg.To.Phone, Reference(msg.Key), call))
+	return c.send(ctx, newRequest(msg.To.Phone, notify.Reference(msg.Key), call))
 }
 
 // call returns the template call of msg, checked as far as Meta's rules are known here.

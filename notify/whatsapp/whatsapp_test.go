@@ -77,7 +77,7 @@ func TestRequest(t *testing.T) {
 	require.Equal(t, got.ID, receipt.ID)
 	require.Equal(t, phone, got.To)
 	require.Equal(t, "Hello Zkmark Rao, we have received your payment of ₹500.00 to City Clinic.\n\nPayment ID: pay_1\nPaid on: Monday\n\nThank you.", got.Text)
-	require.Equal(t, whatsapp.Reference("appt-42/paid"), got.Reference)
+	require.Equal(t, notify.Reference("appt-42/paid"), got.Reference)
 	require.Regexp(t, `^[0-9a-f]{64}$`, got.Reference)
 	require.NotContains(t, string(got.Request), "appt-42")
 }
@@ -92,7 +92,7 @@ func TestRequestByHand(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"messaging_product": "whatsapp", "recipient_type": "individual", "to": "`+phone+`", "type": "template",
-		"biz_opaque_callback_data": "`+whatsapp.Reference("appt-42/paid")+`",
+		"biz_opaque_callback_data": "`+notify.Reference("appt-42/paid")+`",
 		"template": {"name": "payment_receipt", "language": {"code": "en"}, "components": [{"type": "body", "parameters": [
 			{"type": "text", "text": "Zkmark Rao"}, {"type": "text", "text": "₹500.00"}, {"type": "text", "text": "City Clinic"},
 			{"type": "text", "text": "pay_1"}, {"type": "text", "text": "Monday"}
@@ -202,7 +202,7 @@ func TestRendererMakesNothing(t *testing.T) {
 func TestBuiltinTemplates(t *testing.T) {
 	t.Parallel()
 	srv := whatsapptest.NewServer(t)
-	words, err := template.New(template.Config{Clinic: "City Clinic"})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.FixedZone("IST", 5*3600+1800)})
 	require.NoError(t, err)
 	cfg := config(srv)
 	cfg.Renderer = words
@@ -210,8 +210,13 @@ func TestBuiltinTemplates(t *testing.T) {
 	for _, name := range words.Names() {
 		for _, locale := range []string{"en-IN", "hi-IN"} {
 			data := any(template.Appointment{Key: "appt-42", Patient: "Asha", Doctor: "Dr M", Start: time.Now(), JoinURL: "https://meet.example/x"})
-			if name == template.PaymentReceived {
+			switch name {
+			case template.PaymentReceived:
 				data = template.Payment{Patient: "Asha", Amount: 50000, Currency: "INR", Reference: "pay_1", PaidAt: time.Now()}
+			case template.RefundPending, template.Refunded:
+				data = template.Refund{Patient: "Asha", Amount: 50000, Currency: "INR", At: time.Now()}
+			case template.Reconnect:
+				data = template.Reconnection{Doctor: "Dr Asha", Provider: "Zoom", URL: "https://clinic.example/accounts"}
 			}
 			receipt, err := client.Notify(t.Context(), notify.Message{
 				Key: "appt-42/" + name, To: notify.Recipient{Phone: phone, Locale: locale}, Template: name, Data: data,
@@ -224,6 +229,7 @@ func TestBuiltinTemplates(t *testing.T) {
 			require.NotContains(t, sent.Text, "{{")
 		}
 	}
+	require.Len(t, whatsapptest.Builtin(), 2*len(words.Names()), "each in both languages, and no other")
 	_, err = client.Notify(t.Context(), notify.Message{Key: "k", To: notify.Recipient{Phone: phone}, Template: "unknown"})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 }

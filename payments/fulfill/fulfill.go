@@ -63,8 +63,11 @@ type Config struct {
 	// goes on being tried, and when its row is stuck: a person must look. It must not block.
 	// May be nil.
 	OnStuck func(item durable.Item)
-	// Workers, LeaseTTL, Observe and Logger are those of durable.RunnerConfig. The gateway has
-	// half of LeaseTTL for all calls of one look.
+	// Runner works the rows, among others of the same Store, and its Run is called instead of
+	// this package's. If nil, there is one of its own.
+	Runner *durable.Runner
+	// Workers, LeaseTTL, Observe and Logger are those of durable.RunnerConfig, for a Runner of
+	// its own. The gateway has half of LeaseTTL for all calls of one look.
 	Workers  int
 	LeaseTTL time.Duration
 	Observe  func(durable.Event)
@@ -106,15 +109,23 @@ func New(cfg Config) (*Fulfiller, error) {
 	}
 	f := &Fulfiller{cfg: cfg}
 	f.policy = policy{capture: !cfg.LeaveAuthorized, giveBack: !cfg.AskAboutOrphans, notify: cfg.Notify != nil}
-	runner, err := durable.NewRunner(durable.RunnerConfig{
-		Store: cfg.Store, Kinds: map[string]durable.Kind{RowKind: {Version: version, Plan: f.plan}},
-		Workers: cfg.Workers, LeaseTTL: cfg.LeaseTTL, OnStuck: cfg.OnStuck, Observe: cfg.Observe, Logger: cfg.Logger,
-	})
+	runner, err := f.newRunner()
 	if err != nil {
 		return nil, err
 	}
 	f.runner, f.Writer = runner, Writer{cfg.Store, runner.Wake, cfg.Keep, cfg.RefundSpeed}
 	return f, nil
+}
+
+func (f *Fulfiller) newRunner() (*durable.Runner, error) {
+	kind := durable.Kind{Version: version, Plan: f.plan}
+	if f.cfg.Runner != nil {
+		return f.cfg.Runner, f.cfg.Runner.Add(RowKind, kind)
+	}
+	return durable.NewRunner(durable.RunnerConfig{
+		Store: f.cfg.Store, Kinds: map[string]durable.Kind{RowKind: kind},
+		Workers: f.cfg.Workers, LeaseTTL: f.cfg.LeaseTTL, OnStuck: f.cfg.OnStuck, Observe: f.cfg.Observe, Logger: f.cfg.Logger,
+	})
 }
 
 // Run does what is to be done about bills until ctx ends, and then finishes what is under

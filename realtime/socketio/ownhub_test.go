@@ -64,6 +64,10 @@ func TestServerWithAHubOfItsOwn(t *testing.T) {
 	require.Equal(t, "new-appointment", event.Name)
 	require.ErrorIs(t, live.Broadcast(ctx, "", realtime.Event{Name: "x"}), telemed.ErrInvalid)
 
+	require.Equal(t, 1, live.Hub().Disconnect("bob"), "who has logged out hears nothing more")
+	_, err = bob.Next(ctx)
+	require.Error(t, err)
+
 	require.NoError(t, live.Shutdown(ctx))
 	_, err = ada.Next(ctx)
 	require.Error(t, err)
@@ -90,6 +94,7 @@ func TestServerLeavesAHubThatItWasGiven(t *testing.T) {
 	_, err = ada.EmitAck(ctx, "join-clinic", "7")
 	require.NoError(t, err)
 
+	require.Same(t, hub, live.Hub())
 	require.NoError(t, live.Shutdown(ctx))
 	require.NoError(t, live.Broadcast(ctx, "clinic-7", realtime.Event{Name: "new-appointment"}))
 	event, err := ada.Next(ctx)

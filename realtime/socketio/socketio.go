@@ -219,6 +219,10 @@ func checkHub(p *fault.Problems, cfg Config) {
 	p.Check(cfg.Authenticate == nil, "Authenticate", "is not taken with a Hub, which has its own")
 }
 
+// Hub returns the Hub, given or made: for its Disconnect when a person logs out, its Stats,
+// and other transports that are to share its rooms.
+func (s *Server) Hub() *realtime.Hub { return s.cfg.Hub }
+
 // Broadcast sends ev to everybody in room of the server's Hub; see realtime.Hub.Broadcast.
 func (s *Server) Broadcast(ctx context.Context, room string, ev realtime.Event) error {
 	return s.cfg.Hub.Broadcast(ctx, room, ev)

@@ -98,3 +98,26 @@ func TestRestAfter(t *testing.T) {
 	require.Equal(t, time.Hour, durable.RestAfter(1, durable.AtRest(errors.Join(later(time.Hour))).(interface{ Unwrap() error }).Unwrap()))
 	require.Equal(t, 25*time.Hour, durable.RestAfter(1, later(100*time.Hour)))
 }
+
+// TestRunnerTakesFurtherKinds: packages may share the application's Runner.
+func TestRunnerTakesFurtherKinds(t *testing.T) {
+	t.Parallel()
+	rows := durable.NewMemory()
+	done := map[string]bool{}
+	kind := func(name string) durable.Kind {
+		return durable.Kind{Plan: func(durable.Item, time.Time) (durable.Effect, error) { done[name] = true; return durable.Effect{}, nil }}
+	}
+	runner, err := durable.NewRunner(durable.RunnerConfig{Store: rows, Kinds: map[string]durable.Kind{"a": kind("a")}})
+	require.NoError(t, err)
+	require.NoError(t, runner.Add("b", kind("b")))
+	require.Error(t, runner.Add("c", durable.Kind{}))
+	require.Error(t, runner.Add("?", kind("d")))
+	for _, name := range []string{"a", "b"} {
+		id := durable.ID{Kind: name, Name: "x"}
+		_, err := rows.Put(t.Context(), durable.Item{ID: id, Due: time.Now().Add(-time.Second)})
+		require.NoError(t, err)
+		_, err = runner.Step(t.Context(), id)
+		require.NoError(t, err)
+		require.True(t, done[name])
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,6 +158,20 @@ func (r *Runner) Run(ctx context.Context) error {
 			r.idle(ctx)
 		}
 	}
+	return nil
+}
+
+// Add has the Runner take care of a further kind. It is called before Run and Step: by
+// packages whose rows are to be worked by the application's one Runner.
+func (r *Runner) Add(name string, kind Kind) error {
+	cfg := r.cfg
+	cfg.Kinds = maps.Clone(cfg.Kinds)
+	cfg.Kinds[name] = kind
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	r.cfg = cfg
+	r.versions[name] = kind.Version
 	return nil
 }
 

@@ -52,15 +52,7 @@ func (s *Server) accept(m Message) Message {
 	s.next++
 	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), s.engine.Now()
 	s.messages.Add(m)
-	if s.webhook != "" && len(s.cfg.Statuses) > 0 && !s.closed {
-		s.background.Go(func() {
-			for _, state := range s.cfg.Statuses {
-				if s.SendStatus(s.engine.Life(), m.ID, state) != nil {
-					return // the receiver is told again by nobody: a test sees that it is missing
-				}
-			}
-		})
-	}
+	s.emitStatuses(m)
 	return m
 }
 

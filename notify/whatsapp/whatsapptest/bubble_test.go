@@ -3,6 +3,7 @@ package whatsapptest_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,5 +63,56 @@ func TestStoryInABubble(t *testing.T) {
 		conn, err := srv.Dial(t.Context(), "tcp", "graph.facebook.com:443")
 		require.NoError(t, err)
 		require.NoError(t, conn.Close())
+	})
+}
+
+// TestWebhooksOfAStubbornApplication: a status that is not taken comes again for seven
+// days. Held ones come when the test says so, as often as it says so.
+func TestWebhooksOfAStubbornApplication(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		webhook := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if !up.Load() {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		})
+		srv := whatsapptest.NewServer(t, whatsapptest.Config{
+			InMemory: true, WebhookURL: "https://clinic.example/webhooks", Statuses: []string{"sent", "read"},
+			HTTPClient: &http.Client{Transport: direct{webhook}},
+		})
+		chat, err := whatsapp.New(whatsapp.Config{
+			BaseURL: srv.URL(), PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), HTTPClient: srv.Client(),
+		})
+		require.NoError(t, err)
+		msg := notify.Message{
+			Key: "k", To: notify.Recipient{Phone: "+919876543210"},
+			Content: &notify.Content{WhatsApp: &notify.WhatsAppTemplate{
+				Name: "payment_receipt", Language: "en", Body: []string{"Asha", "₹500.00", "City Clinic", "pay_1", "Monday"},
+			}},
+		}
+		_, err = chat.Notify(t.Context(), msg)
+		require.NoError(t, err)
+		time.Sleep(2 * 24 * time.Hour)
+		up.Store(true)
+		down := len(srv.Deliveries())
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		require.Len(t, srv.Deliveries(), down+2)
+		require.Equal(t, []int{200, 200}, []int{srv.Deliveries()[down].Status, srv.Deliveries()[down+1].Status})
+
+		srv.HoldWebhooks()
+		_, err = chat.Notify(t.Context(), msg)
+		require.NoError(t, err)
+		time.Sleep(time.Hour)
+		held := srv.Events()[2:]
+		require.Equal(t, []string{"sent", "read"}, []string{held[0].Type, held[1].Type})
+		require.Equal(t, srv.Messages()[1].ID, held[0].ID)
+		require.Len(t, srv.Deliveries(), down+2)
+		for _, e := range []whatsapptest.Event{held[1], held[0], held[1]} {
+			status, err := srv.Deliver(t.Context(), e)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, status)
+		}
+		require.Len(t, srv.Deliveries(), down+5)
 	})
 }

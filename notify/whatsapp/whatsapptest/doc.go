@@ -18,8 +18,12 @@
 // receipts, and checks what Meta checks: the token, the number's id, the
 // recipient's number, the template's name and language, and the number and form of its
 // parameters. Approved are the templates that notify/template calls, and what [Config]
-// adds. With a webhook address it sends signed statuses and messages there. It does what
-// no true provider does on request: see [Fault].
+// adds. It does what no true provider does on request: see [Fault].
+//
+// With a webhook address it sends signed statuses and messages there. Those of
+// Config.Statuses come again for seven days until they are taken. [Server.HoldWebhooks]
+// keeps them back, and [Server.Deliver] sends them late, twice or in another order. A
+// message that fails in the end is [Server.SendStatus].
 //
 // With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
 // once.

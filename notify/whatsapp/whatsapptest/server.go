@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -45,8 +44,8 @@ type Config struct {
 	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If
 	// empty, nowhere.
 	WebhookURL string
-	// Statuses are sent there by themselves after each accepted message, in order:
-	// "sent", "delivered", "read". If empty, none; see SendStatus.
+	// Statuses are sent there by themselves after each accepted message: "sent",
+	// "delivered", "read". What is not taken comes again. If empty, none; see SendStatus.
 	Statuses []string
 }
 
@@ -84,12 +83,10 @@ type Server struct {
 	engine    *fake.Server
 	client    *http.Client // for webhooks
 
-	messages   fake.Log[Message]
-	background sync.WaitGroup // statuses that are on their way
+	messages fake.Log[Message]
+	hooks    *fake.Webhooks
 
 	mu      sync.Mutex
-	closed  bool
-	webhook string
 	next    int                 // number of the next id
 	inbound map[string]*inbound // by the sender's digits
 }
@@ -119,12 +116,13 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, webhook: cfg.WebhookURL, templates: slices.Concat(cfg.Templates, Builtin()),
+		cfg: cfg, templates: slices.Concat(cfg.Templates, Builtin()),
 		engine: engine, client: cfg.HTTPClient, inbound: map[string]*inbound{},
 	}
 	if s.client == nil {
-		s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+		s.client = &http.Client{Timeout: deliveryTimeout, Transport: &http.Transport{}}
 	}
+	s.hooks = startWebhooks(cfg, s.client, engine.Now)
 	// The handlers stand in api.go: methods of the Server, which use its state.
 	engine.Handle(OpSend, "POST /{version}/{id}/messages", s.serveMessages)
 	engine.Handle(OpUnknown, "/", s.serveUnknown)
@@ -134,12 +132,8 @@ func Start(cfg Config) (*Server, error) {
 
 // Close ends all connections and waits for everything that the server began.
 func (s *Server) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.hooks.Close()
 	s.engine.Close()
-	s.background.Wait()
-	s.client.CloseIdleConnections()
 }
 
 // URL returns the address of the API, for the client's BaseURL.
@@ -167,13 +161,6 @@ func (s *Server) Token() telemed.Secret { return telemed.NewSecret(s.cfg.Token) 
 // AppSecret returns the secret that webhooks are signed with.
 func (s *Server) AppSecret() telemed.Secret { return telemed.NewSecret(s.cfg.AppSecret) }
 
-// SetWebhookURL changes where statuses and inbound messages go; "" is nowhere.
-func (s *Server) SetWebhookURL(url string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.webhook = url
-}
-
 // Messages returns what was accepted, oldest first.
 func (s *Server) Messages() []Message { return s.messages.All() }
 
@@ -188,5 +175,3 @@ func (s *Server) Reset() {
 	s.engine.Reset()
 	s.messages.Reset()
 }
-
-var errClosed = errors.New("whatsapptest: the server is closed")

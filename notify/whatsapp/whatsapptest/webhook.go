@@ -1,7 +1,6 @@
 package whatsapptest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,19 +12,103 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/internal/signature"
 )
 
-// SendStatus sends a status of an accepted message to the webhook: "sent", "delivered",
-// "read", or "failed" with one of Meta's codes. An answer other than 200 is an error.
+// Event is a webhook that happened by itself, as Config.Statuses says, delivered or not.
+type Event struct {
+	// ID is the message's.
+	ID string
+	// Type is the message's status: "sent", "delivered", "read".
+	Type string
+	// Body is what is signed and sent, byte for byte.
+	Body []byte
+}
+
+// Delivery is one attempt to send a webhook. Of one by SendStatus, SendText or SendRaw
+// the Event has a Body alone.
+type Delivery struct {
+	Event Event
+	// Status is what the application answered; 0 if it did not.
+	Status int
+}
+
+// The delivery of webhooks: Meta sends what is not taken again for days, with pauses that
+// grow. How long they are, it does not tell.
+const (
+	deliveryTimeout = 10 * time.Second
+	firstRedelivery = 100 * time.Millisecond
+	deliveryDays    = 7 * 24 * time.Hour
+)
+
+// startWebhooks begins the delivery. The Server of server.go owns it and ends it; the
+// methods of the Server that tell of webhooks stand below.
+func startWebhooks(cfg Config, client *http.Client, now func() time.Time) *fake.Webhooks {
+	return fake.StartWebhooks(fake.WebhookConfig{
+		Kit: "whatsapptest", URL: cfg.WebhookURL, Client: client, Now: now,
+		Sign: func(h http.Header, e fake.Event) {
+			h.Set("X-Hub-Signature-256", "sha256="+signature.Hex([]byte(cfg.AppSecret), e.Body))
+		},
+		Taken: func(status int) bool { return status == http.StatusOK },
+		Pause: firstRedelivery, Patience: deliveryDays,
+	})
+}
+
+// SetWebhookURL changes where statuses and inbound messages go; "" is nowhere.
+func (s *Server) SetWebhookURL(url string) { s.hooks.SetURL(url) }
+
+// HoldWebhooks keeps back from now on what Config.Statuses would send. It is in Events,
+// for Deliver.
+func (s *Server) HoldWebhooks() { s.hooks.Hold() }
+
+// Events returns what happened by itself so far, delivered or not, oldest first.
+func (s *Server) Events() []Event {
+	var all []Event
+	for _, e := range s.hooks.Events() {
+		all = append(all, Event(e))
+	}
+	return all
+}
+
+// Deliveries returns all attempts to deliver so far.
+func (s *Server) Deliveries() []Delivery {
+	var all []Delivery
+	for _, d := range s.hooks.Deliveries() {
+		all = append(all, Delivery{Event: Event(d.Event), Status: d.Status})
+	}
+	return all
+}
+
+// Deliver signs e, sends it once, now, and returns what the application answered. The
+// same event again is a duplicate, and "read" before "sent" is what Meta sends at times.
+func (s *Server) Deliver(ctx context.Context, e Event) (status int, err error) {
+	return s.hooks.Deliver(ctx, fake.Event(e))
+}
+
+// WaitWebhooks waits until all that happened by itself so far was taken by the
+// application, or was given up after seven days.
+func (s *Server) WaitWebhooks(ctx context.Context) error { return s.hooks.Wait(ctx) }
+
+// SendStatus sends a status of an accepted message to the webhook, once, now, also when
+// webhooks are held: "sent", "delivered", "read", or "failed" with one of Meta's codes.
+// An answer other than 200 is an error.
 func (s *Server) SendStatus(ctx context.Context, messageID, state string, codes ...int) error {
 	m, ok := s.find(messageID)
 	if !ok {
 		return errors.New("whatsapptest: SendStatus: there is no such message")
 	}
+	body, err := s.statusBody(m, state, codes...)
+	if err != nil {
+		return err
+	}
+	return s.SendRaw(ctx, body)
+}
+
+// statusBody is the webhook of a message's status.
+func (s *Server) statusBody(m Message, state string, codes ...int) ([]byte, error) {
 	status := map[string]any{
-		"id": m.ID, "status": state, "timestamp": strconv.FormatInt(time.Now().Unix(), 10),
-		"recipient_id": strings.TrimPrefix(m.To, "+"),
+		"id": m.ID, "status": state, "timestamp": s.timestamp(), "recipient_id": strings.TrimPrefix(m.To, "+"),
 	}
 	if m.Reference != "" {
 		status["biz_opaque_callback_data"] = m.Reference
@@ -37,7 +120,20 @@ func (s *Server) SendStatus(ctx context.Context, messageID, state string, codes 
 	if errs != nil {
 		status["errors"] = errs
 	}
-	return s.send(ctx, map[string]any{"statuses": []any{status}})
+	return s.body(map[string]any{"statuses": []any{status}})
+}
+
+func (s *Server) timestamp() string { return strconv.FormatInt(s.engine.Now().Unix(), 10) }
+
+// emitStatuses tells what Config.Statuses says of a message.
+func (s *Server) emitStatuses(m Message) {
+	for _, state := range s.cfg.Statuses {
+		body, err := s.statusBody(m, state)
+		if err != nil {
+			return // documents of ours always encode
+		}
+		s.hooks.Emit(fake.Event{ID: m.ID, Type: state, Body: body})
+	}
 }
 
 // SendText sends a message from a person with an E.164 number to the webhook. For 24
@@ -49,13 +145,17 @@ func (s *Server) SendText(ctx context.Context, from, name, body string) error {
 	digits := strings.TrimPrefix(from, "+")
 	s.heard(digits, id)
 	s.mu.Unlock()
-	return s.send(ctx, map[string]any{
+	told, err := s.body(map[string]any{
 		"contacts": []any{map[string]any{"profile": map[string]string{"name": name}, "wa_id": digits}},
 		"messages": []any{map[string]any{
-			"from": digits, "id": id, "timestamp": strconv.FormatInt(time.Now().Unix(), 10),
+			"from": digits, "id": id, "timestamp": s.timestamp(),
 			"type": "text", "text": map[string]string{"body": body},
 		}},
 	})
+	if err != nil {
+		return err
+	}
+	return s.SendRaw(ctx, told)
 }
 
 func (s *Server) find(id string) (Message, bool) {
@@ -67,7 +167,8 @@ func (s *Server) find(id string) (Message, bool) {
 	return Message{}, false
 }
 
-func (s *Server) send(ctx context.Context, value map[string]any) error {
+// body is a webhook with one change.
+func (s *Server) body(value map[string]any) ([]byte, error) {
 	value["messaging_product"] = "whatsapp"
 	value["metadata"] = map[string]string{"display_phone_number": "15550001111", "phone_number_id": s.cfg.PhoneNumberID}
 	body, err := json.Marshal(map[string]any{
@@ -75,31 +176,25 @@ func (s *Server) send(ctx context.Context, value map[string]any) error {
 		"entry":  []any{map[string]any{"id": "200000000000002", "changes": []any{map[string]any{"field": "messages", "value": value}}}},
 	})
 	if err != nil {
-		return fmt.Errorf("whatsapptest: %w", err)
+		return nil, fmt.Errorf("whatsapptest: %w", err)
 	}
-	return s.SendRaw(ctx, body)
+	return body, nil
 }
 
-// SendRaw signs body and sends it to the webhook. An answer other than 200 is an error.
+// SendRaw signs body and sends it to the webhook, once, now. An answer other than 200 is
+// an error.
 func (s *Server) SendRaw(ctx context.Context, body []byte) error {
-	target, err := s.target()
-	if err != nil {
-		return err
+	status, err := s.hooks.Deliver(ctx, fake.Event{Body: body})
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("whatsapptest: the webhook answered %d", status)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("whatsapptest: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Hub-Signature-256", "sha256="+signature.Hex([]byte(s.cfg.AppSecret), body))
-	_, err = s.exchange(req)
 	return err
 }
 
 // Subscribe registers the webhook as Meta does: it asks the address to echo a
 // challenge, with the verify token, and returns an error if it does not.
 func (s *Server) Subscribe(ctx context.Context, verifyToken string) error {
-	target, err := s.target()
+	target, err := s.hooks.Target()
 	if err != nil {
 		return err
 	}
@@ -114,18 +209,6 @@ func (s *Server) Subscribe(ctx context.Context, verifyToken string) error {
 		err = errors.New("whatsapptest: the webhook does not echo the challenge")
 	}
 	return err
-}
-
-func (s *Server) target() (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return "", errClosed
-	case s.webhook == "":
-		return "", errors.New("whatsapptest: there is no webhook address")
-	}
-	return s.webhook, nil
 }
 
 func (s *Server) exchange(req *http.Request) ([]byte, error) {

@@ -11,11 +11,11 @@ func (s *Server) Advance(d time.Duration) {
 	end := s.now().Add(d)
 	for {
 		s.expire()
-		if s.hooks.waitIdle(s.engine.Life()) != nil {
+		if s.hooks.WaitIdle(s.engine.Life()) != nil {
 			return
 		}
 		next := s.nextExpiry()
-		if due := s.hooks.nextDue(); next.IsZero() || !due.IsZero() && due.Before(next) {
+		if due := s.hooks.NextDue(); next.IsZero() || !due.IsZero() && due.Before(next) {
 			next = due
 		}
 		if next.IsZero() || next.After(end) {
@@ -25,12 +25,12 @@ func (s *Server) Advance(d time.Duration) {
 	}
 	s.moveTo(end)
 	s.expire()
-	_ = s.hooks.waitIdle(s.engine.Life()) // the server is closed
+	_ = s.hooks.WaitIdle(s.engine.Life()) // the server is closed
 }
 
 func (s *Server) moveTo(at time.Time) {
 	s.engine.Advance(max(at.Sub(s.now()), 0))
-	s.hooks.wake()
+	s.hooks.Wake()
 }
 
 func (s *Server) now() time.Time { return s.engine.Now() }

@@ -81,7 +81,7 @@ type Server struct {
 
 	holdRefunds bool
 
-	hooks hooks
+	hooks *fake.Webhooks
 }
 
 // Start returns a running server; Close it.
@@ -100,7 +100,7 @@ func Start(cfg Config) (*Server, error) {
 		byKey: map[string]refundRecord{},
 	}
 	s.route()
-	s.hooks.start(cfg, engine.Now)
+	s.hooks = startWebhooks(cfg, engine.Now)
 	engine.Serve()
 	return s, nil
 }
@@ -150,7 +150,7 @@ func NewServer(tb TB, cfg ...Config) *Server {
 // Close ends all connections and the delivery of webhooks, and waits until they
 // have ended. It may be called more than once.
 func (s *Server) Close() {
-	s.hooks.stop()
+	s.hooks.Close()
 	s.engine.Close()
 }
 

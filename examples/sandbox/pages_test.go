@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/smtp"
+	"github.com/telemed-go/telemed/notify/template"
+	"github.com/telemed-go/telemed/notify/whatsapp"
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
+	"github.com/telemed-go/telemed/zoom"
+	"github.com/telemed-go/telemed/zoom/zoomtest"
+)
+
+// clinic is an application that was started with the sandbox's variables.
+type clinic struct {
+	gateway *razorpay.Client
+	mail    *smtp.Client
+	chat    *whatsapp.Client
+	google  *googlemeet.Client
+	zoom    *zoom.Client
+	tokens  *store.Memory
+	heard   chan string // what webhooks told
+
+	chatConfig whatsapp.Config
+	zoomConfig zoom.Config
+}
+
+// newClinic starts the application first, so that the sandbox knows where it is.
+func newClinic(t *testing.T) (*clinic, *pages) {
+	t.Helper()
+	c := &clinic{heard: make(chan string, 20)}
+	mux := http.NewServeMux()
+	application := httptest.NewServer(mux)
+	t.Cleanup(application.Close)
+	p, err := start("127.0.0.1:0", application.URL+"/api/")
+	require.NoError(t, err)
+	t.Cleanup(p.close)
+	s, err := servePages(p, lookup(nil))
+	require.NoError(t, err)
+	t.Cleanup(s.close)
+
+	getenv := lookup(merge(nil, p.variables(lookup(nil))))
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.UTC})
+	require.NoError(t, err)
+	c.connect(t, getenv, words)
+	c.receive(t, mux)
+	return c, s
+}
+
+func (c *clinic) connect(t *testing.T, getenv func(string) string, words notify.Renderer) {
+	t.Helper()
+	var err error
+	c.gateway, err = razorpay.New(razorpay.FromEnv(getenv))
+	require.NoError(t, err)
+	mail := smtp.FromEnv(getenv)
+	mail.Renderer = words
+	c.mail, err = smtp.New(mail)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.mail.Shutdown(context.WithoutCancel(t.Context()))) })
+	c.chatConfig = whatsapp.FromEnv(getenv)
+	c.chatConfig.Renderer = words
+	c.chat, err = whatsapp.New(c.chatConfig)
+	require.NoError(t, err)
+
+	c.tokens = store.NewMemory()
+	c.google, err = googlemeet.New(googlemeet.FromEnv(getenv, c.tokens))
+	require.NoError(t, err)
+	c.zoomConfig = zoom.FromEnv(getenv, c.tokens)
+	c.zoom, err = zoom.New(c.zoomConfig)
+	require.NoError(t, err)
+	for _, client := range []interface{ Shutdown(context.Context) error }{c.google, c.zoom} {
+		t.Cleanup(func() { require.NoError(t, client.Shutdown(context.WithoutCancel(t.Context()))) })
+	}
+	_, err = store.KeyringFromEnv(getenv, "CLINIC_KEY")
+	require.NoError(t, err)
+}
+
+func (c *clinic) receive(t *testing.T, mux *http.ServeMux) {
+	t.Helper()
+	paid, err := payments.NewWebhook(payments.WebhookConfig{Parser: c.gateway, Handle: func(_ context.Context, e payments.Event) error {
+		c.heard <- "razorpay " + e.Type
+		return nil
+	}})
+	require.NoError(t, err)
+	said, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
+		Secrets: c.chatConfig.WebhookSecrets, VerifyToken: c.chatConfig.VerifyToken,
+		Handle: func(_ context.Context, e whatsapp.Event) error {
+			if e.Status != nil {
+				c.heard <- "whatsapp " + string(e.Status.State)
+			}
+			if e.Message != nil {
+				c.heard <- "whatsapp text " + e.Message.Text
+			}
+			return nil
+		},
+	})
+	require.NoError(t, err)
+	removed, err := zoom.NewWebhook(zoom.WebhookConfig{
+		Secrets: c.zoomConfig.WebhookSecrets,
+		Handle: func(_ context.Context, e zoom.Event) error {
+			c.heard <- "zoom " + e.Name
+			return nil
+		},
+	})
+	require.NoError(t, err)
+	mux.Handle("/api/payments/webhook", paid)
+	mux.Handle("/api/whatsapp", said)
+	mux.Handle("/api/auth/zoom/doctor/events", removed)
+}
+
+// hears waits until webhooks have told what is wanted, in any order.
+func (c *clinic) hears(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for range want {
+		select {
+		case what := <-c.heard:
+			got = append(got, what)
+		case <-time.After(20 * time.Second):
+			t.Fatalf("heard %v, want %v", got, want)
+		}
+	}
+	require.ElementsMatch(t, want, got)
+}
+
+func page(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := http.Get(address)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	return string(body)
+}
+
+// press sends a form of the page, and returns the page that comes then.
+func press(t *testing.T, s *pages, path string, form url.Values) string {
+	t.Helper()
+	resp, err := http.PostForm(s.providers.pages+path, form)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+func TestPayment(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	require.Contains(t, page(t, s.providers.pages), "No order was made yet.")
+	first, err := c.gateway.CreateOrder(t.Context(), payments.OrderRequest{Key: "bill_1", Amount: payments.INR(50000)})
+	require.NoError(t, err)
+	shown := page(t, s.providers.pages)
+	require.Contains(t, shown, "INR 500.00")
+	require.Contains(t, shown, "bill_1")
+	checkout := regexp.MustCompile(`href="(http[^"]*/checkout[^"]*)"`).FindStringSubmatch(shown)
+	require.NotNil(t, checkout, shown)
+	require.Contains(t, page(t, strings.ReplaceAll(checkout[1], "&amp;", "&")), "Pay INR 500.00", "a browser can pay there")
+
+	shown = press(t, s, "/pay", url.Values{"order": {first.ID}})
+	c.hears(t, "razorpay payment.authorized", "razorpay payment.captured", "razorpay order.paid")
+	require.NotContains(t, shown, "action=\"/pay\"", "nothing is due")
+	require.Contains(t, press(t, s, "/pay", url.Values{"order": {first.ID}}), "Order already paid")
+	require.NotContains(t, page(t, s.providers.pages), "already paid", "a problem is shown once")
+}
+
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	_, err := notify.Fanout(t.Context(), notify.Message{
+		Key: "appt-1/confirmed", To: notify.Recipient{Name: "Asha", Email: "asha@example.org", Phone: "+919876543210"}, Template: template.Confirmed,
+		Data: template.Appointment{Key: "appt-1", Patient: "<b>Asha</b>", Doctor: "Dr Rao", Start: time.Now().Add(time.Hour), JoinURL: "https://meet.example/abc"},
+	}, c.mail, c.chat)
+	require.NoError(t, err)
+	c.hears(t, "whatsapp sent", "whatsapp delivered")
+	shown := page(t, s.providers.pages)
+	require.Contains(t, shown, "asha@example.org")
+	require.Contains(t, shown, "https://meet.example/abc")
+	require.Contains(t, shown, "&#43;919876543210")
+	require.NotContains(t, shown, "<b>Asha</b>")
+	mail := page(t, s.providers.pages+"/mail/0")
+	require.Contains(t, mail, "https://meet.example/abc")
+	for _, none := range []string{"1", "-1", "x"} {
+		resp, err := http.Get(s.providers.pages + "/mail/" + none)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusNotFound, resp.StatusCode)
+	}
+	press(t, s, "/reply", url.Values{"phone": {"+919876543210"}, "text": {"STOP"}})
+	c.hears(t, "whatsapp text STOP")
+}
+
+// TestConsents: a doctor connects both accounts at the addresses that the variables name,
+// and makes meetings. Zoom's is gone once the app is removed there.
+func TestConsents(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	for _, tc := range []struct {
+		provider oauth.Provider
+		allow    func(string) (string, error)
+		meetings meet.MeetingProvider
+	}{
+		{c.google.OAuth(), s.providers.google.Authorize, c.google},
+		{c.zoom.OAuth(), s.providers.zoom.Authorize, c.zoom},
+	} {
+		verifier := oauth2.GenerateVerifier()
+		back, err := tc.allow(tc.provider.AuthCodeURL("state", verifier))
+		require.NoError(t, err)
+		u, err := url.Parse(back)
+		require.NoError(t, err)
+		require.Equal(t, "/api/auth/"+tc.provider.Name+"/doctor/callback", u.Path)
+		token, err := tc.provider.Exchange(t.Context(), u.Query().Get("code"), verifier)
+		require.NoError(t, err)
+		require.NoError(t, store.Set(t.Context(), c.tokens, store.AccountID{Provider: tc.provider.Name, Subject: "dr-rao"}, token))
+		m, err := tc.meetings.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour})
+		require.NoError(t, err)
+		require.Contains(t, m.JoinURL, "http://127.0.0.1:")
+		page(t, m.JoinURL)
+	}
+	press(t, s, "/remove-zoom", url.Values{"user": {zoomtest.DefaultUser().ID}})
+	c.hears(t, "zoom app_deauthorized")
+	_, err := c.zoom.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-2", Start: time.Now().Add(time.Hour), Duration: time.Hour})
+	require.Error(t, err)
+}
+
+func TestRemoveZoomButton(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	user := regexp.MustCompile(`name="user" value="([^"]+)"`).FindStringSubmatch(page(t, s.providers.pages))
+	require.NotNil(t, user)
+	press(t, s, "/remove-zoom", url.Values{"user": {user[1]}})
+	c.hears(t, "zoom app_deauthorized")
+}
+
+// TestStrangersPages: no page of somebody else's presses the buttons or reads the pages.
+func TestStrangersPages(t *testing.T) {
+	t.Parallel()
+	_, s := newClinic(t)
+	for name, change := range map[string]func(*http.Request){
+		"another site":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"a name of its own": func(r *http.Request) { r.Host = "evil.example" },
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.providers.pages+"/pay", strings.NewReader("order=order_1"))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		change(req)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.GreaterOrEqual(t, resp.StatusCode, 400, name)
+		require.Empty(t, s.problems.take(), name)
+	}
+}

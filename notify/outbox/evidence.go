@@ -1,0 +1,34 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/store/durable"
+)
+
+// ask asks what became of a send whose outcome is unknown.
+func (o *Outbox) ask(ctx context.Context, item durable.Item, w way, key string) (durable.Fact, error) {
+	outcome, err := o.cfg.Evidence[w.Channel].Outcome(ctx, notify.Reference(messageKey(item.ID.Name, key)), w.Begun)
+	asked := time.Now()
+	if err != nil {
+		n := w.Ask.N + 1
+		until := asked.Add(min(durable.RestAfter(n, err), o.cfg.EvidenceWait))
+		return o.fact(key, func(_ *record, m *message) {
+			m.on(w.Channel, func(w *way) { w.Ask = durable.Rest{N: n, At: utc(until)} })
+		}), durable.AtRest(fmt.Errorf("outbox: %w", fault.OfApplication("Evidence", err)))
+	}
+	return o.fact(key, func(r *record, m *message) {
+		switch outcome {
+		case notify.OutcomeArrived:
+			m.accept(r, w.Channel, "", asked)
+		case notify.OutcomeNotArrived:
+			m.free(w.Channel, w.N, func(*way) { r.note(key, "did not arrive by "+string(w.Channel)) })
+		default:
+			m.on(w.Channel, func(w *way) { w.Ask = durable.Rest{N: w.Ask.N, At: utc(asked.Add(o.cfg.EvidenceWait))} })
+		}
+	}), nil
+}
