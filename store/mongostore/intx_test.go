@@ -60,7 +60,12 @@ func TestInTx(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	ctx := t.Context()
-	require.NoError(t, d.st.InTx(ctx, func(tx *mongostore.Tx) error { return d.book(tx, "v-1") }))
+	require.NoError(t, d.st.InTx(ctx, func(tx *mongostore.Tx) error {
+		err := d.book(tx, "v-1")
+		_, seen := tx.Get(ctx, visitID)
+		require.NoError(t, seen, "the transaction sees what it has written")
+		return err
+	}))
 	require.True(t, d.there("v-1"))
 
 	own := errors.New("no such doctor")
