@@ -13,6 +13,7 @@ import (
 	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+	"github.com/telemed-go/telemed/store/durable"
 )
 
 // Bubbles begin at 05:30 in India: in quiet hours, which are over at 08:00.
@@ -397,5 +398,45 @@ func TestAProcessThatStoodStill(t *testing.T) {
 		c.wait(time.Minute)
 		c.is("confirmed", "sent")
 		c.got(0, 1)
+	})
+}
+
+// freezing is a Store in whose last write before a send a process stands still.
+type freezing struct {
+	*durable.Memory
+	last time.Duration
+}
+
+func (f *freezing) Put(ctx context.Context, item durable.Item) (string, error) {
+	revision, err := f.Memory.Put(ctx, item)
+	if item.ID.Kind == "message-ref" {
+		time.Sleep(f.last)
+		f.last = 0
+	}
+	return revision, err
+}
+
+// A process that stands still before it sends does not send when it goes on, also by a
+// Notifier that does not look at its context, and nothing after its time.
+func TestAProcessThatStoodStillBefore(t *testing.T) {
+	rows, sent := &freezing{last: 31 * time.Second}, 0
+	story(t, func(c *clinic, cfg *outbox.Config) {
+		rows.Memory = c.rows
+		cfg.Store = rows
+		cfg.Channels[notify.Email] = notify.NotifierFunc(func(context.Context, notify.Message) (*notify.Receipt, error) {
+			sent++
+			return &notify.Receipt{Channel: notify.Email, ID: "1", At: time.Now()}, nil
+		})
+	}, func(c *clinic) {
+		c.enqueue(message("confirmed", byMail))
+		time.Sleep(40 * time.Second)
+		require.Equal(c, 1, sent, "the second time")
+		require.GreaterOrEqual(c, time.Since(c.is("confirmed", "sent").At), 8*time.Second)
+		require.LessOrEqual(c, time.Since(c.is("confirmed", "sent").At), 10*time.Second)
+		rows.last = 10 * time.Second
+		c.enqueue(message("late", byMail, until(5*time.Second)))
+		c.wait(time.Minute)
+		c.is("late", "dropped: expired")
+		require.Equal(c, 1, sent)
 	})
 }
