@@ -198,7 +198,7 @@ func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundReques
 // engine of the application's own; see durable.Runner.Step. It returns when there is
 // something to do next, zero if not before something changes.
 func (v *Visits) Step(ctx context.Context, id string) (next time.Time, err error) {
-	for _, kind := range []string{fulfill.RowKind, RowKind, outbox.RowKind} {
+	for _, kind := range []string{BillKind, RowKind, MessagesKind} {
 		at, err := v.runner.Step(ctx, durable.ID{Kind: kind, Name: id})
 		if err != nil && (kind == RowKind || !errors.Is(err, telemed.ErrNotFound)) {
 			return at, err

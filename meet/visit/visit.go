@@ -178,7 +178,7 @@ func (v *Visits) newBills() (err error) {
 		return nil
 	}
 	v.bills, err = fulfill.New(fulfill.Config{
-		Store: v.cfg.Store, Runner: v.runner, Gateway: v.cfg.Gateway, Tenants: v.gateways(), Fulfill: v.billPaid, Notify: v.billTold,
+		Store: v.cfg.Store, Kind: BillKind, Runner: v.runner, Gateway: v.cfg.Gateway, Tenants: v.gateways(), Fulfill: v.billPaid, Notify: v.billTold,
 		OnStuck: v.stuck, Keep: v.cfg.KeepFor, Logger: v.cfg.Logger,
 	})
 	return err
@@ -187,7 +187,7 @@ func (v *Visits) newBills() (err error) {
 // newQueue makes what sends messages.
 func (v *Visits) newQueue() (err error) {
 	v.queue, err = outbox.New(outbox.Config{
-		Store: v.cfg.Store, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, Quiet: v.cfg.Quiet, OnStuck: v.stuck,
+		Store: v.cfg.Store, Kind: MessagesKind, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, Quiet: v.cfg.Quiet, OnStuck: v.stuck,
 		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: max(2*time.Minute, 2*v.cfg.Grace), Logger: v.cfg.Logger,
 	})
 	return err

@@ -345,6 +345,33 @@ func TestTenants(t *testing.T) {
 	})
 }
 
+// Two Outboxes over one Store send their own messages, and each takes reports about both.
+func TestTwoKinds(t *testing.T) {
+	story(t, nil, func(c *clinic) {
+		passwords, err := outbox.New(outbox.Config{
+			Store: c.rows, Kind: "passwords", Channels: map[notify.Channel]notify.Notifier{notify.WhatsApp: c.sender}, EvidenceWait: time.Hour,
+		})
+		require.NoError(t, err)
+		otp := message("otp", of(outbox.Once), func(m *outbox.Message) { m.Group, m.Channels = "login-1", m.Channels[:1] })
+		require.NoError(t, passwords.Enqueue(c.Context(), otp))
+		c.wait(time.Minute)
+		c.got(0, 0)
+		_, err = passwords.Runner().Step(c.Context(), durable.ID{Kind: "passwords", Name: "login-1"})
+		require.NoError(t, err)
+		c.reported("delivered")
+		all, err := passwords.Get(c.Context(), "login-1")
+		require.NoError(t, err)
+		require.Equal(t, outbox.Delivered, all[0].State)
+		c.enqueue(message("confirmed"))
+		c.wait(time.Minute)
+		require.NoError(t, passwords.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportRead, Reference: notify.Reference("visit-42/confirmed"),
+		}))
+		c.is("confirmed", "delivered")
+		c.got(2, 0)
+	})
+}
+
 func TestErase(t *testing.T) {
 	story(t, nil, func(c *clinic) {
 		require.NoError(t, c.Erase(c.Context(), group), "it holds nobody")
