@@ -315,6 +315,12 @@ func (j *judge) timeline(ctx context.Context) string {
 	for _, m := range j.messages {
 		fmt.Fprintf(&text, "\n\t%s is %s %s", m.Key, m.State, m.Reason)
 	}
+	for item := range j.rows.List(ctx, durable.Filter{}) {
+		if strings.Contains(item.ID.Name, j.ID) && (!item.Due.IsZero() || item.Lease.Owner != "") {
+			fmt.Fprintf(&text, "\n\t%s is due %s, lease %v, stuck %q", item.ID, item.Due.Format("01-02 15:04:05.000"), item.Lease, item.Stuck)
+		}
+	}
+	fmt.Fprintf(&text, "\n\tit is %s", time.Now().UTC().Format("01-02 15:04:05.000"))
 	for _, told := range j.stuck {
 		fmt.Fprintf(&text, "\n\ttold: %s %s", told.ID, told.Why)
 	}

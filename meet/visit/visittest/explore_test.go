@@ -21,6 +21,7 @@ import (
 var (
 	schedules = flag.Int("schedules", 24, "schedules of visits whose processes die")
 	first     = flag.Int("schedules.first", 0, "the first of them")
+	at        = flag.String("schedules.at", "", "the point at which a process dies in all of them")
 )
 
 func request(provider string, minutes int, price int64) visit.Request {
@@ -57,7 +58,7 @@ func explore(t *testing.T, evidence bool, from, n int) (found visittest.Report) 
 	synctest.Test(t, func(t *testing.T) {
 		cfg := visittest.Config{
 			World:   func(door http.RoundTripper) (*visittest.World, error) { return newWorld(door, evidence) },
-			Stories: stories(), First: from, Schedules: n,
+			Stories: stories(), First: from, Schedules: n, At: *at,
 		}
 		if !evidence {
 			cfg.WithoutEvidence = []notify.Channel{notify.Email}

@@ -145,7 +145,7 @@ func (s *schedule) step(name string) fate {
 		s.all.Go(s.openPage)
 	}
 	if slices.Contains(s.middles, s.ops) {
-		s.todo = append(s.todo, happening{do: s.wishNow})
+		s.todo = append(s.todo, happening{at: time.Now(), do: s.wishNow})
 	}
 	switch {
 	case at == s.target, slices.Contains(s.kills, s.ops):
@@ -232,7 +232,7 @@ func (s *schedule) goOn(end time.Time) {
 		if next.IsZero() || next.After(end) {
 			return
 		}
-		if pause := time.Until(next); pause > 20*time.Second {
+		if pause := time.Until(next); pause > idle {
 			s.stop()
 			time.Sleep(pause)
 		}
@@ -246,6 +246,10 @@ func (s *schedule) goOn(end time.Time) {
 		time.Sleep(time.Duration(500+s.n(1500)) * time.Millisecond)
 	}
 }
+
+// idle is for how long nothing must be due for the processes to be stopped meanwhile. What
+// they have going in the background, a token that is refreshed, has ended by then.
+const idle = 150 * time.Second
 
 // maxTries is how often something is tried that fails.
 const maxTries = 100

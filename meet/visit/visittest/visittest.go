@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed/meet"
@@ -35,6 +36,9 @@ type Config struct {
 	// schedules one process dies at a point where none has died before, until each point of
 	// each story was that once. The others are random. If 0, 30.
 	Schedules, First int
+	// At is a name of Report.Points: every schedule is one in which a process dies there, to
+	// look at a problem again.
+	At string
 	// WithoutEvidence are channels that nobody can be asked about whether a message arrived.
 	// That one comes twice by them is counted and no problem.
 	WithoutEvidence []notify.Channel
@@ -181,10 +185,15 @@ func Explore(tb TB, cfg Config) Report {
 		cfg.Grace = 15 * time.Second
 	}
 	var report Report
-	points := cfg.points(&report)
+	var points []point
+	if cfg.At == "" {
+		points = cfg.points(&report)
+	}
 	for n := cfg.First; n < cfg.First+cfg.Schedules && len(report.Problems) < maxProblems; n++ {
 		s := newSchedule(cfg, n)
-		if i := 2*(n/3) + n%3; n%3 < 2 && i < len(points) {
+		if cfg.At != "" {
+			s.target, s.told = cfg.At, []Story{cfg.story(cfg.At)}
+		} else if i := 2*(n/3) + n%3; n%3 < 2 && i < len(points) {
 			// In steps over all stories, so that few schedules see something of each.
 			at := points[i*stride(len(points))%len(points)]
 			s.target, s.told = at.name, []Story{at.story}
@@ -216,6 +225,16 @@ func gcd(a, b int) int {
 		a, b = b, a%b
 	}
 	return a
+}
+
+// story is the one whose point it is.
+func (c Config) story(at string) Story {
+	for _, story := range c.Stories {
+		if strings.HasPrefix(at, story.Name+": ") {
+			return story
+		}
+	}
+	return c.Stories[0]
 }
 
 type point struct {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -213,6 +215,9 @@ func (w *world) process(p *visittest.Process) (*visit.Visits, error) {
 	}
 	if w.evidence {
 		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: inbox{w, p}}
+	}
+	if os.Getenv("EXPLORE_LOG") != "" {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	visits, err := visit.New(cfg)
 	if err != nil {
