@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/rest"
 	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // Deauthorized deletes the tokens of the doctors whose Zoom user has removed the app, as
 // Zoom's rules demand within ten days, and returns who they are: delete what else of Zoom
-// is kept of them. Call it from a Webhook's Handle, and return its error:
+// is kept of them. store/connect does that by its action "events", if Config.WebhookSecrets
+// are set. Without it, call it from a Webhook's Handle, and return its error:
 //
 //	case zoom.EventAppDeauthorized:
 //		doctors, err := z.Deauthorized(ctx, event)
@@ -52,6 +55,25 @@ func (c *Client) Deauthorized(ctx context.Context, event Event) (doctorIDs []str
 		err = fmt.Errorf("zoom: Deauthorized: %w", errors.Join(errs...))
 	}
 	return doctorIDs, err
+}
+
+// events returns the Webhook that heeds app_deauthorized, for oauth.Provider.
+func (c *Client) events(cfg oauth.EventsConfig) (http.Handler, error) {
+	w, err := NewWebhook(WebhookConfig{
+		Secrets: c.cfg.WebhookSecrets, Claims: cfg.Claims, Logger: cfg.Logger,
+		Handle: func(ctx context.Context, event Event) error {
+			doctorIDs, err := c.Deauthorized(ctx, event)
+			for _, doctorID := range doctorIDs {
+				cfg.Gone(ctx, store.AccountID{Provider: ProviderName, Subject: doctorID})
+			}
+			return err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.webhooks.Store(w, nil)
+	return w, nil
 }
 
 // drop deletes a record, unless its token is of a later consent.

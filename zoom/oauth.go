@@ -21,7 +21,7 @@ import (
 const apiURLField = "api_url"
 
 func (c *Client) oauth() oauth.Provider {
-	return oauth.Provider{
+	provider := oauth.Provider{
 		Name:     ProviderName,
 		ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, RedirectURL: c.cfg.RedirectURL,
 		AuthURL: c.cfg.Endpoints.Authorize, TokenURL: c.cfg.Endpoints.Token,
@@ -32,6 +32,10 @@ func (c *Client) oauth() oauth.Provider {
 		Revoke:      c.revoke,
 		HTTPClient:  c.cfg.HTTPClient,
 	}
+	if len(c.cfg.WebhookSecrets) > 0 {
+		provider.Events = c.events
+	}
+	return provider
 }
 
 // identify asks whose token it is. Account.ID is Zoom's user id, which app_deauthorized

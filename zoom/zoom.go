@@ -3,12 +3,14 @@ package zoom
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -121,8 +123,9 @@ type Config struct {
 	// Logger gets what goes wrong without anybody being told by an error, without names and
 	// links. If nil, nothing is logged.
 	Logger *slog.Logger
-	// WebhookSecrets are the secret tokens that Zoom signs its notices with, for whoever
-	// takes them: WebhookConfig.Secrets. The Client itself needs none.
+	// WebhookSecrets are the secret tokens that Zoom signs its notices with. With them,
+	// store/connect takes the notice that a doctor has removed the app, by its action
+	// "events". A Webhook of your own has them in WebhookConfig.Secrets.
 	WebhookSecrets []telemed.Secret
 
 	env *fault.Env // of FromEnv
@@ -177,6 +180,7 @@ type Client struct {
 	source   *oauth.Source
 	records  meetkey.Records
 	join     *url.URL
+	webhooks sync.Map // *Webhook: those that events has made
 }
 
 var (
@@ -217,5 +221,12 @@ func (c *Client) OAuth() oauth.Provider { return c.provider }
 func (c *Client) Tokens() *oauth.Source { return c.source }
 
 // Shutdown waits until tokens that are being refreshed are saved, or ctx ends; see
-// oauth.Source.Shutdown.
-func (c *Client) Shutdown(ctx context.Context) error { return c.source.Shutdown(ctx) }
+// oauth.Source.Shutdown. The action "events" of store/connect has its last notices heeded
+// first, and takes none any more.
+func (c *Client) Shutdown(ctx context.Context) error {
+	var errs []error
+	for w := range c.webhooks.Range {
+		errs = append(errs, w.(*Webhook).Shutdown(ctx))
+	}
+	return errors.Join(append(errs, c.source.Shutdown(ctx))...)
+}

@@ -50,7 +50,7 @@ type hospital struct {
 	sessions *guard.Sessions
 
 	meetings      map[string]meet.MeetingProvider // by provider's name
-	connects      map[string]*connect.Connector
+	accounts      *connect.Connector
 	tokens        []*oauth.Source
 	gateway       *razorpay.Client
 	paymentEvents *payments.Webhook
@@ -72,7 +72,7 @@ const fulfillEvery = 2 * time.Second
 func newHospital(base, addr string, tokens keeping, log *slog.Logger) (*hospital, error) {
 	h := &hospital{
 		base: base, local: "http://" + addr, log: log, now: time.Now, visits: newLedger(), providers: &local.Providers{},
-		meetings: map[string]meet.MeetingProvider{}, connects: map[string]*connect.Connector{},
+		meetings: map[string]meet.MeetingProvider{},
 	}
 	h.closers = append(h.closers, func(context.Context) error { h.providers.Close(); return nil })
 	if err := h.composeGuard(addr); err != nil {
@@ -159,19 +159,16 @@ func (h *hospital) composeMeetings(tokens keeping) error {
 		return err
 	}
 
-	key := store.NewKey() // in production from the configuration, the same for all servers
-	for name, provider := range map[string]oauth.Provider{"google": google.OAuth(), "zoom": zoom.OAuth()} {
-		h.connects[name], err = connect.New(connect.Config{
-			Provider: provider, Tokens: tokens.records, CookieKeys: []telemed.Secret{key}, Subject: h.sessions.Subject,
-			ReturnURL:              h.base + "/doctor/settings/integration",
-			AllowInsecureLocalhost: true, // this example has no certificate
-			Logger:                 h.log,
-		})
-		if err != nil {
+	if tokens.seal == nil {
+		if tokens.seal, err = store.NewKeyring(store.NewKey()); err != nil {
 			return err
 		}
 	}
-	return nil
+	h.accounts, err = connect.New(connect.Config{
+		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, Tokens: tokens.records, Seal: tokens.seal,
+		Subject: h.sessions.Subject, ReturnURL: h.base + "/doctor/settings/integration", Logger: h.log,
+	})
+	return err
 }
 
 func (h *hospital) composePayments() error {
@@ -257,7 +254,7 @@ func (h *hospital) Close(ctx context.Context) error {
 func (h *hospital) connected(ctx context.Context) ([]string, error) {
 	var names []string
 	for _, name := range []string{"google", "zoom"} {
-		state, err := h.connects[name].State(ctx, doctorID)
+		state, err := h.accounts.State(ctx, store.AccountID{Provider: name, Subject: doctorID})
 		if err != nil {
 			return nil, fmt.Errorf("state of %s: %w", name, err)
 		}

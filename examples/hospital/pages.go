@@ -17,6 +17,7 @@ import (
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 )
 
@@ -308,7 +309,7 @@ func (h *hospital) showSettings(w http.ResponseWriter, r *http.Request) {
 	}
 	var states []connect.State
 	for _, name := range []string{"google", "zoom"} {
-		state, err := h.connects[name].State(r.Context(), doctor)
+		state, err := h.accounts.State(r.Context(), store.AccountID{Provider: name, Subject: doctor})
 		if err != nil {
 			h.fail(w, r, err)
 			return

@@ -21,13 +21,7 @@ func bounded(next http.Handler) http.Handler { return guard.Whole(maxForm, next)
 // its own pages.
 func (h *hospital) handler() http.Handler {
 	mux := http.NewServeMux()
-	for name, c := range h.connects {
-		route := "/api/auth/" + name + "/doctor/"
-		mux.Handle("GET "+route+"connect", c.Start())
-		mux.Handle("GET "+route+"callback", c.Callback())
-		mux.Handle("GET "+route+"status", c.Status())
-		mux.Handle("POST "+route+"disconnect", bounded(c.Disconnect()))
-	}
+	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts)
 	mux.Handle("/socket.io/", h.live)
 
 	own := http.NewServeMux()

@@ -65,9 +65,11 @@ func (h *hospital) recoverTokens() error {
 
 // keeping is where the doctors' tokens are kept: their records, and a spool that has each
 // new token before its record does. The spool is nil if the store does not outlive the process.
+// seal is what seals them, nil in memory.
 type keeping struct {
 	records store.TokenStore
 	spool   oauth.Spool
+	seal    store.AEAD
 }
 
 // openTokens opens SQLite at path and a directory beside it, both sealed, or memory if
@@ -89,21 +91,18 @@ func openTokens(ctx context.Context, path string) (keeping, func() error, error)
 	if err != nil {
 		return keeping{}, nil, err
 	}
-	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(path)+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
+	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(path)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return keeping{}, nil, err
 	}
-	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, Seal: ring, SealStrict: true}
-	for _, statement := range sqlstore.Schema(cfg) {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return keeping{}, nil, errors.Join(fmt.Errorf("tokens: %w", err), db.Close())
-		}
+	tokens, err := sqlstore.New(sqlstore.Config{DB: db, Seal: ring, SealStrict: true})
+	if err == nil {
+		err = tokens.CreateTables(ctx)
 	}
-	tokens, err := sqlstore.New(cfg)
 	if err != nil {
 		return keeping{}, nil, errors.Join(err, db.Close())
 	}
-	return keeping{tokens, spool}, db.Close, nil
+	return keeping{tokens, spool, ring}, db.Close, nil
 }
 
 // sealingKey reads the key, or makes one the first time.

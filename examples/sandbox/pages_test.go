@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,15 +12,20 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
-	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/meet"
+	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
+	"github.com/telemed-go/telemed/store"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
+	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 // clinic is an application that was started with the sandbox's variables.
@@ -31,7 +33,13 @@ type clinic struct {
 	gateway *razorpay.Client
 	mail    *smtp.Client
 	chat    *whatsapp.Client
+	google  *googlemeet.Client
+	zoom    *zoom.Client
+	tokens  *store.Memory
 	heard   chan string // what webhooks told
+
+	chatConfig whatsapp.Config
+	zoomConfig zoom.Config
 }
 
 // newClinic starts the application first, so that the sandbox knows where it is.
@@ -49,38 +57,42 @@ func newClinic(t *testing.T) (*clinic, *pages) {
 	t.Cleanup(s.close)
 
 	getenv := lookup(merge(nil, p.variables(lookup(nil))))
-	words, err := template.New(template.Config{Clinic: "City Clinic"})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.UTC})
 	require.NoError(t, err)
 	c.connect(t, getenv, words)
-	c.receive(t, getenv, mux)
+	c.receive(t, mux)
 	return c, s
 }
 
 func (c *clinic) connect(t *testing.T, getenv func(string) string, words notify.Renderer) {
 	t.Helper()
-	secret := func(name string) telemed.Secret { return telemed.NewSecret(getenv(name)) }
 	var err error
-	c.gateway, err = razorpay.New(razorpay.Config{
-		KeyID: getenv("RAZORPAY_KEY_ID"), KeySecret: secret("RAZORPAY_KEY_SECRET"), BaseURL: getenv("RAZORPAY_BASE_URL"),
-		WebhookSecrets: []telemed.Secret{secret("RAZORPAY_WEBHOOK_SECRET")},
-	})
+	c.gateway, err = razorpay.New(razorpay.FromEnv(getenv))
 	require.NoError(t, err)
-	roots := x509.NewCertPool()
-	require.True(t, roots.AppendCertsFromPEM([]byte(getenv("EMAIL_TLS_CA"))))
-	c.mail, err = smtp.New(smtp.Config{
-		Addr: net.JoinHostPort(getenv("EMAIL_HOST"), getenv("EMAIL_PORT")), From: getenv("EMAIL_FROM"), Renderer: words,
-		Username: getenv("EMAIL_USER"), Password: secret("EMAIL_PASS"), TLS: &tls.Config{RootCAs: roots},
-	})
+	mail := smtp.FromEnv(getenv)
+	mail.Renderer = words
+	c.mail, err = smtp.New(mail)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.mail.Shutdown(context.WithoutCancel(t.Context()))) })
-	c.chat, err = whatsapp.New(whatsapp.Config{
-		PhoneNumberID: getenv("WHATSAPP_PHONE_NUMBER_ID"), Token: secret("WHATSAPP_ACCESS_TOKEN"), BaseURL: getenv("WHATSAPP_BASE_URL"),
-		Renderer: words,
-	})
+	c.chatConfig = whatsapp.FromEnv(getenv)
+	c.chatConfig.Renderer = words
+	c.chat, err = whatsapp.New(c.chatConfig)
+	require.NoError(t, err)
+
+	c.tokens = store.NewMemory()
+	c.google, err = googlemeet.New(googlemeet.FromEnv(getenv, c.tokens))
+	require.NoError(t, err)
+	c.zoomConfig = zoom.FromEnv(getenv, c.tokens)
+	c.zoom, err = zoom.New(c.zoomConfig)
+	require.NoError(t, err)
+	for _, client := range []interface{ Shutdown(context.Context) error }{c.google, c.zoom} {
+		t.Cleanup(func() { require.NoError(t, client.Shutdown(context.WithoutCancel(t.Context()))) })
+	}
+	_, err = store.KeyringFromEnv(getenv, "CLINIC_KEY")
 	require.NoError(t, err)
 }
 
-func (c *clinic) receive(t *testing.T, getenv func(string) string, mux *http.ServeMux) {
+func (c *clinic) receive(t *testing.T, mux *http.ServeMux) {
 	t.Helper()
 	paid, err := payments.NewWebhook(payments.WebhookConfig{Parser: c.gateway, Handle: func(_ context.Context, e payments.Event) error {
 		c.heard <- "razorpay " + e.Type
@@ -88,7 +100,7 @@ func (c *clinic) receive(t *testing.T, getenv func(string) string, mux *http.Ser
 	}})
 	require.NoError(t, err)
 	said, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
-		Secrets: []telemed.Secret{telemed.NewSecret(getenv("WHATSAPP_APP_SECRET"))},
+		Secrets: c.chatConfig.WebhookSecrets, VerifyToken: c.chatConfig.VerifyToken,
 		Handle: func(_ context.Context, e whatsapp.Event) error {
 			if e.Status != nil {
 				c.heard <- "whatsapp " + string(e.Status.State)
@@ -101,7 +113,7 @@ func (c *clinic) receive(t *testing.T, getenv func(string) string, mux *http.Ser
 	})
 	require.NoError(t, err)
 	removed, err := zoom.NewWebhook(zoom.WebhookConfig{
-		Secrets: []telemed.Secret{telemed.NewSecret(getenv("ZOOM_WEBHOOK_SECRET"))},
+		Secrets: c.zoomConfig.WebhookSecrets,
 		Handle: func(_ context.Context, e zoom.Event) error {
 			c.heard <- "zoom " + e.Name
 			return nil
@@ -196,7 +208,40 @@ func TestMessages(t *testing.T) {
 	c.hears(t, "whatsapp text STOP")
 }
 
-func TestZoomIsRemoved(t *testing.T) {
+// TestConsents: a doctor connects both accounts at the addresses that the variables name,
+// and makes meetings. Zoom's is gone once the app is removed there.
+func TestConsents(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	for _, tc := range []struct {
+		provider oauth.Provider
+		allow    func(string) (string, error)
+		meetings meet.MeetingProvider
+	}{
+		{c.google.OAuth(), s.providers.google.Authorize, c.google},
+		{c.zoom.OAuth(), s.providers.zoom.Authorize, c.zoom},
+	} {
+		verifier := oauth2.GenerateVerifier()
+		back, err := tc.allow(tc.provider.AuthCodeURL("state", verifier))
+		require.NoError(t, err)
+		u, err := url.Parse(back)
+		require.NoError(t, err)
+		require.Equal(t, "/api/auth/"+tc.provider.Name+"/doctor/callback", u.Path)
+		token, err := tc.provider.Exchange(t.Context(), u.Query().Get("code"), verifier)
+		require.NoError(t, err)
+		require.NoError(t, store.Set(t.Context(), c.tokens, store.AccountID{Provider: tc.provider.Name, Subject: "dr-rao"}, token))
+		m, err := tc.meetings.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour})
+		require.NoError(t, err)
+		require.Contains(t, m.JoinURL, "http://127.0.0.1:")
+		page(t, m.JoinURL)
+	}
+	press(t, s, "/remove-zoom", url.Values{"user": {zoomtest.DefaultUser().ID}})
+	c.hears(t, "zoom app_deauthorized")
+	_, err := c.zoom.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-2", Start: time.Now().Add(time.Hour), Duration: time.Hour})
+	require.Error(t, err)
+}
+
+func TestRemoveZoomButton(t *testing.T) {
 	t.Parallel()
 	c, s := newClinic(t)
 	user := regexp.MustCompile(`name="user" value="([^"]+)"`).FindStringSubmatch(page(t, s.providers.pages))

@@ -23,19 +23,13 @@ func openDatabase(ctx context.Context) (open opener, closeDatabase func(), err e
 		return nil, nil, err
 	}
 	remove := func() { os.RemoveAll(dir) }
-	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(dir)+"/tokens.db?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
+	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(dir)+"/tokens.db?_txlock=immediate&_pragma=busy_timeout(10000)")
 	if err != nil {
 		remove()
 		return nil, nil, err
 	}
 	closeDatabase = func() { db.Close(); remove() }
-	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, SealStrict: true}
-	for _, statement := range sqlstore.Schema(cfg) { // one of your migrations
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			closeDatabase()
-			return nil, nil, err
-		}
-	}
+	cfg := sqlstore.Config{DB: db, SealStrict: true}
 	open = func(keys ...telemed.Secret) (store.TokenStore, error) {
 		ring, err := store.NewKeyring(keys...)
 		if err != nil {
@@ -43,7 +37,11 @@ func openDatabase(ctx context.Context) (open opener, closeDatabase func(), err e
 		}
 		sealing := cfg
 		sealing.Seal = ring
-		return sqlstore.New(sealing)
+		st, err := sqlstore.New(sealing)
+		if err != nil {
+			return nil, err
+		}
+		return st, st.CreateTables(ctx) // or one of your migrations
 	}
 	return open, closeDatabase, nil
 }

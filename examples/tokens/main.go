@@ -16,6 +16,7 @@ import (
 	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 const doctorID = "dr-rao"
@@ -52,14 +53,18 @@ func live(ctx context.Context, out io.Writer, providers *local.Providers, open o
 		return err
 	}
 	defer func() { _ = meetings.Shutdown(ctx) }()
+	keyring, err := store.NewKeyring(newKey)
+	if err != nil {
+		return err
+	}
 	doctors, err := connect.New(connect.Config{
-		Provider: meetings.OAuth(), Tokens: after, CookieKeys: []telemed.Secret{newKey}, ReturnURL: "http://127.0.0.1:3001/done",
-		Subject: func(*http.Request) (string, error) { return doctorID, nil }, AllowInsecureLocalhost: true,
+		Providers: []oauth.Provider{meetings.OAuth()}, Tokens: after, Seal: keyring, ReturnURL: "http://127.0.0.1:3001/done",
+		Subject: func(*http.Request) (string, error) { return doctorID, nil },
 	})
 	if err != nil {
 		return err
 	}
-	key := doctors.AccountID(doctorID)
+	key := store.AccountID{Provider: meetings.OAuth().Name, Subject: doctorID}
 	rec, err := before.Get(ctx, key)
 	if err != nil {
 		return err
@@ -81,7 +86,7 @@ func live(ctx context.Context, out io.Writer, providers *local.Providers, open o
 	_, oldErr := before.Get(ctx, key)
 	fmt.Fprintf(out, "keys rotated: %d sealed again, the new key reads it, the old key does not: %t\n", n, errors.Is(oldErr, telemed.ErrDecrypt))
 
-	revoked, err := doctors.Forget(ctx, doctorID)
+	revoked, err := doctors.Forget(ctx, key)
 	if err != nil {
 		return err
 	}

@@ -150,7 +150,7 @@ func newClinic(t *testing.T, w *world, db *database) *clinic {
 func (c *clinic) build(w *world) {
 	client := func(of *http.Client) *http.Client { return &http.Client{Transport: mortal{of.Transport, c.life}} }
 	claims := mortalClaims{c.db, c.life}
-	words, err := template.New(template.Config{Clinic: "City Clinic"})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.UTC})
 	require.NoError(c.t, err)
 	c.google, err = googlemeet.New(googlemeet.Config{
 		ClientID: w.google.ClientID(), ClientSecret: w.google.ClientSecret(), RedirectURL: application + "/google",

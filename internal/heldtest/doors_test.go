@@ -38,10 +38,11 @@ func handlers(t *testing.T) map[string]door {
 		}
 	}
 	c := connector(t)
-	add("connect.Connector.Start", c.Start(), "/", "GET", "POST", "PUT")
-	add("connect.Connector.Callback", c.Callback(), "/?state=x&code=y", "GET", "POST")
-	add("connect.Connector.Status", c.Status(), "/", "GET", "POST")
-	add("connect.Connector.Disconnect", c.Disconnect(), "/", "GET", "POST")
+	mux := http.NewServeMux()
+	mux.Handle("/{provider}/{action}", c)
+	for _, action := range []string{"connect", "callback", "status", "disconnect", "events", "nothing"} {
+		add("connect.Connector.ServeHTTP, "+action, mux, "/test/"+action+"?state=x&code=y", "GET", "POST", "PUT")
+	}
 
 	z, p, w, gateway := webhooks(t)
 	add("zoom.Webhook.ServeHTTP", z, "/", "GET", "POST")
@@ -75,8 +76,8 @@ func insideOthers(t *testing.T) map[string]func(http.ResponseWriter, *http.Reque
 	hub, err := realtime.NewHub(realtime.Config{})
 	require.NoError(t, err)
 	calls := map[string]func(http.ResponseWriter, *http.Request){
-		"connect.Connector.Begin":   func(w http.ResponseWriter, r *http.Request) { _, _ = c.Begin(w, r, "") },
-		"connect.Connector.Finish":  func(w http.ResponseWriter, r *http.Request) { _, _ = c.Finish(w, r) },
+		"connect.Connector.Begin":   func(w http.ResponseWriter, r *http.Request) { _, _ = c.Begin(w, r, "test", "") },
+		"connect.Connector.Finish":  func(w http.ResponseWriter, r *http.Request) { _, _ = c.Finish(w, r, "test") },
 		"realtime.Hub.Authenticate": func(_ http.ResponseWriter, r *http.Request) { _, _ = hub.Authenticate(r) },
 	}
 	for _, name := range bodiless {
@@ -87,12 +88,20 @@ func insideOthers(t *testing.T) map[string]func(http.ResponseWriter, *http.Reque
 
 func connector(t *testing.T) *connect.Connector {
 	t.Helper()
+	keyring, err := store.NewKeyring(store.NewKey())
+	require.NoError(t, err)
+	events := func(oauth.EventsConfig) (http.Handler, error) {
+		return zoom.NewWebhook(zoom.WebhookConfig{
+			Secrets: []telemed.Secret{telemed.NewSecret("secret")}, Handle: func(context.Context, zoom.Event) error { return nil },
+		})
+	}
 	c, err := connect.New(connect.Config{
-		Provider: oauth.Provider{
+		Providers: []oauth.Provider{{
 			Name: "test", ClientID: "c", ClientSecret: telemed.NewSecret("s"), RedirectURL: "https://clinic.example/callback",
 			AuthURL: "https://provider.example/authorize", TokenURL: "https://provider.example/token", AuthStyle: oauth2.AuthStyleInParams,
-		},
-		Tokens: store.NewMemory(), CookieKeys: []telemed.Secret{store.NewKey()}, ReturnURL: "https://clinic.example/settings",
+			Events: events,
+		}},
+		Tokens: store.NewMemory(), Seal: keyring, ReturnURL: "https://clinic.example/settings",
 		Subject: func(*http.Request) (string, error) { return "dr-rao", nil },
 	})
 	require.NoError(t, err)

@@ -297,10 +297,10 @@ func TestRowsInTransactions(t *testing.T) {
 		for worker := range 4 {
 			group.Go(func() {
 				for n := worker; n < 400; n += 4 {
-					err := telemed.ErrConflict
+					err := telemed.ErrUnavailable
 					// At repeatable read one may lose more than twenty times.
-					for errors.Is(err, telemed.ErrConflict) {
-						err = st.InTx(ctx, func(tx *sqlstore.Tx) error { return book(n/4+worker*100, tx, tx.SQL) })
+					for errors.Is(err, telemed.ErrUnavailable) {
+						err = st.InTx(ctx, func(tx *sqlstore.Tx) error { return book(n/4+worker*100, tx, tx.Tx) })
 					}
 					if !errors.Is(err, errNo) && err != nil {
 						t.Errorf("%d: %v", n, err)

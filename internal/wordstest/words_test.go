@@ -158,14 +158,16 @@ func (c *clients) consent(t *testing.T, p oauth.Provider, tokens store.TokenStor
 		_, err := source.Token(ctx, id)
 		return err
 	}
+	keyring, err := store.NewKeyring(store.NewKey())
+	require.NoError(t, err)
 	connector, err := connect.New(connect.Config{
-		Provider: p, Tokens: tokens, CookieKeys: []telemed.Secret{store.NewKey()}, ReturnURL: "https://app.example/", Logger: log,
+		Providers: []oauth.Provider{p}, Tokens: tokens, Seal: keyring, ReturnURL: "https://app.example/", Logger: log,
 		Subject: func(*http.Request) (string, error) { return subject, nil },
 	})
 	require.NoError(t, err)
 	c.calls[p.Name+" Finish"] = func(context.Context) error {
 		w := httptest.NewRecorder()
-		target, err := connector.Begin(w, httptest.NewRequest(http.MethodPost, "/begin", nil), "")
+		target, err := connector.Begin(w, httptest.NewRequest(http.MethodPost, "/begin", nil), p.Name, "")
 		if err != nil {
 			return err
 		}
@@ -175,7 +177,7 @@ func (c *clients) consent(t *testing.T, p oauth.Provider, tokens store.TokenStor
 			r.URL.RawQuery += "&iss=" + url.QueryEscape(p.Issuer)
 		}
 		r.AddCookie(w.Result().Cookies()[0])
-		_, err = connector.Finish(httptest.NewRecorder(), r)
+		_, err = connector.Finish(httptest.NewRecorder(), r, p.Name)
 		return err
 	}
 }

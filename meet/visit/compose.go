@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/notify/template"
@@ -39,6 +40,10 @@ func (v *Visits) compose(ctx context.Context, m outbox.Message) (notify.Message,
 	data, ok := r.data(says, m.Key)
 	if !ok {
 		return notify.Message{}, outbox.ErrUntrue
+	}
+	if a, ok := data.(template.Appointment); ok && forDoctor(says) {
+		a.JoinURL = c.doctorsLink(r)
+		data = a
 	}
 	return c.render(notify.Message{Key: m.Key, To: r.recipient(says), Template: says, Data: data})
 }
@@ -82,12 +87,27 @@ func (v *Visits) heard(ctx context.Context, m outbox.Message) (bool, error) {
 	}), nil
 }
 
+// forDoctor reports whether a template is for the doctor.
+func forDoctor(says string) bool {
+	return says == template.DoctorBooked || says == template.DoctorMoved || says == template.DoctorCancelled
+}
+
+// doctorsLink is the doctor's way in, for a provider whose host enters by the patients'
+// link. Where the host has a link of its own, it is no patient's, and nothing to mail: see
+// HostLink.
+func (c *clinic) doctorsLink(r *record) string {
+	if _, own := c.Meetings[r.Request.Provider].(meet.HostLinker); own {
+		return ""
+	}
+	return r.link()
+}
+
 // mayHaveArrived are the states of a message that somebody may have read.
 var mayHaveArrived = map[outbox.State]bool{outbox.Sending: true, outbox.Unknown: true, outbox.Sent: true, outbox.Delivered: true, outbox.Stuck: true}
 
 // recipient is who a template is for.
 func (r *record) recipient(says string) notify.Recipient {
-	if strings.HasPrefix(says, "doctor_") {
+	if forDoctor(says) {
 		return r.Request.Doctor.recipient()
 	}
 	p := r.Request.Patient

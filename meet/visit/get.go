@@ -26,11 +26,16 @@ type Status string
 
 // The statuses of a visit.
 const (
-	StatusReserved  Status = "reserved"  // the patient is to pay, before ReservedUntil
-	StatusBooked    Status = "booked"    // it takes place
-	StatusCancelled Status = "cancelled" // it was cancelled
-	StatusLapsed    Status = "lapsed"    // nobody paid in time
-	StatusGone      Status = "gone"      // it was paid late, another visit has its hours, and the money goes back
+	// StatusReserved waits for the patient to pay, until Visit.ReservedUntil.
+	StatusReserved Status = "reserved"
+	// StatusBooked takes place.
+	StatusBooked Status = "booked"
+	// StatusCancelled was cancelled.
+	StatusCancelled Status = "cancelled"
+	// StatusLapsed was not paid in time.
+	StatusLapsed Status = "lapsed"
+	// StatusGone was paid late: another visit has its hours, and the money goes back.
+	StatusGone Status = "gone"
 )
 
 func (r *record) status() Status {
@@ -189,10 +194,20 @@ func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundReques
 	return v.bills.Refund(ctx, id, req)
 }
 
-// Step works the rows of a visit that are due now, for an engine of the application's own;
-// see durable.Runner.Step. It returns when there is something to do next.
+// Step works the rows of a visit that are due now, its bill's and its messages' too, for an
+// engine of the application's own; see durable.Runner.Step. It returns when there is
+// something to do next, zero if not before something changes.
 func (v *Visits) Step(ctx context.Context, id string) (next time.Time, err error) {
-	return v.runner.Step(ctx, rowID(id))
+	for _, kind := range []string{fulfill.RowKind, RowKind, outbox.RowKind} {
+		at, err := v.runner.Step(ctx, durable.ID{Kind: kind, Name: id})
+		if err != nil && (kind == RowKind || !errors.Is(err, telemed.ErrNotFound)) {
+			return at, err
+		}
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next, nil
 }
 
 // Stuck yields what a person must look at. The Store must be a durable.Lister, as those of

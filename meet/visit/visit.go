@@ -57,6 +57,8 @@ type Config struct {
 	// Reminders is how long before the start the patient is reminded. If nil, a day and an
 	// hour before; empty: not at all.
 	Reminders []time.Duration
+	// Quiet is when reminders wait, by the patient's clock. If zero, from 21:00 until 08:00.
+	Quiet outbox.Quiet
 	// Refunds are the clinic's terms for a patient who cancels. If nil, all goes back until
 	// the start, then nothing.
 	Refunds []fulfill.Tier
@@ -146,7 +148,11 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
+	p.NotNil("Store", c.Store)
+	p.Optional("Live", c.Live)
+	for channel, evidence := range c.Evidence {
+		p.NotNil("Evidence["+string(channel)+"]", evidence)
+	}
 	p.Check(c.Gateway == nil && c.Tenants == nil || c.ReturnURL != "", "ReturnURL", "is required with Gateway")
 	if c.ReturnURL != "" {
 		p.Check(isPage(c.ReturnURL), "ReturnURL", "is no https address, nor an http one on loopback")
@@ -181,7 +187,7 @@ func (v *Visits) newBills() (err error) {
 // newQueue makes what sends messages.
 func (v *Visits) newQueue() (err error) {
 	v.queue, err = outbox.New(outbox.Config{
-		Store: v.cfg.Store, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, OnStuck: v.stuck,
+		Store: v.cfg.Store, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, Quiet: v.cfg.Quiet, OnStuck: v.stuck,
 		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: max(2*time.Minute, 2*v.cfg.Grace), Logger: v.cfg.Logger,
 	})
 	return err

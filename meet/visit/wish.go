@@ -53,11 +53,10 @@ func (w Writer) Book(ctx context.Context, req Request) error {
 	}
 	now := time.Now().UTC()
 	r := record{Request: req, Gen: 1, Start: req.Start.Truncate(time.Second)}
-	until := now.Add(w.v.cfg.ReserveUnpaid)
 	if !req.Price.IsZero() {
-		r.Until = until
+		r.Until = now.Add(w.v.cfg.ReserveUnpaid)
 	}
-	if err := w.reserve(ctx, &r, until); err != nil {
+	if err := w.reserve(ctx, &r); err != nil {
 		return err
 	}
 	item = durable.Item{ID: rowID(req.ID), Tenant: req.Tenant, Due: now}
@@ -90,9 +89,14 @@ func sameBooking(item durable.Item, req Request) error {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// reserve has the hours of the record's generation reserved until a time.
-func (w Writer) reserve(ctx context.Context, r *record, until time.Time) error {
+// reserve has the hours of the record's generation reserved, until Run keeps them. Those of
+// who is booked lapse after a day, in case that the visit itself is never written.
+func (w Writer) reserve(ctx context.Context, r *record) error {
 	r.Slots = append(r.Slots, slot{r.Gen, r.Start})
+	until := time.Now().UTC().Add(aDay)
+	if !r.booked() {
+		until = time.Now().UTC().Add(w.v.cfg.ReserveUnpaid)
+	}
 	if w.v.cfg.AllowOverlap {
 		return nil
 	}
@@ -119,7 +123,7 @@ func (w Writer) Move(ctx context.Context, id string, start time.Time) error {
 		}
 		r.Gen, r.Start = r.Gen+1, start
 		r.audit("moved to " + stamp(start))
-		return w.reserve(ctx, r, now.Add(w.v.cfg.ReserveUnpaid))
+		return w.reserve(ctx, r)
 	})
 }
 

@@ -293,7 +293,8 @@ func (s *sending) failed(err error) (durable.Fact, error) {
 	n := s.way.Rest.N + 1
 	delay := durable.RestAfter(n, err)
 	if asked := notify.RetryAfter(err); asked > 0 && errors.Is(err, telemed.ErrRateLimited) {
-		delay = min(asked<<(2*min(n-1, 8)), max(asked, 30*time.Minute)) // as Meta asks of one pair of numbers
+		// As Meta asks of one pair of numbers.
+		delay = min(asked<<(2*min(n-1, 8)), max(asked, 30*time.Minute))
 	}
 	until := time.Now().Add(delay)
 	return s.not(func(r *record, m *message, w *way) {

@@ -347,21 +347,24 @@ func TestTenants(t *testing.T) {
 func TestErase(t *testing.T) {
 	story(t, nil, func(c *clinic) {
 		require.NoError(t, c.Erase(c.Context(), group), "it holds nobody")
-		c.enqueue(message("confirmed"), message("later", in(time.Hour)))
+		c.chat.FailNext(whatsapptest.Fault{}, whatsapptest.Fault{LoseAnswer: true})
+		c.enqueue(message("confirmed"), message("unknown"), message("later", in(time.Hour)))
 		c.wait(time.Minute)
 		require.NoError(t, c.Erase(c.Context(), group))
 		require.NoError(t, c.Erase(c.Context(), group))
 		for _, personal := range []string{phone, email, "Zkmark", c.chat.Messages()[0].ID} {
 			require.NotContains(t, string(c.row(group).Data), personal)
 		}
-		c.reported("delivered")
+		c.is("unknown", "dropped: erased")
+		c.reported("sent")
 		require.NotContains(t, string(c.row(group).Data), "wamid")
-		c.is("confirmed", "delivered")
+		c.is("confirmed", "sent")
+		c.is("unknown", "sent")
 		c.is("later", "dropped: erased")
 		c.enqueue(message("later"))
 		require.ErrorIs(t, c.Retry(c.Context(), group, "later"), telemed.ErrConflict)
 		c.wait(2 * time.Hour)
-		c.got(1, 0)
+		c.got(2, 0)
 	})
 }
 

@@ -177,9 +177,10 @@ func ExampleClient_Reports() {
 	if err != nil {
 		panic(err)
 	}
+	var kept error
 	reports := chat.Reports(func(_ context.Context, r notify.Report) error {
 		fmt.Println(r.State, r.Address)
-		return nil
+		return kept
 	})
 	server := httptest.NewServer(reports)
 	defer server.Close()
@@ -188,10 +189,18 @@ func ExampleClient_Reports() {
 	ctx := context.Background()
 	fmt.Println(srv.SendText(ctx, "+919876543210", "Asha", "Will it hurt to stop?"))
 	fmt.Println(srv.SendText(ctx, "+919876543210", "Asha", "बंद करो"))
-	fmt.Println(reports.Shutdown(ctx)) // after the server's own
+	kept = errors.New("database is down")
+	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP"))
+	kept = nil
+	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP")) // Meta says it again by itself
+	fmt.Println(reports.Shutdown(ctx))                              // after the server's own
 	// Output:
 	// <nil>
 	// stopped +919876543210
+	// <nil>
+	// stopped +919876543211
+	// whatsapptest: the webhook answered 500
+	// stopped +919876543211
 	// <nil>
 	// <nil>
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
@@ -26,27 +25,24 @@ type Result struct {
 	ReturnTo string
 }
 
-// Callback returns the handler of GET …/callback. It always ends at the application's
-// page, with provider=NAME&success=true, or success=false and the reason.
-func (c *Connector) Callback() http.Handler {
-	return inbound.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		private(w)
-		if r.Method != http.MethodGet {
-			methodNotAllowed(w, "GET")
-			return
-		}
-		result, err := c.Finish(w, r)
-		if err != nil {
-			reason := reasonOf(err)
-			c.cfg.Logger.LogAttrs(r.Context(), reason.level(), "connect: flow failed",
-				slog.String("provider", c.cfg.Provider.Name), slog.String("reason", string(reason)), slog.Any("error", err))
-		}
-		http.Redirect(w, r, c.page(result.ReturnTo, err), http.StatusSeeOther)
-	}))
+// callback is the action that ends a flow.
+func (c *route) callback(w http.ResponseWriter, r *http.Request) {
+	private(w)
+	if r.Method != http.MethodGet {
+		methodNotAllowed(w, "GET")
+		return
+	}
+	result, err := c.finish(w, r)
+	if err != nil {
+		reason := reasonOf(err)
+		c.cfg.Logger.LogAttrs(r.Context(), reason.level(), "connect: flow failed",
+			slog.String("provider", c.provider.Name), slog.String("reason", string(reason)), slog.Any("error", err))
+	}
+	http.Redirect(w, r, c.page(result.ReturnTo, err), http.StatusSeeOther)
 }
 
 // page returns the application's address where the flow ends.
-func (c *Connector) page(returnTo string, err error) string {
+func (c *route) page(returnTo string, err error) string {
 	target := *c.returnTo
 	if returnTo != "" {
 		if path, parseErr := url.Parse(returnTo); parseErr == nil {
@@ -54,7 +50,7 @@ func (c *Connector) page(returnTo string, err error) string {
 		}
 	}
 	query := target.Query()
-	query.Set("provider", c.cfg.Provider.Name)
+	query.Set("provider", c.provider.Name)
 	query.Set("success", "true")
 	query.Del("reason") // that of an earlier flow, if the doctor came from such a page
 	if err != nil {
@@ -65,18 +61,27 @@ func (c *Connector) page(returnTo string, err error) string {
 	return target.String()
 }
 
-// Finish ends the flow that r, the provider's callback, belongs to: it checks it, buys
-// the token and stores it. The flow's cookie is cleared on w whatever happens, and the
-// answer kept out of caches and its address out of the Referer header. The error is a
-// *FlowError.
-func (c *Connector) Finish(w http.ResponseWriter, r *http.Request) (Result, error) {
+// Finish ends the flow that r, the callback of a provider, belongs to: it checks it, buys
+// the token and stores it. The provider is given by its name, by the application's own
+// route and not by anything in r. The flow's cookie is cleared on w whatever happens, and
+// the answer kept out of caches and its address out of the Referer header. The error is a
+// *FlowError, or matches telemed.ErrInvalid if there is no such provider.
+func (c *Connector) Finish(w http.ResponseWriter, r *http.Request, provider string) (Result, error) {
 	private(w)
+	at, err := c.at(provider)
+	if err != nil {
+		return Result{}, err
+	}
+	return at.finish(w, r)
+}
+
+func (c *route) finish(w http.ResponseWriter, r *http.Request) (Result, error) {
 	query := r.URL.Query()
 	f, err := c.recognise(w, r, query)
 	if err != nil {
 		return Result{ReturnTo: f.ReturnTo}, err
 	}
-	result := Result{ID: c.AccountID(f.Subject), ReturnTo: f.ReturnTo}
+	result := Result{ID: c.accountID(f.Subject), ReturnTo: f.ReturnTo}
 	code, err := c.accept(r, f, query)
 	if err != nil {
 		return result, err
@@ -97,7 +102,7 @@ func (c *Connector) Finish(w http.ResponseWriter, r *http.Request) (Result, erro
 }
 
 // recognise finds the flow that this browser began.
-func (c *Connector) recognise(w http.ResponseWriter, r *http.Request, query url.Values) (flow, error) {
+func (c *route) recognise(w http.ResponseWriter, r *http.Request, query url.Values) (flow, error) {
 	if len(query["state"]) != 1 || query.Get("state") == "" {
 		return flow{}, &FlowError{Reason: ReasonInvalid}
 	}
@@ -108,8 +113,8 @@ func (c *Connector) recognise(w http.ResponseWriter, r *http.Request, query url.
 		return flow{}, &FlowError{Reason: ReasonExpired}
 	}
 	http.SetCookie(w, c.cookie(name, "", 0))
-	f, ok := c.sealer.open(name, cookie.Value)
-	if !ok || f.Provider != c.cfg.Provider.Name || subtle.ConstantTimeCompare([]byte(f.State), []byte(state)) != 1 {
+	f, ok := c.open(name, cookie.Value)
+	if !ok || f.Provider != c.provider.Name || subtle.ConstantTimeCompare([]byte(f.State), []byte(state)) != 1 {
 		return flow{}, &FlowError{Reason: ReasonExpired}
 	}
 	if time.Now().Unix() >= f.Expires {
@@ -119,7 +124,7 @@ func (c *Connector) recognise(w http.ResponseWriter, r *http.Request, query url.
 }
 
 // accept checks the callback of a recognised flow and returns its code.
-func (c *Connector) accept(r *http.Request, f flow, query url.Values) (string, error) {
+func (c *route) accept(r *http.Request, f flow, query url.Values) (string, error) {
 	subject, err := c.subject(r)
 	if err != nil {
 		return "", err
@@ -146,21 +151,21 @@ func (c *Connector) accept(r *http.Request, f flow, query url.Values) (string, e
 
 // issuerFits implements RFC 9207: an iss that is there must be ours. Google sends one
 // without saying so in its metadata; Zoom sends none.
-func (c *Connector) issuerFits(iss []string) bool {
+func (c *route) issuerFits(iss []string) bool {
 	switch {
 	case len(iss) == 0:
-		return !c.cfg.Provider.RequireIssuer
+		return !c.provider.RequireIssuer
 	case len(iss) > 1:
 		return false
 	}
-	return c.cfg.Provider.Issuer == "" || iss[0] == c.cfg.Provider.Issuer
+	return c.provider.Issuer == "" || iss[0] == c.provider.Issuer
 }
 
 // buy exchanges the code and checks what was granted.
-func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, error) {
+func (c *route) buy(ctx context.Context, code string, f flow) (store.Token, error) {
 	ctx, cancel := wait.Timeout(ctx, exchangeTime)
 	defer cancel()
-	token, err := c.cfg.Provider.Exchange(ctx, code, f.Verifier)
+	token, err := c.provider.Exchange(ctx, code, f.Verifier)
 	if err != nil {
 		reason := ReasonProvider
 		if errors.Is(err, telemed.ErrUnauthorized) {
@@ -169,9 +174,9 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 		return token, &FlowError{Reason: reason, Err: err}
 	}
 	if token.Scopes == nil { // RFC 6749 §5.1: left out if it is what was asked for
-		token.Scopes = slices.Clone(c.cfg.Provider.Scopes)
+		token.Scopes = slices.Clone(c.provider.Scopes)
 	}
-	for _, scope := range c.cfg.Provider.RequiredScopes() {
+	for _, scope := range c.provider.RequiredScopes() {
 		if !token.HasScope(scope) {
 			return token, &FlowError{Reason: ReasonScope}
 		}
@@ -181,7 +186,7 @@ func (c *Connector) buy(ctx context.Context, code string, f flow) (store.Token, 
 
 // keep stores the token, if it is one that lasts. It has time of its own: however long
 // the provider took, a token that was bought must not be lost.
-func (c *Connector) keep(ctx context.Context, id store.AccountID, token store.Token) error {
+func (c *route) keep(ctx context.Context, id store.AccountID, token store.Token) error {
 	ctx, cancel := wait.Timeout(ctx, storeTime)
 	defer cancel()
 	if token.Refresh.IsZero() {

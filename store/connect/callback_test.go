@@ -18,6 +18,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // finish brings the callback without a browser, so that it can come twice or from
@@ -77,7 +78,7 @@ func TestAPlantedFlow(t *testing.T) {
 func TestACookieOfAnotherProvider(t *testing.T) {
 	t.Parallel()
 	google := newHost(t)
-	zoom := newHost(t, func(c *connect.Config) { c.Provider = google.authority.provider("zoom") })
+	zoom := newHost(t, func(c *connect.Config) { c.Providers = []oauth.Provider{google.authority.provider("zoom")} })
 	b := newBrowser(t, "dr-rao")
 	query := b.begin(t, google, "/connect")
 	cookie := b.cookies()[0]
@@ -109,7 +110,7 @@ func TestIssuer(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHost(t, func(c *connect.Config) { c.Provider.RequireIssuer = test.require })
+			h := newHost(t, func(c *connect.Config) { c.Providers[0].RequireIssuer = test.require })
 			b := newBrowser(t, "dr-rao")
 			query := b.begin(t, h, "/connect")
 			if test.iss != nil {
@@ -177,7 +178,7 @@ func TestADeadRefreshTokenIsNotKept(t *testing.T) {
 	t.Parallel()
 	account := store.Account{ID: "acc-1"}
 	h := newHost(t, func(c *connect.Config) {
-		c.Provider.Identify = func(context.Context, store.Token, string) (store.Account, error) { return account, nil }
+		c.Providers[0].Identify = func(context.Context, store.Token, string) (store.Account, error) { return account, nil }
 	})
 	_, err := h.tokens.Put(t.Context(), store.Record{
 		ID: h.AccountID("dr-rao"), Status: store.StatusReconnect,
@@ -221,7 +222,7 @@ func TestASlowProviderLeavesTimeToStore(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, func(c *connect.Config) {
 		c.Tokens = slowStore{store.NewMemory()}
-		c.Provider.HTTPClient = &http.Client{Transport: exchange(func() (int, string) {
+		c.Providers[0].HTTPClient = &http.Client{Transport: exchange(func() (int, string) {
 			time.Sleep(29 * time.Second)
 			return http.StatusOK, goodToken
 		})}
@@ -263,11 +264,11 @@ func TestAStoreWhoseAnswersAreLost(t *testing.T) {
 		revoked := &[]string{}
 		h := newHost(t, func(c *connect.Config) {
 			c.Tokens = lossy
-			c.Provider.HTTPClient = &http.Client{Transport: exchange(func() (int, string) { return http.StatusOK, goodToken })}
-			c.Provider.Identify = func(context.Context, store.Token, string) (store.Account, error) {
+			c.Providers[0].HTTPClient = &http.Client{Transport: exchange(func() (int, string) { return http.StatusOK, goodToken })}
+			c.Providers[0].Identify = func(context.Context, store.Token, string) (store.Account, error) {
 				return store.Account{ID: "acc-1"}, nil
 			}
-			c.Provider.Revoke = func(_ context.Context, token store.Token) error {
+			c.Providers[0].Revoke = func(_ context.Context, token store.Token) error {
 				*revoked = append(*revoked, token.Refresh.Reveal())
 				return nil
 			}
@@ -303,7 +304,7 @@ func TestAStoreWhoseAnswersAreLost(t *testing.T) {
 		require.NoError(t, store.Set(t.Context(), h.tokens, h.AccountID("dr-rao"), store.Token{
 			Access: telemed.NewSecret("a"), Refresh: telemed.NewSecret("r"), Account: store.Account{ID: "acc-1"},
 		}))
-		done, err := h.Forget(t.Context(), "dr-rao")
+		done, err := h.Forget(t.Context(), h.AccountID("dr-rao"))
 		require.NoError(t, err)
 		require.True(t, done, "the grant must not outlive the account")
 		require.Equal(t, []string{"r"}, *revoked)
@@ -325,16 +326,16 @@ func FuzzCallback(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query, value string) {
 		sent := 0
 		cfg := connect.Config{
-			Provider: (&authority{Server: &httptest.Server{URL: "https://issuer.example"}}).provider("google"),
-			Tokens:   store.NewMemory(), CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			Providers: []oauth.Provider{(&authority{Server: &httptest.Server{URL: "https://issuer.example"}}).provider("google")},
+			Tokens:    store.NewMemory(), Seal: cookieKeys, ReturnURL: returnURL, Subject: doctor,
 		}
-		cfg.Provider.HTTPClient = &http.Client{Transport: exchange(func() (int, string) { sent++; return http.StatusOK, goodToken })}
+		cfg.Providers[0].HTTPClient = &http.Client{Transport: exchange(func() (int, string) { sent++; return http.StatusOK, goodToken })}
 		c, err := connect.New(cfg)
 		require.NoError(t, err)
 		r := httptest.NewRequest(http.MethodGet, origin+"/callback", nil)
 		r.Header.Set("Doctor", "dr-rao")
 		w := httptest.NewRecorder()
-		target, err := c.Begin(w, r, "")
+		target, err := c.Begin(w, r, "google", "")
 		require.NoError(t, err)
 		begun, err := url.Parse(target)
 		require.NoError(t, err)
@@ -344,7 +345,7 @@ func FuzzCallback(f *testing.F) {
 		value = strings.ReplaceAll(value, "SEALED", cookie.Value)
 		r.Header.Set("Cookie", cookie.Name+"="+value)
 		w = httptest.NewRecorder()
-		c.Callback().ServeHTTP(w, r)
+		action(c, "google", "callback").ServeHTTP(w, r)
 
 		location := w.Header().Get("Location")
 		require.True(t, strings.HasPrefix(location, returnURL+"?provider=google&"), location)

@@ -1,21 +1,22 @@
-// Package connect lets a doctor connect an account: the OAuth 2.0 start, callback,
-// disconnect and status handlers, for any provider that a [oauth.Provider] describes.
+// Package connect lets a doctor connect an account: one handler for all steps of OAuth 2.0,
+// for all providers of an application that a [oauth.Provider] describes.
 //
-//	google, err := connect.New(connect.Config{
-//		Provider:   meetClient.OAuth(), // a *googlemeet.Client or *zoom.Client
-//		Tokens:     tokens,
-//		CookieKeys: []telemed.Secret{cookieKey}, // 32 random bytes or more
-//		Subject:    loggedInDoctor,              // func(*http.Request) (string, error)
-//		ReturnURL:  "https://app.clinic.example/doctor/settings/integration",
+//	accounts, err := connect.New(connect.Config{
+//		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, // of their Clients
+//		Tokens:    tokens,
+//		Seal:      keyring,        // the one that seals tokens
+//		Subject:   loggedInDoctor, // func(*http.Request) (string, error)
+//		ReturnURL: "https://app.clinic.example/doctor/settings/integration",
 //	})
-//	mux.Handle("GET /api/auth/google/doctor/connect", google.Start())
-//	mux.Handle("GET /api/auth/google/doctor/callback", google.Callback())
-//	mux.Handle("POST /api/auth/google/doctor/disconnect", google.Disconnect())
-//	mux.Handle("GET /api/auth/google/doctor/status", google.Status())
+//	mux.Handle("/api/auth/{provider}/doctor/{action}", accounts)
 //
-// The browser ends at ReturnURL with "?provider=google&success=true", or with
-// success=false and a [Reason]. An application with a user interface of its own uses
-// Begin and Finish instead.
+// The provider is its name, "google", and its RedirectURL leads to the action "callback"
+// there. The actions are connect, callback, status, disconnect and events; see
+// [Connector.ServeHTTP].
+//
+// The browser ends at ReturnURL with "?provider=google&success=true", or with success=false
+// and a [Reason]. An application with a user interface of its own uses Begin and Finish
+// instead.
 //
 // # Bearer tokens and SameSite=Strict
 //
@@ -52,17 +53,18 @@
 // # Testing
 //
 // zoom/zoomtest and meet/googlemeet/googlemeettest have consent pages on loopback, where
-// a plain http RedirectURL needs AllowInsecureLocalhost.
+// RedirectURL and ReturnURL may be plain http.
 package connect
 
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,31 +77,31 @@ import (
 
 // Config configures a Connector.
 type Config struct {
-	// Provider is where doctors connect. Required.
-	Provider oauth.Provider
+	// Providers are where doctors connect. Their names differ, and so do their RedirectURLs:
+	// by a callback of its own, no provider can pass off a code as another one's (RFC 9700
+	// §4.4). Where RedirectURL is plain http, which is for loopback only, cookies go over
+	// plain http too. Required.
+	Providers []oauth.Provider
 	// Tokens is where their tokens go. Required.
 	Tokens store.TokenStore
 	// Subject returns the application's id of the doctor who is logged in, from the session
 	// and never from the query. An error, or "", means that nobody is. Required.
 	Subject func(*http.Request) (string, error)
-	// CookieKeys seal the flow's cookie: each of 32 random bytes or more. The first one
-	// seals, all of them open, so that a new one can be put in front while flows are under
-	// way. store.NewKey makes one. Required.
-	CookieKeys []telemed.Secret
+	// Seal encrypts the flow's cookie: the store.Keyring, or whatever else, that seals the
+	// tokens. All processes have the same. Required.
+	Seal store.AEAD
 	// ReturnURL is the application's page where flows end: an https address (http on loopback).
 	// Required.
 	ReturnURL string
 
-	// AllowInsecureLocalhost lets cookies go over plain http, for development on this
-	// machine: then the Provider's RedirectURL may be http. It has no effect on https.
-	AllowInsecureLocalhost bool
 	// Claims makes a state good for one callback, in all processes that share it. A provider
 	// that sees a code again, because the doctor reloads the page, may take back the token
 	// (RFC 6749 §4.1.2). If nil, Tokens where that implements store.Claims, as sqlstore's
 	// and mongostore's do; else a store.Memory, which is enough for one process.
 	Claims store.Claims
-	// OnConnect is called after a token was stored, OnDisconnect after it was deleted. May
-	// be nil.
+	// OnConnect is called after a token was stored, OnDisconnect after it was deleted: by the
+	// doctor, or because the provider gave notice that the doctor has removed the app there.
+	// May be nil.
 	OnConnect    func(ctx context.Context, id store.AccountID, account store.Account)
 	OnDisconnect func(ctx context.Context, id store.AccountID)
 	// Logger gets one line for each flow that failed, without names or tokens: a warning if
@@ -118,44 +120,74 @@ const (
 	storeTime    = 10 * time.Second
 )
 
-// Connector has the handlers of one provider. It is safe for concurrent use.
+// Connector is the http.Handler of all steps, at all providers. It is safe for concurrent
+// use.
 type Connector struct {
 	cfg      Config
-	sealer   sealer
 	returnTo *url.URL
-	insecure bool
 	guard    *http.CrossOriginProtection
+	routes   map[string]*route
+}
+
+// route is the Connector at one provider.
+type route struct {
+	*Connector
+	provider oauth.Provider
+	insecure bool // its cookies go over plain http
+	actions  map[string]http.Handler
 }
 
 // New returns a Connector, or an error that names everything that is wrong with cfg.
 func New(cfg Config) (*Connector, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	cfg.Claims = claimsOf(cfg)
-	c := &Connector{cfg: cfg, guard: http.NewCrossOriginProtection()}
+	cfg.Providers = slices.Clone(cfg.Providers)
+	if err := errors.Join(checkProviders(cfg.Providers), cfg.check()); err != nil {
+		return nil, err
+	}
+	c := &Connector{cfg: cfg, guard: http.NewCrossOriginProtection(), routes: map[string]*route{}}
+	c.returnTo, _ = url.Parse(cfg.ReturnURL) // checked
+	if err := c.guard.AddTrustedOrigin(c.returnTo.Scheme + "://" + c.returnTo.Host); err != nil {
+		return nil, fault.Invalid("connect", "ReturnURL", "has no valid origin")
+	}
+	for _, provider := range cfg.Providers {
+		at := &route{Connector: c, provider: provider, insecure: strings.HasPrefix(provider.RedirectURL, "http:")}
+		if err := at.setActions(); err != nil {
+			return nil, fmt.Errorf("connect: the events of %s: %w", provider.Name, err)
+		}
+		c.routes[provider.Name] = at
+	}
+	return c, nil
+}
+
+func (cfg Config) check() error {
 	var p fault.Problems
 	p.NotNil("Tokens", cfg.Tokens)
 	p.Optional("Claims", cfg.Claims)
 	p.Check(cfg.Subject != nil, "Subject", "is required")
-	p.Check(len(cfg.CookieKeys) > 0, "CookieKeys", "are required")
-	for _, key := range cfg.CookieKeys {
-		p.Check(len(key.Reveal()) >= 32, "CookieKeys", "must have 32 bytes or more each")
-		decoded, _ := base64.StdEncoding.DecodeString(key.Reveal()) // store.NewKey's are base64
-		p.Varied("CookieKeys", []byte(key.Reveal()), decoded)
-	}
+	p.NotNil("Seal", cfg.Seal)
 	returnTo, err := url.Parse(cfg.ReturnURL)
+	secure := err == nil && returnTo != nil && address.Secure(cfg.ReturnURL)
 	p.Required("ReturnURL", cfg.ReturnURL)
-	p.Check(cfg.ReturnURL == "" || err == nil && address.Secure(cfg.ReturnURL), "ReturnURL", "is not an https address (http is for loopback only)")
-	c.insecure = strings.HasPrefix(cfg.Provider.RedirectURL, "http:")
-	p.Check(!c.insecure || cfg.AllowInsecureLocalhost, "Provider.RedirectURL", "is plain http; that needs AllowInsecureLocalhost")
-	if err := errors.Join(cfg.Provider.Validate(), p.Err("connect")); err != nil {
-		return nil, err
+	p.Check(cfg.ReturnURL == "" || secure, "ReturnURL", "is not an https address (http is for loopback only)")
+	return p.Err("connect")
+}
+
+// checkProviders names what is wrong with each, and with them beside each other.
+func checkProviders(providers []oauth.Provider) error {
+	var p fault.Problems
+	p.Check(len(providers) > 0, "Providers", "are required")
+	names, redirects := map[string]bool{}, map[string]bool{}
+	for i, provider := range providers {
+		field := fmt.Sprintf("Providers[%d].", i)
+		for _, wrong := range telemed.Fields(provider.Validate()) {
+			p.Add(field+wrong.Field, "%s", wrong.Problem)
+		}
+		p.Check(provider.Name == "" || !names[provider.Name], field+"Name", "is there twice")
+		p.Check(provider.RedirectURL == "" || !redirects[provider.RedirectURL], field+"RedirectURL", "is another provider's")
+		names[provider.Name], redirects[provider.RedirectURL] = true, true
 	}
-	if err := c.guard.AddTrustedOrigin(returnTo.Scheme + "://" + returnTo.Host); err != nil {
-		return nil, fault.Invalid("connect", "ReturnURL", "has no valid origin")
-	}
-	c.returnTo = returnTo
-	c.sealer, err = newSealer(cfg.CookieKeys)
-	return c, err
+	return p.Err("connect")
 }
 
 // claimsOf returns what remembers which flows came back.
@@ -169,13 +201,21 @@ func claimsOf(cfg Config) store.Claims {
 	return store.NewMemory()
 }
 
-// AccountID returns the id under which the account of subject is stored.
-func (c *Connector) AccountID(subject string) store.AccountID {
-	return store.AccountID{Provider: c.cfg.Provider.Name, Subject: subject}
+// at returns the route of a provider.
+func (c *Connector) at(provider string) (*route, error) {
+	if at, ok := c.routes[provider]; ok {
+		return at, nil
+	}
+	return nil, fault.Invalid("connect", "provider", "is none of Providers")
+}
+
+// accountID is under which the account of subject is stored.
+func (c *route) accountID(subject string) store.AccountID {
+	return store.AccountID{Provider: c.provider.Name, Subject: subject}
 }
 
 // subject asks the application who is logged in.
-func (c *Connector) subject(r *http.Request) (string, error) {
+func (c *route) subject(r *http.Request) (string, error) {
 	subject, err := c.cfg.Subject(r)
 	if err != nil {
 		return "", &FlowError{Reason: ReasonLogin, Err: &subjectError{err}}
@@ -183,7 +223,7 @@ func (c *Connector) subject(r *http.Request) (string, error) {
 	if subject == "" {
 		return "", &FlowError{Reason: ReasonLogin}
 	}
-	if err := c.AccountID(subject).Validate(); err != nil {
+	if err := c.accountID(subject).Validate(); err != nil {
 		return "", &FlowError{Reason: ReasonLogin, Err: err}
 	}
 	return subject, nil

@@ -281,7 +281,7 @@ func TestScopesThatAreNoText(t *testing.T) {
 // A new consent that grants nothing takes back what the old one granted.
 func TestNoScopesAreInherited(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, func(c *connect.Config) { c.Provider.Required = []string{} })
+	h := newHost(t, func(c *connect.Config) { c.Providers[0].Required = []string{} })
 	b := newBrowser(t, "dr-rao")
 	require.Equal(t, "true", b.callback(t, h, b.begin(t, h, "/connect")).Query().Get("success"))
 	h.authority.answer = map[string]any{"scope": []string{}}
@@ -295,7 +295,7 @@ func TestReconnectKeepsTheRefreshTokenOfTheSameAccount(t *testing.T) {
 	t.Parallel()
 	account := "acc-1"
 	h := newHost(t, func(c *connect.Config) {
-		c.Provider.Identify = func(context.Context, store.Token, string) (store.Account, error) {
+		c.Providers[0].Identify = func(context.Context, store.Token, string) (store.Account, error) {
 			return store.Account{ID: account, Email: "rao@example.org"}, nil
 		}
 	})
@@ -319,13 +319,13 @@ func TestKeyRotation(t *testing.T) {
 	b := newBrowser(t, "dr-rao")
 	query := b.begin(t, old, "/connect")
 	rotated := newHost(t, func(c *connect.Config) {
-		c.Provider, c.Tokens = old.authority.provider("google"), old.tokens
-		c.CookieKeys = []telemed.Secret{telemed.NewSecret(strings.Repeat("next", 8)), cookieKey}
+		c.Providers, c.Tokens = []oauth.Provider{old.authority.provider("google")}, old.tokens
+		c.Seal = ring("nextnextnextnextnextnextnextnext", "0123456789abcdef0123456789abcdef")
 	})
 	cookies := b.cookies()
 	require.Equal(t, "true", b.callback(t, rotated, query).Query().Get("success"))
 
-	withdrawn := newHost(t, func(c *connect.Config) { c.CookieKeys = []telemed.Secret{telemed.NewSecret(strings.Repeat("next", 8))} })
+	withdrawn := newHost(t, func(c *connect.Config) { c.Seal = ring("nextnextnextnextnextnextnextnext") })
 	_, _, err := withdrawn.finish("dr-rao", query, cookies...)
 	require.EqualError(t, err, "connect: expired", "the old key opens nothing any more")
 }
@@ -359,7 +359,7 @@ func TestDisconnect(t *testing.T) {
 	setup := func(t *testing.T) *host {
 		var h *host
 		h = newHost(t, func(c *connect.Config) {
-			c.Provider.Revoke = func(ctx context.Context, token store.Token) error { return revoking(h).Revoke(ctx, token) }
+			c.Providers[0].Revoke = func(ctx context.Context, token store.Token) error { return revoking(h).Revoke(ctx, token) }
 		})
 		for doctor, account := range map[string]string{"dr-rao": "acc-1", "dr-who": "acc-2"} {
 			require.NoError(t, store.Set(t.Context(), h.tokens, h.AccountID(doctor), store.Token{
@@ -405,13 +405,13 @@ func TestDisconnect(t *testing.T) {
 		h := setup(t)
 		id := h.AccountID("dr-rao")
 		c, err := connect.New(connect.Config{
-			Provider: revoking(h), Tokens: h.tokens, CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			Providers: []oauth.Provider{revoking(h)}, Tokens: h.tokens, Seal: cookieKeys, ReturnURL: returnURL, Subject: doctor,
 			OnDisconnect: func(ctx context.Context, _ store.AccountID) { // between deleting and revoking
 				require.NoError(t, store.Set(ctx, h.tokens, id, store.Token{Refresh: telemed.NewSecret("new"), Account: store.Account{ID: "acc-1"}}))
 			},
 		})
 		require.NoError(t, err)
-		revoked, err := c.Forget(t.Context(), "dr-rao")
+		revoked, err := c.Forget(t.Context(), h.AccountID("dr-rao"))
 		require.NoError(t, err)
 		require.False(t, revoked)
 		require.Empty(t, h.authority.revoked)
@@ -423,11 +423,11 @@ func TestDisconnect(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		provider := revoking(h)
 		c, err := connect.New(connect.Config{
-			Provider: provider, Tokens: h.tokens, CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			Providers: []oauth.Provider{provider}, Tokens: h.tokens, Seal: cookieKeys, ReturnURL: returnURL, Subject: doctor,
 			OnDisconnect: func(context.Context, store.AccountID) { cancel() },
 		})
 		require.NoError(t, err)
-		revoked, err := c.Forget(ctx, "dr-rao")
+		revoked, err := c.Forget(ctx, h.AccountID("dr-rao"))
 		require.NoError(t, err)
 		require.True(t, revoked)
 		require.Equal(t, []string{"r-dr-rao"}, h.authority.revoked)
@@ -437,11 +437,11 @@ func TestDisconnect(t *testing.T) {
 		t.Parallel()
 		h := setup(t)
 		c, err := connect.New(connect.Config{
-			Provider: revoking(h), Tokens: struct{ store.TokenStore }{h.tokens}, CookieKeys: []telemed.Secret{cookieKey},
+			Providers: []oauth.Provider{revoking(h)}, Tokens: struct{ store.TokenStore }{h.tokens}, Seal: cookieKeys,
 			ReturnURL: returnURL, Subject: doctor,
 		})
 		require.NoError(t, err)
-		revoked, err := c.Forget(t.Context(), "dr-rao")
+		revoked, err := c.Forget(t.Context(), h.AccountID("dr-rao"))
 		require.NoError(t, err)
 		require.False(t, revoked)
 	})
@@ -454,7 +454,7 @@ func TestDisconnect(t *testing.T) {
 		require.JSONEq(t, `{"provider":"google","connected":false,"revoked":false}`, w.Body.String())
 		_, err := h.record(t, "dr-rao")
 		require.ErrorIs(t, err, telemed.ErrNotFound)
-		_, err = h.Forget(t.Context(), "dr-who")
+		_, err = h.Forget(t.Context(), h.AccountID("dr-who"))
 		require.ErrorContains(t, err, "forgotten, but not revoked")
 	})
 
@@ -481,13 +481,13 @@ func TestDisconnect(t *testing.T) {
 		t.Parallel()
 		h := setup(t)
 		c, err := connect.New(connect.Config{
-			Provider: h.authority.provider("google"), Tokens: brokenStore{h.tokens}, CookieKeys: []telemed.Secret{cookieKey},
+			Providers: []oauth.Provider{h.authority.provider("google")}, Tokens: brokenStore{h.tokens}, Seal: cookieKeys,
 			ReturnURL: returnURL, Subject: doctor,
 		})
 		require.NoError(t, err)
 		b := newBrowser(t, "dr-rao")
-		require.Equal(t, http.StatusServiceUnavailable, b.do(c.Disconnect(), http.MethodPost, "/disconnect").Code)
-		require.Equal(t, http.StatusServiceUnavailable, b.do(c.Status(), http.MethodGet, "/status").Code)
+		require.Equal(t, http.StatusServiceUnavailable, b.do(action(c, "google", "disconnect"), http.MethodPost, "/disconnect").Code)
+		require.Equal(t, http.StatusServiceUnavailable, b.do(action(c, "google", "status"), http.MethodGet, "/status").Code)
 		require.Empty(t, h.authority.revoked)
 	})
 }
@@ -549,23 +549,24 @@ func TestStatus(t *testing.T) {
 
 func TestNewNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := connect.New(connect.Config{CookieKeys: []telemed.Secret{telemed.NewSecret("short")}, ReturnURL: "http://app.clinic.example/"})
-	for _, field := range []string{"ClientID", "ClientSecret", "AuthStyle", "Tokens", "Subject", "CookieKeys", "ReturnURL"} {
-		require.ErrorContains(t, err, field)
+	_, err := connect.New(connect.Config{ReturnURL: "http://app.clinic.example/"})
+	require.EqualError(t, err, "connect: Providers are required\n"+
+		"connect: Tokens is required; Subject is required; Seal is required; ReturnURL is not an https address (http is for loopback only)")
+	_, err = connect.New(connect.Config{Providers: make([]oauth.Provider, 2)})
+	for _, field := range []string{"Providers[0].ClientID", "Providers[1].ClientSecret", "Providers[1].AuthStyle", "Tokens", "ReturnURL"} {
+		require.ErrorContains(t, err, field+" ")
 	}
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 
 	a := newAuthority(t)
-	cfg := connect.Config{Provider: a.provider("zoom"), Tokens: store.NewMemory(), CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor}
-	cfg.Provider.RedirectURL = "http://localhost:3001/api/auth/zoom/doctor/callback"
-	_, err = connect.New(cfg)
-	require.ErrorContains(t, err, "AllowInsecureLocalhost")
-	cfg.AllowInsecureLocalhost = true
+	cfg := connect.Config{Providers: []oauth.Provider{a.provider("zoom")}, Tokens: store.NewMemory(), Seal: cookieKeys, ReturnURL: returnURL, Subject: doctor}
+	cfg.Providers[0].RedirectURL = "http://localhost:3001/api/auth/zoom/doctor/callback"
 	c, err := connect.New(cfg)
-	require.NoError(t, err)
-	w := newBrowser(t, "dr-rao").do(c.Start(), http.MethodGet, "/connect")
+	require.NoError(t, err, "plain http is for this machine, and needs no word")
+	w := newBrowser(t, "dr-rao").do(action(c, "zoom", "connect"), http.MethodGet, "/connect")
 	require.True(t, strings.HasPrefix(w.Result().Cookies()[0].Name, "telemed_zoom_"))
-	cfg.Provider.RedirectURL = "http://clinic.example/callback"
+	require.False(t, w.Result().Cookies()[0].Secure)
+	cfg.Providers[0].RedirectURL = "http://clinic.example/callback"
 	_, err = connect.New(cfg)
 	require.ErrorContains(t, err, "RedirectURL", "plain http is for loopback only")
 }

@@ -10,20 +10,30 @@ import (
 
 // cookieName is the flow's own: two tabs are two flows. The __Host- prefix makes
 // browsers refuse it over plain http, for a path, and from a subdomain.
-func (c *Connector) cookieName(state string) string {
+func (c *route) cookieName(state string) string {
 	sum := sha256.Sum256([]byte(state))
 	return c.cookiePrefix() + base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-func (c *Connector) cookiePrefix() string {
+func (c *route) cookiePrefix() string {
 	prefix := "__Host-telemed_"
 	if c.insecure {
 		prefix = "telemed_"
 	}
-	return prefix + c.cfg.Provider.Name + "_"
+	return prefix + c.provider.Name + "_"
 }
 
-func (c *Connector) cookie(name, value string, age time.Duration) *http.Cookie {
+// isFlow reports whether a cookie is that of a flow, at any provider.
+func (c *Connector) isFlow(name string) bool {
+	for _, at := range c.routes {
+		if strings.HasPrefix(name, at.cookiePrefix()) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *route) cookie(name, value string, age time.Duration) *http.Cookie {
 	seconds := int(age / time.Second)
 	if seconds <= 0 {
 		seconds = -1
@@ -42,11 +52,11 @@ const maxFlows = 3 << 10
 
 // sweep clears the cookies of flows that were given up, if there would be too many with
 // the fresh one.
-func (c *Connector) sweep(w http.ResponseWriter, r *http.Request, fresh *http.Cookie) {
+func (c *route) sweep(w http.ResponseWriter, r *http.Request, fresh *http.Cookie) {
 	var names []string
 	size := cookieSize(fresh)
 	for _, cookie := range r.Cookies() {
-		if strings.HasPrefix(cookie.Name, c.cookiePrefix()) {
+		if c.isFlow(cookie.Name) {
 			names = append(names, cookie.Name)
 			size += cookieSize(cookie)
 		}

@@ -12,44 +12,38 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
-// Disconnect returns the handler of POST …/disconnect, which forgets the logged-in
-// doctor's account. Posts from other sites than this and ReturnURL's are refused. It
-// answers JSON, {"provider":"zoom","connected":false,"revoked":true}, or, to a form of a
-// page, a redirect to ReturnURL.
-func (c *Connector) Disconnect() http.Handler {
-	return inbound.Handler(c.guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		private(w)
-		if r.Method != http.MethodPost {
-			methodNotAllowed(w, "POST")
-			return
-		}
-		subject, err := c.subject(r)
-		if err != nil {
-			c.refuse(w, err)
-			return
-		}
-		revoked, err := c.Forget(r.Context(), subject)
-		if err != nil && !errors.Is(err, errNotRevoked) {
-			http.Error(w, "the account could not be disconnected, try again", http.StatusServiceUnavailable)
-			return
-		}
-		if strings.Contains(r.Header.Get("Accept"), "text/html") {
-			http.Redirect(w, r, c.returnTo.String(), http.StatusSeeOther)
-			return
-		}
-		writeJSON(w, map[string]any{"provider": c.cfg.Provider.Name, "connected": false, "revoked": revoked})
-	})))
+// disconnect is the action that forgets the logged-in doctor's account.
+func (c *route) disconnect(w http.ResponseWriter, r *http.Request) {
+	private(w)
+	if r.Method != http.MethodPost {
+		methodNotAllowed(w, "POST")
+		return
+	}
+	subject, err := c.subject(r)
+	if err != nil {
+		c.refuse(w, err)
+		return
+	}
+	revoked, err := c.forget(r.Context(), c.accountID(subject))
+	if err != nil && !errors.Is(err, errNotRevoked) {
+		http.Error(w, "the account could not be disconnected, try again", http.StatusServiceUnavailable)
+		return
+	}
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, c.returnTo.String(), http.StatusSeeOther)
+		return
+	}
+	writeJSON(w, map[string]any{"provider": c.provider.Name, "connected": false, "revoked": revoked})
 }
 
 // errNotRevoked marks that the account is forgotten here, but the provider was not told.
 var errNotRevoked = errors.New("forgotten, but not revoked")
 
-// Forget deletes the account of subject, and then withdraws the grant at the provider.
+// Forget deletes a doctor's account, and then withdraws the grant at the provider.
 // The grant stays if another doctor shares the account, since providers withdraw it for
 // all, if the doctor has reconnected meanwhile, and if that cannot be known because the
 // store is no store.Lister or the account has no id: then revoked is false and the doctor
@@ -63,8 +57,15 @@ var errNotRevoked = errors.New("forgotten, but not revoked")
 // If the store fails, nothing was revoked, and the account may be there still or not:
 // call Forget again. If revoking fails, the account is deleted all the same, and the
 // error says so. An account that is not there is no error.
-func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, err error) {
-	id := c.AccountID(subject)
+func (c *Connector) Forget(ctx context.Context, id store.AccountID) (revoked bool, err error) {
+	at, err := c.at(id.Provider)
+	if err != nil {
+		return false, err
+	}
+	return at.forget(ctx, id)
+}
+
+func (c *route) forget(ctx context.Context, id store.AccountID) (revoked bool, err error) {
 	rec, held, err := c.hold(ctx, id)
 	if errors.Is(err, telemed.ErrNotFound) {
 		return false, nil
@@ -79,16 +80,14 @@ func (c *Connector) Forget(ctx context.Context, subject string) (revoked bool, e
 		}
 		return false, fmt.Errorf("connect: %w", err)
 	}
-	if c.cfg.OnDisconnect != nil {
-		c.cfg.OnDisconnect(ctx, id)
-	}
+	c.gone(ctx, id)
 	if unreadable {
 		return false, nil
 	}
 	// Nobody holds the token any more: what follows must not end with the request.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
 	defer cancel()
-	revoked, err = c.cfg.Provider.Withdraw(ctx, c.cfg.Tokens, id, rec.Token)
+	revoked, err = c.provider.Withdraw(ctx, c.cfg.Tokens, id, rec.Token)
 	if err != nil {
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "connect: grant was not revoked", slog.Any("account", id), slog.Any("error", err))
 		return false, fmt.Errorf("connect: %w: %w", errNotRevoked, err)

@@ -80,7 +80,7 @@ func newWard(t *testing.T, takes time.Duration) *ward {
 	})
 	require.NoError(t, err)
 	w.Connector, err = connect.New(connect.Config{
-		Provider: w.zoom.OAuth(), Tokens: w.tokens, CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+		Providers: []oauth.Provider{w.zoom.OAuth()}, Tokens: w.tokens, Seal: cookieKeys, ReturnURL: returnURL, Subject: doctor,
 	})
 	require.NoError(t, err)
 	token := store.Token{
@@ -132,7 +132,7 @@ func TestDisconnectDuringARefresh(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				ended := w.refresh(t)
 				begin := time.Now()
-				revoked, err := w.Forget(t.Context(), "dr-rao")
+				revoked, err := w.Forget(t.Context(), dr)
 				require.NoError(t, err)
 				require.Equal(t, c.revoked, revoked)
 				require.LessOrEqual(t, time.Since(begin), c.takes)
@@ -158,7 +158,7 @@ func TestNoRefreshBeginsDuringADisconnect(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		var ended chan error
 		cfg := connect.Config{
-			Provider: w.zoom.OAuth(), CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+			Providers: []oauth.Provider{w.zoom.OAuth()}, Seal: cookieKeys, ReturnURL: returnURL, Subject: doctor,
 			Tokens: beforeDelete{w.tokens, func() {
 				ended = make(chan error, 1)
 				go func() {
@@ -170,7 +170,7 @@ func TestNoRefreshBeginsDuringADisconnect(t *testing.T) {
 		}
 		connector, err := connect.New(cfg)
 		require.NoError(t, err)
-		revoked, err := connector.Forget(t.Context(), "dr-rao")
+		revoked, err := connector.Forget(t.Context(), dr)
 		require.NoError(t, err)
 		require.True(t, revoked)
 		require.False(t, w.lives(t))
@@ -208,7 +208,7 @@ func TestDisconnectIsHonest(t *testing.T) {
 				_, err = w.tokens.Put(t.Context(), rec)
 				require.NoError(t, err)
 
-				revoked, err := w.Forget(t.Context(), "dr-rao")
+				revoked, err := w.Forget(t.Context(), dr)
 				require.NoError(t, err)
 				require.False(t, revoked)
 				w.answers.refresh = bought.Refresh
@@ -231,12 +231,12 @@ func TestAFailedDisconnectLeavesTheAccount(t *testing.T) {
 	h := newHost(t)
 	require.NoError(t, store.Set(t.Context(), h.tokens, h.AccountID("dr-rao"), store.Token{Refresh: telemed.NewSecret("r")}))
 	c, err := connect.New(connect.Config{
-		Provider: revoking(h), Tokens: undeletable{h.tokens}, CookieKeys: []telemed.Secret{cookieKey}, ReturnURL: returnURL, Subject: doctor,
+		Providers: []oauth.Provider{revoking(h)}, Tokens: undeletable{h.tokens}, Seal: cookieKeys, ReturnURL: returnURL, Subject: doctor,
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err = c.Forget(ctx, "dr-rao")
+	_, err = c.Forget(ctx, h.AccountID("dr-rao"))
 	require.ErrorContains(t, err, "read only")
 	require.Empty(t, h.authority.revoked)
 	rec, err := h.record(t, "dr-rao")

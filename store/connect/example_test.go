@@ -16,12 +16,13 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 // A doctor connects Zoom in a browser, sees it in the settings, and disconnects it again.
-// Four handlers do all of it; who is logged in is the application's to say.
+// One handler does all of it; who is logged in is the application's to say.
 func Example() {
 	ctx := context.Background()
 	fake, err := zoomtest.Start(zoomtest.Config{})
@@ -42,22 +43,19 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer z.Shutdown(ctx)
+	keyring, err := store.NewKeyring(store.NewKey()) // from the environment, in earnest
+	if err != nil {
+		log.Fatal(err)
+	}
 	connector, err := connect.New(connect.Config{
-		Provider: z.OAuth(), Tokens: tokens,
+		Providers: []oauth.Provider{z.OAuth()}, Tokens: tokens, Seal: keyring, ReturnURL: hospital.URL + "/settings",
 		// From the session.
 		Subject: func(*http.Request) (string, error) { return "dr-rao", nil },
-		// From the environment.
-		CookieKeys:             []telemed.Secret{store.NewKey()},
-		ReturnURL:              hospital.URL + "/settings",
-		AllowInsecureLocalhost: true, // for this machine only
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	mux.Handle("GET /zoom/connect", connector.Start())
-	mux.Handle("GET /zoom/callback", connector.Callback())
-	mux.Handle("GET /zoom/status", connector.Status())
-	mux.Handle("POST /zoom/disconnect", connector.Disconnect())
+	mux.Handle("/{provider}/{action}", connector)
 
 	browser := newExampleBrowser()
 	consentPage := browser.location(hospital.URL + "/zoom/connect")
@@ -83,7 +81,7 @@ func ExampleConnector_Begin() {
 	defer fake.Close()
 
 	w := httptest.NewRecorder()
-	consentPage, err := connector.Begin(w, httptest.NewRequest(http.MethodPost, "/api/zoom/connect", nil), "/onboarding?step=3")
+	consentPage, err := connector.Begin(w, httptest.NewRequest(http.MethodPost, "/api/zoom/connect", nil), "zoom", "/onboarding?step=3")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -97,7 +95,7 @@ func ExampleConnector_Begin() {
 	for _, cookie := range w.Result().Cookies() {
 		r.AddCookie(cookie)
 	}
-	result, err := connector.Finish(httptest.NewRecorder(), r)
+	result, err := connector.Finish(httptest.NewRecorder(), r, "zoom")
 	if failed, ok := errors.AsType[*connect.FlowError](err); ok {
 		fmt.Println("tell the doctor:", failed.Reason)
 	}
@@ -122,7 +120,7 @@ func ExampleConnector_Begin_bearer() {
 	defer fake.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/zoom/begin", func(w http.ResponseWriter, r *http.Request) {
-		consentPage, err := connector.Begin(w, r, "")
+		consentPage, err := connector.Begin(w, r, "zoom", "")
 		if err != nil { // *connect.FlowError has the Reason
 			http.Error(w, "not begun", http.StatusForbidden)
 			return
@@ -131,7 +129,7 @@ func ExampleConnector_Begin_bearer() {
 		json.NewEncoder(w).Encode(map[string]string{"url": consentPage})
 	})
 	mux.HandleFunc("POST /api/zoom/finish", func(w http.ResponseWriter, r *http.Request) {
-		result, err := connector.Finish(w, r)
+		result, err := connector.Finish(w, r, "zoom")
 		if err != nil {
 			http.Error(w, "not connected", http.StatusConflict)
 			return
@@ -157,11 +155,13 @@ func ExampleConnector_Begin_bearer() {
 
 // Nobody gets in by a callback that this browser did not begin, whatever its state says.
 // The doctor ends at the application's page all the same, with the reason.
-func ExampleConnector_Callback() {
+func ExampleConnector_ServeHTTP() {
 	connector, fake, _ := forDrRao()
 	defer fake.Close()
+	mux := http.NewServeMux()
+	mux.Handle("/api/auth/{provider}/doctor/{action}", connector)
 	w := httptest.NewRecorder()
-	connector.Callback().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/zoom/callback?code=x&state=dr-rao", nil))
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/auth/zoom/doctor/callback?code=x&state=dr-rao", nil))
 	fmt.Println(w.Code, w.Header().Get("Location"))
 	// Output: 303 http://127.0.0.1:3001/settings?provider=zoom&reason=expired&success=false
 }
@@ -172,20 +172,21 @@ func ExampleConnector_Forget() {
 	ctx := context.Background()
 	connector, fake, tokens := forDrRao()
 	defer fake.Close()
+	drRao := store.AccountID{Provider: zoom.ProviderName, Subject: "dr-rao"}
 	token := store.Token{
 		Access: telemed.NewSecret("access"), Refresh: telemed.NewSecret("refresh"), Expiry: time.Now().Add(time.Hour),
 		Scopes: zoom.DefaultScopes(), Account: store.Account{ID: zoomtest.DefaultUser().ID},
 	}
 	fake.Restore(token)
-	if err := store.Set(ctx, tokens, connector.AccountID("dr-rao"), token); err != nil {
+	if err := store.Set(ctx, tokens, drRao, token); err != nil {
 		log.Fatal(err)
 	}
 
 	for range 2 {
-		revoked, err := connector.Forget(ctx, "dr-rao")
+		revoked, err := connector.Forget(ctx, drRao)
 		fmt.Println("revoked:", revoked, err)
 	}
-	_, err := tokens.Get(ctx, connector.AccountID("dr-rao"))
+	_, err := tokens.Get(ctx, drRao)
 	fmt.Println("gone:", errors.Is(err, telemed.ErrNotFound))
 	// Output:
 	// revoked: true <nil>
@@ -208,11 +209,13 @@ func forDrRao() (*connect.Connector, *zoomtest.Server, *store.Memory) {
 	if err != nil {
 		log.Fatal(err)
 	}
+	keyring, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		log.Fatal(err)
+	}
 	connector, err := connect.New(connect.Config{
-		Provider: z.OAuth(), Tokens: tokens,
-		Subject:    func(*http.Request) (string, error) { return "dr-rao", nil },
-		CookieKeys: []telemed.Secret{store.NewKey()}, ReturnURL: "http://127.0.0.1:3001/settings",
-		AllowInsecureLocalhost: true,
+		Providers: []oauth.Provider{z.OAuth()}, Tokens: tokens, Seal: keyring, ReturnURL: "http://127.0.0.1:3001/settings",
+		Subject: func(*http.Request) (string, error) { return "dr-rao", nil },
 	})
 	if err != nil {
 		log.Fatal(err)

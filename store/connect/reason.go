@@ -23,8 +23,8 @@ const (
 	ReasonLogin Reason = "login_required"
 	// ReasonOtherLogin: another doctor is logged in than when the flow began.
 	ReasonOtherLogin Reason = "other_login"
-	// ReasonCrossSite: the flow was not begun by a page of the application. Start answers it
-	// with 403.
+	// ReasonCrossSite: the flow was not begun by a page of the application. ServeHTTP answers
+	// it with 403.
 	ReasonCrossSite Reason = "cross_site"
 	// ReasonInvalid: the callback is not one that the provider makes.
 	ReasonInvalid Reason = "invalid_callback"

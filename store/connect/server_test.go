@@ -98,14 +98,54 @@ func (a *authority) provider(name string) oauth.Provider {
 	}
 }
 
-// host is a hospital's server with a connector, and a store.
+// host is a hospital's server with a connector at one provider, and a store.
 type host struct {
 	*connect.Connector
+	provider  string
 	tokens    *store.Memory
 	authority *authority
 }
 
-var cookieKey = telemed.NewSecret("0123456789abcdef0123456789abcdef")
+// action is a handler of the connector, as a pattern with its two values has it.
+func action(c *connect.Connector, provider, name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.SetPathValue("provider", provider)
+		r.SetPathValue("action", name)
+		c.ServeHTTP(w, r)
+	})
+}
+
+func (h *host) Start() http.Handler      { return action(h.Connector, h.provider, "connect") }
+func (h *host) Callback() http.Handler   { return action(h.Connector, h.provider, "callback") }
+func (h *host) Status() http.Handler     { return action(h.Connector, h.provider, "status") }
+func (h *host) Disconnect() http.Handler { return action(h.Connector, h.provider, "disconnect") }
+
+func (h *host) AccountID(doctor string) store.AccountID {
+	return store.AccountID{Provider: h.provider, Subject: doctor}
+}
+
+func (h *host) Begin(w http.ResponseWriter, r *http.Request, returnTo string) (string, error) {
+	return h.Connector.Begin(w, r, h.provider, returnTo)
+}
+
+func (h *host) Finish(w http.ResponseWriter, r *http.Request) (connect.Result, error) {
+	return h.Connector.Finish(w, r, h.provider)
+}
+
+var cookieKeys = ring("0123456789abcdef0123456789abcdef")
+
+// ring is a keyring of keys of 32 letters.
+func ring(keys ...string) *store.Keyring {
+	var secrets []telemed.Secret
+	for _, key := range keys {
+		secrets = append(secrets, telemed.NewSecret(base64.StdEncoding.EncodeToString([]byte(key))))
+	}
+	keyring, err := store.NewKeyring(secrets...)
+	if err != nil {
+		panic(err)
+	}
+	return keyring
+}
 
 const returnURL = "https://app.clinic.example/doctor/settings/integration"
 
@@ -114,7 +154,7 @@ func newHost(t *testing.T, change ...func(*connect.Config)) *host {
 	t.Helper()
 	h := &host{tokens: store.NewMemory(), authority: newAuthority(t)}
 	cfg := connect.Config{
-		Provider: h.authority.provider("google"), Tokens: h.tokens, CookieKeys: []telemed.Secret{cookieKey},
+		Providers: []oauth.Provider{h.authority.provider("google")}, Tokens: h.tokens, Seal: cookieKeys,
 		ReturnURL: returnURL, Subject: doctor,
 	}
 	for _, f := range change {
@@ -122,7 +162,7 @@ func newHost(t *testing.T, change ...func(*connect.Config)) *host {
 	}
 	c, err := connect.New(cfg)
 	require.NoError(t, err)
-	h.Connector = c
+	h.Connector, h.provider = c, cfg.Providers[0].Name
 	return h
 }
 

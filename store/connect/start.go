@@ -13,45 +13,43 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/internal/inbound"
 )
 
-// Start returns the handler of GET …/connect: it sends the logged-in doctor's browser to
-// the provider. The query may have return_to, a path of the ReturnURL's site where the
-// flow is to end instead. 401 if nobody is logged in, 400 for a return_to that leaves the
-// site.
-//
-// 403 unless the application's own page begins the flow: by a link of this site, or by a
-// form of this origin or the ReturnURL's. Links in frames and on other sites, prefetches,
-// and a single sign-on that redirects here are refused; let the latter end at a page of
-// the application first.
-func (c *Connector) Start() http.Handler {
-	return inbound.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		private(w)
-		if r.Method != http.MethodGet && r.Method != http.MethodPost {
-			methodNotAllowed(w, "GET, POST")
-			return
-		}
-		target, err := c.Begin(w, r, r.URL.Query().Get("return_to"))
-		if err != nil {
-			c.logRefusal(r, err)
-			c.refuse(w, err)
-			return
-		}
-		http.Redirect(w, r, target, http.StatusSeeOther)
-	}))
+// connect is the action that begins a flow.
+func (c *route) connect(w http.ResponseWriter, r *http.Request) {
+	private(w)
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		methodNotAllowed(w, "GET, POST")
+		return
+	}
+	c.warnElsewhere(r)
+	target, err := c.begin(w, r, r.URL.Query().Get("return_to"))
+	if err != nil {
+		c.logRefusal(r, err)
+		c.refuse(w, err)
+		return
+	}
+	http.Redirect(w, r, target, http.StatusSeeOther)
 }
 
-// Begin starts a flow for the doctor who is logged in: it sets the flow's cookie on w and
-// returns the provider's address to go to. returnTo is a path of the ReturnURL's site, or
-// empty. The answer is kept out of caches. No cookie is set if there is an error: it is a
-// *FlowError with ReasonLogin, or with ReasonCrossSite for a request that Start would
-// refuse, or matches telemed.ErrInvalid.
+// Begin starts a flow at a provider, by its name, for the doctor who is logged in: it sets
+// the flow's cookie on w and returns the provider's address to go to. returnTo is a path of
+// the ReturnURL's site, or empty. The answer is kept out of caches. No cookie is set if
+// there is an error: it is a *FlowError with ReasonLogin, or with ReasonCrossSite for a
+// request that ServeHTTP would refuse, or matches telemed.ErrInvalid.
 //
 // A handler of POST that returns the address as JSON is how pages connect that log in by
 // a bearer token or a SameSite=Strict cookie; see the package's Example of it.
-func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, returnTo string) (string, error) {
+func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, provider, returnTo string) (string, error) {
 	private(w)
+	at, err := c.at(provider)
+	if err != nil {
+		return "", err
+	}
+	return at.begin(w, r, returnTo)
+}
+
+func (c *route) begin(w http.ResponseWriter, r *http.Request, returnTo string) (string, error) {
 	if err := c.guardStart(r); err != nil {
 		return "", err
 	}
@@ -63,19 +61,19 @@ func (c *Connector) Begin(w http.ResponseWriter, r *http.Request, returnTo strin
 		return "", fault.Invalid("connect", "return_to", "is not a path of this site")
 	}
 	f := flow{
-		Provider: c.cfg.Provider.Name, Subject: subject, ReturnTo: returnTo,
+		Provider: c.provider.Name, Subject: subject, ReturnTo: returnTo,
 		State: rand.Text() + rand.Text(), Verifier: oauth2.GenerateVerifier(),
 		Expires: time.Now().Add(flowTime).Unix(),
 	}
 	name := c.cookieName(f.State)
-	value, err := c.sealer.seal(name, f)
+	value, err := c.seal(name, f)
 	if err != nil {
 		return "", err
 	}
 	fresh := c.cookie(name, value, flowTime)
 	c.sweep(w, r, fresh)
 	http.SetCookie(w, fresh)
-	return c.cfg.Provider.AuthCodeURL(f.State, f.Verifier), nil
+	return c.provider.AuthCodeURL(f.State, f.Verifier), nil
 }
 
 // sameSite accepts absolute paths only. Browsers read a backslash as a slash and skip
@@ -98,12 +96,17 @@ func methodNotAllowed(w http.ResponseWriter, allow string) {
 }
 
 // logRefusal tells of a request that only its sender would know of: a proxy that rewrites
-// Host looks like an attack.
-func (c *Connector) logRefusal(r *http.Request, err error) {
-	if reasonOf(err) == ReasonCrossSite {
-		c.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "connect: flow refused",
-			slog.String("provider", c.cfg.Provider.Name), slog.Any("error", err))
+// Host looks like an attack. What is our own fault is a warning.
+func (c *route) logRefusal(r *http.Request, err error) {
+	level := slog.LevelWarn
+	switch reason := reasonOf(err); {
+	case reason == ReasonCrossSite:
+		level = slog.LevelInfo
+	case reason == ReasonLogin, len(telemed.Fields(err)) > 0:
+		return
 	}
+	c.cfg.Logger.LogAttrs(r.Context(), level, "connect: flow refused",
+		slog.String("provider", c.provider.Name), slog.Any("error", err))
 }
 
 // refuse answers what cannot be answered at the application's page.

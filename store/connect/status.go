@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -28,32 +27,39 @@ type State struct {
 	MissingScopes []string `json:"missing_scopes,omitempty"`
 }
 
-// Status returns the handler of GET …/status: the logged-in doctor's State in JSON.
-func (c *Connector) Status() http.Handler {
-	return inbound.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		private(w)
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			methodNotAllowed(w, "GET")
-			return
-		}
-		subject, err := c.subject(r)
-		if err != nil {
-			c.refuse(w, err)
-			return
-		}
-		state, err := c.State(r.Context(), subject)
-		if err != nil {
-			http.Error(w, "the state of the account is not known right now", http.StatusServiceUnavailable)
-			return
-		}
-		writeJSON(w, state)
-	}))
+// status is the action that tells the logged-in doctor's State.
+func (c *route) status(w http.ResponseWriter, r *http.Request) {
+	private(w)
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		methodNotAllowed(w, "GET")
+		return
+	}
+	subject, err := c.subject(r)
+	if err != nil {
+		c.refuse(w, err)
+		return
+	}
+	state, err := c.state(r.Context(), c.accountID(subject))
+	if err != nil {
+		http.Error(w, "the state of the account is not known right now", http.StatusServiceUnavailable)
+		return
+	}
+	writeJSON(w, state)
 }
 
-// State returns the state of a doctor's account. It asks the store, not the provider.
-func (c *Connector) State(ctx context.Context, subject string) (State, error) {
-	state := State{Provider: c.cfg.Provider.Name}
-	rec, err := c.cfg.Tokens.Get(ctx, c.AccountID(subject))
+// State returns the state of a doctor's account: id.Provider is one of Config.Providers,
+// id.Subject the doctor. It asks the store, not the provider.
+func (c *Connector) State(ctx context.Context, id store.AccountID) (State, error) {
+	at, err := c.at(id.Provider)
+	if err != nil {
+		return State{}, err
+	}
+	return at.state(ctx, id)
+}
+
+func (c *route) state(ctx context.Context, id store.AccountID) (State, error) {
+	state := State{Provider: c.provider.Name}
+	rec, err := c.cfg.Tokens.Get(ctx, id)
 	if errors.Is(err, telemed.ErrNotFound) {
 		return state, nil
 	}
@@ -65,7 +71,7 @@ func (c *Connector) State(ctx context.Context, subject string) (State, error) {
 	if rec.Status == store.StatusReconnect {
 		state.NeedsReconnect, state.Reason = true, rec.Reason
 	}
-	for _, scope := range c.cfg.Provider.RequiredScopes() {
+	for _, scope := range c.provider.RequiredScopes() {
 		if !slices.Contains(rec.Token.Scopes, scope) {
 			state.MissingScopes = append(state.MissingScopes, scope)
 		}

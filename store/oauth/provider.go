@@ -56,9 +56,23 @@ type Provider struct {
 	// Revoke withdraws the grant at the provider. A grant that is gone already is no error.
 	// If nil, nothing is withdrawn.
 	Revoke func(ctx context.Context, token store.Token) error
+	// Events makes the handler of the notices about grants that the server signs and sends to
+	// this application: that a doctor has removed the app there. store/connect mounts it. If
+	// nil, there is none.
+	Events func(cfg EventsConfig) (http.Handler, error)
 	// HTTPClient sends token requests. If nil, one with a timeout of 30 seconds. Requests
 	// are never repeated by it.
 	HTTPClient *http.Client
+}
+
+// EventsConfig is what a handler of Provider.Events stands on.
+type EventsConfig struct {
+	// Claims says which notices were heeded, in all processes of the application. Required.
+	Claims store.Claims
+	// Gone is called after an account was deleted because of a notice. Required.
+	Gone func(ctx context.Context, id store.AccountID)
+	// Logger hears of what is refused, and of what fails. Required.
+	Logger *slog.Logger
 }
 
 // Validate names everything that is wrong with p. The error matches telemed.ErrInvalid.

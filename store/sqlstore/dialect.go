@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Dialect is the SQL that a database speaks. The zero value is none.
+// Dialect is the SQL that a database speaks. The zero value stands for the driver's.
 type Dialect int
 
 // The dialects.

@@ -6,12 +6,13 @@
 //	...
 //	keys, err := store.NewKeyring(telemed.NewSecret(os.Getenv("SEAL_KEY")))
 //	...
-//	st, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL, Seal: keys})
+//	st, err := sqlstore.New(sqlstore.Config{DB: db, Seal: keys})
+//	...
+//	err = st.CreateTables(ctx, schema) // and the application's own
 //
-// The tables are the application's to create, with its own migrations; [Schema] offers
-// the statements for them. Nothing here runs them. An application whose claims table
-// grows calls PurgeClaims once a day. A table of tokens that was made before lease_ttl
-// was there gets it by
+// An application that has migrations puts the statements of [Schema] there, and does not
+// call [Store.CreateTables]. One whose claims table grows calls PurgeClaims once a day. A
+// table of tokens that was made before lease_ttl was there gets it by
 //
 //	ALTER TABLE oauth_tokens ADD COLUMN lease_ttl BIGINT NOT NULL DEFAULT 0
 //
@@ -19,8 +20,8 @@
 //
 // [Store.Rows] is a durable.Store that has all a durable.Runner can use. A row that is to
 // be written if and only if the application's own rows are, is written in the same
-// transaction: [Store.InTx] begins one and repeats it where that helps, [Rows.WithTx]
-// takes one that the application has begun.
+// transaction: [Store.InTx] begins one and repeats it where that helps, and its [Tx] takes
+// the application's statements too; [Rows.WithTx] takes one that the application has begun.
 //
 // Rows are leased in one statement on PostgreSQL, and in a transaction of some on the
 // others. Processes do not want the same rows: what one has locked, the others skip.
@@ -52,10 +53,11 @@
 // PostgreSQL and MySQL: hand in a pool of the primary. A replica that lags would return
 // refresh tokens that are spent.
 //
-// SQLite: several processes may share one file if the driver opens it in WAL mode with a
-// busy timeout of some seconds. Its clock is that of the machine. Transactions that read
-// before they write begin with the lock for writing, or fail when others write: have the
-// driver open them by BEGIN IMMEDIATE (_txlock=immediate).
+// SQLite: several processes may share one file if it is in WAL mode, which CreateTables
+// sees to, and the driver opens it with a busy timeout of some seconds. Its clock is that
+// of the machine. Transactions that read before they write begin with the lock for writing,
+// or fail when others write: have the driver open them by BEGIN IMMEDIATE
+// (_txlock=immediate).
 //
 // # Errors
 //

@@ -19,7 +19,8 @@ import (
 // kept.
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete", "List", "Claim", "Complete", "Release",
-	// "PurgeClaims" or "ResealClaims"; "Rows.Get" and so on for rows; "InTx".
+	// "PurgeClaims" or "ResealClaims"; "Rows.Get" and so on for rows; "InTx", "ExecOne",
+	// "CreateTables".
 	Op string
 	// Code is the SQLSTATE, or what the driver has instead: a number, or SQLite's text
 	// for it. Empty if the database did not answer.
@@ -45,7 +46,8 @@ func (e *Error) Format(f fmt.State, _ rune) { redact.Format(f, e) }
 
 // Is ties the error to telemed.ErrUnavailable if nothing can have been written, to
 // telemed.ErrConflict if the database has undone a whole transaction for another one's
-// sake, else to telemed.ErrAmbiguous.
+// sake, else to telemed.ErrAmbiguous. What the database refuses of the application's own
+// statements is none of these.
 func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns what is known of the cause: the end of a context, the operating system's

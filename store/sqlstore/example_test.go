@@ -62,9 +62,7 @@ func ExampleStore_InTx() {
 	ctx := context.Background()
 	start := time.Date(2030, 1, 7, 10, 0, 0, 0, time.UTC)
 	err = st.InTx(ctx, func(tx *sqlstore.Tx) error { // again, if somebody else was faster
-		if _, err := tx.SQL.ExecContext(ctx, "INSERT INTO appointments (id) VALUES ($1)", 42); err != nil {
-			return err
-		}
+		tx.ExecOne(ctx, "INSERT INTO appointments (id) VALUES ($1)", 42) // its error sticks
 		_, err := tx.Put(ctx, durable.Item{ID: durable.ID{Kind: "reminder", Name: "42"}, Due: start.Add(-time.Hour)})
 		return err
 	})
@@ -98,4 +96,36 @@ func ExampleRows_WithTx() {
 	fmt.Println(tx.Commit())
 	// Output:
 	// <nil>
+}
+
+// A patient moves an appointment: the hospital's row and the durable one, both or neither.
+// Another patient's row is not found, and nothing is written; nothing need be looked at
+// between the two.
+func ExampleTx_ExecOne() {
+	fake := &fakeDB{exec: func(q query) (int64, error) {
+		if q.args[len(q.args)-1] == "ravi" {
+			return 0, nil // no row is his
+		}
+		return 1, nil
+	}}
+	db := sql.OpenDB(fake)
+	defer db.Close()
+	st, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL, InsecureClear: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	start := time.Date(2030, 1, 7, 10, 0, 0, 0, time.UTC)
+	move := func(owner string) error {
+		return st.InTx(ctx, func(tx *sqlstore.Tx) error {
+			tx.ExecOne(ctx, "UPDATE appointments SET start = $1 WHERE id = $2 AND owner = $3", start, 42, owner)
+			_, err := tx.Put(ctx, durable.Item{ID: durable.ID{Kind: "reminder", Name: "42"}, Due: start.Add(-time.Hour)})
+			return err
+		})
+	}
+	fmt.Println(move("asha"))
+	fmt.Println(move("ravi"))
+	// Output:
+	// <nil>
+	// sqlstore: ExecOne: 0 rows, not one: not found
 }

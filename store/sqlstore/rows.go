@@ -54,7 +54,7 @@ type Execer interface {
 // and Put. Workers leave the row alone meanwhile, and wait with what they have to write
 // down about it: keep such transactions short. telemed.ErrConflict means that somebody was
 // faster, or that the database chose this transaction to undo: roll it back and repeat it
-// from its beginning. [Store.InTx] does that.
+// from its beginning. [Store.InTx] does that by itself.
 //
 // An application that speaks pgx has both on one connection by
 //
@@ -73,9 +73,8 @@ func (r *Rows) within(tx Execer) *txRows { return &txRows{rows: r, tx: tx} }
 type txRows struct {
 	rows *Rows
 	tx   Execer
-	// lost is set once a Put has lost a race, undone once the database has undone the
-	// transaction.
-	lost, undone atomic.Bool
+	// undone is set once the database has undone the transaction.
+	undone atomic.Bool
 }
 
 // Get implements durable.Store.
@@ -165,7 +164,6 @@ func (t *txRows) Put(ctx context.Context, item durable.Item) (string, error) {
 	case err == nil && written == 1:
 		return w.revision, nil
 	case err == nil, t.rows.dialect == MySQL && code(err) == duplicateKey:
-		t.lost.Store(true)
 		return "", w.conflict()
 	}
 	return "", t.note(ambiguous("Rows.Put", err))

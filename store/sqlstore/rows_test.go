@@ -262,7 +262,7 @@ func TestInTx(t *testing.T) {
 			st := open(t, db, max(c.dialect, sqlstore.PostgreSQL))
 			err := st.InTx(t.Context(), func(tx *sqlstore.Tx) error {
 				tries++
-				if _, err := tx.SQL.ExecContext(t.Context(), "INSERT INTO appointments"); err != nil {
+				if _, err := tx.Tx.ExecContext(t.Context(), "INSERT INTO appointments"); err != nil {
 					return err
 				}
 				if _, err := tx.Put(t.Context(), durable.Item{ID: orderID}); err != nil {
@@ -298,7 +298,7 @@ func TestATransactionIsNoMoreThanAStore(t *testing.T) {
 		require.False(t, leases || held || erases || lists)
 	}
 	check(st.Rows().WithTx(tx))
-	require.NoError(t, st.InTx(t.Context(), func(tx *sqlstore.Tx) error { check(tx); check(tx.Store); return nil }))
+	require.NoError(t, st.InTx(t.Context(), func(tx *sqlstore.Tx) error { check(tx); return nil }))
 }
 
 // TestInTxUndone has a function that does not pass on that the database has undone its

@@ -15,7 +15,9 @@ import (
 type Config struct {
 	// DB is the application's pool, of the primary. The Store never closes it. Required.
 	DB *sql.DB
-	// Dialect is the SQL that DB speaks. Required.
+	// Dialect is the SQL that DB speaks. If zero, that of DB's driver, if it is one of pgx,
+	// lib/pq, go-sql-driver/mysql, ncruces/go-sqlite3, mattn/go-sqlite3 and
+	// modernc.org/sqlite. Required for others, and for drivers that wrap one of these.
 	Dialect Dialect
 
 	// Seal encrypts tokens, the values of claims and the Data of durable rows before they
@@ -53,6 +55,9 @@ const (
 )
 
 func (c *Config) setDefaults() {
+	if c.Dialect == 0 && c.DB != nil {
+		c.Dialect = dialectOf(c.DB)
+	}
 	if c.Table == "" {
 		c.Table = DefaultTable
 	}
@@ -65,7 +70,8 @@ func (c *Config) setDefaults() {
 }
 
 func (c *Config) check(p *fault.Problems) {
-	p.Check(c.Dialect.known(), "Dialect", "is not PostgreSQL, MySQL or SQLite")
+	p.Check(c.Dialect != 0 || c.DB == nil, "Dialect", "is required: DB's driver is none of those that are known")
+	p.Check(c.Dialect == 0 || c.Dialect.known(), "Dialect", "is not PostgreSQL, MySQL or SQLite")
 	p.Check(tableName.MatchString(c.Table), "Table", "is not a name of letters, digits and _")
 	p.Check(tableName.MatchString(c.ClaimsTable), "ClaimsTable", "is not a name of letters, digits and _")
 	p.Check(tableName.MatchString(c.RowsTable), "RowsTable", "is not a name of letters, digits and _")
@@ -84,12 +90,13 @@ func (c *Config) checkSeal(p *fault.Problems) {
 
 // Schema returns the statements that create the tables of cfg, for the application's own
 // migrations: one CREATE TABLE for tokens, one for claims, one for durable rows, and their
-// indexes. Running them again does no harm. Only cfg's Dialect and tables count; their
-// names have the same defaults as in New. The result is empty if New would not take them.
+// indexes. Running them again does no harm. Only cfg's Dialect, or DB, and tables count;
+// their names have the same defaults as in New. The result is empty if New would not take
+// them. [Store.CreateTables] runs them.
 func Schema(cfg Config) []string {
 	cfg.setDefaults()
 	var p fault.Problems
-	if cfg.check(&p); p.Err("sqlstore") != nil {
+	if cfg.check(&p); p.Err("sqlstore") != nil || cfg.Dialect == 0 {
 		return nil
 	}
 	return append([]string{
@@ -106,6 +113,7 @@ type Store struct {
 	tokens listingStore
 	claims *claims
 	rows   *Rows
+	schema []string
 }
 
 var (
@@ -140,6 +148,7 @@ func New(cfg Config) (*Store, error) {
 			dialect: cfg.Dialect, db: cfg.DB, table: cfg.RowsTable, sealer: sealer,
 			sql: cfg.Dialect.rowStatements(cfg.RowsTable),
 		},
+		schema: Schema(cfg),
 	}, nil
 }
 

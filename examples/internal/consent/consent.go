@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/store/oauth"
@@ -58,9 +57,12 @@ func (p *Pages) Close() { _ = p.listener.Close() }
 func (p *Pages) Connect(
 	ctx context.Context, doctorID string, provider oauth.Provider, tokens store.TokenStore, browse func(address string) error,
 ) error {
+	keyring, err := store.NewKeyring(store.NewKey())
+	if err != nil {
+		return err
+	}
 	connector, err := connect.New(connect.Config{
-		Provider: provider, Tokens: tokens, ReturnURL: p.base + "/done", AllowInsecureLocalhost: true,
-		CookieKeys: []telemed.Secret{store.NewKey()},
+		Providers: []oauth.Provider{provider}, Tokens: tokens, ReturnURL: p.base + "/done", Seal: keyring,
 		// An application asks its session.
 		Subject: func(*http.Request) (string, error) { return doctorID, nil },
 	})
@@ -69,8 +71,14 @@ func (p *Pages) Connect(
 	}
 	done := make(chan url.Values, 1)
 	mux := http.NewServeMux()
-	mux.Handle("GET /connect", connector.Start())
-	mux.Handle("GET "+p.callback, connector.Callback())
+	// The callback's path is whatever is registered with the provider.
+	for path, action := range map[string]string{"/connect": "connect", p.callback: "callback"} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			r.SetPathValue("provider", provider.Name)
+			r.SetPathValue("action", action)
+			connector.ServeHTTP(w, r)
+		})
+	}
 	mux.HandleFunc("GET /done", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "You can close this page.")
 		select {

@@ -19,7 +19,7 @@
 //		if err != nil {
 //			return err
 //		}
-//		_, err = client.InsertTx(ctx, tx.SQL, river.Job(item), nil) // riverdatabasesql
+//		_, err = client.InsertTx(ctx, tx.Tx, river.Job(item), nil) // riverdatabasesql
 //		return err
 //	})
 //

@@ -98,7 +98,7 @@ func (h *hospital) want(name string, effects int, pause time.Duration, due time.
 		if err != nil {
 			return err
 		}
-		if _, err := h.jobs.InsertTx(ctx, tx.SQL, river.Job(item), nil); err != nil {
+		if _, err := h.jobs.InsertTx(ctx, tx.Tx, river.Job(item), nil); err != nil {
 			return err
 		}
 		if rollBack {
