@@ -23,7 +23,6 @@ type judge struct {
 	*visit.Visit
 	truth    Truth
 	messages []outbox.Status
-	history  []wanted
 }
 
 // check looks at everything at the end.
@@ -51,6 +50,9 @@ func (s *schedule) check(ctx context.Context) {
 		s.problem("%v", err)
 		return
 	}
+	for item := range s.rows.List(ctx, durable.Filter{Kind: outbox.RowKind}) {
+		s.messages(ctx, box, truth, item.ID.Name)
+	}
 	var all []*visit.Visit
 	for _, t := range s.visits {
 		v, err := s.observer.visits.Get(ctx, t.id)
@@ -66,10 +68,9 @@ func (s *schedule) check(ctx context.Context) {
 		if err != nil && !errors.Is(err, telemed.ErrNotFound) {
 			s.problem("%s: %v", t.id, err)
 		}
-		before := len(s.report.Problems)
-		j := &judge{s, v, truth, messages, s.wanted[t.id]}
+		j := &judge{s, v, truth, messages}
 		j.judge()
-		if len(s.report.Problems) > before {
+		if len(s.report.Problems) > 0 {
 			s.problem("%s", j.timeline(ctx))
 		}
 	}
@@ -102,9 +103,6 @@ func (j *judge) judge() {
 	}
 	j.meetings()
 	j.money()
-	for _, m := range j.messages {
-		j.message(m)
-	}
 	for _, key := range j.expected() {
 		j.expect(key)
 	}
@@ -176,9 +174,9 @@ func (j *judge) cancelledByPatient() bool {
 }
 
 // arrivals are those of a message by a channel.
-func (j *judge) arrivals(channel notify.Channel, key string) (all []notify.Report) {
-	reference := notify.Reference(j.ID + "/" + key)
-	for _, m := range j.truth.Messages {
+func (t Truth) arrivals(channel notify.Channel, group, key string) (all []notify.Report) {
+	reference := notify.Reference(group + "/" + key)
+	for _, m := range t.Messages {
 		if m.Channel == channel && m.Reference == reference {
 			all = append(all, m)
 		}
@@ -186,59 +184,71 @@ func (j *judge) arrivals(channel notify.Channel, key string) (all []notify.Repor
 	return all
 }
 
+// messages judges all messages of a group.
+func (s *schedule) messages(ctx context.Context, box *outbox.Outbox, truth Truth, group string) {
+	all, err := box.Get(ctx, group)
+	if err != nil {
+		s.problem("%s: %v", group, err)
+	}
+	for _, m := range all {
+		s.message(truth, group, m)
+	}
+}
+
 // message judges one message that was enqueued.
-func (j *judge) message(m outbox.Status) {
+func (s *schedule) message(truth Truth, group string, m outbox.Status) {
 	came := 0
-	for channel, count := range map[notify.Channel]*int{notify.Email: &j.report.MailTwice, notify.WhatsApp: &j.report.ChatTwice} {
-		arrived := j.arrivals(channel, m.Key)
+	for channel, count := range map[notify.Channel]*int{notify.Email: &s.report.MailTwice, notify.WhatsApp: &s.report.ChatTwice} {
+		arrived := truth.arrivals(channel, group, m.Key)
 		came += len(arrived)
 		for _, again := range arrived[min(1, len(arrived)):] {
 			*count++
-			if !slices.Contains(j.cfg.WithoutEvidence, channel) {
-				j.problem("%s: %s came again by %s, at %v", j.ID, m.Key, channel, again.At)
+			if !slices.Contains(s.cfg.WithoutEvidence, channel) {
+				s.problem("%s: %s came again by %s, at %v", group, m.Key, channel, again.At)
 			}
 		}
 		for _, a := range arrived {
-			if why := j.ghost(m, a.At); why != "" {
-				j.find(&j.report.Ghost, "%s: %s came by %s at %v, %s", j.ID, m.Key, channel, a.At, why)
+			if why := s.ghost(group, m, a.At); why != "" {
+				s.find(&s.report.Ghost, "%s: %s came by %s at %v, %s", group, m.Key, channel, a.At, why)
 			}
 		}
 	}
+	told := s.toldOf(group, m.Key)
 	switch m.State {
 	case outbox.Sent, outbox.Delivered:
 		if came == 0 {
-			j.find(&j.report.Lost, "%s: %s is %s and never came", j.ID, m.Key, m.State)
+			s.find(&s.report.Lost, "%s: %s is %s and never came", group, m.Key, m.State)
 		}
 	case outbox.Due, outbox.Sending, outbox.Unknown:
-		j.find(&j.report.NeverEnded, "%s: %s is %s", j.ID, m.Key, m.State)
+		s.find(&s.report.NeverEnded, "%s: %s is %s", group, m.Key, m.State)
 	case outbox.Stuck, outbox.Failed:
-		j.report.Stuck++
-		if !j.toldOf(j.ID, m.Key) {
-			j.problem("%s: %s is %s and nobody was told", j.ID, m.Key, m.State)
+		s.report.Stuck++
+		if !told {
+			s.problem("%s: %s is %s and nobody was told", group, m.Key, m.State)
 		}
 	case outbox.Dropped:
-		if m.Reason == "expired" && !j.toldOf(j.ID, m.Key) {
-			j.find(&j.report.Lost, "%s: %s is expired and nobody was told", j.ID, m.Key)
+		if m.Reason == "expired" && !told {
+			s.find(&s.report.Lost, "%s: %s is expired and nobody was told", group, m.Key)
 		}
 	}
 }
 
 // ghost says why a message is one that came although it was not true any more. What was
 // being sent when somebody wished something else is none.
-func (j *judge) ghost(m outbox.Status, at time.Time) string {
+func (s *schedule) ghost(id string, m outbox.Status, at time.Time) string {
 	if m.Generation == 0 {
 		return ""
 	}
 	start := time.Time{}
-	for _, w := range j.history {
+	for _, w := range s.wanted[id] {
 		switch {
 		case w.Generation == m.Generation:
 			start = w.Start
-		case w.Generation > m.Generation && at.After(w.at.Add(j.cfg.Grace+time.Second)):
+		case w.Generation > m.Generation && at.After(w.at.Add(s.cfg.Grace+time.Second)):
 			return fmt.Sprintf("and generation %d was wanted since %v", w.Generation, w.at)
 		}
 	}
-	if strings.HasPrefix(m.Key, "reminder/") && at.After(start.Add(j.cfg.Grace)) {
+	if strings.HasPrefix(m.Key, "reminder/") && at.After(start.Add(s.cfg.Grace)) {
 		return fmt.Sprintf("and the start was %v", start)
 	}
 	return ""
@@ -257,7 +267,7 @@ func (j *judge) expected() (keys []string) {
 		return nil
 	}
 	doctor := j.Doctor.Email != "" && slices.Contains(j.world.Channels, notify.Email)
-	wasBooked := slices.ContainsFunc(j.history, func(w wanted) bool { return w.Status == visit.StatusBooked })
+	wasBooked := slices.ContainsFunc(j.wanted[j.ID], func(w wanted) bool { return w.Status == visit.StatusBooked })
 	if wasBooked && !j.Price.IsZero() {
 		keys = append(keys, "receipt")
 	}
@@ -295,7 +305,7 @@ func (j *judge) came(prefix string) bool {
 }
 
 func (j *judge) cameAtAll(key string) bool {
-	return len(j.arrivals(notify.Email, key))+len(j.arrivals(notify.WhatsApp, key)) > 0
+	return len(j.truth.arrivals(notify.Email, j.ID, key))+len(j.truth.arrivals(notify.WhatsApp, j.ID, key)) > 0
 }
 
 // expect judges what must have come. A person who was told instead is enough.

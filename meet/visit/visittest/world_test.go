@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -216,9 +214,6 @@ func (w *world) process(p *visittest.Process) (*visit.Visits, error) {
 	if w.evidence {
 		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: inbox{w, p}}
 	}
-	if os.Getenv("EXPLORE_LOG") != "" {
-		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
 	visits, err := visit.New(cfg)
 	if err != nil {
 		return nil, err
@@ -343,9 +338,21 @@ func (w *world) events() (all []visittest.Event) {
 			})
 		}
 	}
+	all = append(all, w.reconnects()...)
 	for n, e := range w.whatsapp.Events() {
 		all = append(all, visittest.Event{
 			ID: fmt.Sprintf("whatsapp/%d", n), Of: e.ID, Do: func(ctx context.Context) error { return taken(w.whatsapp.Deliver(ctx, e)) },
+		})
+	}
+	return all
+}
+
+// reconnects are of a doctor who reads that an account must be connected again: Zoom takes
+// a refresh token once, and the answer may be lost.
+func (w *world) reconnects() (all []visittest.Event) {
+	for rec := range w.tokens.List(context.Background(), store.Filter{Status: store.StatusReconnect}) {
+		all = append(all, visittest.Event{
+			ID: "reconnect/" + rec.Revision, Once: true, After: time.Hour, Do: func(context.Context) error { return w.connect() },
 		})
 	}
 	return all
@@ -412,7 +419,7 @@ func (w *world) seeMeetings(by map[string][]meet.Meeting) {
 
 // visits are those that were booked.
 func (w *world) visits() (all []*visit.Visit) {
-	reader, err := visit.New(visit.Config{Store: w.rows, Clinic: clinicName, Zone: "Asia/Kolkata"})
+	reader, err := visit.New(visit.Config{Store: w.rows, Clinic: clinicName, Zone: "Asia/Kolkata", Renderer: words()})
 	if err != nil {
 		panic(err)
 	}
