@@ -84,7 +84,7 @@ type meeting struct {
 	Asked   bool      `json:"asked,omitempty"` // one with this Key may be there
 	ID      string    `json:"id,omitempty"`
 	JoinURL string    `json:"join_url,omitempty"`
-	Start   time.Time `json:"start,omitzero"` // where it is
+	Start   time.Time `json:"start,omitzero"` // where it is, or was asked for
 	Gone    bool      `json:"gone,omitempty"` // it was cancelled
 }
 
