@@ -45,7 +45,7 @@ const (
 func stories() []visittest.Story {
 	return []visittest.Story{
 		{Name: "kept", Request: request("google", 30, 50000), Starts: 3*day + ten, Pays: time.Minute, Wishes: []visittest.Wish{{After: day, Move: day}}},
-		{Name: "cancelled later", Request: request("zoom", 31, 40000), Starts: 3*day + ten, Pays: time.Minute, Wishes: []visittest.Wish{{After: 2*day + 5*time.Hour, Cancel: visit.ByPatient}}},
+		{Name: "cancelled later", Request: request("zoom", 31, 40000), Starts: 3*day + ten, Pays: time.Minute, Wishes: []visittest.Wish{{After: 2*day + 8*time.Hour, Cancel: visit.ByPatient}}},
 		{Name: "cancelled at once", Request: request("google", 32, 30000), Starts: 2*day + ten, Pays: 20 * time.Second, Wishes: []visittest.Wish{{After: 28 * time.Second, Cancel: visit.ByClinic}}},
 		{Name: "free", Request: request("zoom", 33, 0), Starts: 2*day + ten + time.Hour, Wishes: []visittest.Wish{{After: 3 * time.Second, Move: 2 * time.Hour}}},
 		{Name: "walk-in", Request: request("", 34, 20000), Starts: day + ten, Pays: time.Minute},

@@ -26,6 +26,7 @@ import (
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/fulfill"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/realtime"
@@ -210,6 +211,7 @@ func (w *world) process(p *visittest.Process) (*visit.Visits, error) {
 		Store: p.Store(w.rows), Clinic: clinicName, Zone: "Asia/Kolkata", ReturnURL: "https://lotus.example/visits", AccountsURL: "https://lotus.example/settings",
 		Meetings: map[string]meet.MeetingProvider{"google": google, "zoom": zooms}, Gateway: gateway, Mail: mail, WhatsApp: chat,
 		Renderer: words(), OnStuck: p.OnStuck, Live: dashboard{w, p}, OnChange: w.onChange(p),
+		Refunds: []fulfill.Tier{{Before: day, Percent: 100}, {Percent: 50}},
 	}
 	if w.evidence {
 		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: inbox{w, p}}
