@@ -40,7 +40,9 @@ func (p *Process) Notifier(to notify.Notifier) notify.Notifier {
 }
 
 // Meetings returns a provider of meetings as the process sees it.
-func (p *Process) Meetings(to meet.MeetingProvider) meet.MeetingProvider { return mortalMeetings{p, to} }
+func (p *Process) Meetings(to meet.MeetingProvider) meet.MeetingProvider {
+	return mortalMeetings{p, to}
+}
 
 type mortalMeetings struct {
 	p  *Process

@@ -71,6 +71,8 @@ func (p *Process) Point(name string) error {
 	case fateDie:
 		p.die()
 		return errDead
+	case fateInterrupt:
+		p.s.interrupt()
 	case fateStandStill:
 		p.mu.Lock()
 		p.thaws = time.Now().Add(standsStill)

@@ -74,6 +74,17 @@ func (s *schedule) wishNow(p *Process) error {
 	return nil
 }
 
+// interrupt has somebody wish what is next, or a page hold the rows, in the middle of what a
+// process does.
+func (s *schedule) interrupt() {
+	if s.number%8 == 2 {
+		s.all.Go(s.openPage)
+	} else {
+		s.all.Go(func() { s.happen(happening{do: s.wishNow}) })
+	}
+	time.Sleep(time.Second)
+}
+
 func (s *schedule) nextWish(t *told) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

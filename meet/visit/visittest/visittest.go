@@ -32,15 +32,16 @@ type Config struct {
 	// Stories are what happens to visits. Required.
 	Stories []Story
 	// Schedules is how many are lived through, and First the number of the first: the same
-	// number is the same schedule, but for what the Go scheduler does. In two of three
-	// schedules one process dies at a point where none has died before, until each point of
-	// each story was that once. The others are random. If 0, 30.
+	// number is the same schedule, but for what the Go scheduler does. Of four schedules, two
+	// have a process die at a point where none has died before, until each point of each story
+	// was that once. In the third a page of the application is at work at a point, and the
+	// fourth is random. If Schedules is 0, 30.
 	Schedules, First int
 	// At is a name of Report.Points: every schedule is one in which a process dies there, to
 	// look at a problem again.
 	At string
 	// WithoutEvidence are channels that nobody can be asked about whether a message arrived.
-	// That one comes twice by them is counted and no problem.
+	// That one comes twice by them after a death or a lost answer is counted and no problem.
 	WithoutEvidence []notify.Channel
 	// Grace is visit.Config.Grace, if that is not its default.
 	Grace time.Duration
@@ -193,10 +194,8 @@ func Explore(tb TB, cfg Config) Report {
 		s := newSchedule(cfg, n)
 		if cfg.At != "" {
 			s.target, s.told = cfg.At, []Story{cfg.story(cfg.At)}
-		} else if i := 2*(n/3) + n%3; n%3 < 2 && i < len(points) {
-			// In steps over all stories, so that few schedules see something of each.
-			at := points[i*stride(len(points))%len(points)]
-			s.target, s.told = at.name, []Story{at.story}
+		} else if at, ok := pick(points, n); ok {
+			s.target, s.told, s.interrupts = at.name, []Story{at.story}, n%4 == 2
 		} else {
 			s.randomize()
 		}
@@ -210,6 +209,20 @@ func Explore(tb TB, cfg Config) Report {
 }
 
 const maxProblems = 20
+
+// pick returns the point of the nth schedule. Of four schedules two have a process die at a
+// point, in one somebody interrupts there, and one is random. It goes in steps over all
+// stories, so that few schedules see something of each.
+func pick(points []point, n int) (at point, ok bool) {
+	i := 2*(n/4) + n%4
+	if n%4 == 2 {
+		i = n / 4
+	}
+	if n%4 == 3 || i >= len(points) {
+		return point{}, false
+	}
+	return points[i*stride(len(points))%len(points)], true
+}
 
 // stride is about the golden section of n, and has no divisor with it.
 func stride(n int) int {
