@@ -37,8 +37,9 @@ type Config struct {
 	// was that once. In the third a page of the application is at work at a point, and the
 	// fourth is random. If Schedules is 0, 30.
 	Schedules, First int
-	// At is a name of Report.Points: every schedule is one in which a process dies there, to
-	// look at a problem again.
+	// At is a name of Report.Points, to look at a problem again: a process dies there in every
+	// schedule. Without its number, "kept: after Put visit", one dies at the first of these
+	// points in schedule 0, and so on.
 	At string
 	// WithoutEvidence are channels that nobody can be asked about whether a message arrived.
 	// That one comes twice by them after a death or a lost answer is counted and no problem.
@@ -193,7 +194,7 @@ func Explore(tb TB, cfg Config) Report {
 	for n := cfg.First; n < cfg.First+cfg.Schedules && len(report.Problems) < maxProblems; n++ {
 		s := newSchedule(cfg, n)
 		if cfg.At != "" {
-			s.target, s.told = cfg.At, []Story{cfg.story(cfg.At)}
+			s.target, s.told = numbered(cfg.At, n), []Story{cfg.story(cfg.At)}
 		} else if at, ok := pick(points, n); ok {
 			s.target, s.told, s.interrupts = at.name, []Story{at.story}, n%4 == 2
 		} else {
@@ -238,6 +239,14 @@ func gcd(a, b int) int {
 		a, b = b, a%b
 	}
 	return a
+}
+
+// numbered is the point of the nth schedule.
+func numbered(at string, n int) string {
+	if last := at[len(at)-1]; last >= '0' && last <= '9' {
+		return at
+	}
+	return fmt.Sprintf("%s %d", at, n+1)
 }
 
 // story is the one whose point it is.
