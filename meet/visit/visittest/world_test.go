@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -439,8 +438,8 @@ func (w *world) check(_ context.Context, visits []*visit.Visit) (problems []stri
 		if noted := w.noted[v.ID]; noted != v.Status {
 			problems = append(problems, fmt.Sprintf("%s is %s, and the application knows %q", v.ID, v.Status, noted))
 		}
-		shown := []string{w.shown[v.ID]}
-		if w.shown[v.ID] != "" && !slices.Contains(shown, "clinic-lotus "+string(v.Status)) {
+		shown := w.shown[v.ID]
+		if want := "clinic-lotus " + string(v.Status); shown != want && (shown != "" || v.Status == visit.StatusBooked) {
 			problems = append(problems, fmt.Sprintf("%s is %s, and the dashboard shows %q", v.ID, v.Status, shown))
 		}
 	}
