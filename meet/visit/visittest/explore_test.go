@@ -2,7 +2,6 @@ package visittest_test
 
 import (
 	"flag"
-	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,8 +58,7 @@ func explore(t *testing.T, evidence bool, from, n int) (all visittest.Report) {
 	for end := from + n; from < end; from += inOneBubble {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := visittest.Config{
-				World:   func(door http.RoundTripper) (*visittest.World, error) { return newWorld(door, evidence) },
-				Stories: stories(), First: from, Schedules: min(inOneBubble, end-from), At: *at,
+				World: setup{evidence: evidence}.world, Stories: stories(), First: from, Schedules: min(inOneBubble, end-from), At: *at,
 			}
 			if !evidence {
 				cfg.WithoutEvidence = []notify.Channel{notify.Email}

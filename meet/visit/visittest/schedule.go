@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -37,6 +38,7 @@ type schedule struct {
 	middles    []int // at which somebody wishes something
 	losses     map[int]loss
 
+	underWay atomic.Int32 // happenings
 	starting sync.Mutex
 	running  []*Process
 
@@ -267,6 +269,8 @@ const maxTries = 100
 
 // happen has something happen in some process, and again later if that fails.
 func (s *schedule) happen(h happening) {
+	s.underWay.Add(1)
+	defer s.underWay.Add(-1)
 	p, err := s.any()
 	if err == nil {
 		err = h.do(p)
@@ -304,6 +308,9 @@ func (s *schedule) next() (next time.Time) {
 		if item.Lease.Owner != "" {
 			sooner(time.Now())
 		}
+	}
+	if s.underWay.Load() > 0 {
+		sooner(time.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,7 +54,7 @@ type world struct {
 	tokens   *store.Memory
 	truth    *razorpay.Client // reads the gateway without any process
 	browser  http.RoundTripper
-	evidence bool
+	setup
 
 	mu     sync.Mutex
 	shown  map[string]string // what dashboards show of a visit
@@ -75,10 +75,17 @@ var words = sync.OnceValue(func() notify.Renderer {
 	return set
 })
 
-// newWorld is visittest.Config.World.
-func newWorld(door http.RoundTripper, evidence bool) (*visittest.World, error) {
+// setup is what is special about a world.
+type setup struct {
+	evidence bool                    // the mail server can be asked
+	deaf     bool                    // WhatsApp's reports are not listened to
+	spoil    func(cfg *visit.Config) // may be nil
+}
+
+// world is visittest.Config.World.
+func (s setup) world(door http.RoundTripper) (*visittest.World, error) {
 	w := &world{
-		rows: durable.NewMemory(), tokens: store.NewMemory(), browser: door, evidence: evidence,
+		rows: durable.NewMemory(), tokens: store.NewMemory(), browser: door, setup: s,
 		shown: map[string]string{}, noted: map[string]visit.Status{}, orders: map[string]string{},
 	}
 	client := &http.Client{Transport: door}
@@ -215,11 +222,18 @@ func (w *world) process(p *visittest.Process) (*visit.Visits, error) {
 	if w.evidence {
 		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: inbox{w, p}}
 	}
+	if w.spoil != nil {
+		w.spoil(&cfg)
+	}
 	visits, err := visit.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	reports := chat.Reports(visits.Report)
+	report := visits.Report
+	if w.deaf {
+		report = func(context.Context, notify.Report) error { return nil }
+	}
+	reports := chat.Reports(report)
 	mux := http.NewServeMux()
 	mux.Handle("/payments/{action}", visits.Payments())
 	mux.Handle("/whatsapp", reports)
