@@ -3,7 +3,6 @@ package visit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/telemed-go/telemed"
@@ -56,7 +55,7 @@ func (v *Visits) makeMeeting(ctx context.Context, r *record) (func(*record), err
 	}
 	known := func(r *record) { r.found(key, made) }
 	if made.JoinURL == "" {
-		return known, fmt.Errorf("%s: %w", actMake, errNoLink)
+		return nil, partly{errNoLink, known}
 	}
 	return known, nil
 }
@@ -148,10 +147,10 @@ func (v *Visits) meetingFailed(ctx context.Context, r *record, err error) (func(
 	if told := v.await(ctx, r); told != nil {
 		return nil, errors.Join(err, told)
 	}
-	return func(r *record) {
+	return nil, partly{err, func(r *record) {
 		if !r.Waits {
 			r.Waits = true
 			r.audit("waits for the doctor to connect the account")
 		}
-	}, err
+	}}
 }

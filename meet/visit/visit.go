@@ -148,7 +148,11 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
+	p.NotNil("Store", c.Store)
+	p.Optional("Live", c.Live)
+	for channel, evidence := range c.Evidence {
+		p.NotNil("Evidence["+string(channel)+"]", evidence)
+	}
 	p.Check(c.Gateway == nil && c.Tenants == nil || c.ReturnURL != "", "ReturnURL", "is required with Gateway")
 	if c.ReturnURL != "" {
 		p.Check(isPage(c.ReturnURL), "ReturnURL", "is no https address, nor an http one on loopback")

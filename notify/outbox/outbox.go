@@ -124,16 +124,16 @@ var channelPattern = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
 func (c Config) validate() error {
 	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
+	p.NotNil("Store", c.Store)
 	p.Check(durable.CheckID(durable.ID{Kind: c.Kind, Name: "x"}) == nil, "Kind", "is not 1 to 64 characters of a-z, 0-9, _ and -")
 	p.Check(!slices.Contains([]string{PauseKind, refKind, optOutKind, pepperKind}, c.Kind), "Kind", "is of other rows of this package")
 	p.Check(len(c.Channels) > 0 || c.Tenants != nil, "Channels", "are required")
 	for _, channel := range slices.Sorted(maps.Keys(c.Channels)) {
 		p.Check(channelPattern.MatchString(string(channel)), "Channels", "has a name that is not 1 to 32 characters of a-z, 0-9, _ and -")
-		p.Check(c.Channels[channel] != nil, "Channels["+word(channel)+"]", "is nil")
+		p.NotNil("Channels["+word(channel)+"]", c.Channels[channel])
 	}
 	for _, channel := range slices.Sorted(maps.Keys(c.Evidence)) {
-		p.Check(c.Evidence[channel] != nil, "Evidence["+word(channel)+"]", "is nil")
+		p.NotNil("Evidence["+word(channel)+"]", c.Evidence[channel])
 		p.Check(c.Tenants != nil || c.Channels[channel] != nil, "Evidence["+word(channel)+"]", "is of none of Channels")
 	}
 	p.Check(c.LeaseTTL > 0, "LeaseTTL", "is negative")

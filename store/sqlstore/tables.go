@@ -84,7 +84,8 @@ func createInTx(ctx context.Context, conn *sql.Conn, steps []step) error {
 		return failed("CreateTables", err)
 	}
 	for _, step := range steps {
-		if _, err := tx.ExecContext(ctx, step.script); err != nil { // without arguments it may be many statements
+		// Without arguments it may be many statements.
+		if _, err := tx.ExecContext(ctx, step.script); err != nil {
 			return failed(step.op, err)
 		}
 	}
