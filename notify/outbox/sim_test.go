@@ -331,7 +331,7 @@ func (w *world) report(m whatsapptest.Message, state notify.ReportState) {
 }
 
 func (w *world) status(group string) []outbox.Status {
-	box, err := outbox.New(outbox.Config{Store: w.rows, Channels: map[notify.Channel]notify.Notifier{notify.Email: notify.NotifierFunc(nil)}})
+	box, err := outbox.New(outbox.Config{Store: w.rows, Channels: map[notify.Channel]notify.Notifier{notify.Email: nowhere}})
 	if err != nil {
 		panic(err)
 	}
