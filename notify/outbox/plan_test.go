@@ -457,6 +457,7 @@ func TestAProcessThatStoodStillBefore(t *testing.T) {
 	}, func(c *clinic) {
 		c.enqueue(message("confirmed", byMail))
 		time.Sleep(40 * time.Second)
+		c.wait(0)
 		require.Equal(c, 1, sent, "the second time")
 		require.GreaterOrEqual(c, time.Since(c.is("confirmed", "sent").At), 8*time.Second)
 		require.LessOrEqual(c, time.Since(c.is("confirmed", "sent").At), 10*time.Second)
