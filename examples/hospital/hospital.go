@@ -2,21 +2,28 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"database/sql"
+	_ "embed"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
-	"slices"
+	"path/filepath"
+	"strings"
 	"time"
+
+	_ "github.com/ncruces/go-sqlite3/driver" // SQLite in Go, without cgo
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/examples/internal/guard"
 	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/meet/visit"
+	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
-	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
@@ -25,242 +32,200 @@ import (
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/store/oauth"
+	"github.com/telemed-go/telemed/store/sqlstore"
 	"github.com/telemed-go/telemed/zoom"
 )
 
 // The hospital has one doctor and one clinic.
-const (
-	doctorID   = "dr-rao"
-	doctorName = "Dr Meera Rao"
-	clinicID   = "lotus"
-	clinicName = "Lotus Clinic"
-	fee        = 50000 // paise
+const clinicID, clinicName = "lotus", "Lotus Clinic"
+
+var (
+	doctor = visit.Doctor{ID: "dr-rao", Name: "Dr Meera Rao", Email: "rao@lotus.example"}
+	fee    = payments.INR(50000)
 )
 
-// hospital is the application. It has its own sessions and visits, and what it composes
-// of the SDK.
+//go:embed schema.sql
+var schema string
+
+// hospital is the application: its own rows, sessions and pages, and what it composes of the
+// SDK.
 type hospital struct {
+	options
 	base     string // where browsers reach it
-	local    string // where it listens
-	log      *slog.Logger
-	now      func() time.Time
-	visits   *ledger
+	listener net.Listener
+	server   *http.Server
 	guard    *guard.Guard
-	hosts    []string // that browsers may name
 	sessions *guard.Sessions
-
-	meetings      map[string]meet.MeetingProvider // by provider's name
-	accounts      *connect.Connector
-	tokens        []*oauth.Source
-	gateway       *razorpay.Client
-	paymentEvents *payments.Webhook
-	mail          *smtp.Client
-	whatsapp      *whatsapp.Client
-	hub           *realtime.Hub
-	live          *socketio.Server
-	providers     *local.Providers
-
-	closers []func(context.Context) error
+	rows     *sql.DB
+	st       *sqlstore.Store
+	visits   *visit.Visits
+	accounts *connect.Connector
+	live     *socketio.Server
+	whats    *whatsapp.Client
+	clients  []interface{ Shutdown(context.Context) error }
 }
 
-// fulfillEvery is how often unfinished visits are looked at.
-const fulfillEvery = 2 * time.Second
-
-// newHospital composes the SDK, with providers on this machine. In production they are
-// not here, and the clients' configurations name the real ones. base is where browsers
-// reach the hospital, addr where it listens; a proxy is between them if they differ.
-func newHospital(base, addr string, tokens keeping, log *slog.Logger) (*hospital, error) {
-	h := &hospital{
-		base: base, local: "http://" + addr, log: log, now: time.Now, visits: newLedger(), providers: &local.Providers{},
-		meetings: map[string]meet.MeetingProvider{},
+// compose makes everything, of what the environment says of the providers.
+func (h *hospital) compose(ctx context.Context) error {
+	if err := h.composeGuard(); err != nil {
+		return err
 	}
-	h.closers = append(h.closers, func(context.Context) error { h.providers.Close(); return nil })
-	if err := h.composeGuard(addr); err != nil {
-		return nil, err
-	}
-	err := errors.Join(h.composeMeetings(tokens), h.composePayments(), h.composeMessages(), h.composeRealtime())
-	if err != nil {
-		return nil, errors.Join(err, h.Close(context.Background()))
-	}
-	h.inBackground(func(ctx context.Context) { h.keepFulfilling(ctx, fulfillEvery) })
-	h.inBackground(func(ctx context.Context) { h.keepTokensAlive(ctx, aliveEvery) })
-	return h, nil
-}
-
-// inBackground runs a job until Close, which waits for it.
-func (h *hospital) inBackground(job func(ctx context.Context)) {
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		job(ctx)
-	}()
-	h.closers = append(h.closers, func(ctx context.Context) error {
-		stop()
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	db, err1 := sql.Open("sqlite3", "file:"+filepath.ToSlash(h.db)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
+	keyring, err2 := store.KeyringFromEnv(h.env, "CLINIC_KEY")
+	st, err3 := sqlstore.New(sqlstore.Config{DB: db, Seal: keyring, SealStrict: true})
+	g, z, pay, m := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st), razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
+	g.RedirectURL, z.RedirectURL = h.base+"/api/auth/google/doctor/callback", h.base+"/api/auth/zoom/doctor/callback"
+	g.Logger, z.Logger, m.Logger, m.ReferenceHeader, pay.Claims = h.log, h.log, h.log, local.ReferenceHeader, st
+	google, err4 := googlemeet.New(g)
+	zoom, err5 := zoom.New(z)
+	gateway, err6 := razorpay.New(pay)
+	mail, err7 := smtp.New(m)
+	whats, err8 := whatsapp.New(whatsapp.FromEnv(h.env))
+	live, err9 := socketio.New(socketio.Config{
+		Authenticate: h.watcher, Authorize: mayWatch, AllowedHosts: h.hosts(), Logger: h.log,
 	})
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
+		return err
+	}
+	h.rows, h.st, h.live, h.whats = db, st, live, whats
+	h.clients = append(h.clients, google, zoom, mail)
+	h.visits, err1 = visit.New(visit.Config{
+		Store: st.Rows(), Clinic: clinicName, Zone: "Asia/Kolkata", Logger: h.log, Grace: h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10,
+		Meetings: map[string]meet.MeetingProvider{"google": google, "zoom": zoom},
+		Gateway:  gateway, Mail: mail, WhatsApp: whats, Live: live, OnChange: h.noteBooked,
+		ReturnURL: h.base + "/visits/mine", AccountsURL: h.base + "/doctor/settings/integration",
+		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
+	})
+	if err1 != nil {
+		return err1
+	}
+	h.accounts, err1 = connect.New(connect.Config{
+		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, Tokens: st, Seal: keyring, Subject: h.sessions.Subject,
+		ReturnURL: h.base + "/doctor/settings/integration", OnConnect: h.visits.Connected, Logger: h.log,
+	})
+	h.server = &http.Server{
+		Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
+	}
+	return errors.Join(err1, st.CreateTables(ctx, schema))
 }
 
-const sessionCookie = "hospital_session"
-
-// composeGuard says under which names the hospital is reached. The proxy on this machine
-// that a base of https needs is believed.
-func (h *hospital) composeGuard(addr string) (err error) {
-	base, err := url.Parse(h.base)
-	if err != nil || base.Host == "" {
+// composeGuard says under which names the hospital is reached, and who is logged in. The
+// proxy on this machine that a public address needs is believed.
+func (h *hospital) composeGuard() (err error) {
+	if base, err := url.Parse(h.base); err != nil || base.Host == "" {
 		return errors.New("-url must be an address such as https://clinic.example")
 	}
-	h.hosts = []string{base.Host, addr}
-	h.guard, err = guard.New(guard.Config{Hosts: h.hosts, TrustProxy: base.Host != addr})
+	h.guard, err = guard.New(guard.Config{Hosts: h.hosts(), TrustProxy: h.public != ""})
 	if err != nil {
 		return err
 	}
 	h.sessions = h.guard.NewSessions(guard.SessionsConfig{
 		Cookie: sessionCookie,
-		// Dashboards that are still logged in come back by themselves.
-		OnEnd: func(doctor string) { h.hub.Disconnect(doctor) },
+		OnEnd:  func(doctor string) { h.live.Hub().Disconnect(doctor) }, // those that are logged in come back
 	})
-	h.closers = append(h.closers, func(context.Context) error { h.sessions.Close(); return nil })
 	return nil
 }
 
-func (h *hospital) composeMeetings(tokens keeping) error {
-	g, err1 := h.providers.GoogleConfig()
-	z, err2 := h.providers.ZoomConfig()
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	if err := h.remember(tokens); err != nil {
-		return err
-	}
-	g.RedirectURL = h.base + "/api/auth/google/doctor/callback"
-	z.RedirectURL = h.base + "/api/auth/zoom/doctor/callback"
-	g.Tokens, z.Tokens = tokens.records, tokens.records
-	g.Refreshing.Spool, z.Refreshing.Spool = tokens.spool, tokens.spool
-	g.Logger, z.Logger = h.log, h.log
-	google, err := googlemeet.New(g)
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, google.Shutdown)
-	zoom, err := zoom.New(z)
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, zoom.Shutdown)
-	h.meetings["google"], h.meetings["zoom"] = google, zoom
-	h.tokens = []*oauth.Source{google.Tokens(), zoom.Tokens()}
-	if err := h.recoverTokens(); err != nil {
-		return err
-	}
+func (h *hospital) hosts() []string {
+	base, _ := url.Parse(h.base)
+	return []string{base.Host, h.listener.Addr().String()}
+}
 
-	if tokens.seal == nil {
-		if tokens.seal, err = store.NewKeyring(store.NewKey()); err != nil {
+// watcher says who opens a dashboard. Strangers may connect, and join nothing.
+func (h *hospital) watcher(r *http.Request) (string, error) {
+	subject, err := h.sessions.Subject(r)
+	if errors.Is(err, guard.ErrNoSession) {
+		return "", nil
+	}
+	return subject, err
+}
+
+func mayWatch(_ context.Context, who realtime.Client, room string) error {
+	if who.Subject != doctor.ID || room != "clinic-"+clinicID {
+		return telemed.ErrForbidden
+	}
+	return nil
+}
+
+// routes mounts the SDK's handlers at the addresses that the hospital had before, beside its
+// own pages. What payments and webhooks say is signed, so that no origin is asked for.
+func (h *hospital) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts) // connect, callback, status, disconnect
+	mux.Handle("/payments/callback", h.visits.Callback())
+	mux.Handle("/webhooks/razorpay", h.visits.PaymentWebhook())
+	mux.Handle("/webhooks/whatsapp", h.whats.Reports(h.visits.Report))
+	mux.Handle("/socket.io/", h.live)
+	mux.Handle("/", h.pages())
+	return h.guard.Handler(mux)
+}
+
+// book reserves a visit: the hospital's own row and the visit, both or neither. It returns
+// the patient's page. The same form again is the same visit.
+func (h *hospital) book(ctx context.Context, form string, req visit.Request) (page string, err error) {
+	err = h.st.InTx(ctx, func(tx *sqlstore.Tx) error {
+		const own = `INSERT INTO visits (form, id, page) VALUES ($1, $2, $3) ON CONFLICT (form) DO UPDATE SET form = $1 RETURNING id, page`
+		row := tx.QueryRowContext(ctx, own, form, "visit-"+strings.ToLower(rand.Text()), rand.Text())
+		if err := row.Scan(&req.ID, &page); err != nil {
 			return err
 		}
-	}
-	h.accounts, err = connect.New(connect.Config{
-		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, Tokens: tokens.records, Seal: tokens.seal,
-		Subject: h.sessions.Subject, ReturnURL: h.base + "/doctor/settings/integration", Logger: h.log,
+		return h.visits.WithStore(tx).Book(ctx, req)
 	})
+	return page, err
+}
+
+// noteBooked keeps when a visit was booked, which is when the dashboard lists it.
+func (h *hospital) noteBooked(ctx context.Context, v *visit.Visit) error {
+	if v.Status != visit.StatusBooked {
+		return nil
+	}
+	_, err := h.rows.ExecContext(ctx, `UPDATE visits SET booked_at = $1 WHERE id = $2 AND booked_at = ''`,
+		time.Now().UTC().Format(time.RFC3339), v.ID)
 	return err
 }
 
-func (h *hospital) composePayments() error {
-	cfg, err := h.providers.RazorpayConfig()
-	if err != nil {
-		return err
+// visitOf returns the visit of a patient's page, or telemed.ErrNotFound.
+func (h *hospital) visitOf(ctx context.Context, page string) (*visit.Visit, error) {
+	var id string
+	err := h.rows.QueryRowContext(ctx, `SELECT id FROM visits WHERE page = $1`, page).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, telemed.ErrNotFound
+	} else if err != nil {
+		return nil, err
 	}
-	h.providers.Razorpay.SetWebhookURL(h.local + "/webhooks/razorpay")
-	if h.gateway, err = razorpay.New(cfg); err != nil {
-		return err
-	}
-	h.paymentEvents, err = payments.NewWebhook(payments.WebhookConfig{
-		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
-	})
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, h.paymentEvents.Shutdown)
-	return nil
+	return h.visits.Get(ctx, id)
 }
 
-func (h *hospital) composeMessages() error {
-	zone, err := time.LoadLocation("Asia/Kolkata")
+// booked returns the visits that were booked, the latest first.
+func (h *hospital) booked(ctx context.Context) (all []*visit.Visit, err error) {
+	rows, err := h.rows.QueryContext(ctx, `SELECT id FROM visits WHERE booked_at > '' ORDER BY booked_at DESC LIMIT 100`)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	words, err := template.New(template.Config{Clinic: clinicName, Zone: zone, Organizer: "care@lotus.example"})
-	if err != nil {
-		return err
-	}
-	mail, err1 := h.providers.MailConfig()
-	chat, err2 := h.providers.WhatsAppConfig()
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	mail.From = clinicName + " <care@lotus.example>"
-	mail.Renderer, chat.Renderer = words, words
-	mail.Logger, chat.Logger = h.log, h.log
-	if h.mail, err = smtp.New(mail); err != nil {
-		return err
-	}
-	h.closers = append(h.closers, h.mail.Shutdown)
-	h.whatsapp, err = whatsapp.New(chat)
-	return err
-}
-
-func (h *hospital) composeRealtime() (err error) {
-	h.hub, err = realtime.NewHub(realtime.Config{
-		Authenticate: func(r *http.Request) (string, error) {
-			subject, err := h.sessions.Subject(r)
-			if errors.Is(err, guard.ErrNoSession) {
-				return "", nil // strangers may connect, and join nothing
-			}
-			return subject, err
-		},
-		Authorize: func(_ context.Context, who realtime.Client, room string) error {
-			if who.Subject != doctorID || room != "clinic-"+clinicID {
-				return telemed.ErrForbidden
-			}
-			return nil
-		},
-		Logger: h.log,
-	})
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, h.hub.Shutdown)
-	h.live, err = socketio.New(socketio.Config{Hub: h.hub, AllowedHosts: h.hosts, Logger: h.log})
-	return err
-}
-
-// Close ends what was composed, in reverse order.
-func (h *hospital) Close(ctx context.Context) error {
-	var errs []error
-	for _, closer := range slices.Backward(h.closers) {
-		errs = append(errs, closer(ctx))
-	}
-	h.closers = nil
-	return errors.Join(errs...)
-}
-
-// connected returns the providers that the doctor has a working connection to.
-func (h *hospital) connected(ctx context.Context) ([]string, error) {
-	var names []string
-	for _, name := range []string{"google", "zoom"} {
-		state, err := h.accounts.State(ctx, store.AccountID{Provider: name, Subject: doctorID})
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		v, err := h.visits.Get(ctx, id)
 		if err != nil {
-			return nil, fmt.Errorf("state of %s: %w", name, err)
+			return nil, err
 		}
-		if state.Connected && !state.NeedsReconnect {
-			names = append(names, name)
-		}
+		all = append(all, v)
 	}
-	return names, nil
+	return all, rows.Err()
+}
+
+// close ends what was composed.
+func (h *hospital) close() error {
+	err := telemed.Shutdown(endTime/2, h.clients...)
+	if h.sessions != nil {
+		h.sessions.Close()
+	}
+	if h.rows != nil {
+		err = errors.Join(err, h.rows.Close())
+	}
+	return err
 }
