@@ -72,7 +72,7 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err == nil {
-		h.guard.SetCookie(w, r, http.Cookie{Name: visitCookie, Value: page, Path: "/visits/"})
+		h.door.SetCookie(w, r, http.Cookie{Name: visitCookie, Value: page, Path: "/visits/"})
 	}
 	h.to(w, r, "/visits/"+page, err)
 }

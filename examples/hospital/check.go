@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -34,14 +33,14 @@ var (
 
 // runCheck walks the visit with a hospital in a process of its own, which it kills on the
 // way, and prints one line a step.
-func runCheck(ctx context.Context, out io.Writer, log *slog.Logger) error {
+func runCheck(ctx context.Context, out io.Writer, o options) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	p, err := openPanel()
 	if err != nil {
 		return err
 	}
-	c := &child{panel: p, log: log}
+	c := &child{panel: p, log: o.log}
 	err = c.start(ctx)
 	if err == nil {
 		w := newWalker(ctx, out, p, c.base)

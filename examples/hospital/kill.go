@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -21,6 +23,15 @@ import (
 // pace is that of a hospital which is killed: others wait for twice of it.
 const pace = 2 * time.Second
 
+// childDB is the variable that makes a process a child of runCheck. It names the SQLite
+// file; where the providers are is in the environment too.
+const childDB = "HOSPITAL_CHILD_DB"
+
+func serveChild(ctx context.Context, out io.Writer, o options) error {
+	o.db, o.pace = os.Getenv(childDB), pace
+	return serve(ctx, out, o)
+}
+
 // child is the hospital in a process of its own. Its providers are in this one.
 type child struct {
 	*panel
@@ -36,15 +47,12 @@ func (c *child) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.addr == "" {
-		c.addr = "127.0.0.1:0"
-	}
-	args := []string{"-env", "-addr", c.addr, "-pace", pace.String(), "-db", filepath.Join(c.folder, "hospital.db")}
+	args := []string{"-addr", cmp.Or(c.addr, "127.0.0.1:0")}
 	if c.log.Enabled(ctx, slog.LevelDebug) {
 		args = append(args, "-v")
 	}
 	c.cmd = exec.Command(self, args...) //nolint:gosec // it is this program
-	c.cmd.Env, c.cmd.Stderr = append(os.Environ(), "HOSPITAL_CHILD=1"), os.Stderr
+	c.cmd.Env, c.cmd.Stderr = append(os.Environ(), childDB+"="+filepath.Join(c.folder, "hospital.db")), os.Stderr
 	for name, value := range c.env {
 		c.cmd.Env = append(c.cmd.Env, name+"="+value)
 	}
@@ -61,7 +69,7 @@ func (c *child) start(ctx context.Context) error {
 	}
 	c.base = strings.TrimSpace(strings.TrimPrefix(line, "The hospital is open: "))
 	c.addr = strings.TrimPrefix(c.base, "http://")
-	c.follow(c.base)
+	c.follow(c.addr)
 	return nil
 }
 

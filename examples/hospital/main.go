@@ -17,9 +17,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,7 +32,7 @@ import (
 // options are where a hospital is, and what it is with.
 type options struct {
 	addr, public string              // where it listens, and where browsers reach it if that differs
-	db           string              // SQLite file
+	db           string              // the SQLite file
 	env          func(string) string // where the providers are
 	panel        *panel              // what the local providers have; nil if they run elsewhere
 	pace         time.Duration       // after twice of it a process counts as dead; 0 for what is usual
@@ -43,32 +42,27 @@ type options struct {
 func main() {
 	o := options{env: os.Getenv, log: slog.New(slog.DiscardHandler)}
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:3001", "loopback address to listen on")
-	flag.StringVar(&o.public, "url", "", "where browsers reach it, by a proxy on this machine that ends TLS and is believed")
-	flag.StringVar(&o.db, "db", "", "with -env: SQLite file that keeps everything; if empty, a temporary one")
-	flag.DurationVar(&o.pace, "pace", 0, "for -check: after twice of it a process counts as dead; if 0, 15s")
-	env := flag.Bool("env", false, "for -check: the providers run elsewhere, and the environment says where")
-	check := flag.Bool("check", false, "walk a visit, kill the hospital on the way, print what is seen; non-zero if it is wrong")
+	flag.StringVar(&o.public, "url", "", "where browsers reach it by a proxy on this machine, which is believed")
+	check := flag.Bool("check", false, "walk a visit, kill the hospital on the way, and print what is seen")
 	verbose := flag.Bool("v", false, "log what the SDK logs")
 	flag.Parse()
 	if *verbose {
 		o.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	var err error
+	do := demonstrate
 	switch {
 	case flag.NArg() > 0: // "check" instead of "-check"
-		err = errors.New("it takes flags alone; see -help")
+		log.Fatal("hospital: it takes flags alone; see -help")
 	case *check:
-		err = runCheck(ctx, os.Stdout, o.log)
-	case *env:
-		err = serve(ctx, os.Stdout, o)
-	default:
-		err = demonstrate(ctx, os.Stdout, o)
+		do = runCheck
+	case os.Getenv(childDB) != "":
+		do = serveChild // of runCheck, which kills it
 	}
+	err := do(ctx, os.Stdout, o)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "hospital:", err)
-		os.Exit(1)
+		log.Fatal("hospital: ", err)
 	}
 }
 
@@ -90,37 +84,20 @@ func open(ctx context.Context, o options) (*hospital, error) {
 	}
 	h := &hospital{options: o, listener: listener, base: cmp.Or(o.public, "http://"+listener.Addr().String())}
 	if err := h.compose(ctx); err != nil {
-		return nil, errors.Join(err, h.close(), listener.Close())
-	}
-	if o.panel != nil {
-		o.panel.follow("http://" + listener.Addr().String())
+		return nil, errors.Join(err, listener.Close())
 	}
 	return h, nil
 }
 
+// run ends first what others wait for. Who stops a process kills it a while later.
 func (h *hospital) run(ctx context.Context) error {
-	served := make(chan error, 1)
-	go func() { served <- h.server.Serve(h.listener) }()
+	h.panel.follow(h.listener.Addr().String())
+	go h.server.Serve(h.listener) //nolint:errcheck // it ends with run
 	err := h.visits.Run(ctx)
-	err = errors.Join(err, telemed.Shutdown(endTime/2, h.live, guard.Server{Server: h.server}), h.close())
-	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
-		err = errors.Join(err, end)
-	}
-	return err
+	err1 := telemed.Shutdown(endTime/2, h.live, guard.Server{Server: h.server})
+	err2 := telemed.Shutdown(endTime/2, h.google, h.zoom, h.mail, h.door)
+	return errors.Join(err, err1, err2, h.rows.Close())
 }
 
 // endTime is how long the end may take once nothing is under way.
 const endTime = 4 * time.Second
-
-// listen refuses addresses that others can reach, because the login has no password.
-func listen(addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
-		return nil, errors.New("-addr must be a loopback address with a port, such as 127.0.0.1:3001")
-	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("%w (another port can be had with -addr 127.0.0.1:3002)", err)
-	}
-	return listener, nil
-}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"html/template"
@@ -154,6 +155,41 @@ func (h *hospital) showHome(w http.ResponseWriter, r *http.Request) {
 	h.show(w, http.StatusOK, "home.html", map[string]any{"Connected": connected, "Doctor": doctor.Name})
 }
 
+// visitOf returns the visit of a patient's page, or telemed.ErrNotFound.
+func (h *hospital) visitOf(ctx context.Context, page string) (*visit.Visit, error) {
+	var id string
+	err := h.rows.QueryRowContext(ctx, `SELECT id FROM visits WHERE page = $1`, page).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, telemed.ErrNotFound
+	} else if err != nil {
+		return nil, err
+	}
+	return h.visits.Get(ctx, id)
+}
+
+// latest returns the visits that were paid for, the latest first.
+func (h *hospital) latest(ctx context.Context) (all []*visit.Visit, err error) {
+	rows, err := h.rows.QueryContext(ctx, `SELECT id FROM visits ORDER BY made DESC LIMIT 200`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		v, err := h.visits.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if v.Status == visit.StatusBooked || v.Refund.Status != "" {
+			all = append(all, v)
+		}
+	}
+	return all, rows.Err()
+}
+
 // ofVisit hands a handler the visit whose page is asked for.
 func (h *hospital) ofVisit(next func(http.ResponseWriter, *http.Request, *visit.Visit)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -224,34 +260,6 @@ func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request, v *visit.V
 	h.to(w, r, "/visits/"+r.PathValue("page"), h.visits.Cancel(r.Context(), v.ID, visit.ByPatient))
 }
 
-func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
-	if err := h.sessions.Attempt(r); err != nil {
-		w.Header().Set("Retry-After", "60")
-		h.show(w, http.StatusTooManyRequests, "error.html", problem{Text: "There were too many logins from here. Please try again in a minute."})
-		return
-	}
-	h.sessions.Begin(w, r, doctor.ID)
-	http.Redirect(w, r, "/doctor/settings/integration", http.StatusSeeOther)
-}
-
-func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
-	if subject := h.sessions.End(w, r); subject != "" {
-		h.live.Hub().Disconnect(subject) // dashboards that are still logged in come back by themselves
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-// ofStaff has those log in first who are not.
-func (h *hospital) ofStaff(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if _, err := h.sessions.Subject(r); err != nil {
-			h.show(w, http.StatusUnauthorized, "login.html", doctor.Name)
-			return
-		}
-		next(w, r)
-	}
-}
-
 // reasons are connect's, in words for the doctor.
 var reasons = map[connect.Reason]string{
 	connect.ReasonDenied:     "You did not allow it. Nothing was connected.",
@@ -284,7 +292,7 @@ func (h *hospital) showSettings(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *hospital) showClinic(w http.ResponseWriter, r *http.Request) {
-	visits, err := h.booked(r.Context())
+	visits, err := h.latest(r.Context())
 	if err != nil {
 		h.fail(w, r, err)
 		return

@@ -3,5 +3,5 @@ CREATE TABLE IF NOT EXISTS visits (
 	form TEXT PRIMARY KEY,        -- a hash of the form that booked it: a form that is sent twice books once
 	id TEXT NOT NULL UNIQUE,      -- the visit's, which providers see
 	page TEXT NOT NULL UNIQUE,    -- the patient's page: random, and whoever has it is the patient
-	booked_at TEXT NOT NULL DEFAULT ''
+	made BIGINT NOT NULL          -- when, in seconds since 1970
 );
