@@ -40,8 +40,7 @@ func (v *Visits) plan(item durable.Item, now time.Time) (durable.Effect, error) 
 		}), nil
 	}}
 	if s.action == actMake {
-		// A cancel must know that it may be there.
-		planned.Ahead = v.fact(func(r *record) { r.Meeting.Asked = true })
+		planned.Ahead = v.fact((*record).ask)
 	}
 	return planned, nil
 }
@@ -272,11 +271,12 @@ type event struct {
 	PatientName string    `json:"patientName,omitempty"`
 }
 
-// broadcast shows the visit to the clinic's dashboards. The first time it is new.
+// broadcast shows the visit to the clinic's dashboards. The first time it is new, unless it
+// does not take place any more: then who died in the middle may have shown it before.
 func (v *Visits) broadcast(ctx context.Context, r *record) (func(*record), error) {
 	face := r.face()
 	name := "appointment-changed"
-	if r.Shown == "" {
+	if r.Shown == "" && !r.dead() {
 		name = "new-appointment"
 	}
 	err := v.cfg.Live.Broadcast(ctx, "clinic-"+r.Request.Tenant, realtime.Event{Name: name, Data: event{
