@@ -34,7 +34,7 @@ var (
 // runCheck walks the visit with a hospital in a process of its own, which it kills on the
 // way, and prints one line a step.
 func runCheck(ctx context.Context, out io.Writer, o options) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	p, err := openPanel()
 	if err != nil {
@@ -128,9 +128,13 @@ func (w *walk) run() error {
 	return nil
 }
 
+// patience is how long a step may take. Whoever dies while a meeting is made keeps others
+// from it for a minute, and those who tried meanwhile come back later.
+const patience = 4 * time.Minute
+
 // until waits for what the hospital does by itself.
 func (w *walk) until(what string, is func() (bool, error)) error {
-	for end := time.Now().Add(90 * time.Second); ; {
+	for end := time.Now().Add(patience); ; {
 		ok, err := is()
 		switch {
 		case ok || err != nil:
@@ -138,7 +142,7 @@ func (w *walk) until(what string, is func() (bool, error)) error {
 		case w.ctx.Err() != nil:
 			return w.ctx.Err()
 		case time.Now().After(end):
-			return fmt.Errorf("%s: not within 90 s", what)
+			return fmt.Errorf("%s: not within %s", what, patience)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -123,8 +123,9 @@ func (w *walk) dieInTheMeeting() (string, error) {
 	if err := w.die(); err != nil {
 		return "", err
 	}
+	began := time.Now()
 	_, err = w.reach("meeting", isBooked)
-	return "started again; the meeting is there", err
+	return fmt.Sprintf("started again; the meeting is there after %d s", int(time.Since(began).Seconds())), err
 }
 
 func (w *walk) dieInTheMail() (string, error) {
