@@ -185,6 +185,20 @@ func (v *Visits) HostLink(ctx context.Context, id string) (telemed.Secret, error
 	return telemed.NewSecret(r.Meeting.JoinURL), nil
 }
 
+// Messages returns how the messages of a visit stand, in the order in which they were
+// queued: whether they wait, have arrived, or could not be sent. There is no person in it
+// but in Status.ID. A visit that nobody was told anything of yet has none.
+func (v *Visits) Messages(ctx context.Context, id string) ([]outbox.Status, error) {
+	all, err := v.queue.Get(ctx, id)
+	if errors.Is(err, telemed.ErrNotFound) {
+		_, err = v.cfg.Store.Get(ctx, rowID(id))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("visit: %w", err)
+	}
+	return all, nil
+}
+
 // Refund gives back more of what was paid than the terms say, or some of it for another
 // reason; see fulfill.Writer.Refund. The patient is told.
 func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundRequest) error {
@@ -237,7 +251,7 @@ func visitOf(id durable.ID) string {
 
 // Retry has what is stuck of a visit tried again.
 func (v *Visits) Retry(ctx context.Context, id string) error {
-	_, err := v.update(ctx, id, func(r *record) error { r.Rests.End(); return nil })
+	err := v.update(ctx, id, func(r *record) error { r.Rests.End(); return nil })
 	if err != nil {
 		return err
 	}
@@ -259,7 +273,7 @@ func (v *Visits) retryMessages(ctx context.Context, id string) error {
 		return err
 	}
 	for _, m := range all {
-		if m.State == outbox.Stuck {
+		if m.State == outbox.Stuck || m.State == outbox.Failed {
 			if err := v.queue.Retry(ctx, id, m.Key); err != nil {
 				return err
 			}

@@ -48,6 +48,13 @@ type Config struct {
 	// Evidence is asked whether a message went out whose answer was lost, by channel. Where
 	// the channel reports by itself, pass its reports to Visits.Report.
 	Evidence map[notify.Channel]notify.Evidence
+	// EvidenceWait is how long a message's outcome is unknown before Evidence is asked, or a
+	// report is waited for; see outbox.Config. At least twice Grace. If 0, two minutes, or twice
+	// Grace if that is longer.
+	EvidenceWait time.Duration
+	// Spacing is the least time between two messages of a visit: WhatsApp takes one in 6
+	// seconds for one person. If 0, 6 seconds.
+	Spacing time.Duration
 	// AccountsURL is the application's page on which doctors connect their accounts, for the
 	// mail that asks them to do it again. Required with Meetings and Mail.
 	AccountsURL string
@@ -137,6 +144,7 @@ func (c Config) withDefaults() Config {
 	c.ReserveUnpaid = cmp.Or(c.ReserveUnpaid, 15*time.Minute)
 	c.KeepFor = cmp.Or(c.KeepFor, 400*aDay)
 	c.Grace = cmp.Or(c.Grace, 15*time.Second)
+	c.EvidenceWait = cmp.Or(c.EvidenceWait, max(2*time.Minute, 2*c.Grace))
 	if c.Reminders == nil {
 		c.Reminders = []time.Duration{aDay, time.Hour}
 	}
@@ -169,6 +177,8 @@ func (c Config) validate() error {
 	p.Check(c.ReserveUnpaid >= time.Minute && c.ReserveUnpaid <= 7*aDay, "ReserveUnpaid", "is not between a minute and a week")
 	p.Check(c.KeepFor > 0, "KeepFor", "is negative")
 	p.Check(c.Grace >= time.Second && c.Grace <= time.Hour, "Grace", "is not between a second and an hour")
+	p.Check(c.Spacing >= 0, "Spacing", "is negative")
+	p.Check(c.EvidenceWait >= 2*c.Grace, "EvidenceWait", "is less than twice Grace")
 	return p.Err("visit")
 }
 
@@ -187,8 +197,9 @@ func (v *Visits) newBills() (err error) {
 // newQueue makes what sends messages.
 func (v *Visits) newQueue() (err error) {
 	v.queue, err = outbox.New(outbox.Config{
-		Store: v.cfg.Store, Kind: MessagesKind, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, Quiet: v.cfg.Quiet, OnStuck: v.stuck,
-		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: max(2*time.Minute, 2*v.cfg.Grace), Logger: v.cfg.Logger,
+		Store: v.cfg.Store, Kind: MessagesKind, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence,
+		Quiet: v.cfg.Quiet, OnStuck: v.stuck,
+		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: v.cfg.EvidenceWait, Spacing: v.cfg.Spacing, Logger: v.cfg.Logger,
 	})
 	return err
 }

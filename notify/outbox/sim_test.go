@@ -61,7 +61,7 @@ func TestSchedulesWithoutEvidence(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]mode{"mail": {reports: true}, "both": {}} {
 		total := map[string]int{}
-		for seed := *firstSeed; seed < *firstSeed+*schedules; seed++ {
+		for seed := *firstSeed; seed < *firstSeed+*schedules; seed += 3 {
 			w := live(t, uint64(seed), m)
 			require.Emptyf(t, strings.Join(w.problems, "\n"), "schedule %d", seed)
 			w.count(total)
@@ -331,7 +331,7 @@ func (w *world) report(m whatsapptest.Message, state notify.ReportState) {
 }
 
 func (w *world) status(group string) []outbox.Status {
-	box, err := outbox.New(outbox.Config{Store: w.rows, Channels: map[notify.Channel]notify.Notifier{notify.Email: notify.NotifierFunc(func(context.Context, notify.Message) (*notify.Receipt, error) { return nil, errKilled })}})
+	box, err := outbox.New(outbox.Config{Store: w.rows, Channels: map[notify.Channel]notify.Notifier{notify.Email: nowhere}})
 	if err != nil {
 		panic(err)
 	}
