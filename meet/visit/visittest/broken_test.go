@@ -17,7 +17,6 @@ import (
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/fulfill"
-	"github.com/telemed-go/telemed/store/durable"
 )
 
 // witness is a visittest.TB that a test looks at.
@@ -64,18 +63,6 @@ type liar struct{}
 
 func (liar) Outcome(context.Context, string, time.Time) (notify.Outcome, error) {
 	return notify.OutcomeNotArrived, nil
-}
-
-// careless writes a group's row as if nobody else did, and so loses what others have written.
-type careless struct{ durable.Store }
-
-func (c careless) Put(ctx context.Context, item durable.Item) (string, error) {
-	if item.ID.Kind == visit.MessagesKind && item.Revision != "" {
-		if now, err := c.Get(ctx, item.ID); err == nil {
-			item.Revision = now.Revision
-		}
-	}
-	return c.Store.Put(ctx, item)
 }
 
 // TestFinds: an application that does not keep a promise is found out.

@@ -139,7 +139,7 @@ func (s *schedule) build(immortal bool) (*Process, error) {
 	p.life, p.cancel = context.WithCancel(context.Background())
 	visits, err := s.world.New(p)
 	if err == nil && s.rows == nil {
-		err = errors.New("New did not use Process.Store")
+		err = errors.New("it does not use Process.Store")
 	}
 	if err != nil {
 		p.close()

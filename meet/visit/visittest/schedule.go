@@ -309,7 +309,7 @@ func (s *schedule) next() (next time.Time) {
 			sooner(time.Now())
 		}
 	}
-	if s.underWay.Load() > 0 {
+	if s.underWay.Load() > 0 || s.page.isOpen() {
 		sooner(time.Now())
 	}
 	s.mu.Lock()

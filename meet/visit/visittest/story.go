@@ -130,6 +130,12 @@ func (p *page) wait(ctx context.Context) error {
 	}
 }
 
+func (p *page) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open != nil
+}
+
 // openPage has a page of the application open its transaction, wish something if there is
 // something to wish, be slow, and commit.
 func (s *schedule) openPage() {
