@@ -17,7 +17,7 @@ import (
 // Some schedules find what fails often. .ci/run lives through five hundred, and its word
 // long through ten thousand.
 var (
-	schedules = flag.Int("schedules", 24, "schedules of visits whose processes die")
+	schedules = flag.Int("schedules", 16, "schedules of visits whose processes die")
 	first     = flag.Int("schedules.first", 0, "the first of them")
 	at        = flag.String("schedules.at", "", "the point at which a process dies in all of them")
 )
@@ -83,7 +83,7 @@ func TestSchedules(t *testing.T) {
 // lost answer, doubles it then, and nothing else.
 func TestSchedulesWithoutEvidence(t *testing.T) {
 	t.Parallel()
-	found := explore(t, false, *first, max(12, *schedules/5))
+	found := explore(t, false, *first, max(8, *schedules/5))
 	t.Log(found)
 	if *at == "" && *schedules >= 500 {
 		require.Positive(t, found.MailTwice)

@@ -24,7 +24,9 @@ func (s *schedule) book(p *Process, t *told) error {
 	case err != nil:
 		return err
 	}
+	s.mu.Lock()
 	t.booked = true
+	s.mu.Unlock()
 	if t.Pays > 0 {
 		for _, again := range []time.Duration{0, 3 * time.Minute, 8 * time.Minute} {
 			s.later(t.Pays+again, func(p *Process) error { return s.look(p, t) })
@@ -67,7 +69,7 @@ func (s *schedule) wish(p *Process, t *told, i int) error {
 // wishNow wishes what is next of some visit, before its time: in the middle of something.
 func (s *schedule) wishNow(p *Process) error {
 	for _, t := range s.visits {
-		if i := s.nextWish(t); i < len(t.Wishes) && t.booked {
+		if i := s.nextWish(t); i < len(t.Wishes) {
 			return s.say(p.life, t, p.visits.WithStore(mortalRows{p, s.rows}), i)
 		}
 	}
@@ -85,9 +87,14 @@ func (s *schedule) interrupt() {
 	time.Sleep(time.Second)
 }
 
+// nextWish is the first of the visit's wishes that nobody has wished; there is none before it
+// is booked.
 func (s *schedule) nextWish(t *told) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !t.booked {
+		return len(t.Wishes)
+	}
 	return t.next
 }
 
@@ -156,7 +163,7 @@ func (s *schedule) openPage() {
 	tx := &transaction{rows: s.rows, written: map[durable.ID]durable.Item{}}
 	wished := func() {}
 	for _, t := range s.visits {
-		if i := s.nextWish(t); i < len(t.Wishes) && t.booked {
+		if i := s.nextWish(t); i < len(t.Wishes) {
 			before := i
 			if s.say(context.Background(), t, s.observer.visits.WithStore(tx), i) != nil {
 				return
