@@ -53,7 +53,16 @@ func (s *schedule) check(ctx context.Context) {
 	for item := range s.rows.List(ctx, durable.Filter{Kind: visit.MessagesKind}) {
 		s.messages(ctx, box, truth, item.ID.Name)
 	}
-	var all []*visit.Visit
+	visits := s.checkVisits(ctx, box, truth)
+	if s.world.Check != nil {
+		for _, problem := range s.world.Check(ctx, visits) {
+			s.problem("%s", problem)
+		}
+	}
+}
+
+// checkVisits judges each visit, and returns those that were booked.
+func (s *schedule) checkVisits(ctx context.Context, box *outbox.Outbox, truth Truth) (all []*visit.Visit) {
 	for _, t := range s.visits {
 		v, err := s.observer.visits.Get(ctx, t.id)
 		if errors.Is(err, telemed.ErrNotFound) && !t.booked {
@@ -74,11 +83,7 @@ func (s *schedule) check(ctx context.Context) {
 			s.problem("%s", j.timeline(ctx))
 		}
 	}
-	if s.world.Check != nil {
-		for _, problem := range s.world.Check(ctx, all) {
-			s.problem("%s", problem)
-		}
-	}
+	return all
 }
 
 // find counts something that must not be.

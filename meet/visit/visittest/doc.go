@@ -30,7 +30,7 @@
 // In one of the first kind a process dies at one point, until each was had. The others are
 // random:
 //
-//   - one or two stories, two to four processes, of which up to three die
+//   - one story, or two at once, in two to four processes, of which up to three die
 //   - one stands still until others have taken over what it had
 //   - requests and answers of providers are lost
 //   - webhooks come late, twice, in another order or never

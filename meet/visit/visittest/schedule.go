@@ -107,10 +107,8 @@ func newSchedule(cfg Config, number int) *schedule {
 // randomize has everything happen that may.
 func (s *schedule) randomize() {
 	s.random = true
-	first := s.r.IntN(len(s.cfg.Stories))
-	s.told = []Story{s.cfg.Stories[first]}
-	if s.r.IntN(2) == 0 {
-		s.told = append(s.told, s.cfg.Stories[s.r.IntN(len(s.cfg.Stories))])
+	for _, i := range s.r.Perm(len(s.cfg.Stories))[:min(1+s.r.IntN(2), len(s.cfg.Stories))] {
+		s.told = append(s.told, s.cfg.Stories[i])
 	}
 	s.running = make([]*Process, 2+s.r.IntN(3))
 	most := 500 * len(s.told)
