@@ -48,6 +48,9 @@ type Config struct {
 	// Evidence is asked whether a message went out whose answer was lost, by channel. Where
 	// the channel reports by itself, pass its reports to Visits.Report.
 	Evidence map[notify.Channel]notify.Evidence
+	// EvidenceWait is how long evidence or a report is waited for; see outbox.Config. At least
+	// 2 · Grace. If 0, two minutes, and no less than that.
+	EvidenceWait time.Duration
 	// AccountsURL is the application's page on which doctors connect their accounts, for the
 	// mail that asks them to do it again. Required with Meetings and Mail.
 	AccountsURL string
@@ -137,6 +140,7 @@ func (c Config) withDefaults() Config {
 	c.ReserveUnpaid = cmp.Or(c.ReserveUnpaid, 15*time.Minute)
 	c.KeepFor = cmp.Or(c.KeepFor, 400*aDay)
 	c.Grace = cmp.Or(c.Grace, 15*time.Second)
+	c.EvidenceWait = cmp.Or(c.EvidenceWait, max(2*time.Minute, 2*c.Grace))
 	if c.Reminders == nil {
 		c.Reminders = []time.Duration{aDay, time.Hour}
 	}
@@ -169,6 +173,7 @@ func (c Config) validate() error {
 	p.Check(c.ReserveUnpaid >= time.Minute && c.ReserveUnpaid <= 7*aDay, "ReserveUnpaid", "is not between a minute and a week")
 	p.Check(c.KeepFor > 0, "KeepFor", "is negative")
 	p.Check(c.Grace >= time.Second && c.Grace <= time.Hour, "Grace", "is not between a second and an hour")
+	p.Check(c.EvidenceWait >= 2*c.Grace, "EvidenceWait", "is less than 2 · Grace: a send may still be under way")
 	return p.Err("visit")
 }
 
@@ -188,7 +193,7 @@ func (v *Visits) newBills() (err error) {
 func (v *Visits) newQueue() (err error) {
 	v.queue, err = outbox.New(outbox.Config{
 		Store: v.cfg.Store, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, Quiet: v.cfg.Quiet, OnStuck: v.stuck,
-		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: max(2*time.Minute, 2*v.cfg.Grace), Logger: v.cfg.Logger,
+		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: v.cfg.EvidenceWait, Logger: v.cfg.Logger,
 	})
 	return err
 }
