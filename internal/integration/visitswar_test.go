@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,12 +54,15 @@ type visitsWar struct {
 	whatsapp *whatsapptest.Server
 	desk     *httptest.Server
 	client   *http.Client
+	lost     atomic.Int64 // answers to processes that were dead
 
 	mu        sync.Mutex
 	addresses map[string]string // of processes
 	shown     map[string][]shown
 	stuck     []string
 	visits    []*warVisit
+
+	paid, wished int // so many of visits
 }
 
 // warVisit is what the test wants of a visit.
@@ -176,19 +180,20 @@ func (w *visitsWar) providers() {
 }
 
 func (w *visitsWar) environ() map[string]string {
-	host, port, err := net.SplitHostPort(w.mail.Addr())
+	slow := func(address string) string { return slowURL(w.T, address, effectTime, &w.lost) }
+	host, port, err := net.SplitHostPort(slowly(w.T, w.mail.Addr(), effectTime, &w.lost))
 	require.NoError(w, err)
 	return map[string]string{
 		"GOOGLE_CLIENT_ID": w.google.ClientID(), "GOOGLE_CLIENT_SECRET": w.google.ClientSecret().Reveal(),
-		"GOOGLE_REDIRECT_URI": "http://127.0.0.1:3001/google", "GOOGLE_BASE_URL": w.google.URL(),
+		"GOOGLE_REDIRECT_URI": "http://127.0.0.1:3001/google", "GOOGLE_BASE_URL": slow(w.google.URL()),
 		"ZOOM_CLIENT_ID": w.zoom.ClientID(), "ZOOM_CLIENT_SECRET": w.zoom.ClientSecret().Reveal(),
-		"ZOOM_REDIRECT_URI": "http://127.0.0.1:3001/zoom", "ZOOM_BASE_URL": w.zoom.URL(),
+		"ZOOM_REDIRECT_URI": "http://127.0.0.1:3001/zoom", "ZOOM_BASE_URL": slow(w.zoom.URL()),
 		"RAZORPAY_KEY_ID": w.razorpay.KeyID(), "RAZORPAY_KEY_SECRET": w.razorpay.KeySecret().Reveal(),
-		"RAZORPAY_WEBHOOK_SECRET": w.razorpay.WebhookSecret().Reveal(), "RAZORPAY_BASE_URL": w.razorpay.URL(),
+		"RAZORPAY_WEBHOOK_SECRET": w.razorpay.WebhookSecret().Reveal(), "RAZORPAY_BASE_URL": slow(w.razorpay.URL()),
 		"EMAIL_HOST": host, "EMAIL_PORT": port, "EMAIL_USER": "care", "EMAIL_PASS": "mail-password",
 		"EMAIL_FROM": "Lotus Clinic <care@lotus.example>", "EMAIL_TLS_CA": string(w.mail.Certificate()),
 		"WHATSAPP_PHONE_NUMBER_ID": w.whatsapp.PhoneNumberID(), "WHATSAPP_ACCESS_TOKEN": w.whatsapp.Token().Reveal(),
-		"WHATSAPP_APP_SECRET": w.whatsapp.AppSecret().Reveal(), "WHATSAPP_BASE_URL": w.whatsapp.URL(),
+		"WHATSAPP_APP_SECRET": w.whatsapp.AppSecret().Reveal(), "WHATSAPP_BASE_URL": slow(w.whatsapp.URL()),
 	}
 }
 
@@ -273,15 +278,14 @@ func (w *visitsWar) deskHandler() http.Handler {
 // ask asks one process after the other, as a proxy before them does, until one answers.
 func (w *visitsWar) ask(method, path string, header http.Header, body []byte) (status int, answer []byte) {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		any := ""
 		w.mu.Lock()
 		for _, address := range w.addresses { // in any order
-			path := address + path
-			w.mu.Unlock()
-			status, answer = w.once(method, path, header, body)
-			w.mu.Lock()
+			any = address
 			break
 		}
 		w.mu.Unlock()
+		status, answer = w.once(method, any+path, header, body)
 		if status != 0 && status != http.StatusServiceUnavailable {
 			return status, answer
 		}
