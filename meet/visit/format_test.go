@@ -65,6 +65,8 @@ func TestRowsOfTheFirstFormat(t *testing.T) {
 		c.pay("v-reserved")
 		c.wait(20 * time.Minute)
 
+		other.ID, other.Start = "v-later", keptRequest("v-moved").Start
+		require.NoError(c, c.Book(c.Context(), other), "the hours are free that it was moved from")
 		c.is("v-unpaid", visit.StatusLapsed)
 		require.NotEmpty(c, c.is("v-reserved", visit.StatusBooked).JoinURL)
 		require.Equal(c, "https://meet.example/v-booked", c.is("v-booked", visit.StatusBooked).JoinURL)
