@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -15,38 +14,61 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/meet/visit"
+	"github.com/telemed-go/telemed/notify/smtp/smtptest"
+	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
-	"github.com/telemed-go/telemed/store"
 )
 
 // visitor is the patient whose visit is walked.
 type visitor struct{ Name, Email, Phone string }
 
-var asha = visitor{Name: "Asha Verma", Email: "asha@example.org", Phone: "+919876543210"}
+var (
+	asha  = visitor{Name: "Asha Verma", Email: "asha@example.org", Phone: "+919876543210"}
+	bimal = visitor{Name: "Bimal Sen", Email: "bimal@example.org", Phone: "+919876543211"}
+)
 
-// runCheck walks the visit with a hospital of its own and prints one line a step.
-func runCheck(ctx context.Context, out io.Writer, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+// runCheck walks the visit with a hospital in a process of its own, which it kills on the
+// way, and prints one line a step.
+func runCheck(ctx context.Context, out io.Writer, o options) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	site, err := open("127.0.0.1:0", "", keeping{records: store.NewMemory()}, log)
+	p, err := openPanel()
 	if err != nil {
 		return err
 	}
-	w := &walk{ctx: ctx, out: out, site: site, staff: newBrowser(site.base), patient: newBrowser(site.base), who: asha}
-	return errors.Join(w.run(), w.close())
+	c := &child{panel: p, log: o.log}
+	err = c.start(ctx)
+	if err == nil {
+		w := newWalker(ctx, out, p, c.base)
+		w.child = c
+		err = errors.Join(w.run(), w.close())
+	}
+	return errors.Join(err, c.kill(), p.close())
 }
 
 // walk goes through the visit as browsers do. It stops at the first step that sees
-// something wrong.
+// something wrong. What happened it asks the providers.
 type walk struct {
+	*panel
 	ctx            context.Context
 	out            io.Writer
-	site           *site
+	base           string
+	child          *child // nil if the hospital is in this process
 	staff, patient *browser
+	gateway        *razorpay.Client
 	who            visitor
 	dashboard      *realtimetest.Client
 	visit          string // the path of the visit's page
+	hour           int    // of the next booking
+}
+
+func newWalker(ctx context.Context, out io.Writer, p *panel, base string) *walk {
+	gateway, _ := razorpay.New(razorpay.FromEnv(p.getenv)) // the hospital has one like it
+	return &walk{panel: p, ctx: ctx, out: out, base: base, staff: newBrowser(base), patient: newBrowser(base), gateway: gateway, who: asha}
 }
 
 func (w *walk) close() error {
@@ -55,35 +77,44 @@ func (w *walk) close() error {
 	}
 	w.staff.close()
 	w.patient.close()
-	return w.site.Close()
+	return nil
+}
+
+type step struct {
+	name string
+	do   func() (string, error)
 }
 
 func (w *walk) run() error {
-	steps := []struct {
-		name string
-		do   func() (string, error)
-	}{
-		{"doctor connects google", func() (string, error) { return w.connect("google", w.site.providers.Google.Authorize) }},
-		{"doctor connects zoom", func() (string, error) { return w.connect("zoom", w.site.providers.Zoom.Authorize) }},
+	steps := []step{
+		{"doctor connects google", func() (string, error) { return w.connect("google", w.Google.Authorize) }},
+		{"doctor connects zoom", func() (string, error) { return w.connect("zoom", w.Zoom.Authorize) }},
 		{"dashboard joins its clinic", w.openDashboard},
 		{"bad bookings are refused", w.badBookings},
 		{"patient books google, in English", func() (string, error) { return w.book("google", "en") }},
 		{"nothing is made before payment", w.nothingYet},
 		{"a failed payment books nothing", w.failPayment},
 		{"a forged payment books nothing", w.forgePayment},
-		{"patient pays", w.pay},
-		{"dashboard hears of it", func() (string, error) { return w.hear("new-appointment", "confirmed") }},
-		{"meeting is made, without a name", func() (string, error) { return w.meeting("google") }},
+		{"killed between booking and payment", w.dieBeforePayment},
+		{"killed after the payment", w.dieAfterPayment},
+		{"killed while the meeting is made", w.dieInTheMeeting},
+		{"killed while mail is sent", w.dieInTheMail},
+		{"killed while WhatsApp is sent", w.dieInTheChat},
 		{"mail and WhatsApp arrive", func() (string, error) { return w.messages("Payment received", "Appointment confirmed") }},
+		{"the counter", w.counter},
+		{"meeting is made, without a name", func() (string, error) { return w.meeting("google") }},
+		{"the doctor starts it", w.host},
+		{"dashboard joins again", w.openDashboard},
 		{"patient moves the visit", w.move},
-		{"dashboard hears of the move", func() (string, error) { return w.hear("appointment-changed", "confirmed") }},
+		{"dashboard hears of the move", func() (string, error) { return w.hear("appointment-changed", visit.StatusBooked) }},
 		{"patient cancels", w.cancel},
-		{"dashboard hears of the end", func() (string, error) { return w.hear("appointment-changed", "cancelled") }},
-		{"patient books zoom, in Hindi", func() (string, error) { return w.book("zoom", "hi") }},
-		{"patient pays again", w.pay},
-		{"dashboard hears of that too", func() (string, error) { return w.hear("new-appointment", "confirmed") }},
-		{"zoom meeting is made, without a name", func() (string, error) { return w.meeting("zoom") }},
+		{"dashboard hears of the end", func() (string, error) { return w.hear("appointment-changed", visit.StatusCancelled) }},
+		{"another patient books zoom, in Hindi", func() (string, error) { w.who = bimal; return w.book("zoom", "hi") }},
+		{"and pays", w.pay},
+		{"dashboard hears of that too", func() (string, error) { return w.hear("new-appointment", visit.StatusBooked) }},
 		{"mail and WhatsApp arrive in Hindi", func() (string, error) { return w.messages("भुगतान", "अपॉइंटमेंट") }},
+		{"the counter again", w.counter},
+		{"zoom meeting is made, without a name", func() (string, error) { return w.meeting("zoom") }},
 		{"doctor disconnects google", w.disconnect},
 	}
 	for _, step := range steps {
@@ -97,6 +128,26 @@ func (w *walk) run() error {
 	return nil
 }
 
+// patience is how long a step may take. Whoever dies while a meeting is made keeps others
+// from it for a minute, and those who tried meanwhile come back later.
+const patience = 4 * time.Minute
+
+// until waits for what the hospital does by itself.
+func (w *walk) until(what string, is func() (bool, error)) error {
+	for end := time.Now().Add(patience); ; {
+		ok, err := is()
+		switch {
+		case ok || err != nil:
+			return err
+		case w.ctx.Err() != nil:
+			return w.ctx.Err()
+		case time.Now().After(end):
+			return fmt.Errorf("%s: not within %s", what, patience)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func (w *walk) connect(provider string, authorize func(string) (string, error)) (string, error) {
 	if _, err := w.staff.post("/login", nil); err != nil {
 		return "", err
@@ -105,21 +156,21 @@ func (w *walk) connect(provider string, authorize func(string) (string, error)) 
 	if err != nil {
 		return "", err
 	}
-	if strings.Contains(consent, doctorID) {
+	if strings.Contains(consent, doctor.ID) {
 		return "", errors.New("the doctor's id is in the provider's address")
 	}
 	callback, err := authorize(consent)
 	if err != nil {
 		return "", err
 	}
-	page, err := w.staff.get(strings.TrimPrefix(callback, w.site.base))
+	page, err := w.staff.get(strings.TrimPrefix(callback, w.base))
 	if err != nil {
 		return "", err
 	}
 	if err := want(page.path, "/doctor/settings/integration?provider="+provider+"&success=true"); err != nil {
 		return "", err
 	}
-	replayed, err := w.staff.get(strings.TrimPrefix(callback, w.site.base))
+	replayed, err := w.staff.get(strings.TrimPrefix(callback, w.base))
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +181,13 @@ func (w *walk) connect(provider string, authorize func(string) (string, error)) 
 }
 
 func (w *walk) openDashboard() (string, error) {
-	stranger, err := realtimetest.Dial(w.ctx, w.site.base, realtimetest.Options{})
+	if _, err := w.staff.post("/login", nil); err != nil { // logins do not outlive a process
+		return "", err
+	}
+	if w.dashboard != nil {
+		_ = w.dashboard.Close()
+	}
+	stranger, err := realtimetest.Dial(w.ctx, w.base, realtimetest.Options{})
 	if err != nil {
 		return "", err
 	}
@@ -141,7 +198,7 @@ func (w *walk) openDashboard() (string, error) {
 	if strings.Contains(string(refused), "true") {
 		return "", errors.New("a stranger joined the clinic")
 	}
-	w.dashboard, err = realtimetest.Dial(w.ctx, w.site.base, realtimetest.Options{Header: http.Header{"Cookie": {w.staff.cookies()}}})
+	w.dashboard, err = realtimetest.Dial(w.ctx, w.base, realtimetest.Options{Header: http.Header{"Cookie": {w.staff.cookies()}}})
 	if err != nil {
 		return "", err
 	}
@@ -152,18 +209,18 @@ func (w *walk) openDashboard() (string, error) {
 	return fmt.Sprintf("staff %s, stranger %s", joined, refused), want(string(joined), `{"ok":true}`)
 }
 
-// form is a good booking of the provider and language, two days ahead.
+// form is a good booking of the provider and language, some days ahead, at a time of its own.
 func (w *walk) form(provider, language string) url.Values {
+	w.hour++
+	start := time.Now().AddDate(0, 0, 2+w.hour/20)
 	return url.Values{
 		"name": {w.who.Name}, "email": {w.who.Email}, "phone": {w.who.Phone}, "language": {language}, "zone": {"Asia/Kolkata"},
-		"provider": {provider}, "start": {time.Now().AddDate(0, 0, 2).Format("2006-01-02") + "T10:30"},
+		"provider": {provider}, "start": {start.Format("2006-01-02") + fmt.Sprintf("T%02d:30", w.hour%20)},
 	}
 }
 
 func (w *walk) badBookings() (string, error) {
-	bad := map[string]string{
-		"name": "", "email": "nobody", "phone": "98765", "language": "xx", "zone": "Mars/Olympus", "provider": "skype", "start": "2001-01-01T10:00",
-	}
+	bad := map[string]string{"name": "", "email": "nobody", "phone": "98765", "zone": "Mars/Olympus", "provider": "skype", "start": "2001-01-01T10:00"}
 	for field, value := range bad {
 		form := w.form("google", "en")
 		form.Set(field, value)
@@ -171,11 +228,11 @@ func (w *walk) badBookings() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if page.code != http.StatusBadRequest || !strings.Contains(page.body, `class="wrong"`) {
+		if page.code != http.StatusBadRequest || !strings.Contains(page.body, `id="wrong-`+field+`"`) {
 			return "", fmt.Errorf("a wrong %s is answered with %d", field, page.code)
 		}
 	}
-	return fmt.Sprintf("%d fields, each with a 400 and its problem", len(bad)), want(w.site.providers.Razorpay.Count(razorpaytest.OpCreateOrder), 0)
+	return fmt.Sprintf("%d fields, each with a 400 and its problem", len(bad)), want(w.Razorpay.Count(razorpaytest.OpCreateOrder), 0)
 }
 
 func (w *walk) book(provider, language string) (string, error) {
@@ -187,18 +244,56 @@ func (w *walk) book(provider, language string) (string, error) {
 		return "", fmt.Errorf("the booking ended at %s with %d", page.path, page.code)
 	}
 	w.visit = page.path
-	return page.status() + ", " + w.row().OrderID, want(page.status(), string(awaitingPayment))
+	return page.status(), want(page.status(), statuses[visit.StatusReserved])
 }
 
-// row is the visit as the hospital has it.
-func (w *walk) row() appointment {
-	a, _ := w.site.visits.ofPage(strings.TrimPrefix(w.visit, "/visits/"))
-	return a
+// shown is what the visit's page knows.
+type shown struct {
+	ID         string
+	Status     visit.Status
+	Generation int
+	Start      time.Time
+	JoinURL    string `json:"join_url"`
+	Refund     visit.Refund
 }
+
+func (w *walk) state() (s shown, err error) {
+	page, err := w.patient.get(w.visit + "/state")
+	if err == nil {
+		err = json.Unmarshal([]byte(page.body), &s)
+	}
+	return s, err
+}
+
+// reach waits until the visit is as it should be.
+func (w *walk) reach(what string, is func(shown) bool) (s shown, err error) {
+	return s, w.until(what, func() (bool, error) {
+		s, err = w.state()
+		return err == nil && is(s), err
+	})
+}
+
+func isBooked(s shown) bool { return s.Status == visit.StatusBooked && s.JoinURL != "" }
 
 func (w *walk) nothingYet() (string, error) {
-	google, mails := len(w.site.providers.Google.Events()), len(w.site.providers.Mail.Messages())
+	google, mails := len(w.Google.Events()), len(w.Mail.Messages())
 	return fmt.Sprintf("%d meetings, %d mails", google, mails), errors.Join(want(google, 0), want(mails, 0))
+}
+
+// order is the visit's at the gateway.
+func (w *walk) order() (string, error) {
+	s, err := w.state()
+	if err != nil {
+		return "", err
+	}
+	orders, err := w.gateway.OrdersByKey(w.ctx, s.ID)
+	if err != nil {
+		return "", err
+	}
+	if len(orders) != 1 {
+		return "", fmt.Errorf("%d orders", len(orders))
+	}
+	return orders[0].ID, nil
 }
 
 var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
@@ -206,7 +301,7 @@ var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"
 // outcome presses a button of the checkout page. It returns the form that the browser
 // then posts to the hospital.
 func (w *walk) outcome(button string) (url.Values, error) {
-	checkout, err := w.patient.get(w.site.checkoutURL(w.row()))
+	checkout, err := w.patient.get(w.visit + "/pay")
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +309,7 @@ func (w *walk) outcome(button string) (url.Values, error) {
 	for _, match := range hidden.FindAllStringSubmatch(checkout.body, -1) {
 		form.Set(match[1], html.UnescapeString(match[2]))
 	}
-	back, err := w.patient.post(w.site.providers.Razorpay.URL()+"/checkout", form)
+	back, err := w.patient.post(w.Razorpay.URL()+"/checkout", form)
 	if err != nil {
 		return nil, err
 	}
@@ -237,25 +332,29 @@ func (w *walk) failPayment() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !strings.Contains(page.body, "Nothing was taken") || strings.Contains(page.body, w.row().Page) {
-		return "", errors.New("the page does not say so, or tells whose visit it is")
+	if !strings.Contains(page.body, "Nothing was taken") {
+		return "", fmt.Errorf("the browser ended at %s with %d", page.path, page.code)
 	}
 	back, err := w.patient.get("/visits/mine")
 	if err != nil {
 		return "", err
 	}
-	return "nothing was taken", errors.Join(want(back.path, w.visit), want(back.status(), string(awaitingPayment)))
+	return "nothing was taken", errors.Join(want(back.path, w.visit), want(back.status(), statuses[visit.StatusReserved]))
 }
 
 func (w *walk) forgePayment() (string, error) {
+	order, err := w.order()
+	if err != nil {
+		return "", err
+	}
 	page, err := w.patient.post("/payments/callback", url.Values{
-		"razorpay_order_id": {w.row().OrderID}, "razorpay_payment_id": {"pay_00000000000001"},
-		"razorpay_signature": {strings.Repeat("ab", 32)},
+		"razorpay_order_id": {order}, "razorpay_payment_id": {"pay_00000000000001"}, "razorpay_signature": {strings.Repeat("ab", 32)},
 	})
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d", page.code), errors.Join(want(page.code, http.StatusBadRequest), want(string(w.row().Status), string(awaitingPayment)))
+	s, err := w.state()
+	return fmt.Sprintf("%d", page.code), errors.Join(err, want(page.code, http.StatusBadRequest), want(s.Status, visit.StatusReserved))
 }
 
 func (w *walk) pay() (string, error) {
@@ -267,103 +366,205 @@ func (w *walk) pay() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := errors.Join(want(page.path, w.visit), want(page.status(), string(confirmed))); err != nil {
-		return "", err
-	}
 	// The webhooks tell the same once more.
-	if err := w.site.providers.Razorpay.WaitWebhooks(w.ctx); err != nil {
+	if err := errors.Join(want(page.path, w.visit), w.Razorpay.WaitWebhooks(w.ctx)); err != nil {
 		return "", err
 	}
-	if !strings.Contains(page.body, html.EscapeString(w.row().JoinURL)) {
-		return "", errors.New("the join link is not on the page")
-	}
-	return w.row().PaymentID, nil
+	s, err := w.reach("paid", isBooked)
+	return s.JoinURL, err
 }
 
-func (w *walk) hear(event, state string) (string, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+func (w *walk) hear(event string, status visit.Status) (string, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
 	defer cancel()
-	got, err := w.dashboard.Next(ctx)
+	s, err := w.state()
 	if err != nil {
 		return "", err
 	}
-	var data announcement
-	if err := json.Unmarshal(got.Data, &data); err != nil {
-		return "", err
+	for {
+		got, err := w.dashboard.Next(ctx)
+		if err != nil {
+			return "", err
+		}
+		var data struct {
+			ID, PatientName string
+			Status          visit.Status
+		}
+		if err := json.Unmarshal(got.Data, &data); err != nil {
+			return "", err
+		}
+		if got.Name == event && data.ID == s.ID && data.Status == status {
+			return fmt.Sprintf("%s %s (%s)", got.Name, data.ID, data.Status), want(data.PatientName, w.who.Name)
+		}
 	}
-	return fmt.Sprintf("%s %s (%s)", got.Name, data.ID, data.Status), errors.Join(
-		want(got.Name, event), want(data.ID, w.row().ID), want(data.PatientName, w.who.Name), want(data.Status, state))
 }
 
-// meeting checks that there is exactly one for the visit, and that no provider learnt the
-// patient's name.
+// meeting checks that the patient's link leads to a meeting, and that no provider learnt
+// the patient's name.
 func (w *walk) meeting(provider string) (string, error) {
-	row := w.row()
-	var ids, titles []string
-	for _, event := range w.site.providers.Google.Events() {
-		ids, titles = append(ids, event.ID), append(titles, event.Summary)
+	s, err := w.state()
+	if err != nil {
+		return "", err
 	}
-	for _, m := range w.site.providers.Zoom.Meetings() {
-		ids, titles = append(ids, fmt.Sprint(m.ID)), append(titles, m.Topic+m.Agenda)
+	var links, titles []string
+	for _, event := range w.Google.Events() {
+		links, titles = append(links, event.JoinURL), append(titles, event.Summary+event.Description)
+	}
+	for _, m := range w.Zoom.Meetings() {
+		links, titles = append(links, fmt.Sprintf("/j/%d", m.ID)), append(titles, m.Topic+m.Agenda)
 	}
 	found := 0
-	for i, id := range ids {
-		if id == row.MeetingID {
+	for i, link := range links {
+		if strings.Contains(s.JoinURL, link) {
 			found++
 		}
 		if strings.Contains(titles[i], w.who.Name) {
 			return "", errors.New("the patient's name is in a topic")
 		}
 	}
-	return row.MeetingID + " " + row.JoinURL, errors.Join(want(found, 1), want(row.Provider, provider))
+	return provider + " " + s.JoinURL, want(found, 1)
 }
 
+// mails and chats are what the patient has received, the earliest first.
+func (w *walk) mails() (all []smtptest.Message) {
+	for _, m := range w.Mail.Messages() {
+		if len(m.Recipients) == 1 && m.Recipients[0] == w.who.Email {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func (w *walk) chats() (all []whatsapptest.Message) {
+	for _, m := range w.WhatsApp.Messages() {
+		if m.To == strings.TrimPrefix(w.who.Phone, "+") || m.To == w.who.Phone {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// messages waits for mails with these subjects, in this order, and for a chat that has the
+// link as the last of them has.
 func (w *walk) messages(subjects ...string) (string, error) {
-	row := w.row()
-	mails, chats := w.site.mails(row), w.site.chats(row)
-	if err := errors.Join(want(len(mails), len(subjects)), want(len(chats), len(subjects))); err != nil {
+	err := w.until("mail and WhatsApp", func() (bool, error) { return len(w.mails()) >= len(subjects) && len(w.chats()) >= 1, nil })
+	if err != nil {
 		return "", err
 	}
 	var seen strings.Builder
-	linked := false
+	mails := w.mails()
 	for i, subject := range subjects {
 		if !strings.Contains(strings.ToLower(mails[i].Subject), strings.ToLower(subject)) {
 			return "", fmt.Errorf("mail %d is %q", i+1, mails[i].Subject)
 		}
-		linked = linked || strings.Contains(mails[i].HTML, html.EscapeString(row.JoinURL))
 		fmt.Fprintf(&seen, "%q ", mails[i].Subject)
 	}
-	if !linked || !strings.Contains(strings.Join(chats, "\n"), row.JoinURL) {
+	s, err := w.state()
+	if err != nil {
+		return "", err
+	}
+	if !strings.Contains(mails[len(subjects)-1].HTML, html.EscapeString(s.JoinURL)) || !strings.Contains(w.chats()[0].Text, s.JoinURL) {
 		return "", errors.New("the join link is not in mail and WhatsApp")
 	}
-	return seen.String() + fmt.Sprintf("and %d WhatsApp messages", len(chats)), nil
+	return seen.String() + "and WhatsApp, with the link", nil
+}
+
+// counter is what there is of a visit that was paid, once everything is quiet.
+func (w *walk) counter() (string, error) {
+	time.Sleep(3 * pace) // time enough for what would be sent twice
+	order, err := w.order()
+	if err != nil {
+		return "", err
+	}
+	paid, err := w.gateway.OrderPayments(w.ctx, order)
+	if err != nil {
+		return "", err
+	}
+	charges := 0
+	for _, p := range paid {
+		if p.Status == payments.PaymentCaptured {
+			charges++
+		}
+	}
+	meetings, err := w.living()
+	if err != nil {
+		return "", err
+	}
+	kinds := map[string]int{}
+	for _, m := range w.mails() {
+		kinds[m.Subject]++
+	}
+	mails, chats := len(w.mails()), len(w.chats())
+	return fmt.Sprintf("meetings %d · charges %d · mails %d receipt, %d confirmed · WhatsApp %d", meetings, charges, mails/2, mails-mails/2, chats),
+		errors.Join(want(meetings, 1), want(charges, 1), want(len(kinds), 2), want(mails, 2), want(chats, 1))
+}
+
+// living counts the meetings at the time of the visit that were not deleted.
+func (w *walk) living() (n int, err error) {
+	s, err := w.state()
+	for _, e := range w.Google.Events() {
+		if e.Start.Equal(s.Start) && e.Status != "cancelled" {
+			n++
+		}
+	}
+	for _, m := range w.Zoom.Meetings() {
+		if m.Start.Equal(s.Start) && !m.Deleted {
+			n++
+		}
+	}
+	return n, err
+}
+
+func (w *walk) host() (string, error) {
+	s, err := w.state()
+	if err != nil {
+		return "", err
+	}
+	if _, err := w.staff.post("/login", nil); err != nil {
+		return "", err
+	}
+	stranger, err := w.patient.get("/clinic/visits/" + s.ID + "/host")
+	if err != nil {
+		return "", err
+	}
+	link, err := w.staff.location("/clinic/visits/" + s.ID + "/host")
+	return "led to " + link, errors.Join(err, want(stranger.code, http.StatusUnauthorized), want(strings.HasPrefix(link, "http"), true))
 }
 
 func (w *walk) move() (string, error) {
-	before := w.row()
-	moved := before.Start.Add(3 * time.Hour)
-	page, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {moved.Format(startLayout)}})
+	before, err := w.state()
 	if err != nil {
 		return "", err
 	}
-	after := w.row()
-	return after.Start.Format(time.RFC3339) + ", same link", errors.Join(want(page.code, http.StatusOK),
-		want(after.Start.Equal(moved), true), want(after.JoinURL, before.JoinURL), want(after.MeetingID, before.MeetingID),
-		want(len(w.site.mails(after)), 3))
+	moved := before.Start.Add(30 * time.Hour)
+	zone, err := time.LoadLocation("Asia/Kolkata")
+	if err != nil {
+		return "", err
+	}
+	page, err := w.patient.post(w.visit+"/reschedule", url.Values{"start": {moved.In(zone).Format(startLayout)}})
+	if err != nil {
+		return "", err
+	}
+	after, err := w.reach("moved", func(s shown) bool { return s.Start.Equal(moved) && s.JoinURL != "" })
+	if err == nil {
+		err = w.until("told", func() (bool, error) { return len(w.mails()) == 3 && len(w.chats()) == 2, nil })
+	}
+	return after.Start.Format(time.RFC3339) + ", same link", errors.Join(err, want(page.code, http.StatusOK), want(after.JoinURL, before.JoinURL))
 }
 
 func (w *walk) cancel() (string, error) {
-	page, err := w.patient.post(w.visit+"/cancel", nil)
+	if _, err := w.patient.post(w.visit+"/cancel", nil); err != nil {
+		return "", err
+	}
+	s, err := w.reach("given back", func(s shown) bool {
+		return s.Status == visit.StatusCancelled && s.Refund.Status == payments.RefundProcessed
+	})
 	if err != nil {
 		return "", err
 	}
-	row := w.row()
-	payment, err := w.site.gateway.Payment(w.ctx, row.PaymentID)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s of %s given back", row.RefundID, payment.Refunded), errors.Join(
-		want(page.status(), string(cancelled)), want(payment.Refunded, row.Amount), want(len(w.site.mails(row)), 4))
+	err = w.until("told", func() (bool, error) { return len(w.mails()) == 5 && len(w.chats()) == 3, nil })
+	gone := w.until("meeting is gone", func() (bool, error) { n, err := w.living(); return n == 0, err })
+	return s.Refund.Amount.String() + " given back, the meeting is gone", errors.Join(err, gone, want(s.Refund.Amount, fee))
 }
 
 func (w *walk) disconnect() (string, error) {

@@ -2,265 +2,133 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"database/sql"
+	_ "embed"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
-	"net/url"
-	"slices"
+	"path/filepath"
+	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/examples/internal/guard"
+	_ "github.com/ncruces/go-sqlite3/driver" // SQLite in Go, without cgo
+
 	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/meet/visit"
+	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/smtp"
-	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
-	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/socketio"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/store/oauth"
+	"github.com/telemed-go/telemed/store/sqlstore"
 	"github.com/telemed-go/telemed/zoom"
 )
 
 // The hospital has one doctor and one clinic.
-const (
-	doctorID   = "dr-rao"
-	doctorName = "Dr Meera Rao"
-	clinicID   = "lotus"
-	clinicName = "Lotus Clinic"
-	fee        = 50000 // paise
+const clinicID, clinicName = "lotus", "Lotus Clinic"
+
+var (
+	doctor = visit.Doctor{ID: "dr-rao", Name: "Dr Meera Rao", Email: "rao@lotus.example"}
+	fee    = payments.INR(50000)
 )
 
-// hospital is the application. It has its own sessions and visits, and what it composes
-// of the SDK.
+//go:embed schema.sql
+var schema string
+
+// hospital is the application: its own rows and pages, and what it composes of the SDK.
 type hospital struct {
+	options
 	base     string // where browsers reach it
-	local    string // where it listens
-	log      *slog.Logger
-	now      func() time.Time
-	visits   *ledger
-	guard    *guard.Guard
-	hosts    []string // that browsers may name
-	sessions *guard.Sessions
-
-	meetings      map[string]meet.MeetingProvider // by provider's name
-	accounts      *connect.Connector
-	tokens        []*oauth.Source
-	gateway       *razorpay.Client
-	paymentEvents *payments.Webhook
-	mail          *smtp.Client
-	whatsapp      *whatsapp.Client
-	hub           *realtime.Hub
-	live          *socketio.Server
-	providers     *local.Providers
-
-	closers []func(context.Context) error
+	listener net.Listener
+	server   *http.Server
+	door     *door
+	live     *socketio.Server
+	rows     *sql.DB
+	st       *sqlstore.Store
+	google   *googlemeet.Client
+	zoom     *zoom.Client
+	mail     *smtp.Client
+	visits   *visit.Visits
+	accounts *connect.Connector
 }
 
-// fulfillEvery is how often unfinished visits are looked at.
-const fulfillEvery = 2 * time.Second
-
-// newHospital composes the SDK, with providers on this machine. In production they are
-// not here, and the clients' configurations name the real ones. base is where browsers
-// reach the hospital, addr where it listens; a proxy is between them if they differ.
-func newHospital(base, addr string, tokens keeping, log *slog.Logger) (*hospital, error) {
-	h := &hospital{
-		base: base, local: "http://" + addr, log: log, now: time.Now, visits: newLedger(), providers: &local.Providers{},
-		meetings: map[string]meet.MeetingProvider{},
+// compose makes it all, of what the environment says of the providers.
+func (h *hospital) compose(ctx context.Context) (err error) {
+	if h.door, err = newDoor(h.options, h.base, h.listener.Addr().String()); err != nil {
+		return err
 	}
-	h.closers = append(h.closers, func(context.Context) error { h.providers.Close(); return nil })
-	if err := h.composeGuard(addr); err != nil {
-		return nil, err
+	db, err1 := sql.Open("sqlite3", "file:"+filepath.ToSlash(h.db)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
+	keyring, err2 := store.KeyringFromEnv(h.env, "CLINIC_KEY")
+	st, err3 := sqlstore.New(sqlstore.Config{DB: db, Seal: keyring, SealStrict: true})
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
 	}
-	err := errors.Join(h.composeMeetings(tokens), h.composePayments(), h.composeMessages(), h.composeRealtime())
-	if err != nil {
-		return nil, errors.Join(err, h.Close(context.Background()))
+	g, z, pay, post := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st), razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
+	g.RedirectURL, z.RedirectURL = h.base+"/api/auth/google/doctor/callback", h.base+"/api/auth/zoom/doctor/callback"
+	g.Logger, z.Logger, post.Logger, post.ReferenceHeader, pay.Claims = h.log, h.log, h.log, local.ReferenceHeader, st
+	h.google, err1 = googlemeet.New(g)
+	h.zoom, err2 = zoom.New(z)
+	h.mail, err3 = smtp.New(post)
+	gateway, err4 := razorpay.New(pay)
+	chat, err5 := whatsapp.New(whatsapp.FromEnv(h.env))
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return err
 	}
-	h.inBackground(func(ctx context.Context) { h.keepFulfilling(ctx, fulfillEvery) })
-	h.inBackground(func(ctx context.Context) { h.keepTokensAlive(ctx, aliveEvery) })
-	return h, nil
-}
-
-// inBackground runs a job until Close, which waits for it.
-func (h *hospital) inBackground(job func(ctx context.Context)) {
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		job(ctx)
-	}()
-	h.closers = append(h.closers, func(ctx context.Context) error {
-		stop()
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	h.rows, h.st, h.live = db, st, h.door.live
+	settings := h.base + "/doctor/settings/integration"
+	h.visits, err1 = visit.New(visit.Config{
+		Store: st.Rows(), Clinic: clinicName, Zone: "Asia/Kolkata", ReturnURL: h.base + "/visits/mine", AccountsURL: settings,
+		Meetings: map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
+		Gateway:  gateway, Mail: h.mail, WhatsApp: chat, Live: h.live, Logger: h.log,
+		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
+		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10,
 	})
-}
-
-const sessionCookie = "hospital_session"
-
-// composeGuard says under which names the hospital is reached. The proxy on this machine
-// that a base of https needs is believed.
-func (h *hospital) composeGuard(addr string) (err error) {
-	base, err := url.Parse(h.base)
-	if err != nil || base.Host == "" {
-		return errors.New("-url must be an address such as https://clinic.example")
+	if err1 != nil {
+		return err1
 	}
-	h.hosts = []string{base.Host, addr}
-	h.guard, err = guard.New(guard.Config{Hosts: h.hosts, TrustProxy: base.Host != addr})
-	if err != nil {
-		return err
-	}
-	h.sessions = h.guard.NewSessions(guard.SessionsConfig{
-		Cookie: sessionCookie,
-		// Dashboards that are still logged in come back by themselves.
-		OnEnd: func(doctor string) { h.hub.Disconnect(doctor) },
+	h.accounts, err1 = connect.New(connect.Config{
+		Providers: []oauth.Provider{h.google.OAuth(), h.zoom.OAuth()}, Tokens: st, Seal: keyring, Subject: h.door.Subject,
+		ReturnURL: settings, OnConnect: h.visits.Connected, Logger: h.log,
 	})
-	h.closers = append(h.closers, func(context.Context) error { h.sessions.Close(); return nil })
-	return nil
+	h.server = &http.Server{
+		Handler: h.routes(chat.Reports(h.visits.Report)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
+	}
+	return errors.Join(err1, st.CreateTables(ctx, schema))
 }
 
-func (h *hospital) composeMeetings(tokens keeping) error {
-	g, err1 := h.providers.GoogleConfig()
-	z, err2 := h.providers.ZoomConfig()
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	if err := h.remember(tokens); err != nil {
-		return err
-	}
-	g.RedirectURL = h.base + "/api/auth/google/doctor/callback"
-	z.RedirectURL = h.base + "/api/auth/zoom/doctor/callback"
-	g.Tokens, z.Tokens = tokens.records, tokens.records
-	g.Refreshing.Spool, z.Refreshing.Spool = tokens.spool, tokens.spool
-	g.Logger, z.Logger = h.log, h.log
-	google, err := googlemeet.New(g)
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, google.Shutdown)
-	zoom, err := zoom.New(z)
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, zoom.Shutdown)
-	h.meetings["google"], h.meetings["zoom"] = google, zoom
-	h.tokens = []*oauth.Source{google.Tokens(), zoom.Tokens()}
-	if err := h.recoverTokens(); err != nil {
-		return err
-	}
+// routes mounts the SDK's handlers at the addresses that the hospital had before, beside its
+// own pages. What payments and webhooks say is signed, so that no origin is asked for.
+func (h *hospital) routes(reports http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts) // connect, callback, status, disconnect
+	mux.Handle("/payments/callback", h.visits.Callback())
+	mux.Handle("/webhooks/razorpay", h.visits.PaymentWebhook())
+	mux.Handle("/webhooks/whatsapp", reports)
+	mux.Handle("/socket.io/", h.live)
+	mux.Handle("/", h.pages())
+	return h.door.Handler(mux)
+}
 
-	if tokens.seal == nil {
-		if tokens.seal, err = store.NewKeyring(store.NewKey()); err != nil {
+// book reserves a visit: the hospital's own row and the visit, both or neither. It returns
+// the patient's page. The same form again is the same visit.
+func (h *hospital) book(ctx context.Context, form string, req visit.Request) (page string, err error) {
+	err = h.st.InTx(ctx, func(tx *sqlstore.Tx) error {
+		const own = `INSERT INTO visits (form, id, page, made) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (form) DO UPDATE SET form = $1 RETURNING id, page`
+		row := tx.QueryRowContext(ctx, own, form, "visit-"+strings.ToLower(rand.Text()), rand.Text(), time.Now().Unix())
+		if err := row.Scan(&req.ID, &page); err != nil {
 			return err
 		}
-	}
-	h.accounts, err = connect.New(connect.Config{
-		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, Tokens: tokens.records, Seal: tokens.seal,
-		Subject: h.sessions.Subject, ReturnURL: h.base + "/doctor/settings/integration", Logger: h.log,
+		return h.visits.WithStore(tx).Book(ctx, req)
 	})
-	return err
-}
-
-func (h *hospital) composePayments() error {
-	cfg, err := h.providers.RazorpayConfig()
-	if err != nil {
-		return err
-	}
-	h.providers.Razorpay.SetWebhookURL(h.local + "/webhooks/razorpay")
-	if h.gateway, err = razorpay.New(cfg); err != nil {
-		return err
-	}
-	h.paymentEvents, err = payments.NewWebhook(payments.WebhookConfig{
-		Parser: h.gateway, Handle: h.onPaymentEvent, Logger: h.log,
-	})
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, h.paymentEvents.Shutdown)
-	return nil
-}
-
-func (h *hospital) composeMessages() error {
-	zone, err := time.LoadLocation("Asia/Kolkata")
-	if err != nil {
-		return err
-	}
-	words, err := template.New(template.Config{Clinic: clinicName, Zone: zone, Organizer: "care@lotus.example"})
-	if err != nil {
-		return err
-	}
-	mail, err1 := h.providers.MailConfig()
-	chat, err2 := h.providers.WhatsAppConfig()
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	mail.From = clinicName + " <care@lotus.example>"
-	mail.Renderer, chat.Renderer = words, words
-	mail.Logger, chat.Logger = h.log, h.log
-	if h.mail, err = smtp.New(mail); err != nil {
-		return err
-	}
-	h.closers = append(h.closers, h.mail.Shutdown)
-	h.whatsapp, err = whatsapp.New(chat)
-	return err
-}
-
-func (h *hospital) composeRealtime() (err error) {
-	h.hub, err = realtime.NewHub(realtime.Config{
-		Authenticate: func(r *http.Request) (string, error) {
-			subject, err := h.sessions.Subject(r)
-			if errors.Is(err, guard.ErrNoSession) {
-				return "", nil // strangers may connect, and join nothing
-			}
-			return subject, err
-		},
-		Authorize: func(_ context.Context, who realtime.Client, room string) error {
-			if who.Subject != doctorID || room != "clinic-"+clinicID {
-				return telemed.ErrForbidden
-			}
-			return nil
-		},
-		Logger: h.log,
-	})
-	if err != nil {
-		return err
-	}
-	h.closers = append(h.closers, h.hub.Shutdown)
-	h.live, err = socketio.New(socketio.Config{Hub: h.hub, AllowedHosts: h.hosts, Logger: h.log})
-	return err
-}
-
-// Close ends what was composed, in reverse order.
-func (h *hospital) Close(ctx context.Context) error {
-	var errs []error
-	for _, closer := range slices.Backward(h.closers) {
-		errs = append(errs, closer(ctx))
-	}
-	h.closers = nil
-	return errors.Join(errs...)
-}
-
-// connected returns the providers that the doctor has a working connection to.
-func (h *hospital) connected(ctx context.Context) ([]string, error) {
-	var names []string
-	for _, name := range []string{"google", "zoom"} {
-		state, err := h.accounts.State(ctx, store.AccountID{Provider: name, Subject: doctorID})
-		if err != nil {
-			return nil, fmt.Errorf("state of %s: %w", name, err)
-		}
-		if state.Connected && !state.NeedsReconnect {
-			names = append(names, name)
-		}
-	}
-	return names, nil
+	return page, err
 }

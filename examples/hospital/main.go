@@ -1,10 +1,13 @@
-// Command hospital is a whole application on the telemed SDK. A doctor connects Google
-// and Zoom. A patient books and pays. The meeting is made, mail and WhatsApp go out, and
-// the clinic's dashboard sees it live. All providers run on this machine, and nothing
-// needs to be configured.
+// Command hospital is a whole application on meet/visit and SQLite. A doctor connects Google
+// and Zoom. A patient books and pays. The meeting is made, mail and WhatsApp go out, and the
+// clinic's dashboard sees it live. All providers run on this machine, and nothing needs to be
+// configured.
 //
 //	go run ./examples/hospital          # then open the address that it prints
-//	go run ./examples/hospital -check   # walks the whole visit by itself
+//	go run ./examples/hospital -check   # walks the whole visit, and kills itself on the way
+//
+// What the hospital composes and decides is in main.go and hospital.go. Its pages are in
+// pages.go and web, what the demonstration shows of the local providers in panel.go.
 package main
 
 import (
@@ -14,116 +17,87 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 	_ "time/tzdata" // patients name their zones, and this machine may not know them
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/examples/internal/guard"
 )
 
+// options are where a hospital is, and what it is with.
+type options struct {
+	addr, public string              // where it listens, and where browsers reach it if that differs
+	db           string              // the SQLite file
+	env          func(string) string // where the providers are
+	panel        *panel              // what the local providers have; nil if they run elsewhere
+	pace         time.Duration       // after twice of it a process counts as dead; 0 for what is usual
+	log          *slog.Logger
+}
+
 func main() {
-	addr := flag.String("addr", "127.0.0.1:3001", "loopback address to listen on")
-	public := flag.String("url", "", "address by which browsers reach it, if a proxy on this machine ends TLS; X-Forwarded-Proto and -For are believed then")
-	path := flag.String("tokens", "", "SQLite file that keeps the doctor's connections across restarts; visits are in memory all the same")
-	check := flag.Bool("check", false, "walk a visit through real HTTP, print what is seen, and exit non-zero if anything is not so")
+	o := options{env: os.Getenv, log: slog.New(slog.DiscardHandler)}
+	flag.StringVar(&o.addr, "addr", "127.0.0.1:3001", "loopback address to listen on")
+	flag.StringVar(&o.public, "url", "", "where browsers reach it by a proxy on this machine, which is believed")
+	check := flag.Bool("check", false, "walk a visit, kill the hospital on the way, and print what is seen")
 	verbose := flag.Bool("v", false, "log what the SDK logs")
 	flag.Parse()
-	if flag.NArg() > 0 { // "check" instead of "-check"
-		fmt.Fprintln(flag.CommandLine.Output(), "hospital takes flags alone:")
-		flag.Usage()
-		os.Exit(2)
-	}
-
-	log := slog.New(slog.DiscardHandler)
 	if *verbose {
-		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	var err error
-	if *check {
-		err = runCheck(ctx, os.Stdout, log)
-	} else {
-		err = serve(ctx, os.Stdout, *addr, *public, *path, log)
+	do := demonstrate
+	switch {
+	case flag.NArg() > 0: // "check" instead of "-check"
+		log.Fatal("hospital: it takes flags alone; see -help")
+	case *check:
+		do = runCheck
+	case os.Getenv(childDB) != "":
+		do = serveChild // of runCheck, which kills it
 	}
+	err := do(ctx, os.Stdout, o)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "hospital:", err)
-		os.Exit(1)
+		log.Fatal("hospital: ", err)
 	}
 }
 
-// serve runs the hospital until ctx ends.
-func serve(ctx context.Context, out io.Writer, addr, public, path string, log *slog.Logger) error {
-	tokens, closeTokens, err := openTokens(ctx, path)
+// serve runs the hospital until ctx ends. What is under way is finished then.
+func serve(ctx context.Context, out io.Writer, o options) error {
+	h, err := open(ctx, o)
 	if err != nil {
 		return err
 	}
-	site, err := open(addr, public, tokens, log)
-	if err != nil {
-		return errors.Join(err, closeTokens())
-	}
-	fmt.Fprintf(out, "The hospital is open: %s\nStop it with Ctrl-C.\n", site.base)
-	<-ctx.Done()
-	return errors.Join(site.Close(), closeTokens())
+	fmt.Fprintf(out, "The hospital is open: %s\nIt keeps everything in %s. Stop it with Ctrl-C.\n", h.base, h.db)
+	return h.run(ctx)
 }
 
-// site is a hospital that listens, with its providers.
-type site struct {
-	*hospital
-	server *http.Server
-	done   chan error
-}
-
-// open starts the providers and the hospital on a loopback address. Without a public one,
-// browsers reach it there.
-func open(addr, public string, tokens keeping, log *slog.Logger) (*site, error) {
-	listener, err := listen(addr)
+// open listens on a loopback address and composes the hospital.
+func open(ctx context.Context, o options) (*hospital, error) {
+	listener, err := listen(o.addr)
 	if err != nil {
 		return nil, err
 	}
-	local := listener.Addr().String()
-	h, err := newHospital(cmp.Or(public, "http://"+local), local, tokens, log)
-	if err != nil {
+	h := &hospital{options: o, listener: listener, base: cmp.Or(o.public, "http://"+listener.Addr().String())}
+	if err := h.compose(ctx); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	s := &site{hospital: h, done: make(chan error, 1), server: &http.Server{
-		Handler: h.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}}
-	go func() { s.done <- s.server.Serve(listener) }()
-	return s, nil
+	return h, nil
 }
 
-// listen refuses addresses that others can reach, because the login has no password.
-func listen(addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
-		return nil, fmt.Errorf("-addr must be a loopback address with a port, such as 127.0.0.1:3001")
-	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("%w (another port can be had with -addr 127.0.0.1:3002)", err)
-	}
-	return listener, nil
+// run ends first what others wait for. Who stops a process kills it a while later.
+func (h *hospital) run(ctx context.Context) error {
+	h.panel.follow(h.listener.Addr().String())
+	go h.server.Serve(h.listener) //nolint:errcheck // it ends with run
+	err := h.visits.Run(ctx)
+	err1 := telemed.Shutdown(endTime/2, h.live, guard.Server{Server: h.server})
+	err2 := telemed.Shutdown(endTime/2, h.google, h.zoom, h.mail, h.door)
+	return errors.Join(err, err1, err2, h.rows.Close())
 }
 
-// endTime is how long the end may take. Who stops a process kills it a while later.
+// endTime is how long the end may take once nothing is under way.
 const endTime = 4 * time.Second
-
-// Close ends the live connections first, then the server, then what the visits need.
-// Requests that are not done after half of the time are cut.
-func (s *site) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
-	defer cancel()
-	half, cancelHalf := context.WithTimeout(ctx, endTime/2)
-	defer cancelHalf()
-	err := errors.Join(s.hub.Shutdown(half), guard.Stop(half, s.server))
-	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return errors.Join(err, s.hospital.Close(ctx))
-}

@@ -2,51 +2,91 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
+	"context"
+	"database/sql"
+	"embed"
 	"errors"
 	"html/template"
-	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/notify"
-	"github.com/telemed-go/telemed/notify/smtp/smtptest"
-	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/examples/internal/guard"
+	"github.com/telemed-go/telemed/meet/visit"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 )
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"when":  func(t time.Time) string { return t.Format("Mon 2 Jan 2006, 15:04 MST") },
-	"local": func(t time.Time) string { return t.Format(startLayout) },
-	"place": place,
+//go:embed web
+var web embed.FS
+
+var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
+	"when":  func(v *visit.Visit) string { return v.Start.In(zoneOf(v)).Format("Mon 2 Jan 2006, 15:04 MST") },
+	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05") },
+	"place": func(provider string) string { return places[provider] },
+	"word":  func(s visit.Status) string { return statuses[s] },
 	"flag":  flagged,
 }).ParseFS(web, "web/*.html"))
 
-// flagged marks an input that is wrong, for screen readers too, and puts the cursor into
-// the first one.
-func flagged(wrong problems, field string) template.HTMLAttr {
-	if wrong[field] == "" {
-		return ""
+// places are the providers' names for people, and statuses what a visit's status is called.
+var (
+	places   = map[string]string{"google": "Google Meet", "zoom": "Zoom"}
+	statuses = map[visit.Status]string{
+		visit.StatusReserved: "awaiting payment", visit.StatusBooked: "booked", visit.StatusCancelled: "cancelled",
+		visit.StatusLapsed: "not paid in time", visit.StatusGone: "the time is taken",
 	}
-	attributes := `aria-invalid="true" aria-describedby="wrong-` + field + `"`
-	names := []string{"name", "email", "phone", "language", "zone", "start", "provider"}
-	first := slices.IndexFunc(names, func(name string) bool { return wrong[name] != "" })
-	if first >= 0 && names[first] == field {
-		attributes += " autofocus"
+)
+
+// zoneOf is the patient's zone.
+func zoneOf(v *visit.Visit) *time.Location {
+	zone, err := time.LoadLocation(v.Patient.Zone)
+	if err != nil {
+		return time.UTC
 	}
-	return template.HTMLAttr(attributes) // of constants: field is written in the template
+	return zone
+}
+
+const (
+	sessionCookie = "hospital_session"
+	visitCookie   = "hospital_visit" // the patient's last visit, for the way back from the payment
+	maxForm       = 64 << 10         // bytes
+)
+
+// pages are the hospital's own. Those of other sites may not post to them.
+func (h *hospital) pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", h.showHome)
+	mux.HandleFunc("GET /book", h.showBooking)
+	mux.HandleFunc("POST /book", h.postBooking)
+	mux.HandleFunc("GET /visits/mine", h.showMine)
+	mux.HandleFunc("GET /visits/{page}", h.ofVisit(h.showVisit))
+	mux.HandleFunc("GET /visits/{page}/state", h.ofVisit(h.showState))
+	mux.HandleFunc("GET /visits/{page}/pay", h.ofVisit(h.showCheckout))
+	mux.HandleFunc("GET /visits/{page}/mail/{n}", h.ofVisit(h.showMail))
+	mux.HandleFunc("POST /visits/{page}/reschedule", h.ofVisit(h.postReschedule))
+	mux.HandleFunc("POST /visits/{page}/cancel", h.ofVisit(h.postCancel))
+	mux.HandleFunc("POST /login", h.postLogin)
+	mux.HandleFunc("POST /logout", h.postLogout)
+	mux.HandleFunc("GET /doctor/settings/integration", h.ofStaff(h.showSettings))
+	mux.HandleFunc("GET /clinic", h.ofStaff(h.showClinic))
+	mux.HandleFunc("GET /clinic/visits/{id}", h.ofStaff(h.showClinicVisit))
+	mux.HandleFunc("GET /clinic/visits/{id}/host", h.ofStaff(h.showHostLink))
+	mux.HandleFunc("POST /clinic/visits/{id}/cancel", h.ofStaff(h.postClinicCancel))
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, errNoPage) })
+	static, err := fs.Sub(web, "web/static")
+	if err != nil {
+		panic(err) // the folder is part of the program
+	}
+	mux.Handle("GET /static/", http.StripPrefix("/static/", guard.Files(static)))
+	return guard.Whole(maxForm, http.NewCrossOriginProtection().Handler(mux))
 }
 
 // show renders a page whole before the first byte goes out.
 func (h *hospital) show(w http.ResponseWriter, code int, page string, data any) {
 	var out bytes.Buffer
-	if err := pages.ExecuteTemplate(&out, page, data); err != nil {
+	if err := pageTemplates.ExecuteTemplate(&out, page, data); err != nil {
 		h.log.Error("page cannot be shown", slog.String("page", page), slog.Any("error", err))
 		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
 		return
@@ -59,36 +99,52 @@ func (h *hospital) show(w http.ResponseWriter, code int, page string, data any) 
 // problem is a page that says what went wrong, and where to go from there.
 type problem struct{ Text, Back string }
 
-// fail answers an error with a page that says what to do. The error's text stays here.
-func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) { h.failAt(w, r, err, "") }
+var errNoPage = errors.New("there is no such page")
 
-// failAt is fail for a visit. The page links back to the visit's.
-func (h *hospital) failAt(w http.ResponseWriter, r *http.Request, err error, visit string) {
-	code, text := http.StatusBadGateway, "Something did not answer. Nothing is lost: please try again in a minute."
-	field, wrong := errors.AsType[*telemed.FieldError](err)
+// fail answers an error with a page that says what to do. The error's text stays here.
+func (h *hospital) fail(w http.ResponseWriter, r *http.Request, err error) {
+	code, text, back := http.StatusServiceUnavailable, "Something did not answer. Nothing is lost: please try again in a minute.", ""
+	if page := r.PathValue("page"); page != "" {
+		back = "/visits/" + page
+	}
 	switch {
 	case errors.Is(err, errNoPage):
-		code, text = http.StatusNotFound, "There is no such page."
-	case errors.Is(err, errNoVisit), errors.Is(err, telemed.ErrNotFound):
-		code, text = http.StatusNotFound, "There is no such visit."
-	case errors.Is(err, telemed.ErrSignature):
-		code, text = http.StatusBadRequest, "The payment's signature is wrong. No visit was booked."
-	case errors.Is(err, payments.ErrAmountMismatch):
-		code, text = http.StatusBadRequest, "The payment is not the one of this visit. Nothing was booked."
-	case wrong:
-		code, text = http.StatusBadRequest, field.Error()
-	case errors.Is(err, errState), errors.Is(err, telemed.ErrConflict):
+		code, text, back = http.StatusNotFound, "There is no such page.", ""
+	case errors.Is(err, telemed.ErrNotFound):
+		code, text, back = http.StatusNotFound, "There is no such visit.", ""
+	case errors.Is(err, visit.ErrTaken):
+		code, text = http.StatusConflict, "The doctor has another visit at that time. Please choose another time."
+	case errors.Is(err, telemed.ErrInvalid):
+		code, text = http.StatusBadRequest, "The form cannot be read."
+	case errors.Is(err, telemed.ErrConflict):
 		code, text = http.StatusConflict, "The visit has changed meanwhile. Please look at its page."
 	}
 	h.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("route", r.Pattern), slog.Int("status", code), slog.Any("error", err))
-	h.show(w, code, "error.html", problem{text, visit})
+	h.show(w, code, "error.html", problem{text, back})
 }
 
-var errNoPage = errors.New("there is no such page")
+// to answers a form: with the page that shows what came of it, or with what went wrong.
+func (h *hospital) to(w http.ResponseWriter, r *http.Request, page string, err error) {
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, page, http.StatusSeeOther)
+}
 
-// showNothing is for every other address. It is also for those that only forms are sent
-// to, because a phone may load them again.
-func (h *hospital) showNothing(w http.ResponseWriter, r *http.Request) { h.fail(w, r, errNoPage) }
+// connected returns the providers that the doctor has a working account of.
+func (h *hospital) connected(ctx context.Context) (names []string, err error) {
+	for _, name := range []string{"google", "zoom"} {
+		state, err := h.accounts.State(ctx, store.AccountID{Provider: name, Subject: doctor.ID})
+		if err != nil {
+			return nil, err
+		}
+		if state.Connected && !state.NeedsReconnect {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
 
 func (h *hospital) showHome(w http.ResponseWriter, r *http.Request) {
 	connected, err := h.connected(r.Context())
@@ -96,195 +152,112 @@ func (h *hospital) showHome(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	h.show(w, http.StatusOK, "home.html", map[string]any{"Connected": connected, "Doctor": doctorName})
+	h.show(w, http.StatusOK, "home.html", map[string]any{"Connected": connected, "Doctor": doctor.Name})
 }
 
-// bookingPage is the form with what was typed and what is wrong with it.
-type bookingPage struct {
-	Connected []string
-	Values    map[string]string
-	Wrong     problems
-	Fee       string
+// visitOf returns the visit of a patient's page, or telemed.ErrNotFound.
+func (h *hospital) visitOf(ctx context.Context, page string) (*visit.Visit, error) {
+	var id string
+	err := h.rows.QueryRowContext(ctx, `SELECT id FROM visits WHERE page = $1`, page).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, telemed.ErrNotFound
+	} else if err != nil {
+		return nil, err
+	}
+	return h.visits.Get(ctx, id)
 }
 
-func (h *hospital) showBooking(w http.ResponseWriter, r *http.Request) {
-	connected, err := h.connected(r.Context())
+// latest returns the visits that were paid for, the latest first.
+func (h *hospital) latest(ctx context.Context) (all []*visit.Visit, err error) {
+	rows, err := h.rows.QueryContext(ctx, `SELECT id FROM visits ORDER BY made DESC LIMIT 200`)
 	if err != nil {
-		h.fail(w, r, err)
-		return
+		return nil, err
 	}
-	tomorrow := h.now().AddDate(0, 0, 1)
-	values := map[string]string{
-		"form": rand.Text(), "zone": "Asia/Kolkata", "language": "en", "start": tomorrow.Format("2006-01-02") + "T10:30",
-	}
-	if len(connected) > 0 {
-		values["provider"] = connected[0]
-	}
-	h.show(w, http.StatusOK, "book.html", bookingPage{Connected: connected, Values: values, Fee: payments.INR(fee).String()})
-}
-
-func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil {
-		h.show(w, http.StatusBadRequest, "error.html", problem{Text: "The form cannot be read."})
-		return
-	}
-	connected, err := h.connected(r.Context())
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	visit, wrong := parseBooking(r, connected, h.now())
-	if len(wrong) > 0 {
-		values := map[string]string{}
-		for name := range r.PostForm {
-			values[name] = r.PostFormValue(name)
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
 		}
-		h.show(w, http.StatusBadRequest, "book.html", bookingPage{Connected: connected, Values: values, Wrong: wrong, Fee: payments.INR(fee).String()})
-		return
+		v, err := h.visits.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if v.Status == visit.StatusBooked || v.Refund.Status != "" {
+			all = append(all, v)
+		}
 	}
-	visit, err = h.book(r.Context(), visit, formKey(r))
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	h.guard.SetCookie(w, r, http.Cookie{Name: visitCookie, Value: visit.Page, Path: "/visits/"})
-	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
-}
-
-// visitCookie remembers the patient's last visit, for the way back from the payment.
-const visitCookie = "hospital_visit"
-
-func (h *hospital) showMine(w http.ResponseWriter, r *http.Request) {
-	cookie, err := r.Cookie(visitCookie)
-	if err != nil {
-		h.fail(w, r, errNoVisit)
-		return
-	}
-	visit, err := h.visits.ofPage(cookie.Value)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
+	return all, rows.Err()
 }
 
 // ofVisit hands a handler the visit whose page is asked for.
-func (h *hospital) ofVisit(next func(http.ResponseWriter, *http.Request, appointment)) http.HandlerFunc {
+func (h *hospital) ofVisit(next func(http.ResponseWriter, *http.Request, *visit.Visit)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		visit, err := h.visits.ofPage(r.PathValue("page"))
+		v, err := h.visitOf(r.Context(), r.PathValue("page"))
 		if err != nil {
 			h.fail(w, r, err)
 			return
 		}
-		next(w, r, visit)
+		next(w, r, v)
 	}
 }
 
-// visitPage is what the patient sees, with the messages as they would arrive, newest
-// first.
+// visitPage is what the patient sees, with the messages as they would arrive.
 type visitPage struct {
-	appointment
-	Doctor, CheckoutURL string
-	Mails               []smtptest.Message
-	Chats               []string
-	NewStart            string // as typed, if it was wrong
-	Wrong               problems
-	Earliest            time.Time
+	*visit.Visit
+	Page, Doctor, PayURL, NewStart, Earliest string
+	Mails                                    []shownMail
+	Chats                                    []string
+	Wrong                                    problems
+	CanMove, CanCancel, Moving               bool
 }
 
-func (h *hospital) showVisit(w http.ResponseWriter, _ *http.Request, visit appointment) {
-	h.showVisitPage(w, http.StatusOK, visit, visit.Start.Format(startLayout), nil)
+// showMine is where the payment page leads back to. Its cookie is the patient's; the address
+// tells nothing but how the payment ended.
+func (h *hospital) showMine(w http.ResponseWriter, r *http.Request) {
+	cookie, err := r.Cookie(visitCookie)
+	switch {
+	case err != nil:
+		h.fail(w, r, telemed.ErrNotFound)
+	case r.URL.Query().Get("status") == "unpaid":
+		h.show(w, http.StatusOK, "failed.html", nil)
+	default:
+		http.Redirect(w, r, "/visits/"+cookie.Value, http.StatusSeeOther)
+	}
 }
 
-func (h *hospital) showVisitPage(w http.ResponseWriter, code int, visit appointment, newStart string, wrong problems) {
+func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
+	h.showVisitPage(w, r, http.StatusOK, v, v.Start.In(zoneOf(v)).Format(startLayout), nil)
+}
+
+func (h *hospital) showVisitPage(w http.ResponseWriter, r *http.Request, code int, v *visit.Visit, newStart string, wrong problems) {
+	page, now := r.PathValue("page"), time.Now()
+	mails, chats, err := h.received(r.Context(), v)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	booked := v.Status == visit.StatusBooked
 	h.show(w, code, "visit.html", visitPage{
-		appointment: visit, Doctor: doctorName, CheckoutURL: h.checkoutURL(visit), Mails: h.mails(visit), Chats: h.chats(visit),
-		NewStart: newStart, Wrong: wrong, Earliest: h.now().In(visit.Patient.Zone),
+		Visit: v, Page: page, Doctor: v.Doctor.Name, PayURL: h.base + "/visits/" + page + "/pay", Mails: mails, Chats: chats,
+		NewStart: newStart, Wrong: wrong, Earliest: now.In(zoneOf(v)).Format(startLayout), Moving: booked && v.JoinURL == "",
+		CanMove: booked && v.Start.After(now), CanCancel: booked && v.Start.Add(v.Duration).After(now) || v.Status == visit.StatusReserved,
 	})
 }
 
-// mails are the visit's mails as the mail server has them, newest first.
-func (h *hospital) mails(visit appointment) []smtptest.Message {
-	ids := visit.receipts(notify.Email)
-	var found []smtptest.Message
-	for _, mail := range slices.Backward(h.providers.Mail.Messages()) {
-		if ids[mail.ID] || ids["<"+mail.ID+">"] {
-			found = append(found, mail)
-		}
-	}
-	return found
-}
-
-// chats are the visit's WhatsApp messages as the patient's phone shows them.
-func (h *hospital) chats(visit appointment) []string {
-	ids := visit.receipts(notify.WhatsApp)
-	var found []string
-	for _, message := range slices.Backward(h.providers.WhatsApp.Messages()) {
-		if ids[message.ID] {
-			found = append(found, message.Text)
-		}
-	}
-	return found
-}
-
-// showMail is the HTML of a mail. It is shown in a frame of its own that can do nothing
-// but open links in a new window.
-func (h *hospital) showMail(w http.ResponseWriter, r *http.Request, visit appointment) {
-	mails := h.mails(visit)
-	n, err := strconv.Atoi(r.PathValue("n"))
-	if err != nil || n < 0 || n >= len(mails) {
-		h.fail(w, r, errNoVisit)
-		return
-	}
-	w.Header().Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'")
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = io.WriteString(w, strings.Replace(mails[n].HTML, "<head>", `<head><base target="_blank">`, 1))
-}
-
-func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request, visit appointment) {
-	if err := r.ParseForm(); err != nil {
-		h.show(w, http.StatusBadRequest, "error.html", problem{Text: "The form cannot be read."})
-		return
-	}
-	wrong := problems{}
-	start := parseStart(r.PostFormValue("start"), visit.Patient.Zone, h.now(), wrong)
-	if len(wrong) > 0 {
-		h.showVisitPage(w, http.StatusBadRequest, visit, r.PostFormValue("start"), wrong)
-		return
-	}
-	h.afterwards(w, r, visit, h.move(r.Context(), visit.ID, start))
-}
-
-func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request, visit appointment) {
-	h.afterwards(w, r, visit, h.cancel(r.Context(), visit.ID))
-}
-
-// afterwards fulfills what was recorded and goes back to the visit's page, which shows
-// how far it got.
-func (h *hospital) afterwards(w http.ResponseWriter, r *http.Request, visit appointment, err error) {
+// showState is what a script needs of the page.
+func (h *hospital) showState(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
+	body, err := v.MarshalJSON()
 	if err != nil {
-		h.failAt(w, r, err, "/visits/"+visit.Page)
+		h.fail(w, r, err)
 		return
 	}
-	h.tryFulfilling(r.Context(), visit.ID)
-	http.Redirect(w, r, "/visits/"+visit.Page, http.StatusSeeOther)
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body)
 }
 
-func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
-	if err := h.sessions.Attempt(r); err != nil {
-		w.Header().Set("Retry-After", "60")
-		h.show(w, http.StatusTooManyRequests, "error.html", problem{Text: "There were too many logins from here. Please try again in a minute."})
-		return
-	}
-	h.sessions.Begin(w, r, doctorID)
-	http.Redirect(w, r, "/doctor/settings/integration", http.StatusSeeOther)
-}
-
-func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
-	if doctor := h.sessions.End(w, r); doctor != "" {
-		h.hub.Disconnect(doctor) // dashboards that are still logged in come back by themselves
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
+	h.to(w, r, "/visits/"+r.PathValue("page"), h.visits.Cancel(r.Context(), v.ID, visit.ByPatient))
 }
 
 // reasons are connect's, in words for the doctor.
@@ -302,14 +275,9 @@ var reasons = map[connect.Reason]string{
 }
 
 func (h *hospital) showSettings(w http.ResponseWriter, r *http.Request) {
-	doctor, err := h.sessions.Subject(r)
-	if err != nil {
-		h.show(w, http.StatusUnauthorized, "login.html", doctorName)
-		return
-	}
 	var states []connect.State
 	for _, name := range []string{"google", "zoom"} {
-		state, err := h.accounts.State(r.Context(), store.AccountID{Provider: name, Subject: doctor})
+		state, err := h.accounts.State(r.Context(), store.AccountID{Provider: name, Subject: doctor.ID})
 		if err != nil {
 			h.fail(w, r, err)
 			return
@@ -318,21 +286,84 @@ func (h *hospital) showSettings(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	h.show(w, http.StatusOK, "settings.html", map[string]any{
-		"Doctor": doctorName, "States": states, "Success": query.Get("success") == "true",
+		"Doctor": doctor.Name, "States": states, "Success": query.Get("success") == "true",
 		"Problem": reasons[connect.Reason(query.Get("reason"))],
 	})
 }
 
 func (h *hospital) showClinic(w http.ResponseWriter, r *http.Request) {
-	if _, err := h.sessions.Subject(r); err != nil {
-		h.show(w, http.StatusUnauthorized, "login.html", doctorName)
+	visits, err := h.latest(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
 		return
 	}
-	var rows []announcement
-	for _, visit := range h.visits.all() {
-		if visit.Status == confirmed || visit.Status == cancelled && visit.PaymentID != "" {
-			rows = append(rows, announcementOf(&visit))
+	h.show(w, http.StatusOK, "clinic.html", map[string]any{"Clinic": clinicName, "ClinicID": clinicID, "Visits": visits})
+}
+
+// showClinicVisit is the staff's page of a visit, with all that was done about it.
+func (h *hospital) showClinicVisit(w http.ResponseWriter, r *http.Request) {
+	v, err1 := h.visits.Get(r.Context(), r.PathValue("id"))
+	entries, err2 := h.visits.Timeline(r.Context(), r.PathValue("id"))
+	messages, err3 := h.visits.Messages(r.Context(), r.PathValue("id"))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.show(w, http.StatusOK, "clinicvisit.html", map[string]any{"Visit": v, "Timeline": entries, "Messages": messages})
+}
+
+// showHostLink is the doctor's way in. The link is asked for now, and kept nowhere.
+func (h *hospital) showHostLink(w http.ResponseWriter, r *http.Request) {
+	link, err := h.visits.HostLink(r.Context(), r.PathValue("id"))
+	h.to(w, r, link.Reveal(), err)
+}
+
+func (h *hospital) postClinicCancel(w http.ResponseWriter, r *http.Request) {
+	h.to(w, r, "/clinic/visits/"+r.PathValue("id"), h.visits.Cancel(r.Context(), r.PathValue("id"), visit.ByClinic))
+}
+
+// fields are the form's, by the names that visit.Request has, in the order of the page.
+var fields = [][2]string{
+	{"Patient.Name", "name"}, {"Patient.Email", "email"}, {"Patient", "email"}, {"Patient.Phone", "phone"},
+	{"Patient.Zone", "zone"}, {"Start", "start"}, {"start", "start"}, {"Provider", "provider"},
+}
+
+// problems are what is wrong with a form, by the field's name.
+type problems map[string]string
+
+// problemsOf returns what is wrong with a form, nil if the error is about something else.
+func problemsOf(err error) problems {
+	if errors.Is(err, visit.ErrTaken) {
+		return problems{"start": "is taken: the doctor has another visit then"}
+	}
+	wrong := problems{}
+	for _, f := range telemed.Fields(err) {
+		for _, field := range fields {
+			if field[0] == f.Field && wrong[field[1]] == "" {
+				wrong[field[1]] = f.Problem
+			}
 		}
 	}
-	h.show(w, http.StatusOK, "clinic.html", map[string]any{"Clinic": clinicName, "ClinicID": clinicID, "Rows": rows})
+	if len(wrong) == 0 {
+		return nil
+	}
+	return wrong
+}
+
+// flagged marks an input that is wrong, for screen readers too, and puts the cursor into
+// the first one.
+func flagged(wrong problems, field string) template.HTMLAttr {
+	if wrong[field] == "" {
+		return ""
+	}
+	attributes := `aria-invalid="true" aria-describedby="wrong-` + field + `"`
+	for _, f := range fields {
+		if wrong[f[1]] != "" {
+			if f[1] == field {
+				attributes += " autofocus"
+			}
+			break
+		}
+	}
+	return template.HTMLAttr(attributes) //nolint:gosec // of constants: field is written in the template
 }

@@ -185,6 +185,20 @@ func (v *Visits) HostLink(ctx context.Context, id string) (telemed.Secret, error
 	return telemed.NewSecret(r.Meeting.JoinURL), nil
 }
 
+// Messages returns how the messages of a visit stand, in the order in which they were
+// queued: whether they wait, have arrived, or could not be sent. There is no person in it
+// but in Status.ID. A visit that nobody was told anything of yet has none.
+func (v *Visits) Messages(ctx context.Context, id string) ([]outbox.Status, error) {
+	all, err := v.queue.Get(ctx, id)
+	if errors.Is(err, telemed.ErrNotFound) {
+		_, err = v.cfg.Store.Get(ctx, rowID(id))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("visit: %w", err)
+	}
+	return all, nil
+}
+
 // Refund gives back more of what was paid than the terms say, or some of it for another
 // reason; see fulfill.Writer.Refund. The patient is told.
 func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundRequest) error {
@@ -198,7 +212,7 @@ func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundReques
 // engine of the application's own; see durable.Runner.Step. It returns when there is
 // something to do next, zero if not before something changes.
 func (v *Visits) Step(ctx context.Context, id string) (next time.Time, err error) {
-	for _, kind := range []string{fulfill.RowKind, RowKind, outbox.RowKind} {
+	for _, kind := range []string{BillKind, RowKind, MessagesKind} {
 		at, err := v.runner.Step(ctx, durable.ID{Kind: kind, Name: id})
 		if err != nil && (kind == RowKind || !errors.Is(err, telemed.ErrNotFound)) {
 			return at, err

@@ -48,9 +48,13 @@ type Config struct {
 	// Evidence is asked whether a message went out whose answer was lost, by channel. Where
 	// the channel reports by itself, pass its reports to Visits.Report.
 	Evidence map[notify.Channel]notify.Evidence
-	// EvidenceWait is how long evidence or a report is waited for; see outbox.Config. At least
-	// 2 · Grace. If 0, two minutes, and no less than that.
+	// EvidenceWait is how long a message's outcome is unknown before Evidence is asked, or a
+	// report is waited for; see outbox.Config. At least twice Grace. If 0, two minutes, or twice
+	// Grace if that is longer.
 	EvidenceWait time.Duration
+	// Spacing is the least time between two messages of a visit: WhatsApp takes one in 6
+	// seconds for one person. If 0, 6 seconds.
+	Spacing time.Duration
 	// AccountsURL is the application's page on which doctors connect their accounts, for the
 	// mail that asks them to do it again. Required with Meetings and Mail.
 	AccountsURL string
@@ -173,7 +177,8 @@ func (c Config) validate() error {
 	p.Check(c.ReserveUnpaid >= time.Minute && c.ReserveUnpaid <= 7*aDay, "ReserveUnpaid", "is not between a minute and a week")
 	p.Check(c.KeepFor > 0, "KeepFor", "is negative")
 	p.Check(c.Grace >= time.Second && c.Grace <= time.Hour, "Grace", "is not between a second and an hour")
-	p.Check(c.EvidenceWait >= 2*c.Grace, "EvidenceWait", "is less than 2 · Grace: a send may still be under way")
+	p.Check(c.Spacing >= 0, "Spacing", "is negative")
+	p.Check(c.EvidenceWait >= 2*c.Grace, "EvidenceWait", "is less than twice Grace")
 	return p.Err("visit")
 }
 
@@ -183,7 +188,7 @@ func (v *Visits) newBills() (err error) {
 		return nil
 	}
 	v.bills, err = fulfill.New(fulfill.Config{
-		Store: v.cfg.Store, Runner: v.runner, Gateway: v.cfg.Gateway, Tenants: v.gateways(), Fulfill: v.billPaid, Notify: v.billTold,
+		Store: v.cfg.Store, Kind: BillKind, Runner: v.runner, Gateway: v.cfg.Gateway, Tenants: v.gateways(), Fulfill: v.billPaid, Notify: v.billTold,
 		OnStuck: v.stuck, Keep: v.cfg.KeepFor, Logger: v.cfg.Logger,
 	})
 	return err
@@ -192,8 +197,9 @@ func (v *Visits) newBills() (err error) {
 // newQueue makes what sends messages.
 func (v *Visits) newQueue() (err error) {
 	v.queue, err = outbox.New(outbox.Config{
-		Store: v.cfg.Store, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, Quiet: v.cfg.Quiet, OnStuck: v.stuck,
-		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: v.cfg.EvidenceWait, Logger: v.cfg.Logger,
+		Store: v.cfg.Store, Kind: MessagesKind, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence,
+		Quiet: v.cfg.Quiet, OnStuck: v.stuck,
+		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: v.cfg.EvidenceWait, Spacing: v.cfg.Spacing, Logger: v.cfg.Logger,
 	})
 	return err
 }

@@ -47,10 +47,10 @@ func TestNewNamesAllThatIsWrong(t *testing.T) {
 	_, err = outbox.New(outbox.Config{
 		Store: durable.NewMemory(), Channels: map[notify.Channel]notify.Notifier{"E-mail": nowhere, notify.Email: nil},
 		Evidence: map[notify.Channel]notify.Evidence{notify.WhatsApp: nil, notify.Email: &events{}}, EvidenceWait: 30 * time.Second,
-		Spacing: -1, Quiet: outbox.Quiet{From: time.Second}, Keep: -1,
+		Kind: outbox.PauseKind, Spacing: -1, Quiet: outbox.Quiet{From: time.Second}, Keep: -1,
 	})
 	require.Equal(t, []string{
-		"Channels", "Channels[email]", "Evidence[email]", "Evidence[whatsapp]", "Evidence[whatsapp]", "EvidenceWait", "Spacing", "Quiet", "Keep",
+		"Kind", "Channels", "Channels[email]", "Evidence[email]", "Evidence[whatsapp]", "Evidence[whatsapp]", "EvidenceWait", "Spacing", "Quiet", "Keep",
 	}, fields(err))
 	_, err = outbox.New(outbox.Config{Store: durable.NewMemory(), Channels: map[notify.Channel]notify.Notifier{notify.Email: nowhere}, LeaseTTL: -1, Quiet: outbox.Quiet{Until: 24 * time.Hour}})
 	require.Equal(t, []string{"LeaseTTL", "Quiet"}, fields(err))
@@ -153,19 +153,23 @@ func TestAFullGroup(t *testing.T) {
 		err = box.Enqueue(t.Context(), message(strings.Repeat("k", n+1), func(m *outbox.Message) { m.Content.HTML = strings.Repeat("x", 30<<10) }))
 	}
 	require.Equal(t, []string{"Group"}, fields(err))
-	require.Equal(t, 7, n)
+	require.Equal(t, 8, n)
 	item, err := rows.Get(t.Context(), durable.ID{Kind: outbox.RowKind, Name: group})
 	require.NoError(t, err)
-	require.LessOrEqual(t, len(item.Data), durable.MaxData*4/5)
+	require.LessOrEqual(t, len(item.Data), durable.MaxData*9/10)
+	require.Greater(t, len(item.Data), durable.MaxData*3/4)
 }
 
 // TestTheTrailFits: whatever the keys, the readable part of a row has room.
 func TestTheTrailFits(t *testing.T) {
 	t.Parallel()
-	box, rows := desk(t)
+	box, rows := desk(t, func(cfg *outbox.Config) {
+		cfg.Compose = func(context.Context, outbox.Message) (m notify.Message, err error) { return m, err }
+	})
 	var all []outbox.Message
 	for n := range 210 {
-		all = append(all, message(strings.Repeat("k", 97)+string([]byte{'a' + byte(n/100), 'a' + byte(n/10%10), 'a' + byte(n%10)})))
+		key := strings.Repeat("k", 97) + string([]byte{'a' + byte(n/100), 'a' + byte(n/10%10), 'a' + byte(n%10)})
+		all = append(all, outbox.Message{Group: group, Key: key, Channels: []notify.Channel{notify.Email}})
 	}
 	require.NoError(t, box.Enqueue(t.Context(), all...))
 	item, err := rows.Get(t.Context(), durable.ID{Kind: outbox.RowKind, Name: group})
@@ -184,9 +188,20 @@ func TestReportsThatAreNotOurs(t *testing.T) {
 	for item := range rows.List(ctx, durable.Filter{}) {
 		require.Fail(t, "written", item.ID)
 	}
+	// One that is ours and cannot be kept is repeated.
+	require.NoError(t, box.Enqueue(ctx, message("confirmed", byMail)))
+	_, err := box.Runner().Step(ctx, durable.ID{Kind: outbox.RowKind, Name: group})
+	require.NoError(t, err)
 	down := errors.New("down")
+	full, _ := desk(t, func(cfg *outbox.Config) { cfg.Store = &readOnly{rows, down} })
+	report := notify.Report{Channel: notify.Email, State: notify.ReportRead, Reference: notify.Reference("visit-42/confirmed")}
+	require.ErrorIs(t, full.Report(ctx, report), down)
+	require.NoError(t, box.Report(ctx, report))
+	all, err := box.Get(ctx, group)
+	require.NoError(t, err)
+	require.Equal(t, outbox.Delivered, all[0].State)
 	box, _ = desk(t, func(cfg *outbox.Config) { cfg.Store = broken{cfg.Store, down} })
-	report := notify.Report{Channel: notify.WhatsApp, State: notify.ReportRead, Reference: notify.Reference("visit-42/unknown")}
+	report.Reference = notify.Reference("visit-42/unknown")
 	require.ErrorIs(t, box.Report(ctx, report), down)
 	report.State, report.Address = notify.ReportStopped, phone
 	require.ErrorIs(t, box.Report(ctx, report), down)
@@ -197,5 +212,13 @@ type broken struct {
 	durable.Store
 	err error
 }
+
+// readOnly is a Store that takes nothing.
+type readOnly struct {
+	*durable.Memory
+	err error
+}
+
+func (r *readOnly) Put(context.Context, durable.Item) (string, error) { return "", r.err }
 
 func (b broken) Get(context.Context, durable.ID) (durable.Item, error) { return durable.Item{}, b.err }

@@ -30,7 +30,8 @@ func Example() {
 	}
 	defer server.Close()
 	chat, err := whatsapp.New(whatsapp.Config{
-		BaseURL: meta.URL(), PhoneNumberID: meta.PhoneNumberID(), Token: meta.Token(), Attempts: 1, // the Outbox repeats
+		BaseURL: meta.URL(), PhoneNumberID: meta.PhoneNumberID(), Token: meta.Token(),
+		Attempts:       1, // the Outbox repeats
 		WebhookSecrets: []telemed.Secret{meta.AppSecret()},
 	})
 	if err != nil {
@@ -238,7 +239,8 @@ func ExampleOutbox_WithStore() {
 	if err := box.Enqueue(ctx, tomorrow); err != nil {
 		panic(err)
 	}
-	move := func(tx durable.Store) error { // sqlstore.Rows.WithTx: nothing is written if that is rolled back
+	// tx is sqlstore.Rows.WithTx: if the transaction is rolled back, nothing is written.
+	move := func(tx durable.Store) error {
 		writer := box.WithStore(tx)
 		if err := writer.Drop(ctx, "visit-42", 2); err != nil {
 			return err

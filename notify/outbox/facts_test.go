@@ -3,6 +3,7 @@ package outbox
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,31 @@ func timeless(m *message) *message {
 		}
 	}
 	return m
+}
+
+// TestTheRowHasRoom: whatever becomes known of the messages of a full group, its row can be
+// written.
+func TestTheRowHasRoom(t *testing.T) {
+	t.Parallel()
+	r := &record{}
+	for r.fits() {
+		r.Messages = append(r.Messages, due(func(m *message) { m.Key, m.Sum = strings.Repeat("k", 100), strings.Repeat("s", 64) }))
+	}
+	r.Messages = r.Messages[1:]
+	require.Greater(t, len(r.Messages), 100)
+	for _, m := range r.Messages {
+		m.Reason, m.Told, m.Dropped, m.Stuck = dropSuperseded, stuckRefused, noon, noon
+		for _, c := range m.Channels {
+			when := noon.Add(time.Millisecond)
+			m.Ways = append(m.Ways, way{
+				Channel: c, N: 1 << 20, Begun: when, State: waySending, Lost: when, Copies: 3, Why: notify.ErrRecipient.Error(),
+				Rest: durable.Rest{N: 1 << 20, At: when}, Ask: durable.Rest{N: 1 << 20, At: when}, Paused: when, ID: strings.Repeat("<", maxID/6), Sent: when, Delivered: when, Failed: when,
+			})
+		}
+	}
+	data, err := json.Marshal(r)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(data), maxGroup)
 }
 
 // TestChannelsOnce: each channel is taken once, and none after one that has arrived.

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/telemed-go/telemed/notify"
@@ -109,5 +108,5 @@ func (s *sending) credentialsRefused(ctx context.Context, err error) (durable.Fa
 	if pauseErr == nil {
 		s.wake()
 	}
-	return s.not(func(_ *record, _ *message, w *way) { w.Paused = until }), durable.AtRest(fmt.Errorf("outbox: %w", errors.Join(err, pauseErr)))
+	return s.not(func(_ *record, _ *message, w *way) { w.Paused = until }), told(errors.Join(err, pauseErr))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+	"github.com/telemed-go/telemed/store/durable"
 )
 
 // Bubbles begin at 05:30 in India: in quiet hours, which are over at 08:00.
@@ -344,6 +345,33 @@ func TestTenants(t *testing.T) {
 	})
 }
 
+// Two Outboxes over one Store send their own messages, and each takes reports about both.
+func TestTwoKinds(t *testing.T) {
+	story(t, nil, func(c *clinic) {
+		passwords, err := outbox.New(outbox.Config{
+			Store: c.rows, Kind: "passwords", Channels: map[notify.Channel]notify.Notifier{notify.WhatsApp: c.sender}, EvidenceWait: time.Hour,
+		})
+		require.NoError(t, err)
+		otp := message("otp", of(outbox.Once), func(m *outbox.Message) { m.Group, m.Channels = "login-1", m.Channels[:1] })
+		require.NoError(t, passwords.Enqueue(c.Context(), otp))
+		c.wait(time.Minute)
+		c.got(0, 0)
+		_, err = passwords.Runner().Step(c.Context(), durable.ID{Kind: "passwords", Name: "login-1"})
+		require.NoError(t, err)
+		c.reported("delivered")
+		all, err := passwords.Get(c.Context(), "login-1")
+		require.NoError(t, err)
+		require.Equal(t, outbox.Delivered, all[0].State)
+		c.enqueue(message("confirmed"))
+		c.wait(time.Minute)
+		require.NoError(t, passwords.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportRead, Reference: notify.Reference("visit-42/confirmed"),
+		}))
+		c.is("confirmed", "delivered")
+		c.got(2, 0)
+	})
+}
+
 func TestErase(t *testing.T) {
 	story(t, nil, func(c *clinic) {
 		require.NoError(t, c.Erase(c.Context(), group), "it holds nobody")
@@ -397,5 +425,45 @@ func TestAProcessThatStoodStill(t *testing.T) {
 		c.wait(time.Minute)
 		c.is("confirmed", "sent")
 		c.got(0, 1)
+	})
+}
+
+// freezing is a Store in whose last write before a send a process stands still.
+type freezing struct {
+	*durable.Memory
+	last time.Duration
+}
+
+func (f *freezing) Put(ctx context.Context, item durable.Item) (string, error) {
+	revision, err := f.Memory.Put(ctx, item)
+	if item.ID.Kind == "message-ref" {
+		time.Sleep(f.last)
+		f.last = 0
+	}
+	return revision, err
+}
+
+// A process that stands still before it sends does not send when it goes on, also by a
+// Notifier that does not look at its context, and nothing after its time.
+func TestAProcessThatStoodStillBefore(t *testing.T) {
+	rows, sent := &freezing{last: 31 * time.Second}, 0
+	story(t, func(c *clinic, cfg *outbox.Config) {
+		rows.Memory = c.rows
+		cfg.Store = rows
+		cfg.Channels[notify.Email] = notify.NotifierFunc(func(context.Context, notify.Message) (*notify.Receipt, error) {
+			sent++
+			return &notify.Receipt{Channel: notify.Email, ID: "1", At: time.Now()}, nil
+		})
+	}, func(c *clinic) {
+		c.enqueue(message("confirmed", byMail))
+		time.Sleep(40 * time.Second)
+		require.Equal(c, 1, sent, "the second time")
+		require.GreaterOrEqual(c, time.Since(c.is("confirmed", "sent").At), 8*time.Second)
+		require.LessOrEqual(c, time.Since(c.is("confirmed", "sent").At), 10*time.Second)
+		rows.last = 10 * time.Second
+		c.enqueue(message("late", byMail, until(5*time.Second)))
+		c.wait(time.Minute)
+		c.is("late", "dropped: expired")
+		require.Equal(c, 1, sent)
 	})
 }

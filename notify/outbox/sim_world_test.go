@@ -27,7 +27,6 @@ import (
 type mode struct {
 	mailEvidence bool // the relay can be asked
 	reports      bool // Meta tells what became of a message
-	forgets      bool // the application sends, and saves afterwards that it did
 }
 
 // world is one schedule: two channels, rows, three processes that are killed and started

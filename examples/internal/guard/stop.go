@@ -14,3 +14,9 @@ func Stop(ctx context.Context, server *http.Server) error {
 	}
 	return server.Close()
 }
+
+// Server is an http.Server whose Shutdown is Stop.
+type Server struct{ *http.Server }
+
+// Shutdown is Stop.
+func (s Server) Shutdown(ctx context.Context) error { return Stop(ctx, s.Server) }

@@ -49,6 +49,7 @@ type Providers struct {
 	Razorpay *razorpaytest.Server
 	Mail     *smtptest.Server
 	WhatsApp *whatsapptest.Server
+	events   *mailEvents
 
 	closes []func()
 }
@@ -138,16 +139,17 @@ func (p *Providers) RazorpayConfig() (razorpay.Config, error) {
 	return cfg, err
 }
 
+const mailUser, mailPassword = "care", "mail-password"
+
 // MailConfig is for a client of the mail server.
 func (p *Providers) MailConfig() (smtp.Config, error) {
-	const user, password = "care", "mail-password"
 	env := account{getenv: p.Getenv}
 	cfg := smtp.FromEnv(env.get)
-	err := serve(p, env, &p.Mail, smtptest.Start, smtptest.Config{Username: user, Password: password})
+	err := serve(p, env, &p.Mail, smtptest.Start, smtptest.Config{Username: mailUser, Password: mailPassword})
 	if s := p.Mail; s != nil {
 		cfg = smtp.Config{
 			Addr: s.Addr(), TLS: s.ClientTLS(), From: "City Clinic <care@clinic.example>",
-			Username: user, Password: telemed.NewSecret(password),
+			Username: mailUser, Password: telemed.NewSecret(mailPassword),
 		}
 	}
 	return cfg, err
@@ -157,7 +159,7 @@ func (p *Providers) MailConfig() (smtp.Config, error) {
 func (p *Providers) WhatsAppConfig() (whatsapp.Config, error) {
 	env := account{getenv: p.Getenv}
 	cfg := whatsapp.FromEnv(env.get)
-	err := serve(p, env, &p.WhatsApp, whatsapptest.Start, whatsapptest.Config{})
+	err := serve(p, env, &p.WhatsApp, whatsapptest.Start, whatsapptest.Config{Statuses: []string{"sent", "delivered"}})
 	if s := p.WhatsApp; s != nil {
 		cfg = whatsapp.Config{PhoneNumberID: s.PhoneNumberID(), Token: s.Token(), BaseURL: s.URL()}
 	}

@@ -39,21 +39,28 @@ socket.on("disconnect", () => say("connection lost, trying again…", false));
 
 function cell(row, text) {
   const td = row.insertCell();
-  td.textContent = text; // never as HTML: a patient typed it
+  td.textContent = text;
   return td;
 }
+
+const places = { google: "Google Meet", zoom: "Zoom" };
 
 function show(visit) {
   document.getElementById("none").hidden = true;
   const old = [...visits.rows].find((row) => row.dataset.id === visit.id);
+  if (old && Number(old.dataset.generation) > visit.generation) return; // late, and not true any more
   const row = visits.insertRow(0);
   row.dataset.id = visit.id;
+  row.dataset.generation = visit.generation;
   row.className = "fresh";
-  cell(row, visit.patientName);
+  const link = document.createElement("a");
+  link.href = "/clinic/visits/" + encodeURIComponent(visit.id);
+  link.textContent = visit.patientName; // never as HTML: a patient typed it
+  cell(row, "").append(link);
   const time = document.createElement("time");
   time.dateTime = visit.start;
   cell(row, "").append(time);
-  cell(row, visit.provider);
+  cell(row, places[visit.provider] ?? "");
   cell(row, visit.status);
   if (old) old.replaceWith(row);
   readable(time);

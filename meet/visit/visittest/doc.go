@@ -1,0 +1,2 @@
+// Package visittest explores what becomes of visits when processes die.
+package visittest
