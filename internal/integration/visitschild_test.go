@@ -185,7 +185,7 @@ func (c childConfig) clinic(app application, logger *slog.Logger) (*clinic, erro
 	visits, err := visit.New(visit.Config{
 		Store: app.rows, Clinic: "Lotus Clinic", Zone: "Asia/Kolkata", ReturnURL: "http://127.0.0.1:3001/visits", AccountsURL: "http://127.0.0.1:3001/settings",
 		Meetings: map[string]meet.MeetingProvider{"google": google, "zoom": zooms}, Gateway: gateway, Mail: mail, WhatsApp: chat, Live: desk,
-		Evidence: map[notify.Channel]notify.Evidence{notify.Email: desk}, EvidenceWait: evidenceWait, Reminders: reminders,
+		Evidence: map[notify.Channel]notify.Evidence{notify.Email: desk}, EvidenceWait: evidenceWait, Spacing: 2 * time.Second, Reminders: reminders,
 		Quiet: outbox.Quiet{From: time.Hour, Until: time.Hour}, Grace: rowsTTL / 2, Logger: logger,
 		OnStuck: func(s visit.Stuck) { _ = desk.post(context.Background(), "/stuck", s) },
 	})

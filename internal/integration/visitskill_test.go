@@ -16,7 +16,6 @@ import (
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
-	"github.com/telemed-go/telemed/payments/fulfill"
 	"github.com/telemed-go/telemed/store/durable"
 )
 
@@ -220,7 +219,7 @@ func (w *visitsWar) ends(v *warVisit) {
 				return false
 			}
 		}
-		for _, kind := range []string{visit.RowKind, outbox.RowKind} {
+		for _, kind := range []string{visit.RowKind, visit.MessagesKind} {
 			item, err := w.app.rows.Get(w.Context(), durable.ID{Kind: kind, Name: v.id})
 			require.NoError(w, err)
 			if item.Lease.Owner != "" || !item.Due.IsZero() && item.Due.Before(time.Now().Add(30*time.Minute)) {
@@ -354,7 +353,7 @@ func (w *visitsWar) judgeRows() {
 		require.Empty(w, item.Stuck, "%v", item.ID)
 		require.Empty(w, item.Lease.Owner, "%v", item.ID)
 		later := item.Due.IsZero() || item.Due.After(time.Now().Add(10*time.Minute))
-		require.True(w, later || item.ID.Kind == fulfill.RowKind, "%v is still due", item.ID)
+		require.True(w, later || item.ID.Kind == visit.BillKind, "%v is still due", item.ID)
 	}
 	for _, v := range w.visits {
 		for id, want := range map[string]bool{v.id: true, "ghost-" + v.id: false} {

@@ -110,7 +110,7 @@ func newVisitsWar(t *testing.T, d database, hits int) *visitsWar {
 	t.Cleanup(func() { _ = w.app.end() })
 	w.connect()
 	nobody := notify.NotifierFunc(func(context.Context, notify.Message) (*notify.Receipt, error) { panic("the test sends nothing") })
-	w.queue, err = outbox.New(outbox.Config{Store: w.app.rows, Channels: map[notify.Channel]notify.Notifier{notify.Email: nobody}})
+	w.queue, err = outbox.New(outbox.Config{Store: w.app.rows, Kind: visit.MessagesKind, Channels: map[notify.Channel]notify.Notifier{notify.Email: nobody}})
 	require.NoError(t, err)
 	w.gateway, err = razorpay.New(razorpay.FromEnv(func(name string) string { return w.cfg.Visits.Env[name] }))
 	require.NoError(t, err)
