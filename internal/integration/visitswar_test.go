@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -148,11 +149,12 @@ func (w *visitsWar) database(d database) {
 func wireMongo(t *testing.T) string {
 	t.Helper()
 	program := t.TempDir() + "/serve"
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./store/mongostore/internal/wiretest/serve")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", program, "./store/mongostore")
 	build.Dir = "../.."
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	server := exec.CommandContext(t.Context(), program)
+	server.Env = append(os.Environ(), "TELEMED_MONGOSTORE_SERVE=1")
 	_, err = server.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := server.StdoutPipe()

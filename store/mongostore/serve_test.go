@@ -1,6 +1,4 @@
-// Command serve is a wiretest server in a process of its own, for the tests of other
-// modules. It prints the URI, and ends with its input.
-package main
+package mongostore_test
 
 import (
 	"fmt"
@@ -10,14 +8,11 @@ import (
 	"github.com/telemed-go/telemed/store/mongostore/internal/wiretest"
 )
 
-func main() {
-	if err := serve(); err != nil {
-		fmt.Fprintln(os.Stderr, "wiretest:", err)
-		os.Exit(1)
-	}
-}
+// serveEnv has the test binary be a wire server until its input ends, for the tests of
+// other modules. It prints the server's URI.
+const serveEnv = "TELEMED_MONGOSTORE_SERVE"
 
-func serve() error {
+func serveWire() error {
 	srv, err := wiretest.Start()
 	if err != nil {
 		return err
