@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/url"
@@ -20,6 +21,9 @@ type slowProxy struct {
 	latency  time.Duration
 	lost     *atomic.Int64 // answers to whoever was dead
 	conns    sync.WaitGroup
+
+	mu   sync.Mutex
+	open []net.Conn
 }
 
 // slowly returns the address of a proxy before another one's.
@@ -31,6 +35,11 @@ func slowly(t *testing.T, to string, latency time.Duration, lost *atomic.Int64) 
 	p.conns.Go(p.accept)
 	t.Cleanup(func() {
 		_ = listener.Close()
+		p.mu.Lock()
+		for _, conn := range p.open {
+			_ = conn.Close()
+		}
+		p.mu.Unlock()
 		p.conns.Wait()
 	})
 	return listener.Addr().String()
@@ -50,6 +59,9 @@ func (p *slowProxy) accept() {
 		if err != nil {
 			return
 		}
+		p.mu.Lock()
+		p.open = append(p.open, client)
+		p.mu.Unlock()
 		p.conns.Go(func() { p.pass(client) })
 	}
 }
@@ -77,7 +89,7 @@ func (p *slowProxy) pass(client net.Conn) {
 				p.lost.Add(1)
 				return
 			}
-			if _, err := client.Write(buffer[:n]); err != nil {
+			if _, err := client.Write(p.here(buffer[:n])); err != nil {
 				return
 			}
 		}
@@ -85,4 +97,13 @@ func (p *slowProxy) pass(client net.Conn) {
 			return
 		}
 	}
+}
+
+// here has links lead to the proxy. Ports of the system's choice are equally long.
+func (p *slowProxy) here(answer []byte) []byte {
+	own := p.listener.Addr().String()
+	if len(own) != len(p.to) {
+		return answer
+	}
+	return bytes.ReplaceAll(answer, []byte(p.to), []byte(own))
 }

@@ -205,6 +205,11 @@ func arrived(m outbox.Status) bool { return m.State == outbox.Sent || m.State ==
 func (w *visitsWar) ends(v *warVisit) {
 	w.Helper()
 	state := map[string]any{}
+	defer func() {
+		if w.Failed() {
+			w.Log(w.complaints())
+		}
+	}()
 	eventually(w.T, func() bool {
 		shown, messages := w.page(http.StatusOK, http.MethodGet, v.id, nil), w.messages(v.id)
 		state["visit"], state["page"], state["messages"] = v.id, shown, messages
