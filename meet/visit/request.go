@@ -130,14 +130,14 @@ func (d Doctor) check(p *fault.Problems) {
 	checkLocale(p, "Doctor.Locale", d.Locale)
 }
 
-func (d Patient) check(p *fault.Problems, c *clinic) {
-	checkLine(p, "Patient.Name", d.Name, maxText)
-	p.Check(d.Email == "" || notify.ValidEmail(d.Email), "Patient.Email", "is not an e-mail address")
-	p.Check(d.Phone == "" || notify.ValidPhone(d.Phone), "Patient.Phone", "is not an E.164 number such as +919876543210")
-	checkZone(p, "Patient.Zone", d.Zone)
-	checkLocale(p, "Patient.Locale", d.Locale)
+func (p Patient) check(all *fault.Problems, c *clinic) {
+	checkLine(all, "Patient.Name", p.Name, maxText)
+	all.Check(p.Email == "" || notify.ValidEmail(p.Email), "Patient.Email", "is not an e-mail address")
+	all.Check(p.Phone == "" || notify.ValidPhone(p.Phone), "Patient.Phone", "is not an E.164 number such as +919876543210")
+	checkZone(all, "Patient.Zone", p.Zone)
+	checkLocale(all, "Patient.Locale", p.Locale)
 	if c.Mail != nil || c.WhatsApp != nil {
-		p.Check(len(c.channels(d)) > 0, "Patient", "cannot be told: it has no Email or Phone for a channel of Config")
+		all.Check(len(c.channels(p)) > 0, "Patient", "cannot be told: it has no Email or Phone for a channel of Config")
 	}
 }
 

@@ -74,6 +74,17 @@ func (s *schedule) wishNow(p *Process) error {
 	return nil
 }
 
+// interrupt has somebody wish what is next, or a page hold the rows, in the middle of what a
+// process does.
+func (s *schedule) interrupt() {
+	if s.number%8 == 2 {
+		s.all.Go(s.openPage)
+	} else {
+		s.all.Go(func() { s.happen(happening{do: s.wishNow}) })
+	}
+	time.Sleep(time.Second)
+}
+
 func (s *schedule) nextWish(t *told) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,6 +128,12 @@ func (p *page) wait(ctx context.Context) error {
 			return fmt.Errorf("visittest: the rows are held by a transaction: %w: %w", telemed.ErrUnavailable, ctx.Err())
 		}
 	}
+}
+
+func (p *page) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open != nil
 }
 
 // openPage has a page of the application open its transaction, wish something if there is

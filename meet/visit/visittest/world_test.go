@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/fulfill"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/realtime"
@@ -54,7 +54,7 @@ type world struct {
 	tokens   *store.Memory
 	truth    *razorpay.Client // reads the gateway without any process
 	browser  http.RoundTripper
-	evidence bool
+	setup
 
 	mu     sync.Mutex
 	shown  map[string]string // what dashboards show of a visit
@@ -75,10 +75,17 @@ var words = sync.OnceValue(func() notify.Renderer {
 	return set
 })
 
-// newWorld is visittest.Config.World.
-func newWorld(door http.RoundTripper, evidence bool) (*visittest.World, error) {
+// setup is what is special about a world.
+type setup struct {
+	evidence bool                    // the mail server can be asked
+	deaf     bool                    // WhatsApp's reports are not listened to
+	spoil    func(cfg *visit.Config) // may be nil
+}
+
+// world is visittest.Config.World.
+func (s setup) world(door http.RoundTripper) (*visittest.World, error) {
 	w := &world{
-		rows: durable.NewMemory(), tokens: store.NewMemory(), browser: door, evidence: evidence,
+		rows: durable.NewMemory(), tokens: store.NewMemory(), browser: door, setup: s,
 		shown: map[string]string{}, noted: map[string]visit.Status{}, orders: map[string]string{},
 	}
 	client := &http.Client{Transport: door}
@@ -210,15 +217,23 @@ func (w *world) process(p *visittest.Process) (*visit.Visits, error) {
 		Store: p.Store(w.rows), Clinic: clinicName, Zone: "Asia/Kolkata", ReturnURL: "https://lotus.example/visits", AccountsURL: "https://lotus.example/settings",
 		Meetings: map[string]meet.MeetingProvider{"google": google, "zoom": zooms}, Gateway: gateway, Mail: mail, WhatsApp: chat,
 		Renderer: words(), OnStuck: p.OnStuck, Live: dashboard{w, p}, OnChange: w.onChange(p),
+		Refunds: []fulfill.Tier{{Before: day, Percent: 100}, {Percent: 50}},
 	}
 	if w.evidence {
 		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: inbox{w, p}}
+	}
+	if w.spoil != nil {
+		w.spoil(&cfg)
 	}
 	visits, err := visit.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	reports := chat.Reports(visits.Report)
+	report := visits.Report
+	if w.deaf {
+		report = func(context.Context, notify.Report) error { return nil }
+	}
+	reports := chat.Reports(report)
 	mux := http.NewServeMux()
 	mux.Handle("/payments/{action}", visits.Payments())
 	mux.Handle("/whatsapp", reports)
@@ -437,8 +452,8 @@ func (w *world) check(_ context.Context, visits []*visit.Visit) (problems []stri
 		if noted := w.noted[v.ID]; noted != v.Status {
 			problems = append(problems, fmt.Sprintf("%s is %s, and the application knows %q", v.ID, v.Status, noted))
 		}
-		shown := []string{w.shown[v.ID]}
-		if w.shown[v.ID] != "" && !slices.Contains(shown, "clinic-lotus "+string(v.Status)) {
+		shown := w.shown[v.ID]
+		if want := "clinic-lotus " + string(v.Status); shown != want && (shown != "" || v.Status == visit.StatusBooked) {
 			problems = append(problems, fmt.Sprintf("%s is %s, and the dashboard shows %q", v.ID, v.Status, shown))
 		}
 	}
