@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/meet/visit"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
@@ -36,7 +37,7 @@ var (
 func runCheck(ctx context.Context, out io.Writer, o options) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	p, err := openPanel()
+	p, err := openPanel(local.Providers{})
 	if err != nil {
 		return err
 	}

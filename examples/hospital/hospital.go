@@ -110,7 +110,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 func (h *hospital) routes(reports http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts) // connect, callback, status, disconnect
-	mux.Handle("/payments/callback", h.visits.Callback())
+	mux.Handle("POST /payments/callback", h.visits.Callback())
 	mux.Handle("/webhooks/razorpay", h.visits.PaymentWebhook())
 	mux.Handle("/webhooks/whatsapp", reports)
 	mux.Handle("/socket.io/", h.live)

@@ -24,6 +24,7 @@ var web embed.FS
 
 var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
 	"when":  func(v *visit.Visit) string { return v.Start.In(zoneOf(v)).Format("Mon 2 Jan 2006, 15:04 MST") },
+	"until": func(v *visit.Visit) string { return v.ReservedUntil.In(zoneOf(v)).Format("15:04 MST") },
 	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05") },
 	"place": func(provider string) string { return places[provider] },
 	"word":  func(s visit.Status) string { return statuses[s] },
@@ -226,7 +227,14 @@ func (h *hospital) showMine(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// showVisit has the gateway asked while the visit is to be paid: who has paid, and nobody
+// was told, sees it here.
 func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
+	if v.Status == visit.StatusReserved {
+		if checkout, err := h.visits.Checkout(r.Context(), v.ID); err == nil {
+			v = checkout.Visit
+		}
+	}
 	h.showVisitPage(w, r, http.StatusOK, v, v.Start.In(zoneOf(v)).Format(startLayout), nil)
 }
 
