@@ -59,9 +59,8 @@ func main() {
 	case os.Getenv(childDB) != "":
 		do = serveChild // of runCheck, which kills it
 	}
-	err := do(ctx, os.Stdout, o)
-	stop()
-	if err != nil {
+	defer stop()
+	if err := do(ctx, os.Stdout, o); err != nil {
 		log.Fatal("hospital: ", err)
 	}
 }
@@ -94,10 +93,7 @@ func (h *hospital) run(ctx context.Context) error {
 	h.panel.follow(h.listener.Addr().String())
 	go h.server.Serve(h.listener) //nolint:errcheck // it ends with run
 	err := h.visits.Run(ctx)
-	err1 := telemed.Shutdown(endTime/2, h.live, guard.Server{Server: h.server})
-	err2 := telemed.Shutdown(endTime/2, h.google, h.zoom, h.mail, h.door)
+	err1 := telemed.Shutdown(2*time.Second, h.live, guard.Server{Server: h.server})
+	err2 := telemed.Shutdown(2*time.Second, h.google, h.zoom, h.mail, h.door)
 	return errors.Join(err, err1, err2, h.rows.Close())
 }
-
-// endTime is how long the end may take once nothing is under way.
-const endTime = 4 * time.Second

@@ -227,11 +227,16 @@ func (h *hospital) showMine(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// askFor is how long a page waits for the gateway.
+const askFor = 8 * time.Second
+
 // showVisit has the gateway asked while the visit is to be paid: who has paid, and nobody
 // was told, sees it here.
 func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
 	if v.Status == visit.StatusReserved {
-		if checkout, err := h.visits.Checkout(r.Context(), v.ID); err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), askFor)
+		defer cancel()
+		if checkout, err := h.visits.Checkout(ctx, v.ID); err == nil {
 			v = checkout.Visit
 		}
 	}

@@ -101,7 +101,9 @@ func (e mailEvents) Outcome(ctx context.Context, reference string, _ time.Time) 
 // opens Razorpay's form with checkout.js and these options.
 func (h *hospital) showCheckout(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
 	back := "/visits/" + r.PathValue("page")
-	checkout, err := h.visits.Checkout(r.Context(), v.ID)
+	ctx, cancel := context.WithTimeout(r.Context(), askFor)
+	defer cancel()
+	checkout, err := h.visits.Checkout(ctx, v.ID)
 	if err != nil || checkout.Options == nil { // nothing is to be paid any more
 		h.to(w, r, back, err)
 		return
