@@ -15,7 +15,8 @@
 //   - payments: orders, verified payments, refunds and webhooks. payments/razorpay does
 //     it; payments/fulfill has each bill that is paid fulfilled once.
 //   - notify: messages to a recipient. notify/template writes them in English and Hindi;
-//     notify/smtp and notify/whatsapp deliver them.
+//     notify/smtp and notify/whatsapp deliver them; notify/outbox keeps them until they
+//     have been sent, once.
 //   - realtime: rooms and broadcasts. realtime/socketio speaks to the socket.io client
 //     that pages have already.
 //   - store: what is kept, and who does a thing. store/oauth refreshes the tokens of

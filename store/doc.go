@@ -6,7 +6,8 @@
 // process does a thing, and what came of it.
 //
 // [Memory] is both, for tests and examples. store/sqlstore and store/mongostore are both
-// for all processes of an application. Three methods make either of one's own.
+// for all processes of an application. Three methods make either of one's own, and
+// durable.NewClaims makes Claims of the three of a durable.Store.
 //
 // # Errors
 //

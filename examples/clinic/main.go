@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	_ "embed"
@@ -68,22 +69,25 @@ func run(ctx context.Context, env func(string) string) error {
 		return db.QueryRowContext(ctx, `SELECT 1 FROM staff WHERE login = $1 AND room = $2`, who.Subject, room).Scan(new(int))
 	}
 	live, err9 := socketio.New(socketio.FromEnv(env, user, inRoom))
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
+	frontend, err10 := env("FRONTEND_URL"), error(nil)
+	if frontend == "" {
+		err10 = errors.New("set FRONTEND_URL, where the pages are")
+	}
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9, err10); err != nil {
 		return err // every variable that is missing or wrong, by its name
 	}
 
-	settings := env("FRONTEND_URL") + "/doctor/settings/integration"
 	visits, err1 := visit.New(visit.Config{
 		Store: st.Rows(), Clinic: "Lotus Clinic", Zone: "Asia/Kolkata", Live: live, Logger: slog.Default(),
-		Meetings: map[string]meet.MeetingProvider{"google": google, "zoom": zoom},
-		Gateway:  gateway, Mail: mail, WhatsApp: chat, AccountsURL: settings, ReturnURL: env("FRONTEND_URL") + "/visits",
+		Meetings: map[string]meet.MeetingProvider{"google": google, "zoom": zoom}, ReturnURL: frontend + "/visits",
+		Gateway: gateway, Mail: mail, WhatsApp: chat, AccountsURL: frontend + "/doctor/settings/integration",
 		Refunds: []fulfill.Tier{{Before: 24 * time.Hour, Percent: 100}, {Before: 12 * time.Hour, Percent: 50}},
 	})
 	accounts, err2 := connect.New(connect.Config{
 		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, Tokens: st, Claims: st, Seal: keys, Subject: user,
-		ReturnURL: settings, OnConnect: visits.Connected,
+		ReturnURL: frontend + "/doctor/settings/integration", OnConnect: visits.Connected,
 	})
-	listener, err3 := net.Listen("tcp", "127.0.0.1:3001") // behind the proxy that logs people in
+	listener, err3 := net.Listen("tcp", cmp.Or(env("LISTEN"), "127.0.0.1:3001")) // behind the proxy that logs people in
 	if err := errors.Join(err1, err2, err3, st.CreateTables(ctx, schema)); err != nil {
 		return err
 	}
@@ -93,11 +97,9 @@ func run(ctx context.Context, env func(string) string) error {
 	mux.Handle("/api/payments/{action}", visits.Payments())
 	mux.Handle("/api/whatsapp", chat.Reports(visits.Report))
 	mux.Handle("/socket.io/", live)
-	page := func(c visit.Change[*sqlstore.Tx]) http.Handler { return visit.Handler(visits, st.InTx, user, c) }
-	mux.Handle("PUT /api/appointments/{id}", page(book))
-	mux.Handle("PATCH /api/appointments/{id}", page(move))
-	mux.Handle("DELETE /api/appointments/{id}", page(cancel))
-	mux.Handle("GET /api/appointments/{id}", page(show))
+	for m, page := range map[string]visit.Change[*sqlstore.Tx]{"PUT": book, "PATCH": move, "DELETE": cancel, "GET": show} {
+		mux.Handle(m+" /api/appointments/{id}", visit.Handler(visits, st.InTx, user, page))
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go server.Serve(listener)
 	// Run returns when ctx has ended and what is under way is written down; then the rest ends.
@@ -133,6 +135,6 @@ func cancel(r *http.Request, tx *sqlstore.Tx, visits visit.Writer, user, id stri
 }
 
 func show(r *http.Request, tx *sqlstore.Tx, _ visit.Writer, user, id string) error {
-	row := tx.QueryRowContext(r.Context(), `SELECT id FROM appointments WHERE id = $1 AND patient = $2`, id, user)
-	return row.Scan(&id) // another one's is sql.ErrNoRows, and 404
+	// Another one's is sql.ErrNoRows, and 404.
+	return tx.QueryRowContext(r.Context(), `SELECT id FROM appointments WHERE id=$1 AND patient=$2`, id, user).Scan(&id)
 }

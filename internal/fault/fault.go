@@ -49,8 +49,11 @@ func (p *Problems) NotNil(field string, value any) {
 
 // Optional adds "is a nil *sqlstore.Store" if value is an interface that holds one: that is
 // what is left when the error of its constructor was not looked at yet. nil itself is good.
-func (p *Problems) Optional(field string, value any) {
-	p.Check(value == nil || !holdsNil(value), field, "is a nil %T", value)
+// It reports whether value may be used, or is nil.
+func (p *Problems) Optional(field string, value any) (good bool) {
+	good = value == nil || !holdsNil(value)
+	p.Check(good, field, "is a nil %T", value)
+	return good
 }
 
 func holdsNil(value any) bool {

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/meet/visit"
+	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
@@ -18,6 +20,7 @@ import (
 	"github.com/telemed-go/telemed/realtime/socketio"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
+	"github.com/telemed-go/telemed/store/durable"
 	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
 )
@@ -53,6 +56,20 @@ func handlers(t *testing.T) map[string]door {
 			http.Error(w, "not paid", http.StatusBadRequest)
 		}
 	}), "/", "GET", "POST")
+
+	v := visits(t, gateway)
+	page := visit.Handler(v, func(context.Context, func(durable.Store) error) error { return telemed.ErrUnavailable }, loggedIn, nil)
+	add("visit.Handler", page, "/", "GET", "POST", "PUT", "DELETE")
+	nobody := func(*http.Request) (string, error) { return "", nil }
+	add("visit.Handler, nobody", visit.Handler[durable.Store](v, nil, nobody, nil), "/", "GET", "PUT")
+	add("visit.Visits.Callback", v.Callback(), "/", "GET", "POST")
+	add("visit.Visits.PaymentWebhook", v.PaymentWebhook(), "/", "GET", "POST")
+	add("visit.Visits.TimelineHandler", v.TimelineHandler(), "/", "GET", "POST")
+	acts := http.NewServeMux()
+	acts.Handle("/{action}", v.Payments())
+	for _, action := range []string{"callback", "webhook", "nothing"} {
+		add("visit.Visits.Payments, "+action, acts, "/"+action, "GET", "POST")
+	}
 
 	s, sid := live(t)
 	for what, query := range map[string]string{
@@ -106,6 +123,22 @@ func connector(t *testing.T) *connect.Connector {
 	})
 	require.NoError(t, err)
 	return c
+}
+
+func loggedIn(*http.Request) (string, error) { return "asha", nil }
+
+// words is a Renderer that makes none: reading templates takes a while.
+type words struct{}
+
+func (words) Render(notify.Message) (*notify.Content, error) { return nil, telemed.ErrInvalid }
+
+func visits(t *testing.T, gateway *razorpay.Client) *visit.Visits {
+	t.Helper()
+	v, err := visit.New(visit.Config{
+		Store: durable.NewMemory(), Clinic: "Lotus", Zone: "Asia/Kolkata", Gateway: gateway, ReturnURL: "https://clinic.example/visits", Renderer: words{},
+	})
+	require.NoError(t, err)
+	return v
 }
 
 func webhooks(t *testing.T) (*zoom.Webhook, *payments.Webhook, *whatsapp.Webhook, *razorpay.Client) {

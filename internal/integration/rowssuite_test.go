@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"testing"
 
+	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/durable"
 	"github.com/telemed-go/telemed/store/sqlstore"
 	"github.com/telemed-go/telemed/store/storetest"
@@ -39,5 +40,33 @@ func TestRowsKeepTheContract(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// claimsHandle is Claims over Rows with a pool of their own.
+type claimsHandle struct {
+	store.Claims
+	db *sql.DB
+}
+
+// Close ends the process.
+func (h claimsHandle) Close() error { return h.db.Close() }
+
+// TestClaimsOverRowsKeepTheContract runs the suite of claims over rows, sealed.
+func TestClaimsOverRowsKeepTheContract(t *testing.T) {
+	t.Parallel()
+	keys := newKeyring(t)
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			dsn := d.dsn(t)
+			storetest.RunClaims(t, func(t *testing.T) func() store.Claims {
+				cfg := seal(d.tables(t, d.open(t, dsn)), keys)
+				return func() store.Claims {
+					h := d.openHandle(t, dsn, cfg)
+					return claimsHandle{durable.NewClaims(h.Rows()), h.db}
+				}
+			})
+		})
 	}
 }

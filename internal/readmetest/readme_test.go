@@ -23,7 +23,11 @@ func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile(root + "README.md")
 	require.NoError(t, err)
 	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, blocks, 3)
+	require.Len(t, blocks, 4)
+	clinic, err := os.ReadFile(root + "examples/clinic/main.go")
+	require.NoError(t, err)
+	require.Equal(t, string(clinic), blocks[0][1], "the README shows clinic as it is")
+	blocks = blocks[1:]
 
 	// Inside the module, so that its imports are this tree; the leading dot keeps it out of
 	// ./... .

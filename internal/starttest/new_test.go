@@ -13,6 +13,9 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/googlemeet"
+	"github.com/telemed-go/telemed/meet/visit"
+	"github.com/telemed-go/telemed/notify/notifytest"
+	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/notify/smtp"
 	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
@@ -51,6 +54,7 @@ var constructors = map[string]constructor{
 	"googlemeet.New":      of(googlemeet.New),
 	"mongostore.New":      of(mongostore.New),
 	"oauth.NewSource":     of(oauth.NewSource),
+	"outbox.New":          of(outbox.New),
 	"payments.NewWebhook": of(payments.NewWebhook),
 	"razorpay.New":        of(razorpay.New),
 	"realtime.NewHub":     of(realtime.NewHub),
@@ -58,6 +62,7 @@ var constructors = map[string]constructor{
 	"socketio.New":        of(socketio.New),
 	"sqlstore.New":        of(sqlstore.New),
 	"template.New":        of(template.New),
+	"visit.New":           of(visit.New),
 	"whatsapp.New":        of(whatsapp.New),
 	"whatsapp.NewWebhook": of(whatsapp.NewWebhook),
 	"zoom.New":            of(zoom.New),
@@ -71,7 +76,7 @@ var good = map[string]bool{"realtime.NewHub": true}
 // least is of each interface that a Config has a field of.
 var unbuilt = []any{
 	(*sqlstore.Store)(nil), (*mongostore.Rows)(nil), (*store.Keyring)(nil), (*razorpay.Client)(nil), (*smtp.Client)(nil), (*template.Set)(nil),
-	(*oauth.FileSpool)(nil), (*socketio.Server)(nil), (*zoom.Client)(nil), (*fstest.MapFS)(nil),
+	(*oauth.FileSpool)(nil), (*socketio.Server)(nil), (*zoom.Client)(nil), (*fstest.MapFS)(nil), (*notifytest.Recorder)(nil),
 }
 
 func TestEveryConstructorIsKnown(t *testing.T) {

@@ -10,16 +10,14 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/inbound"
-	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/payments"
-	"github.com/telemed-go/telemed/payments/fulfill"
 	"github.com/telemed-go/telemed/store/durable"
 )
 
 // Entry is something that was wished, done or heard of a visit. There is no person in it.
 type Entry struct {
 	At time.Time `json:"at"`
-	// Of is where it is from: "visit", "bill" or "outbox".
+	// Of is the kind of the row that has it: RowKind, BillKind or MessagesKind.
 	Of   string `json:"of"`
 	What string `json:"what"`
 }
@@ -28,7 +26,7 @@ type Entry struct {
 // after Erase.
 func (v *Visits) Timeline(ctx context.Context, id string) ([]Entry, error) {
 	var all []Entry
-	for _, kind := range []string{RowKind, fulfill.RowKind, outbox.RowKind} {
+	for _, kind := range []string{RowKind, BillKind, MessagesKind} {
 		item, err := v.cfg.Store.Get(ctx, durable.ID{Kind: kind, Name: id})
 		if errors.Is(err, telemed.ErrNotFound) && kind != RowKind {
 			continue
@@ -71,7 +69,7 @@ func (v *Visits) TimelineHandler() http.Handler {
 // timeline stays. A visit that is to take place, and money that is on its way back, is
 // telemed.ErrConflict. Erased already is no error.
 func (v *Visits) Erase(ctx context.Context, id string) error {
-	_, err := v.update(ctx, id, func(r *record) error {
+	err := v.update(ctx, id, func(r *record) error {
 		switch {
 		case !r.Erased.IsZero():
 			return errSame

@@ -32,9 +32,12 @@ func newClinic(of Providers) (*clinic, error) {
 	p.Check(err == nil, "Zone", "is not the IANA name of a zone, such as Asia/Kolkata")
 	for name, provider := range of.Meetings {
 		p.Check(name != "", "Meetings", "has a provider without a name")
-		p.Check(provider != nil, "Meetings["+name+"]", "is nil")
+		p.NotNil("Meetings["+name+"]", provider)
 	}
-	if lister, ok := of.Renderer.(interface{ Names() []string }); ok {
+	p.Optional("Gateway", of.Gateway)
+	p.Optional("Mail", of.Mail)
+	p.Optional("WhatsApp", of.WhatsApp)
+	if lister, ok := of.Renderer.(interface{ Names() []string }); p.Optional("Renderer", of.Renderer) && ok {
 		for _, name := range templates {
 			p.Check(slices.Contains(lister.Names(), name), "Renderer", "has no template %s", name)
 		}

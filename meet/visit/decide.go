@@ -102,8 +102,9 @@ func (r *record) wakeAt(now time.Time) (next time.Time) {
 // near is how long before the start a patient is told that the link is still to come.
 const near = 2 * time.Hour
 
-// shows reports whether dashboards see the visit: from the time on when it is booked.
-func (r *record) shows() bool { return r.Shown != "" || r.booked() }
+// shows reports whether dashboards see the visit: from the time on when it was booked. They
+// may have seen it although nobody has noted it, when somebody has died.
+func (r *record) shows() bool { return r.Request.Price.IsZero() || r.Paid != nil }
 
 // face is what a dashboard shows of a visit.
 func (r *record) face() string {

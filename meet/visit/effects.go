@@ -14,7 +14,8 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
-// effect does an action and returns what became known by it.
+// effect does an action and returns what became known by it. Beside an error nothing is
+// known, unless the error is a partly.
 type effect func(ctx context.Context, r *record) (change func(r *record), err error)
 
 // plan implements durable.Kind.
@@ -31,7 +32,7 @@ func (v *Visits) plan(item durable.Item, now time.Time) (durable.Effect, error) 
 	planned := durable.Effect{Name: string(s.action), Do: func(ctx context.Context) (durable.Fact, error) {
 		change, err := v.effects()[s.action](ctx, r)
 		if err != nil {
-			return v.failed(item, s.action, r.Rests[string(s.action)].N+1, change, err)
+			return v.failed(item, s.action, r.Rests[string(s.action)].N+1, err)
 		}
 		return v.fact(func(r *record) {
 			delete(r.Rests, string(s.action))
@@ -39,8 +40,7 @@ func (v *Visits) plan(item durable.Item, now time.Time) (durable.Effect, error) 
 		}), nil
 	}}
 	if s.action == actMake {
-		// A cancel must know that it may be there.
-		planned.Ahead = v.fact(func(r *record) { r.Meeting.Asked = true })
+		planned.Ahead = v.fact((*record).ask)
 	}
 	return planned, nil
 }
@@ -63,9 +63,17 @@ func (v *Visits) fact(change func(r *record)) durable.Fact {
 // stuckAfter is after how many failures in a row a person is told.
 const stuckAfter = 12
 
-// failed has an action rest after its nth failure, and the others done. What became known
-// all the same is written down too.
-func (v *Visits) failed(item durable.Item, a action, n int, change func(r *record), err error) (durable.Fact, error) {
+// partly is the error of an action that has found something out all the same.
+type partly struct {
+	error
+	known func(r *record)
+}
+
+// Unwrap returns what failed.
+func (p partly) Unwrap() error { return p.error }
+
+// failed has an action rest after its nth failure, and the others done.
+func (v *Visits) failed(item durable.Item, a action, n int, err error) (durable.Fact, error) {
 	until := time.Now().Add(durable.RestAfter(n, err))
 	// The doctor is told of an account that does not work.
 	if n == stuckAfter && !errors.Is(err, telemed.ErrReconnect) && !errors.Is(err, telemed.ErrNotConnected) {
@@ -73,8 +81,8 @@ func (v *Visits) failed(item durable.Item, a action, n int, change func(r *recor
 	}
 	return v.fact(func(r *record) {
 		r.Rests.Fail(string(a), n, until)
-		if change != nil {
-			change(r)
+		if some, ok := errors.AsType[partly](err); ok {
+			some.known(r)
 		}
 	}), durable.AtRest(fmt.Errorf("visit: %w", err))
 }
@@ -175,7 +183,7 @@ func (v *Visits) closeBill(ctx context.Context, r *record) (func(*record), error
 
 // billPaid is fulfill.Config.Fulfill: the visit is paid.
 func (v *Visits) billPaid(ctx context.Context, p fulfill.Paid) error {
-	_, err := v.update(ctx, p.Key, func(r *record) error {
+	err := v.update(ctx, p.Key, func(r *record) error {
 		switch {
 		case r.Paid != nil:
 			return errSame
@@ -195,7 +203,7 @@ func (v *Visits) billTold(ctx context.Context, n fulfill.Notice) error {
 	if why := problems[n.Kind]; why != "" && (n.Kind != fulfill.NoticeOrphan || n.Ask) {
 		v.tellStuck(n.Key, n.Tenant, why)
 	}
-	_, err := v.update(ctx, n.Key, func(r *record) error {
+	err := v.update(ctx, n.Key, func(r *record) error {
 		switch {
 		case n.Kind == fulfill.NoticeLapsed:
 			r.lapse(time.Now().UTC())
@@ -238,8 +246,8 @@ func (r *record) noteRefund(told refund) {
 }
 
 // update changes a visit that is known, and has it looked after.
-func (v *Visits) update(ctx context.Context, id string, change func(r *record) error) (durable.Item, error) {
-	item, err := durable.Change(ctx, v.cfg.Store, rowID(id), func(item *durable.Item) error {
+func (v *Visits) update(ctx context.Context, id string, change func(r *record) error) error {
+	_, err := durable.Change(ctx, v.cfg.Store, rowID(id), func(item *durable.Item) error {
 		if item.Revision == "" {
 			return fmt.Errorf("visit: %w", telemed.ErrNotFound)
 		}
@@ -248,9 +256,9 @@ func (v *Visits) update(ctx context.Context, id string, change func(r *record) e
 		return err
 	})
 	if errors.Is(err, errSame) {
-		return item, nil
+		return nil
 	}
-	return item, v.woken(err)
+	return v.woken(err)
 }
 
 // event is what dashboards get. A page drops what it has by id and generation.
@@ -263,11 +271,12 @@ type event struct {
 	PatientName string    `json:"patientName,omitempty"`
 }
 
-// broadcast shows the visit to the clinic's dashboards. The first time it is new.
+// broadcast shows the visit to the clinic's dashboards. The first time it is new, unless it
+// does not take place any more: then who died in the middle may have shown it before.
 func (v *Visits) broadcast(ctx context.Context, r *record) (func(*record), error) {
 	face := r.face()
 	name := "appointment-changed"
-	if r.Shown == "" {
+	if r.Shown == "" && !r.dead() {
 		name = "new-appointment"
 	}
 	err := v.cfg.Live.Broadcast(ctx, "clinic-"+r.Request.Tenant, realtime.Event{Name: name, Data: event{

@@ -212,7 +212,7 @@ func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundReques
 // engine of the application's own; see durable.Runner.Step. It returns when there is
 // something to do next, zero if not before something changes.
 func (v *Visits) Step(ctx context.Context, id string) (next time.Time, err error) {
-	for _, kind := range []string{fulfill.RowKind, RowKind, outbox.RowKind} {
+	for _, kind := range []string{BillKind, RowKind, MessagesKind} {
 		at, err := v.runner.Step(ctx, durable.ID{Kind: kind, Name: id})
 		if err != nil && (kind == RowKind || !errors.Is(err, telemed.ErrNotFound)) {
 			return at, err
@@ -251,7 +251,7 @@ func visitOf(id durable.ID) string {
 
 // Retry has what is stuck of a visit tried again.
 func (v *Visits) Retry(ctx context.Context, id string) error {
-	_, err := v.update(ctx, id, func(r *record) error { r.Rests.End(); return nil })
+	err := v.update(ctx, id, func(r *record) error { r.Rests.End(); return nil })
 	if err != nil {
 		return err
 	}
@@ -273,7 +273,7 @@ func (v *Visits) retryMessages(ctx context.Context, id string) error {
 		return err
 	}
 	for _, m := range all {
-		if m.State == outbox.Stuck {
+		if m.State == outbox.Stuck || m.State == outbox.Failed {
 			if err := v.queue.Retry(ctx, id, m.Key); err != nil {
 				return err
 			}

@@ -3,8 +3,8 @@ package visit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -20,9 +20,26 @@ func (r *record) key() string {
 	return r.Request.ID + "/" + strconv.Itoa(r.Meeting.N+1)
 }
 
-// request is the meeting as it should be, in the clinic's zone.
-func (r *record) request(c *clinic) meet.Request {
-	return meet.Request{Key: r.key(), Start: r.Start.In(c.zone), Duration: r.Request.Duration}
+// request is the meeting at a time, in the clinic's zone.
+func (r *record) request(c *clinic, start time.Time) meet.Request {
+	return meet.Request{Key: r.key(), Start: start.In(c.zone), Duration: r.Request.Duration}
+}
+
+// ask notes, before a meeting is made, that it may be there, and at which start: a cancel
+// must know it, and so must whoever asks again after a move. A provider knows the Key with
+// that start, and refuses another one.
+func (r *record) ask() {
+	if !r.Meeting.Asked {
+		r.Meeting.Asked, r.Meeting.Start = true, r.Start
+	}
+}
+
+// asked is the start with which the meeting was asked for, or is to be.
+func (r *record) asked() time.Time {
+	if r.Meeting.Asked && !r.Meeting.Start.IsZero() {
+		return r.Meeting.Start
+	}
+	return r.Start
 }
 
 func (v *Visits) provider(ctx context.Context, r *record) (meet.MeetingProvider, *clinic, error) {
@@ -46,19 +63,28 @@ func (v *Visits) makeMeeting(ctx context.Context, r *record) (func(*record), err
 	if err != nil {
 		return nil, err
 	}
-	key := r.key()
-	made, err := provider.Create(ctx, r.Request.Doctor.ID, r.request(c))
-	if errors.Is(err, meet.ErrCancelled) { // the doctor has deleted it: another one takes another Key
+	key, start := r.key(), r.asked()
+	made, err := provider.Create(ctx, r.Request.Doctor.ID, r.request(c, start))
+	switch {
+	case errors.Is(err, meet.ErrCancelled): // the doctor has deleted it: another one takes another Key
 		return func(r *record) { r.useUp(key) }, nil
-	}
-	if err != nil {
+	case errors.Is(err, telemed.ErrInvalid) && !start.Equal(r.Start): // none was made for that start
+		return func(r *record) { r.unask(start) }, nil
+	case err != nil:
 		return v.meetingFailed(ctx, r, err)
 	}
 	known := func(r *record) { r.found(key, made) }
 	if made.JoinURL == "" {
-		return known, fmt.Errorf("%s: %w", actMake, errNoLink)
+		return nil, partly{errNoLink, known}
 	}
 	return known, nil
+}
+
+// unask has the meeting asked for with another start.
+func (r *record) unask(start time.Time) {
+	if r.Meeting.ID == "" && r.Meeting.Start.Equal(start) {
+		r.Meeting.Asked, r.Meeting.Start = false, time.Time{}
+	}
 }
 
 // found notes a meeting.
@@ -89,7 +115,7 @@ func (v *Visits) moveMeeting(ctx context.Context, r *record) (func(*record), err
 		return nil, err
 	}
 	key, start := r.key(), r.Start
-	_, err = provider.Update(ctx, r.Request.Doctor.ID, r.Meeting.ID, r.request(c))
+	_, err = provider.Update(ctx, r.Request.Doctor.ID, r.Meeting.ID, r.request(c, start))
 	lost := errors.Is(err, meet.ErrCancelled) || errors.Is(err, meet.ErrOtherAccount) || errors.Is(err, telemed.ErrNotFound)
 	switch {
 	case lost && !errors.Is(err, telemed.ErrNotConnected):
@@ -120,7 +146,7 @@ func (v *Visits) cancelMeeting(ctx context.Context, r *record) (func(*record), e
 		}
 	}
 	if id == "" {
-		made, err := provider.Create(ctx, doctor, r.request(c))
+		made, err := provider.Create(ctx, doctor, r.request(c, r.asked()))
 		switch {
 		case errors.Is(err, meet.ErrCancelled), errors.Is(err, telemed.ErrInvalid):
 			return gone, nil // there is none, and it is too late for one
@@ -148,10 +174,10 @@ func (v *Visits) meetingFailed(ctx context.Context, r *record, err error) (func(
 	if told := v.await(ctx, r); told != nil {
 		return nil, errors.Join(err, told)
 	}
-	return func(r *record) {
+	return nil, partly{err, func(r *record) {
 		if !r.Waits {
 			r.Waits = true
 			r.audit("waits for the doctor to connect the account")
 		}
-	}, err
+	}}
 }

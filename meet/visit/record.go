@@ -9,8 +9,14 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
-// RowKind is the durable.ID's Kind of a visit's row.
-const RowKind = "visit"
+// The durable.ID's Kinds of the rows of a visit, whose Name is the visit's id: the visit
+// itself, its bill (package fulfill) and its messages (package outbox). Bills and messages
+// of the application's own have other kinds.
+const (
+	RowKind      = "visit"
+	BillKind     = "visit-bill"
+	MessagesKind = "visit-messages"
+)
 
 func rowID(id string) durable.ID { return durable.ID{Kind: RowKind, Name: id} }
 
@@ -78,7 +84,7 @@ type meeting struct {
 	Asked   bool      `json:"asked,omitempty"` // one with this Key may be there
 	ID      string    `json:"id,omitempty"`
 	JoinURL string    `json:"join_url,omitempty"`
-	Start   time.Time `json:"start,omitzero"` // where it is
+	Start   time.Time `json:"start,omitzero"` // where it is, or was asked for
 	Gone    bool      `json:"gone,omitempty"` // it was cancelled
 }
 

@@ -3,6 +3,7 @@ package visit
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,6 +14,7 @@ import (
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/store/durable"
 )
 
 // Request is a visit that is to be booked.
@@ -102,6 +104,8 @@ func (r Request) validate(c *clinic) error {
 	var p fault.Problems
 	checkLine(&p, "ID", r.ID, 4*maxID)
 	p.Check(utf8.RuneCountInString(r.ID) <= maxID, "ID", "is longer than %d characters", maxID)
+	tenant := durable.CheckItem(durable.Item{ID: rowID("visit"), Tenant: r.Tenant})
+	p.Check(tenant == nil, "Tenant", "is longer than %d bytes, or not UTF-8 without control characters", durable.MaxTenant)
 	_, known := c.Meetings[r.Provider]
 	p.Check(r.Provider == "" || known, "Provider", "is none of Config.Meetings")
 	p.Check(!r.Start.IsZero(), "Start", "is required")
@@ -123,15 +127,17 @@ func (d Doctor) check(p *fault.Problems) {
 	checkLine(p, "Doctor.Name", d.Name, maxText)
 	p.Check(d.Email == "" || notify.ValidEmail(d.Email), "Doctor.Email", "is not an e-mail address")
 	checkZone(p, "Doctor.Zone", d.Zone)
+	checkLocale(p, "Doctor.Locale", d.Locale)
 }
 
-func (d Patient) check(p *fault.Problems, c *clinic) {
-	checkLine(p, "Patient.Name", d.Name, maxText)
-	p.Check(d.Email == "" || notify.ValidEmail(d.Email), "Patient.Email", "is not an e-mail address")
-	p.Check(d.Phone == "" || notify.ValidPhone(d.Phone), "Patient.Phone", "is not an E.164 number such as +919876543210")
-	checkZone(p, "Patient.Zone", d.Zone)
+func (p Patient) check(all *fault.Problems, c *clinic) {
+	checkLine(all, "Patient.Name", p.Name, maxText)
+	all.Check(p.Email == "" || notify.ValidEmail(p.Email), "Patient.Email", "is not an e-mail address")
+	all.Check(p.Phone == "" || notify.ValidPhone(p.Phone), "Patient.Phone", "is not an E.164 number such as +919876543210")
+	checkZone(all, "Patient.Zone", p.Zone)
+	checkLocale(all, "Patient.Locale", p.Locale)
 	if c.Mail != nil || c.WhatsApp != nil {
-		p.Check(len(c.channels(d)) > 0, "Patient", "cannot be told: it has no Email or Phone for a channel of Config")
+		all.Check(len(c.channels(p)) > 0, "Patient", "cannot be told: it has no Email or Phone for a channel of Config")
 	}
 }
 
@@ -149,6 +155,12 @@ func checkLine(p *fault.Problems, field, text string, most int) {
 func isControl(r rune) bool {
 	return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029' ||
 		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
+
+var localePattern = regexp.MustCompile(`^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,5})?$`)
+
+func checkLocale(p *fault.Problems, field, tag string) {
+	p.Check(localePattern.MatchString(tag), field, "is not a BCP 47 tag such as hi-IN")
 }
 
 func checkZone(p *fault.Problems, field, name string) {

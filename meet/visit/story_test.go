@@ -3,7 +3,9 @@ package visit_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -138,7 +140,7 @@ func (c *clinic) wait(d time.Duration) {
 	c.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		next := c.next()
-		if pause := next.Sub(time.Now()); next.IsZero() || pause > 2*time.Minute {
+		if pause := time.Until(next); next.IsZero() || pause > 2*time.Minute {
 			c.stop()
 			time.Sleep(min(pause, time.Until(end)))
 			if next.IsZero() {
@@ -450,5 +452,96 @@ func TestErase(t *testing.T) {
 		require.NoError(c, err)
 		require.Greater(c, len(entries), 10)
 		require.Equal(c, "booked for 2000-01-04T04:30:00Z", entries[0].What)
+	})
+}
+
+// strict is a provider that refuses a Key that comes with another start, as Zoom's client
+// does.
+type strict struct {
+	meet.MeetingProvider
+	mu     sync.Mutex
+	starts map[string]time.Time
+}
+
+func strictly(cfg *visit.Config) {
+	cfg.Meetings = map[string]meet.MeetingProvider{"google": &strict{MeetingProvider: cfg.Meetings["google"], starts: map[string]time.Time{}}}
+}
+
+func (s *strict) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.starts[req.Key]; ok && !known.Equal(req.Start) {
+		return nil, telemed.ErrConflict
+	}
+	made, err := s.MeetingProvider.Create(ctx, doctorID, req)
+	if err == nil || errors.Is(err, telemed.ErrAmbiguous) {
+		s.starts[req.Key] = req.Start
+	}
+	return made, err
+}
+
+// A provider knows a Key with the start that it was first asked for.
+func TestMovedWhileNobodyKnowsWhetherThereIsAMeeting(t *testing.T) {
+	story(t, strictly, func(c *clinic) {
+		c.google.FailAfter(meettest.OpCreate, telemed.ErrAmbiguous)
+		req := request(theVisit)
+		req.Price = payments.Money{}
+		require.NoError(c, c.Book(c.Context(), req))
+		time.Sleep(10 * time.Second)
+		require.Len(c, c.meetings(), 1)
+		later := start().Add(24 * time.Hour)
+		require.NoError(c, c.Move(c.Context(), theVisit, later))
+		c.wait(5 * time.Minute)
+		require.Len(c, c.google.Meetings(), 1)
+		require.True(c, c.meetings()[0].Start.Equal(later))
+		require.NotEmpty(c, c.is(theVisit, visit.StatusBooked).JoinURL)
+		require.Equal(c, []string{"appointment_confirmed"}, c.chats())
+	})
+}
+
+// The start that a meeting was asked for passes, and none was made.
+func TestMovedPastTheStartThatNoMeetingWasMadeFor(t *testing.T) {
+	story(t, strictly, func(c *clinic) {
+		c.google.FailNext(meettest.OpCreate, slices.Repeat([]error{telemed.ErrUnavailable}, 8)...)
+		req := request(theVisit)
+		req.Price, req.Start = payments.Money{}, time.Now().Add(15*time.Minute)
+		require.NoError(c, c.Book(c.Context(), req))
+		time.Sleep(time.Minute)
+		require.NoError(c, c.Move(c.Context(), theVisit, start()))
+		c.wait(3 * time.Hour)
+		require.Len(c, c.google.Meetings(), 1)
+		require.True(c, c.meetings()[0].Start.Equal(start()))
+		require.NotEmpty(c, c.is(theVisit, visit.StatusBooked).JoinURL)
+	})
+}
+
+func TestCancelledWhileNobodyKnowsWhetherThereIsAMeeting(t *testing.T) {
+	story(t, strictly, func(c *clinic) {
+		c.google.FailAfter(meettest.OpCreate, telemed.ErrAmbiguous)
+		req := request(theVisit)
+		req.Price = payments.Money{}
+		require.NoError(c, c.Book(c.Context(), req))
+		time.Sleep(10 * time.Second)
+		require.NoError(c, c.Move(c.Context(), theVisit, start().Add(time.Hour)))
+		require.NoError(c, c.Cancel(c.Context(), theVisit, visit.ByClinic))
+		c.wait(5 * time.Minute)
+		require.Len(c, c.google.Meetings(), 1)
+		require.Empty(c, c.meetings())
+	})
+}
+
+// A broadcast that failed may have been seen all the same.
+func TestCancelledWhileNobodyKnowsWhatTheDashboardShows(t *testing.T) {
+	story(t, nil, func(c *clinic) {
+		c.live.FailAfter(realtimetest.OpBroadcast, telemed.ErrUnavailable)
+		req := request(theVisit)
+		req.Price = payments.Money{}
+		require.NoError(c, c.Book(c.Context(), req))
+		time.Sleep(5 * time.Second)
+		require.NoError(c, c.Cancel(c.Context(), theVisit, visit.ByClinic))
+		c.wait(5 * time.Minute)
+		require.Equal(c, []string{
+			"clinic-lotus new-appointment appt-42 booked/1", "clinic-lotus appointment-changed appt-42 cancelled/2",
+		}, c.events())
 	})
 }

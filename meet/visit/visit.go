@@ -156,7 +156,11 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
+	p.NotNil("Store", c.Store)
+	p.Optional("Live", c.Live)
+	for channel, evidence := range c.Evidence {
+		p.NotNil("Evidence["+string(channel)+"]", evidence)
+	}
 	p.Check(c.Gateway == nil && c.Tenants == nil || c.ReturnURL != "", "ReturnURL", "is required with Gateway")
 	if c.ReturnURL != "" {
 		p.Check(isPage(c.ReturnURL), "ReturnURL", "is no https address, nor an http one on loopback")
@@ -184,7 +188,7 @@ func (v *Visits) newBills() (err error) {
 		return nil
 	}
 	v.bills, err = fulfill.New(fulfill.Config{
-		Store: v.cfg.Store, Runner: v.runner, Gateway: v.cfg.Gateway, Tenants: v.gateways(), Fulfill: v.billPaid, Notify: v.billTold,
+		Store: v.cfg.Store, Kind: BillKind, Runner: v.runner, Gateway: v.cfg.Gateway, Tenants: v.gateways(), Fulfill: v.billPaid, Notify: v.billTold,
 		OnStuck: v.stuck, Keep: v.cfg.KeepFor, Logger: v.cfg.Logger,
 	})
 	return err
@@ -193,7 +197,8 @@ func (v *Visits) newBills() (err error) {
 // newQueue makes what sends messages.
 func (v *Visits) newQueue() (err error) {
 	v.queue, err = outbox.New(outbox.Config{
-		Store: v.cfg.Store, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence, Quiet: v.cfg.Quiet, OnStuck: v.stuck,
+		Store: v.cfg.Store, Kind: MessagesKind, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence,
+		Quiet: v.cfg.Quiet, OnStuck: v.stuck,
 		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: v.cfg.EvidenceWait, Spacing: v.cfg.Spacing, Logger: v.cfg.Logger,
 	})
 	return err

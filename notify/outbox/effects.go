@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +22,9 @@ func (o *Outbox) plan(item durable.Item, now time.Time) (durable.Effect, error) 
 	p := o.policy
 	p.zones = map[string]*time.Location{}
 	for _, m := range r.Messages {
+		if _, known := p.zones[m.Zone]; known {
+			continue
+		}
 		if p.zones[m.Zone], err = location(m.Zone); err != nil {
 			return durable.Effect{}, err
 		}
@@ -136,7 +140,7 @@ func (m *message) accept(r *record, channel notify.Channel, id string, at time.T
 // identify keeps the provider's id of what was sent, unless the message was erased: Meta's
 // has the person's number in it.
 func (m *message) identify(w *way, id string) {
-	if w.ID == "" && m.Sum != "" {
+	if kept, err := json.Marshal(id); err == nil && len(kept) <= maxID && w.ID == "" && m.Sum != "" {
 		w.ID = id
 	}
 }
@@ -252,22 +256,34 @@ func (s *sending) not(change func(r *record, m *message, w *way)) durable.Fact {
 func (s *sending) outcome(ctx context.Context, receipt *notify.Receipt, err error, paused bool) (durable.Fact, error) {
 	switch {
 	case err == nil && receipt != nil:
-		if paused {
-			err = s.unpause(ctx, s.item.Tenant, s.channel())
+		if paused { // if this is lost, the next message finds out
+			_ = s.unpause(ctx, s.item.Tenant, s.channel())
 		}
 		return s.fact(s.m.Key, func(r *record, m *message) { m.accept(r, s.channel(), receipt.ID, receipt.At) }), nil
 	case err == nil, errors.Is(err, telemed.ErrAmbiguous):
-		return s.fact(s.m.Key, func(r *record, m *message) { m.lose(r, s.channel(), s.n) }), nil
+		return s.fact(s.m.Key, func(r *record, m *message) { m.lose(r, s.channel(), s.n) }), told(err)
 	case errors.Is(err, telemed.ErrRateLimited), errors.Is(err, telemed.ErrUnavailable):
 		return s.failed(err)
 	case errors.Is(err, telemed.ErrUnauthorized):
 		return s.credentialsRefused(ctx, err)
 	case errors.Is(err, notify.ErrRecipient), errors.Is(err, telemed.ErrInvalid):
-		return s.refused(err), nil
-	case errors.Is(err, telemed.ErrForbidden) && s.another():
-		return s.refused(err), nil
+		return s.refused(err), told(err)
+	case errors.Is(err, telemed.ErrForbidden):
+		noteErr := s.forbidden(ctx) // if this is lost, the next message finds out
+		if s.another() {
+			return s.refused(err), told(errors.Join(err, noteErr))
+		}
 	}
 	return s.failed(err)
+}
+
+// told is err for whoever observes the Runner, which counts no attempt of the row: the record
+// says what follows.
+func told(err error) error {
+	if err == nil {
+		return nil
+	}
+	return durable.AtRest(fmt.Errorf("outbox: %w", err))
 }
 
 // another reports whether there is another channel left.
@@ -303,5 +319,5 @@ func (s *sending) failed(err error) (durable.Fact, error) {
 			w.State, w.Why = wayRefused, telemed.ErrUnavailable.Error()
 			r.note(m.Key, "is given up on "+string(w.Channel))
 		}
-	}), durable.AtRest(fmt.Errorf("outbox: %w", err))
+	}), told(err)
 }

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
@@ -19,7 +18,7 @@ func (o *Outbox) ask(ctx context.Context, item durable.Item, w way, key string) 
 		until := asked.Add(min(durable.RestAfter(n, err), o.cfg.EvidenceWait))
 		return o.fact(key, func(_ *record, m *message) {
 			m.on(w.Channel, func(w *way) { w.Ask = durable.Rest{N: n, At: utc(until)} })
-		}), durable.AtRest(fmt.Errorf("outbox: %w", fault.OfApplication("Evidence", err)))
+		}), told(fault.OfApplication("Evidence", err))
 	}
 	return o.fact(key, func(r *record, m *message) {
 		switch outcome {

@@ -26,8 +26,8 @@ type Message struct {
 	// marks of ._:/+- in ASCII. The channels get Group/Key as notify.Message.Key. Required.
 	Key string
 	// Group is what it belongs to, a visit's id for instance: nobody's name. Messages of one
-	// group lie in one row, are sent one at a time, and Config.Spacing apart. At most 255
-	// bytes. If empty, Key.
+	// group lie in one row, which has room for a hundred, and are sent one at a time,
+	// Config.Spacing apart. At most 255 bytes. If empty, Key.
 	Group string
 	// Tenant is whose message it is, in an application that serves several clinics: the same
 	// for all of a group, at most 128 bytes.
@@ -136,11 +136,11 @@ func (c checker) check(ok bool, field, format string, args ...any) {
 func (c checker) names() {
 	c.check(keyPattern.MatchString(c.Key), "Key", "is not 1 to 100 letters, digits and marks of ._:/+-")
 	if c.Group != "" {
-		for _, problem := range telemed.Fields(durable.CheckID(rowID(c.Group))) {
+		for _, problem := range telemed.Fields(durable.CheckID(c.writer.rowID(c.Group))) {
 			c.check(false, "Group", "%s", problem.Problem)
 		}
 	}
-	for _, problem := range telemed.Fields(durable.CheckItem(durable.Item{ID: rowID("x"), Tenant: c.Tenant})) {
+	for _, problem := range telemed.Fields(durable.CheckItem(durable.Item{ID: c.writer.rowID("x"), Tenant: c.Tenant})) {
 		c.check(false, "Tenant", "%s", problem.Problem)
 	}
 	c.check(c.Generation >= 0, "Generation", "is negative")

@@ -22,6 +22,10 @@ type Config struct {
 	// Store keeps the rows. It seals what a person is in, as sqlstore and mongostore do.
 	// Required.
 	Store durable.Store
+	// Kind is the durable.ID's Kind of the rows. Two Outboxes over one Store that do not send
+	// the same messages have two, and no Group in common: one of the application beside that
+	// of a visit.Visits, say. Report of each takes what is about both. If empty, RowKind.
+	Kind string
 	// Channels deliver, each with one attempt: no notify.Retry, no notify.Fallback. At least
 	// one.
 	Channels map[notify.Channel]notify.Notifier
@@ -52,8 +56,8 @@ type Config struct {
 	// OnStuck is called, at least once, when a person must look; item.Stuck says why. Its row
 	// is a group's: a message is expired, was taken by no channel, has an outcome that stays
 	// unknown, has failed twelve times in a row, or the row itself is stuck. Or it is a
-	// channel's of one tenant, of the Kind [PauseKind]: its credentials are refused. It must
-	// not block. May be nil.
+	// channel's of one tenant, of the Kind [PauseKind]: its credentials are refused, or it has
+	// not permitted a message, which is told once a day. It must not block. May be nil.
 	OnStuck func(item durable.Item)
 	// Runner works the rows, among others of the same Store, and its Run is called instead of
 	// this package's. Its LeaseTTL is the LeaseTTL here. If nil, there is one of its own.
@@ -82,6 +86,7 @@ func New(cfg Config) (*Outbox, error) {
 	cfg.Spacing = cmp.Or(cfg.Spacing, 6*time.Second)
 	cfg.Keep = cmp.Or(cfg.Keep, 400*24*time.Hour)
 	cfg.LeaseTTL = cmp.Or(cfg.LeaseTTL, time.Minute)
+	cfg.Kind = cmp.Or(cfg.Kind, RowKind)
 	cfg.Quiet = cfg.Quiet.withDefaults()
 	cfg.Channels, cfg.Evidence = maps.Clone(cfg.Channels), maps.Clone(cfg.Evidence)
 	if err := cfg.validate(); err != nil {
@@ -93,7 +98,7 @@ func New(cfg Config) (*Outbox, error) {
 		return nil, err
 	}
 	o.runner = runner
-	o.Writer = Writer{store: cfg.Store, wake: runner.Wake, keep: cfg.Keep, composes: cfg.Compose != nil}
+	o.Writer = Writer{store: cfg.Store, kind: cfg.Kind, wake: runner.Wake, keep: cfg.Keep, composes: cfg.Compose != nil}
 	if cfg.Tenants == nil {
 		o.known = slices.Collect(maps.Keys(cfg.Channels))
 	}
@@ -102,11 +107,11 @@ func New(cfg Config) (*Outbox, error) {
 
 func (o *Outbox) newRunner() (*durable.Runner, error) {
 	kinds := map[string]durable.Kind{
-		RowKind:   {Version: form.Version, Plan: o.plan},
-		PauseKind: {Version: pauseForm.Version, Plan: o.planPause},
+		o.cfg.Kind: {Version: form.Version, Plan: o.plan},
+		PauseKind:  {Version: pauseForm.Version, Plan: o.planPause},
 	}
 	if shared := o.cfg.Runner; shared != nil {
-		return shared, errors.Join(shared.Add(RowKind, kinds[RowKind]), shared.Add(PauseKind, kinds[PauseKind]))
+		return shared, errors.Join(shared.Add(o.cfg.Kind, kinds[o.cfg.Kind]), shared.Add(PauseKind, kinds[PauseKind]))
 	}
 	cfg := o.cfg
 	return durable.NewRunner(durable.RunnerConfig{
@@ -119,14 +124,16 @@ var channelPattern = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
 func (c Config) validate() error {
 	var p fault.Problems
-	p.Check(c.Store != nil, "Store", "is required")
+	p.NotNil("Store", c.Store)
+	p.Check(durable.CheckID(durable.ID{Kind: c.Kind, Name: "x"}) == nil, "Kind", "is not 1 to 64 characters of a-z, 0-9, _ and -")
+	p.Check(!slices.Contains([]string{PauseKind, refKind, optOutKind, pepperKind}, c.Kind), "Kind", "is of other rows of this package")
 	p.Check(len(c.Channels) > 0 || c.Tenants != nil, "Channels", "are required")
 	for _, channel := range slices.Sorted(maps.Keys(c.Channels)) {
 		p.Check(channelPattern.MatchString(string(channel)), "Channels", "has a name that is not 1 to 32 characters of a-z, 0-9, _ and -")
-		p.Check(c.Channels[channel] != nil, "Channels["+word(channel)+"]", "is nil")
+		p.NotNil("Channels["+word(channel)+"]", c.Channels[channel])
 	}
 	for _, channel := range slices.Sorted(maps.Keys(c.Evidence)) {
-		p.Check(c.Evidence[channel] != nil, "Evidence["+word(channel)+"]", "is nil")
+		p.NotNil("Evidence["+word(channel)+"]", c.Evidence[channel])
 		p.Check(c.Tenants != nil || c.Channels[channel] != nil, "Evidence["+word(channel)+"]", "is of none of Channels")
 	}
 	p.Check(c.LeaseTTL > 0, "LeaseTTL", "is negative")

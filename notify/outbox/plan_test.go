@@ -13,6 +13,7 @@ import (
 	"github.com/telemed-go/telemed/notify/outbox"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
+	"github.com/telemed-go/telemed/store/durable"
 )
 
 // Bubbles begin at 05:30 in India: in quiet hours, which are over at 08:00.
@@ -246,6 +247,11 @@ func TestForbidden(t *testing.T) {
 		c.enqueue(message("confirmed"))
 		c.wait(time.Minute)
 		require.Equal(t, notify.Email, c.is("confirmed", "sent").Channel)
+		require.Equal(t, []string{"outbox-pause/whatsapp/clinic not permitted"}, c.alarms())
+		c.chat.FailNext(whatsapptest.Refuse("", 0, 131031, ""))
+		c.enqueue(message("receipt"))
+		c.wait(time.Minute)
+		require.Empty(t, c.alarms(), "once a day")
 		// Without another channel it waits for somebody to mend it.
 		c.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 554, Body: "5.7.1 no"})
 		c.enqueue(message("moved", byMail))
@@ -253,7 +259,13 @@ func TestForbidden(t *testing.T) {
 		c.is("moved", "due")
 		c.wait(time.Minute)
 		c.is("moved", "sent")
-		c.got(0, 2)
+		c.got(0, 3)
+		require.Equal(t, []string{"outbox-pause/email/clinic not permitted"}, c.alarms())
+		c.wait(24 * time.Hour)
+		c.chat.FailNext(whatsapptest.Refuse("", 0, 131031, ""), whatsapptest.Refuse("", 0, 190, ""))
+		c.enqueue(message("next"), message("last"))
+		c.wait(time.Minute)
+		require.ElementsMatch(t, []string{"outbox-pause/whatsapp/clinic not permitted", "outbox-pause/whatsapp/clinic credentials refused"}, c.alarms())
 	})
 }
 
@@ -344,24 +356,54 @@ func TestTenants(t *testing.T) {
 	})
 }
 
+// Two Outboxes over one Store send their own messages, and each takes reports about both.
+func TestTwoKinds(t *testing.T) {
+	story(t, nil, func(c *clinic) {
+		passwords, err := outbox.New(outbox.Config{
+			Store: c.rows, Kind: "passwords", Channels: map[notify.Channel]notify.Notifier{notify.WhatsApp: c.sender}, EvidenceWait: time.Hour,
+		})
+		require.NoError(t, err)
+		otp := message("otp", of(outbox.Once), func(m *outbox.Message) { m.Group, m.Channels = "login-1", m.Channels[:1] })
+		require.NoError(t, passwords.Enqueue(c.Context(), otp))
+		c.wait(time.Minute)
+		c.got(0, 0)
+		_, err = passwords.Runner().Step(c.Context(), durable.ID{Kind: "passwords", Name: "login-1"})
+		require.NoError(t, err)
+		c.reported("delivered")
+		all, err := passwords.Get(c.Context(), "login-1")
+		require.NoError(t, err)
+		require.Equal(t, outbox.Delivered, all[0].State)
+		c.enqueue(message("confirmed"))
+		c.wait(time.Minute)
+		require.NoError(t, passwords.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportRead, Reference: notify.Reference("visit-42/confirmed"),
+		}))
+		c.is("confirmed", "delivered")
+		c.got(2, 0)
+	})
+}
+
 func TestErase(t *testing.T) {
 	story(t, nil, func(c *clinic) {
 		require.NoError(t, c.Erase(c.Context(), group), "it holds nobody")
-		c.enqueue(message("confirmed"), message("later", in(time.Hour)))
+		c.chat.FailNext(whatsapptest.Fault{}, whatsapptest.Fault{LoseAnswer: true})
+		c.enqueue(message("confirmed"), message("unknown"), message("later", in(time.Hour)))
 		c.wait(time.Minute)
 		require.NoError(t, c.Erase(c.Context(), group))
 		require.NoError(t, c.Erase(c.Context(), group))
 		for _, personal := range []string{phone, email, "Zkmark", c.chat.Messages()[0].ID} {
 			require.NotContains(t, string(c.row(group).Data), personal)
 		}
-		c.reported("delivered")
+		c.is("unknown", "dropped: erased")
+		c.reported("sent")
 		require.NotContains(t, string(c.row(group).Data), "wamid")
-		c.is("confirmed", "delivered")
+		c.is("confirmed", "sent")
+		c.is("unknown", "sent")
 		c.is("later", "dropped: erased")
 		c.enqueue(message("later"))
 		require.ErrorIs(t, c.Retry(c.Context(), group, "later"), telemed.ErrConflict)
 		c.wait(2 * time.Hour)
-		c.got(1, 0)
+		c.got(2, 0)
 	})
 }
 
@@ -394,5 +436,46 @@ func TestAProcessThatStoodStill(t *testing.T) {
 		c.wait(time.Minute)
 		c.is("confirmed", "sent")
 		c.got(0, 1)
+	})
+}
+
+// freezing is a Store in whose last write before a send a process stands still.
+type freezing struct {
+	*durable.Memory
+	last time.Duration
+}
+
+func (f *freezing) Put(ctx context.Context, item durable.Item) (string, error) {
+	revision, err := f.Memory.Put(ctx, item)
+	if item.ID.Kind == "message-ref" {
+		time.Sleep(f.last)
+		f.last = 0
+	}
+	return revision, err
+}
+
+// A process that stands still before it sends does not send when it goes on, also by a
+// Notifier that does not look at its context, and nothing after its time.
+func TestAProcessThatStoodStillBefore(t *testing.T) {
+	rows, sent := &freezing{last: 31 * time.Second}, 0
+	story(t, func(c *clinic, cfg *outbox.Config) {
+		rows.Memory = c.rows
+		cfg.Store = rows
+		cfg.Channels[notify.Email] = notify.NotifierFunc(func(context.Context, notify.Message) (*notify.Receipt, error) {
+			sent++
+			return &notify.Receipt{Channel: notify.Email, ID: "1", At: time.Now()}, nil
+		})
+	}, func(c *clinic) {
+		c.enqueue(message("confirmed", byMail))
+		time.Sleep(40 * time.Second)
+		c.wait(0)
+		require.Equal(c, 1, sent, "the second time")
+		require.GreaterOrEqual(c, time.Since(c.is("confirmed", "sent").At), 8*time.Second)
+		require.LessOrEqual(c, time.Since(c.is("confirmed", "sent").At), 10*time.Second)
+		rows.last = 10 * time.Second
+		c.enqueue(message("late", byMail, until(5*time.Second)))
+		c.wait(time.Minute)
+		c.is("late", "dropped: expired")
+		require.Equal(c, 1, sent)
 	})
 }

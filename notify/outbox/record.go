@@ -9,10 +9,8 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
-// RowKind is the durable.ID's Kind of a group's row.
+// RowKind is the durable.ID's Kind of a group's row, unless Config.Kind is another.
 const RowKind = "outbox"
-
-func rowID(group string) durable.ID { return durable.ID{Kind: RowKind, Name: group} }
 
 var form = durable.Form[record]{Name: "outbox", Version: 1}
 
@@ -287,6 +285,33 @@ func edit(item *durable.Item, keep time.Duration, change func(r *record) error) 
 		item.EraseAt = end.Add(keep)
 		return nil
 	})
+}
+
+const (
+	// messageRoom and wayRoom are how long what becomes known of a message, and of it on one
+	// channel, is at most, as JSON.
+	messageRoom = 250
+	wayRoom     = 700
+	// maxID is how long a provider's id is at most that is kept, as JSON.
+	maxID = 256
+	// maxGroup is how long a group's record may be in the end. What is left of durable.MaxData
+	// is for a seal.
+	maxGroup = durable.MaxData - 4<<10
+)
+
+// fits reports whether there is room in the row for all that will be known of its messages.
+func (r *record) fits() bool {
+	data, err := json.Marshal(r)
+	room := maxGroup - len(data)
+	for _, m := range r.Messages {
+		if m.Dropped.IsZero() {
+			room -= messageRoom
+		}
+		if !m.Cleared {
+			room -= wayRoom * len(m.Channels)
+		}
+	}
+	return err == nil && room >= 0
 }
 
 // note adds to the audit trail, which is readable: keys, channels and states. Ids of

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ const refKind = "message-ref"
 var refForm = durable.Form[reference]{Name: "outbox", Version: 1}
 
 type reference struct {
+	Kind  string `json:"kind,omitempty"` // of the group's row; empty: RowKind
 	Group string `json:"group"`
 	Key   string `json:"key"`
 }
@@ -35,7 +37,10 @@ func refID(ref string) durable.ID { return durable.ID{Kind: refKind, Name: ref} 
 
 // refer writes down which message the reference of a Key is of.
 func (s *sending) refer(ctx context.Context, key string) error {
-	is := reference{s.item.ID.Name, s.m.Key}
+	is := reference{s.kind, s.item.ID.Name, s.m.Key}
+	if s.kind == RowKind {
+		is.Kind = ""
+	}
 	_, err := durable.Change(ctx, s.cfg.Store, refID(notify.Reference(key)), func(item *durable.Item) error {
 		return refForm.Edit(item, func(r *reference, _ *durable.Trail) error {
 			if *r == is && time.Until(item.EraseAt) > refKeep/2 {
@@ -76,7 +81,9 @@ func (o *Outbox) Report(ctx context.Context, r notify.Report) error {
 	if err != nil {
 		return err
 	}
-	return unknownIsNil(o.change(ctx, is.Group, func(item *durable.Item, rec *record) error {
+	w := o.Writer
+	w.kind = cmp.Or(is.Kind, RowKind) // it may be of another Outbox over this Store
+	return unknownIsNil(w.change(ctx, is.Group, func(item *durable.Item, rec *record) error {
 		m := rec.find(is.Key)
 		if item.Revision == "" || m == nil || !m.merge(rec, r) {
 			return errUnchanged

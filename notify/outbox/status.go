@@ -53,7 +53,7 @@ func (s Status) Format(f fmt.State, _ rune) { redact.Format(f, s) }
 // Get returns what is known of a group's messages, in the order in which they were enqueued.
 // A group that is not known is telemed.ErrNotFound.
 func (o *Outbox) Get(ctx context.Context, group string) ([]Status, error) {
-	item, err := o.cfg.Store.Get(ctx, rowID(group))
+	item, err := o.cfg.Store.Get(ctx, o.rowID(group))
 	if err != nil {
 		return nil, err
 	}

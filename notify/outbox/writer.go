@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,11 +18,14 @@ import (
 // for concurrent use as far as its Store is.
 type Writer struct {
 	store    durable.Store
+	kind     string
 	wake     func()
 	keep     time.Duration
 	known    []notify.Channel // nil: those of the tenants
 	composes bool
 }
+
+func (w *Writer) rowID(group string) durable.ID { return durable.ID{Kind: w.kind, Name: group} }
 
 func (w *Writer) knows(channel notify.Channel) bool {
 	if w.known == nil {
@@ -59,10 +61,6 @@ func (w *Writer) Enqueue(ctx context.Context, messages ...Message) error {
 	return nil
 }
 
-// maxGroup is how long a group's record may be for another message to be added. What is left
-// of durable.MaxData is for what becomes known, and for a seal.
-const maxGroup = durable.MaxData - 48<<10
-
 func (w *Writer) enqueue(ctx context.Context, group string, messages []Message) error {
 	return w.change(ctx, group, func(item *durable.Item, r *record) error {
 		if item.Revision == "" {
@@ -82,7 +80,7 @@ func (w *Writer) enqueue(ctx context.Context, group string, messages []Message) 
 		if !added {
 			return errUnchanged
 		}
-		if data, err := json.Marshal(r); err != nil || len(data) > maxGroup {
+		if !r.fits() {
 			return fault.Invalid("outbox: Enqueue", "Group", "is full: its messages do not fit into one row")
 		}
 		return nil
@@ -178,10 +176,10 @@ func (w *Writer) change(ctx context.Context, group string, change func(item *dur
 }
 
 func (w *Writer) changeRow(ctx context.Context, group string, change func(item *durable.Item, r *record) error) error {
-	if err := durable.CheckID(rowID(group)); err != nil {
+	if err := durable.CheckID(w.rowID(group)); err != nil {
 		return err
 	}
-	_, err := durable.Change(ctx, w.store, rowID(group), func(item *durable.Item) error {
+	_, err := durable.Change(ctx, w.store, w.rowID(group), func(item *durable.Item) error {
 		err := edit(item, w.keep, func(r *record) error { return change(item, r) })
 		item.Due, item.Stuck, item.Attempts = time.Now(), "", 0
 		return err

@@ -43,13 +43,13 @@ func (b Bill) validate() error {
 	var p fault.Problems
 	p.Check(b.Until.IsZero() || time.Until(b.Until) < longestWait, "Until", "is more than ten years away")
 	order := payments.OrderRequest{Amount: b.Amount, Key: b.Key, Notes: b.Notes}
-	return cmp.Or(order.Validate(), p.Err("fulfill: bill"), durable.CheckItem(durable.Item{ID: rowID(b.Key), Tenant: b.Tenant}))
+	return cmp.Or(order.Validate(), p.Err("fulfill: bill"), durable.CheckItem(durable.Item{ID: durable.ID{Kind: RowKind, Name: b.Key}, Tenant: b.Tenant}))
 }
 
-// RowKind is the durable.ID's Kind of a bill's row.
+// RowKind is the durable.ID's Kind of a bill's row, unless Config.Kind says otherwise.
 const RowKind = "bill"
 
-func rowID(key string) durable.ID { return durable.ID{Kind: RowKind, Name: key} }
+func (w *Writer) rowID(key string) durable.ID { return durable.ID{Kind: w.kind, Name: key} }
 
 // Writer says what is wanted of bills. It writes rows and never asks the gateway, so that
 // it can write in the application's own transaction; see Fulfiller.WithStore. It is safe
@@ -59,6 +59,7 @@ func rowID(key string) durable.ID { return durable.ID{Kind: RowKind, Name: key} 
 // telemed.ErrConflict.
 type Writer struct {
 	store durable.Store
+	kind  string
 	wake  func()
 	keep  time.Duration
 	speed payments.RefundSpeed
@@ -168,10 +169,10 @@ func (w *Writer) updateItem(ctx context.Context, key string, change func(item *d
 }
 
 func (w *Writer) change(ctx context.Context, key string, change func(item *durable.Item, rec *record) error) error {
-	if err := durable.CheckID(rowID(key)); err != nil {
+	if err := durable.CheckID(w.rowID(key)); err != nil {
 		return err
 	}
-	_, err := durable.Change(ctx, w.store, rowID(key), func(item *durable.Item) error {
+	_, err := durable.Change(ctx, w.store, w.rowID(key), func(item *durable.Item) error {
 		return edit(item, w.keep, func(rec *record) error { return change(item, rec) })
 	})
 	if err == nil && w.wake != nil {

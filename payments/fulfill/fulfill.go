@@ -29,6 +29,10 @@ type Gateway interface {
 
 // Config configures a Fulfiller.
 type Config struct {
+	// Kind is the durable.ID's Kind of the rows. Two Fulfillers over one Store that do not do
+	// the same have two, and no Key in common: one of the application beside that of a
+	// visit.Visits, say. Event of each takes what is about both. If empty, RowKind.
+	Kind string
 	// Store keeps the bills' rows. Required.
 	Store durable.Store
 	// Gateway takes the money. Required, or Tenants.
@@ -96,11 +100,12 @@ type Fulfiller struct {
 
 // New returns a Fulfiller, or an error that names everything that is wrong with cfg.
 func New(cfg Config) (*Fulfiller, error) {
-	cfg.Keep = cmp.Or(cfg.Keep, 400*24*time.Hour)
+	cfg.Keep, cfg.Kind = cmp.Or(cfg.Keep, 400*24*time.Hour), cmp.Or(cfg.Kind, RowKind)
 	var p fault.Problems
 	p.NotNil("Store", cfg.Store)
 	p.Check(cfg.Gateway != nil || cfg.Tenants != nil, "Gateway", "is required")
 	p.Optional("Gateway", cfg.Gateway)
+	p.Check(durable.CheckID(durable.ID{Kind: cfg.Kind, Name: "x"}) == nil, "Kind", "is not 1 to 64 characters of a-z, 0-9, _ and -")
 	p.Check(cfg.Fulfill != nil, "Fulfill", "is required")
 	p.Check(cfg.RefundSpeed == payments.RefundNormal || cfg.RefundSpeed == payments.RefundFast, "RefundSpeed", "is not a refund speed")
 	p.Check(cfg.Keep >= 0, "Keep", "is negative")
@@ -113,17 +118,17 @@ func New(cfg Config) (*Fulfiller, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.runner, f.Writer = runner, Writer{cfg.Store, runner.Wake, cfg.Keep, cfg.RefundSpeed}
+	f.runner, f.Writer = runner, Writer{cfg.Store, cfg.Kind, runner.Wake, cfg.Keep, cfg.RefundSpeed}
 	return f, nil
 }
 
 func (f *Fulfiller) newRunner() (*durable.Runner, error) {
 	kind := durable.Kind{Version: version, Plan: f.plan}
 	if f.cfg.Runner != nil {
-		return f.cfg.Runner, f.cfg.Runner.Add(RowKind, kind)
+		return f.cfg.Runner, f.cfg.Runner.Add(f.cfg.Kind, kind)
 	}
 	return durable.NewRunner(durable.RunnerConfig{
-		Store: f.cfg.Store, Kinds: map[string]durable.Kind{RowKind: kind},
+		Store: f.cfg.Store, Kinds: map[string]durable.Kind{f.cfg.Kind: kind},
 		Workers: f.cfg.Workers, LeaseTTL: f.cfg.LeaseTTL, OnStuck: f.cfg.OnStuck, Observe: f.cfg.Observe, Logger: f.cfg.Logger,
 	})
 }
@@ -139,7 +144,7 @@ func (f *Fulfiller) Runner() *durable.Runner { return f.runner }
 // WithStore returns a Writer over st, such as the rows in the application's own
 // transaction.
 func (f *Fulfiller) WithStore(st durable.Store) *Writer {
-	return &Writer{st, f.wake, f.keep, f.speed}
+	return &Writer{st, f.kind, f.wake, f.keep, f.speed}
 }
 
 // Checkout returns the order that the patient is to pay now, and makes it if there is
@@ -220,7 +225,7 @@ func (f *Fulfiller) Settle(ctx context.Context, key string) (Status, error) {
 		return Status{}, err
 	}
 	for n := 0; ; n++ {
-		next, err := f.runner.Step(ctx, rowID(key))
+		next, err := f.runner.Step(ctx, f.rowID(key))
 		if !errors.Is(err, telemed.ErrConflict) && (err != nil || next.IsZero() || next.After(time.Now())) {
 			break
 		}
@@ -241,7 +246,7 @@ func (f *Fulfiller) gateway(ctx context.Context, tenant string) (Gateway, error)
 		return nil, fault.OfApplication("Tenants", err)
 	}
 	if gateway == nil {
-		return nil, fmt.Errorf("Tenants returned no gateway: %w", telemed.ErrUnavailable)
+		return nil, fmt.Errorf("no gateway of Tenants: %w", telemed.ErrUnavailable)
 	}
 	return gateway, nil
 }
@@ -259,7 +264,7 @@ func (f *Fulfiller) TenantEvent(ctx context.Context, tenant string, e payments.E
 		return fmt.Errorf("fulfill: %w", err)
 	}
 	key, err := keyOf(ctx, gateway, e)
-	if err != nil || key == "" || durable.CheckID(rowID(key)) != nil { // none, or another shop's
+	if err != nil || key == "" || durable.CheckID(f.rowID(key)) != nil { // none, or another shop's
 		return err
 	}
 	err = f.Look(ctx, key)

@@ -62,7 +62,7 @@ type RefundStatus struct {
 
 // Get returns what is known of a bill, without asking the gateway.
 func (f *Fulfiller) Get(ctx context.Context, key string) (Status, error) {
-	item, err := f.cfg.Store.Get(ctx, rowID(key))
+	item, err := f.cfg.Store.Get(ctx, f.rowID(key))
 	if err != nil {
 		return Status{}, err
 	}

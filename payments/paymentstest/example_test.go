@@ -329,3 +329,26 @@ func ExampleGateway_SettleRefund() {
 	// pending
 	// failed 1 captured
 }
+
+// The gateway tells what happened, signed. What it did not sign is no event.
+func ExampleGateway_Webhook() {
+	ctx := context.Background()
+	gateway := paymentstest.NewGateway()
+	order, err := gateway.CreateOrder(ctx, payments.OrderRequest{Amount: payments.INR(50000), Key: "bill_000123"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	header, body := gateway.Webhook(payments.Event{Type: payments.EventOrderPaid, Order: order})
+	event, err := gateway.ParseWebhook(header, body)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(event.Type, event.Order.Key)
+	_, err = gateway.ParseWebhook(header, append(body, '\n'))
+	fmt.Println(errors.Is(err, telemed.ErrSignature))
+	// Output:
+	// order.paid bill_000123
+	// true
+}

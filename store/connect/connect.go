@@ -2,7 +2,7 @@
 // for all providers of an application that a [oauth.Provider] describes.
 //
 //	accounts, err := connect.New(connect.Config{
-//		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, // a *googlemeet.Client, a *zoom.Client
+//		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, // of their Clients
 //		Tokens:    tokens,
 //		Seal:      keyring,        // the one that seals tokens
 //		Subject:   loggedInDoctor, // func(*http.Request) (string, error)
@@ -12,9 +12,11 @@
 //
 // The provider is its name, "google", and its RedirectURL leads to the action "callback"
 // there. The actions are connect, callback, status, disconnect and events; see
-// [Connector.ServeHTTP]. The browser ends at ReturnURL with "?provider=google&success=true", or with
-// success=false and a [Reason]. An application with a user interface of its own uses
-// Begin and Finish instead.
+// [Connector.ServeHTTP].
+//
+// The browser ends at ReturnURL with "?provider=google&success=true", or with success=false
+// and a [Reason]. An application with a user interface of its own uses Begin and Finish
+// instead.
 //
 // # Bearer tokens and SameSite=Strict
 //

@@ -116,8 +116,9 @@ func TestProvidersBesideEachOther(t *testing.T) {
 func TestRedirectURLThatLeadsElsewhere(t *testing.T) {
 	t.Parallel()
 	for redirect, warned := range map[string]bool{
-		"https://api.clinic.example/api/auth/google/doctor/callback":         false,
-		"https://api.clinic.example/backend/api/auth/google/doctor/callback": false, // a proxy strips the prefix
+		"https://api.clinic.example/api/auth/google/doctor/callback": false,
+		// A proxy strips the prefix.
+		"https://api.clinic.example/backend/api/auth/google/doctor/callback": false,
 		"https://api.clinic.example/api/auth/zoom/doctor/callback":           true,
 		"https://api.clinic.example/api/auth/google/doctor/connect":          true,
 		"https://api.clinic.example/callback":                                true,

@@ -25,5 +25,6 @@
 //   - Nothing is dropped in silence. What cannot be done is stuck, and somebody is told.
 //
 // [Memory] keeps rows for tests and demonstrations, sqlstore.Rows and mongostore.Rows in
-// a database. storetest.RunDurable checks a [Store] of your own.
+// a database. storetest.RunDurable checks a [Store] of your own, and [NewClaims] makes
+// store.Claims of it.
 package durable

@@ -48,6 +48,9 @@
 //		return nil, err
 //	})
 //
+// [Store.InTx] is that with a session of its own, and begins again where that helps. Its
+// [Tx] is the durable.Store for code that takes one.
+//
 // A Runner leases rows one by one, each by one FindOneAndUpdate, of one tenant after the
 // other.
 //

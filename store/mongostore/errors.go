@@ -20,7 +20,8 @@ import (
 // Codes: https://www.mongodb.com/docs/manual/reference/error-codes/
 type Error struct {
 	// Op is the method: "Get", "Put", "Delete", "List", "Claim", "Complete", "Release",
-	// "PurgeClaims", "ResealClaims", "Due", "Lease", "Leases", "Erase" or "ImportSeed".
+	// "PurgeClaims", "ResealClaims", "Due", "Lease", "Leases", "Erase", "InTx" or
+	// "ImportSeed".
 	Op string
 	// Code is the server's; 0 if it did not answer.
 	Code int

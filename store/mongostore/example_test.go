@@ -183,3 +183,38 @@ func ExampleImportSeed() {
 	// {Seen:1 Imported:1 Kept:0 Incomplete:0 Failed:0} <nil>
 	// {Seen:1 Imported:0 Kept:1 Incomplete:0 Failed:0} <nil>
 }
+
+// An appointment and the reminder that belongs to it: both are there, or neither. Code that
+// takes a durable.Store takes the Tx.
+func ExampleStore_InTx() {
+	ctx := context.Background()
+	db, end := database()
+	defer end()
+	st, err := mongostore.New(mongostore.Config{Database: db, InsecureClear: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	id := durable.ID{Kind: "reminder", Name: "appt-42"}
+	book := func(doctorIsThere bool) error {
+		return st.InTx(ctx, func(tx *mongostore.Tx) error { // again, if somebody else was faster
+			if _, err := db.Collection("appointments").InsertOne(tx.Context(ctx), bson.D{{Key: "_id", Value: "appt-42"}}); err != nil {
+				return err
+			}
+			if _, err := tx.Put(ctx, durable.Item{ID: id, Due: time.Now()}); err != nil || doctorIsThere {
+				return err
+			}
+			return errors.New("the doctor is away")
+		})
+	}
+	fmt.Println(book(false))
+	_, err = st.Rows().Get(ctx, id)
+	fmt.Println(errors.Is(err, telemed.ErrNotFound))
+	fmt.Println(book(true))
+	_, err = st.Rows().Get(ctx, id)
+	fmt.Println(err)
+	// Output:
+	// the doctor is away
+	// true
+	// <nil>
+	// <nil>
+}

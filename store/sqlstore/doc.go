@@ -11,8 +11,8 @@
 //	err = st.CreateTables(ctx, schema) // and the application's own
 //
 // An application that has migrations puts the statements of [Schema] there, and does not
-// call [Store.CreateTables]. One whose claims table grows calls PurgeClaims once a day. A table of tokens that was made before lease_ttl
-// was there gets it by
+// call [Store.CreateTables]. One whose claims table grows calls PurgeClaims once a day. A
+// table of tokens that was made before lease_ttl was there gets it by
 //
 //	ALTER TABLE oauth_tokens ADD COLUMN lease_ttl BIGINT NOT NULL DEFAULT 0
 //
@@ -54,9 +54,10 @@
 // refresh tokens that are spent.
 //
 // SQLite: several processes may share one file if it is in WAL mode, which CreateTables
-// sees to, and the driver opens it with a busy timeout of some seconds. Its clock is that of the machine. Transactions that read
-// before they write begin with the lock for writing, or fail when others write: have the
-// driver open them by BEGIN IMMEDIATE (_txlock=immediate).
+// sees to, and the driver opens it with a busy timeout of some seconds. Its clock is that
+// of the machine. Transactions that read before they write begin with the lock for writing,
+// or fail when others write: have the driver open them by BEGIN IMMEDIATE
+// (_txlock=immediate).
 //
 // # Errors
 //

@@ -129,3 +129,20 @@ func ExampleTx_ExecOne() {
 	// <nil>
 	// sqlstore: ExecOne: 0 rows, not one: not found
 }
+
+// An application without migrations creates what is missing at each start, its own tables
+// too.
+func ExampleStore_CreateTables() {
+	db := sql.OpenDB(&fakeDB{})
+	defer db.Close()
+	st, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL, InsecureClear: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	const schema = `
+		CREATE TABLE IF NOT EXISTS appointments (id TEXT PRIMARY KEY, owner TEXT NOT NULL);
+		CREATE TABLE IF NOT EXISTS team (id TEXT NOT NULL, room TEXT NOT NULL, PRIMARY KEY (id, room));`
+	fmt.Println(st.CreateTables(context.Background(), schema))
+	// Output:
+	// <nil>
+}

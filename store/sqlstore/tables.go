@@ -56,7 +56,7 @@ func (s *Store) createTables(ctx context.Context, steps []step) error {
 	if err != nil {
 		return unavailable("CreateTables", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	switch s.rows.dialect {
 	case PostgreSQL:
 		return createInTx(ctx, conn, steps)
@@ -66,10 +66,10 @@ func (s *Store) createTables(ctx context.Context, steps []step) error {
 	return createInFile(ctx, conn, steps)
 }
 
-// tablesLock is PostgreSQL's and MySQL's lock for those that create tables: without it,
-// CREATE TABLE IF NOT EXISTS fails in two processes at once.
+// The locks for those that create tables: without one, CREATE TABLE IF NOT EXISTS fails in
+// two processes at once on PostgreSQL, whose number is "telemed" in ASCII.
 const (
-	tablesLock     = 0x74656c656d6564 // "telemed"
+	tablesLock     = "SELECT pg_advisory_xact_lock(32762613530977636)"
 	tablesLockName = "telemed.CreateTables"
 )
 
@@ -80,11 +80,12 @@ func createInTx(ctx context.Context, conn *sql.Conn, steps []step) error {
 		return unavailable("CreateTables", err)
 	}
 	defer func() { _ = tx.Rollback() }() // it does nothing after a commit
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock("+strconv.Itoa(tablesLock)+")"); err != nil {
+	if _, err := tx.ExecContext(ctx, tablesLock); err != nil {
 		return failed("CreateTables", err)
 	}
 	for _, step := range steps {
-		if _, err := tx.ExecContext(ctx, step.script); err != nil { // without arguments it may be many statements
+		// Without arguments it may be many statements.
+		if _, err := tx.ExecContext(ctx, step.script); err != nil {
 			return failed(step.op, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net/mail"
 	"net/textproto"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -20,6 +21,8 @@ type Message struct {
 	// Sender and Recipients are the envelope's.
 	Sender     string
 	Recipients []string
+	// At is when it was accepted.
+	At time.Time
 	// Username is who logged in, empty if nobody did; TLS says whether the connection was
 	// encrypted.
 	Username string

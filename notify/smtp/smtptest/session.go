@@ -217,7 +217,7 @@ func (s *session) keep(raw []byte) error {
 		return answer(554, 5, 6, 0, err.Error())
 	}
 	_, msg.TLS = s.conn.TLSConnectionState()
-	msg.Username, msg.Sender, msg.Recipients = s.user, s.from, s.to
+	msg.Username, msg.Sender, msg.Recipients, msg.At = s.user, s.from, s.to, time.Now()
 	s.server.messages.Add(msg)
 	return nil
 }
