@@ -111,7 +111,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 // own pages. What payments and webhooks say is signed, so that no origin is asked for.
 func (h *hospital) routes(reports http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts) // connect, callback, status, disconnect
+	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts)
 	mux.Handle("POST /payments/callback", h.visits.Callback())
 	mux.Handle("/webhooks/razorpay", h.visits.PaymentWebhook())
 	mux.Handle("/webhooks/whatsapp", reports)
