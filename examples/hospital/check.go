@@ -46,7 +46,8 @@ func runCheck(ctx context.Context, out io.Writer, o options) error {
 	if err == nil {
 		w := newWalker(ctx, out, p, c.base)
 		w.child = c
-		err = errors.Join(w.run(), w.close())
+		err = w.run()
+		w.close()
 	}
 	return errors.Join(err, c.kill(), p.close())
 }
@@ -72,13 +73,12 @@ func newWalker(ctx context.Context, out io.Writer, p *panel, base string) *walk 
 	return &walk{panel: p, ctx: ctx, out: out, base: base, staff: newBrowser(base), patient: newBrowser(base), gateway: gateway, who: asha}
 }
 
-func (w *walk) close() error {
+func (w *walk) close() {
 	if w.dashboard != nil {
 		_ = w.dashboard.Close()
 	}
 	w.staff.close()
 	w.patient.close()
-	return nil
 }
 
 type step struct {

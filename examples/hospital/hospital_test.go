@@ -65,7 +65,8 @@ func newWard(t *testing.T, o options, providers local.Providers) *ward {
 	w := &ward{walk: newWalker(t.Context(), io.Discard, p, "http://"+h.listener.Addr().String()), h: h}
 	w.stop = sync.OnceValue(func() error {
 		cancel()
-		return errors.Join(w.walk.close(), <-done, p.close())
+		w.walk.close()
+		return errors.Join(<-done, p.close())
 	})
 	t.Cleanup(func() { require.NoError(t, w.stop()) })
 	return w

@@ -59,8 +59,9 @@ func main() {
 	case os.Getenv(childDB) != "":
 		do = serveChild // of runCheck, which kills it
 	}
-	defer stop()
-	if err := do(ctx, os.Stdout, o); err != nil {
+	err := do(ctx, os.Stdout, o)
+	stop()
+	if err != nil {
 		log.Fatal("hospital: ", err)
 	}
 }
@@ -91,9 +92,7 @@ func open(ctx context.Context, o options) (*hospital, error) {
 // run ends first what others wait for. Who stops a process kills it a while later.
 func (h *hospital) run(ctx context.Context) error {
 	h.panel.follow(h.listener.Addr().String())
-	go h.server.Serve(h.listener) //nolint:errcheck // it ends with run
-	err := h.visits.Run(ctx)
-	err1 := telemed.Shutdown(2*time.Second, h.live, guard.Server{Server: h.server})
-	err2 := telemed.Shutdown(2*time.Second, h.google, h.zoom, h.mail, h.door)
-	return errors.Join(err, err1, err2, h.rows.Close())
+	go h.server.Serve(h.listener)
+	return errors.Join(h.visits.Run(ctx), telemed.Shutdown(2*time.Second, h.live, guard.Server{Server: h.server}),
+		telemed.Shutdown(2*time.Second, h.google, h.zoom, h.mail, h.door), h.rows.Close())
 }

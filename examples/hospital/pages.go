@@ -373,10 +373,10 @@ func flagged(wrong problems, field string) template.HTMLAttr {
 	for _, f := range fields {
 		if wrong[f[1]] != "" {
 			if f[1] == field {
-				attributes += " autofocus"
+				return template.HTMLAttr(attributes + " autofocus") // of constants: field is written in the template
 			}
 			break
 		}
 	}
-	return template.HTMLAttr(attributes) //nolint:gosec // of constants: field is written in the template
+	return template.HTMLAttr(attributes)
 }
