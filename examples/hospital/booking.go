@@ -62,7 +62,7 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 	req, own := bookingOf(r, connected)
 	page, err := h.book(r.Context(), formKey(r), req)
 	wrong := problemsOf(err)
-	if len(own) > 0 { // then the error is about fields
+	if wrong != nil { // else the form was not looked at
 		maps.Copy(wrong, own)
 	}
 	if wrong != nil {
