@@ -280,14 +280,14 @@ func (w *visitsWar) deskHandler() http.Handler {
 // ask asks one process after the other, as a proxy before them does, until one answers.
 func (w *visitsWar) ask(method, path string, header http.Header, body []byte) (status int, answer []byte) {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		any := ""
+		to := ""
 		w.mu.Lock()
 		for _, address := range w.addresses { // in any order
-			any = address
+			to = address
 			break
 		}
 		w.mu.Unlock()
-		status, answer = w.once(method, any+path, header, body)
+		status, answer = w.once(method, to+path, header, body)
 		if status != 0 && status != http.StatusServiceUnavailable {
 			return status, answer
 		}
