@@ -55,7 +55,7 @@ func main() {
 	case flag.NArg() > 0: // "check" instead of "-check"
 		log.Fatal("hospital: it takes flags alone; see -help")
 	case *check:
-		do = runCheck
+		do = func(ctx context.Context, out io.Writer, o options) error { return runCheck(ctx, out, o, false) }
 	case os.Getenv(childDB) != "":
 		do = serveChild // of runCheck, which kills it
 	}

@@ -373,7 +373,7 @@ func flagged(wrong problems, field string) template.HTMLAttr {
 	for _, f := range fields {
 		if wrong[f[1]] != "" {
 			if f[1] == field {
-				return template.HTMLAttr(attributes + " autofocus") // of constants: field is written in the template
+				return template.HTMLAttr(attributes + " autofocus") // of constants alone
 			}
 			break
 		}
