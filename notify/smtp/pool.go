@@ -180,17 +180,23 @@ func (p *pool) close(ctx context.Context) error {
 }
 
 func (p *pool) shut() {
+	for _, k := range p.end() {
+		k.expiry.Stop()
+		k.quit()
+	}
+}
+
+// end closes the pool and returns what was idle.
+func (p *pool) end() []*conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
 		p.closed = true
 		close(p.done)
 	}
-	for _, k := range p.idle {
-		k.expiry.Stop()
-		k.quit()
-	}
+	idle := p.idle
 	p.idle = nil
+	return idle
 }
 
 // cutOff breaks what is in use and what is being made.
