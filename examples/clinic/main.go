@@ -49,8 +49,8 @@ var doctors = map[string]visit.Doctor{"dr-rao": {ID: "dr-rao", Name: "Dr Meera R
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Getenv); err != nil {
+	err := run(ctx, os.Getenv)
+	if stop(); err != nil {
 		log.Fatalf("clinic: %v", err)
 	}
 }

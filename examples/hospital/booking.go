@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,8 +62,8 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 	req, own := bookingOf(r, connected)
 	page, err := h.book(r.Context(), formKey(r), req)
 	wrong := problemsOf(err)
-	for field, problem := range own {
-		wrong[field] = problem
+	if wrong != nil { // else the form was not looked at
+		maps.Copy(wrong, own)
 	}
 	if wrong != nil {
 		values := map[string]string{}

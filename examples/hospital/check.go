@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/meet/visit"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
@@ -36,7 +37,7 @@ var (
 func runCheck(ctx context.Context, out io.Writer, o options) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	p, err := openPanel()
+	p, err := openPanel(local.Providers{})
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,8 @@ func runCheck(ctx context.Context, out io.Writer, o options) error {
 	if err == nil {
 		w := newWalker(ctx, out, p, c.base)
 		w.child = c
-		err = errors.Join(w.run(), w.close())
+		err = w.run()
+		w.close()
 	}
 	return errors.Join(err, c.kill(), p.close())
 }
@@ -71,13 +73,12 @@ func newWalker(ctx context.Context, out io.Writer, p *panel, base string) *walk 
 	return &walk{panel: p, ctx: ctx, out: out, base: base, staff: newBrowser(base), patient: newBrowser(base), gateway: gateway, who: asha}
 }
 
-func (w *walk) close() error {
+func (w *walk) close() {
 	if w.dashboard != nil {
 		_ = w.dashboard.Close()
 	}
 	w.staff.close()
 	w.patient.close()
-	return nil
 }
 
 type step struct {

@@ -36,7 +36,8 @@ func newDoor(o options, base, local string) (*door, error) {
 	}
 	d.Sessions = d.NewSessions(guard.SessionsConfig{
 		Cookie: sessionCookie,
-		OnEnd:  func(subject string) { d.live.Hub().Disconnect(subject) }, // those that are logged in come back
+		// Dashboards that are still logged in come back by themselves.
+		OnEnd: func(subject string) { d.live.Hub().Disconnect(subject) },
 	})
 	d.live, err = socketio.New(socketio.Config{Authenticate: d.watcher, Authorize: mayWatch, AllowedHosts: d.hosts, Logger: o.log})
 	return d, err

@@ -150,8 +150,11 @@ func checkLine(p *fault.Problems, field, text string, most int) {
 	p.Check(utf8.ValidString(text) && !strings.ContainsFunc(text, isControl), field, "is not UTF-8 without control characters")
 }
 
+// isControl reports what a mail's header cannot have: controls, separators, and marks that
+// change the direction of text.
 func isControl(r rune) bool {
-	return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029'
+	return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029' ||
+		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 var localePattern = regexp.MustCompile(`^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,5})?$`)
