@@ -66,7 +66,8 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	db, err1 := sql.Open("sqlite3", "file:"+filepath.ToSlash(h.db)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
 	keyring, err2 := store.KeyringFromEnv(h.env, "CLINIC_KEY")
 	st, err3 := sqlstore.New(sqlstore.Config{DB: db, Seal: keyring, SealStrict: true})
-	spool, err4 := oauth.NewFileSpool(h.db+".spool", keyring) // what was bought and not saved when the process died
+	// What was bought and not saved yet when the process died.
+	spool, err4 := oauth.NewFileSpool(h.db+".spool", keyring)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
