@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,10 +32,11 @@ type conn struct {
 	tls bool
 	ext map[string]string // what EHLO offered, upper case, with parameters
 
-	chunks bool // the server took a BDAT on this connection
-	broken bool // do not use again
-	used   int  // messages carried
-	reused bool // came from the pool's idle ones, so it may have died there
+	chunks bool      // the server took a BDAT on this connection
+	broken bool      // do not use again
+	used   int       // messages carried
+	reused bool      // came from the pool's idle ones, so it may have died there
+	idle   time.Time // since when, while it is among those
 
 	mu     sync.Mutex
 	ended  bool        // the context in charge has ended: no deadline may be set later than now
@@ -215,6 +217,39 @@ func validLocalName(name string) bool {
 	return name == "" || isASCII(name) && notify.ValidEmail("x@"+name)
 }
 
+// The waits of quiet. What comes within settled of the last answer is as good as under way,
+// and no wait finds it.
+const (
+	settled = time.Millisecond
+	glance  = 50 * time.Microsecond
+	gaze    = time.Millisecond
+)
+
+// quiet reports whether an idle connection lives and the server has said nothing since the
+// last answer. A line that nobody asked for, a second thought about the last message for
+// instance, would be read as the answer to the next command, and every verdict would move
+// to the wrong message. The look is above TLS, for below it session tickets lie about. It
+// takes time, since a read after its deadline finds nothing, whatever is there.
+func (k *conn) quiet() bool {
+	wait := gaze
+	if time.Since(k.idle) < settled {
+		wait = glance
+	}
+	k.setTimeout(wait)
+	_, err := k.r.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// inStep marks the connection as unfit if the server has said more than it was asked.
+// Which of its lines answers what is then unknown, and no RSET mends that: the 250 to it
+// may be one that was left over.
+func (k *conn) inStep() bool {
+	if k.r.Buffered() > 0 {
+		k.broken = true
+	}
+	return !k.broken
+}
+
 // cmd sends one line and reads its answer, which must have the code want.
 func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply, error) {
 	if err := k.write(ctx, op, line+"\r\n"); err != nil {
@@ -223,8 +258,11 @@ func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply
 	return k.expect(ctx, op, want, k.client.cfg.CommandTimeout)
 }
 
-// write sends text whole.
+// write sends text whole, and nothing after an answer that was not asked for.
 func (k *conn) write(ctx context.Context, op, text string) error {
+	if !k.inStep() {
+		return failed(op, telemed.ErrUnavailable, outOfStep)
+	}
 	k.setTimeout(k.client.cfg.CommandTimeout)
 	_, err := k.w.WriteString(text)
 	if err == nil {
@@ -243,10 +281,23 @@ func (k *conn) expect(ctx context.Context, op string, want int, patience time.Du
 	if err != nil {
 		return reply{}, err
 	}
-	if r.code != want {
-		return r, refused(op, r)
+	switch {
+	case r.code == want:
+		return r, nil
+	case r.code < 400: // not an answer to this
+		return r, k.lostStep(op, r, telemed.ErrUnavailable)
 	}
-	return r, nil
+	return r, refused(op, r)
+}
+
+// outOfStep is the Reason for answers that do not fit their commands.
+const outOfStep = "the server's answers do not fit the commands"
+
+// lostStep gives the connection up after an answer that its command cannot have. The
+// answer is no verdict on anything; kind says what is known without it.
+func (k *conn) lostStep(op string, r reply, kind error) error {
+	k.broken = true
+	return &Error{Op: op, Code: r.code, Reason: outOfStep, kind: kind}
 }
 
 // answer reads one reply. kind is what it means if none comes. After a lost

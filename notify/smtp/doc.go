@@ -23,6 +23,12 @@
 // with CHUNKING (RFC 3030) and without PIPELINING, the first message of each
 // connection takes one more, which proves that the server knows BDAT.
 //
+// Every answer belongs to its command. Before an idle connection is used again, it is looked
+// into, for up to a millisecond: one on which the server has said something unasked, or has
+// gone, is replaced. So is one whose answers contradict each other; the message then counts
+// as not sent. No client can tell a line that comes unasked while an answer is under way
+// from that answer, where both say the same.
+//
 // The Message-ID comes from the message's Key, the recipient and the sender's
 // domain. What is sent again, after telemed.ErrAmbiguous for instance, is a second
 // mail with the same Message-ID: some mailboxes then show one of the two, others both.

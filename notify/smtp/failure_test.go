@@ -338,10 +338,7 @@ func TestMessageToNobody(t *testing.T) {
 	server := startRaw(t, func(s *rawServer) {
 		s.extensions = []string{"PIPELINING"}
 		s.script = func(conn int, stage string) string {
-			if conn == 0 && stage == "rcpt" {
-				return "550 5.1.1 no"
-			}
-			return ""
+			return map[string]string{"0 rcpt": "550 5.1.1 no", "0 data": "354 go on"}[fmt.Sprint(conn, " ", stage)]
 		}
 	})
 	client := newClient(t, server.addr(), plaintext)

@@ -51,12 +51,19 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 	case <-ctx.Done():
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, ctx.Err())
 	}
-	if k, closed := p.takeIdle(); k != nil || closed {
+	for {
+		k, closed := p.takeIdle()
 		if closed {
 			<-p.slots
 			return nil, errClosed()
 		}
-		return k, nil
+		if k == nil {
+			break
+		}
+		if k.quiet() {
+			return k, nil
+		}
+		p.drop(k)
 	}
 	k, err := p.make(ctx)
 	if err != nil {
@@ -98,19 +105,23 @@ func (p *pool) takeIdle() (_ *conn, closed bool) {
 	if p.closed {
 		return nil, true
 	}
-	for len(p.idle) > 0 {
-		k := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
-		k.expiry.Stop()
-		if k.r.Buffered() > 0 { // it said something unasked, a 421 most likely
-			k.kill()
-			continue
-		}
-		k.reused = true
-		p.inUse[k] = struct{}{}
-		return k, false
+	if len(p.idle) == 0 {
+		return nil, false
 	}
-	return nil, false
+	k := p.idle[len(p.idle)-1]
+	p.idle = p.idle[:len(p.idle)-1]
+	k.expiry.Stop()
+	k.reused = true
+	p.inUse[k] = struct{}{}
+	return k, false
+}
+
+// drop ends a connection that get does not want. The slot stays taken.
+func (p *pool) drop(k *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.inUse, k)
+	k.kill()
 }
 
 // put takes a connection back and frees its slot.
@@ -120,11 +131,12 @@ func (p *pool) put(k *conn) {
 	defer p.mu.Unlock()
 	delete(p.inUse, k)
 	switch {
-	case k.broken:
+	case !k.inStep():
 		k.kill()
 	case p.closed || p.ttl < 0 || k.used >= k.client.cfg.MaxMessages:
 		k.quit()
 	default:
+		k.idle = time.Now()
 		k.expiry = time.AfterFunc(p.ttl, func() { p.expire(k) })
 		p.idle = append(p.idle, k)
 	}

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -128,21 +129,19 @@ func (k *conn) pipeline(ctx context.Context, steps []step) error {
 	for _, s := range steps {
 		r, err := k.answer(ctx, s.op, telemed.ErrUnavailable, k.client.cfg.CommandTimeout)
 		if err != nil {
-			if first == nil {
-				first = k.stale(ctx, s.op, err)
-			}
-			return first
+			return cmp.Or(first, k.stale(ctx, s.op, err))
 		}
 		switch {
 		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
 			return errStale
-		case first == nil && s.op == opFirstChunk:
-			first = k.firstChunk(r)
-		case first == nil && !accepted(r, s.want):
-			first = k.verdict(s.op, r)
 		case first != nil && r.code == 354:
 			k.broken = true // it waits for a message to nobody: leave it without a dot
 			return first
+		case r.code < 400 && (first != nil || !accepted(s, r)):
+			// No server takes a recipient without a sender, or a message without a recipient.
+			return k.lostStep(s.op, r, telemed.ErrUnavailable)
+		case first == nil:
+			first = k.judge(s, r)
 		}
 	}
 	if first != nil {
@@ -151,18 +150,22 @@ func (k *conn) pipeline(ctx context.Context, steps []step) error {
 	return first
 }
 
-// firstChunk reads the answer to the first BDAT of a connection. A refusal that is not of
-// BDAT is about the message, and DATA would get it too.
-func (k *conn) firstChunk(r reply) error {
+// judge reads the answer to one step. A refusal of the first BDAT of a connection that is
+// not of BDAT is about the message, and DATA would get it too.
+func (k *conn) judge(s step, r reply) error {
 	switch {
-	case r.code == 250:
+	case s.op == opFirstChunk && r.code < 400:
+		if !k.inStep() { // it answers the chunk too: it has read that as a command
+			return k.withoutChunking()
+		}
 		k.chunks = true
 		return nil
+	case r.code < 400:
+		return nil
+	case s.op != opFirstChunk:
+		return k.verdict(s.op, r)
 	case refusesBDAT(r):
 		return k.withoutChunking()
-	case r.code < 400: // not an answer to this
-		k.broken = true
-		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: telemed.ErrUnavailable}
 	}
 	return k.verdict("data", r)
 }
@@ -180,8 +183,8 @@ func (k *conn) withoutChunking() error {
 }
 
 // accepted takes 251 and 252 for RCPT, "will forward" and "will try", for a yes.
-func accepted(r reply, want int) bool {
-	return r.code == want || want == 250 && (r.code == 251 || r.code == 252)
+func accepted(s step, r reply) bool {
+	return r.code == s.want || s.op == "rcpt" && (r.code == 251 || r.code == 252)
 }
 
 // stale turns the loss of an idle connection into errStale: the first step of an
@@ -241,6 +244,9 @@ func (k *conn) data(ctx context.Context, l *letter) error {
 // out the server cannot have taken the message; from then on a lost answer is
 // ambiguous.
 func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
+	if !k.inStep() {
+		return reply{}, failed("data", telemed.ErrUnavailable, outOfStep)
+	}
 	k.setTimeout(k.client.cfg.DataTimeout)
 	for _, part := range parts {
 		if _, err := k.w.Write(part); err != nil {
@@ -258,12 +264,11 @@ func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
 // conclude reads the verdict on the message. After a refusal the transaction is
 // over for DATA by RFC 5321, and for BDAT by RFC 3030 only after RSET.
 func (k *conn) conclude(ctx context.Context, r reply) error {
-	if r.code/100 == 2 {
+	if r.code == 250 {
 		return nil
 	}
-	if r.code/100 == 3 { // not an answer to this
-		k.broken = true
-		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: telemed.ErrAmbiguous}
+	if r.code < 400 {
+		return k.lostStep("data", r, telemed.ErrAmbiguous)
 	}
 	k.reset(ctx)
 	return k.verdict("data", r)
