@@ -136,7 +136,7 @@ func (k *conn) secure(ctx context.Context) error {
 	if _, offered := k.ext["STARTTLS"]; !offered {
 		switch {
 		case security == StartTLS:
-			return failed("starttls", telemed.ErrUnavailable, "the server does not offer STARTTLS, which is required")
+			return failed("starttls", telemed.ErrUnauthorized, "the server does not offer STARTTLS, which is required")
 		case k.client.cfg.Username != "":
 			return failed("starttls", telemed.ErrUnauthorized, "the server does not offer STARTTLS, and credentials are never sent without TLS")
 		}
@@ -157,18 +157,33 @@ func (k *conn) secure(ctx context.Context) error {
 func (k *conn) handshake(ctx context.Context, op string) error {
 	secured := tls.Client(k.raw, k.client.tls)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		e := lost(ctx, op, telemed.ErrUnavailable, err)
-		if ctx.Err() == nil {
-			e.Reason = "the TLS handshake failed"
-			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-				e.Reason = "the server's certificate is not trusted"
-			}
-		}
-		return e
+		return refusedTLS(ctx, op, err)
 	}
 	k.tls = true
 	k.attach(secured)
 	return nil
+}
+
+// refusedTLS makes the error of a handshake that failed. Where the other side is not who it
+// should be, or does not speak TLS as it should, no repetition helps and a person must act:
+// that counts as a refusal of credentials, the server's this time.
+func refusedTLS(ctx context.Context, op string, err error) error {
+	e := lost(ctx, op, telemed.ErrUnavailable, err)
+	if ctx.Err() != nil {
+		return e
+	}
+	e.Reason = "the TLS handshake failed"
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		e.Reason, e.kind = "the server's certificate is not trusted, is of another name or has expired", telemed.ErrUnauthorized
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		e.Reason, e.kind = "the server does not speak TLS on this port", telemed.ErrUnauthorized
+	}
+	// The alert's type is not exported. An internal error of the server's may pass.
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" && !strings.Contains(err.Error(), "internal error") {
+		e.Reason, e.kind = "the server refuses the TLS handshake", telemed.ErrUnauthorized
+	}
+	return e
 }
 
 // authenticate sends the credentials, and only through TLS.
@@ -240,14 +255,15 @@ func (k *conn) quiet() bool {
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// inStep marks the connection as unfit if the server has said more than it was asked.
-// Which of its lines answers what is then unknown, and no RSET mends that: the 250 to it
-// may be one that was left over.
-func (k *conn) inStep() bool {
-	if k.r.Buffered() > 0 {
-		k.broken = true
+// unasked reports whether the server has said more than it was asked, and if so gives the
+// connection up. Which of its lines answers what is then unknown, and no RSET mends that:
+// the 250 to it may be one that was left over.
+func (k *conn) unasked() bool {
+	if k.r.Buffered() == 0 {
+		return false
 	}
-	return !k.broken
+	k.broken = true
+	return true
 }
 
 // cmd sends one line and reads its answer, which must have the code want.
@@ -260,7 +276,7 @@ func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply
 
 // write sends text whole, and nothing after an answer that was not asked for.
 func (k *conn) write(ctx context.Context, op, text string) error {
-	if !k.inStep() {
+	if k.unasked() {
 		return failed(op, telemed.ErrUnavailable, outOfStep)
 	}
 	k.setTimeout(k.client.cfg.CommandTimeout)

@@ -40,15 +40,33 @@
 //
 // # Errors
 //
-// Errors are those of package notify, as an [*Error] with the server's code:
+// Errors are those of package notify, as an [*Error] with the server's code. What a reply
+// means depends on the command, the code, the enhanced code (RFC 3463) and, where servers
+// contradict their own codes, the words. The first row that fits decides:
 //
-//   - telemed.ErrInvalid: a field of the message, or it is too large;
-//   - telemed.ErrUnauthorized: 530, 534, 535, or no AUTH where there are credentials;
-//   - telemed.ErrForbidden: the server's policy (5.7.x): relaying denied, spam block;
-//   - notify.ErrRecipient: the mailbox is refused for good;
-//   - telemed.ErrRateLimited: greylisting, too many messages or connections;
-//   - telemed.ErrUnavailable: every other temporary answer, and all that went wrong
-//     before the last byte of the message was out, the end of ctx included;
+//	530, 534, 535, 538; 5yz to AUTH                         telemed.ErrUnauthorized
+//	no STARTTLS or AUTH where it is required; a certificate
+//	  that has expired, is not trusted or of another name   telemed.ErrUnauthorized
+//	421; 454, except to AUTH and STARTTLS;
+//	  4.7.x, 4.2.1, 4.3.2, 4.4.5, 4.5.3                     telemed.ErrRateLimited
+//	any other 4yz; 5yz to EHLO, STARTTLS, NOOP              telemed.ErrUnavailable
+//	5.3.4, 5.2.3                                            telemed.ErrInvalid: too large
+//	5.4.5, 5.1.90; 5yz whose words are of a limit on the
+//	  sender, in an hour or a day (not 5.2.2, 5.1.1)        telemed.ErrRateLimited, an hour
+//	552 (not 5.2.2)                                         telemed.ErrInvalid: too large
+//	5.1.7, 5.1.8: the sender's address                      telemed.ErrForbidden
+//	5.1.x, 5.2.x, 556 to RCPT or to the message;
+//	  550, 551, 553 (not 5.7.x) to RCPT                     notify.ErrRecipient
+//	any other 5yz: relaying denied, spam block, HELO        telemed.ErrForbidden
+//
+// ErrUnauthorized and ErrForbidden want a person: no repetition mends a certificate. While
+// the server says "too much", messages go over fewer connections.
+//
+// Without a reply:
+//
+//   - telemed.ErrInvalid: a field of the message, or it is larger than the server takes;
+//   - telemed.ErrUnavailable: all that went wrong before the last byte of the message was
+//     out, the end of ctx included;
 //   - telemed.ErrAmbiguous: the message was out whole and the answer was lost.
 //
 // # Security

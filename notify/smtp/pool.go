@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type pool struct {
 	cut  context.CancelCauseFunc
 
 	mu     sync.Mutex
+	parked int // slots that are out of use, because the server wants fewer connections
+	good   int // messages taken since the last that it was too much for
 	closed bool
 	done   chan struct{} // closed with closed
 	idle   []*conn       // the one used last is at the end
@@ -66,15 +69,40 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 		p.drop(k)
 	}
 	k, err := p.make(ctx)
+	if err == nil && !p.use(k) {
+		err = errClosed()
+	}
 	if err != nil {
-		<-p.slots
+		p.release(err)
 		return nil, err
 	}
-	if !p.use(k) {
-		<-p.slots
-		return nil, errClosed()
-	}
 	return k, nil
+}
+
+// steady is how many messages must be taken before the pool uses a connection more.
+const steady = 10
+
+// release gives a slot back after verdict. A server that says "too much" gets messages over
+// one connection less, down to one, and over one more again after some that it took.
+func (p *pool) release(verdict error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case errors.Is(verdict, telemed.ErrRateLimited):
+		p.good = 0
+		if !p.closed && p.parked < cap(p.slots)-1 {
+			p.parked++ // and the slot stays taken
+			return
+		}
+	case verdict == nil:
+		p.good++
+		if p.parked > 0 && p.good >= steady {
+			p.good = 0
+			p.parked--
+			<-p.slots
+		}
+	}
+	<-p.slots
 }
 
 // use notes a new connection, unless cutOff has been here and missed it.
@@ -124,14 +152,14 @@ func (p *pool) drop(k *conn) {
 	k.kill()
 }
 
-// put takes a connection back and frees its slot.
-func (p *pool) put(k *conn) {
-	defer func() { <-p.slots }()
+// put takes a connection back after verdict, and frees its slot.
+func (p *pool) put(k *conn, verdict error) {
+	defer p.release(verdict)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.inUse, k)
 	switch {
-	case !k.inStep():
+	case k.broken, k.unasked():
 		k.kill()
 	case p.closed || p.ttl < 0 || k.used >= k.client.cfg.MaxMessages:
 		k.quit()
@@ -188,6 +216,9 @@ func (p *pool) shut() {
 	if !p.closed {
 		p.closed = true
 		close(p.done)
+	}
+	for ; p.parked > 0; p.parked-- {
+		<-p.slots
 	}
 	for _, k := range p.idle {
 		k.expiry.Stop()

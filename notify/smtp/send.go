@@ -155,7 +155,7 @@ func (k *conn) pipeline(ctx context.Context, steps []step) error {
 func (k *conn) judge(s step, r reply) error {
 	switch {
 	case s.op == opFirstChunk && r.code < 400:
-		if !k.inStep() { // it answers the chunk too: it has read that as a command
+		if k.unasked() { // it answers the chunk too: it has read that as a command
 			return k.withoutChunking()
 		}
 		k.chunks = true
@@ -244,7 +244,7 @@ func (k *conn) data(ctx context.Context, l *letter) error {
 // out the server cannot have taken the message; from then on a lost answer is
 // ambiguous.
 func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
-	if !k.inStep() {
+	if k.unasked() {
 		return reply{}, failed("data", telemed.ErrUnavailable, outOfStep)
 	}
 	k.setTimeout(k.client.cfg.DataTimeout)

@@ -91,7 +91,8 @@ type Config struct {
 	// If 0, 2 minutes.
 	DataTimeout time.Duration
 
-	// MaxConns is how many connections may be open at once; further messages wait. If 0, 4.
+	// MaxConns is how many connections may be in use at once; further messages wait. If 0, 4.
+	// While the server says that it is too much, there are fewer.
 	MaxConns int
 	// MaxMessages is how many messages a connection carries before it is replaced. If 0,
 	// 100.
@@ -276,7 +277,7 @@ func (c *Client) deliver(ctx context.Context, l *letter) error {
 			return err
 		}
 		err = conn.send(ctx, l)
-		c.pool.put(conn)
+		c.pool.put(conn, err)
 		if !errors.Is(err, errStale) && !errors.Is(err, errNoChunking) {
 			return err
 		}
@@ -293,7 +294,7 @@ func (c *Client) Verify(ctx context.Context) error {
 			return err
 		}
 		err = conn.noop(ctx)
-		c.pool.put(conn)
+		c.pool.put(conn, err)
 		if !errors.Is(err, errStale) {
 			return err
 		}
