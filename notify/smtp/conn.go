@@ -38,6 +38,8 @@ type conn struct {
 	reused bool      // came from the pool's idle ones, so it may have died there
 	idle   time.Time // since when, while it is among those
 
+	look func() bool // whether the socket is empty, without waiting; nil if it cannot be told
+
 	mu     sync.Mutex
 	ended  bool        // the context in charge has ended: no deadline may be set later than now
 	expiry *time.Timer // while idle
@@ -51,7 +53,7 @@ func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 	if err != nil {
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, err)
 	}
-	k := &conn{client: c, raw: raw}
+	k := &conn{client: c, raw: raw, look: look(raw)}
 	defer func() {
 		if err != nil {
 			k.kill()
@@ -94,7 +96,7 @@ func (k *conn) open(ctx context.Context) error {
 // attach puts the SMTP dialogue on nc.
 func (k *conn) attach(nc net.Conn) {
 	k.r = bufio.NewReaderSize(nc, maxReplyLine)
-	k.w = bufio.NewWriterSize(nc, 32<<10)
+	k.w = bufio.NewWriterSize(nc, 16<<10)
 }
 
 func (k *conn) hello(ctx context.Context) error {
@@ -103,7 +105,7 @@ func (k *conn) hello(ctx context.Context) error {
 		return err
 	}
 	k.ext = map[string]string{}
-	for _, line := range r.lines[1:] {
+	for _, line := range r.lines[min(1, len(r.lines)):] {
 		name, params, _ := strings.Cut(line, " ")
 		k.ext[strings.ToUpper(name)] = strings.ToUpper(params)
 	}
@@ -232,25 +234,23 @@ func validLocalName(name string) bool {
 	return name == "" || isASCII(name) && notify.ValidEmail("x@"+name)
 }
 
-// The waits of quiet. What comes within settled of the last answer is as good as under way,
-// and no wait finds it.
-const (
-	settled = time.Millisecond
-	glance  = 50 * time.Microsecond
-	gaze    = time.Millisecond
-)
+// gaze is how long quiet waits where it must.
+const gaze = time.Millisecond
 
 // quiet reports whether an idle connection lives and the server has said nothing since the
 // last answer. A line that nobody asked for, a second thought about the last message for
 // instance, would be read as the answer to the next command, and every verdict would move
-// to the wrong message. The look is above TLS, for below it session tickets lie about. It
-// takes time, since a read after its deadline finds nothing, whatever is there.
+// to the wrong message.
+//
+// What counts is above TLS, for below it session tickets lie about. A read after its deadline
+// finds what TLS has decrypted or has at hand, and nothing of what is in the socket. So the
+// socket is looked into, and only if there is something in it, or no telling, a read waits.
 func (k *conn) quiet() bool {
-	wait := gaze
-	if time.Since(k.idle) < settled {
-		wait = glance
+	empty := k.look != nil && k.look()
+	k.setTimeout(gaze)
+	if empty {
+		_ = k.raw.SetReadDeadline(time.Unix(1, 0))
 	}
-	k.setTimeout(wait)
 	_, err := k.r.Peek(1)
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
@@ -280,11 +280,18 @@ func (k *conn) write(ctx context.Context, op, text string) error {
 		return failed(op, telemed.ErrUnavailable, outOfStep)
 	}
 	k.setTimeout(k.client.cfg.CommandTimeout)
-	_, err := k.w.WriteString(text)
-	if err == nil {
-		err = k.w.Flush()
-	}
-	if err != nil {
+	_, _ = k.w.WriteString(text) // flush has its error
+	return k.flush(ctx, op)
+}
+
+// put writes a line that goes out with the next flush, which has its error.
+func (k *conn) put(line string) {
+	_, _ = k.w.WriteString(line)
+	_, _ = k.w.WriteString("\r\n")
+}
+
+func (k *conn) flush(ctx context.Context, op string) error {
+	if err := k.w.Flush(); err != nil {
 		k.broken = true
 		return lost(ctx, op, telemed.ErrUnavailable, err)
 	}

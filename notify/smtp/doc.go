@@ -18,10 +18,20 @@
 //
 // A message has a text part, an HTML part if there is HTML, and its files. A
 // file of the type "text/calendar; method=REQUEST" is also shown as an
-// invitation. Connections are kept for further messages, a few at a time, and a
-// message takes two round trips on a server with PIPELINING (RFC 2920). On one
-// with CHUNKING (RFC 3030) and without PIPELINING, the first message of each
-// connection takes one more, which proves that the server knows BDAT.
+// invitation. Connections are kept for further messages, a few at a time.
+//
+// # Round trips
+//
+// With PIPELINING (RFC 2920) and CHUNKING (RFC 3030) a message takes one round trip: the
+// envelope and the message leave together. It takes two where
+//
+//   - it is the first on its connection: its first line goes ahead, and proves that the
+//     server knows BDAT. A server that does not, gets DATA from then on;
+//   - the connection was idle for five seconds: the envelope proves that it lives;
+//   - the message is longer than 64 KiB. It is encoded while it is sent, and not held whole;
+//   - a line of it reads like a command of SMTP.
+//
+// With PIPELINING alone a message takes two, without it three or four.
 //
 // Every answer belongs to its command. Before an idle connection is used again, it is looked
 // into, for up to a millisecond: one on which the server has said something unasked, or has
@@ -74,8 +84,9 @@
 // TLS is required unless Config.Security is one of the Insecure ones, and
 // credentials never travel without it. Everything that stands in a header is
 // checked or encoded; nothing of a message can add a header, a recipient or a
-// command. No byte of a message is sent to a server that has not agreed to take
-// it first. A server's answers are read to a limit and never quoted in errors.
+// command. No byte of a message is sent to a server that has not agreed to take it first,
+// or has taken a chunk on the same connection. A server's answers are read to a limit and
+// never quoted in errors.
 //
 // # Testing
 //

@@ -165,7 +165,11 @@ func (p *pool) put(k *conn, verdict error) {
 		k.quit()
 	default:
 		k.idle = time.Now()
-		k.expiry = time.AfterFunc(p.ttl, func() { p.expire(k) })
+		if k.expiry == nil {
+			k.expiry = time.AfterFunc(p.ttl, func() { p.expire(k) })
+		} else {
+			k.expiry.Reset(p.ttl)
+		}
 		p.idle = append(p.idle, k)
 	}
 }

@@ -308,7 +308,7 @@ func (c *rawConn) keep(msg string) bool {
 	}
 	_, ok := c.say("final", "250 2.0.0 ok queued as 4XYZ")
 	c.mail, c.rcpt = false, false
-	return ok
+	return ok && c.peek("idle") != drop
 }
 
 func (c *rawConn) peek(stage string) string {

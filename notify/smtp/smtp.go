@@ -101,8 +101,8 @@ type Config struct {
 	// none is kept.
 	IdleTimeout time.Duration
 	// DisableChunking sends with DATA to servers that offer CHUNKING (BDAT) but mishandle
-	// it. One that does not know BDAT after all needs no setting: it is asked with an
-	// empty chunk before the first message of each connection, and gets DATA from then on.
+	// it. One that does not know BDAT after all needs no setting: it gets DATA once it has
+	// refused.
 	DisableChunking bool
 	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle
 	// it.
@@ -239,6 +239,7 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 	if err != nil {
 		return nil, err
 	}
+	defer l.free()
 	if err := c.deliver(ctx, l); err != nil {
 		c.log.LogAttrs(ctx, slog.LevelDebug, "message not sent", slog.Any("message", msg), slog.String("error", err.Error()))
 		return nil, err
