@@ -107,3 +107,19 @@ func TestServerForgetsBDAT(t *testing.T) {
 	require.Equal(t, 2, server.count())
 	require.Contains(t, server.seen(), "DATA")
 }
+
+// A server that says yes to BDAT, and to the chunk behind it as if that were a command, has
+// not understood. It gets the message by DATA.
+func TestServerAnswersTheChunk(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(s *rawServer) {
+		s.script = script(map[string]string{"bdat": "250 2.0.0 yes\r\n250 2.0.0 and yes"})
+	})
+	client := newClient(t, server.addr(), plaintext)
+	for range 2 {
+		_, err := client.Notify(t.Context(), message("answered"))
+		require.NoError(t, err)
+	}
+	require.Len(t, server.messages(), 2)
+	require.Equal(t, 2, server.count())
+}

@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
@@ -19,21 +18,11 @@ import (
 	"github.com/telemed-go/telemed/notify"
 )
 
-// letter is a composed e-mail: the envelope and the bytes that go between.
-type letter struct {
-	from, to string
-	id       string // with angle brackets
-	body     []byte
-}
-
-// beyondASCII reports whether the envelope needs SMTPUTF8 (RFC 6531).
-func (l *letter) beyondASCII() bool { return !isASCII(l.from) || !isASCII(l.to) }
-
 // compose makes the MIME message. gomail nests and encodes the parts; what it
 // trusts its caller with is settled before: every header value is ASCII without
 // control characters and short enough for a line (notify.Message.Validate and
-// the encoders below), file names are RFC 2231 parameters of our own, and it
-// writes to memory, which does not fail, so that it cannot send half a message.
+// the encoders below), file names are RFC 2231 parameters of our own, and what it
+// writes to does not fail, so that it cannot send half a message: see letter.
 func (c *Client) compose(msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
 	defer func() {
 		if cause := recover(); cause != nil { // its text could hold the message
@@ -49,14 +38,10 @@ func (c *Client) compose(msg notify.Message, content *notify.Content, now time.T
 	for _, file := range content.Files {
 		attach(m, file)
 	}
-	var b bytes.Buffer
-	if _, err := m.WriteTo(&b); err != nil {
+	l.mime = m
+	if !l.measure() {
 		return nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
 	}
-	if !bytes.HasSuffix(b.Bytes(), []byte("\r\n")) { // base64 does not end its last line
-		b.WriteString("\r\n")
-	}
-	l.body = b.Bytes()
 	return l, nil
 }
 
@@ -77,14 +62,15 @@ func (c *Client) setHeader(m *gomail.Message, l *letter, msg notify.Message) {
 // addBodies adds the same message as text, HTML and invitation: the last that a
 // mail program understands is what it shows, so the richest comes last.
 func addBodies(m *gomail.Message, content *notify.Content) {
-	text := lines(content.Text)
-	if !strings.HasSuffix(text, "\r\n") {
+	text := content.Text
+	if !strings.HasSuffix(text, "\n") {
 		text += "\r\n" // a mail ends with a whole line
 	}
-	m.SetBody("text/plain", text, bodyEncoding(text))
+	body, encoding := bodyOf(text)
+	m.SetBody("text/plain", body, encoding)
 	if content.HTML != "" {
-		html := lines(content.HTML)
-		m.AddAlternative("text/html", html, bodyEncoding(html))
+		body, encoding := bodyOf(content.HTML)
+		m.AddAlternative("text/html", body, encoding)
 	}
 	for _, file := range content.Files {
 		if kind, ok := calendarType(file); ok {
@@ -127,9 +113,10 @@ func lines(text string) string {
 	return strings.ReplaceAll(text, "\n", "\r\n")
 }
 
-// bodyEncoding keeps Latin text readable on the wire, and Hindi short: in
-// quoted-printable a Devanagari letter takes nine bytes, in base64 four.
-func bodyEncoding(text string) gomail.PartSetting {
+// bodyOf keeps Latin text readable on the wire, and Hindi short: in quoted-printable a
+// Devanagari letter takes nine bytes, in base64 four. Quoted-printable ends lines as a mail
+// does by itself.
+func bodyOf(text string) (string, gomail.PartSetting) {
 	beyond := 0
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {
@@ -137,9 +124,9 @@ func bodyEncoding(text string) gomail.PartSetting {
 		}
 	}
 	if beyond > len(text)/6 {
-		return gomail.SetPartEncoding(gomail.Base64)
+		return lines(text), gomail.SetPartEncoding(gomail.Base64)
 	}
-	return gomail.SetPartEncoding(gomail.QuotedPrintable)
+	return text, gomail.SetPartEncoding(gomail.QuotedPrintable)
 }
 
 // formatAddress writes an address with its display name. The address is from

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,10 +32,13 @@ type conn struct {
 	tls bool
 	ext map[string]string // what EHLO offered, upper case, with parameters
 
-	chunks bool // the server took a BDAT on this connection
-	broken bool // do not use again
-	used   int  // messages carried
-	reused bool // came from the pool's idle ones, so it may have died there
+	chunks bool      // the server took a BDAT on this connection
+	broken bool      // do not use again
+	used   int       // messages carried
+	reused bool      // came from the pool's idle ones, so it may have died there
+	idle   time.Time // since when, while it is among those
+
+	look func() bool // whether the socket is empty, without waiting; nil if it cannot be told
 
 	mu     sync.Mutex
 	ended  bool        // the context in charge has ended: no deadline may be set later than now
@@ -49,7 +53,7 @@ func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 	if err != nil {
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, err)
 	}
-	k := &conn{client: c, raw: raw}
+	k := &conn{client: c, raw: raw, look: look(raw)}
 	defer func() {
 		if err != nil {
 			k.kill()
@@ -92,7 +96,7 @@ func (k *conn) open(ctx context.Context) error {
 // attach puts the SMTP dialogue on nc.
 func (k *conn) attach(nc net.Conn) {
 	k.r = bufio.NewReaderSize(nc, maxReplyLine)
-	k.w = bufio.NewWriterSize(nc, 32<<10)
+	k.w = bufio.NewWriterSize(nc, 16<<10)
 }
 
 func (k *conn) hello(ctx context.Context) error {
@@ -101,7 +105,7 @@ func (k *conn) hello(ctx context.Context) error {
 		return err
 	}
 	k.ext = map[string]string{}
-	for _, line := range r.lines[1:] {
+	for _, line := range r.lines[min(1, len(r.lines)):] {
 		name, params, _ := strings.Cut(line, " ")
 		k.ext[strings.ToUpper(name)] = strings.ToUpper(params)
 	}
@@ -134,7 +138,7 @@ func (k *conn) secure(ctx context.Context) error {
 	if _, offered := k.ext["STARTTLS"]; !offered {
 		switch {
 		case security == StartTLS:
-			return failed("starttls", telemed.ErrUnavailable, "the server does not offer STARTTLS, which is required")
+			return failed("starttls", telemed.ErrUnauthorized, "the server does not offer STARTTLS, which is required")
 		case k.client.cfg.Username != "":
 			return failed("starttls", telemed.ErrUnauthorized, "the server does not offer STARTTLS, and credentials are never sent without TLS")
 		}
@@ -155,18 +159,33 @@ func (k *conn) secure(ctx context.Context) error {
 func (k *conn) handshake(ctx context.Context, op string) error {
 	secured := tls.Client(k.raw, k.client.tls)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		e := lost(ctx, op, telemed.ErrUnavailable, err)
-		if ctx.Err() == nil {
-			e.Reason = "the TLS handshake failed"
-			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-				e.Reason = "the server's certificate is not trusted"
-			}
-		}
-		return e
+		return refusedTLS(ctx, op, err)
 	}
 	k.tls = true
 	k.attach(secured)
 	return nil
+}
+
+// refusedTLS makes the error of a handshake that failed. Where the other side is not who it
+// should be, or does not speak TLS as it should, no repetition helps and a person must act:
+// that counts as a refusal of credentials, the server's this time.
+func refusedTLS(ctx context.Context, op string, err error) error {
+	e := lost(ctx, op, telemed.ErrUnavailable, err)
+	if ctx.Err() != nil {
+		return e
+	}
+	e.Reason = "the TLS handshake failed"
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		e.Reason, e.kind = "the server's certificate is not trusted, is of another name or has expired", telemed.ErrUnauthorized
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		e.Reason, e.kind = "the server does not speak TLS on this port", telemed.ErrUnauthorized
+	}
+	// The alert's type is not exported. An internal error of the server's may pass.
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" && !strings.Contains(err.Error(), "internal error") {
+		e.Reason, e.kind = "the server refuses the TLS handshake", telemed.ErrUnauthorized
+	}
+	return e
 }
 
 // authenticate sends the credentials, and only through TLS.
@@ -215,6 +234,38 @@ func validLocalName(name string) bool {
 	return name == "" || isASCII(name) && notify.ValidEmail("x@"+name)
 }
 
+// gaze is how long quiet waits where it must.
+const gaze = time.Millisecond
+
+// quiet reports whether an idle connection lives and the server has said nothing since the
+// last answer. A line that nobody asked for, a second thought about the last message for
+// instance, would be read as the answer to the next command, and every verdict would move
+// to the wrong message.
+//
+// What counts is above TLS, for below it session tickets lie about. A read after its deadline
+// finds what TLS has decrypted or has at hand, and nothing of what is in the socket. So the
+// socket is looked into, and only if there is something in it, or no telling, a read waits.
+func (k *conn) quiet() bool {
+	empty := k.look != nil && k.look()
+	k.setTimeout(gaze)
+	if empty {
+		_ = k.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+	_, err := k.r.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// unasked reports whether the server has said more than it was asked, and if so gives the
+// connection up. Which of its lines answers what is then unknown, and no RSET mends that:
+// the 250 to it may be one that was left over.
+func (k *conn) unasked() bool {
+	if k.r.Buffered() == 0 {
+		return false
+	}
+	k.broken = true
+	return true
+}
+
 // cmd sends one line and reads its answer, which must have the code want.
 func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply, error) {
 	if err := k.write(ctx, op, line+"\r\n"); err != nil {
@@ -223,14 +274,24 @@ func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply
 	return k.expect(ctx, op, want, k.client.cfg.CommandTimeout)
 }
 
-// write sends text whole.
+// write sends text whole, and nothing after an answer that was not asked for.
 func (k *conn) write(ctx context.Context, op, text string) error {
-	k.setTimeout(k.client.cfg.CommandTimeout)
-	_, err := k.w.WriteString(text)
-	if err == nil {
-		err = k.w.Flush()
+	if k.unasked() {
+		return failed(op, telemed.ErrUnavailable, outOfStep)
 	}
-	if err != nil {
+	k.setTimeout(k.client.cfg.CommandTimeout)
+	_, _ = k.w.WriteString(text) // flush has its error
+	return k.flush(ctx, op)
+}
+
+// put writes a line that goes out with the next flush, which has its error.
+func (k *conn) put(line string) {
+	_, _ = k.w.WriteString(line)
+	_, _ = k.w.WriteString("\r\n")
+}
+
+func (k *conn) flush(ctx context.Context, op string) error {
+	if err := k.w.Flush(); err != nil {
 		k.broken = true
 		return lost(ctx, op, telemed.ErrUnavailable, err)
 	}
@@ -243,10 +304,23 @@ func (k *conn) expect(ctx context.Context, op string, want int, patience time.Du
 	if err != nil {
 		return reply{}, err
 	}
-	if r.code != want {
-		return r, refused(op, r)
+	switch {
+	case r.code == want:
+		return r, nil
+	case r.code < 400: // not an answer to this
+		return r, k.lostStep(op, r, telemed.ErrUnavailable)
 	}
-	return r, nil
+	return r, refused(op, r)
+}
+
+// outOfStep is the Reason for answers that do not fit their commands.
+const outOfStep = "the server's answers do not fit the commands"
+
+// lostStep gives the connection up after an answer that its command cannot have. The
+// answer is no verdict on anything; kind says what is known without it.
+func (k *conn) lostStep(op string, r reply, kind error) error {
+	k.broken = true
+	return &Error{Op: op, Code: r.code, Reason: outOfStep, kind: kind}
 }
 
 // answer reads one reply. kind is what it means if none comes. After a lost

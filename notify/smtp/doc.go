@@ -18,10 +18,26 @@
 //
 // A message has a text part, an HTML part if there is HTML, and its files. A
 // file of the type "text/calendar; method=REQUEST" is also shown as an
-// invitation. Connections are kept for further messages, a few at a time, and a
-// message takes two round trips on a server with PIPELINING (RFC 2920). On one
-// with CHUNKING (RFC 3030) and without PIPELINING, the first message of each
-// connection takes one more, which proves that the server knows BDAT.
+// invitation. Connections are kept for further messages, a few at a time.
+//
+// # Round trips
+//
+// With PIPELINING (RFC 2920) and CHUNKING (RFC 3030) a message takes one round trip: the
+// envelope and the message leave together. It takes two where
+//
+//   - it is the first on its connection: its first line goes ahead, and proves that the
+//     server knows BDAT. A server that does not, gets DATA from then on;
+//   - the connection was idle for five seconds: the envelope proves that it lives;
+//   - the message is longer than 64 KiB. It is encoded while it is sent, and not held whole;
+//   - a line of it reads like a command of SMTP.
+//
+// With PIPELINING alone a message takes two, without it three or four.
+//
+// Every answer belongs to its command. Before an idle connection is used again, it is looked
+// into, for up to a millisecond: one on which the server has said something unasked, or has
+// gone, is replaced. So is one whose answers contradict each other; the message then counts
+// as not sent. No client can tell a line that comes unasked while an answer is under way
+// from that answer, where both say the same.
 //
 // The Message-ID comes from the message's Key, the recipient and the sender's
 // domain. What is sent again, after telemed.ErrAmbiguous for instance, is a second
@@ -34,15 +50,33 @@
 //
 // # Errors
 //
-// Errors are those of package notify, as an [*Error] with the server's code:
+// Errors are those of package notify, as an [*Error] with the server's code. What a reply
+// means depends on the command, the code, the enhanced code (RFC 3463) and, where servers
+// contradict their own codes, the words. The first row that fits decides:
 //
-//   - telemed.ErrInvalid: a field of the message, or it is too large;
-//   - telemed.ErrUnauthorized: 530, 534, 535, or no AUTH where there are credentials;
-//   - telemed.ErrForbidden: the server's policy (5.7.x): relaying denied, spam block;
-//   - notify.ErrRecipient: the mailbox is refused for good;
-//   - telemed.ErrRateLimited: greylisting, too many messages or connections;
-//   - telemed.ErrUnavailable: every other temporary answer, and all that went wrong
-//     before the last byte of the message was out, the end of ctx included;
+//	530, 534, 535, 538; 5yz to AUTH                         telemed.ErrUnauthorized
+//	no STARTTLS or AUTH where it is required; a certificate
+//	  that has expired, is not trusted or of another name   telemed.ErrUnauthorized
+//	421; 454, except to AUTH and STARTTLS;
+//	  4.7.x, 4.2.1, 4.3.2, 4.4.5, 4.5.3                     telemed.ErrRateLimited
+//	any other 4yz; 5yz to EHLO, STARTTLS, NOOP              telemed.ErrUnavailable
+//	5.3.4, 5.2.3                                            telemed.ErrInvalid: too large
+//	5.4.5, 5.1.90; 5yz whose words are of a limit on the
+//	  sender, in an hour or a day (not 5.2.2, 5.1.1)        telemed.ErrRateLimited, an hour
+//	552 (not 5.2.2)                                         telemed.ErrInvalid: too large
+//	5.1.7, 5.1.8: the sender's address                      telemed.ErrForbidden
+//	5.1.x, 5.2.x, 556 to RCPT or to the message;
+//	  550, 551, 553 (not 5.7.x) to RCPT                     notify.ErrRecipient
+//	any other 5yz: relaying denied, spam block, HELO        telemed.ErrForbidden
+//
+// ErrUnauthorized and ErrForbidden want a person: no repetition mends a certificate. While
+// the server says "too much", messages go over fewer connections.
+//
+// Without a reply:
+//
+//   - telemed.ErrInvalid: a field of the message, or it is larger than the server takes;
+//   - telemed.ErrUnavailable: all that went wrong before the last byte of the message was
+//     out, the end of ctx included;
 //   - telemed.ErrAmbiguous: the message was out whole and the answer was lost.
 //
 // # Security
@@ -50,8 +84,9 @@
 // TLS is required unless Config.Security is one of the Insecure ones, and
 // credentials never travel without it. Everything that stands in a header is
 // checked or encoded; nothing of a message can add a header, a recipient or a
-// command. No byte of a message is sent to a server that has not agreed to take
-// it first. A server's answers are read to a limit and never quoted in errors.
+// command. No byte of a message is sent to a server that has not agreed to take it first,
+// or has taken a chunk on the same connection. A server's answers are read to a limit and
+// never quoted in errors.
 //
 // # Testing
 //

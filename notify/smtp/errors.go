@@ -10,7 +10,6 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
-	"github.com/telemed-go/telemed/notify"
 )
 
 // Error is a message that was not sent, or whose outcome is unknown. errors.Is
@@ -27,6 +26,9 @@ type Error struct {
 	Enhanced string
 	// Reason says what was wrong if the server did not say it by a code.
 	Reason string
+	// RetryAfter is how long to wait at least, 0 if nobody knows. A limit on what may be sent
+	// in an hour or a day is waited for an hour.
+	RetryAfter time.Duration
 	// Err is the cause if there was no reply, as far as it is known: the context's or the
 	// operating system's error.
 	Err error
@@ -46,6 +48,9 @@ func (e *Error) Is(target error) bool { return errors.Is(e.kind, target) }
 
 // Unwrap returns the cause, if there is one.
 func (e *Error) Unwrap() error { return e.Err }
+
+// RetryDelay is RetryAfter, for notify.RetryAfter.
+func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 
 // Temporary reports whether the message was not sent and may be repeated.
 func (e *Error) Temporary() bool {
@@ -121,38 +126,6 @@ func reasonOf(err error) string {
 
 // refused is the server's own no.
 func refused(op string, r reply) *Error {
-	return &Error{Op: op, Code: r.code, Enhanced: r.enhanced, kind: kindOf(op, r)}
-}
-
-// kindOf reads a reply as https://www.rfc-editor.org/rfc/rfc3463 and common
-// practice have it. Temporary replies never are about the recipient alone: a
-// greylisted or full mailbox is tried again.
-func kindOf(op string, r reply) error {
-	if r.code/100 != 5 {
-		return temporary(r)
-	}
-	switch {
-	case r.code == 530, r.code == 534, r.code == 535, r.code == 538, op == "auth":
-		return telemed.ErrUnauthorized
-	case op == "ehlo", op == "starttls", op == "noop":
-		return telemed.ErrUnavailable
-	// Too large for the server or the mailbox.
-	case r.code == 552 && !r.class("2"), r.is("3.4"), r.is("2.3"):
-		return telemed.ErrInvalid
-	case r.class("7"): // policy: relaying denied, listed as spam
-		return telemed.ErrForbidden
-	case op == "rcpt", r.class("1") && op == "data", r.class("2") && op == "data":
-		return notify.ErrRecipient
-	}
-	return telemed.ErrForbidden
-}
-
-// temporary tells "too many" from "broken": 4.7.x is policy (greylisting, send
-// rate), 4.2.1 a mailbox that gets too much, 4.3.2 and 4.4.5 too many
-// connections, 4.5.3 too many recipients.
-func temporary(r reply) error {
-	if r.code/100 == 4 && r.code != 454 && (r.class("7") || r.is("2.1") || r.is("3.2") || r.is("4.5") || r.is("5.3")) {
-		return telemed.ErrRateLimited
-	}
-	return telemed.ErrUnavailable
+	kind, wait := kindOf(op, r)
+	return &Error{Op: op, Code: r.code, Enhanced: r.enhanced, RetryAfter: wait, kind: kind}
 }

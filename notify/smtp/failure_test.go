@@ -84,6 +84,63 @@ func TestResetAtEveryByte(t *testing.T) {
 	}
 }
 
+// The same for a message that leaves in one flight with its envelope, wherever the
+// connection breaks in the flight and in the answers to it.
+func TestCutsInOneFlight(t *testing.T) {
+	t.Parallel()
+	for _, side := range []string{"after reading", "after writing"} {
+		t.Run(side, func(t *testing.T) {
+			t.Parallel()
+			var at atomic.Int64
+			server := startRaw(t, func(s *rawServer) {
+				s.wrap = func(_ int, nc net.Conn) net.Conn {
+					if side == "after reading" {
+						return &resetting{Conn: nc, read: int(at.Load()), write: -1}
+					}
+					return &resetting{Conn: nc, read: -1, write: int(at.Load())}
+				}
+			})
+			count := func(key string) (n int) {
+				for _, raw := range server.messages() {
+					if strings.Contains(raw, key) {
+						n++
+					}
+				}
+				return n
+			}
+			ambiguous, step := 0, map[string]int64{"after reading": 11, "after writing": 1}[side]
+			for n, uncut := int64(0), false; !uncut; n += step {
+				at.Store(n)
+				before, sent := server.count(), 0
+				client := newClient(t, server.addr(), plaintext)
+				for _, turn := range []string{"first", "second"} {
+					msg := withFiles("cut")
+					msg.Content.Text = fmt.Sprintf(".\n.starts with a dot\n%s-%d-\n", turn, n)
+					_, err := client.Notify(t.Context(), msg)
+					key := fmt.Sprintf("%s-%d-", turn, n)
+					switch {
+					case err == nil:
+						sent++
+						require.Eventually(t, func() bool { return count(key) == 1 }, 5*time.Second, time.Millisecond)
+					case errors.Is(err, telemed.ErrAmbiguous):
+						ambiguous++
+					default:
+						require.ErrorIs(t, err, telemed.ErrUnavailable)
+						require.Zero(t, count(key), "byte %d: %v", n, err)
+					}
+				}
+				require.NoError(t, client.Shutdown(t.Context()))
+				uncut = sent == 2 && server.count() == before+1
+				require.Less(t, n, int64(20_000))
+			}
+			require.Positive(t, ambiguous)
+			for _, raw := range server.messages() {
+				whole(t, raw)
+			}
+		})
+	}
+}
+
 // whole checks that raw is all of withFiles.
 func whole(t *testing.T, raw string) {
 	t.Helper()
@@ -338,10 +395,7 @@ func TestMessageToNobody(t *testing.T) {
 	server := startRaw(t, func(s *rawServer) {
 		s.extensions = []string{"PIPELINING"}
 		s.script = func(conn int, stage string) string {
-			if conn == 0 && stage == "rcpt" {
-				return "550 5.1.1 no"
-			}
-			return ""
+			return map[string]string{"0 rcpt": "550 5.1.1 no", "0 data": "354 go on"}[fmt.Sprint(conn, " ", stage)]
 		}
 	})
 	client := newClient(t, server.addr(), plaintext)
@@ -359,14 +413,16 @@ func TestMessageToNobody(t *testing.T) {
 // An idle connection that died costs nothing: the message goes over a new one.
 func TestIdleConnectionDies(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]string{"dropped": drop, "sent off": "421 4.4.2 idle too long"} {
+	for name, c := range map[string]struct{ stage, end string }{
+		"dropped": {"idle", drop}, "sent off": {"mail", "421 4.4.2 idle too long"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var mails atomic.Int32
+			var times atomic.Int32
 			server := startRaw(t, func(s *rawServer) {
 				s.script = func(conn int, stage string) string {
-					if stage == "mail" && mails.Add(1) == 2 {
-						return end
+					if stage == c.stage && (times.Add(1) == 2 || stage == "idle" && conn == 0) {
+						return c.end
 					}
 					return ""
 				}

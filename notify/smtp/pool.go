@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ type pool struct {
 	cut  context.CancelCauseFunc
 
 	mu     sync.Mutex
+	parked int // slots that are out of use, because the server wants fewer connections
+	good   int // messages taken since the last that it was too much for
 	closed bool
 	done   chan struct{} // closed with closed
 	idle   []*conn       // the one used last is at the end
@@ -52,23 +55,55 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 	case <-ctx.Done():
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, ctx.Err())
 	}
-	if k, closed := p.takeIdle(); k != nil || closed {
+	for {
+		k, closed := p.takeIdle()
 		if closed {
 			<-p.slots
 			return nil, errClosed()
 		}
-		return k, nil
+		if k == nil {
+			break
+		}
+		if k.quiet() {
+			return k, nil
+		}
+		p.drop(k)
 	}
 	k, err := p.make(ctx)
+	if err == nil && !p.use(k) {
+		err = errClosed()
+	}
 	if err != nil {
-		<-p.slots
+		p.release(err)
 		return nil, err
 	}
-	if !p.use(k) {
-		<-p.slots
-		return nil, errClosed()
-	}
 	return k, nil
+}
+
+// steady is how many messages must be taken before the pool uses a connection more.
+const steady = 10
+
+// release gives a slot back after verdict. A server that says "too much" gets messages over
+// one connection less, down to one, and over one more again after some that it took.
+func (p *pool) release(verdict error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case errors.Is(verdict, telemed.ErrRateLimited):
+		p.good = 0
+		if !p.closed && p.parked < cap(p.slots)-1 {
+			p.parked++ // and the slot stays taken
+			return
+		}
+	case verdict == nil:
+		p.good++
+		if p.parked > 0 && p.good >= steady {
+			p.good = 0
+			p.parked--
+			<-p.slots
+		}
+	}
+	<-p.slots
 }
 
 // use notes a new connection, unless cutOff has been here and missed it.
@@ -99,34 +134,43 @@ func (p *pool) takeIdle() (_ *conn, closed bool) {
 	if p.closed {
 		return nil, true
 	}
-	for len(p.idle) > 0 {
-		k := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
-		k.expiry.Stop()
-		if k.r.Buffered() > 0 { // it said something unasked, a 421 most likely
-			k.kill()
-			continue
-		}
-		k.reused = true
-		p.inUse[k] = struct{}{}
-		return k, false
+	if len(p.idle) == 0 {
+		return nil, false
 	}
-	return nil, false
+	k := p.idle[len(p.idle)-1]
+	p.idle = p.idle[:len(p.idle)-1]
+	k.expiry.Stop()
+	k.reused = true
+	p.inUse[k] = struct{}{}
+	return k, false
 }
 
-// put takes a connection back and frees its slot.
-func (p *pool) put(k *conn) {
-	defer func() { <-p.slots }()
+// drop ends a connection that get does not want. The slot stays taken.
+func (p *pool) drop(k *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.inUse, k)
+	k.kill()
+}
+
+// put takes a connection back after verdict, and frees its slot.
+func (p *pool) put(k *conn, verdict error) {
+	defer p.release(verdict)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.inUse, k)
 	switch {
-	case k.broken:
+	case k.broken, k.unasked():
 		k.kill()
 	case p.closed || p.ttl < 0 || k.used >= k.client.cfg.MaxMessages:
 		k.quit()
 	default:
-		k.expiry = time.AfterFunc(p.ttl, func() { p.expire(k) })
+		k.idle = time.Now()
+		if k.expiry == nil {
+			k.expiry = time.AfterFunc(p.ttl, func() { p.expire(k) })
+		} else {
+			k.expiry.Reset(p.ttl)
+		}
 		p.idle = append(p.idle, k)
 	}
 }
@@ -193,6 +237,9 @@ func (p *pool) end() []*conn {
 	if !p.closed {
 		p.closed = true
 		close(p.done)
+	}
+	for ; p.parked > 0; p.parked-- {
+		<-p.slots
 	}
 	idle := p.idle
 	p.idle = nil

@@ -124,6 +124,7 @@ type rawConn struct {
 	r      *bufio.Reader
 	secure bool
 	mail   bool // in a transaction
+	rcpt   bool // and it has a recipient
 	chunks bytes.Buffer
 }
 
@@ -185,12 +186,22 @@ func (c *rawConn) handle(line string) bool {
 		}
 		var code string
 		code, ok = c.say("mail", "250 2.1.0 ok")
-		c.mail = code == "250"
+		c.mail, c.rcpt = code == "250", false
 	case "RCPT":
-		_, ok = c.say("rcpt", "250 2.1.5 ok")
-	case "DATA":
+		if !c.mail {
+			_, ok = c.say("early", "503 5.5.1 need MAIL")
+			break
+		}
 		var code string
-		if code, ok = c.say("data", "354 go on"); ok && code == "354" {
+		code, ok = c.say("rcpt", "250 2.1.5 ok")
+		c.rcpt = code == "250"
+	case "DATA":
+		usual := "354 go on"
+		if !c.rcpt {
+			usual = "503 5.5.1 need RCPT"
+		}
+		var code string
+		if code, ok = c.say("data", usual); ok && code == "354" {
 			ok = c.dotted()
 		}
 	case "BDAT":
@@ -204,7 +215,7 @@ func (c *rawConn) handle(line string) bool {
 			ok = c.chunk(rest)
 		}
 	case "RSET":
-		c.mail = false
+		c.mail, c.rcpt = false, false
 		c.chunks.Reset()
 		_, ok = c.say("rset", "250 2.0.0 reset")
 	case "NOOP":
@@ -276,6 +287,11 @@ func (c *rawConn) chunk(rest string) bool {
 	if _, err := io.CopyN(&c.chunks, c.r, int64(n)); err != nil {
 		return false
 	}
+	if !c.rcpt {
+		c.chunks.Reset()
+		_, ok := c.say("early", "503 5.5.1 need RCPT")
+		return ok
+	}
 	if last == "" {
 		_, ok := c.say("bdat", "250 2.0.0 "+size+" octets")
 		return ok
@@ -291,8 +307,8 @@ func (c *rawConn) keep(msg string) bool {
 		c.server.mu.Unlock()
 	}
 	_, ok := c.say("final", "250 2.0.0 ok queued as 4XYZ")
-	c.mail = false
-	return ok
+	c.mail, c.rcpt = false, false
+	return ok && c.peek("idle") != drop
 }
 
 func (c *rawConn) peek(stage string) string {

@@ -2,12 +2,14 @@ package smtp
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"strings"
 )
 
-// reply is what a server says: its code, its enhanced code if it has one, and
-// its lines. The lines are looked at for EHLO and AUTH only, and kept nowhere.
+// reply is what a server says: its code, and its lines unless it is a plain yes. A refusal
+// has its enhanced code too, if it says one. The lines are looked at for EHLO and for limits
+// on the sender, and kept nowhere.
 type reply struct {
 	code     int
 	enhanced string
@@ -43,14 +45,18 @@ func readReply(r *bufio.Reader) (reply, error) {
 			}
 			return reply{}, err
 		}
-		code, text, more, ok := parseLine(strings.TrimRight(string(line), "\r\n"))
+		code, text, more, ok := parseLine(bytes.TrimRight(line, "\r\n"))
 		if !ok || (answer.code != 0 && code != answer.code) {
 			return reply{}, errReply
 		}
 		answer.code = code
-		answer.lines = append(answer.lines, text)
+		if more || code >= 400 || len(answer.lines) > 0 {
+			answer.lines = append(answer.lines, string(text))
+		}
 		if !more {
-			answer.enhanced = enhancedCode(code, text)
+			if code >= 400 {
+				answer.enhanced = enhancedCode(code, string(text))
+			}
 			return answer, nil
 		}
 	}
@@ -58,16 +64,16 @@ func readReply(r *bufio.Reader) (reply, error) {
 }
 
 // parseLine reads "250-text" or "250 text" or "250".
-func parseLine(line string) (code int, text string, more, ok bool) {
+func parseLine(line []byte) (code int, text []byte, more, ok bool) {
 	if len(line) < 3 || line[0] < '2' || line[0] > '5' || !isDigit(line[1]) || !isDigit(line[2]) {
-		return 0, "", false, false
+		return 0, nil, false, false
 	}
 	code = int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
 	if len(line) == 3 {
-		return code, "", false, true
+		return code, nil, false, true
 	}
 	if line[3] != ' ' && line[3] != '-' {
-		return 0, "", false, false
+		return 0, nil, false, false
 	}
 	return code, line[4:], line[3] == '-', true
 }

@@ -22,7 +22,7 @@ func FuzzReadReply(f *testing.F) {
 		}
 		require.GreaterOrEqual(t, r.code, 200)
 		require.Less(t, r.code, 600)
-		require.NotEmpty(t, r.lines)
+		require.True(t, len(r.lines) > 0 || r.code < 400)
 		require.LessOrEqual(t, len(r.lines), maxReplyLines)
 		require.Empty(t, strings.Trim(r.enhanced, "0123456789."))
 		if r.enhanced != "" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,7 +25,8 @@ func TestStartTLSIsRequired(t *testing.T) {
 	t.Parallel()
 	fake, client := pair(t, smtptest.Config{NoStartTLS: true}, nil)
 	_, err := client.Notify(t.Context(), message("clear"))
-	require.ErrorIs(t, err, telemed.ErrUnavailable)
+	require.ErrorIs(t, err, telemed.ErrUnauthorized)
+	require.NotErrorIs(t, err, telemed.ErrUnavailable, "no repetition helps")
 	require.Contains(t, err.Error(), "STARTTLS")
 	require.Empty(t, fake.Messages())
 }
@@ -68,9 +70,10 @@ func TestSecurity(t *testing.T) {
 		"auth not offered":        {smtptest.Config{Mechanisms: []string{}}, credentials, telemed.ErrUnauthorized, true},
 		"unknown mechanisms":      {smtptest.Config{Mechanisms: []string{"CRAM-MD5"}}, credentials, telemed.ErrUnauthorized, true},
 		"credentials missing":     {smtptest.Config{Username: "care", Password: "letmein"}, nil, telemed.ErrUnauthorized, true},
-		"unknown certificate":     {smtptest.Config{}, func(c *smtp.Config) { c.TLS = nil }, telemed.ErrUnavailable, true},
-		"wrong host":              {smtptest.Config{}, func(c *smtp.Config) { c.TLS.ServerName = "mail.example.org" }, telemed.ErrUnavailable, true},
-		"tls to plaintext port":   {smtptest.Config{}, func(c *smtp.Config) { c.Security = smtp.ImplicitTLS }, telemed.ErrUnavailable, true},
+		"unknown certificate":     {smtptest.Config{}, func(c *smtp.Config) { c.TLS = nil }, telemed.ErrUnauthorized, true},
+		"wrong host":              {smtptest.Config{}, func(c *smtp.Config) { c.TLS.ServerName = "mail.example.org" }, telemed.ErrUnauthorized, true},
+		"expired certificate":     {smtptest.Config{}, func(c *smtp.Config) { c.TLS.Time = func() time.Time { return time.Now().AddDate(50, 0, 0) } }, telemed.ErrUnauthorized, true},
+		"tls to plaintext port":   {smtptest.Config{}, func(c *smtp.Config) { c.Security = smtp.ImplicitTLS }, telemed.ErrUnauthorized, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +102,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 		cfg.TLS = server.clientTLS()
 		cfg.TLS.MinVersion = tls.VersionTLS10
 	})
-	require.ErrorIs(t, client.Verify(t.Context()), telemed.ErrUnavailable)
+	require.ErrorIs(t, client.Verify(t.Context()), telemed.ErrUnauthorized)
 }
 
 // Answers that somebody slipped in before TLS are not read as the server's.

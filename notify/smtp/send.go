@@ -2,10 +2,11 @@ package smtp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
@@ -18,15 +19,13 @@ var (
 	errNoChunking = errors.New("smtp: the server refuses BDAT")
 )
 
-// send hands l to the server. The envelope goes first, in one write where the
-// server allows it, and the message follows when the recipient was accepted:
-// the answer proves that the connection lives, so that a failure before it is
-// surely harmless, and a refused recipient costs no upload. Everything is in
-// memory, and a message ends with a length or a dot that is only written when
-// all before it was, so the server never takes half of one. No byte that a person wrote
-// goes out before the server has agreed to take it, by 354 to DATA or 250 to the first
-// BDAT of the connection: behind a command that it does not know, it would read the
-// message as commands, and whoever wrote the message would speak in our name.
+// send hands l to the server. A message ends with a length that was told before, or with a
+// dot that is only written when all before it was, so the server never takes half of one.
+//
+// No byte that a person wrote goes out before the server has agreed to take it, by 354 to
+// DATA or 250 to the first BDAT of the connection: behind a command that it does not know,
+// it would read the message as commands, and whoever wrote the message would speak in our
+// name. On a connection that has taken a chunk, all goes out at once.
 func (k *conn) send(ctx context.Context, l *letter) error {
 	stop := k.bindTo(ctx)
 	defer stop()
@@ -34,23 +33,36 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 		return err
 	}
 	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
-	rest, err := k.envelope(ctx, l, chunking)
+	if chunking && k.chunks && k.pipelines() && k.warm() && l.whole() && !l.speaks() {
+		return k.oneFlight(ctx, l)
+	}
+	begun, err := k.envelope(ctx, l, chunking)
 	if err != nil {
 		return err
 	}
 	k.used++
 	if chunking {
-		return k.chunk(ctx, rest)
+		return k.chunk(ctx, l, begun)
 	}
 	return k.data(ctx, l)
 }
+
+func (k *conn) pipelines() bool { return k.offers("PIPELINING") && !k.client.cfg.DisablePipelining }
+
+// warmth is how long a connection is taken to live without being asked.
+const warmth = 5 * time.Second
+
+// warm reports whether the server was heard a moment ago. If the connection has died since,
+// unnoticed, a message that was sent over it whole is one of which nobody knows; an envelope
+// that was is not.
+func (k *conn) warm() bool { return time.Since(k.idle) < warmth }
 
 // fits refuses what the server said beforehand that it will not take.
 func (k *conn) fits(l *letter) error {
 	if l.beyondASCII() && !k.offers("SMTPUTF8") {
 		return failed("mail", notify.ErrRecipient, "the server does not take addresses beyond ASCII")
 	}
-	if limit := k.sizeLimit(); limit > 0 && int64(len(l.body)) > limit {
+	if limit := k.sizeLimit(); limit > 0 && l.size > limit {
 		return tooLarge(failed("mail", telemed.ErrInvalid, "the message is larger than the server takes"))
 	}
 	return nil
@@ -65,37 +77,39 @@ func tooLarge(e *Error) *Error {
 // the first one on a connection begins here with a chunk that is its opening line,
 // Mime-Version: whether the server knows BDAT shows before it has a byte that a person
 // wrote. The chunk costs a round trip where there is no PIPELINING. It is not an empty
-// chunk, which Postfix refuses. rest is what of the body is still to be sent.
-func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (rest []byte, err error) {
-	rest = l.body
-	steps := []step{
-		{"mail", 250, "MAIL FROM:<" + l.from + ">" + k.mailParams(l)},
-		{"rcpt", 250, "RCPT TO:<" + l.to + ">"},
-	}
+// chunk, which Postfix refuses. begun is how many bytes of the message it took.
+func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (begun int, err error) {
+	steps := append(make([]step, 0, 3), k.mail(l), k.rcpt(l))
 	switch {
 	case !chunking:
 		steps = append(steps, step{"data", 354, "DATA"})
 	case !k.chunks:
-		opening, _, _ := bytes.Cut(l.body, []byte("\r\n"))
-		rest = l.body[len(opening)+2:] // a message has more than one header line
-		steps = append(steps, step{opFirstChunk, 250, bdat(len(opening)+2) + "\r\n" + string(opening)})
+		opening, _, _ := bytes.Cut(l.head, []byte("\r\n")) // a message has more than one header line
+		begun = len(opening) + 2
+		steps = append(steps, step{opFirstChunk, 250, bdat(int64(begun)) + "\r\n" + string(opening)})
 	}
 	group := 1
-	if k.offers("PIPELINING") && !k.client.cfg.DisablePipelining {
+	if k.pipelines() {
 		group = len(steps)
 	}
 	for ; len(steps) > 0; steps = steps[min(group, len(steps)):] {
 		if err := k.pipeline(ctx, steps[:min(group, len(steps))]); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
-	return rest, nil
+	return begun, nil
 }
+
+func (k *conn) mail(l *letter) step {
+	return step{"mail", 250, "MAIL FROM:<" + l.from + ">" + k.mailParams(l)}
+}
+
+func (k *conn) rcpt(l *letter) step { return step{"rcpt", 250, "RCPT TO:<" + l.to + ">"} }
 
 // opFirstChunk is the step whose answer shows whether the server knows BDAT.
 const opFirstChunk = "bdat"
 
-func bdat(length int) string { return "BDAT " + strconv.Itoa(length) }
+func bdat(length int64) string { return "BDAT " + strconv.FormatInt(length, 10) }
 
 type step struct {
 	op   string
@@ -106,7 +120,7 @@ type step struct {
 func (k *conn) mailParams(l *letter) string {
 	var params string
 	if k.offers("SIZE") {
-		params += " SIZE=" + strconv.Itoa(len(l.body))
+		params += " SIZE=" + strconv.FormatInt(l.size, 10)
 	}
 	if l.beyondASCII() {
 		params += " BODY=8BITMIME SMTPUTF8"
@@ -114,58 +128,96 @@ func (k *conn) mailParams(l *letter) string {
 	return params
 }
 
-// pipeline sends steps at once and reads an answer to each. The first that is not
-// as wanted decides; those behind it are read all the same, to stay in step.
+// pipeline sends steps at once and reads an answer to each.
 func (k *conn) pipeline(ctx context.Context, steps []step) error {
-	var lines strings.Builder
-	for _, s := range steps {
-		lines.WriteString(s.line + "\r\n")
+	k.setTimeout(k.client.cfg.CommandTimeout)
+	if k.unasked() {
+		return failed(steps[0].op, telemed.ErrUnavailable, outOfStep)
 	}
-	if err := k.write(ctx, steps[0].op, lines.String()); err != nil {
+	for _, s := range steps {
+		k.put(s.line)
+	}
+	if err := k.flush(ctx, steps[0].op); err != nil {
 		return k.stale(ctx, steps[0].op, err)
+	}
+	return k.answers(ctx, steps, telemed.ErrUnavailable)
+}
+
+// oneFlight sends the envelope and the message at once. Until the last byte is out the server
+// cannot have taken the message, and it goes over another connection; from then on a lost
+// answer is ambiguous, be it the first.
+func (k *conn) oneFlight(ctx context.Context, l *letter) error {
+	if k.unasked() {
+		return errStale
+	}
+	steps := [...]step{k.mail(l), k.rcpt(l), {"data", 250, bdat(l.size) + " LAST"}}
+	k.setTimeout(k.client.cfg.DataTimeout)
+	for _, s := range steps {
+		k.put(s.line)
+	}
+	_, _ = k.w.Write(l.head) // flush has its error
+	if err := k.flush(ctx, "mail"); err != nil {
+		return k.stale(ctx, "mail", err)
+	}
+	k.used++
+	return k.answers(ctx, steps[:], telemed.ErrAmbiguous)
+}
+
+// answers reads an answer to each of steps. The first that is not as wanted decides; those
+// behind it are read all the same, to stay in step. kind is what it means if one does not
+// come, or if they contradict each other: no server takes a recipient without a sender, or
+// a message without a recipient.
+func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
+	patience := k.client.cfg.CommandTimeout
+	if kind == telemed.ErrAmbiguous {
+		patience = k.client.cfg.DataTimeout
 	}
 	var first error
 	for _, s := range steps {
-		r, err := k.answer(ctx, s.op, telemed.ErrUnavailable, k.client.cfg.CommandTimeout)
+		r, err := k.answer(ctx, s.op, kind, patience)
 		if err != nil {
-			if first == nil {
-				first = k.stale(ctx, s.op, err)
-			}
-			return first
+			return cmp.Or(first, k.stale(ctx, s.op, err))
 		}
 		switch {
 		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
 			return errStale
-		case first == nil && s.op == opFirstChunk:
-			first = k.firstChunk(r)
-		case first == nil && !accepted(r, s.want):
-			first = k.verdict(s.op, r)
 		case first != nil && r.code == 354:
 			k.broken = true // it waits for a message to nobody: leave it without a dot
 			return first
+		case r.code < 400 && (first != nil || !accepted(s, r)):
+			return k.lostStep(s.op, r, kind)
+		case first == nil:
+			first = k.judge(s, r)
 		}
 	}
-	if first != nil {
+	if first != nil && !k.broken {
 		k.reset(ctx)
 	}
 	return first
 }
 
-// firstChunk reads the answer to the first BDAT of a connection. A refusal that is not of
-// BDAT is about the message, and DATA would get it too.
-func (k *conn) firstChunk(r reply) error {
+// judge reads the answer to one step. A refusal of the first BDAT of a connection that is
+// not of BDAT is about the message, and DATA would get it too.
+func (k *conn) judge(s step, r reply) error {
 	switch {
-	case r.code == 250:
+	case s.op == opFirstChunk && r.code < 400:
+		if k.unasked() { // it answers the chunk too: it has read that as a command
+			return k.withoutChunking()
+		}
 		k.chunks = true
 		return nil
-	case refusesBDAT(r):
+	case r.code < 400:
+		return nil
+	case s.chunk() && refusesBDAT(r):
 		return k.withoutChunking()
-	case r.code < 400: // not an answer to this
-		k.broken = true
-		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: telemed.ErrUnavailable}
+	case s.op == opFirstChunk:
+		return k.verdict("data", r)
 	}
-	return k.verdict("data", r)
+	return k.verdict(s.op, r)
 }
+
+// chunk reports whether the step is a BDAT.
+func (s step) chunk() bool { return s.op == opFirstChunk || s.op == "data" && s.want == 250 }
 
 // refusesBDAT reports whether r refuses the command and not the message. 551 and 555 are
 // what servers say that know BDAT and not this use of it.
@@ -180,14 +232,17 @@ func (k *conn) withoutChunking() error {
 }
 
 // accepted takes 251 and 252 for RCPT, "will forward" and "will try", for a yes.
-func accepted(r reply, want int) bool {
-	return r.code == want || want == 250 && (r.code == 251 || r.code == 252)
+func accepted(s step, r reply) bool {
+	return r.code == s.want || s.op == "rcpt" && (r.code == 251 || r.code == 252)
 }
 
 // stale turns the loss of an idle connection into errStale: the first step of an
 // envelope got no answer, so it is safe to begin anew. The caller's end is not a loss.
 func (k *conn) stale(ctx context.Context, op string, err error) error {
 	if !k.reused || ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || (op != "mail" && op != "noop") {
+		return err
+	}
+	if errors.Is(err, telemed.ErrAmbiguous) {
 		return err
 	}
 	return errStale
@@ -213,10 +268,13 @@ func (k *conn) reset(ctx context.Context) {
 	}
 }
 
-// chunk sends body with its length ahead (RFC 3030): a connection that breaks on the way
-// leaves the server with too few bytes, which it throws away.
-func (k *conn) chunk(ctx context.Context, body []byte) error {
-	r, err := k.commit(ctx, []byte(bdat(len(body))+" LAST\r\n"), body)
+// chunk sends what is left of the message, with its length ahead (RFC 3030): a connection
+// that breaks on the way leaves the server with too few bytes, which it throws away.
+func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
+	r, err := k.commit(ctx, func() error {
+		k.put(bdat(l.size-int64(begun)) + " LAST")
+		return l.writeTo(k.w, begun)
+	})
 	if err != nil {
 		return err
 	}
@@ -229,8 +287,13 @@ func (k *conn) chunk(ctx context.Context, body []byte) error {
 // data sends the message with a dot more before each line that begins with one,
 // and the final dot. All its lines end with CRLF, the last one too.
 func (k *conn) data(ctx context.Context, l *letter) error {
-	stuffed := bytes.ReplaceAll(l.body, []byte("\r\n."), []byte("\r\n.."))
-	r, err := k.commit(ctx, stuffed, []byte(".\r\n"))
+	r, err := k.commit(ctx, func() error {
+		if err := l.writeTo(&stuffer{w: k.w}, 0); err != nil {
+			return err
+		}
+		k.put(".")
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -240,17 +303,17 @@ func (k *conn) data(ctx context.Context, l *letter) error {
 // commit sends the message's bytes and reads the answer. Until the last byte is
 // out the server cannot have taken the message; from then on a lost answer is
 // ambiguous.
-func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
-	k.setTimeout(k.client.cfg.DataTimeout)
-	for _, part := range parts {
-		if _, err := k.w.Write(part); err != nil {
-			k.broken = true
-			return reply{}, lost(ctx, "data", telemed.ErrUnavailable, err)
-		}
+func (k *conn) commit(ctx context.Context, body func() error) (reply, error) {
+	if k.unasked() {
+		return reply{}, failed("data", telemed.ErrUnavailable, outOfStep)
 	}
-	if err := k.w.Flush(); err != nil {
-		k.broken = true
+	k.setTimeout(k.client.cfg.DataTimeout)
+	if err := body(); err != nil {
+		k.broken = true // closed without a dot, or with a chunk that is not whole
 		return reply{}, lost(ctx, "data", telemed.ErrUnavailable, err)
+	}
+	if err := k.flush(ctx, "data"); err != nil {
+		return reply{}, err
 	}
 	return k.answer(ctx, "data", telemed.ErrAmbiguous, k.client.cfg.DataTimeout)
 }
@@ -258,12 +321,11 @@ func (k *conn) commit(ctx context.Context, parts ...[]byte) (reply, error) {
 // conclude reads the verdict on the message. After a refusal the transaction is
 // over for DATA by RFC 5321, and for BDAT by RFC 3030 only after RSET.
 func (k *conn) conclude(ctx context.Context, r reply) error {
-	if r.code/100 == 2 {
+	if r.code == 250 {
 		return nil
 	}
-	if r.code/100 == 3 { // not an answer to this
-		k.broken = true
-		return &Error{Op: "data", Code: r.code, Reason: errReply.Error(), kind: telemed.ErrAmbiguous}
+	if r.code < 400 {
+		return k.lostStep("data", r, telemed.ErrAmbiguous)
 	}
 	k.reset(ctx)
 	return k.verdict("data", r)

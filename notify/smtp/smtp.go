@@ -91,7 +91,8 @@ type Config struct {
 	// If 0, 2 minutes.
 	DataTimeout time.Duration
 
-	// MaxConns is how many connections may be open at once; further messages wait. If 0, 4.
+	// MaxConns is how many connections may be in use at once; further messages wait. If 0, 4.
+	// While the server says that it is too much, there are fewer.
 	MaxConns int
 	// MaxMessages is how many messages a connection carries before it is replaced. If 0,
 	// 100.
@@ -100,8 +101,8 @@ type Config struct {
 	// none is kept.
 	IdleTimeout time.Duration
 	// DisableChunking sends with DATA to servers that offer CHUNKING (BDAT) but mishandle
-	// it. One that does not know BDAT after all needs no setting: it is asked with an
-	// empty chunk before the first message of each connection, and gets DATA from then on.
+	// it. One that does not know BDAT after all needs no setting: it gets DATA once it has
+	// refused.
 	DisableChunking bool
 	// DisablePipelining waits for each answer on servers that offer PIPELINING but mishandle
 	// it.
@@ -238,6 +239,7 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 	if err != nil {
 		return nil, err
 	}
+	defer l.free()
 	if err := c.deliver(ctx, l); err != nil {
 		c.log.LogAttrs(ctx, slog.LevelDebug, "message not sent", slog.Any("message", msg), slog.String("error", err.Error()))
 		return nil, err
@@ -276,7 +278,7 @@ func (c *Client) deliver(ctx context.Context, l *letter) error {
 			return err
 		}
 		err = conn.send(ctx, l)
-		c.pool.put(conn)
+		c.pool.put(conn, err)
 		if !errors.Is(err, errStale) && !errors.Is(err, errNoChunking) {
 			return err
 		}
@@ -293,7 +295,7 @@ func (c *Client) Verify(ctx context.Context) error {
 			return err
 		}
 		err = conn.noop(ctx)
-		c.pool.put(conn)
+		c.pool.put(conn, err)
 		if !errors.Is(err, errStale) {
 			return err
 		}

@@ -1,0 +1,164 @@
+package smtp
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+
+	"gopkg.in/gomail.v2"
+)
+
+// letter is a composed e-mail: the envelope and the bytes that go between. Up to maxWhole
+// they are in memory. Those of a longer one are only counted, and written again to the
+// connection, piece by piece, whenever they are sent: gomail writes as many each time, for
+// its boundaries are random and all of one length.
+type letter struct {
+	from, to string
+	id       string // with angle brackets
+	size     int64
+	head     []byte // its first bytes, all of them up to maxWhole
+	mime     *gomail.Message
+	buffer   *[]byte // where head is, from the pool
+}
+
+// maxWhole is how long a message may be that is kept in memory and leaves in one flight with
+// its envelope.
+const maxWhole = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new(make([]byte, 0, 8<<10)) }}
+
+// whole reports whether all of it is in memory.
+func (l *letter) whole() bool { return l.size == int64(len(l.head)) }
+
+// beyondASCII reports whether the envelope needs SMTPUTF8 (RFC 6531).
+func (l *letter) beyondASCII() bool { return !isASCII(l.from) || !isASCII(l.to) }
+
+// free gives the memory back. The letter is not used again.
+func (l *letter) free() {
+	if l.buffer != nil {
+		*l.buffer = l.head[:0]
+		buffers.Put(l.buffer)
+		l.buffer, l.head = nil, nil
+	}
+}
+
+// measure renders the letter to learn how long it is, and keeps its beginning.
+func (l *letter) measure() bool {
+	l.buffer = buffers.Get().(*[]byte)
+	l.head = (*l.buffer)[:0]
+	return l.render(func(p []byte) {
+		l.size += int64(len(p))
+		l.head = append(l.head, p[:min(len(p), maxWhole-len(l.head))]...)
+	})
+}
+
+// render has gomail write the letter, with a line end at its end, and reports whether it
+// went well. Base64 does not end its last line.
+func (l *letter) render(write func([]byte)) bool {
+	w := &renderer{write: write}
+	_, err := l.mime.WriteTo(w)
+	if err == nil && w.end != [2]byte{'\r', '\n'} {
+		write([]byte("\r\n"))
+	}
+	return err == nil
+}
+
+// renderer never fails: gomail forgets some errors and panics at others.
+type renderer struct {
+	write   func([]byte)
+	end     [2]byte // the last that was written
+	scratch []byte
+}
+
+// WriteString is for io.WriteString, with which gomail writes headers: without it each
+// string is copied to memory of its own.
+func (r *renderer) WriteString(text string) (int, error) {
+	r.scratch = append(r.scratch[:0], text...)
+	return r.Write(r.scratch)
+}
+
+func (r *renderer) Write(p []byte) (int, error) {
+	switch len(p) {
+	case 0:
+		return 0, nil
+	case 1:
+		r.end = [2]byte{r.end[1], p[0]}
+	default:
+		r.end = [2]byte(p[len(p)-2:])
+	}
+	r.write(p)
+	return len(p), nil
+}
+
+// errLength is a letter that comes out longer or shorter than it was.
+var errLength = errors.New("the message changed while it was sent")
+
+// writeTo writes what comes after the first skip bytes. After an error w has got fewer bytes
+// than it was told, and the last line is not whole.
+func (l *letter) writeTo(w io.Writer, skip int) (err error) {
+	if l.whole() {
+		_, err := w.Write(l.head[skip:])
+		return err
+	}
+	defer func() {
+		if recover() != nil {
+			err = errLength
+		}
+	}()
+	at, failure := int64(-skip), error(nil)
+	ok := l.render(func(p []byte) {
+		from := min(int64(len(p)), max(0, -at))
+		at += int64(len(p))
+		if failure == nil && at > l.size-int64(skip) {
+			failure = errLength
+		}
+		if failure == nil && from < int64(len(p)) {
+			_, failure = w.Write(p[from:])
+		}
+	})
+	if failure == nil && (!ok || at != l.size-int64(skip)) {
+		failure = errLength
+	}
+	return failure
+}
+
+// speaks reports whether a line of the letter could be read as the command RCPT, without
+// which no mail goes anywhere. Such a letter goes out only once its recipient was taken:
+// some servers refuse the message behind a refused recipient and then read it as commands,
+// and whoever wrote it would send mail in our name.
+func (l *letter) speaks() bool {
+	for line := range bytes.Lines(l.head) {
+		line = bytes.TrimLeft(line, " \t\v\f\r\x00")
+		if len(line) >= 4 && bytes.EqualFold(line[:4], []byte("RCPT")) {
+			return true
+		}
+	}
+	return false
+}
+
+// stuffer doubles the dot at the beginning of each line, for DATA.
+type stuffer struct {
+	w      io.Writer
+	inLine bool
+}
+
+func (s *stuffer) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		if !s.inLine && rest[0] == '.' {
+			if _, err := s.w.Write([]byte(".")); err != nil {
+				return 0, err
+			}
+		}
+		end := bytes.Index(rest, []byte("\n.")) + 1
+		if end == 0 {
+			end = len(rest)
+		}
+		if _, err := s.w.Write(rest[:end]); err != nil {
+			return 0, err
+		}
+		s.inLine = rest[end-1] != '\n'
+		rest = rest[end:]
+	}
+	return len(p), nil
+}
