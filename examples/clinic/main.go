@@ -49,8 +49,8 @@ var doctors = map[string]visit.Doctor{"dr-rao": {ID: "dr-rao", Name: "Dr Meera R
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Getenv); err != nil {
+	err := run(ctx, os.Getenv)
+	if stop(); err != nil {
 		log.Fatalf("clinic: %v", err)
 	}
 }
@@ -87,7 +87,8 @@ func run(ctx context.Context, env func(string) string) error {
 		Providers: []oauth.Provider{google.OAuth(), zoom.OAuth()}, Tokens: st, Claims: st, Seal: keys, Subject: user,
 		ReturnURL: frontend + "/doctor/settings/integration", OnConnect: visits.Connected,
 	})
-	listener, err3 := net.Listen("tcp", cmp.Or(env("LISTEN"), "127.0.0.1:3001")) // behind the proxy that logs people in
+	// It listens behind the proxy that logs people in.
+	listener, err3 := net.Listen("tcp", cmp.Or(env("LISTEN"), "127.0.0.1:3001"))
 	if err := errors.Join(err1, err2, err3, st.CreateTables(ctx, schema)); err != nil {
 		return err
 	}

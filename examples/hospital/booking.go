@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -57,11 +59,11 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	req, wrong := bookingOf(r, connected)
-	page := ""
-	if wrong == nil {
-		page, err = h.book(r.Context(), formKey(r), req)
-		wrong = problemsOf(err)
+	req, own := bookingOf(r, connected)
+	page, err := h.book(r.Context(), formKey(r), req)
+	wrong := problemsOf(err)
+	if wrong != nil { // else the form was not looked at
+		maps.Copy(wrong, own)
 	}
 	if wrong != nil {
 		values := map[string]string{}
@@ -77,34 +79,30 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 	h.to(w, r, "/visits/"+page, err)
 }
 
-// bookingOf reads the form. What Book looks at is not looked at here.
+// bookingOf reads the form. What Book looks at is not looked at here. A field that is wrong
+// for the hospital alone is left out, so that Book refuses it, with all others that are wrong.
 func bookingOf(r *http.Request, connected []string) (visit.Request, problems) {
 	field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+	wrong := problems{}
+	zone, err := time.LoadLocation(field("zone"))
+	if err != nil {
+		zone = time.UTC
+	}
+	start, problem := parseStart(field("start"), zone)
+	if problem != "" {
+		wrong["start"] = problem
+	}
 	req := visit.Request{
-		Tenant: clinicID, Doctor: doctor, Provider: field("provider"), Duration: 30 * time.Minute, Price: fee,
+		Tenant: clinicID, Doctor: doctor, Provider: field("provider"), Start: start, Duration: 30 * time.Minute, Price: fee,
 		Patient: visit.Patient{
 			Name: field("name"), Email: field("email"), Phone: strings.ReplaceAll(field("phone"), " ", ""),
-			Zone: field("zone"), Locale: field("language"),
+			Zone: cmp.Or(field("zone"), "none"), Locale: field("language"),
 		},
 	}
-	wrong := problems{}
 	if !slices.Contains(connected, req.Provider) {
-		wrong["provider"] = "is not connected: the doctor must do that first"
+		req.Provider, wrong["provider"] = "none", "is not connected: the doctor must do that first"
 	}
-	if zone, err := time.LoadLocation(req.Patient.Zone); err == nil && req.Patient.Zone != "" {
-		req.Start, wrong["start"] = parseStart(field("start"), zone)
-	} else {
-		wrong["zone"] = "must be a time zone like Asia/Kolkata"
-	}
-	for name, problem := range wrong {
-		if problem == "" {
-			delete(wrong, name)
-		}
-	}
-	if len(wrong) > 0 {
-		return req, wrong
-	}
-	return req, nil
+	return req, wrong
 }
 
 // startLayout is what <input type="datetime-local"> sends.

@@ -71,8 +71,10 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	g, z, pay, post := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st), razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
-	g.RedirectURL, z.RedirectURL = h.base+"/api/auth/google/doctor/callback", h.base+"/api/auth/zoom/doctor/callback"
+	g, z := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st)
+	pay, post := razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
+	auth := h.base + "/api/auth/"
+	g.RedirectURL, z.RedirectURL = auth+"google/doctor/callback", auth+"zoom/doctor/callback"
 	g.Logger, z.Logger, post.Logger, post.ReferenceHeader, pay.Claims = h.log, h.log, h.log, local.ReferenceHeader, st
 	h.google, err1 = googlemeet.New(g)
 	h.zoom, err2 = zoom.New(z)
@@ -85,9 +87,9 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	h.rows, h.st, h.live = db, st, h.door.live
 	settings := h.base + "/doctor/settings/integration"
 	h.visits, err1 = visit.New(visit.Config{
-		Store: st.Rows(), Clinic: clinicName, Zone: "Asia/Kolkata", ReturnURL: h.base + "/visits/mine", AccountsURL: settings,
-		Meetings: map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
-		Gateway:  gateway, Mail: h.mail, WhatsApp: chat, Live: h.live, Logger: h.log,
+		Store: st.Rows(), Clinic: clinicName, Zone: "Asia/Kolkata", Gateway: gateway, Mail: h.mail,
+		Meetings:  map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
+		ReturnURL: h.base + "/visits/mine", AccountsURL: settings, WhatsApp: chat, Live: h.live, Logger: h.log,
 		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
 		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10,
 	})
@@ -95,8 +97,8 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		return err1
 	}
 	h.accounts, err1 = connect.New(connect.Config{
-		Providers: []oauth.Provider{h.google.OAuth(), h.zoom.OAuth()}, Tokens: st, Seal: keyring, Subject: h.door.Subject,
-		ReturnURL: settings, OnConnect: h.visits.Connected, Logger: h.log,
+		Providers: []oauth.Provider{h.google.OAuth(), h.zoom.OAuth()}, Tokens: st, Seal: keyring,
+		Subject: h.door.Subject, ReturnURL: settings, OnConnect: h.visits.Connected, Logger: h.log,
 	})
 	h.server = &http.Server{
 		Handler: h.routes(chat.Reports(h.visits.Report)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
@@ -109,8 +111,8 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 // own pages. What payments and webhooks say is signed, so that no origin is asked for.
 func (h *hospital) routes(reports http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts) // connect, callback, status, disconnect
-	mux.Handle("/payments/callback", h.visits.Callback())
+	mux.Handle("/api/auth/{provider}/doctor/{action}", h.accounts)
+	mux.Handle("POST /payments/callback", h.visits.Callback())
 	mux.Handle("/webhooks/razorpay", h.visits.PaymentWebhook())
 	mux.Handle("/webhooks/whatsapp", reports)
 	mux.Handle("/socket.io/", h.live)

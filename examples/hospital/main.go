@@ -55,7 +55,7 @@ func main() {
 	case flag.NArg() > 0: // "check" instead of "-check"
 		log.Fatal("hospital: it takes flags alone; see -help")
 	case *check:
-		do = runCheck
+		do = func(ctx context.Context, out io.Writer, o options) error { return runCheck(ctx, out, o, false) }
 	case os.Getenv(childDB) != "":
 		do = serveChild // of runCheck, which kills it
 	}
@@ -92,12 +92,7 @@ func open(ctx context.Context, o options) (*hospital, error) {
 // run ends first what others wait for. Who stops a process kills it a while later.
 func (h *hospital) run(ctx context.Context) error {
 	h.panel.follow(h.listener.Addr().String())
-	go h.server.Serve(h.listener) //nolint:errcheck // it ends with run
-	err := h.visits.Run(ctx)
-	err1 := telemed.Shutdown(endTime/2, h.live, guard.Server{Server: h.server})
-	err2 := telemed.Shutdown(endTime/2, h.google, h.zoom, h.mail, h.door)
-	return errors.Join(err, err1, err2, h.rows.Close())
+	go h.server.Serve(h.listener)
+	return errors.Join(h.visits.Run(ctx), telemed.Shutdown(2*time.Second, h.live, guard.Server{Server: h.server}),
+		telemed.Shutdown(2*time.Second, h.google, h.zoom, h.mail, h.door), h.rows.Close())
 }
-
-// endTime is how long the end may take once nothing is under way.
-const endTime = 4 * time.Second

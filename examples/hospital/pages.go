@@ -24,6 +24,7 @@ var web embed.FS
 
 var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
 	"when":  func(v *visit.Visit) string { return v.Start.In(zoneOf(v)).Format("Mon 2 Jan 2006, 15:04 MST") },
+	"until": func(v *visit.Visit) string { return v.ReservedUntil.In(zoneOf(v)).Format("15:04 MST") },
 	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05") },
 	"place": func(provider string) string { return places[provider] },
 	"word":  func(s visit.Status) string { return statuses[s] },
@@ -226,7 +227,19 @@ func (h *hospital) showMine(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// askFor is how long a page waits for the gateway.
+const askFor = 8 * time.Second
+
+// showVisit has the gateway asked while the visit is to be paid: who has paid, and nobody
+// was told, sees it here.
 func (h *hospital) showVisit(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
+	if v.Status == visit.StatusReserved {
+		ctx, cancel := context.WithTimeout(r.Context(), askFor)
+		defer cancel()
+		if checkout, err := h.visits.Checkout(ctx, v.ID); err == nil {
+			v = checkout.Visit
+		}
+	}
 	h.showVisitPage(w, r, http.StatusOK, v, v.Start.In(zoneOf(v)).Format(startLayout), nil)
 }
 
@@ -360,10 +373,10 @@ func flagged(wrong problems, field string) template.HTMLAttr {
 	for _, f := range fields {
 		if wrong[f[1]] != "" {
 			if f[1] == field {
-				attributes += " autofocus"
+				return template.HTMLAttr(attributes + " autofocus") // of constants alone
 			}
 			break
 		}
 	}
-	return template.HTMLAttr(attributes) //nolint:gosec // of constants: field is written in the template
+	return template.HTMLAttr(attributes)
 }

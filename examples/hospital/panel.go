@@ -32,9 +32,9 @@ type panel struct {
 	folder string // of the database, for as long as it runs
 }
 
-// openPanel starts the providers.
-func openPanel() (*panel, error) {
-	p := &panel{}
+// openPanel starts the providers that are not among these.
+func openPanel(providers local.Providers) (*panel, error) {
+	p := &panel{Providers: providers}
 	var err error
 	if p.env, err = p.Environ(); err == nil {
 		p.env["CLINIC_KEY"] = store.NewKey().Reveal()
@@ -67,7 +67,7 @@ func (p *panel) follow(addr string) {
 
 // demonstrate runs a hospital with providers of its own.
 func demonstrate(ctx context.Context, out io.Writer, o options) (err error) {
-	if o.panel, err = openPanel(); err != nil {
+	if o.panel, err = openPanel(local.Providers{}); err != nil {
 		return err
 	}
 	o.env, o.db = o.panel.getenv, filepath.Join(o.panel.folder, "hospital.db")
@@ -101,7 +101,9 @@ func (e mailEvents) Outcome(ctx context.Context, reference string, _ time.Time) 
 // opens Razorpay's form with checkout.js and these options.
 func (h *hospital) showCheckout(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
 	back := "/visits/" + r.PathValue("page")
-	checkout, err := h.visits.Checkout(r.Context(), v.ID)
+	ctx, cancel := context.WithTimeout(r.Context(), askFor)
+	defer cancel()
+	checkout, err := h.visits.Checkout(ctx, v.ID)
 	if err != nil || checkout.Options == nil { // nothing is to be paid any more
 		h.to(w, r, back, err)
 		return

@@ -56,7 +56,9 @@ type childConfig struct {
 	// Effects is where it asks for an effect; if empty, effects are noted and nothing else.
 	RowsTable, Effects string
 	// Gateway is set for a process that fulfils bills; Effects is where it books.
-	Gateway  *gatewayConfig
+	Gateway *gatewayConfig
+	// Visits is set for a process that is an application with visits.
+	Visits   *visitsConfig
 	Exchange time.Duration
 	Lease    time.Duration // if 0, twice Exchange
 	// Spool is a directory that the processes share, if any, SpoolKey its key.
@@ -88,6 +90,8 @@ type report struct {
 	Gave string `json:",omitempty"`
 	// Effects are those that this process noted.
 	Effects []noted `json:",omitempty"`
+	// Address is where this process listens.
+	Address string `json:",omitempty"`
 	// Served counts the calls that got a token, or the value of a claim.
 	Served int `json:",omitempty"`
 	// Won counts the calls that were told that a key is theirs.
@@ -181,6 +185,9 @@ func runChild(text string) error {
 	c := &child{}
 	if err := json.Unmarshal([]byte(text), &c.childConfig); err != nil {
 		return err
+	}
+	if c.Visits != nil {
+		return c.haveVisits()
 	}
 	db, err := sql.Open(c.Driver, c.DSN)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package integration proves the stores on real databases and in real processes. It is
-// a module of its own, so that the drivers it needs reach nobody's go.sum.
+// Package integration proves the stores, and what stands on them up to the whole visit,
+// on real databases and in real processes. It is a module of its own, so that the drivers
+// it needs reach nobody's go.sum.
 //
 //	cd internal/integration && go test ./...
 //

@@ -104,7 +104,7 @@ func (v *Visits) Connected(ctx context.Context, id store.AccountID, _ store.Acco
 		return
 	}
 	for _, name := range waiting {
-		_, err := v.update(ctx, name, func(r *record) error {
+		err := v.update(ctx, name, func(r *record) error {
 			r.Rests.End()
 			r.Waits = false
 			return nil

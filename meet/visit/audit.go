@@ -69,7 +69,7 @@ func (v *Visits) TimelineHandler() http.Handler {
 // timeline stays. A visit that is to take place, and money that is on its way back, is
 // telemed.ErrConflict. Erased already is no error.
 func (v *Visits) Erase(ctx context.Context, id string) error {
-	_, err := v.update(ctx, id, func(r *record) error {
+	err := v.update(ctx, id, func(r *record) error {
 		switch {
 		case !r.Erased.IsZero():
 			return errSame

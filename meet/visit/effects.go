@@ -183,7 +183,7 @@ func (v *Visits) closeBill(ctx context.Context, r *record) (func(*record), error
 
 // billPaid is fulfill.Config.Fulfill: the visit is paid.
 func (v *Visits) billPaid(ctx context.Context, p fulfill.Paid) error {
-	_, err := v.update(ctx, p.Key, func(r *record) error {
+	err := v.update(ctx, p.Key, func(r *record) error {
 		switch {
 		case r.Paid != nil:
 			return errSame
@@ -203,7 +203,7 @@ func (v *Visits) billTold(ctx context.Context, n fulfill.Notice) error {
 	if why := problems[n.Kind]; why != "" && (n.Kind != fulfill.NoticeOrphan || n.Ask) {
 		v.tellStuck(n.Key, n.Tenant, why)
 	}
-	_, err := v.update(ctx, n.Key, func(r *record) error {
+	err := v.update(ctx, n.Key, func(r *record) error {
 		switch {
 		case n.Kind == fulfill.NoticeLapsed:
 			r.lapse(time.Now().UTC())
@@ -246,8 +246,8 @@ func (r *record) noteRefund(told refund) {
 }
 
 // update changes a visit that is known, and has it looked after.
-func (v *Visits) update(ctx context.Context, id string, change func(r *record) error) (durable.Item, error) {
-	item, err := durable.Change(ctx, v.cfg.Store, rowID(id), func(item *durable.Item) error {
+func (v *Visits) update(ctx context.Context, id string, change func(r *record) error) error {
+	_, err := durable.Change(ctx, v.cfg.Store, rowID(id), func(item *durable.Item) error {
 		if item.Revision == "" {
 			return fmt.Errorf("visit: %w", telemed.ErrNotFound)
 		}
@@ -256,9 +256,9 @@ func (v *Visits) update(ctx context.Context, id string, change func(r *record) e
 		return err
 	})
 	if errors.Is(err, errSame) {
-		return item, nil
+		return nil
 	}
-	return item, v.woken(err)
+	return v.woken(err)
 }
 
 // event is what dashboards get. A page drops what it has by id and generation.

@@ -251,7 +251,7 @@ func visitOf(id durable.ID) string {
 
 // Retry has what is stuck of a visit tried again.
 func (v *Visits) Retry(ctx context.Context, id string) error {
-	_, err := v.update(ctx, id, func(r *record) error { r.Rests.End(); return nil })
+	err := v.update(ctx, id, func(r *record) error { r.Rests.End(); return nil })
 	if err != nil {
 		return err
 	}
@@ -273,7 +273,7 @@ func (v *Visits) retryMessages(ctx context.Context, id string) error {
 		return err
 	}
 	for _, m := range all {
-		if m.State == outbox.Stuck {
+		if m.State == outbox.Stuck || m.State == outbox.Failed {
 			if err := v.queue.Retry(ctx, id, m.Key); err != nil {
 				return err
 			}

@@ -68,7 +68,7 @@ func (v *Visits) makeMeeting(ctx context.Context, r *record) (func(*record), err
 	switch {
 	case errors.Is(err, meet.ErrCancelled): // the doctor has deleted it: another one takes another Key
 		return func(r *record) { r.useUp(key) }, nil
-	case errors.Is(err, telemed.ErrInvalid) && !start.Equal(r.Start): // none was made, and it is too late for that start
+	case errors.Is(err, telemed.ErrInvalid) && !start.Equal(r.Start): // none was made for that start
 		return func(r *record) { r.unask(start) }, nil
 	case err != nil:
 		return v.meetingFailed(ctx, r, err)

@@ -130,14 +130,14 @@ func (d Doctor) check(p *fault.Problems) {
 	checkLocale(p, "Doctor.Locale", d.Locale)
 }
 
-func (d Patient) check(p *fault.Problems, c *clinic) {
-	checkLine(p, "Patient.Name", d.Name, maxText)
-	p.Check(d.Email == "" || notify.ValidEmail(d.Email), "Patient.Email", "is not an e-mail address")
-	p.Check(d.Phone == "" || notify.ValidPhone(d.Phone), "Patient.Phone", "is not an E.164 number such as +919876543210")
-	checkZone(p, "Patient.Zone", d.Zone)
-	checkLocale(p, "Patient.Locale", d.Locale)
+func (p Patient) check(all *fault.Problems, c *clinic) {
+	checkLine(all, "Patient.Name", p.Name, maxText)
+	all.Check(p.Email == "" || notify.ValidEmail(p.Email), "Patient.Email", "is not an e-mail address")
+	all.Check(p.Phone == "" || notify.ValidPhone(p.Phone), "Patient.Phone", "is not an E.164 number such as +919876543210")
+	checkZone(all, "Patient.Zone", p.Zone)
+	checkLocale(all, "Patient.Locale", p.Locale)
 	if c.Mail != nil || c.WhatsApp != nil {
-		p.Check(len(c.channels(d)) > 0, "Patient", "cannot be told: it has no Email or Phone for a channel of Config")
+		all.Check(len(c.channels(p)) > 0, "Patient", "cannot be told: it has no Email or Phone for a channel of Config")
 	}
 }
 
@@ -150,8 +150,11 @@ func checkLine(p *fault.Problems, field, text string, most int) {
 	p.Check(utf8.ValidString(text) && !strings.ContainsFunc(text, isControl), field, "is not UTF-8 without control characters")
 }
 
+// isControl reports what a mail's header cannot have: controls, separators, and marks that
+// change the direction of text.
 func isControl(r rune) bool {
-	return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029'
+	return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029' ||
+		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 var localePattern = regexp.MustCompile(`^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,5})?$`)

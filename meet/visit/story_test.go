@@ -140,7 +140,7 @@ func (c *clinic) wait(d time.Duration) {
 	c.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		next := c.next()
-		if pause := next.Sub(time.Now()); next.IsZero() || pause > 2*time.Minute {
+		if pause := time.Until(next); next.IsZero() || pause > 2*time.Minute {
 			c.stop()
 			time.Sleep(min(pause, time.Until(end)))
 			if next.IsZero() {

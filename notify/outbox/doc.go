@@ -43,7 +43,8 @@
 //
 // A provider's "not now" and its failures have a message wait on that channel: half a minute
 // at first, up to half an hour. Refused credentials pause the channel of the tenant, which is
-// told once; messages go by their next channel meanwhile.
+// told once; messages go by their next channel meanwhile. So do those that a channel does not
+// permit: a blocked account, a template that is paused.
 //
 // What a message says may be composed when it is sent, from the application's own rows, and
 // be found untrue then. That is better than words that were kept, and keeps less of a person.

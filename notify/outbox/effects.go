@@ -268,8 +268,11 @@ func (s *sending) outcome(ctx context.Context, receipt *notify.Receipt, err erro
 		return s.credentialsRefused(ctx, err)
 	case errors.Is(err, notify.ErrRecipient), errors.Is(err, telemed.ErrInvalid):
 		return s.refused(err), told(err)
-	case errors.Is(err, telemed.ErrForbidden) && s.another():
-		return s.refused(err), told(err)
+	case errors.Is(err, telemed.ErrForbidden):
+		noteErr := s.forbidden(ctx) // if this is lost, the next message finds out
+		if s.another() {
+			return s.refused(err), told(errors.Join(err, noteErr))
+		}
 	}
 	return s.failed(err)
 }

@@ -56,8 +56,8 @@ type Config struct {
 	// OnStuck is called, at least once, when a person must look; item.Stuck says why. Its row
 	// is a group's: a message is expired, was taken by no channel, has an outcome that stays
 	// unknown, has failed twelve times in a row, or the row itself is stuck. Or it is a
-	// channel's of one tenant, of the Kind [PauseKind]: its credentials are refused. It must
-	// not block. May be nil.
+	// channel's of one tenant, of the Kind [PauseKind]: its credentials are refused, or it has
+	// not permitted a message, which is told once a day. It must not block. May be nil.
 	OnStuck func(item durable.Item)
 	// Runner works the rows, among others of the same Store, and its Run is called instead of
 	// this package's. Its LeaseTTL is the LeaseTTL here. If nil, there is one of its own.

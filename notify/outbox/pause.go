@@ -10,7 +10,8 @@ import (
 )
 
 // PauseKind is the durable.ID's Kind of the row of a channel of one tenant whose credentials
-// are refused. Its Name is the channel, a slash and the tenant.
+// are refused, or that does not permit messages. Its Name is the channel, a slash and the
+// tenant.
 const PauseKind = "outbox-pause"
 
 var pauseForm = durable.Form[pause]{Name: "outbox", Version: 1}
@@ -20,6 +21,20 @@ type pause struct {
 	Until time.Time `json:"until,omitzero"`
 	Since time.Time `json:"since,omitzero"`
 	Told  bool      `json:"told,omitempty"` // OnStuck, of this pause
+	// Forbidden is when the channel did not permit a message. That is told once a day.
+	Forbidden     time.Time `json:"forbidden,omitzero"`
+	ToldForbidden bool      `json:"told_forbidden,omitempty"`
+}
+
+// alarm says what a person is to be told, empty if nothing.
+func (p *pause) alarm() string {
+	switch {
+	case !p.Until.IsZero() && !p.Told:
+		return "credentials refused"
+	case !p.Forbidden.IsZero() && !p.ToldForbidden:
+		return "not permitted"
+	}
+	return ""
 }
 
 const (
@@ -34,17 +49,21 @@ func pauseID(tenant string, channel notify.Channel) durable.ID {
 // planPause implements durable.Kind: one pause is told once.
 func (o *Outbox) planPause(item durable.Item, _ time.Time) (durable.Effect, error) {
 	is, err := pauseForm.Open(item)
-	if err != nil || is.Until.IsZero() || is.Told {
+	if err != nil || is.alarm() == "" {
 		return durable.Effect{Name: string(actWait)}, err
 	}
 	return durable.Effect{Name: string(actTell), Do: func(context.Context) (durable.Fact, error) {
 		if o.cfg.OnStuck != nil {
 			told := item.Clone()
-			told.Stuck = "credentials refused"
+			told.Stuck = is.alarm()
 			o.cfg.OnStuck(told)
 		}
 		return func(item *durable.Item) error {
-			return pauseForm.Edit(item, func(is *pause, _ *durable.Trail) error { is.Told = true; return nil })
+			return pauseForm.Edit(item, func(known *pause, _ *durable.Trail) error {
+				known.Told = known.Told || !is.Until.IsZero()
+				known.ToldForbidden = known.ToldForbidden || is.Until.IsZero() || is.Told
+				return nil
+			})
 		}, nil
 	}}, nil
 }
@@ -77,21 +96,39 @@ func (o *Outbox) changePause(ctx context.Context, tenant string, channel notify.
 		return pauseForm.Edit(item, func(is *pause, _ *durable.Trail) error {
 			err := change(is)
 			item.EraseAt = time.Now().Add(refKeep)
-			if !is.Until.IsZero() && !is.Told {
+			if is.alarm() != "" {
 				item.Due = time.Now()
 			}
 			return err
 		})
 	})
+	if err == nil {
+		o.wake()
+	}
 	if errors.Is(err, errUnchanged) {
 		return nil
 	}
 	return err
 }
 
+// forbidden notes that the channel did not permit a message: another one may take it, and
+// somebody is to know.
+func (s *sending) forbidden(ctx context.Context) error {
+	return s.changePause(ctx, s.item.Tenant, s.channel(), func(is *pause) error {
+		if time.Since(is.Forbidden) < 24*time.Hour {
+			return errUnchanged
+		}
+		is.Forbidden, is.ToldForbidden = now(), false
+		return nil
+	})
+}
+
 // unpause notes that the credentials are good again.
 func (o *Outbox) unpause(ctx context.Context, tenant string, channel notify.Channel) error {
-	return o.changePause(ctx, tenant, channel, func(is *pause) error { *is = pause{}; return nil })
+	return o.changePause(ctx, tenant, channel, func(is *pause) error {
+		is.Until, is.Since, is.Told = time.Time{}, time.Time{}, false
+		return nil
+	})
 }
 
 // credentialsRefused pauses the channel of the tenant. The message goes by another one if
@@ -105,8 +142,5 @@ func (s *sending) credentialsRefused(ctx context.Context, err error) (durable.Fa
 		is.Until = until
 		return nil
 	})
-	if pauseErr == nil {
-		s.wake()
-	}
 	return s.not(func(_ *record, _ *message, w *way) { w.Paused = until }), told(errors.Join(err, pauseErr))
 }

@@ -247,6 +247,11 @@ func TestForbidden(t *testing.T) {
 		c.enqueue(message("confirmed"))
 		c.wait(time.Minute)
 		require.Equal(t, notify.Email, c.is("confirmed", "sent").Channel)
+		require.Equal(t, []string{"outbox-pause/whatsapp/clinic not permitted"}, c.alarms())
+		c.chat.FailNext(whatsapptest.Refuse("", 0, 131031, ""))
+		c.enqueue(message("receipt"))
+		c.wait(time.Minute)
+		require.Empty(t, c.alarms(), "once a day")
 		// Without another channel it waits for somebody to mend it.
 		c.mail.FailNext(smtptest.Fault{Op: smtptest.OpRcpt, Status: 554, Body: "5.7.1 no"})
 		c.enqueue(message("moved", byMail))
@@ -254,7 +259,13 @@ func TestForbidden(t *testing.T) {
 		c.is("moved", "due")
 		c.wait(time.Minute)
 		c.is("moved", "sent")
-		c.got(0, 2)
+		c.got(0, 3)
+		require.Equal(t, []string{"outbox-pause/email/clinic not permitted"}, c.alarms())
+		c.wait(24 * time.Hour)
+		c.chat.FailNext(whatsapptest.Refuse("", 0, 131031, ""), whatsapptest.Refuse("", 0, 190, ""))
+		c.enqueue(message("next"), message("last"))
+		c.wait(time.Minute)
+		require.ElementsMatch(t, []string{"outbox-pause/whatsapp/clinic not permitted", "outbox-pause/whatsapp/clinic credentials refused"}, c.alarms())
 	})
 }
 
@@ -457,6 +468,7 @@ func TestAProcessThatStoodStillBefore(t *testing.T) {
 	}, func(c *clinic) {
 		c.enqueue(message("confirmed", byMail))
 		time.Sleep(40 * time.Second)
+		c.wait(0)
 		require.Equal(c, 1, sent, "the second time")
 		require.GreaterOrEqual(c, time.Since(c.is("confirmed", "sent").At), 8*time.Second)
 		require.LessOrEqual(c, time.Since(c.is("confirmed", "sent").At), 10*time.Second)

@@ -20,10 +20,10 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
-// A hundred schedules find what fails often. .ci/run lives through five hundred, and its
+// Forty schedules find what fails often. .ci/run lives through five hundred, and its
 // word long through ten thousand.
 var (
-	schedules = flag.Int("schedules", 100, "random schedules of messages")
+	schedules = flag.Int("schedules", 40, "random schedules of messages")
 	firstSeed = flag.Int("schedules.first", 0, "the first of them")
 )
 

@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -174,16 +175,24 @@ func (p *pool) put(k *conn, verdict error) {
 	}
 }
 
+// expire ends a connection that nobody has used for a while. It says QUIT without the lock:
+// a server that is slow to take it must not stop others from sending.
 func (p *pool) expire(k *conn) {
+	if p.forget(k) {
+		k.quit()
+	}
+}
+
+// forget takes k from the idle ones, and reports whether it was one.
+func (p *pool) forget(k *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, other := range p.idle {
-		if other == k {
-			p.idle = append(p.idle[:i], p.idle[i+1:]...)
-			k.quit()
-			return
-		}
+	i := slices.Index(p.idle, k)
+	if i < 0 {
+		return false
 	}
+	p.idle = slices.Delete(p.idle, i, i+1)
+	return true
 }
 
 // close lets what is in use come to its end, until ctx ends, and closes the rest.
@@ -215,6 +224,14 @@ func (p *pool) close(ctx context.Context) error {
 }
 
 func (p *pool) shut() {
+	for _, k := range p.end() {
+		k.expiry.Stop()
+		k.quit()
+	}
+}
+
+// end closes the pool and returns what was idle.
+func (p *pool) end() []*conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
@@ -224,11 +241,9 @@ func (p *pool) shut() {
 	for ; p.parked > 0; p.parked-- {
 		<-p.slots
 	}
-	for _, k := range p.idle {
-		k.expiry.Stop()
-		k.quit()
-	}
+	idle := p.idle
 	p.idle = nil
+	return idle
 }
 
 // cutOff breaks what is in use and what is being made.

@@ -246,7 +246,7 @@ func (f *Fulfiller) gateway(ctx context.Context, tenant string) (Gateway, error)
 		return nil, fault.OfApplication("Tenants", err)
 	}
 	if gateway == nil {
-		return nil, fmt.Errorf("Tenants returned no gateway: %w", telemed.ErrUnavailable)
+		return nil, fmt.Errorf("no gateway of Tenants: %w", telemed.ErrUnavailable)
 	}
 	return gateway, nil
 }

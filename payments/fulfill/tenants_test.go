@@ -60,3 +60,47 @@ func TestTenants(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+// TestTwoOverOneStore: an application's own bills, and those of another part of it, are not
+// fulfilled by each other.
+func TestTwoOverOneStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rows, gateway, booked := durable.NewMemory(), paymentstest.NewGateway(), []string{}
+		var ended []chan error
+		ctx, cancel := context.WithCancel(t.Context())
+		of := func(kind string) *fulfill.Fulfiller {
+			f, err := fulfill.New(fulfill.Config{Store: rows, Kind: kind, Gateway: gateway, Fulfill: func(_ context.Context, p fulfill.Paid) error {
+				booked = append(booked, kind+" "+p.Key)
+				return nil
+			}})
+			require.NoError(t, err)
+			done := make(chan error, 1)
+			go func() { done <- f.Run(ctx) }()
+			ended = append(ended, done)
+			return f
+		}
+		own, other := of(""), of("shop-bill")
+		require.NoError(t, own.Open(ctx, fulfill.Bill{Key: "bill-1", Amount: price}))
+		require.NoError(t, other.Open(ctx, fulfill.Bill{Key: "bill-2", Amount: price}))
+		for key, f := range map[string]*fulfill.Fulfiller{"bill-1": own, "bill-2": other} {
+			order, err := f.Checkout(ctx, key)
+			require.NoError(t, err)
+			_, err = gateway.Pay(order.ID)
+			require.NoError(t, err)
+			for _, each := range []*fulfill.Fulfiller{own, other} { // both hear of both
+				require.NoError(t, each.Event(ctx, payments.Event{Order: order}))
+			}
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		for _, done := range ended {
+			require.NoError(t, <-done)
+		}
+		require.ElementsMatch(t, []string{" bill-1", "shop-bill bill-2"}, booked)
+		_, err := rows.Get(t.Context(), durable.ID{Kind: "shop-bill", Name: "bill-2"})
+		require.NoError(t, err)
+		_, err = fulfill.New(fulfill.Config{Store: rows, Kind: "Shop bill", Gateway: gateway, Fulfill: func(context.Context, fulfill.Paid) error { return nil }})
+		require.ErrorIs(t, err, telemed.ErrInvalid)
+	})
+}

@@ -68,14 +68,15 @@ function watch(page, errors) {
     await patient.click("#back");
     await patient.click("#pay");
     await patient.click("button#pay");
-    await patient.locator("#status", { hasText: "confirmed" }).waitFor();
+    await patient.locator("#status", { hasText: "booked" }).waitFor();
+    await patient.locator("#join").waitFor();
+    await patient.locator(".chat").waitFor({ timeout: 60000 }); // without a reload, one message after the other
     await picture(patient, "visit");
     assert.match(await patient.locator("#join").getAttribute("href"), /^http/);
     const mail = patient.frameLocator("iframe").first();
     await mail.getByText(name).first().waitFor(); // as text, in the mail
-    await patient.getByText("अपॉइंटमेंट की पुष्टि").click();
     const popup = patient.waitForEvent("popup");
-    await patient.frameLocator("iframe").nth(1).getByRole("link").first().click();
+    await patient.frameLocator("iframe").first().getByRole("link").first().click(); // the last one has the link
     assert.equal((await popup).url(), await patient.locator("#join").getAttribute("href")); // a link in a mail opens
     await (await popup).close();
 
@@ -97,8 +98,16 @@ function watch(page, errors) {
     await row.waitFor();
     assert.equal(await row.count(), 1);
     assert.equal(await row.locator("td").first().textContent(), name);
-    assert.equal(await row.locator("td").last().textContent(), "confirmed");
+    assert.equal(await row.locator("td").last().textContent(), "booked");
     await picture(staff, "clinic");
+    await row.getByRole("link").click();
+    await staff.locator("#timeline tr").first().waitFor();
+    await picture(staff, "clinic-visit");
+    assert.match(await staff.locator("#host").getAttribute("href"), /host$/);
+    await staff.click("#host"); // the room's page is the provider's
+    assert.ok(!staff.url().startsWith(base));
+    await staff.goto(base + "/clinic");
+    await staff.getByText("live", { exact: true }).waitFor();
 
     // It has not heard of what happens while it is away, and sees it when it is back.
     await staff.evaluate(() => socket.disconnect());

@@ -71,6 +71,8 @@ func (p *Process) Point(name string) error {
 	case fateDie:
 		p.die()
 		return errDead
+	case fateInterrupt:
+		p.s.interrupt()
 	case fateStandStill:
 		p.mu.Lock()
 		p.thaws = time.Now().Add(standsStill)
@@ -137,7 +139,7 @@ func (s *schedule) build(immortal bool) (*Process, error) {
 	p.life, p.cancel = context.WithCancel(context.Background())
 	visits, err := s.world.New(p)
 	if err == nil && s.rows == nil {
-		err = errors.New("New did not use Process.Store")
+		err = errors.New("it does not use Process.Store")
 	}
 	if err != nil {
 		p.close()

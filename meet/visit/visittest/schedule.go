@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -28,13 +29,16 @@ type schedule struct {
 	all      sync.WaitGroup
 	page     page
 	random   bool
-	target   string // the point at which a process dies
-	kills    []int  // the operations at which one dies, stands still
-	freezes  []int
-	pages    []int // at which a page of the application holds the rows
-	middles  []int // at which somebody wishes something
-	losses   map[int]loss
 
+	interrupts bool   // at the target nobody dies: a page of the application is at work
+	target     string // the point at which a process dies, or somebody interrupts
+	kills      []int  // the operations at which one dies, stands still
+	freezes    []int
+	pages      []int // at which a page of the application holds the rows
+	middles    []int // at which somebody wishes something
+	losses     map[int]loss
+
+	underWay atomic.Int32 // happenings
 	starting sync.Mutex
 	running  []*Process
 
@@ -44,6 +48,7 @@ type schedule struct {
 	wires  int
 	count  map[string]int
 	seen   map[string]bool
+	harm   int // deaths, processes that stood still, and what was lost
 	todo   []happening
 	heard  map[string]bool // events that are on their way, and what they are of
 	visits []*told
@@ -80,6 +85,7 @@ const (
 	fateGoOn fate = iota
 	fateDie
 	fateStandStill
+	fateInterrupt
 )
 
 type loss int
@@ -101,10 +107,8 @@ func newSchedule(cfg Config, number int) *schedule {
 // randomize has everything happen that may.
 func (s *schedule) randomize() {
 	s.random = true
-	first := s.r.IntN(len(s.cfg.Stories))
-	s.told = []Story{s.cfg.Stories[first]}
-	if s.r.IntN(2) == 0 {
-		s.told = append(s.told, s.cfg.Stories[s.r.IntN(len(s.cfg.Stories))])
+	for _, i := range s.r.Perm(len(s.cfg.Stories))[:min(1+s.r.IntN(2), len(s.cfg.Stories))] {
+		s.told = append(s.told, s.cfg.Stories[i])
 	}
 	s.running = make([]*Process, 2+s.r.IntN(3))
 	most := 500 * len(s.told)
@@ -148,12 +152,16 @@ func (s *schedule) step(name string) fate {
 		s.todo = append(s.todo, happening{at: time.Now(), do: s.wishNow})
 	}
 	switch {
+	case at == s.target && s.interrupts:
+		return fateInterrupt
 	case at == s.target, slices.Contains(s.kills, s.ops):
 		s.report.Points[at]++
 		s.report.Kills++
+		s.harm++
 		return fateDie
 	case slices.Contains(s.freezes, s.ops):
 		s.report.Freezes++
+		s.harm++
 		return fateStandStill
 	}
 	return fateGoOn
@@ -164,6 +172,9 @@ func (s *schedule) lost() loss {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wires++
+	if s.losses[s.wires] != lostNothing {
+		s.harm++
+	}
 	return s.losses[s.wires]
 }
 
@@ -256,6 +267,8 @@ const maxTries = 100
 
 // happen has something happen in some process, and again later if that fails.
 func (s *schedule) happen(h happening) {
+	s.underWay.Add(1)
+	defer s.underWay.Add(-1)
 	p, err := s.any()
 	if err == nil {
 		err = h.do(p)
@@ -293,6 +306,9 @@ func (s *schedule) next() (next time.Time) {
 		if item.Lease.Owner != "" {
 			sooner(time.Now())
 		}
+	}
+	if s.underWay.Load() > 0 || s.page.isOpen() {
+		sooner(time.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

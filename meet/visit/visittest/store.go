@@ -26,7 +26,9 @@ func (p *Process) Store(st durable.Store) durable.Store {
 		p.s.problem("the Store is no durable.Leaser, durable.LeaseLister and durable.Lister")
 		return st
 	}
-	p.s.rows = all
+	if p.s.rows == nil { // the observer is first
+		p.s.rows = all
+	}
 	return mortalRows{p, all}
 }
 

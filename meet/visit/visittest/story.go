@@ -24,7 +24,9 @@ func (s *schedule) book(p *Process, t *told) error {
 	case err != nil:
 		return err
 	}
+	s.mu.Lock()
 	t.booked = true
+	s.mu.Unlock()
 	if t.Pays > 0 {
 		for _, again := range []time.Duration{0, 3 * time.Minute, 8 * time.Minute} {
 			s.later(t.Pays+again, func(p *Process) error { return s.look(p, t) })
@@ -67,16 +69,32 @@ func (s *schedule) wish(p *Process, t *told, i int) error {
 // wishNow wishes what is next of some visit, before its time: in the middle of something.
 func (s *schedule) wishNow(p *Process) error {
 	for _, t := range s.visits {
-		if i := s.nextWish(t); i < len(t.Wishes) && t.booked {
+		if i := s.nextWish(t); i < len(t.Wishes) {
 			return s.say(p.life, t, p.visits.WithStore(mortalRows{p, s.rows}), i)
 		}
 	}
 	return nil
 }
 
+// interrupt has somebody wish what is next, or a page hold the rows, in the middle of what a
+// process does.
+func (s *schedule) interrupt() {
+	if s.number%8 == 2 {
+		s.all.Go(s.openPage)
+	} else {
+		s.all.Go(func() { s.happen(happening{do: s.wishNow}) })
+	}
+	time.Sleep(time.Second)
+}
+
+// nextWish is the first of the visit's wishes that nobody has wished; there is none before it
+// is booked.
 func (s *schedule) nextWish(t *told) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !t.booked {
+		return len(t.Wishes)
+	}
 	return t.next
 }
 
@@ -119,6 +137,12 @@ func (p *page) wait(ctx context.Context) error {
 	}
 }
 
+func (p *page) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open != nil
+}
+
 // openPage has a page of the application open its transaction, wish something if there is
 // something to wish, be slow, and commit.
 func (s *schedule) openPage() {
@@ -139,7 +163,7 @@ func (s *schedule) openPage() {
 	tx := &transaction{rows: s.rows, written: map[durable.ID]durable.Item{}}
 	wished := func() {}
 	for _, t := range s.visits {
-		if i := s.nextWish(t); i < len(t.Wishes) && t.booked {
+		if i := s.nextWish(t); i < len(t.Wishes) {
 			before := i
 			if s.say(context.Background(), t, s.observer.visits.WithStore(tx), i) != nil {
 				return

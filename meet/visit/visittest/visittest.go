@@ -32,15 +32,17 @@ type Config struct {
 	// Stories are what happens to visits. Required.
 	Stories []Story
 	// Schedules is how many are lived through, and First the number of the first: the same
-	// number is the same schedule, but for what the Go scheduler does. In two of three
-	// schedules one process dies at a point where none has died before, until each point of
-	// each story was that once. The others are random. If 0, 30.
+	// number is the same schedule, but for what the Go scheduler does. Of four schedules, two
+	// have a process die at a point where none has died before, until each point of each story
+	// was that once. In the third a page of the application is at work at a point, and the
+	// fourth is random. If Schedules is 0, 30.
 	Schedules, First int
-	// At is a name of Report.Points: every schedule is one in which a process dies there, to
-	// look at a problem again.
+	// At is a name of Report.Points, to look at a problem again: a process dies there in every
+	// schedule. Without its number, "kept: after Put visit", one dies at the first of these
+	// points in schedule 0, and so on.
 	At string
 	// WithoutEvidence are channels that nobody can be asked about whether a message arrived.
-	// That one comes twice by them is counted and no problem.
+	// That one comes twice by them after a death or a lost answer is counted and no problem.
 	WithoutEvidence []notify.Channel
 	// Grace is visit.Config.Grace, if that is not its default.
 	Grace time.Duration
@@ -192,11 +194,9 @@ func Explore(tb TB, cfg Config) Report {
 	for n := cfg.First; n < cfg.First+cfg.Schedules && len(report.Problems) < maxProblems; n++ {
 		s := newSchedule(cfg, n)
 		if cfg.At != "" {
-			s.target, s.told = cfg.At, []Story{cfg.story(cfg.At)}
-		} else if i := 2*(n/3) + n%3; n%3 < 2 && i < len(points) {
-			// In steps over all stories, so that few schedules see something of each.
-			at := points[i*stride(len(points))%len(points)]
-			s.target, s.told = at.name, []Story{at.story}
+			s.target, s.told = numbered(cfg.At, n), []Story{cfg.story(cfg.At)}
+		} else if at, ok := pick(points, n); ok {
+			s.target, s.told, s.interrupts = at.name, []Story{at.story}, n%4 == 2
 		} else {
 			s.randomize()
 		}
@@ -210,6 +210,21 @@ func Explore(tb TB, cfg Config) Report {
 }
 
 const maxProblems = 20
+
+// pick returns the point of the nth schedule. Of four schedules two have a process die at a
+// point, in one somebody interrupts an exchange with a provider, and one is random. It goes
+// in steps over all stories, so that few schedules see something of each.
+func pick(points []point, n int) (at point, ok bool) {
+	i := 2*(n/4) + n%4
+	if n%4 == 2 {
+		i = n / 4
+		points = slices.DeleteFunc(slices.Clone(points), func(p point) bool { return p.isOfStore() })
+	}
+	if n%4 == 3 || i >= len(points) {
+		return point{}, false
+	}
+	return points[i*stride(len(points))%len(points)], true
+}
 
 // stride is about the golden section of n, and has no divisor with it.
 func stride(n int) int {
@@ -227,6 +242,14 @@ func gcd(a, b int) int {
 	return a
 }
 
+// numbered is the point of the nth schedule.
+func numbered(at string, n int) string {
+	if last := at[len(at)-1]; last >= '0' && last <= '9' {
+		return at
+	}
+	return fmt.Sprintf("%s %d", at, n+1)
+}
+
 // story is the one whose point it is.
 func (c Config) story(at string) Story {
 	for _, story := range c.Stories {
@@ -240,6 +263,13 @@ func (c Config) story(at string) Story {
 type point struct {
 	story Story
 	name  string
+}
+
+// isOfStore reports whether the point is one of Process.Store, Tokens or Claims.
+func (p point) isOfStore() bool {
+	_, what, _ := strings.Cut(strings.TrimPrefix(p.name, p.story.Name+": "), " ")
+	call, _, _ := strings.Cut(what, " ")
+	return slices.Contains([]string{"Get", "Put", "Delete", "Lease", "Claim", "Complete", "Release"}, call)
 }
 
 // points lives through each story without a death, and returns where one might have been.

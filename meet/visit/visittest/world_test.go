@@ -3,10 +3,10 @@ package visittest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +26,7 @@ import (
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
 	"github.com/telemed-go/telemed/payments"
+	"github.com/telemed-go/telemed/payments/fulfill"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
 	"github.com/telemed-go/telemed/realtime"
@@ -54,7 +55,7 @@ type world struct {
 	tokens   *store.Memory
 	truth    *razorpay.Client // reads the gateway without any process
 	browser  http.RoundTripper
-	evidence bool
+	setup
 
 	mu     sync.Mutex
 	shown  map[string]string // what dashboards show of a visit
@@ -75,10 +76,17 @@ var words = sync.OnceValue(func() notify.Renderer {
 	return set
 })
 
-// newWorld is visittest.Config.World.
-func newWorld(door http.RoundTripper, evidence bool) (*visittest.World, error) {
+// setup is what is special about a world.
+type setup struct {
+	evidence bool                    // the mail server can be asked
+	deaf     bool                    // WhatsApp's reports are not listened to
+	spoil    func(cfg *visit.Config) // may be nil
+}
+
+// world is visittest.Config.World.
+func (s setup) world(door http.RoundTripper) (*visittest.World, error) {
 	w := &world{
-		rows: durable.NewMemory(), tokens: store.NewMemory(), browser: door, evidence: evidence,
+		rows: durable.NewMemory(), tokens: store.NewMemory(), browser: door, setup: s,
 		shown: map[string]string{}, noted: map[string]visit.Status{}, orders: map[string]string{},
 	}
 	client := &http.Client{Transport: door}
@@ -173,58 +181,69 @@ func (w *world) newZoom(tokens store.TokenStore, claims store.Claims, client *ht
 	})
 }
 
-// process is visittest.World.New: one process of an application.
-func (w *world) process(p *visittest.Process) (*visit.Visits, error) {
+// leaves are the providers' clients of one process.
+type leaves struct {
+	google  *googlemeet.Client
+	zoom    *zoom.Client
+	gateway *razorpay.Client
+	mail    *smtp.Client
+	chat    *whatsapp.Client
+}
+
+func (w *world) leaves(p *visittest.Process) (l leaves, err error) {
 	via := func(of *http.Client) *http.Client { return &http.Client{Transport: p.Transport(of.Transport)} }
 	tokens, claims := p.Tokens(w.tokens), p.Claims(w.tokens)
-	google, err := w.newGoogle(tokens, via(w.google.Client()))
-	if err != nil {
-		return nil, err
-	}
-	zooms, err := w.newZoom(tokens, claims, via(w.zoom.Client()))
-	if err != nil {
-		return nil, err
-	}
-	gateway, err := razorpay.New(razorpay.Config{
+	var errs [5]error
+	l.google, errs[0] = w.newGoogle(tokens, via(w.google.Client()))
+	l.zoom, errs[1] = w.newZoom(tokens, claims, via(w.zoom.Client()))
+	l.gateway, errs[2] = razorpay.New(razorpay.Config{
 		KeyID: w.razorpay.KeyID(), KeySecret: w.razorpay.KeySecret(), BaseURL: w.razorpay.URL(), Claims: claims,
 		WebhookSecrets: []telemed.Secret{w.razorpay.WebhookSecret()}, HTTPClient: via(w.razorpay.Client()),
 	})
-	if err != nil {
-		return nil, err
-	}
-	mail, err := smtp.New(smtp.Config{
+	l.mail, errs[3] = smtp.New(smtp.Config{
 		Addr: w.mail.Addr(), From: "care@clinic.example", TLS: w.mail.ClientTLS(), Dial: p.Dial(w.mail.Dial), LocalName: "clinic.example",
 		ReferenceHeader: referenceHeader,
 	})
-	if err != nil {
-		return nil, err
-	}
-	chat, err := whatsapp.New(whatsapp.Config{
+	l.chat, errs[4] = whatsapp.New(whatsapp.Config{
 		PhoneNumberID: w.whatsapp.PhoneNumberID(), Token: w.whatsapp.Token(), BaseURL: w.whatsapp.URL(), Attempts: 1,
 		WebhookSecrets: []telemed.Secret{w.whatsapp.AppSecret()}, HTTPClient: via(w.whatsapp.Client()),
 	})
+	return l, errors.Join(errs[:]...)
+}
+
+// process is visittest.World.New: one process of an application.
+func (w *world) process(p *visittest.Process) (*visit.Visits, error) {
+	l, err := w.leaves(p)
 	if err != nil {
 		return nil, err
 	}
 	cfg := visit.Config{
 		Store: p.Store(w.rows), Clinic: clinicName, Zone: "Asia/Kolkata", ReturnURL: "https://lotus.example/visits", AccountsURL: "https://lotus.example/settings",
-		Meetings: map[string]meet.MeetingProvider{"google": google, "zoom": zooms}, Gateway: gateway, Mail: mail, WhatsApp: chat,
+		Meetings: map[string]meet.MeetingProvider{"google": l.google, "zoom": l.zoom}, Gateway: l.gateway, Mail: l.mail, WhatsApp: l.chat,
 		Renderer: words(), OnStuck: p.OnStuck, Live: dashboard{w, p}, OnChange: w.onChange(p),
+		Refunds: []fulfill.Tier{{Before: day, Percent: 100}, {Percent: 50}},
 	}
 	if w.evidence {
 		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: inbox{w, p}}
+	}
+	if w.spoil != nil {
+		w.spoil(&cfg)
 	}
 	visits, err := visit.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	reports := chat.Reports(visits.Report)
+	report := visits.Report
+	if w.deaf {
+		report = func(context.Context, notify.Report) error { return nil }
+	}
+	reports := l.chat.Reports(report)
 	mux := http.NewServeMux()
 	mux.Handle("/payments/{action}", visits.Payments())
 	mux.Handle("/whatsapp", reports)
 	p.Handle(mux)
-	p.OnShutdown(func(ctx context.Context) error {
-		return telemed.Shutdown(10*time.Second, reports, google, zooms, mail)
+	p.OnShutdown(func(context.Context) error {
+		return telemed.Shutdown(10*time.Second, reports, l.google, l.zoom, l.mail)
 	})
 	return visits, nil
 }
@@ -437,8 +456,8 @@ func (w *world) check(_ context.Context, visits []*visit.Visit) (problems []stri
 		if noted := w.noted[v.ID]; noted != v.Status {
 			problems = append(problems, fmt.Sprintf("%s is %s, and the application knows %q", v.ID, v.Status, noted))
 		}
-		shown := []string{w.shown[v.ID]}
-		if w.shown[v.ID] != "" && !slices.Contains(shown, "clinic-lotus "+string(v.Status)) {
+		shown := w.shown[v.ID]
+		if want := "clinic-lotus " + string(v.Status); shown != want && (shown != "" || v.Status == visit.StatusBooked) {
 			problems = append(problems, fmt.Sprintf("%s is %s, and the dashboard shows %q", v.ID, v.Status, shown))
 		}
 	}

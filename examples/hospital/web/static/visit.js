@@ -16,6 +16,8 @@ async function look() {
   }
 }
 
+// While the visit is to be paid, a look has the gateway asked.
+const every = document.getElementById("now").dataset.status === "reserved" ? 10000 : 2000;
 setInterval(() => {
   if (!document.hidden) look().catch(() => {}); // the next look may succeed
-}, 2000);
+}, every);
