@@ -24,7 +24,6 @@ import (
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
-	"github.com/telemed-go/telemed/realtime/socketio"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/store/oauth"
@@ -50,7 +49,6 @@ type hospital struct {
 	listener net.Listener
 	server   *http.Server
 	door     *door
-	live     *socketio.Server
 	rows     *sql.DB
 	st       *sqlstore.Store
 	google   *googlemeet.Client
@@ -68,13 +66,15 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	db, err1 := sql.Open("sqlite3", "file:"+filepath.ToSlash(h.db)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
 	keyring, err2 := store.KeyringFromEnv(h.env, "CLINIC_KEY")
 	st, err3 := sqlstore.New(sqlstore.Config{DB: db, Seal: keyring, SealStrict: true})
-	if err := errors.Join(err1, err2, err3); err != nil {
+	// What was bought and not saved yet when the process died.
+	spool, err4 := oauth.NewFileSpool(h.db+".spool", keyring)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
 	g, z := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st)
 	pay, post := razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
-	auth := h.base + "/api/auth/"
-	g.RedirectURL, z.RedirectURL = auth+"google/doctor/callback", auth+"zoom/doctor/callback"
+	g.RedirectURL, z.RedirectURL = h.base+"/api/auth/google/doctor/callback", h.base+"/api/auth/zoom/doctor/callback"
+	g.Refreshing.Spool, z.Refreshing.Spool = spool, spool
 	g.Logger, z.Logger, post.Logger, post.ReferenceHeader, pay.Claims = h.log, h.log, h.log, local.ReferenceHeader, st
 	h.google, err1 = googlemeet.New(g)
 	h.zoom, err2 = zoom.New(z)
@@ -84,12 +84,12 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
-	h.rows, h.st, h.live = db, st, h.door.live
+	h.rows, h.st = db, st
 	settings := h.base + "/doctor/settings/integration"
 	h.visits, err1 = visit.New(visit.Config{
 		Store: st.Rows(), Clinic: clinicName, Zone: "Asia/Kolkata", Gateway: gateway, Mail: h.mail,
 		Meetings:  map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
-		ReturnURL: h.base + "/visits/mine", AccountsURL: settings, WhatsApp: chat, Live: h.live, Logger: h.log,
+		ReturnURL: h.base + "/visits/mine", AccountsURL: settings, WhatsApp: chat, Live: h.door.live, Logger: h.log,
 		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
 		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10,
 	})
@@ -104,7 +104,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Handler: h.routes(chat.Reports(h.visits.Report)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
-	return errors.Join(err1, st.CreateTables(ctx, schema))
+	return errors.Join(err1, st.CreateTables(ctx, schema), oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
 }
 
 // routes mounts the SDK's handlers at the addresses that the hospital had before, beside its
@@ -115,7 +115,7 @@ func (h *hospital) routes(reports http.Handler) http.Handler {
 	mux.Handle("POST /payments/callback", h.visits.Callback())
 	mux.Handle("/webhooks/razorpay", h.visits.PaymentWebhook())
 	mux.Handle("/webhooks/whatsapp", reports)
-	mux.Handle("/socket.io/", h.live)
+	mux.Handle("/socket.io/", h.door.live)
 	mux.Handle("/", h.pages())
 	return h.door.Handler(mux)
 }

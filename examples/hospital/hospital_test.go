@@ -466,7 +466,12 @@ func TestCanary(t *testing.T) {
 	marks := w.secrets()
 	kept, err := filepath.Glob(w.h.db + "*")
 	require.NoError(t, err)
-	for _, name := range kept {
+	spooled, err := filepath.Glob(w.h.db + ".spool/*")
+	require.NoError(t, err)
+	for _, name := range append(kept, spooled...) {
+		if name == w.h.db+".spool" {
+			continue
+		}
 		data, err := os.ReadFile(name)
 		require.NoError(t, err)
 		for _, mark := range personal {

@@ -77,7 +77,7 @@ func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
 
 func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
 	if subject := h.door.End(w, r); subject != "" {
-		h.live.Hub().Disconnect(subject) // dashboards that are still logged in come back by themselves
+		h.door.live.Hub().Disconnect(subject) // those that are logged in come back by themselves
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/examples/internal/guard"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // options are where a hospital is, and what it is with.
@@ -92,7 +93,8 @@ func open(ctx context.Context, o options) (*hospital, error) {
 // run ends first what others wait for. Who stops a process kills it a while later.
 func (h *hospital) run(ctx context.Context) error {
 	h.panel.follow(h.listener.Addr().String())
+	go oauth.Tend(ctx, h.google.Tokens(), h.zoom.Tokens())
 	go h.server.Serve(h.listener)
-	return errors.Join(h.visits.Run(ctx), telemed.Shutdown(2*time.Second, h.live, guard.Server{Server: h.server}),
+	return errors.Join(h.visits.Run(ctx), telemed.Shutdown(2*time.Second, h.door.live, guard.Server{Server: h.server}),
 		telemed.Shutdown(2*time.Second, h.google, h.zoom, h.mail, h.door), h.rows.Close())
 }

@@ -2,11 +2,13 @@ package visit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/meettest"
 	"github.com/telemed-go/telemed/meet/visit"
@@ -101,4 +103,43 @@ func ExampleHandler() {
 	// Output:
 	// 401 {"error":"not logged in"}
 	// 404 {"error":"not found"}
+}
+
+// What is wished of a visit after it was booked. Each wish can be said again.
+func ExampleVisits_Move() {
+	visits, err := lotus(paymentstest.NewGateway(), &notifytest.Recorder{}, nil)
+	if err != nil {
+		panic(err)
+	}
+	ctx, start := context.Background(), time.Date(2099, 3, 2, 10, 30, 0, 0, time.FixedZone("IST", 19800))
+	req := visit.Request{
+		ID: "appt-42", Provider: "google", Start: start, Duration: 30 * time.Minute,
+		Doctor:  visit.Doctor{ID: "dr-rao", Name: "Dr Meera Rao"},
+		Patient: visit.Patient{Name: "Asha Verma", Email: "asha@example.org"},
+	}
+	fmt.Println(visits.Book(ctx, req))
+	other := req
+	other.ID = "appt-43"
+	fmt.Println(errors.Is(visits.Book(ctx, other), visit.ErrTaken))
+	fmt.Println(visits.Move(ctx, "appt-42", start.Add(time.Hour)))
+	fmt.Println(visits.Cancel(ctx, "appt-42", visit.ByPatient))
+	fmt.Println(visits.Book(ctx, other))
+	fmt.Println(errors.Is(visits.Move(ctx, "appt-42", start), telemed.ErrConflict))
+
+	entries, err := visits.Timeline(ctx, "appt-42")
+	for _, entry := range entries {
+		fmt.Println(entry.Of, entry.What)
+	}
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// true
+	// <nil>
+	// <nil>
+	// <nil>
+	// true
+	// visit booked for 2099-03-02T05:00:00Z
+	// visit moved to 2099-03-02T06:00:00Z
+	// visit cancelled by the patient
+	// <nil>
 }

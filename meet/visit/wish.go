@@ -100,7 +100,10 @@ func (w Writer) reserve(ctx context.Context, r *record) error {
 	if w.v.cfg.AllowOverlap {
 		return nil
 	}
-	return reserve(ctx, w.rows, r.Request.Doctor.ID, hours{r.Request.ID, r.Gen, r.Start, r.end(), until})
+	if err := reserve(ctx, w.rows, r.Request.Doctor.ID, hours{r.Request.ID, r.Gen, r.Start, r.end(), until}); err != nil {
+		return fmt.Errorf("visit: %w", err)
+	}
+	return nil
 }
 
 // Move gives a visit another start. The same start again is no error; of several wishes the

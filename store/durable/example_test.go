@@ -3,6 +3,7 @@ package durable_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -190,4 +191,63 @@ func ExampleForm() {
 	trail, _ := form.Trail(item)
 	fmt.Println(r.To, r.Sent, len(trail))
 	// Output: asha true 2
+}
+
+// A kind has two things to do, neither of which waits for the other one while that fails.
+func ExampleRests() {
+	type order struct {
+		Told, Shown bool
+		Rests       durable.Rests
+	}
+	form := durable.Form[order]{Name: "orders", Version: 1}
+	tell := func(context.Context) (durable.Fact, error) {
+		err := errors.New("the mail server is away")
+		until := time.Now().Add(durable.RestAfter(1, err))
+		return func(item *durable.Item) error {
+			return form.Edit(item, func(o *order, _ *durable.Trail) error {
+				o.Rests.Fail("tell", o.Rests["tell"].N+1, until)
+				return nil
+			})
+		}, durable.AtRest(err)
+	}
+	show := func(context.Context) (durable.Fact, error) {
+		fmt.Println("shown")
+		return func(item *durable.Item) error {
+			return form.Edit(item, func(o *order, _ *durable.Trail) error { o.Shown = true; return nil })
+		}, nil
+	}
+	rows, ctx := durable.NewMemory(), context.Background()
+	runner, err := durable.NewRunner(durable.RunnerConfig{Store: rows, Kinds: map[string]durable.Kind{"order": {
+		Version: 1, Plan: func(item durable.Item, now time.Time) (durable.Effect, error) {
+			o, err := form.Open(item)
+			switch {
+			case err != nil:
+				return durable.Effect{}, err
+			case !o.Told && o.Rests.Ready("tell", now):
+				return durable.Effect{Name: "tell", Do: tell}, nil
+			case !o.Shown:
+				return durable.Effect{Name: "show", Do: show}, nil
+			}
+			return durable.Effect{At: o.Rests.Next(now)}, nil
+		},
+	}}})
+	if err != nil {
+		panic(err)
+	}
+	id := durable.ID{Kind: "order", Name: "42"}
+	if _, err := rows.Put(ctx, durable.Item{ID: id, Due: time.Now()}); err != nil {
+		panic(err)
+	}
+	for range 3 {
+		if _, err := runner.Step(ctx, id); err != nil {
+			panic(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	item, _ := rows.Get(ctx, id)
+	o, _ := form.Open(item)
+	fmt.Println(o.Told, o.Shown, o.Rests["tell"].N)
+	// Output:
+	// shown
+	// false true 1
 }

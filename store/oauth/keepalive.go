@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
 
@@ -41,6 +42,22 @@ func (s *Source) KeepAlive(ctx context.Context) (refreshed, failed int, err erro
 		refreshed++
 	}
 	return refreshed, failed, nil
+}
+
+// tendEvery is how often Tend refreshes what lies unused.
+const tendEvery = 24 * time.Hour
+
+// Tend calls KeepAlive of all sources, now and each day, until ctx ends. It blocks; errors
+// go to the Logger of each Source. An application has a goroutine for it.
+func Tend(ctx context.Context, sources ...*Source) {
+	for ctx.Err() == nil {
+		for _, s := range sources {
+			if _, _, err := s.KeepAlive(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Warn("oauth: idle tokens cannot be refreshed", slog.Any("error", err))
+			}
+		}
+		_ = wait.For(ctx, tendEvery) // ctx has ended
+	}
 }
 
 // idle reports whether rec's token has been left unused for long. Days are at stake, not

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -27,6 +28,16 @@ func (s *Source) Recover(ctx context.Context) (int, error) {
 		recovered++
 	}
 	return recovered, nil
+}
+
+// Recover calls Source.Recover of all sources, and returns what went wrong with any.
+func Recover(ctx context.Context, sources ...*Source) error {
+	var errs []error
+	for _, s := range sources {
+		_, err := s.Recover(ctx)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // adopt goes on where the process that spooled u had to stop. Of two tokens of one

@@ -644,6 +644,26 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
+// TestTend: what lies unused is refreshed day by day, by itself, until its context ends.
+func TestTend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var tending sync.WaitGroup
+		tending.Go(func() { oauth.Tend(ctx, c.source()) })
+		time.Sleep(29 * 24 * time.Hour)
+		require.Zero(t, c.provider.count())
+		time.Sleep(3 * 24 * time.Hour)
+		require.Equal(t, 1, c.provider.count())
+		time.Sleep(31 * 24 * time.Hour)
+		require.Equal(t, 2, c.provider.count())
+		cancel()
+		tending.Wait()
+		require.NoError(t, oauth.Recover(t.Context(), c.source(), c.source()))
+	})
+}
+
 // The disk of the database is full until the token that counts has run out: it is saved
 // before it is spent.
 func TestRecoverWithAnObsoleteFileBesideAndAFullDisk(t *testing.T) {
