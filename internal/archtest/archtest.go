@@ -58,7 +58,7 @@ var outside = map[string][]string{
 	"zoom":                  {"golang.org/x/oauth2"},
 	"meet/googlemeet":       {"golang.org/x/oauth2", "google.golang.org/api"},
 	"payments/razorpay":     {"github.com/razorpay/razorpay-go"},
-	"notify/smtp":           {"gopkg.in/gomail.v2"},
+	"notify/smtp":           {"gopkg.in/gomail.v2", "golang.org/x/net/idna"},
 	"notify/smtp/smtptest":  {"github.com/emersion/go-smtp", "github.com/emersion/go-sasl"},
 	"realtime/socketio":     {"github.com/gobwas/ws"},
 	"realtime/realtimetest": {"github.com/gobwas/ws"},

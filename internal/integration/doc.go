@@ -6,7 +6,9 @@
 //
 // SQLite always runs. TELEMED_POSTGRES_DSN (for pgx) and TELEMED_MARIADB_DSN (for
 // go-sql-driver/mysql) name databases in which the tests may create and drop tables;
-// without them those tests are skipped. .ci/databases starts such servers. The runs with
+// without them those tests are skipped. .ci/databases starts such servers, and .ci/mailservers
+// real mail servers for notify/smtp, in the folder that TELEMED_MAIL_SERVERS names. What they
+// deliver is read by npm's mailparser, in TELEMED_NODE_MODULES. The runs with
 // kill -9 take as long as -kill.for says.
 //
 // SQLite's driver is ncruces/go-sqlite3: it links 4 modules and needs 10 lines of go.sum,

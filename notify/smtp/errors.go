@@ -126,6 +126,6 @@ func reasonOf(err error) string {
 
 // refused is the server's own no.
 func refused(op string, r reply) *Error {
-	kind, wait := kindOf(op, r)
+	wait, kind := kindOf(op, r)
 	return &Error{Op: op, Code: r.code, Enhanced: r.enhanced, RetryAfter: wait, kind: kind}
 }

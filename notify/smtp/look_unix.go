@@ -22,7 +22,7 @@ func look(nc net.Conn) func() bool {
 	var b [1]byte
 	var empty bool
 	peek := func(fd uintptr) bool {
-		// It does not wait: the runtime's sockets never do.
+		// It does not wait: no socket of the runtime does.
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
 		empty = errors.Is(err, syscall.EAGAIN)
 		return true

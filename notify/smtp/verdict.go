@@ -17,24 +17,24 @@ const limitPause = time.Hour
 // the first that fits decides. wait is how long to leave the server alone, 0 if unknown.
 // Codes are those of https://www.rfc-editor.org/rfc/rfc5321#section-4.2.3 and
 // https://www.rfc-editor.org/rfc/rfc3463.
-func kindOf(op string, r reply) (kind error, wait time.Duration) {
+func kindOf(op string, r reply) (wait time.Duration, kind error) {
 	switch code := r.code; {
 	case code == 530, code == 534, code == 535, code == 538, code/100 == 5 && op == "auth":
-		return telemed.ErrUnauthorized, 0
+		return 0, telemed.ErrUnauthorized
 	case code/100 != 5:
-		return temporary(op, r), 0
+		return 0, temporary(op, r)
 	case op == "ehlo", op == "starttls", op == "noop":
-		return telemed.ErrUnavailable, 0
+		return 0, telemed.ErrUnavailable
 	case r.is("3.4"), r.is("2.3"):
-		return telemed.ErrInvalid, 0
+		return 0, telemed.ErrInvalid
 	case sendingLimit(r):
-		return telemed.ErrRateLimited, limitPause
+		return limitPause, telemed.ErrRateLimited
 	case code == 552 && !r.is("2.2"):
-		return telemed.ErrInvalid, 0
+		return 0, telemed.ErrInvalid
 	case aboutRecipient(op, r):
-		return notify.ErrRecipient, 0
+		return 0, notify.ErrRecipient
 	}
-	return telemed.ErrForbidden, 0
+	return 0, telemed.ErrForbidden
 }
 
 // temporary tells "too many" from "broken" among the answers 4yz. None is about the
