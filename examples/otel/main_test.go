@@ -76,7 +76,7 @@ func TestAVisit(t *testing.T) {
 			names[span.Name]++
 			byID[span.SpanContext.SpanID().String()] = span
 		}
-		for _, want := range []string{"google create", "razorpay create order", "mail notify", "whatsapp notify", "visit make the meeting", "bill fulfill", "outbox send"} {
+		for _, want := range []string{"google create", "razorpay create order", "mail notify", "whatsapp notify", "visit make the meeting", "visit-bill fulfill", "visit-messages send"} {
 			require.NotZero(t, names[want], "%s is missing in %v", want, names)
 		}
 		below := 0
