@@ -11,7 +11,8 @@
 // A category package says what a thing means, a leaf does it with one provider, and a
 // …test package is how an application tests with it.
 //
-//   - meet: meetings. meet/googlemeet and zoom make them.
+//   - meet: meetings. meet/googlemeet and zoom make them; meet/visit has whole visits take
+//     place, with bill, messages and dashboard, whatever dies in between.
 //   - payments: orders, verified payments, refunds and webhooks. payments/razorpay does
 //     it; payments/fulfill has each bill that is paid fulfilled once.
 //   - notify: messages to a recipient. notify/template writes them in English and Hindi;
@@ -28,8 +29,8 @@
 // The application owns its HTTP server, database and users. It builds the leaves it wants
 // with New and a Config, mounts their handlers where it likes, and asks for interfaces:
 // meet.MeetingProvider, payments.PaymentGateway, notify.Notifier, realtime.Broadcaster,
-// store.TokenStore. examples/hospital is a whole application; the other examples show one
-// package each.
+// store.TokenStore. examples/clinic is a whole application in one file on meet/visit,
+// examples/hospital a demonstration in the browser; the others show one package each.
 //
 // Each leaf that has an account at a provider also has FromEnv, which fills its Config
 // through the getenv that it is given. New then names the variables that are missing or
