@@ -94,7 +94,9 @@ func newFrost(t *testing.T, d database, processes int, kills bool) *frost {
 	t.Helper()
 	f := &frost{T: t, fleet: newFleet(t, d, 3*time.Second, 200*time.Millisecond, 30)}
 	f.cfg.Exchange, f.cfg.Lease = hastyTime, frozenLease
+	f.provider.mu.Lock()
 	f.provider.kills = kills
+	f.provider.mu.Unlock()
 	for range processes {
 		f.running = append(f.running, f.start(t, true))
 	}

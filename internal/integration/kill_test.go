@@ -231,7 +231,7 @@ func (w *war) cutOff(e exchange) bool {
 }
 
 // onDisk is how long an answer may take to be read and spooled, on a machine that is busy.
-const onDisk = 100 * time.Millisecond
+const onDisk = 500 * time.Millisecond
 
 // answered returns the exchanges that were cut off when the process had their answer.
 func (w *war) answered() (found []exchange) {
