@@ -55,7 +55,7 @@ func TestKilled(t *testing.T) {
 func newWar(t *testing.T, d database, spool bool) *war {
 	t.Helper()
 	f := newFleet(t, d, 3*time.Second, 30*time.Millisecond, 48)
-	f.cfg.Exchange, f.cfg.SlowSave = hastyTime, 300*time.Millisecond
+	f.cfg.Exchange, f.cfg.SlowSave = hastyTime, 900*time.Millisecond
 	if spool {
 		f.cfg.Spool, f.cfg.SpoolKey = t.TempDir(), store.NewKey().Reveal()
 	}
@@ -231,7 +231,7 @@ func (w *war) cutOff(e exchange) bool {
 }
 
 // onDisk is how long an answer may take to be read and spooled, on a machine that is busy.
-const onDisk = 500 * time.Millisecond
+const onDisk = 300 * time.Millisecond
 
 // answered returns the exchanges that were cut off when the process had their answer.
 func (w *war) answered() (found []exchange) {
