@@ -63,14 +63,14 @@ func (c *Client) setHeader(m *gomail.Message, l *letter, msg notify.Message) {
 // addBodies adds the same message as text, HTML and invitation: the last that a
 // mail program understands is what it shows, so the richest comes last.
 func addBodies(m *gomail.Message, content *notify.Content) {
-	text := content.Text
+	text := unixLines(content.Text)
 	if !strings.HasSuffix(text, "\n") {
 		text += "\r\n" // a mail ends with a whole line
 	}
 	body, encoding := bodyOf(text)
 	m.SetBody("text/plain", body, encoding)
 	if content.HTML != "" {
-		body, encoding := bodyOf(content.HTML)
+		body, encoding := bodyOf(unixLines(content.HTML))
 		m.AddAlternative("text/html", body, encoding)
 	}
 	for _, file := range content.Files {
@@ -112,6 +112,14 @@ func lines(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
 	return strings.ReplaceAll(text, "\n", "\r\n")
+}
+
+// unixLines returns text with lines that end by \n alone: a lone \r is a line's end too.
+func unixLines(text string) string {
+	if !strings.Contains(text, "\r") {
+		return text
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 }
 
 // bodyOf keeps Latin text readable on the wire, and Hindi short: in quoted-printable a
