@@ -317,4 +317,5 @@ func TestLeaseWords(t *testing.T) {
 	want.Lease.Tainted = true
 	require.Equal(t, want, withToken(held, next, "you", noon), "somebody else may spend the old token right now")
 	require.Equal(t, want, withToken(mark, next, "me", noon), "or has")
+	require.Equal(t, want, withToken(withoutOwner(withOwner(held, "you", time.Minute, true, noon), true), next, "me", noon), "or has tried, and given it back")
 }

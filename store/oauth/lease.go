@@ -49,9 +49,10 @@ func withMark(rec store.Record, tainted bool, now time.Time) store.Record {
 
 // withToken gives the lease back, whoever holds it, and has the new token, which owner
 // bought. If others have spent its predecessor meanwhile, or are about to, it may be dead
-// for that: the taint stays, so that the record can say why.
+// for that: the taint stays, so that the record can say why. Others have had the lease if it
+// is not owner's any more, also if they have given it back.
 func withToken(rec store.Record, token store.Token, owner string, now time.Time) store.Record {
-	spentAgain := rec.Lease.Tainted && (rec.Status == store.StatusReconnect || isOthers(rec, owner))
+	spentAgain := rec.Lease.Tainted && (rec.Status == store.StatusReconnect || rec.Lease.Owner != owner)
 	rec.Token = token
 	rec.Status, rec.Reason = store.StatusActive, ""
 	rec.Lease = store.Lease{Tainted: spentAgain}
