@@ -122,7 +122,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send makes the attempts and returns the last one.
 func (t *Transport) send(ctx context.Context, req *http.Request) *attempt {
-	if why := ended(ctx); why != nil { // net/http would not say that it sent nothing
+	if why := wait.Ended(ctx); why != nil { // net/http would not say that it sent nothing
 		closeBody(req)
 		return &attempt{Error: Error{
 			Answer: Answer{Request: req, Err: why}, Kind: telemed.ErrUnavailable, Unsent: true,
@@ -137,7 +137,7 @@ func (t *Transport) send(ctx context.Context, req *http.Request) *attempt {
 			return a.settled(open)
 		}
 		open = open || changes(req) && !a.unharmed()
-		if why := cmp.Or(wait.For(ctx, pause), ended(ctx)); why != nil {
+		if why := cmp.Or(wait.For(ctx, pause), wait.Ended(ctx)); why != nil {
 			closeBody(next)
 			if a.Err == nil {
 				a.Err = why
@@ -146,19 +146,6 @@ func (t *Transport) send(ctx context.Context, req *http.Request) *attempt {
 		}
 		try = next
 	}
-}
-
-// ended returns why nothing may be begun any more under ctx, or nil. In a process that has
-// just been frozen ctx does not know yet that its deadline has passed, and with it perhaps
-// a lease: what is on its way is read on, but nothing new is sent.
-func ended(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
-		return context.DeadlineExceeded
-	}
-	return nil
 }
 
 // next returns the request to send after attempt n, and when. It is nil if a is the last.

@@ -35,3 +35,25 @@ func TestJitter(t *testing.T) {
 	}
 	require.Zero(t, wait.Jitter(0))
 }
+
+// asleep is a context whose timer has not noticed that its time is over: the process was
+// frozen.
+type asleep struct{ context.Context }
+
+func (asleep) Err() error { return nil }
+
+func TestEnded(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, wait.Ended(t.Context()))
+	open, cancel := context.WithTimeout(t.Context(), time.Hour)
+	require.NoError(t, wait.Ended(open))
+	cancel()
+	require.ErrorIs(t, wait.Ended(open), context.Canceled)
+	over, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	require.ErrorIs(t, wait.Ended(asleep{over}), context.DeadlineExceeded)
+	why := errors.New("why")
+	caused, end := context.WithCancelCause(t.Context())
+	end(why)
+	require.Equal(t, why, wait.Ended(caused))
+}

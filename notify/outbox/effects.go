@@ -9,6 +9,7 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/store/durable"
 )
@@ -200,12 +201,9 @@ func (s *sending) do(ctx context.Context) (durable.Fact, error) {
 	return s.outcome(ctx, receipt, err, paused)
 }
 
-// tooLate reports whether ctx is over, by a clock too: after the process stood still it may
-// not have ended yet. Or it is after the message's time.
+// tooLate reports whether ctx is over, or it is after the message's time.
 func tooLate(ctx context.Context, notAfter time.Time) bool {
-	now := time.Now()
-	end, ok := ctx.Deadline()
-	return ctx.Err() != nil || ok && !now.Round(0).Before(end.Round(0)) || !notAfter.IsZero() && now.After(notAfter)
+	return wait.Ended(ctx) != nil || !notAfter.IsZero() && time.Now().After(notAfter)
 }
 
 // compose returns what the message says.

@@ -31,6 +31,9 @@ func Change(ctx context.Context, st Store, id ID, change func(item *Item) error)
 		if err := change(&item); err != nil {
 			return Item{}, err
 		}
+		if ended := wait.Ended(ctx); ended != nil { // the process stood still, and others have gone on
+			return Item{}, fmt.Errorf("durable: %s: %w", id, ended)
+		}
 		revision, putErr := st.Put(ctx, item)
 		if putErr == nil {
 			item.Revision = revision

@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -120,4 +121,22 @@ func TestRunnerTakesFurtherKinds(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, done[name])
 	}
+}
+
+// asleep is a context whose timer has not noticed that its time is over.
+type asleep struct{ context.Context }
+
+func (asleep) Err() error { return nil }
+
+// TestNobodyWritesAfterTheDeadline: a process that was frozen between the read and the write
+// leaves the row to those who have gone on, also if nobody has written since.
+func TestNobodyWritesAfterTheDeadline(t *testing.T) {
+	t.Parallel()
+	rows, id := durable.NewMemory(), durable.ID{Kind: "day", Name: "x"}
+	over, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	_, err := durable.Change(asleep{over}, rows, id, func(item *durable.Item) error { item.Data = []byte("late"); return nil })
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = rows.Get(t.Context(), id)
+	require.ErrorIs(t, err, telemed.ErrNotFound)
 }
