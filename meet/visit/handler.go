@@ -32,12 +32,14 @@ type Change[T durable.Store] func(r *http.Request, tx T, visits Writer, user, id
 //	404  telemed.ErrNotFound, such as another one's row
 //	409  telemed.ErrConflict, such as ErrTaken
 //	503  the database or the gateway is away; the visit may be booked, and the page asks again
-//	500  anything else, which is logged and not told
+//	500  anything else, which is logged without its words and not told
 //
 // It is a convenience over WithStore, Checkout and Get.
 func Handler[T durable.Store](v *Visits, inTx func(context.Context, func(T) error) error, user func(*http.Request) (string, error), change Change[T]) http.Handler {
 	run := func(r *http.Request, who, id string) error {
-		return inTx(r.Context(), func(tx T) error { return change(r, tx, v.WithStore(tx), who, id) })
+		return inTx(r.Context(), func(tx T) error {
+			return fault.OfApplication("Change", change(r, tx, v.WithStore(tx), who, id))
+		})
 	}
 	return v.handler(user, run)
 }

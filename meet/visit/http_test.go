@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -58,7 +59,8 @@ func book(r *http.Request, _ durable.Store, visits visit.Writer, _, id string) e
 }
 
 func TestHandler(t *testing.T) {
-	story(t, nil, func(c *clinic) {
+	var logs bytes.Buffer
+	story(t, func(cfg *visit.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&logs, nil)) }, func(c *clinic) {
 		form := url.Values{"name": {"Asha Verma"}}
 		status, got := c.page("PUT", "asha", theVisit, form, nil, book)
 		require.Equal(c, 200, status)
@@ -88,6 +90,8 @@ func TestHandler(t *testing.T) {
 			require.Equal(c, want, status)
 			require.NotContains(c, fmt.Sprint(got), "Asha")
 		}
+		require.Contains(c, logs.String(), "a page failed")
+		require.NotContains(c, logs.String(), "Asha", "a driver's error may quote a row")
 		nothing := func(*http.Request, durable.Store, visit.Writer, string, string) error { return nil }
 		status, _ = c.page("GET", "asha", "appt-99", nil, nil, nothing)
 		require.Equal(c, 404, status)
