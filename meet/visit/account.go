@@ -37,7 +37,7 @@ const maxWaiting = 1000
 func (v *Visits) await(ctx context.Context, r *record) error {
 	var since time.Time
 	_, err := durable.Change(ctx, v.cfg.Store, accountID(r.Request.Doctor.ID), func(item *durable.Item) error {
-		item.EraseAt = time.Now().Add(v.cfg.KeepFor)
+		item.EraseAt = time.Now().Add(v.cfg.Keep)
 		return accountForm.Edit(item, func(a *account, _ *durable.Trail) error {
 			since = a.waits(r.Request.Provider, r.Request.ID)
 			return nil

@@ -37,10 +37,10 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	_, err := visit.New(visit.Config{
 		Zone: "IST", Gateway: paymentstest.NewGateway(), Mail: &notifytest.Recorder{}, Meetings: map[string]meet.MeetingProvider{"": meettest.New()},
-		Reminders: []time.Duration{0}, Refunds: []fulfill.Tier{{Percent: 101}}, ReserveUnpaid: time.Second, KeepFor: -1, Grace: time.Millisecond,
+		Reminders: []time.Duration{0}, Refunds: []fulfill.Tier{{Percent: 101}}, ReserveUnpaid: time.Second, Keep: -1, Grace: time.Millisecond,
 	})
 	require.ElementsMatch(t, []string{
-		"Store", "ReturnURL", "AccountsURL", "Reminders", "Refunds", "ReserveUnpaid", "KeepFor", "Grace", "Clinic", "Zone", "Meetings",
+		"Store", "ReturnURL", "AccountsURL", "Reminders", "Refunds", "ReserveUnpaid", "Keep", "Grace", "Clinic", "Zone", "Meetings",
 	}, fields(err))
 	for _, page := range []string{"http://lotus.example", "lotus.example", "https://u@lotus.example", "https://lotus.example/#x"} {
 		_, err := visit.New(visit.Config{Store: durable.NewMemory(), Clinic: "Lotus", Zone: "Asia/Kolkata", Gateway: paymentstest.NewGateway(), ReturnURL: page})

@@ -107,7 +107,7 @@ func (v *Visits) edit(item *durable.Item, change func(r *record) error) error {
 		}
 		*trail = r.trail
 		if end := r.end(); !end.IsZero() {
-			item.EraseAt = end.Add(v.cfg.KeepFor)
+			item.EraseAt = end.Add(v.cfg.Keep)
 		}
 		return nil
 	})

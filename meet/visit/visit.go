@@ -74,9 +74,9 @@ type Config struct {
 
 	// ReserveUnpaid is how long hours are reserved for who has not paid. If 0, 15 minutes.
 	ReserveUnpaid time.Duration
-	// KeepFor is how long rows are kept after the visit. If 0, 400 days: Indian rules want a
+	// Keep is how long rows are kept after the visit. If 0, 400 days: Indian rules want a
 	// year at least.
-	KeepFor time.Duration
+	Keep time.Duration
 	// Grace is how long Run finishes what is under way after its ctx ends. If 0, 15 seconds.
 	Grace time.Duration
 
@@ -142,7 +142,7 @@ func New(cfg Config) (*Visits, error) {
 
 func (c Config) withDefaults() Config {
 	c.ReserveUnpaid = cmp.Or(c.ReserveUnpaid, 15*time.Minute)
-	c.KeepFor = cmp.Or(c.KeepFor, 400*aDay)
+	c.Keep = cmp.Or(c.Keep, 400*aDay)
 	c.Grace = cmp.Or(c.Grace, 15*time.Second)
 	c.EvidenceWait = cmp.Or(c.EvidenceWait, max(2*time.Minute, 2*c.Grace))
 	if c.Reminders == nil {
@@ -175,7 +175,7 @@ func (c Config) validate() error {
 		p.Check(tier.Percent >= 0 && tier.Percent <= 100 && tier.Before >= 0, "Refunds", "has a tier that is not 0 to 100 percent before the start")
 	}
 	p.Check(c.ReserveUnpaid >= time.Minute && c.ReserveUnpaid <= 7*aDay, "ReserveUnpaid", "is not between a minute and a week")
-	p.Check(c.KeepFor > 0, "KeepFor", "is negative")
+	p.Check(c.Keep > 0, "Keep", "is negative")
 	p.Check(c.Grace >= time.Second && c.Grace <= time.Hour, "Grace", "is not between a second and an hour")
 	p.Check(c.Spacing >= 0, "Spacing", "is negative")
 	p.Check(c.EvidenceWait >= 2*c.Grace, "EvidenceWait", "is less than twice Grace")
@@ -189,7 +189,7 @@ func (v *Visits) newBills() (err error) {
 	}
 	v.bills, err = fulfill.New(fulfill.Config{
 		Store: v.cfg.Store, Kind: BillKind, Runner: v.runner, Gateway: v.cfg.Gateway, Tenants: v.gateways(), Fulfill: v.billPaid, Notify: v.billTold,
-		OnStuck: v.stuck, Keep: v.cfg.KeepFor, Logger: v.cfg.Logger,
+		OnStuck: v.stuck, Keep: v.cfg.Keep, Logger: v.cfg.Logger,
 	})
 	return err
 }
@@ -199,7 +199,7 @@ func (v *Visits) newQueue() (err error) {
 	v.queue, err = outbox.New(outbox.Config{
 		Store: v.cfg.Store, Kind: MessagesKind, Runner: v.runner, Tenants: v.channels, Compose: v.compose, Evidence: v.cfg.Evidence,
 		Quiet: v.cfg.Quiet, OnStuck: v.stuck,
-		Keep: v.cfg.KeepFor, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: v.cfg.EvidenceWait, Spacing: v.cfg.Spacing, Logger: v.cfg.Logger,
+		Keep: v.cfg.Keep, LeaseTTL: 2 * v.cfg.Grace, EvidenceWait: v.cfg.EvidenceWait, Spacing: v.cfg.Spacing, Logger: v.cfg.Logger,
 	})
 	return err
 }
