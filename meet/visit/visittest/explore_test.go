@@ -51,14 +51,15 @@ func stories() []visittest.Story {
 	}
 }
 
-// explore lives through schedules, in as many bubbles as their days need.
-func explore(t *testing.T, evidence bool, from, n int) (all visittest.Report) {
+// explore lives through schedules, in as many bubbles as their days need. A point, if one is
+// given, is where all processes die.
+func explore(t *testing.T, evidence bool, from, n int, point string) (all visittest.Report) {
 	t.Helper()
 	const inOneBubble = 1000
 	for end := from + n; from < end; from += inOneBubble {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := visittest.Config{
-				World: setup{evidence: evidence}.world, Stories: stories(), First: from, Schedules: min(inOneBubble, end-from), At: *at,
+				World: setup{evidence: evidence}.world, Stories: stories(), First: from, Schedules: min(inOneBubble, end-from), At: point,
 			}
 			if !evidence {
 				cfg.WithoutEvidence = []notify.Channel{notify.Email}
@@ -72,7 +73,7 @@ func explore(t *testing.T, evidence bool, from, n int) (all visittest.Report) {
 // TestSchedules is what the README's table says: nothing comes twice, and nothing is lost.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	found := explore(t, true, *first, *schedules)
+	found := explore(t, true, *first, *schedules, *at)
 	t.Log(found)
 	if *at == "" && *schedules >= 500 {
 		require.GreaterOrEqual(t, len(found.Points), 300)
@@ -83,9 +84,18 @@ func TestSchedules(t *testing.T) {
 // lost answer, doubles it then, and nothing else.
 func TestSchedulesWithoutEvidence(t *testing.T) {
 	t.Parallel()
-	found := explore(t, false, *first, max(8, *schedules/5))
-	t.Log(found)
-	if *at == "" && *schedules >= 500 {
-		require.Positive(t, found.MailTwice)
-	}
+	t.Log(explore(t, false, *first, max(8, *schedules/5), *at))
+}
+
+// TestDiesBehindTheSend: where each process dies behind a mail that it sent, some mails come
+// twice without evidence, and none with it.
+func TestDiesBehindTheSend(t *testing.T) {
+	t.Parallel()
+	const point, deaths = "kept: after SMTP write", 40
+	without, with := explore(t, false, 0, deaths, point), explore(t, true, 0, deaths, point)
+	t.Log(without)
+	t.Log(with)
+	require.Positive(t, without.MailTwice)
+	require.Zero(t, with.MailTwice)
+	require.Positive(t, with.Kills)
 }
