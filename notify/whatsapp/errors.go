@@ -87,7 +87,7 @@ func KindOf(code int) error {
 		return telemed.ErrUnavailable
 	case 1, 2, 131000:
 		return telemed.ErrAmbiguous
-	case 4, 80007, 80008, 130429, 131056, 132069:
+	case 4, 17, 32, 613, 80007, 80008, 130429, 131056, 132069:
 		return telemed.ErrRateLimited
 	case 368, 131031, 131042, 131048, 130497, // blocked, payment, spam, country
 		132015, 132016, // template paused, disabled
