@@ -58,6 +58,18 @@ type Status struct {
 	// Err is why it failed, nil unless State is Failed. It matches the sentinels of
 	// package notify as Notify's errors do.
 	Err *Error
+	// Category is what Meta bills: "utility", "marketing", "service" … A utility template
+	// that is billed as marketing costs several times as much. Empty if Meta does not say.
+	Category string
+	// PricingModel is "PMP" or "CBP".
+	PricingModel string
+	// Billable is true if the message costs, nil if Meta does not say.
+	Billable *bool
+	// ConversationID is Meta's. Most statuses have none since v24.0.
+	ConversationID string
+	// Raw is the status as Meta sent it. Words about an error stand there, and may quote the
+	// person's number.
+	Raw json.RawMessage
 }
 
 // LogValue leaves out the person.
@@ -96,6 +108,13 @@ type Inbound struct {
 	ReplyID string
 	// InReplyTo is the id of the message that this one answers or reacts to. May be empty.
 	InReplyTo string
+	// Answers are those of a [Flow], as its JSON. Nil if there are none.
+	Answers json.RawMessage
+	// Media is the file that was sent, for [Client.Download]. Nil if there is none.
+	Media *Media
+	// NewPhone is the E.164 number that Phone has changed to. Phone may belong to a stranger
+	// from now on: send nothing there. Empty unless Type is "system" and the number changed.
+	NewPhone string
 	// PhoneNumberID is Meta's id of the number that received.
 	PhoneNumberID string
 	// Raw is the message as Meta sent it, for what is not above.
@@ -308,6 +327,8 @@ func (r *reader) readMessages(e entry, v messagesValue) {
 			continue
 		}
 		status := s.status()
+		status.Raw = raw
+		status.person(v.Contacts)
 		status.PhoneNumberID = string(v.Metadata.PhoneNumberID)
 		r.events = append(r.events, Event{ID: r.id("status", status.MessageID, string(status.State), raw), Status: status})
 	}
@@ -392,12 +413,33 @@ type wireStatus struct {
 	Errors    []struct {
 		Code *int `json:"code"` // 0 is a code
 	} `json:"errors"`
+	Pricing struct {
+		Billable *bool  `json:"billable"`
+		Model    string `json:"pricing_model"`
+		Category string `json:"category"`
+	} `json:"pricing"`
+	Conversation struct {
+		ID text `json:"id"`
+	} `json:"conversation"`
+}
+
+// person adds what stands of the recipient beside the statuses alone.
+func (s *Status) person(contacts []contact) {
+	for _, c := range contacts {
+		same := s.Phone != "" && c.WaID.phone() == s.Phone || s.UserID != "" && string(c.UserID) == s.UserID
+		if same || len(contacts) == 1 && s.Phone == "" && s.UserID == "" {
+			s.Phone, s.UserID = first(s.Phone, c.WaID.phone()), first(s.UserID, string(c.UserID))
+			return
+		}
+	}
 }
 
 func (s *wireStatus) status() *Status {
 	status := &Status{
 		MessageID: string(s.ID), State: s.Status, Reference: string(s.Reference), At: s.Timestamp.time(),
 		Phone: s.Recipient.phone(), UserID: string(s.UserID),
+		Category: s.Pricing.Category, PricingModel: s.Pricing.Model, Billable: s.Pricing.Billable,
+		ConversationID: string(s.Conversation.ID),
 	}
 	if s.Status == Failed {
 		status.Err = &Error{Op: "Status", kind: telemed.ErrUnavailable}
@@ -431,12 +473,43 @@ type wireMessage struct {
 	Interactive struct {
 		Button choice `json:"button_reply"`
 		List   choice `json:"list_reply"`
+		Flow   struct {
+			Answers string `json:"response_json"`
+		} `json:"nfm_reply"`
+	}
+	System struct {
+		Type string
+		WaID text `json:"wa_id"`
 	}
 	Reaction struct {
 		MessageID text `json:"message_id"`
 		Emoji     string
 	}
-	Image, Video, Document struct{ Caption string }
+	Image, Video, Document, Audio, Sticker *wireMedia
+}
+
+type wireMedia struct {
+	ID                text
+	Caption, Filename string
+}
+
+// file returns the file of a message, or nil.
+func (w *wireMessage) file() *Media {
+	for _, m := range []*wireMedia{w.Image, w.Video, w.Document, w.Audio, w.Sticker} {
+		if m != nil && m.ID != "" {
+			return &Media{ID: string(m.ID), Caption: m.Caption, Filename: m.Filename}
+		}
+	}
+	return nil
+}
+
+func (w *wireMessage) caption() string {
+	for _, m := range []*wireMedia{w.Image, w.Video, w.Document} {
+		if m != nil && m.Caption != "" {
+			return m.Caption
+		}
+	}
+	return ""
 }
 
 type choice struct {
@@ -452,10 +525,17 @@ func parseInbound(raw json.RawMessage, contacts []contact) (*Inbound, bool) {
 	m := &Inbound{
 		MessageID: string(w.ID), Phone: w.From.phone(), UserID: string(w.FromUserID), At: w.Timestamp.time(), Type: w.Type,
 		Text: first(w.Text.Body, w.Button.Text, w.Interactive.Button.Title, w.Interactive.List.Title,
-			w.Reaction.Emoji, w.Image.Caption, w.Video.Caption, w.Document.Caption),
+			w.Reaction.Emoji, w.caption()),
 		ReplyID:   first(w.Button.Payload, string(w.Interactive.Button.ID), string(w.Interactive.List.ID)),
 		InReplyTo: first(string(w.Context.ID), string(w.Reaction.MessageID)),
+		Media:     w.file(),
 		Raw:       raw,
+	}
+	if answers := json.RawMessage(w.Interactive.Flow.Answers); len(answers) > 0 && json.Valid(answers) {
+		m.Answers = answers
+	}
+	if w.Type == "system" && (w.System.Type == "user_changed_number" || w.System.Type == "customer_changed_number") {
+		m.NewPhone = w.System.WaID.phone()
 	}
 	for _, c := range contacts {
 		if m.Phone != "" && c.WaID.phone() == m.Phone || m.UserID != "" && string(c.UserID) == m.UserID {

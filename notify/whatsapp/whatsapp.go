@@ -72,7 +72,7 @@ type Client struct {
 	cfg   Config
 	api   *rest.Client
 	media *http.Client // for the bytes of media
-	known definitions
+	known *definitions
 }
 
 var _ notify.Notifier = (*Client)(nil)
@@ -99,7 +99,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	cfg.WebhookSecrets = slices.Clone(cfg.WebhookSecrets)
-	return &Client{cfg: cfg, media: mediaClient(cfg.HTTPClient), api: &rest.Client{
+	return &Client{cfg: cfg, known: &definitions{}, media: mediaClient(cfg.HTTPClient), api: &rest.Client{
 		Base: strings.TrimRight(cfg.BaseURL, "/"),
 		HTTP: rest.HTTPClient(cfg.HTTPClient, rest.Transport{
 			Classify: classify, MaxBody: 1 << 20,

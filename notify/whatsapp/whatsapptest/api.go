@@ -37,7 +37,9 @@ func (s *Server) serveMessages(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"success": true})
 		return
 	}
-	m := s.accept(s.message(call, body))
+	m := s.message(call, body)
+	late := s.cfg.LateWindow && call.Type != "template" && !s.windowOpen(m.To)
+	m = s.accept(m, late)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"messaging_product": "whatsapp",
 		"contacts":          []any{map[string]string{"input": m.To, "wa_id": strings.TrimPrefix(m.To, "+")}},
@@ -46,12 +48,16 @@ func (s *Server) serveMessages(w http.ResponseWriter, r *http.Request) {
 }
 
 // accept keeps a message and sends its statuses.
-func (s *Server) accept(m Message) Message {
+func (s *Server) accept(m Message, late bool) Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
 	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), s.engine.Now()
 	s.messages.Add(m)
+	if late {
+		s.emitStatus(m, "failed", 131047)
+		return m
+	}
 	s.emitStatuses(m)
 	return m
 }
@@ -61,6 +67,7 @@ type wireCall struct {
 	Product   string `json:"messaging_product"`
 	Recipient string `json:"recipient_type"`
 	To        string `json:"to"`
+	User      string `json:"recipient"` // a user id
 	Type      string `json:"type"`
 	Reference string `json:"biz_opaque_callback_data"`
 	Status    string `json:"status"`     // of a read receipt
@@ -76,8 +83,8 @@ type wireCall struct {
 		Components []struct {
 			Type       string `json:"type"`
 			Parameters []struct {
-				Type string  `json:"type"`
-				Text *string `json:"text"`
+				Type string `json:"type"`
+				Text any    `json:"text"`
 			} `json:"parameters"`
 		} `json:"components"`
 	} `json:"template"`
@@ -87,8 +94,8 @@ func (c *wireCall) values() []string {
 	var values []string
 	for _, component := range c.Template.Components {
 		for _, p := range component.Parameters {
-			if p.Text != nil {
-				values = append(values, *p.Text)
+			if text, ok := p.Text.(string); ok && component.Type == "body" {
+				values = append(values, text)
 			}
 		}
 	}
@@ -96,8 +103,15 @@ func (c *wireCall) values() []string {
 }
 
 func (s *Server) message(c wireCall, body []byte) Message {
-	if c.Type == "text" {
-		return Message{To: c.To, Text: c.Text.Body, Reference: c.Reference, Request: body}
+	if c.To == "" {
+		c.To = c.User
+	}
+	if c.Type != "template" {
+		var text string
+		if c.Text != nil {
+			text = c.Text.Body
+		}
+		return Message{To: c.To, Text: text, Reference: c.Reference, Request: body}
 	}
 	t, _ := s.template(c.Template.Name, c.Template.Language.Code)
 	return Message{
@@ -115,10 +129,16 @@ func (s *Server) template(name, language string) (Template, bool) {
 	return Template{}, false
 }
 
+var userPattern = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9.]{1,128}$`)
+
 var phonePattern = regexp.MustCompile(`^\+?[1-9][0-9]{6,14}$`)
 
 // check finds what Meta refuses, in the order in which it looks.
 func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
+	readable := json.Unmarshal(body, c) == nil
+	if c.Type == "" {
+		c.Type = c.implied(body)
+	}
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+s.cfg.Token:
 		return &problem{code: 190, text: "Invalid OAuth access token - Cannot parse access token"}
@@ -128,20 +148,22 @@ func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
 		return &problem{code: 100, subcode: 33, kind: "GraphMethodException", text: "Object with ID '" + r.PathValue("id") + "' does not exist"}
 	case !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
 		return &problem{code: 100, text: "The body is not JSON"}
-	case json.Unmarshal(body, c) != nil:
+	case !readable:
 		return &problem{code: 100, text: "Invalid parameter"}
 	case c.Product != "whatsapp":
 		return &problem{code: 100, text: "The parameter messaging_product is required."}
 	case c.Status != "":
 		return s.checkReceipt(c, body)
-	case !phonePattern.MatchString(c.To):
+	case c.To == "" && c.User != "" && !userPattern.MatchString(c.User):
+		return &problem{code: 131009, text: "Parameter value is not valid: recipient " + c.User}
+	case !phonePattern.MatchString(c.To) && (c.To != "" || c.User == ""):
 		return &problem{code: 131009, text: "Parameter value is not valid: to " + c.To}
 	case c.Recipient != "" && c.Recipient != "individual":
 		return &problem{code: 100, text: "whatsapptest does not have recipient_type " + c.Recipient}
-	case c.Type != "template" && !s.windowOpen(c.To):
+	case c.Type != "template" && !s.cfg.LateWindow && !s.windowOpen(firstOf(c.To, c.User)):
 		return &problem{code: 131047, text: "More than 24 hours have passed since the customer last replied to this number"}
-	case c.Type != "template" && c.Type != "text":
-		return &problem{code: 131051, text: "whatsapptest does not have messages of type " + c.Type}
+	case c.Type != "template" && c.Type != "text" && !takes(c.Type, body):
+		return &problem{code: 131051, text: "Message type is not supported, or lacks its object: " + c.Type}
 	case c.Type == "text" && (c.Text == nil || c.Text.Body == ""):
 		return &problem{code: 131008, text: "Required parameter is missing: text"}
 	case c.Type == "text" && utf8.RuneCountInString(c.Text.Body) > 4096:
@@ -151,13 +173,16 @@ func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
 	case len(c.Reference) > 512:
 		return &problem{code: 100, text: "biz_opaque_callback_data is longer than 512 characters"}
 	}
-	if p := unexpectedKey(body, messageKeys); p != nil || c.Type == "text" {
+	if p := unexpectedKey(body, messageKeys); p != nil || c.Type != "template" {
 		return p
 	}
 	return s.checkTemplate(c)
 }
 
 func (s *Server) checkTemplate(c *wireCall) *problem {
+	if m := s.madeOne(c.Template.Name, c.Template.Language.Code); m != nil && m.Status == "APPROVED" {
+		return m.check(c)
+	}
 	t, ok := s.template(c.Template.Name, c.Template.Language.Code)
 	if !ok {
 		return &problem{status: 404, code: 132001, text: "Template name (" + c.Template.Name + ") does not exist in " + c.Template.Language.Code}
@@ -172,9 +197,9 @@ func (s *Server) checkTemplate(c *wireCall) *problem {
 			switch {
 			case p.Type != "text":
 				return &problem{code: 132012, text: "Parameter format does not match format in the created template"}
-			case p.Text == nil || *p.Text == "":
+			case p.Text == nil || p.Text == "":
 				return &problem{code: 131008, text: "Required parameter is missing: text"}
-			case strings.ContainsAny(*p.Text, "\n\t") || strings.Contains(*p.Text, "    "):
+			case broken(p.Text):
 				return &problem{code: 132018, text: "Param text cannot have new-line/tab characters or more than 4 consecutive spaces"}
 			}
 		}

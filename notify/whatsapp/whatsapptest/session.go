@@ -59,6 +59,8 @@ var (
 
 	messageKeys = keys{
 		"messaging_product": nil, "recipient_type": nil, "to": nil, "type": nil, "biz_opaque_callback_data": nil,
+		"recipient": nil, "image": nil, "video": nil, "audio": nil, "document": nil, "sticker": nil, "location": nil,
+		"contacts": nil, "reaction": nil, "interactive": nil,
 		"context": {"message_id": nil}, "text": {"body": nil, "preview_url": nil},
 		"template": {
 			"name": nil, "namespace": nil, "language": {"code": nil, "policy": nil},

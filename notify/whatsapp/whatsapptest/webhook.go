@@ -128,12 +128,16 @@ func (s *Server) timestamp() string { return strconv.FormatInt(s.engine.Now().Un
 // emitStatuses tells what Config.Statuses says of a message.
 func (s *Server) emitStatuses(m Message) {
 	for _, state := range s.cfg.Statuses {
-		body, err := s.statusBody(m, state)
-		if err != nil {
-			return // documents of ours always encode
-		}
-		s.hooks.Emit(fake.Event{ID: m.ID, Type: state, Body: body})
+		s.emitStatus(m, state)
 	}
+}
+
+func (s *Server) emitStatus(m Message, state string, codes ...int) {
+	body, err := s.statusBody(m, state, codes...)
+	if err != nil {
+		return // documents of ours always encode
+	}
+	s.hooks.Emit(fake.Event{ID: m.ID, Type: state, Body: body})
 }
 
 // SendText sends a message from a person with an E.164 number to the webhook. For 24
