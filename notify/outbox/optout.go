@@ -77,6 +77,18 @@ func (o *Outbox) Allow(ctx context.Context, channel notify.Channel, address stri
 	})
 }
 
+// OptedOut reports whether a person wants no more messages on a channel. Run asks by itself;
+// this is for what an application sends without the outbox.
+func (o *Outbox) OptedOut(ctx context.Context, channel notify.Channel, address string) (bool, error) {
+	var p fault.Problems
+	p.Required("channel", string(channel))
+	p.Required("address", address)
+	if err := p.Err("outbox: OptedOut"); err != nil {
+		return false, err
+	}
+	return o.isOptedOut(ctx, channel, address)
+}
+
 func (o *Outbox) changeOptOut(ctx context.Context, channel notify.Channel, address string, change func(item *durable.Item, is *optOut) error) error {
 	key, err := o.optOutKey(ctx, true)
 	if err != nil {

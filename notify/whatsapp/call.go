@@ -2,11 +2,14 @@ package whatsapp
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -233,3 +236,21 @@ func callOf(t *notify.WhatsAppTemplate) Call {
 	}
 	return call
 }
+
+// LogValue tells nothing: it may hold words for a person.
+func (Call) LogValue() slog.Value { return slog.StringValue("Call") }
+
+// Format tells the same for every verb.
+func (v Call) Format(f fmt.State, _ rune) { redact.Format(f, v) }
+
+// LogValue tells nothing: it may hold words for a person.
+func (Parameter) LogValue() slog.Value { return slog.StringValue("Parameter") }
+
+// Format tells the same for every verb.
+func (v Parameter) Format(f fmt.State, _ rune) { redact.Format(f, v) }
+
+// LogValue tells nothing: it may hold words for a person.
+func (CallButton) LogValue() slog.Value { return slog.StringValue("CallButton") }
+
+// Format tells the same for every verb.
+func (v CallButton) Format(f fmt.State, _ rune) { redact.Format(f, v) }

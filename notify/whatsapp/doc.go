@@ -25,7 +25,20 @@
 // [NewWebhook] takes everything else too: what patients write, and what becomes of
 // templates and of the account.
 //
-// Messages within a conversation, media, and the management of templates are not here.
+// # Conversations
+//
+// Within 24 hours of a person's message, [Client.Send] says anything: a text, a file, a
+// question with buttons or a list.
+//
+//	chat.Send(ctx, whatsapp.Outbound{
+//		To: m.Phone, ReplyTo: m.MessageID,
+//		Content: whatsapp.Buttons(whatsapp.Frame{Body: "Shall we move it?"},
+//			whatsapp.Button{ID: "yes", Title: "Yes"}, whatsapp.Button{ID: "no", Title: "No"}),
+//	})
+//
+// With Config.BusinessAccountID, the first call of a template in a process is compared with
+// Meta's definition: its status, parameters, header and buttons. If Meta does not say within
+// 5 seconds, a warning is logged and the message goes out unchecked.
 //
 // # Errors
 //

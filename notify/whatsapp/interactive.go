@@ -2,9 +2,12 @@ package whatsapp
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strconv"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/redact"
 )
 
 // Frame is what stands around buttons and lists.
@@ -220,3 +223,15 @@ func (u unique) check(p *fault.Problems, field, value string) {
 	p.Check(!u[value], field, "is there twice")
 	u[value] = true
 }
+
+// LogValue tells nothing: it may hold words for a person.
+func (Frame) LogValue() slog.Value { return slog.StringValue("Frame") }
+
+// Format tells the same for every verb.
+func (v Frame) Format(f fmt.State, _ rune) { redact.Format(f, v) }
+
+// LogValue tells nothing: it may hold words for a person.
+func (FlowCall) LogValue() slog.Value { return slog.StringValue("FlowCall") }
+
+// Format tells the same for every verb.
+func (v FlowCall) Format(f fmt.State, _ rune) { redact.Format(f, v) }
