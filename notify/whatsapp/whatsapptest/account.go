@@ -166,22 +166,25 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request) {
 // SetTemplateStatus decides on a template that was made by the API: "APPROVED", "REJECTED",
 // "PAUSED" …
 func (s *Server) SetTemplateStatus(name, language, status string) error {
-	m := s.madeOne(name, language)
-	if m == nil {
-		return errors.New("whatsapptest: SetTemplateStatus: no such template was made")
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m.Status = status
-	return nil
+	for _, m := range s.made {
+		if m.Name == name && m.Language == language {
+			m.Status = status
+			return nil
+		}
+	}
+	return errors.New("whatsapptest: SetTemplateStatus: no such template was made")
 }
 
+// madeOne returns a copy of a template that was made, or nil.
 func (s *Server) madeOne(name, language string) *made {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.made {
 		if m.Name == name && m.Language == language {
-			return m
+			found := *m
+			return &found
 		}
 	}
 	return nil
