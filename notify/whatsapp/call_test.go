@@ -1,6 +1,7 @@
 package whatsapp_test
 
 import (
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -14,8 +15,9 @@ import (
 func TestCallHasEveryParameter(t *testing.T) {
 	var sent []byte
 	c := offline(t, nil, func(r *http.Request) (*http.Response, error) {
-		sent = make([]byte, r.ContentLength)
-		_, _ = r.Body.Read(sent)
+		body, err := r.GetBody()
+		require.NoError(t, err)
+		sent, _ = io.ReadAll(body)
 		return answer(200, `{"messages":[{"id":"wamid.1"}]}`), nil
 	})
 	_, err := c.Send(t.Context(), whatsapp.Outbound{To: "IN.12345", Content: whatsapp.Template(whatsapp.Call{
