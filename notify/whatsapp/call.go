@@ -10,7 +10,6 @@ import (
 
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
-	"github.com/telemed-go/telemed/notify"
 )
 
 // Call calls a template that Meta approved.
@@ -173,11 +172,16 @@ func (c *Call) problems(p *fault.Problems) {
 		}
 	}
 	p.Check(named == 0 || named == len(c.Body), "Content.Body", "has names for some parameters alone")
-	p.Check(len(c.Buttons) <= 10, "Content.Buttons", "are more than 10")
+	checkButtons(p, "Content.Buttons", c.Buttons)
+}
+
+func checkButtons(p *fault.Problems, field string, buttons []CallButton) {
+	p.Check(len(buttons) <= 10, field, "are more than 10")
 	places := unique{}
-	for i, b := range c.Buttons {
-		b.problems(p, "Content.Buttons["+strconv.Itoa(i)+"]")
-		places.check(p, "Content.Buttons["+strconv.Itoa(i)+"].Index", strconv.Itoa(b.Index))
+	for i, b := range buttons {
+		at := field + "[" + strconv.Itoa(i) + "]"
+		b.problems(p, at)
+		places.check(p, at+".Index", strconv.Itoa(b.Index))
 	}
 }
 
@@ -226,15 +230,6 @@ func (b *CallButton) problems(p *fault.Problems, field string) {
 	limited(p, field+".Payload", b.Payload, 256)
 	limited(p, field+".URL", b.URL, 2000)
 	limited(p, field+".Coupon", b.Coupon, 15)
-}
-
-// callOf is the call of a message of package notify.
-func callOf(t *notify.WhatsAppTemplate) Call {
-	call := Call{Name: t.Name, Language: t.Language}
-	for _, value := range t.Body {
-		call.Body = append(call.Body, Parameter{Text: value})
-	}
-	return call
 }
 
 // LogValue tells nothing: it may hold words for a person.

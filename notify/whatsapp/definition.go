@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,7 +133,7 @@ func (d *Definition) fits(call *Call) error {
 		parts[part.Type] = part
 	}
 	d.fitsBody(&p, call.Body, parts["BODY"])
-	fitsHeader(&p, call.Header, parts["HEADER"])
+	d.fitsHeader(&p, call.Header, parts["HEADER"])
 	if d.Category != "AUTHENTICATION" {
 		fitsButtons(&p, call.Buttons, parts["BUTTONS"].Buttons)
 	}
@@ -180,22 +181,30 @@ func (d *Definition) fitsBody(p *fault.Problems, given []Parameter, body Compone
 	}
 }
 
-func fitsHeader(p *fault.Problems, given *Parameter, header Component) {
-	const field = "Content.Header"
-	var kind string
-	if given != nil {
-		switch {
-		case given.Image != nil:
-			kind = "IMAGE"
-		case given.Video != nil:
-			kind = "VIDEO"
-		case given.Document != nil:
-			kind = "DOCUMENT"
-		default:
-			kind = "TEXT"
-		}
+// headerFormat is the Format of a header that a parameter fits.
+func (v *Parameter) headerFormat() string {
+	switch {
+	case v == nil:
+		return ""
+	case v.Image != nil:
+		return "IMAGE"
+	case v.Video != nil:
+		return "VIDEO"
+	case v.Document != nil:
+		return "DOCUMENT"
 	}
+	return "TEXT"
+}
+
+func (d *Definition) fitsHeader(p *fault.Problems, given *Parameter, header Component) {
+	const field = "Content.Header"
+	kind := given.headerFormat()
 	want := header.Format
+	if kind == "TEXT" && want == "TEXT" {
+		named := strings.EqualFold(d.ParameterFormat, "NAMED")
+		p.Check(!named || slices.Contains(places(header.Text), given.Name), field+".Name", "is no parameter of the template's header")
+		p.Check(named || given.Name == "", field+".Name", "is given, and the template's parameters are numbered")
+	}
 	if want == "TEXT" && len(places(header.Text)) == 0 || want == "LOCATION" {
 		want = "" // nothing to fill, or nothing that is known here
 	}

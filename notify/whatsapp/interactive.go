@@ -12,7 +12,8 @@ import (
 
 // Frame is what stands around buttons and lists.
 type Frame struct {
-	// Body is the text, up to 1024 characters. Required, except by a catalog.
+	// Body is the text, up to 1024 characters. Required, except by [Interactive] with
+	// "catalog_message" or "product".
 	Body string
 	// Header is a line above it, up to 60 characters; HeaderImage, HeaderVideo and
 	// HeaderDocument are shown in place of it. A list has a text alone.
@@ -180,11 +181,11 @@ func (f Frame) content(kind string, action any, check func(p *fault.Problems)) C
 	if f.Header != "" {
 		body["header"] = object{"type": "text", "text": f.Header}
 	}
-	for kind, m := range f.media() {
-		body["header"] = object{"type": kind, kind: m.object()}
+	for format, m := range f.media() {
+		body["header"] = object{"type": format, format: m.object()}
 	}
 	return Content{kind: "interactive", body: body, check: func(p *fault.Problems) {
-		f.problems(p)
+		f.problems(p, kind)
 		if check != nil {
 			check(p)
 		}
@@ -201,8 +202,12 @@ func (f Frame) media() map[string]*Media {
 	return all
 }
 
-func (f Frame) problems(p *fault.Problems) {
-	required(p, "Content.Frame.Body", f.Body, 1024)
+func (f Frame) problems(p *fault.Problems, kind string) {
+	if kind == "catalog_message" || kind == "product" {
+		limited(p, "Content.Frame.Body", f.Body, 1024)
+	} else {
+		required(p, "Content.Frame.Body", f.Body, 1024)
+	}
 	limited(p, "Content.Frame.Header", f.Header, 60)
 	limited(p, "Content.Frame.Footer", f.Footer, 60)
 	headers := len(f.media())

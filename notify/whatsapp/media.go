@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -68,7 +69,8 @@ func form(file notify.File, kind string) (body []byte, contentType string) {
 
 // Download returns a file that a person sent (GET /{version}/{media-id}, and the address
 // that it names), of at most 100 MB, and checks its hash. It has no Name: what a person calls
-// a file is in [Inbound].Media. Treat it as a stranger's.
+// a file is in [Inbound].Media. Treat it as a stranger's. One that is not there, or not any
+// more, is telemed.ErrNotFound.
 func (c *Client) Download(ctx context.Context, id string) (*notify.File, error) {
 	if !idText.MatchString(id) {
 		return nil, fault.Invalid("whatsapp: Download", "id", "is no id of media")
@@ -82,12 +84,13 @@ func (c *Client) Download(ctx context.Context, id string) (*notify.File, error) 
 	if err != nil {
 		return nil, newError(ctx, "Download", err)
 	}
-	if !c.trusted(where.URL) {
+	target, err := url.Parse(where.URL)
+	if err != nil || !c.trusted(target) {
 		return nil, &Error{Op: "Download", Status: http.StatusOK, kind: telemed.ErrUnavailable, Err: errors.New("the file is not at Meta")}
 	}
-	data, e := c.fetch(ctx, where.URL)
-	if e != nil {
-		return nil, e
+	data, err := c.fetch(ctx, target)
+	if err != nil {
+		return nil, err
 	}
 	sum := sha256.Sum256(data)
 	if where.Hash != "" && !strings.EqualFold(where.Hash, hex.EncodeToString(sum[:])) {
@@ -96,7 +99,8 @@ func (c *Client) Download(ctx context.Context, id string) (*notify.File, error) 
 	return &notify.File{ContentType: where.Type, Data: data}, nil
 }
 
-// DeleteMedia deletes a file at Meta (DELETE /{version}/{media-id}).
+// DeleteMedia deletes a file at Meta (DELETE /{version}/{media-id}). One that is not there is
+// telemed.ErrNotFound.
 func (c *Client) DeleteMedia(ctx context.Context, id string) error {
 	if !idText.MatchString(id) {
 		return fault.Invalid("whatsapp: DeleteMedia", "id", "is no id of media")
@@ -109,9 +113,8 @@ func (c *Client) DeleteMedia(ctx context.Context, id string) error {
 }
 
 // trusted reports whether the token may go to an address: Meta's, or that of BaseURL.
-func (c *Client) trusted(target string) bool {
-	u, err := url.Parse(target)
-	if err != nil || u.User != nil || !address.Encrypted(u) {
+func (c *Client) trusted(u *url.URL) bool {
+	if u.User != nil || !address.Encrypted(u) {
 		return false
 	}
 	base, _ := url.Parse(c.cfg.BaseURL) // New has checked it
@@ -119,53 +122,86 @@ func (c *Client) trusted(target string) bool {
 		return true
 	}
 	host := strings.ToLower(u.Hostname())
-	return u.Scheme == "https" && (host == "graph.facebook.com" || host == "lookaside.fbsbx.com")
+	return u.Scheme == "https" && u.Port() == "" && (host == "graph.facebook.com" || host == "lookaside.fbsbx.com")
 }
 
-// mediaClient returns a client for the bytes of media, which follows no redirects: the token
-// goes nowhere else.
+const (
+	// mediaTimeout bounds the bytes of a file, unless the application's client has a Timeout.
+	mediaTimeout = 5 * time.Minute
+	// maxRedirects is how often the bytes of a file may be elsewhere.
+	maxRedirects = 3
+)
+
+// mediaClient returns a client for the bytes of media, which follows no redirects by itself:
+// fetch decides where the token goes.
 func mediaClient(application *http.Client) *http.Client {
-	c := http.Client{Timeout: 5 * time.Minute}
+	c := http.Client{Timeout: mediaTimeout}
 	if application != nil {
-		c.Transport, c.Timeout = application.Transport, application.Timeout
+		c.Transport, c.Timeout = application.Transport, cmp.Or(application.Timeout, mediaTimeout)
 	}
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }
 
-func (c *Client) fetch(ctx context.Context, target string) ([]byte, error) {
+// fetch gets the bytes of a file. It follows redirects to https, and the token goes to Meta
+// alone.
+func (c *Client) fetch(ctx context.Context, target *url.URL) ([]byte, error) {
+	for range maxRedirects + 1 {
+		data, next, err := c.fetchOne(ctx, target)
+		if err != nil || next == nil {
+			return data, err
+		}
+		target = next
+	}
+	return nil, &Error{Op: "Download", Status: http.StatusFound, kind: telemed.ErrUnavailable, Err: errors.New("too many redirects")}
+}
+
+func (c *Client) fetchOne(ctx context.Context, target *url.URL) (data []byte, next *url.URL, err error) {
 	failed := func(status int, kind, cause error) error {
 		if ctx.Err() != nil {
 			cause = ctx.Err()
 		}
 		return &Error{Op: "Download", Status: status, kind: kind, Err: cause}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return nil, failed(0, telemed.ErrUnavailable, errors.New("the address cannot be used"))
+		return nil, nil, failed(0, telemed.ErrUnavailable, errors.New("the address cannot be used"))
 	}
-	req.Header.Set("Authorization", "Bearer "+c.cfg.Token.Reveal())
+	if c.trusted(target) {
+		req.Header.Set("Authorization", "Bearer "+c.cfg.Token.Reveal())
+	}
 	resp, err := c.media.Do(req)
 	if err != nil {
-		return nil, failed(0, telemed.ErrUnavailable, fault.Cause(err))
+		return nil, nil, failed(0, telemed.ErrUnavailable, fault.Cause(err))
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		kind := telemed.ErrUnavailable
-		switch resp.StatusCode {
-		case http.StatusUnauthorized, http.StatusForbidden:
-			kind = telemed.ErrUnauthorized
-		case http.StatusNotFound, http.StatusGone:
-			kind = telemed.ErrNotFound
+	switch {
+	case resp.StatusCode/100 == 3:
+		next, err := resp.Location()
+		if err != nil || next.User != nil || next.Scheme != "https" && !c.trusted(next) {
+			return nil, nil, failed(resp.StatusCode, telemed.ErrUnavailable, errors.New("the file is not at an https address"))
 		}
-		return nil, failed(resp.StatusCode, kind, nil)
+		return nil, next, nil
+	case resp.StatusCode != http.StatusOK:
+		return nil, nil, failed(resp.StatusCode, mediaKind(resp.StatusCode), nil)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxMedia+1))
+	data, err = io.ReadAll(io.LimitReader(resp.Body, maxMedia+1))
 	if err != nil {
-		return nil, failed(resp.StatusCode, telemed.ErrUnavailable, errors.New("the file broke off"))
+		return nil, nil, failed(resp.StatusCode, telemed.ErrUnavailable, errors.New("the file broke off"))
 	}
 	if len(data) > maxMedia {
-		return nil, failed(resp.StatusCode, telemed.ErrInvalid, errors.New("the file is more than 100 MB"))
+		return nil, nil, failed(resp.StatusCode, telemed.ErrInvalid, errors.New("the file is more than 100 MB"))
 	}
-	return data, nil
+	return data, nil, nil
+}
+
+// mediaKind is what the status of an answer without the file means.
+func mediaKind(status int) error {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return telemed.ErrUnauthorized
+	case http.StatusNotFound, http.StatusGone:
+		return telemed.ErrNotFound
+	}
+	return telemed.ErrUnavailable
 }

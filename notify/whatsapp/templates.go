@@ -135,7 +135,7 @@ func (c *Client) CreateTemplate(ctx context.Context, d Definition) (Definition, 
 }
 
 // DeleteTemplate deletes a template in all its languages (DELETE …/message_templates). Meta
-// gives its name to no other for 30 days.
+// gives its name to no other for 30 days. One that is not there is telemed.ErrNotFound.
 func (c *Client) DeleteTemplate(ctx context.Context, name string) error {
 	if !templateName.MatchString(name) {
 		return fault.Invalid("whatsapp: DeleteTemplate", "name", nameForm)

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -135,7 +134,8 @@ func baseURL(text string) bool {
 
 // Notify sends msg as a template message (POST /{version}/{phone-number-id}/messages).
 // The receipt's ID is Meta's id of the message, "wamid.…", which statuses carry too. Meta
-// is given [notify.Reference] of the Key and sends it back with each status.
+// is given [notify.Reference] of the Key and sends it back with each status. A recipient
+// without a Phone is reached by the WhatsAppUserID.
 func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
 	if err := msg.Validate(notify.WhatsApp); err != nil {
 		return nil, err
@@ -149,12 +149,17 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 		return nil, err
 	}
 	req := request{Product: "whatsapp", RecipientType: "individual", To: msg.To.Phone, Reference: notify.Reference(msg.Key)}
+	if req.To == "" {
+		req.Recipient = msg.To.WhatsAppUserID
+	}
 	req.set(content)
 	answer, err := c.send(ctx, "Notify", &req)
 	if err != nil {
 		return nil, err
 	}
-	return &notify.Receipt{Channel: notify.WhatsApp, ID: answer.Messages[0].ID, At: time.Now()}, nil
+	return &notify.Receipt{
+		Channel: notify.WhatsApp, ID: answer.Messages[0].ID, At: time.Now(), KnownAs: answer.knownAs(req.To + req.Recipient),
+	}, nil
 }
 
 // call returns the template call of msg, checked as far as Meta's rules are known here.
@@ -173,17 +178,6 @@ func (c *Client) call(msg notify.Message) (*notify.WhatsAppTemplate, error) {
 		}
 	}
 	return content.WhatsApp, checkCall(content.WhatsApp)
-}
-
-func checkCall(call *notify.WhatsAppTemplate) error {
-	var p fault.Problems
-	p.Check(languagePattern.MatchString(call.Language), "Content.WhatsApp.Language", `is not like "en" or "en_US"`)
-	for i, value := range call.Body {
-		if problem := parameterProblem(value); problem != "" {
-			p.Add("Content.WhatsApp.Body["+strconv.Itoa(i)+"]", "%s", problem)
-		}
-	}
-	return p.Err("whatsapp")
 }
 
 // send sends a message, again while Meta surely did not take it.

@@ -89,6 +89,20 @@ type response struct {
 	} `json:"messages"`
 }
 
+// knownAs are the addresses by which Meta knows the recipient, but for the one that was
+// written to.
+func (r *response) knownAs(to string) (all []string) {
+	if len(r.Contacts) == 0 {
+		return nil
+	}
+	for _, address := range []string{r.Contacts[0].WaID.phone(), string(r.Contacts[0].UserID)} {
+		if address != "" && address != to {
+			all = append(all, address)
+		}
+	}
+	return all
+}
+
 // held reports whether Meta holds the message back.
 func (r *response) held() bool {
 	status := r.Messages[0].Status

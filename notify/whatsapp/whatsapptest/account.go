@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -200,32 +199,6 @@ func (s *Server) serveProfile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"data": []any{s.profile}})
-}
-
-var anyPlace = regexp.MustCompile(`\{\{\s*[a-z0-9_]+\s*\}\}`)
-
-// check compares a call with the template.
-func (m *made) check(c *wireCall) *problem {
-	want := map[string]int{}
-	for _, p := range m.Components {
-		want[strings.ToLower(p.Type)] = len(anyPlace.FindAllString(p.Text, -1))
-		if p.Type == "HEADER" && p.Format != "" && p.Format != "TEXT" {
-			want["header"] = 1
-		}
-	}
-	got := map[string]int{}
-	for _, component := range c.Template.Components {
-		got[component.Type] += len(component.Parameters)
-		for _, p := range component.Parameters {
-			if broken(p.Text) {
-				return &problem{code: 132018, text: "Param text cannot have new-line/tab characters or more than 4 consecutive spaces"}
-			}
-		}
-	}
-	if got["body"] != want["body"] || got["header"] != want["header"] {
-		return &problem{code: 132000, text: "Number of parameters does not match the expected number of params"}
-	}
-	return nil
 }
 
 // broken reports whether a text has what no parameter may have.

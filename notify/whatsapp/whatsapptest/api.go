@@ -40,9 +40,13 @@ func (s *Server) serveMessages(w http.ResponseWriter, r *http.Request) {
 	m := s.message(call, body)
 	late := s.cfg.LateWindow && call.Type != "template" && !s.windowOpen(m.To)
 	m = s.accept(m, late)
+	contact := map[string]any{"input": m.To}
+	p := s.person(m.To)
+	put(contact, "wa_id", p.waID())
+	put(contact, "user_id", p.UserID)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"messaging_product": "whatsapp",
-		"contacts":          []any{map[string]string{"input": m.To, "wa_id": strings.TrimPrefix(m.To, "+")}},
+		"contacts":          []any{contact},
 		"messages":          []any{map[string]string{"id": m.ID, "message_status": "accepted"}},
 	})
 }
@@ -80,26 +84,35 @@ type wireCall struct {
 		Language struct {
 			Code string `json:"code"`
 		} `json:"language"`
-		Components []struct {
-			Type       string `json:"type"`
-			Parameters []struct {
-				Type string `json:"type"`
-				Text any    `json:"text"`
-			} `json:"parameters"`
-		} `json:"components"`
+		Components []wireComponent `json:"components"`
 	} `json:"template"`
 }
 
-func (c *wireCall) values() []string {
-	var values []string
+type wireComponent struct {
+	Type       string          `json:"type"`
+	Kind       string          `json:"sub_type"`
+	Index      any             `json:"index"` // a number or a text
+	Parameters []wireParameter `json:"parameters"`
+}
+
+type wireParameter struct {
+	Type string `json:"type"`
+	Name string `json:"parameter_name"`
+	Text any    `json:"text"`
+}
+
+// values returns the texts of the body, and which names they have, if they have.
+func (c *wireCall) values() (values []string, named map[string]string) {
+	named = map[string]string{}
 	for _, component := range c.Template.Components {
 		for _, p := range component.Parameters {
 			if text, ok := p.Text.(string); ok && component.Type == "body" {
 				values = append(values, text)
+				named[p.Name] = text
 			}
 		}
 	}
-	return values
+	return values, named
 }
 
 func (s *Server) message(c wireCall, body []byte) Message {
@@ -113,11 +126,18 @@ func (s *Server) message(c wireCall, body []byte) Message {
 		}
 		return Message{To: c.To, Text: text, Reference: c.Reference, Request: body}
 	}
-	t, _ := s.template(c.Template.Name, c.Template.Language.Code)
-	return Message{
-		To: c.To, Template: t.Name, Language: t.Language, Parameters: c.values(), Text: t.text(c.values()),
+	values, named := c.values()
+	m := Message{
+		To: c.To, Template: c.Template.Name, Language: c.Template.Language.Code, Parameters: values,
 		Reference: c.Reference, Request: body,
 	}
+	if own := s.madeOne(m.Template, m.Language); own != nil && own.Status == "APPROVED" {
+		m.Text = own.text(values, named)
+		return m
+	}
+	t, _ := s.template(m.Template, m.Language)
+	m.Text = t.text(values)
+	return m
 }
 
 func (s *Server) template(name, language string) (Template, bool) {
@@ -173,10 +193,16 @@ func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
 	case len(c.Reference) > 512:
 		return &problem{code: 100, text: "biz_opaque_callback_data is longer than 512 characters"}
 	}
-	if p := unexpectedKey(body, messageKeys); p != nil || c.Type != "template" {
+	p := unexpectedKey(body, messageKeys)
+	switch {
+	case p != nil:
 		return p
+	case c.Type == "interactive":
+		return checkInteractive(body)
+	case c.Type == "template":
+		return s.checkTemplate(c)
 	}
-	return s.checkTemplate(c)
+	return nil
 }
 
 func (s *Server) checkTemplate(c *wireCall) *problem {

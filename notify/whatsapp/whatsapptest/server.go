@@ -52,6 +52,8 @@ type Config struct {
 	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If
 	// empty, nowhere.
 	WebhookURL string
+	// People are those of whom Meta tells more than the number. Of all others it tells that.
+	People []Person
 	// Statuses are sent there by themselves after each accepted message: "sent",
 	// "delivered", "read". What is not taken comes again. If empty, none; see SendStatus.
 	Statuses []string
@@ -96,10 +98,13 @@ type Server struct {
 
 	mu      sync.Mutex
 	next    int                 // number of the next id
-	inbound map[string]*inbound // by the sender's digits
+	inbound map[string]*inbound // by Person.key
 	files   map[string]file     // media, by id
 	made    []*made             // templates that were made by the API
 	profile map[string]any
+
+	peopleMu sync.Mutex
+	people   []Person
 }
 
 // NewServer is Start for tests: it fails tb if the server does not start, and
@@ -130,7 +135,7 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, templates: slices.Concat(cfg.Templates, Builtin()),
 		engine: engine, client: cfg.HTTPClient, inbound: map[string]*inbound{}, files: map[string]file{},
-		profile: map[string]any{"messaging_product": "whatsapp"},
+		profile: map[string]any{"messaging_product": "whatsapp"}, people: slices.Clone(cfg.People),
 	}
 	if s.client == nil {
 		s.client = &http.Client{Timeout: deliveryTimeout, Transport: &http.Transport{}}
