@@ -37,8 +37,11 @@ type optOut struct {
 	Allowed time.Time `json:"allowed,omitzero"`
 	// Same are the names of the rows of the same person's other addresses on the channel.
 	Same []string `json:"same,omitempty"`
-	// Moved is when the person took another address: this one may be a stranger's.
-	Moved time.Time `json:"moved,omitzero"`
+	// Moved is when the person took another address, and Next the name of its row, if it is
+	// known: this one may be a stranger's. Returned is when somebody who is known took it.
+	Moved    time.Time `json:"moved,omitzero"`
+	Next     string    `json:"next,omitempty"`
+	Returned time.Time `json:"returned,omitzero"`
 }
 
 type pepper struct {
@@ -91,13 +94,14 @@ func (o *Outbox) Allow(ctx context.Context, channel notify.Channel, address stri
 		if item.Revision == "" || is.Stopped.IsZero() && is.Moved.IsZero() {
 			return errUnchanged
 		}
-		is.Stopped, is.Moved, is.Allowed = time.Time{}, time.Time{}, now()
+		is.Stopped, is.Moved, is.Next, is.Allowed = time.Time{}, time.Time{}, "", now()
 		return nil
 	})
 }
 
-// OptedOut reports whether a person wants no more messages on a channel. Run asks by itself;
-// this is for what an application sends without the outbox.
+// OptedOut reports whether nothing may be sent to an address on a channel: the person wants
+// no more messages, or has left the address. Run asks by itself; this is for what an
+// application sends without the outbox.
 func (o *Outbox) OptedOut(ctx context.Context, channel notify.Channel, address string) (bool, error) {
 	var p fault.Problems
 	p.Required("channel", string(channel))
@@ -106,7 +110,7 @@ func (o *Outbox) OptedOut(ctx context.Context, channel notify.Channel, address s
 		return false, err
 	}
 	is, err := o.standing(ctx, channel, address)
-	return !is.Stopped.IsZero(), err
+	return !is.Stopped.IsZero() || !is.Moved.IsZero(), err
 }
 
 // optOutKey returns the key that addresses are hashed with. If there is none, nobody has ever
@@ -201,13 +205,19 @@ func (m *message) leave(r *record, w *way) {
 // refusedMoved is why nothing is sent to an address that the person has left.
 const refusedMoved = "the person has another address"
 
-// standing is what is known of the person at an address: nothing of most.
+// standing is what is known of the person at an address, or who had it: nothing of most.
 func (o *Outbox) standing(ctx context.Context, channel notify.Channel, address string) (optOut, error) {
 	key, err := o.optOutKey(ctx, false)
 	if err != nil || key == nil || address == "" {
 		return optOut{}, err
 	}
-	return o.standingOf(ctx, optOutID(key, channel, address))
+	is, err := o.standingOf(ctx, optOutID(key, channel, address))
+	for next, i := is.Next, 0; err == nil && next != "" && i < mostLinks; i++ {
+		var at optOut
+		at, err = o.standingOf(ctx, durable.ID{Kind: optOutKind, Name: next})
+		is.Stopped, next = later(is.Stopped, at.Stopped), at.Next
+	}
+	return is, err
 }
 
 func (o *Outbox) standingOf(ctx context.Context, id durable.ID) (optOut, error) {

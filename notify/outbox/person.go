@@ -127,31 +127,48 @@ func (is *optOut) link(item *durable.Item, own string, names []string) error {
 func (o *Outbox) moved(ctx context.Context, r notify.Report) error {
 	at := reportedAt(r)
 	was, err := o.standing(ctx, r.Channel, r.Address)
-	if err != nil || r.Address == "" || !was.Moved.IsZero() || !at.After(was.Allowed) {
+	if err != nil || r.Address == "" || !was.Moved.IsZero() || !at.After(was.Allowed) || !at.After(was.Returned) {
 		return err
 	}
 	key, err := o.optOutKey(ctx, true)
 	if err != nil {
 		return err
 	}
-	if all := distinct(append([]string{r.NewAddress}, r.KnownAs...)); len(all) > 0 {
-		if err := o.link(ctx, r.Channel, all); err != nil {
+	all := distinct(append([]string{r.NewAddress}, r.KnownAs...))
+	if err := o.link(ctx, r.Channel, all); err != nil {
+		return err
+	}
+	if len(all) > 0 && !was.Stopped.IsZero() {
+		if err := o.everywhere(ctx, r.Channel, all[0], stopAt(was.Stopped)); err != nil {
 			return err
 		}
-		if !was.Stopped.IsZero() {
-			if err := o.everywhere(ctx, r.Channel, all[0], stopAt(was.Stopped)); err != nil {
-				return err
-			}
+	}
+	old, next := optOutID(key, r.Channel, r.Address), ""
+	if r.NewAddress != "" {
+		next = optOutID(key, r.Channel, r.NewAddress).Name
+		if err := o.taken(ctx, next, at); err != nil {
+			return err
 		}
 	}
-	old := optOutID(key, r.Channel, r.Address)
 	for _, name := range was.Same { // the number's next owner is somebody else
 		if err := o.unlink(ctx, name, old.Name); err != nil {
 			return err
 		}
 	}
 	_, err = o.changeOne(ctx, old, func(item *durable.Item, is *optOut) error {
-		is.Moved, is.Same, item.EraseAt = utc(at), nil, time.Time{}
+		is.Stopped, is.Moved, is.Next, is.Same, item.EraseAt = time.Time{}, utc(at), next, nil, time.Time{}
+		return nil
+	})
+	return err
+}
+
+// taken keeps that an address which somebody had left is that of a known person again.
+func (o *Outbox) taken(ctx context.Context, name string, at time.Time) error {
+	_, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: name}, func(_ *durable.Item, is *optOut) error {
+		if is.Moved.IsZero() || !at.After(is.Moved) {
+			return errUnchanged
+		}
+		is.Moved, is.Next, is.Returned = time.Time{}, "", utc(at)
 		return nil
 	})
 	return err

@@ -148,14 +148,14 @@ func ExampleNewWebhook() {
 		"statuses":[{"id":"wamid.3","status":"read","biz_opaque_callback_data":"ref"},{"id":"wamid.4","status":"read"}]}}]}]}`)
 	fmt.Println(srv.SendRaw(ctx, request))
 	database = nil
-	fmt.Println(srv.SendRaw(ctx, request))
+	fmt.Println(srv.WaitWebhooks(ctx)) // Meta sends it again by itself
 	fmt.Println(webhook.Shutdown(ctx)) // after the server's own
 	// Output:
 	// <nil>
 	// message is read - database is down
 	// patient: thank you
 	// for a person to look at: 25 bytes
-	// whatsapptest: the webhook answered 500
+	// whatsapptest: the webhook answered 500: outcome unknown
 	// message is read - <nil>
 	// <nil>
 	// <nil>
@@ -192,14 +192,14 @@ func ExampleClient_Reports() {
 	kept = errors.New("database is down")
 	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP"))
 	kept = nil
-	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP")) // Meta says it again by itself
-	fmt.Println(reports.Shutdown(ctx))                              // after the server's own
+	fmt.Println(srv.WaitWebhooks(ctx)) // Meta says it again by itself
+	fmt.Println(reports.Shutdown(ctx)) // after the server's own
 	// Output:
 	// <nil>
 	// stopped +919876543210
 	// <nil>
 	// stopped +919876543211
-	// whatsapptest: the webhook answered 500
+	// whatsapptest: the webhook answered 500: outcome unknown
 	// stopped +919876543211
 	// <nil>
 	// <nil>

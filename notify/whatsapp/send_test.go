@@ -2,6 +2,7 @@ package whatsapp_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -147,28 +148,6 @@ func TestMetaThatCannotSayBlocksNothing(t *testing.T) {
 	require.Equal(t, 1, srv.Count(whatsapptest.OpTemplates))
 }
 
-func TestMedia(t *testing.T) {
-	srv := whatsapptest.NewServer(t)
-	c := newClient(t, config(srv))
-	id, err := c.Upload(t.Context(), notify.File{Name: "r.pdf", ContentType: "application/pdf", Data: []byte("%PDF")})
-	require.NoError(t, err)
-	file, err := c.Download(t.Context(), id)
-	require.NoError(t, err)
-	require.Equal(t, &notify.File{ContentType: "application/pdf", Data: []byte("%PDF")}, file)
-	require.NoError(t, c.DeleteMedia(t.Context(), id))
-	_, err = c.Download(t.Context(), id)
-	require.Error(t, err)
-}
-
-func TestTokenGoesToMetaAlone(t *testing.T) {
-	c := offline(t, nil, func(r *http.Request) (*http.Response, error) {
-		require.NotContains(t, r.URL.Host, "evil")
-		return answer(200, `{"url":"https://evil.example/x","mime_type":"a/b"}`), nil
-	})
-	_, err := c.Download(t.Context(), "1")
-	require.ErrorIs(t, err, telemed.ErrUnavailable)
-}
-
 func TestWhatWebhooksTellOfPeople(t *testing.T) {
 	var host collector
 	body := webhook("messages", `{`+meta+`,"contacts":[{"user_id":"IN.9","profile":{"name":"A"}}],"statuses":[
@@ -183,6 +162,60 @@ func TestWhatWebhooksTellOfPeople(t *testing.T) {
 	require.Equal(t, "+919876500043", host.messages[0].NewPhone)
 	require.JSONEq(t, `{"a":1}`, string(host.messages[1].Answers))
 	require.Equal(t, "77", host.messages[2].Media.ID)
+}
+
+// TestStatusTellsItsPerson: wherever the webhook names one, and nobody else's.
+func TestStatusTellsItsPerson(t *testing.T) {
+	t.Parallel()
+	const two = `[{"user_id":"IN.8","wa_id":"919876500041"},{"user_id":"IN.9","wa_id":"919876500042"}]`
+	for name, c := range map[string]struct{ contacts, statuses, phone, user string }{
+		"in the status":          {`[]`, `{"recipient_id":"919876500042","recipient_user_id":"IN.9"}`, phone, "IN.9"},
+		"beside it, alone":       {`[{"user_id":"IN.9"}]`, `{}`, "", "IN.9"},
+		"beside it, by number":   {two, `{"recipient_id":"919876500042"},{}`, phone, "IN.9"},
+		"beside it, by id":       {two, `{"recipient_user_id":"IN.9"},{}`, phone, "IN.9"},
+		"spelled otherwise":      {`[{"user_id":"IN.9","wa_id":"551187654321"}]`, `{"recipient_id":"5511987654321"}`, "+5511987654321", "IN.9"},
+		"of several, unknown":    {`[{"user_id":"IN.9","wa_id":"551187654321"}]`, `{"recipient_id":"919876500042"},{"recipient_id":"919876500041"}`, phone, ""},
+		"a member of a group":    {`[]`, `{"recipient_type":"group","recipient_id":"120363012345","recipient_participant_id":"919876500042"}`, phone, ""},
+		"nobody is named at all": {`[]`, `{}`, "", ""},
+	} {
+		var host collector
+		body := webhook("messages", `{`+meta+`,"contacts":`+c.contacts+`,"statuses":[`+c.statuses+`]}`)
+		require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code, name)
+		require.Equal(t, []string{c.phone, c.user}, []string{host.statuses[0].Phone, host.statuses[0].UserID}, name)
+	}
+}
+
+// TestStatusTellsWhatItKnows: price and problem, which come once.
+func TestStatusTellsWhatItKnows(t *testing.T) {
+	t.Parallel()
+	var host collector
+	body := webhook("messages", `{`+meta+`,"statuses":[{"id":"wamid.1","status":"failed","errors":[
+		{"code":131026,"title":"Message undeliverable","message":"undeliverable","href":"https://x.example","error_data":{"details":"to 919876500042"}},{"title":"new"}]},
+		{"id":"wamid.2","status":"sent","conversation":{"id":"c","pricing":{"category":"utility","type":"free_customer_service","billable":false}}}]}`)
+	require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code)
+	require.Equal(t, []whatsapp.Problem{
+		{Code: 131026, Title: "Message undeliverable", Message: "undeliverable", Details: "to 919876500042", Href: "https://x.example"}, {Title: "new"},
+	}, host.statuses[0].Problems)
+	require.Equal(t, "[{code:131026} {code:0}]", fmt.Sprint(host.statuses[0].Problems))
+	s := host.statuses[1]
+	require.Equal(t, []string{"utility", "free_customer_service"}, []string{s.Category, s.PricingType})
+	require.False(t, *s.Billable)
+}
+
+// TestABodyForAllButCatalogs: as the documentation of Frame says.
+func TestABodyForAllButCatalogs(t *testing.T) {
+	t.Parallel()
+	c := offline(t, nil, func(*http.Request) (*http.Response, error) { return answer(200, accepted), nil })
+	action := json.RawMessage(`{"name":"catalog_message"}`)
+	for kind, ok := range map[string]bool{"catalog_message": true, "product": true, "product_list": false, "address_message": false} {
+		_, err := c.Send(t.Context(), whatsapp.Outbound{To: phone, Content: whatsapp.Interactive(kind, whatsapp.Frame{}, action)})
+		if ok {
+			require.NoError(t, err, kind)
+			_, err = c.Send(t.Context(), whatsapp.Outbound{To: phone, Content: whatsapp.Interactive(kind, whatsapp.Frame{Body: strings.Repeat("x", 1025)}, action)})
+		}
+		require.ErrorIs(t, err, telemed.ErrInvalid, kind)
+		require.ErrorContains(t, err, "Content.Frame.Body", kind)
+	}
 }
 
 func TestTheWindowMayBeToldLate(t *testing.T) {
