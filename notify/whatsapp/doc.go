@@ -22,6 +22,11 @@
 //		return appointments.Told(ctx, r.Reference, r.State)
 //	}))
 //
+// A person may be known by a number, by another spelling of it, and by Meta's user id, with
+// the number hidden. Notify takes either, and Receipt.KnownAs and the reports tell the
+// others: outbox.Outbox keeps which are one person's, so that a stop holds at all of them.
+// Inbound.NewPhone, and notify.ReportMoved, tell that a number may be a stranger's now.
+//
 // [NewWebhook] takes everything else too: what patients write, and what becomes of
 // templates and of the account.
 //
@@ -35,6 +40,11 @@
 //		Content: whatsapp.Buttons(whatsapp.Frame{Body: "Shall we move it?"},
 //			whatsapp.Button{ID: "yes", Title: "Yes"}, whatsapp.Button{ID: "no", Title: "No"}),
 //	})
+//
+// # Templates
+//
+// A notify.WhatsAppTemplate fills the body by numbers or names, a header with a text or a
+// file (see [Client.Upload]), and the ends of addresses on buttons.
 //
 // With Config.BusinessAccountID, the first call of a template in a process is compared with
 // Meta's definition: its status, parameters, header and buttons. If Meta does not say within
