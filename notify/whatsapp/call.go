@@ -236,7 +236,7 @@ func (b *CallButton) problems(p *fault.Problems, field string) {
 func (Call) LogValue() slog.Value { return slog.StringValue("Call") }
 
 // Format tells the same for every verb.
-func (v Call) Format(f fmt.State, _ rune) { redact.Format(f, v) }
+func (c Call) Format(f fmt.State, _ rune) { redact.Format(f, c) }
 
 // LogValue tells nothing: it may hold words for a person.
 func (Parameter) LogValue() slog.Value { return slog.StringValue("Parameter") }
@@ -248,4 +248,4 @@ func (v Parameter) Format(f fmt.State, _ rune) { redact.Format(f, v) }
 func (CallButton) LogValue() slog.Value { return slog.StringValue("CallButton") }
 
 // Format tells the same for every verb.
-func (v CallButton) Format(f fmt.State, _ rune) { redact.Format(f, v) }
+func (b CallButton) Format(f fmt.State, _ rune) { redact.Format(f, b) }

@@ -233,7 +233,7 @@ func (u unique) check(p *fault.Problems, field, value string) {
 func (Frame) LogValue() slog.Value { return slog.StringValue("Frame") }
 
 // Format tells the same for every verb.
-func (v Frame) Format(f fmt.State, _ rune) { redact.Format(f, v) }
+func (f Frame) Format(s fmt.State, _ rune) { redact.Format(s, f) }
 
 // LogValue tells nothing: it may hold words for a person.
 func (FlowCall) LogValue() slog.Value { return slog.StringValue("FlowCall") }
