@@ -56,12 +56,14 @@ func (s *sending) refer(ctx context.Context, key string) error {
 	return err
 }
 
-// Report takes what a channel's provider says of a message later, who wants no more of them,
-// and who has another address: give it to whatsapp.Client.Reports, for instance. Who has
-// said stop at one address has said it at all by which the provider knows the person. To an
-// address that a person has left nothing is sent: the message takes another channel, or a
-// person is told. Reports may come late, twice and in any order. What is about no message of ours is nil. An error is that the report could not
-// be kept: have the provider repeat it.
+// Report takes what a channel's provider says of a message later, who wants no more of
+// them, and who has another address: give it to whatsapp.Client.Reports, for instance.
+// Reports may come late, twice and in any order. What is about no message of ours is nil. An
+// error is that the report could not be kept: have the provider repeat it.
+//
+// Who has said stop at one address has said it at all by which the provider knows the
+// person. Nothing is sent to an address that a person has left: the message takes another
+// channel, and if there is none, OnStuck is told.
 func (o *Outbox) Report(ctx context.Context, r notify.Report) error {
 	var p fault.Problems
 	p.Required("Channel", string(r.Channel))

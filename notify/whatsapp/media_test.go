@@ -54,8 +54,8 @@ func at(location string) func() *http.Response {
 }
 
 const (
-	graph = "https://graph.facebook.com/v24.0/1"
-	meta1 = "https://lookaside.fbsbx.com/f"
+	graph     = "https://graph.facebook.com/v24.0/1"
+	lookaside = "https://lookaside.fbsbx.com/f"
 )
 
 // TestTokenGoesToMetaAlone: a file may be elsewhere, and is then fetched without the token.
@@ -75,44 +75,44 @@ func TestTokenGoesToMetaAlone(t *testing.T) {
 		want error
 		seen map[string]string
 	}{
-		"at Meta":     {map[string]func() *http.Response{graph: where(meta1), meta1: file}, nil, map[string]string{meta1: token}},
+		"at Meta":     {map[string]func() *http.Response{graph: where(lookaside), lookaside: file}, nil, map[string]string{lookaside: token}},
 		"elsewhere":   {map[string]func() *http.Response{graph: where("https://evil.example/f")}, telemed.ErrUnavailable, nil},
 		"a port":      {map[string]func() *http.Response{graph: where("https://lookaside.fbsbx.com:8443/f")}, telemed.ErrUnavailable, nil},
 		"not https":   {map[string]func() *http.Response{graph: where("http://lookaside.fbsbx.com/f")}, telemed.ErrUnavailable, nil},
 		"a user":      {map[string]func() *http.Response{graph: where("https://x@lookaside.fbsbx.com/f")}, telemed.ErrUnavailable, nil},
 		"a subdomain": {map[string]func() *http.Response{graph: where("https://graph.facebook.com.evil.example/f")}, telemed.ErrUnavailable, nil},
 		"redirected": {
-			map[string]func() *http.Response{graph: where(meta1), meta1: at("https://cdn.example/f"), "https://cdn.example/f": file},
-			nil, map[string]string{meta1: token, "https://cdn.example/f": ""},
+			map[string]func() *http.Response{graph: where(lookaside), lookaside: at("https://cdn.example/f"), "https://cdn.example/f": file},
+			nil, map[string]string{lookaside: token, "https://cdn.example/f": ""},
 		},
 		"below Meta's own host": {
-			map[string]func() *http.Response{graph: where(meta1), meta1: at("https://x.lookaside.fbsbx.com/f"), "https://x.lookaside.fbsbx.com/f": file},
-			nil, map[string]string{meta1: token, "https://x.lookaside.fbsbx.com/f": ""},
+			map[string]func() *http.Response{graph: where(lookaside), lookaside: at("https://x.lookaside.fbsbx.com/f"), "https://x.lookaside.fbsbx.com/f": file},
+			nil, map[string]string{lookaside: token, "https://x.lookaside.fbsbx.com/f": ""},
 		},
 		"there and back": {
 			map[string]func() *http.Response{
-				graph: where(meta1), meta1: at("https://cdn.example/f"), "https://cdn.example/f": at("https://graph.facebook.com/f"),
+				graph: where(lookaside), lookaside: at("https://cdn.example/f"), "https://cdn.example/f": at("https://graph.facebook.com/f"),
 				"https://graph.facebook.com/f": file,
 			},
-			nil, map[string]string{meta1: token, "https://cdn.example/f": "", "https://graph.facebook.com/f": token},
+			nil, map[string]string{lookaside: token, "https://cdn.example/f": "", "https://graph.facebook.com/f": token},
 		},
 		"redirected to plain http": {
-			map[string]func() *http.Response{graph: where(meta1), meta1: at("http://127.0.0.1/f")}, telemed.ErrUnavailable, map[string]string{meta1: token},
+			map[string]func() *http.Response{graph: where(lookaside), lookaside: at("http://127.0.0.1/f")}, telemed.ErrUnavailable, map[string]string{lookaside: token},
 		},
 		"in a circle": {
-			map[string]func() *http.Response{graph: where(meta1), meta1: at(meta1)}, telemed.ErrUnavailable, map[string]string{meta1: token},
+			map[string]func() *http.Response{graph: where(lookaside), lookaside: at(lookaside)}, telemed.ErrUnavailable, map[string]string{lookaside: token},
 		},
 		"another file": {
-			map[string]func() *http.Response{graph: where(meta1), meta1: func() *http.Response { return answer(200, "%PDF-forged") }},
-			telemed.ErrUnavailable, map[string]string{meta1: token},
+			map[string]func() *http.Response{graph: where(lookaside), lookaside: func() *http.Response { return answer(200, "%PDF-forged") }},
+			telemed.ErrUnavailable, map[string]string{lookaside: token},
 		},
 		"gone": {
-			map[string]func() *http.Response{graph: where(meta1), meta1: func() *http.Response { return answer(404, "") }},
-			telemed.ErrNotFound, map[string]string{meta1: token},
+			map[string]func() *http.Response{graph: where(lookaside), lookaside: func() *http.Response { return answer(404, "") }},
+			telemed.ErrNotFound, map[string]string{lookaside: token},
 		},
 		"refused": {
-			map[string]func() *http.Response{graph: where(meta1), meta1: func() *http.Response { return answer(401, "") }},
-			telemed.ErrUnauthorized, map[string]string{meta1: token},
+			map[string]func() *http.Response{graph: where(lookaside), lookaside: func() *http.Response { return answer(401, "") }},
+			telemed.ErrUnauthorized, map[string]string{lookaside: token},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestAFileThatNeverEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			hang := roundTripper(func(r *http.Request) (*http.Response, error) {
 				if r.URL.Host == "graph.facebook.com" {
-					return answer(200, `{"url":"`+meta1+`"}`), nil
+					return answer(200, `{"url":"`+lookaside+`"}`), nil
 				}
 				<-r.Context().Done()
 				return nil, r.Context().Err()

@@ -33,7 +33,9 @@ func receiptCall() *notify.WhatsAppTemplate {
 	}
 }
 
-func told2(c *whatsapp.Client, t *testing.T, call *notify.WhatsAppTemplate) error {
+// tell sends a call of a template by Notify.
+func tell(t *testing.T, c *whatsapp.Client, call *notify.WhatsAppTemplate) error {
+	t.Helper()
 	_, err := c.Notify(t.Context(), notify.Message{Key: "k", To: notify.Recipient{Phone: phone}, Content: &notify.Content{WhatsApp: call}})
 	return err
 }
@@ -47,7 +49,7 @@ func TestNotifyFillsAWholeTemplate(t *testing.T) {
 			{Type: "BUTTONS", Buttons: []whatsapp.ComponentButton{{Type: "QUICK_REPLY", Text: "Thanks"}, {Type: "URL", Text: "Open", URL: "https://x.example/{{1}}"}}},
 		},
 	})
-	require.NoError(t, told2(c, t, receiptCall()))
+	require.NoError(t, tell(t, c, receiptCall()))
 	sent := srv.Messages()[0]
 	require.Equal(t, "Hello Asha, we have ₹500.00.", sent.Text)
 	require.Equal(t, []string{"receipt", "en"}, []string{sent.Template, sent.Language})
@@ -69,7 +71,7 @@ func TestNotifyFillsAWholeTemplate(t *testing.T) {
 	} {
 		call := receiptCall()
 		change(call)
-		err := told2(c, t, call)
+		err := tell(t, c, call)
 		require.ErrorIs(t, err, telemed.ErrInvalid, field)
 		require.ErrorContains(t, err, field)
 		require.Len(t, srv.Messages(), 1, "before the first send")
@@ -86,10 +88,10 @@ func TestNotifyFillsAHeaderOfText(t *testing.T) {
 			Components: []whatsapp.Component{{Type: "HEADER", Format: "TEXT", Text: c.header}, {Type: "BODY", Text: "Come."}},
 		})
 		call := &notify.WhatsAppTemplate{Name: "visit", Language: "en", Header: &notify.WhatsAppHeader{Text: "42", Name: c.name}}
-		require.NoError(t, told2(client, t, call), format)
+		require.NoError(t, tell(t, client, call), format)
 		require.Contains(t, string(srv.Messages()[0].Request), `"text":"42"`)
 		call.Header.Name = c.wrong
-		require.ErrorContains(t, told2(client, t, call), "Content.Header.Name", format)
+		require.ErrorContains(t, tell(t, client, call), "Content.Header.Name", format)
 	}
 }
 
@@ -108,7 +110,7 @@ func TestWhatNoTemplateTakes(t *testing.T) {
 	} {
 		call := receiptCall()
 		change(call)
-		err := told2(c, t, call)
+		err := tell(t, c, call)
 		require.ErrorIs(t, err, telemed.ErrInvalid, field)
 		require.ErrorContains(t, err, field)
 		require.NotContains(t, err.Error(), "Zk")
