@@ -2,6 +2,7 @@ package whatsapp_test
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +61,16 @@ func TestNotifyFillsAWholeTemplate(t *testing.T) {
 		{"type":"body","parameters":[{"type":"text","parameter_name":"amount","text":"₹500.00"},{"type":"text","parameter_name":"name","text":"Asha"}]},
 		{"type":"button","sub_type":"url","index":"1","parameters":[{"type":"text","text":"r/1"}]}]}`, string(request.Template))
 
+	for status, code := range map[string]int{"PAUSED": 132015, "DISABLED": 132016} {
+		require.NoError(t, srv.SetTemplateStatus("receipt", "en", status))
+		unchecked := newClient(t, config(srv))
+		err := tell(t, unchecked, receiptCall())
+		require.ErrorIs(t, err, telemed.ErrForbidden)
+		e, ok := errors.AsType[*whatsapp.Error](err)
+		require.True(t, ok)
+		require.Equal(t, code, e.Code)
+	}
+	require.NoError(t, srv.SetTemplateStatus("receipt", "en", "APPROVED"))
 	for field, change := range map[string]func(*notify.WhatsAppTemplate){
 		"Content.Header":               func(c *notify.WhatsAppTemplate) { c.Header = nil },
 		"Content.Body has":             func(c *notify.WhatsAppTemplate) { delete(c.Named, "name") },

@@ -206,8 +206,15 @@ func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
 }
 
 func (s *Server) checkTemplate(c *wireCall) *problem {
-	if m := s.madeOne(c.Template.Name, c.Template.Language.Code); m != nil && m.Status == "APPROVED" {
-		return m.check(c)
+	if m := s.madeOne(c.Template.Name, c.Template.Language.Code); m != nil {
+		switch m.Status {
+		case "APPROVED":
+			return m.check(c)
+		case "PAUSED":
+			return &problem{code: 132015, text: "Template is Paused"}
+		case "DISABLED":
+			return &problem{code: 132016, text: "Template is Disabled"}
+		}
 	}
 	t, ok := s.template(c.Template.Name, c.Template.Language.Code)
 	if !ok {

@@ -186,8 +186,9 @@ func (s *Server) body(value map[string]any) ([]byte, error) {
 
 // SendRaw signs body and sends it to the webhook now, also when webhooks are held. An answer
 // other than 200 is an error that matches telemed.ErrAmbiguous: the application may have
-// acted all the same. As Meta does, the server then sends it again until it is taken, for up
-// to seven days; see WaitWebhooks. It does not while webhooks are held.
+// acted all the same. No answer is an error, too. As Meta does, the server then sends it
+// again until it is taken, for up to seven days; see WaitWebhooks. It does not while webhooks
+// are held.
 func (s *Server) SendRaw(ctx context.Context, body []byte) error {
 	status, err := s.hooks.Send(ctx, fake.Event{Body: body})
 	if err == nil && status != http.StatusOK {
