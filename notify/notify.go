@@ -72,6 +72,9 @@ type Recipient struct {
 	Email string
 	// Phone is an E.164 number with its plus sign, "+919876543210".
 	Phone string
+	// WhatsAppUserID is Meta's id of a person for this business, "IN.123…", which webhooks
+	// tell. WhatsApp takes it where there is no Phone: people may hide their number.
+	WhatsAppUserID string `json:",omitempty"`
 	// Locale is a BCP 47 tag, "en", "hi-IN". Empty: the Renderer's default.
 	Locale string
 	// Zone is where times are shown in. Nil: the Renderer's default, which is the clinic's.
@@ -98,7 +101,7 @@ type File struct {
 	Data []byte
 }
 
-// WhatsAppTemplate names a template that Meta approved, and its body parameters.
+// WhatsAppTemplate names a template that Meta approved, and fills it.
 type WhatsAppTemplate struct {
 	// Name is the template's name at Meta: lower case, digits and underscores.
 	Name string
@@ -106,6 +109,13 @@ type WhatsAppTemplate struct {
 	Language string
 	// Body holds the body's text parameters {{1}}, {{2}}, … in order.
 	Body []string
+	// Named holds them by name, in place of Body, if the template's parameters have names:
+	// "doctor" for {{doctor}}.
+	Named map[string]string `json:",omitempty"`
+	// Header fills the header. Nil if there is nothing to fill.
+	Header *WhatsAppHeader `json:",omitempty"`
+	// Buttons fill those buttons that have something to fill.
+	Buttons []WhatsAppButton `json:",omitempty"`
 }
 
 // Renderer makes the words of a message in the recipient's language and time zone.
@@ -122,6 +132,9 @@ type Receipt struct {
 	ID string
 	// At is when it was accepted.
 	At time.Time
+	// KnownAs are addresses by which the provider knows the recipient, beside the one that
+	// the message went to: Meta's spelling of a number, a user id. Nil if there are none.
+	KnownAs []string
 }
 
 // ErrRecipient means that this recipient cannot be reached over this channel, ever or for

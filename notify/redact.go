@@ -48,5 +48,35 @@ func (t WhatsAppTemplate) Format(f fmt.State, _ rune) { redact.Format(f, t) }
 
 // LogValue leaves out the parameters.
 func (t WhatsAppTemplate) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("name", t.Name), slog.String("language", t.Language), slog.Int("parameters", len(t.Body)))
+	return slog.GroupValue(slog.String("name", t.Name), slog.String("language", t.Language), slog.Int("parameters", len(t.Body)+len(t.Named)))
+}
+
+// Format tells the same for every verb.
+func (h WhatsAppHeader) Format(f fmt.State, _ rune) { redact.Format(f, h) }
+
+// LogValue tells whether it is a text.
+func (h WhatsAppHeader) LogValue() slog.Value {
+	return slog.GroupValue(slog.Bool("text", h.Text != ""))
+}
+
+// Format tells the same for every verb.
+func (v WhatsAppFile) Format(f fmt.State, _ rune) { redact.Format(f, v) }
+
+// LogValue tells where the file is, without its name.
+func (v WhatsAppFile) LogValue() slog.Value {
+	return slog.GroupValue(slog.Bool("uploaded", v.ID != ""))
+}
+
+// Format tells the same for every verb.
+func (b WhatsAppButton) Format(f fmt.State, _ rune) { redact.Format(f, b) }
+
+// LogValue tells the button's place.
+func (b WhatsAppButton) LogValue() slog.Value { return slog.GroupValue(slog.Int("index", b.Index)) }
+
+// Format tells the same for every verb.
+func (r Receipt) Format(f fmt.State, _ rune) { redact.Format(f, r) }
+
+// LogValue leaves out whom the provider knows.
+func (r Receipt) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("channel", string(r.Channel)), slog.String("id", r.ID), slog.Time("at", r.At))
 }

@@ -28,6 +28,7 @@ const (
 	ReportRead      ReportState = "read"      // somebody has seen it
 	ReportFailed    ReportState = "failed"    // it will not arrive
 	ReportStopped   ReportState = "stopped"   // the recipient wants no more messages
+	ReportMoved     ReportState = "moved"     // the recipient has another address
 )
 
 // Report is what a channel's provider says of a message, mostly by a webhook.
@@ -44,8 +45,14 @@ type Report struct {
 	At time.Time
 	// Address is whose report it is, where a recipient speaks and no message does: the
 	// E.164 number or e-mail address that wants no more messages, or the provider's id of a
-	// person who hides it. Empty else.
+	// person who hides it. Of ReportMoved it is the old address, which may be a stranger's
+	// from now on. Empty else.
 	Address string
+	// NewAddress is the new one of ReportMoved. Empty else.
+	NewAddress string
+	// KnownAs are further addresses by which the provider knows the same person: Meta's
+	// spelling of a number, a user id. A report of a message has the recipient's. May be nil.
+	KnownAs []string
 	// Err is why it failed, with the errors of Notifier. Nil if it did not.
 	Err error
 }

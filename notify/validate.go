@@ -2,6 +2,7 @@ package notify
 
 import (
 	"mime"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/telemed-go/telemed/internal/fault"
 )
+
+var userIDPattern = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9.]{1,128}$`)
 
 // The limits that Validate holds, in bytes. They keep every header line of an
 // e-mail under the 998 octets that RFC 5322 allows.
@@ -35,7 +38,8 @@ func (m Message) Validate(c Channel) error {
 		p.Required("To.Email", m.To.Email)
 		p.Check(m.To.Email == "" || ValidEmail(m.To.Email), "To.Email", "is not a bare e-mail address")
 	case WhatsApp:
-		p.Required("To.Phone", m.To.Phone)
+		p.Check(m.To.Phone != "" || m.To.WhatsAppUserID != "", "To.Phone", "is required")
+		p.Check(m.To.WhatsAppUserID == "" || userIDPattern.MatchString(m.To.WhatsAppUserID), "To.WhatsAppUserID", "is no user id of Meta's")
 		p.Check(m.To.Phone == "" || ValidPhone(m.To.Phone), "To.Phone", "is not an E.164 number")
 	}
 	if m.Content != nil {

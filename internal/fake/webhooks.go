@@ -121,6 +121,24 @@ func (h *Webhooks) Deliver(ctx context.Context, e Event) (status int, err error)
 	return status, err
 }
 
+// Send sends e at once, also while webhooks are held, and returns what the application
+// answered. If it did not take e, that comes again as what Emit tells does, unless webhooks
+// are held.
+func (h *Webhooks) Send(ctx context.Context, e Event) (status int, err error) {
+	status, err = h.Deliver(ctx, e)
+	if err == nil && h.cfg.Taken(status) {
+		return status, nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.url != "" && !h.held && !h.disabled && h.life.Err() == nil {
+		at := h.cfg.Now()
+		h.queue = append(h.queue, &pending{event: e, due: at.Add(h.cfg.Pause), pause: 2 * h.cfg.Pause, until: at.Add(h.cfg.Patience)})
+		h.signal()
+	}
+	return status, err
+}
+
 // Target is where webhooks go. It is an error if that is nowhere.
 func (h *Webhooks) Target() (string, error) {
 	h.mu.Lock()

@@ -160,3 +160,35 @@ func TestCloseEndsDeliveries(t *testing.T) {
 		require.ErrorIs(t, <-ended, context.Canceled)
 	})
 }
+
+// TestSendTellsWhatWasAnswered: and what was not taken comes again, unless webhooks are held.
+func TestSendTellsWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		answers := []any{200, 503, errors.New("nobody is there"), 200, 503}
+		app := &taker{answer: func() (int, error) {
+			next := answers[0]
+			answers = answers[1:]
+			if err, ok := next.(error); ok {
+				return 0, err
+			}
+			return next.(int), nil
+		}}
+		h := hooks(t, app, nil)
+		for _, want := range []int{200, 503} {
+			status, err := h.Send(t.Context(), Event{ID: "1", Body: []byte("a")})
+			require.NoError(t, err)
+			require.Equal(t, want, status)
+		}
+		begin := time.Now()
+		require.NoError(t, h.Wait(t.Context()))
+		require.Equal(t, 3*time.Second, time.Since(begin), "pauses double")
+		require.Len(t, app.got, 4)
+		h.Hold()
+		status, err := h.Send(t.Context(), Event{ID: "2", Body: []byte("b")})
+		require.NoError(t, err)
+		require.Equal(t, 503, status)
+		require.NoError(t, h.Wait(t.Context()))
+		require.Len(t, app.got, 5)
+	})
+}

@@ -71,6 +71,9 @@ type Request struct {
 	JSON any
 	// Form is sent as the body if JSON is nil and Form is not.
 	Form url.Values
+	// Body is sent as it is, with ContentType, if JSON and Form are nil and Body is not.
+	Body        []byte
+	ContentType string
 }
 
 // Path joins segments with slashes, each escaped whole: an id with a slash, a
@@ -124,6 +127,8 @@ func (c *Client) request(ctx context.Context, call Request) (*http.Request, erro
 		body, contentType = bytes.NewReader(encoded), "application/json"
 	case call.Form != nil:
 		body, contentType = strings.NewReader(call.Form.Encode()), "application/x-www-form-urlencoded"
+	case call.Body != nil:
+		body, contentType = bytes.NewReader(call.Body), call.ContentType
 	}
 	target := c.Base + call.Path
 	if len(call.Query) > 0 {

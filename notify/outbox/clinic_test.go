@@ -28,6 +28,13 @@ const (
 	group = "visit-42"
 )
 
+// people are those whom Meta knows by more than the number that they gave to the clinic.
+var people = []whatsapptest.Person{
+	{Phone: "+5511987654321", WaID: "551187654321"},
+	{Phone: "+919876500077", UserID: "IN.77"},
+	{Phone: "+919876500078", UserID: "IN.78", Hidden: true},
+}
+
 // clinic is an application with one process, and what its patient has got.
 type clinic struct {
 	*testing.T
@@ -63,7 +70,7 @@ func story(t *testing.T, change func(c *clinic, cfg *outbox.Config), tell func(c
 		c := &clinic{T: t, rows: durable.NewMemory(), seen: []int{0, 0}}
 		c.mail = smtptest.NewServer(t, smtptest.Config{Addr: "mail.clinic.example:587", InMemory: true})
 		c.chat = whatsapptest.NewServer(t, whatsapptest.Config{
-			InMemory: true, WebhookURL: "http://clinic.example/reports",
+			InMemory: true, WebhookURL: "http://clinic.example/reports", People: people,
 			HTTPClient: &http.Client{Transport: direct{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.reports.ServeHTTP(w, r) })}},
 		})
 		c.leaves()

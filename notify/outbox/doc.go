@@ -56,7 +56,8 @@
 // seals it. The audit trail, the names of rows and what is logged have keys, channels, states
 // and times. Erase takes out everything personal of a group.
 //
-// Who wants no more messages is kept as a keyed hash of the address.
+// Who wants no more messages is kept as a keyed hash of the address, and so is which
+// addresses are one person's.
 //
 // # Testing
 //

@@ -198,6 +198,10 @@ func (s *sending) do(ctx context.Context) (durable.Fact, error) {
 		return s.not(func(*record, *message, *way) {}), nil
 	}
 	receipt, err := notifier.Notify(ctx, msg)
+	if err == nil && receipt != nil && len(receipt.KnownAs) > 0 {
+		// If this is lost, reports tell it again.
+		_ = s.link(ctx, s.channel(), distinct(append(addressesOf(s.channel(), msg.To), receipt.KnownAs...)))
+	}
 	return s.outcome(ctx, receipt, err, paused)
 }
 

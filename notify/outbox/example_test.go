@@ -183,6 +183,24 @@ func ExampleOutbox_Allow() {
 	// Output: <nil>
 }
 
+// What the application sends by itself asks first. A person who has said stop at one address
+// has said it at all by which the provider knows them.
+func ExampleOutbox_OptedOut() {
+	box, _ := newBox(nil)
+	ctx := context.Background()
+	stop := notify.Report{
+		Channel: notify.WhatsApp, State: notify.ReportStopped, At: time.Now(), Address: "IN.123", KnownAs: []string{"+919876543210"},
+	}
+	fmt.Println(box.Report(ctx, stop)) // by whatsapp.Client.Reports
+	for _, address := range []string{"+919876543210", "+919876543211"} {
+		fmt.Println(box.OptedOut(ctx, notify.WhatsApp, address))
+	}
+	// Output:
+	// <nil>
+	// true <nil>
+	// false <nil>
+}
+
 // relay is a mail relay that can be asked what it took: by its events' API, in production,
 // where they are found by the message's reference.
 type relay map[string]bool

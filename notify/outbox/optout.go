@@ -35,32 +35,54 @@ type optOut struct {
 	// Stopped is when the person said so, Allowed when that was undone.
 	Stopped time.Time `json:"stopped,omitzero"`
 	Allowed time.Time `json:"allowed,omitzero"`
+	// Same are the names of the rows of the same person's other addresses on the channel.
+	Same []string `json:"same,omitempty"`
+	// Moved is when the person took another address, and Next the name of its row, if it is
+	// known: this one may be a stranger's. Returned is when somebody who is known took it.
+	Moved    time.Time `json:"moved,omitzero"`
+	Next     string    `json:"next,omitempty"`
+	Returned time.Time `json:"returned,omitzero"`
 }
 
 type pepper struct {
 	Key []byte `json:"key"`
 }
 
-// stopped keeps that a person wants no more messages. Without an address nobody knows who.
+// stopped keeps that a person wants no more messages, at all of the person's addresses.
+// Without one nobody knows who.
 func (o *Outbox) stopped(ctx context.Context, r notify.Report) error {
-	if r.Address == "" {
+	all := distinct(append([]string{r.Address}, r.KnownAs...))
+	if len(all) == 0 {
 		return nil
 	}
-	return o.changeOptOut(ctx, r.Channel, r.Address, func(_ *durable.Item, is *optOut) error {
-		at := r.At
-		if at.IsZero() {
-			at = time.Now()
-		}
+	if err := o.link(ctx, r.Channel, all); err != nil {
+		return err
+	}
+	return o.everywhere(ctx, r.Channel, all[0], stopAt(reportedAt(r)))
+}
+
+// stopAt notes when a person said stop.
+func stopAt(at time.Time) change {
+	return func(item *durable.Item, is *optOut) error {
 		if !at.After(is.Allowed) || !is.Stopped.IsZero() { // a report that comes again
 			return errUnchanged
 		}
-		is.Stopped = utc(at)
+		is.Stopped, item.EraseAt = utc(at), time.Time{}
 		return nil
-	})
+	}
+}
+
+func reportedAt(r notify.Report) time.Time {
+	if r.At.IsZero() {
+		return time.Now()
+	}
+	return r.At
 }
 
 // Allow undoes that a person wants no more messages on a channel: they have asked for them
-// again. Nobody who never said so is an error.
+// again. It holds for all addresses by which the person is known. It also has an address
+// used again that the person is said to have left; see notify.ReportMoved. Nobody who never
+// said so is an error.
 func (o *Outbox) Allow(ctx context.Context, channel notify.Channel, address string) error {
 	var p fault.Problems
 	p.Required("channel", string(channel))
@@ -68,27 +90,27 @@ func (o *Outbox) Allow(ctx context.Context, channel notify.Channel, address stri
 	if err := p.Err("outbox: Allow"); err != nil {
 		return err
 	}
-	return o.changeOptOut(ctx, channel, address, func(item *durable.Item, is *optOut) error {
-		if item.Revision == "" || is.Stopped.IsZero() {
+	return o.everywhere(ctx, channel, address, func(item *durable.Item, is *optOut) error {
+		if item.Revision == "" || is.Stopped.IsZero() && is.Moved.IsZero() {
 			return errUnchanged
 		}
-		is.Stopped, is.Allowed = time.Time{}, now()
+		is.Stopped, is.Moved, is.Next, is.Allowed = time.Time{}, time.Time{}, "", now()
 		return nil
 	})
 }
 
-func (o *Outbox) changeOptOut(ctx context.Context, channel notify.Channel, address string, change func(item *durable.Item, is *optOut) error) error {
-	key, err := o.optOutKey(ctx, true)
-	if err != nil {
-		return err
+// OptedOut reports whether nothing may be sent to an address on a channel: the person wants
+// no more messages, or has left the address. Run asks by itself; this is for what an
+// application sends without the outbox.
+func (o *Outbox) OptedOut(ctx context.Context, channel notify.Channel, address string) (bool, error) {
+	var p fault.Problems
+	p.Required("channel", string(channel))
+	p.Required("address", address)
+	if err := p.Err("outbox: OptedOut"); err != nil {
+		return false, err
 	}
-	_, err = durable.Change(ctx, o.cfg.Store, optOutID(key, channel, address), func(item *durable.Item) error {
-		return optOutForm.Edit(item, func(is *optOut, _ *durable.Trail) error { return change(item, is) })
-	})
-	if errors.Is(err, errUnchanged) {
-		return nil
-	}
-	return err
+	is, err := o.standing(ctx, channel, address)
+	return !is.Stopped.IsZero() || !is.Moved.IsZero(), err
 }
 
 // optOutKey returns the key that addresses are hashed with. If there is none, nobody has ever
@@ -129,17 +151,20 @@ func optOutID(key []byte, channel notify.Channel, address string) durable.ID {
 	return durable.ID{Kind: optOutKind, Name: hex.EncodeToString(mac.Sum(nil))}
 }
 
-// addressOf is where a channel reaches a person. Those of the application's own reach a
+// addressesOf are where a channel reaches a person. Those of the application's own reach a
 // telephone.
-func addressOf(channel notify.Channel, to notify.Recipient) string {
-	if channel == notify.Email {
-		return to.Email
+func addressesOf(channel notify.Channel, to notify.Recipient) []string {
+	switch channel {
+	case notify.Email:
+		return distinct([]string{to.Email})
+	case notify.WhatsApp:
+		return distinct([]string{to.Phone, to.WhatsAppUserID})
 	}
-	return to.Phone
+	return distinct([]string{to.Phone})
 }
 
-// optedOut reports whether the recipient wants no more messages on this channel, and what
-// follows. A reminder goes to nobody who has said so on any channel.
+// optedOut reports whether the recipient wants no more messages on this channel, or has left
+// the address, and what follows. A reminder goes to nobody who has said stop on any channel.
 func (s *sending) optedOut(ctx context.Context, to notify.Recipient) (fact durable.Fact, stop bool, err error) {
 	channels := []notify.Channel{s.channel()}
 	if s.m.Category == Reminder {
@@ -147,13 +172,17 @@ func (s *sending) optedOut(ctx context.Context, to notify.Recipient) (fact durab
 	}
 	slices.Sort(channels)
 	for _, c := range slices.Compact(channels) {
-		out, err := s.isOptedOut(ctx, c, addressOf(c, to))
-		if err != nil {
-			fact, err = s.failed(err)
-			return fact, true, err
-		}
-		if out {
-			return s.not(func(r *record, m *message, w *way) { m.optOut(r, w) }), true, nil
+		for _, address := range addressesOf(c, to) {
+			is, err := s.standing(ctx, c, address)
+			switch {
+			case err != nil:
+				fact, err = s.failed(err)
+				return fact, true, err
+			case !is.Stopped.IsZero():
+				return s.not(func(r *record, m *message, w *way) { m.optOut(r, w) }), true, nil
+			case !is.Moved.IsZero() && c == s.channel():
+				return s.not(func(r *record, m *message, w *way) { m.leave(r, w) }), true, nil
+			}
 		}
 	}
 	return nil, false, nil
@@ -166,15 +195,39 @@ func (m *message) optOut(r *record, w *way) {
 	}
 }
 
-func (o *Outbox) isOptedOut(ctx context.Context, channel notify.Channel, address string) (bool, error) {
+// leave has a message take another channel, since the address may be a stranger's. If there
+// is no other, a person is told.
+func (m *message) leave(r *record, w *way) {
+	w.State, w.Why = wayRefused, refusedMoved
+	r.note(m.Key, "is refused by "+string(w.Channel)+": "+w.Why)
+}
+
+// refusedMoved is why nothing is sent to an address that the person has left.
+const refusedMoved = "the person has another address"
+
+// standing is what is known of the person at an address, or who had it: nothing of most.
+func (o *Outbox) standing(ctx context.Context, channel notify.Channel, address string) (optOut, error) {
 	key, err := o.optOutKey(ctx, false)
 	if err != nil || key == nil || address == "" {
-		return false, err
+		return optOut{}, err
 	}
-	item, err := o.cfg.Store.Get(ctx, optOutID(key, channel, address))
+	is, err := o.standingOf(ctx, optOutID(key, channel, address))
+	for next, i := is.Next, 0; err == nil && next != "" && i < mostLinks; i++ {
+		var at optOut
+		at, err = o.standingOf(ctx, durable.ID{Kind: optOutKind, Name: next})
+		is.Stopped, next = later(is.Stopped, at.Stopped), at.Next
+	}
+	return is, err
+}
+
+func (o *Outbox) standingOf(ctx context.Context, id durable.ID) (optOut, error) {
+	item, err := o.cfg.Store.Get(ctx, id)
 	if err != nil {
-		return false, unknownIsNil(err)
+		return optOut{}, unknownIsNil(err)
 	}
 	is, err := optOutForm.Open(item)
-	return err == nil && !is.Stopped.IsZero(), err
+	if err != nil {
+		return optOut{}, err
+	}
+	return *is, nil
 }

@@ -12,7 +12,7 @@ import (
 // RowKind is the durable.ID's Kind of a group's row, unless Config.Kind is another.
 const RowKind = "outbox"
 
-var form = durable.Form[record]{Name: "outbox", Version: 1}
+var form = durable.Form[record]{Name: "outbox", Version: 2}
 
 // record is a group's row: what is wanted, which the application changes, and what is known,
 // which only grows. A field that is added to it, and is not known to others yet, they keep;
@@ -23,6 +23,23 @@ type record struct {
 	Messages   []*message `json:"messages,omitempty"`
 
 	trail durable.Trail
+}
+
+// version is the first one that reads r: what needs nothing of a later one can be sent by a
+// process of the version before.
+func (r *record) version() int {
+	for _, m := range r.Messages {
+		if m.To != nil && m.To.WhatsAppUserID != "" {
+			return 2
+		}
+		if m.Content == nil || m.Content.WhatsApp == nil {
+			continue
+		}
+		if t := m.Content.WhatsApp; len(t.Named) > 0 || t.Header != nil || len(t.Buttons) > 0 {
+			return 2
+		}
+	}
+	return 1
 }
 
 // message is one of a group.
@@ -61,6 +78,8 @@ type person struct {
 	Email  string `json:"email,omitempty"`
 	Phone  string `json:"phone,omitempty"`
 	Locale string `json:"locale,omitempty"`
+	// Since version 2.
+	WhatsAppUserID string `json:"whatsapp_user_id,omitempty"`
 }
 
 // way is a channel that a message has tried.
@@ -132,7 +151,7 @@ func (m Message) kept() *message {
 	if k.Category == "" {
 		k.Category = Notice
 	}
-	if p := (person{m.To.Name, m.To.Email, m.To.Phone, m.To.Locale}); p != (person{}) {
+	if p := (person{m.To.Name, m.To.Email, m.To.Phone, m.To.Locale, m.To.WhatsAppUserID}); p != (person{}) {
 		k.To = &p
 	}
 	return k
@@ -153,7 +172,7 @@ func (m *message) message(group, tenant string) Message {
 		Data: m.Data, Content: m.Content,
 	}
 	if m.To != nil {
-		made.To = notify.Recipient{Name: m.To.Name, Email: m.To.Email, Phone: m.To.Phone, Locale: m.To.Locale}
+		made.To = notify.Recipient{Name: m.To.Name, Email: m.To.Email, Phone: m.To.Phone, Locale: m.To.Locale, WhatsAppUserID: m.To.WhatsAppUserID}
 	}
 	return made
 }
@@ -264,7 +283,9 @@ func (m *message) clear() {
 // edit changes a group's row, which is then kept for a while. What finished messages say is
 // taken out.
 func edit(item *durable.Item, keep time.Duration, change func(r *record) error) error {
-	return form.Edit(item, func(r *record, trail *durable.Trail) error {
+	version := 0
+	err := form.Edit(item, func(r *record, trail *durable.Trail) error {
+		defer func() { version = r.version() }()
 		r.trail = *trail
 		if err := change(r); err != nil {
 			return err
@@ -285,6 +306,10 @@ func edit(item *durable.Item, keep time.Duration, change func(r *record) error) 
 		item.EraseAt = end.Add(keep)
 		return nil
 	})
+	if err == nil {
+		item.Version = version
+	}
+	return err
 }
 
 const (

@@ -56,10 +56,14 @@ func (s *sending) refer(ctx context.Context, key string) error {
 	return err
 }
 
-// Report takes what a channel's provider says of a message later, and who wants no more of
-// them: give it to whatsapp.Client.Reports, for instance. Reports may come late, twice and in
-// any order. What is about no message of ours is nil. An error is that the report could not
-// be kept: have the provider repeat it.
+// Report takes what a channel's provider says of a message later, who wants no more of
+// them, and who has another address: give it to whatsapp.Client.Reports, for instance.
+// Reports may come late, twice and in any order. What is about no message of ours is nil. An
+// error is that the report could not be kept: have the provider repeat it.
+//
+// Who has said stop at one address has said it at all by which the provider knows the
+// person. Nothing is sent to an address that a person has left: the message takes another
+// channel, and if there is none, OnStuck is told.
 func (o *Outbox) Report(ctx context.Context, r notify.Report) error {
 	var p fault.Problems
 	p.Required("Channel", string(r.Channel))
@@ -67,8 +71,11 @@ func (o *Outbox) Report(ctx context.Context, r notify.Report) error {
 	if err := p.Err("outbox: report"); err != nil {
 		return err
 	}
-	if r.State == notify.ReportStopped {
+	switch r.State {
+	case notify.ReportStopped:
 		return o.stopped(ctx, r)
+	case notify.ReportMoved:
+		return o.moved(ctx, r)
 	}
 	if !referencePattern.MatchString(r.Reference) { // another sender's data
 		return nil
@@ -83,13 +90,21 @@ func (o *Outbox) Report(ctx context.Context, r notify.Report) error {
 	}
 	w := o.Writer
 	w.kind = cmp.Or(is.Kind, RowKind) // it may be of another Outbox over this Store
-	return unknownIsNil(w.change(ctx, is.Group, func(item *durable.Item, rec *record) error {
+	var to notify.Recipient
+	err = unknownIsNil(w.change(ctx, is.Group, func(item *durable.Item, rec *record) error {
 		m := rec.find(is.Key)
+		if m != nil {
+			to = m.message("", "").To
+		}
 		if item.Revision == "" || m == nil || !m.merge(rec, r) {
 			return errUnchanged
 		}
 		return nil
 	}))
+	if err != nil || len(r.KnownAs) == 0 {
+		return err
+	}
+	return o.link(ctx, r.Channel, distinct(append(addressesOf(r.Channel, to), r.KnownAs...)))
 }
 
 func unknownIsNil(err error) error {

@@ -22,10 +22,33 @@
 //		return appointments.Told(ctx, r.Reference, r.State)
 //	}))
 //
+// A person may be known by a number, by another spelling of it, and by Meta's user id, with
+// the number hidden. Notify takes either, and Receipt.KnownAs and the reports tell the
+// others: outbox.Outbox keeps which are one person's, so that a stop holds at all of them.
+// Inbound.NewPhone, and notify.ReportMoved, tell that a number may be a stranger's now.
+//
 // [NewWebhook] takes everything else too: what patients write, and what becomes of
 // templates and of the account.
 //
-// Messages within a conversation, media, and the management of templates are not here.
+// # Conversations
+//
+// Within 24 hours of a person's message, [Client.Send] says anything: a text, a file, a
+// question with buttons or a list.
+//
+//	chat.Send(ctx, whatsapp.Outbound{
+//		To: m.Phone, ReplyTo: m.MessageID,
+//		Content: whatsapp.Buttons(whatsapp.Frame{Body: "Shall we move it?"},
+//			whatsapp.Button{ID: "yes", Title: "Yes"}, whatsapp.Button{ID: "no", Title: "No"}),
+//	})
+//
+// # Templates
+//
+// A notify.WhatsAppTemplate fills the body by numbers or names, a header with a text or a
+// file (see [Client.Upload]), and the ends of addresses on buttons.
+//
+// With Config.BusinessAccountID, the first call of a template in a process is compared with
+// Meta's definition: its status, parameters, header and buttons. If Meta does not say within
+// 5 seconds, a warning is logged and the message goes out unchecked.
 //
 // # Errors
 //

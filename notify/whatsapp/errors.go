@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,13 +83,16 @@ func (e *Error) RetryDelay() time.Duration { return e.RetryAfter }
 //   - notify.ErrRecipient: this person cannot be reached or does not want to be; take
 //     another channel.
 //   - telemed.ErrInvalid: the message does not fit the template or the API.
+//
+// Media or a template that is looked up and is not there is telemed.ErrNotFound: Meta says
+// code 100 with the subcode 33 or 2593002, or the status 404.
 func KindOf(code int) error {
 	switch code {
 	case 131016, 133004, 131057, 134101:
 		return telemed.ErrUnavailable
 	case 1, 2, 131000:
 		return telemed.ErrAmbiguous
-	case 4, 80007, 80008, 130429, 131056, 132069:
+	case 4, 17, 32, 613, 80007, 80008, 130429, 131056, 132069:
 		return telemed.ErrRateLimited
 	case 368, 131031, 131042, 131048, 130497, // blocked, payment, spam, country
 		132015, 132016, // template paused, disabled
@@ -118,6 +123,7 @@ var waits = map[int]time.Duration{
 type envelope struct {
 	Error *struct {
 		Code      *int   `json:"code"`
+		Subcode   int    `json:"error_subcode"`
 		Trace     string `json:"fbtrace_id"`
 		Transient bool   `json:"is_transient"`
 	} `json:"error"`
@@ -142,8 +148,27 @@ func newError(ctx context.Context, op string, err error) *Error {
 	if env, ok := parseEnvelope(answer.Body); ok && answer.Status/100 != 2 {
 		e.Code, e.HasCode = *env.Error.Code, true
 		e.RequestID = cmp.Or(fault.RandomID(env.Error.Trace), e.RequestID)
+		if env.lacks() {
+			e.missing(op)
+		}
+	}
+	if e.Status == http.StatusNotFound {
+		e.missing(op)
 	}
 	return e
+}
+
+// missing makes what was looked up and is not there telemed.ErrNotFound. To a message it
+// stays telemed.ErrInvalid: the number's id, or the template, is wrong.
+func (e *Error) missing(op string) {
+	if e.kind == telemed.ErrInvalid && !slices.Contains([]string{"Notify", "Send", "MarkRead"}, op) {
+		e.kind = telemed.ErrNotFound
+	}
+}
+
+// lacks reports whether Meta says that there is no such object, or no such template.
+func (e envelope) lacks() bool {
+	return *e.Error.Code == 100 && (e.Error.Subcode == 33 || e.Error.Subcode == 2593002)
 }
 
 // classify says what an answer of Meta's means. A code is Meta's word that the message

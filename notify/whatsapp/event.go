@@ -58,7 +58,41 @@ type Status struct {
 	// Err is why it failed, nil unless State is Failed. It matches the sentinels of
 	// package notify as Notify's errors do.
 	Err *Error
+	// Category is what Meta bills: "utility", "marketing", "service" … A utility template
+	// that is billed as marketing costs several times as much. Empty if Meta does not say.
+	Category string
+	// PricingModel is "PMP" or "CBP", PricingType "regular", "free_customer_service" or
+	// "free_entry_point". Empty if Meta does not say.
+	PricingModel, PricingType string
+	// Billable is true if the message costs, nil if Meta does not say.
+	Billable *bool
+	// ConversationID is Meta's. Most statuses have none since v24.0.
+	ConversationID string
+	// Problems are Meta's words about a failure, for a person to look at. Nil if there are
+	// none.
+	Problems []Problem
+	// Raw is the status as Meta sent it.
+	Raw json.RawMessage
 }
+
+// Problem is what Meta says of a failure. Its words may quote the person's number: it prints
+// the Code alone.
+type Problem struct {
+	// Code is Meta's; see [KindOf].
+	Code int
+	// Title and Message are short, and mostly the same.
+	Title, Message string
+	// Details say what is wrong with this message.
+	Details string
+	// Href is the page about the codes.
+	Href string
+}
+
+// LogValue leaves out the words.
+func (p Problem) LogValue() slog.Value { return slog.GroupValue(slog.Int("code", p.Code)) }
+
+// Format tells the same for every verb.
+func (p Problem) Format(f fmt.State, _ rune) { redact.Format(f, p) }
 
 // LogValue leaves out the person.
 func (s Status) LogValue() slog.Value {
@@ -96,6 +130,16 @@ type Inbound struct {
 	ReplyID string
 	// InReplyTo is the id of the message that this one answers or reacts to. May be empty.
 	InReplyTo string
+	// Answers are those of a [Flow], as its JSON. Nil if there are none.
+	Answers json.RawMessage
+	// Media is the file that was sent, for [Client.Download]. Nil if there is none.
+	Media *Media
+	// NewPhone is the E.164 number that Phone has changed to. Phone may belong to a stranger
+	// from now on: send nothing there. Empty unless Type is "system" and the number changed.
+	NewPhone string
+	// NewUserID is the user id that UserID has changed to, with the number or by itself.
+	// Empty unless Type is "system".
+	NewUserID string
 	// PhoneNumberID is Meta's id of the number that received.
 	PhoneNumberID string
 	// Raw is the message as Meta sent it, for what is not above.
@@ -308,6 +352,8 @@ func (r *reader) readMessages(e entry, v messagesValue) {
 			continue
 		}
 		status := s.status()
+		status.Raw = raw
+		status.person(v.Contacts, len(v.Statuses) == 1)
 		status.PhoneNumberID = string(v.Metadata.PhoneNumberID)
 		r.events = append(r.events, Event{ID: r.id("status", status.MessageID, string(status.State), raw), Status: status})
 	}
@@ -383,21 +429,72 @@ type contact struct {
 }
 
 type wireStatus struct {
-	ID        text  `json:"id"`
-	Status    State `json:"status"`
-	Timestamp text  `json:"timestamp"`
-	Recipient text  `json:"recipient_id"`
-	UserID    text  `json:"recipient_user_id"`
-	Reference text  `json:"biz_opaque_callback_data"`
-	Errors    []struct {
-		Code *int `json:"code"` // 0 is a code
-	} `json:"errors"`
+	ID           text          `json:"id"`
+	Status       State         `json:"status"`
+	Timestamp    text          `json:"timestamp"`
+	Recipient    text          `json:"recipient_id"`
+	UserID       text          `json:"recipient_user_id"`
+	Kind         string        `json:"recipient_type"`
+	Member       text          `json:"recipient_participant_id"` // of a group
+	MemberUserID text          `json:"recipient_participant_user_id"`
+	Reference    text          `json:"biz_opaque_callback_data"`
+	Errors       []wireProblem `json:"errors"`
+	Pricing      pricing       `json:"pricing"`
+	Conversation struct {
+		ID      text    `json:"id"`
+		Pricing pricing `json:"pricing"`
+	} `json:"conversation"`
+}
+
+type pricing struct {
+	Billable *bool  `json:"billable"`
+	Model    string `json:"pricing_model"`
+	Type     string `json:"type"`
+	Category string `json:"category"`
+}
+
+type wireProblem struct {
+	Code    *int   `json:"code"` // 0 is a code
+	Title   string `json:"title"`
+	Message string `json:"message"`
+	Href    string `json:"href"`
+	Data    struct {
+		Details string `json:"details"`
+	} `json:"error_data"`
+}
+
+// person adds what stands of the recipient beside the statuses alone. If the status is the
+// only one, a single contact is its person's.
+func (s *Status) person(contacts []contact, only bool) {
+	for _, c := range contacts {
+		same := s.Phone != "" && c.WaID.phone() == s.Phone || s.UserID != "" && string(c.UserID) == s.UserID
+		if same || len(contacts) == 1 && (only || s.Phone == "" && s.UserID == "") {
+			s.Phone, s.UserID = first(s.Phone, c.WaID.phone()), first(s.UserID, string(c.UserID))
+			return
+		}
+	}
 }
 
 func (s *wireStatus) status() *Status {
 	status := &Status{
 		MessageID: string(s.ID), State: s.Status, Reference: string(s.Reference), At: s.Timestamp.time(),
 		Phone: s.Recipient.phone(), UserID: string(s.UserID),
+		ConversationID: string(s.Conversation.ID),
+	}
+	if s.Kind == "group" { // Recipient is the group's id
+		status.Phone, status.UserID = s.Member.phone(), string(s.MemberUserID)
+	}
+	price := s.Pricing
+	if price == (pricing{}) {
+		price = s.Conversation.Pricing
+	}
+	status.Category, status.PricingModel, status.PricingType, status.Billable = price.Category, price.Model, price.Type, price.Billable
+	for _, e := range s.Errors {
+		problem := Problem{Title: e.Title, Message: e.Message, Details: e.Data.Details, Href: e.Href}
+		if e.Code != nil {
+			problem.Code = *e.Code
+		}
+		status.Problems = append(status.Problems, problem)
 	}
 	if s.Status == Failed {
 		status.Err = &Error{Op: "Status", kind: telemed.ErrUnavailable}
@@ -431,12 +528,45 @@ type wireMessage struct {
 	Interactive struct {
 		Button choice `json:"button_reply"`
 		List   choice `json:"list_reply"`
+		Flow   struct {
+			Answers string `json:"response_json"`
+		} `json:"nfm_reply"`
+	}
+	System struct {
+		Type    string
+		WaID    text `json:"wa_id"`
+		NewWaID text `json:"new_wa_id"`
+		UserID  text `json:"user_id"`
 	}
 	Reaction struct {
 		MessageID text `json:"message_id"`
 		Emoji     string
 	}
-	Image, Video, Document struct{ Caption string }
+	Image, Video, Document, Audio, Sticker *wireMedia
+}
+
+type wireMedia struct {
+	ID                text
+	Caption, Filename string
+}
+
+// file returns the file of a message, or nil.
+func (w *wireMessage) file() *Media {
+	for _, m := range []*wireMedia{w.Image, w.Video, w.Document, w.Audio, w.Sticker} {
+		if m != nil && m.ID != "" {
+			return &Media{ID: string(m.ID), Caption: m.Caption, Filename: m.Filename}
+		}
+	}
+	return nil
+}
+
+func (w *wireMessage) caption() string {
+	for _, m := range []*wireMedia{w.Image, w.Video, w.Document} {
+		if m != nil && m.Caption != "" {
+			return m.Caption
+		}
+	}
+	return ""
 }
 
 type choice struct {
@@ -452,10 +582,20 @@ func parseInbound(raw json.RawMessage, contacts []contact) (*Inbound, bool) {
 	m := &Inbound{
 		MessageID: string(w.ID), Phone: w.From.phone(), UserID: string(w.FromUserID), At: w.Timestamp.time(), Type: w.Type,
 		Text: first(w.Text.Body, w.Button.Text, w.Interactive.Button.Title, w.Interactive.List.Title,
-			w.Reaction.Emoji, w.Image.Caption, w.Video.Caption, w.Document.Caption),
+			w.Reaction.Emoji, w.caption()),
 		ReplyID:   first(w.Button.Payload, string(w.Interactive.Button.ID), string(w.Interactive.List.ID)),
 		InReplyTo: first(string(w.Context.ID), string(w.Reaction.MessageID)),
+		Media:     w.file(),
 		Raw:       raw,
+	}
+	if answers := json.RawMessage(w.Interactive.Flow.Answers); len(answers) > 0 && json.Valid(answers) {
+		m.Answers = answers
+	}
+	if w.Type == "system" && (w.System.Type == "user_changed_number" || w.System.Type == "customer_changed_number") {
+		m.NewPhone, m.NewUserID = first(w.System.WaID.phone(), w.System.NewWaID.phone()), string(w.System.UserID)
+	}
+	if w.Type == "system" && w.System.Type == "user_changed_user_id" {
+		m.NewUserID = string(w.System.UserID)
 	}
 	for _, c := range contacts {
 		if m.Phone != "" && c.WaID.phone() == m.Phone || m.UserID != "" && string(c.UserID) == m.UserID {

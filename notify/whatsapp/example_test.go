@@ -148,14 +148,14 @@ func ExampleNewWebhook() {
 		"statuses":[{"id":"wamid.3","status":"read","biz_opaque_callback_data":"ref"},{"id":"wamid.4","status":"read"}]}}]}]}`)
 	fmt.Println(srv.SendRaw(ctx, request))
 	database = nil
-	fmt.Println(srv.SendRaw(ctx, request))
+	fmt.Println(srv.WaitWebhooks(ctx)) // Meta sends it again by itself
 	fmt.Println(webhook.Shutdown(ctx)) // after the server's own
 	// Output:
 	// <nil>
 	// message is read - database is down
 	// patient: thank you
 	// for a person to look at: 25 bytes
-	// whatsapptest: the webhook answered 500
+	// whatsapptest: the webhook answered 500: outcome unknown
 	// message is read - <nil>
 	// <nil>
 	// <nil>
@@ -192,17 +192,107 @@ func ExampleClient_Reports() {
 	kept = errors.New("database is down")
 	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP"))
 	kept = nil
-	fmt.Println(srv.SendText(ctx, "+919876543211", "Ravi", "STOP")) // Meta says it again by itself
-	fmt.Println(reports.Shutdown(ctx))                              // after the server's own
+	fmt.Println(srv.WaitWebhooks(ctx)) // Meta says it again by itself
+	fmt.Println(reports.Shutdown(ctx)) // after the server's own
 	// Output:
 	// <nil>
 	// stopped +919876543210
 	// <nil>
 	// stopped +919876543211
-	// whatsapptest: the webhook answered 500
+	// whatsapptest: the webhook answered 500: outcome unknown
 	// stopped +919876543211
 	// <nil>
 	// <nil>
+}
+
+// A receipt goes out as PDF above an approved template with named parameters and a button.
+// The first call of the template is compared with Meta's definition.
+func ExampleClient_Notify() {
+	srv, err := whatsapptest.Start(whatsapptest.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	chat, err := whatsapp.New(whatsapp.Config{
+		PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), BaseURL: srv.URL(), BusinessAccountID: srv.BusinessAccountID(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	_, err = chat.CreateTemplate(ctx, whatsapp.Definition{
+		Name: "receipt", Language: "en", Category: "UTILITY", ParameterFormat: "NAMED", Components: []whatsapp.Component{
+			{Type: "HEADER", Format: "DOCUMENT"},
+			{Type: "BODY", Text: "Hello {{patient}}, we have received {{amount}}."},
+			{Type: "BUTTONS", Buttons: []whatsapp.ComponentButton{{Type: "URL", Text: "Open", URL: "https://clinic.example/{{1}}"}}},
+		},
+	})
+	fmt.Println(err, srv.SetTemplateStatus("receipt", "en", "APPROVED")) // Meta decides
+	pdf, err := chat.Upload(ctx, notify.File{Name: "receipt.pdf", ContentType: "application/pdf", Data: []byte("%PDF-1.7 …")})
+	if err != nil {
+		panic(err)
+	}
+	call := &notify.WhatsAppTemplate{
+		Name: "receipt", Language: "en", Named: map[string]string{"patient": "Asha", "amount": "₹500.00"},
+		Header: &notify.WhatsAppHeader{Document: &notify.WhatsAppFile{ID: pdf, Filename: "receipt.pdf"}},
+	}
+	msg := notify.Message{
+		Key: "appt-42/receipt", To: notify.Recipient{Phone: "+919876543210"}, Content: &notify.Content{WhatsApp: call},
+	}
+	_, err = chat.Notify(ctx, msg)
+	fmt.Println(err)
+	call.Buttons = []notify.WhatsAppButton{{URL: "receipts/42"}}
+	_, err = chat.Notify(ctx, msg)
+	fmt.Println(err)
+	fmt.Println(srv.Messages()[0].Text)
+	// Output:
+	// <nil> <nil>
+	// whatsapp: Content.Buttons lack what button 0 of the template needs
+	// <nil>
+	// Hello Asha, we have received ₹500.00.
+}
+
+// A patient who has written is asked a question, and presses a button.
+func ExampleClient_Send() {
+	srv, err := whatsapptest.Start(whatsapptest.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	chat, err := whatsapp.New(whatsapp.Config{PhoneNumberID: srv.PhoneNumberID(), Token: srv.Token(), BaseURL: srv.URL()})
+	if err != nil {
+		panic(err)
+	}
+	webhook, err := whatsapp.NewWebhook(whatsapp.WebhookConfig{
+		Secrets: []telemed.Secret{srv.AppSecret()},
+		Handle: func(ctx context.Context, e whatsapp.Event) error {
+			if e.Message == nil {
+				return nil
+			}
+			_, err := chat.Send(ctx, whatsapp.Outbound{
+				To: e.Message.Phone, ReplyTo: e.Message.MessageID,
+				Content: whatsapp.Buttons(whatsapp.Frame{Body: "Shall we move it?"},
+					whatsapp.Button{ID: "yes", Title: "Yes"}, whatsapp.Button{ID: "no", Title: "No"}),
+			})
+			return err
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	server := httptest.NewServer(webhook)
+	defer server.Close()
+	srv.SetWebhookURL(server.URL)
+
+	ctx := context.Background()
+	_, err = chat.Send(ctx, whatsapp.Outbound{To: "+919876543210", Content: whatsapp.Text("Hello", false)})
+	fmt.Println(errors.Is(err, notify.ErrRecipient)) // nobody has written yet
+	fmt.Println(srv.SendText(ctx, "+919876543210", "Asha", "I cannot come at ten"))
+	fmt.Println(len(srv.Messages()), webhook.Shutdown(ctx))
+	// Output:
+	// true
+	// <nil>
+	// 1 <nil>
 }
 
 func ExampleMeansStop() {

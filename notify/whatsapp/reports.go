@@ -22,7 +22,9 @@ import (
 //   - for the statuses sent, delivered, read (and played, which is read too) and failed,
 //     with the Reference that Notify gave, if it was a message of this package;
 //   - for a person who wants no more messages, as notify.ReportStopped, with Address; see
-//     [MeansStop]. ID is then of the message that was answered, if Meta says which one.
+//     [MeansStop]. ID is then of the message that was answered, if Meta says which one;
+//   - for a person whose number or user id has changed, as notify.ReportMoved, with Address
+//     and NewAddress.
 //
 // Everything else is left alone. So is Meta's user_preferences: it is about marketing,
 // which Meta then holds back by itself, and a reminder of a visit is none.
@@ -62,12 +64,40 @@ func (e Event) report() *notify.Report {
 	case e.Status != nil:
 		return e.Status.report()
 	case e.Message != nil && e.Message.stops():
-		return &notify.Report{
-			Channel: notify.WhatsApp, State: notify.ReportStopped, ID: e.Message.InReplyTo, At: e.Message.At,
-			Address: first(e.Message.Phone, e.Message.UserID),
+		m := e.Message
+		r := &notify.Report{Channel: notify.WhatsApp, State: notify.ReportStopped, ID: m.InReplyTo, At: m.At, Address: first(m.Phone, m.UserID)}
+		if m.Phone != "" {
+			r.KnownAs = given(m.UserID)
 		}
+		return r
+	case e.Message != nil:
+		return e.Message.moved()
 	}
 	return nil
+}
+
+// moved returns the report of a person who has another number or user id, or nil.
+func (m *Inbound) moved() *notify.Report {
+	r := &notify.Report{Channel: notify.WhatsApp, State: notify.ReportMoved, At: m.At}
+	switch {
+	case m.NewPhone != "" && m.Phone != "" && m.NewPhone != m.Phone:
+		r.Address, r.NewAddress, r.KnownAs = m.Phone, m.NewPhone, given(first(m.NewUserID, m.UserID))
+	case m.NewUserID != "" && m.UserID != "" && m.NewUserID != m.UserID:
+		r.Address, r.NewAddress, r.KnownAs = m.UserID, m.NewUserID, given(first(m.NewPhone, m.Phone))
+	default:
+		return nil
+	}
+	return r
+}
+
+// given returns the texts that are not empty, nil if there are none.
+func given(texts ...string) (all []string) {
+	for _, text := range texts {
+		if text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // reportStates are the states that a sender learns something from.
@@ -85,7 +115,7 @@ func (s *Status) report() *notify.Report {
 	if !known {
 		return nil
 	}
-	r := &notify.Report{Channel: notify.WhatsApp, ID: s.MessageID, State: state, At: s.At}
+	r := &notify.Report{Channel: notify.WhatsApp, ID: s.MessageID, State: state, At: s.At, KnownAs: given(s.Phone, s.UserID)}
 	r.Reference = referencePattern.FindString(s.Reference)
 	if s.Err != nil {
 		r.Err = s.Err

@@ -56,6 +56,7 @@ func TestReportsOfStatuses(t *testing.T) {
 	require.Len(t, app.reports, 5, "a warning says nothing of the message")
 	require.Equal(t, notify.Report{
 		Channel: notify.WhatsApp, Reference: ref, ID: "wamid.1", State: notify.ReportSent, At: time.Unix(1750091044, 0).UTC(),
+		KnownAs: []string{phone},
 	}, app.reports[0])
 	for i, want := range []notify.ReportState{notify.ReportSent, notify.ReportDelivered, notify.ReportRead, notify.ReportRead, notify.ReportFailed} {
 		require.Equal(t, want, app.reports[i].State)
@@ -110,6 +111,59 @@ func TestStopOfAHiddenNumber(t *testing.T) {
 		"context":{"id":"wamid.1"},"button":{"text":"Unsubscribe"}}]}`)
 	require.Equal(t, 200, post(reporting(t).Reports(app.report), body, signed(body)).Code)
 	require.Equal(t, []notify.Report{{Channel: notify.WhatsApp, State: notify.ReportStopped, ID: "wamid.1", Address: "IN.123"}}, app.reports)
+}
+
+// TestStopOfAPersonWithBoth: a person is known by the number and by Meta's id.
+func TestStopOfAPersonWithBoth(t *testing.T) {
+	t.Parallel()
+	var app told
+	body := webhook("messages", `{`+meta+`,"messages":[{"id":"wamid.9","from":"919876500042","from_user_id":"IN.123","type":"text","text":{"body":"stop"}}]}`)
+	require.Equal(t, 200, post(reporting(t).Reports(app.report), body, signed(body)).Code)
+	require.Equal(t, []notify.Report{{Channel: notify.WhatsApp, State: notify.ReportStopped, Address: phone, KnownAs: []string{"IN.123"}}}, app.reports)
+}
+
+// TestReportsOfChanges: who has another number or user id, as far as Meta says it.
+func TestReportsOfChanges(t *testing.T) {
+	t.Parallel()
+	const fresh = "+919876500043"
+	for name, c := range map[string]struct {
+		message string
+		want    *notify.Report
+	}{
+		"number": {
+			`"from":"919876500042","type":"system","system":{"type":"user_changed_number","wa_id":"919876500043"}`,
+			&notify.Report{Address: phone, NewAddress: fresh},
+		},
+		"number, in an older form": {
+			`"from":"919876500042","type":"system","system":{"type":"customer_changed_number","new_wa_id":919876500043}`,
+			&notify.Report{Address: phone, NewAddress: fresh},
+		},
+		"number, and the id stays": {
+			`"from":"919876500042","from_user_id":"IN.1","type":"system","system":{"type":"user_changed_number","wa_id":"919876500043"}`,
+			&notify.Report{Address: phone, NewAddress: fresh, KnownAs: []string{"IN.1"}},
+		},
+		"number and id": {
+			`"from":"919876500042","from_user_id":"IN.1","type":"system","system":{"type":"user_changed_number","wa_id":"919876500043","user_id":"IN.2"}`,
+			&notify.Report{Address: phone, NewAddress: fresh, KnownAs: []string{"IN.2"}},
+		},
+		"id": {
+			`"from":"919876500042","from_user_id":"IN.1","type":"system","system":{"type":"user_changed_user_id","user_id":"IN.2"}`,
+			&notify.Report{Address: "IN.1", NewAddress: "IN.2", KnownAs: []string{phone}},
+		},
+		"nobody knows whose": {`"type":"system","system":{"type":"user_changed_number","wa_id":"919876500043"}`, nil},
+		"to nowhere":         {`"from":"919876500042","type":"system","system":{"type":"user_changed_number"}`, nil},
+		"not by Meta":        {`"from":"919876500042","type":"text","system":{"type":"user_changed_number","wa_id":"919876500043"}`, nil},
+	} {
+		var app told
+		body := webhook("messages", `{`+meta+`,"messages":[{"id":"wamid.9",`+c.message+`}]}`)
+		require.Equal(t, 200, post(reporting(t).Reports(app.report), body, signed(body)).Code, name)
+		if c.want == nil {
+			require.Empty(t, app.reports, name)
+			continue
+		}
+		c.want.Channel, c.want.State = notify.WhatsApp, notify.ReportMoved
+		require.Equal(t, []notify.Report{*c.want}, app.reports, name)
+	}
 }
 
 func TestMeansStop(t *testing.T) {

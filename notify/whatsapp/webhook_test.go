@@ -195,6 +195,9 @@ func TestStatuses(t *testing.T) {
 		{"id":"wamid.4","status":"warped","timestamp":"-5","recipient_id":"abc"}]}`)
 	require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code)
 	require.Len(t, host.statuses, 6)
+	require.Contains(t, string(host.statuses[0].Raw), `"id":"wamid.1"`)
+	require.True(t, *host.statuses[1].Billable)
+	host.statuses[0].Raw = nil
 	require.Equal(t, whatsapp.Status{
 		MessageID: "wamid.1", State: whatsapp.Delivered, Reference: "ref", At: time.Unix(1750091045, 0).UTC(), Phone: phone, PhoneNumberID: "1",
 	}, host.statuses[0])

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,16 +59,19 @@ type Config struct {
 	// personal. If nil, nothing is logged.
 	Logger *slog.Logger
 
-	// BusinessAccountID is Meta's id of the account that templates belong to: digits. Sending
-	// needs none.
+	// BusinessAccountID is Meta's id of the account that templates belong to: digits. With it,
+	// a template is checked against Meta's definition before the first message of this
+	// process that calls it, and can be listed, made and deleted. Sending needs none.
 	BusinessAccountID string
 	env               *fault.Env // of FromEnv
 }
 
 // Client sends messages from one number. It is safe for concurrent use.
 type Client struct {
-	cfg Config
-	api *rest.Client
+	cfg   Config
+	api   *rest.Client
+	media *http.Client // for the bytes of media
+	known *definitions
 }
 
 var _ notify.Notifier = (*Client)(nil)
@@ -96,7 +98,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	cfg.WebhookSecrets = slices.Clone(cfg.WebhookSecrets)
-	return &Client{cfg: cfg, api: &rest.Client{
+	return &Client{cfg: cfg, known: &definitions{}, media: mediaClient(cfg.HTTPClient), api: &rest.Client{
 		Base: strings.TrimRight(cfg.BaseURL, "/"),
 		HTTP: rest.HTTPClient(cfg.HTTPClient, rest.Transport{
 			Classify: classify, MaxBody: 1 << 20,
@@ -132,7 +134,8 @@ func baseURL(text string) bool {
 
 // Notify sends msg as a template message (POST /{version}/{phone-number-id}/messages).
 // The receipt's ID is Meta's id of the message, "wamid.…", which statuses carry too. Meta
-// is given [notify.Reference] of the Key and sends it back with each status.
+// is given [notify.Reference] of the Key and sends it back with each status. A recipient
+// without a Phone is reached by the WhatsAppUserID.
 func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
 	if err := msg.Validate(notify.WhatsApp); err != nil {
 		return nil, err
@@ -141,7 +144,22 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, newRequest(msg.To.Phone, notify.Reference(msg.Key), call))
+	content := Template(callOf(call))
+	if err := c.checkTemplate(ctx, content.template); err != nil {
+		return nil, err
+	}
+	req := request{Product: "whatsapp", RecipientType: "individual", To: msg.To.Phone, Reference: notify.Reference(msg.Key)}
+	if req.To == "" {
+		req.Recipient = msg.To.WhatsAppUserID
+	}
+	req.set(content)
+	answer, err := c.send(ctx, "Notify", &req)
+	if err != nil {
+		return nil, err
+	}
+	return &notify.Receipt{
+		Channel: notify.WhatsApp, ID: answer.Messages[0].ID, At: time.Now(), KnownAs: answer.knownAs(req.To + req.Recipient),
+	}, nil
 }
 
 // call returns the template call of msg, checked as far as Meta's rules are known here.
@@ -162,34 +180,21 @@ func (c *Client) call(msg notify.Message) (*notify.WhatsAppTemplate, error) {
 	return content.WhatsApp, checkCall(content.WhatsApp)
 }
 
-func checkCall(call *notify.WhatsAppTemplate) error {
-	var p fault.Problems
-	p.Check(languagePattern.MatchString(call.Language), "Content.WhatsApp.Language", `is not like "en" or "en_US"`)
-	for i, value := range call.Body {
-		if problem := parameterProblem(value); problem != "" {
-			p.Add("Content.WhatsApp.Body["+strconv.Itoa(i)+"]", "%s", problem)
-		}
-	}
-	return p.Err("whatsapp")
-}
-
 // send sends a message, again while Meta surely did not take it.
-func (c *Client) send(ctx context.Context, req *request) (*notify.Receipt, error) {
+func (c *Client) send(ctx context.Context, op string, req *request) (*response, error) {
 	var answer response
-	resp, err := c.api.Do(ctx, rest.Request{
-		Method: http.MethodPost,
-		Path:   rest.Path(c.cfg.Version, c.cfg.PhoneNumberID, "messages"),
-		JSON:   req,
-	}, &answer)
+	resp, err := c.api.Do(ctx, rest.Request{Method: http.MethodPost, Path: c.path("messages"), JSON: req}, &answer)
 	if err != nil {
-		return nil, newError(ctx, "Notify", err)
+		e := newError(ctx, op, err)
+		c.doubt(req, e)
+		return nil, e
 	}
 	c.checkVersion(ctx, resp)
-	if status := answer.Messages[0].Status; status == "paused" || status == "held_for_quality_assessment" {
+	if t, ok := req.Template.(template); ok && answer.held() {
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "whatsapp holds messages of this template back",
-			slog.String("template", req.Template.Name), slog.String("message_status", status))
+			slog.String("template", t.Name), slog.String("message_status", answer.Messages[0].Status))
 	}
-	return &notify.Receipt{Channel: notify.WhatsApp, ID: answer.Messages[0].ID, At: time.Now()}, nil
+	return &answer, nil
 }
 
 // checkVersion warns when Meta answers with another version than was asked for,

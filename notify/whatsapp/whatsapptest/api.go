@@ -37,21 +37,31 @@ func (s *Server) serveMessages(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"success": true})
 		return
 	}
-	m := s.accept(s.message(call, body))
+	m := s.message(call, body)
+	late := s.cfg.LateWindow && call.Type != "template" && !s.windowOpen(m.To)
+	m = s.accept(m, late)
+	contact := map[string]any{"input": m.To}
+	p := s.person(m.To)
+	put(contact, "wa_id", p.waID())
+	put(contact, "user_id", p.UserID)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"messaging_product": "whatsapp",
-		"contacts":          []any{map[string]string{"input": m.To, "wa_id": strings.TrimPrefix(m.To, "+")}},
+		"contacts":          []any{contact},
 		"messages":          []any{map[string]string{"id": m.ID, "message_status": "accepted"}},
 	})
 }
 
 // accept keeps a message and sends its statuses.
-func (s *Server) accept(m Message) Message {
+func (s *Server) accept(m Message, late bool) Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
 	m.ID, m.At = fmt.Sprintf("wamid.TEST%08d", s.next), s.engine.Now()
 	s.messages.Add(m)
+	if late {
+		s.emitStatus(m, "failed", 131047)
+		return m
+	}
 	s.emitStatuses(m)
 	return m
 }
@@ -61,6 +71,7 @@ type wireCall struct {
 	Product   string `json:"messaging_product"`
 	Recipient string `json:"recipient_type"`
 	To        string `json:"to"`
+	User      string `json:"recipient"` // a user id
 	Type      string `json:"type"`
 	Reference string `json:"biz_opaque_callback_data"`
 	Status    string `json:"status"`     // of a read receipt
@@ -73,37 +84,60 @@ type wireCall struct {
 		Language struct {
 			Code string `json:"code"`
 		} `json:"language"`
-		Components []struct {
-			Type       string `json:"type"`
-			Parameters []struct {
-				Type string  `json:"type"`
-				Text *string `json:"text"`
-			} `json:"parameters"`
-		} `json:"components"`
+		Components []wireComponent `json:"components"`
 	} `json:"template"`
 }
 
-func (c *wireCall) values() []string {
-	var values []string
+type wireComponent struct {
+	Type       string          `json:"type"`
+	Kind       string          `json:"sub_type"`
+	Index      any             `json:"index"` // a number or a text
+	Parameters []wireParameter `json:"parameters"`
+}
+
+type wireParameter struct {
+	Type string `json:"type"`
+	Name string `json:"parameter_name"`
+	Text any    `json:"text"`
+}
+
+// values returns the texts of the body, and which names they have, if they have.
+func (c *wireCall) values() (values []string, named map[string]string) {
+	named = map[string]string{}
 	for _, component := range c.Template.Components {
 		for _, p := range component.Parameters {
-			if p.Text != nil {
-				values = append(values, *p.Text)
+			if text, ok := p.Text.(string); ok && component.Type == "body" {
+				values = append(values, text)
+				named[p.Name] = text
 			}
 		}
 	}
-	return values
+	return values, named
 }
 
 func (s *Server) message(c wireCall, body []byte) Message {
-	if c.Type == "text" {
-		return Message{To: c.To, Text: c.Text.Body, Reference: c.Reference, Request: body}
+	if c.To == "" {
+		c.To = c.User
 	}
-	t, _ := s.template(c.Template.Name, c.Template.Language.Code)
-	return Message{
-		To: c.To, Template: t.Name, Language: t.Language, Parameters: c.values(), Text: t.text(c.values()),
+	if c.Type != "template" {
+		var text string
+		if c.Text != nil {
+			text = c.Text.Body
+		}
+		return Message{To: c.To, Text: text, Reference: c.Reference, Request: body}
+	}
+	values, named := c.values()
+	m := Message{
+		To: c.To, Template: c.Template.Name, Language: c.Template.Language.Code, Parameters: values,
 		Reference: c.Reference, Request: body,
 	}
+	if own := s.madeOne(m.Template, m.Language); own != nil && own.Status == "APPROVED" {
+		m.Text = own.text(values, named)
+		return m
+	}
+	t, _ := s.template(m.Template, m.Language)
+	m.Text = t.text(values)
+	return m
 }
 
 func (s *Server) template(name, language string) (Template, bool) {
@@ -115,10 +149,16 @@ func (s *Server) template(name, language string) (Template, bool) {
 	return Template{}, false
 }
 
+var userPattern = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9.]{1,128}$`)
+
 var phonePattern = regexp.MustCompile(`^\+?[1-9][0-9]{6,14}$`)
 
 // check finds what Meta refuses, in the order in which it looks.
 func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
+	readable := json.Unmarshal(body, c) == nil
+	if c.Type == "" {
+		c.Type = c.implied(body)
+	}
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+s.cfg.Token:
 		return &problem{code: 190, text: "Invalid OAuth access token - Cannot parse access token"}
@@ -128,20 +168,22 @@ func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
 		return &problem{code: 100, subcode: 33, kind: "GraphMethodException", text: "Object with ID '" + r.PathValue("id") + "' does not exist"}
 	case !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
 		return &problem{code: 100, text: "The body is not JSON"}
-	case json.Unmarshal(body, c) != nil:
+	case !readable:
 		return &problem{code: 100, text: "Invalid parameter"}
 	case c.Product != "whatsapp":
 		return &problem{code: 100, text: "The parameter messaging_product is required."}
 	case c.Status != "":
 		return s.checkReceipt(c, body)
-	case !phonePattern.MatchString(c.To):
+	case c.To == "" && c.User != "" && !userPattern.MatchString(c.User):
+		return &problem{code: 131009, text: "Parameter value is not valid: recipient " + c.User}
+	case !phonePattern.MatchString(c.To) && (c.To != "" || c.User == ""):
 		return &problem{code: 131009, text: "Parameter value is not valid: to " + c.To}
 	case c.Recipient != "" && c.Recipient != "individual":
 		return &problem{code: 100, text: "whatsapptest does not have recipient_type " + c.Recipient}
-	case c.Type != "template" && !s.windowOpen(c.To):
+	case c.Type != "template" && !s.cfg.LateWindow && !s.windowOpen(firstOf(c.To, c.User)):
 		return &problem{code: 131047, text: "More than 24 hours have passed since the customer last replied to this number"}
-	case c.Type != "template" && c.Type != "text":
-		return &problem{code: 131051, text: "whatsapptest does not have messages of type " + c.Type}
+	case c.Type != "template" && c.Type != "text" && !takes(c.Type, body):
+		return &problem{code: 131051, text: "Message type is not supported, or lacks its object: " + c.Type}
 	case c.Type == "text" && (c.Text == nil || c.Text.Body == ""):
 		return &problem{code: 131008, text: "Required parameter is missing: text"}
 	case c.Type == "text" && utf8.RuneCountInString(c.Text.Body) > 4096:
@@ -151,13 +193,29 @@ func (s *Server) check(r *http.Request, body []byte, c *wireCall) *problem {
 	case len(c.Reference) > 512:
 		return &problem{code: 100, text: "biz_opaque_callback_data is longer than 512 characters"}
 	}
-	if p := unexpectedKey(body, messageKeys); p != nil || c.Type == "text" {
+	p := unexpectedKey(body, messageKeys)
+	switch {
+	case p != nil:
 		return p
+	case c.Type == "interactive":
+		return checkInteractive(body)
+	case c.Type == "template":
+		return s.checkTemplate(c)
 	}
-	return s.checkTemplate(c)
+	return nil
 }
 
 func (s *Server) checkTemplate(c *wireCall) *problem {
+	if m := s.madeOne(c.Template.Name, c.Template.Language.Code); m != nil {
+		switch m.Status {
+		case "APPROVED":
+			return m.check(c)
+		case "PAUSED":
+			return &problem{code: 132015, text: "Template is Paused"}
+		case "DISABLED":
+			return &problem{code: 132016, text: "Template is Disabled"}
+		}
+	}
 	t, ok := s.template(c.Template.Name, c.Template.Language.Code)
 	if !ok {
 		return &problem{status: 404, code: 132001, text: "Template name (" + c.Template.Name + ") does not exist in " + c.Template.Language.Code}
@@ -172,9 +230,9 @@ func (s *Server) checkTemplate(c *wireCall) *problem {
 			switch {
 			case p.Type != "text":
 				return &problem{code: 132012, text: "Parameter format does not match format in the created template"}
-			case p.Text == nil || *p.Text == "":
+			case p.Text == nil || p.Text == "":
 				return &problem{code: 131008, text: "Required parameter is missing: text"}
-			case strings.ContainsAny(*p.Text, "\n\t") || strings.Contains(*p.Text, "    "):
+			case broken(p.Text):
 				return &problem{code: 132018, text: "Param text cannot have new-line/tab characters or more than 4 consecutive spaces"}
 			}
 		}

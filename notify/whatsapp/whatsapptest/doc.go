@@ -14,16 +14,23 @@
 //	})
 //	fmt.Println(msg.Text) // as the patient reads it
 //
-// It takes template messages, free text to who has written within 24 hours, and read
-// receipts, and checks what Meta checks: the token, the number's id, the
-// recipient's number, the template's name and language, and the number and form of its
-// parameters. Approved are the templates that notify/template calls, and what [Config]
-// adds. It does what no true provider does on request: see [Fault].
+// It takes template messages, any other message to who has written within 24 hours, read
+// receipts, media, templates and the profile. It checks what Meta checks:
 //
-// With a webhook address it sends signed statuses and messages there. Those of
-// Config.Statuses come again for seven days until they are taken. [Server.HoldWebhooks]
-// keeps them back, and [Server.Deliver] sends them late, twice or in another order. A
-// message that fails in the end is [Server.SendStatus].
+//   - the token, the number's id, and the recipient's number or user id;
+//   - the template's name, language and status, its header, buttons and parameters;
+//   - the lengths and numbers in interactive messages.
+//
+// Approved are the templates that notify/template calls, what [Config] adds, and those made
+// by the API once [Server.SetTemplateStatus] says so. People who are known by a user id, or
+// whose number Meta spells in another way, are in Config.People. It does what no true
+// provider does on request: see [Fault].
+//
+// With a webhook address it sends signed statuses and messages there. What is not taken
+// comes again for seven days. [Server.HoldWebhooks] keeps back what Config.Statuses would
+// send, and [Server.Deliver] sends it late, twice or in another order. A message that fails
+// in the end is [Server.SendStatus], a person with another number
+// [Server.SendNumberChange].
 //
 // With Config.InMemory a whole story fits into a testing/synctest bubble: hours pass at
 // once.

@@ -60,6 +60,7 @@ func (s *Server) FailNext(faults ...Fault) {
 type problem struct {
 	status, code, subcode int
 	kind, text            string
+	details               string // if empty, text
 }
 
 func (p problem) httpStatus() int {
@@ -73,7 +74,7 @@ func (p problem) envelope() map[string]any {
 	body := map[string]any{
 		"message": "(#" + strconv.Itoa(p.code) + ") " + p.text, "type": cmp.Or(p.kind, "OAuthException"),
 		"code": p.code, "fbtrace_id": traceID,
-		"error_data": map[string]string{"messaging_product": "whatsapp", "details": p.text},
+		"error_data": map[string]string{"messaging_product": "whatsapp", "details": cmp.Or(p.details, p.text)},
 	}
 	if p.subcode != 0 {
 		body["error_subcode"] = p.subcode

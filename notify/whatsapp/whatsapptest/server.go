@@ -16,8 +16,11 @@ import (
 
 // The operations, for Fault and Request.
 const (
-	OpSend    = "send"
-	OpUnknown = "unknown" // what Meta does not have
+	OpSend      = "send"
+	OpMedia     = "media"     // upload, look up, fetch and delete
+	OpTemplates = "templates" // list, make and delete
+	OpProfile   = "profile"
+	OpUnknown   = "unknown" // what Meta does not have
 )
 
 // Config describes the account that the server stands for. The zero value is ready to
@@ -34,6 +37,11 @@ type Config struct {
 
 	// PhoneNumberID is the id of the number that may send. If empty, "100000000000001".
 	PhoneNumberID string
+	// BusinessAccountID is the id of the account. If empty, "200000000000002".
+	BusinessAccountID string
+	// LateWindow takes free text outside the 24 hours, and tells 131047 by a failed status,
+	// as Meta does at times.
+	LateWindow bool
 	// Token is the access token. If empty, "test-token".
 	Token string
 	// AppSecret signs webhooks. If empty, "test-app-secret".
@@ -44,6 +52,8 @@ type Config struct {
 	// WebhookURL is where statuses and inbound messages go; see also SetWebhookURL. If
 	// empty, nowhere.
 	WebhookURL string
+	// People are those of whom Meta tells more than the number. Of all others it tells that.
+	People []Person
 	// Statuses are sent there by themselves after each accepted message: "sent",
 	// "delivered", "read". What is not taken comes again. If empty, none; see SendStatus.
 	Statuses []string
@@ -88,7 +98,13 @@ type Server struct {
 
 	mu      sync.Mutex
 	next    int                 // number of the next id
-	inbound map[string]*inbound // by the sender's digits
+	inbound map[string]*inbound // by Person.key
+	files   map[string]file     // media, by id
+	made    []*made             // templates that were made by the API
+	profile map[string]any
+
+	peopleMu sync.Mutex
+	people   []Person
 }
 
 // NewServer is Start for tests: it fails tb if the server does not start, and
@@ -107,6 +123,7 @@ func NewServer(tb TB, cfg ...Config) *Server {
 // Start starts a server. Close it.
 func Start(cfg Config) (*Server, error) {
 	cfg.PhoneNumberID = cmp.Or(cfg.PhoneNumberID, "100000000000001")
+	cfg.BusinessAccountID = cmp.Or(cfg.BusinessAccountID, "200000000000002")
 	cfg.Token = cmp.Or(cfg.Token, "test-token")
 	cfg.AppSecret = cmp.Or(cfg.AppSecret, "test-app-secret")
 	engine, err := fake.NewServer(fake.Config{
@@ -117,7 +134,8 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, templates: slices.Concat(cfg.Templates, Builtin()),
-		engine: engine, client: cfg.HTTPClient, inbound: map[string]*inbound{},
+		engine: engine, client: cfg.HTTPClient, inbound: map[string]*inbound{}, files: map[string]file{},
+		profile: map[string]any{"messaging_product": "whatsapp"}, people: slices.Clone(cfg.People),
 	}
 	if s.client == nil {
 		s.client = &http.Client{Timeout: deliveryTimeout, Transport: &http.Transport{}}
@@ -125,6 +143,7 @@ func Start(cfg Config) (*Server, error) {
 	s.hooks = startWebhooks(cfg, s.client, engine.Now)
 	// The handlers stand in api.go: methods of the Server, which use its state.
 	engine.Handle(OpSend, "POST /{version}/{id}/messages", s.serveMessages)
+	s.handleAccount()
 	engine.Handle(OpUnknown, "/", s.serveUnknown)
 	engine.Serve()
 	return s, nil
@@ -157,6 +176,9 @@ func (s *Server) PhoneNumberID() string { return s.cfg.PhoneNumberID }
 
 // Token returns the access token.
 func (s *Server) Token() telemed.Secret { return telemed.NewSecret(s.cfg.Token) }
+
+// BusinessAccountID returns the id of the account that templates belong to.
+func (s *Server) BusinessAccountID() string { return s.cfg.BusinessAccountID }
 
 // AppSecret returns the secret that webhooks are signed with.
 func (s *Server) AppSecret() telemed.Secret { return telemed.NewSecret(s.cfg.AppSecret) }

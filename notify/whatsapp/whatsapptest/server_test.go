@@ -64,7 +64,7 @@ func TestChecks(t *testing.T) {
 		"other token":        {call, func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, 401, 190},
 		"no version":         {call, func(r *http.Request) { r.URL.Path = "/latest/" + srv.PhoneNumberID() + "/messages" }, 400, 2635},
 		"other number":       {call, func(r *http.Request) { r.URL.Path = "/v24.0/1/messages" }, 400, 100},
-		"other path":         {call, func(r *http.Request) { r.URL.Path = "/v24.0/1/media" }, 404, 2500},
+		"other path":         {call, func(r *http.Request) { r.URL.Path = "/v24.0/1/nothing" }, 404, 2500},
 		"not JSON":           {call, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 400, 100},
 		"cut":                {call[:50], nil, 400, 100},
 		"product":            {replace(`"whatsapp"`, `"messenger"`), nil, 400, 100},

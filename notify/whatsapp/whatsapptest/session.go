@@ -2,7 +2,6 @@ package whatsapptest
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 )
 
@@ -10,26 +9,27 @@ import (
 // https://developers.facebook.com/docs/whatsapp/pricing#customer-service-windows.
 const window = 24 * time.Hour
 
-// inbound is what the person with a number has written last.
+// inbound is what a person has written last.
 type inbound struct {
 	ids map[string]bool
 	at  time.Time
 }
 
 // heard notes a message from a person. The caller holds s.mu.
-func (s *Server) heard(digits, id string) {
-	from := s.inbound[digits]
+func (s *Server) heard(key, id string) {
+	from := s.inbound[key]
 	if from == nil {
 		from = &inbound{ids: map[string]bool{}}
-		s.inbound[digits] = from
+		s.inbound[key] = from
 	}
 	from.ids[id], from.at = true, s.engine.Now()
 }
 
 func (s *Server) windowOpen(to string) bool {
+	key := s.person(to).key()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := s.inbound[strings.TrimPrefix(to, "+")]
+	from := s.inbound[key]
 	return from != nil && s.engine.Now().Sub(from.at) < window
 }
 
@@ -59,6 +59,8 @@ var (
 
 	messageKeys = keys{
 		"messaging_product": nil, "recipient_type": nil, "to": nil, "type": nil, "biz_opaque_callback_data": nil,
+		"recipient": nil, "image": nil, "video": nil, "audio": nil, "document": nil, "sticker": nil, "location": nil,
+		"contacts": nil, "reaction": nil, "interactive": nil,
 		"context": {"message_id": nil}, "text": {"body": nil, "preview_url": nil},
 		"template": {
 			"name": nil, "namespace": nil, "language": {"code": nil, "policy": nil},

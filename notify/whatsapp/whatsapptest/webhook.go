@@ -9,9 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fake"
 	"github.com/telemed-go/telemed/internal/signature"
 )
@@ -86,13 +86,13 @@ func (s *Server) Deliver(ctx context.Context, e Event) (status int, err error) {
 	return s.hooks.Deliver(ctx, fake.Event(e))
 }
 
-// WaitWebhooks waits until all that happened by itself so far was taken by the
-// application, or was given up after seven days.
+// WaitWebhooks waits until all that happened by itself so far, and all that SendText,
+// SendStatus and SendRaw sent in vain, was taken by the application, or was given up after
+// seven days.
 func (s *Server) WaitWebhooks(ctx context.Context) error { return s.hooks.Wait(ctx) }
 
-// SendStatus sends a status of an accepted message to the webhook, once, now, also when
-// webhooks are held: "sent", "delivered", "read", or "failed" with one of Meta's codes.
-// An answer other than 200 is an error.
+// SendStatus sends a status of an accepted message to the webhook now: "sent", "delivered",
+// "read", or "failed" with one of Meta's codes. Errors are those of SendRaw.
 func (s *Server) SendStatus(ctx context.Context, messageID, state string, codes ...int) error {
 	m, ok := s.find(messageID)
 	if !ok {
@@ -107,15 +107,20 @@ func (s *Server) SendStatus(ctx context.Context, messageID, state string, codes 
 
 // statusBody is the webhook of a message's status.
 func (s *Server) statusBody(m Message, state string, codes ...int) ([]byte, error) {
-	status := map[string]any{
-		"id": m.ID, "status": state, "timestamp": s.timestamp(), "recipient_id": strings.TrimPrefix(m.To, "+"),
-	}
+	status := map[string]any{"id": m.ID, "status": state, "timestamp": s.timestamp()}
+	p := s.person(m.To)
+	put(status, "recipient_id", p.waID())
+	put(status, "recipient_user_id", p.UserID)
 	if m.Reference != "" {
 		status["biz_opaque_callback_data"] = m.Reference
 	}
 	var errs []any
 	for _, code := range codes {
-		errs = append(errs, map[string]any{"code": code, "title": "Message undeliverable", "message": "Message to " + m.To + " undeliverable"})
+		errs = append(errs, map[string]any{
+			"code": code, "title": "Message undeliverable", "message": "Message undeliverable",
+			"error_data": map[string]string{"details": "Message to " + m.To + " undeliverable"},
+			"href":       "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
+		})
 	}
 	if errs != nil {
 		status["errors"] = errs
@@ -128,30 +133,28 @@ func (s *Server) timestamp() string { return strconv.FormatInt(s.engine.Now().Un
 // emitStatuses tells what Config.Statuses says of a message.
 func (s *Server) emitStatuses(m Message) {
 	for _, state := range s.cfg.Statuses {
-		body, err := s.statusBody(m, state)
-		if err != nil {
-			return // documents of ours always encode
-		}
-		s.hooks.Emit(fake.Event{ID: m.ID, Type: state, Body: body})
+		s.emitStatus(m, state)
 	}
 }
 
-// SendText sends a message from a person with an E.164 number to the webhook. For 24
-// hours from then on that person may be sent free text, and told that it was read.
+func (s *Server) emitStatus(m Message, state string, codes ...int) {
+	body, err := s.statusBody(m, state, codes...)
+	if err != nil {
+		return // documents of ours always encode
+	}
+	s.hooks.Emit(fake.Event{ID: m.ID, Type: state, Body: body})
+}
+
+// SendText sends a message to the webhook from a person with an E.164 number or a user id,
+// who may be one of Config.People. For 24 hours from then on that person may be sent free
+// text, and told that it was read. Errors are those of SendRaw.
 func (s *Server) SendText(ctx context.Context, from, name, body string) error {
-	s.mu.Lock()
-	s.next++
-	id := fmt.Sprintf("wamid.INBOUND%08d", s.next)
-	digits := strings.TrimPrefix(from, "+")
-	s.heard(digits, id)
-	s.mu.Unlock()
-	told, err := s.body(map[string]any{
-		"contacts": []any{map[string]any{"profile": map[string]string{"name": name}, "wa_id": digits}},
-		"messages": []any{map[string]any{
-			"from": digits, "id": id, "timestamp": s.timestamp(),
-			"type": "text", "text": map[string]string{"body": body},
-		}},
-	})
+	p, message := s.inboundOf(from)
+	message["type"], message["text"] = "text", map[string]string{"body": body}
+	contact := map[string]any{"profile": map[string]string{"name": name}}
+	put(contact, "wa_id", p.waID())
+	put(contact, "user_id", p.UserID)
+	told, err := s.body(map[string]any{"contacts": []any{contact}, "messages": []any{message}})
 	if err != nil {
 		return err
 	}
@@ -181,12 +184,15 @@ func (s *Server) body(value map[string]any) ([]byte, error) {
 	return body, nil
 }
 
-// SendRaw signs body and sends it to the webhook, once, now. An answer other than 200 is
-// an error.
+// SendRaw signs body and sends it to the webhook now, also when webhooks are held. An answer
+// other than 200 is an error that matches telemed.ErrAmbiguous: the application may have
+// acted all the same. No answer is an error, too. As Meta does, the server then sends it
+// again until it is taken, for up to seven days; see WaitWebhooks. It does not while webhooks
+// are held.
 func (s *Server) SendRaw(ctx context.Context, body []byte) error {
-	status, err := s.hooks.Deliver(ctx, fake.Event{Body: body})
+	status, err := s.hooks.Send(ctx, fake.Event{Body: body})
 	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("whatsapptest: the webhook answered %d", status)
+		err = fmt.Errorf("whatsapptest: the webhook answered %d: %w", status, telemed.ErrAmbiguous)
 	}
 	return err
 }
