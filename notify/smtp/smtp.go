@@ -46,10 +46,20 @@ type Config struct {
 	// Required.
 	From string
 
-	// Username and Password are for AUTH PLAIN or LOGIN. Both or neither. With
-	// them, a server that does not offer AUTH is an error.
+	// Username and Password are for AUTH SCRAM-SHA-256, PLAIN or LOGIN, of which the first
+	// that the server offers is used. Both or neither, unless there is a Token. With them, a
+	// server that does not offer AUTH is an error.
 	Username string
 	Password telemed.Secret
+	// Token takes the place of Password: it returns an OAuth 2.0 access token of Username's
+	// for AUTH XOAUTH2 or OAUTHBEARER, as Gmail and Exchange Online want it. It is called
+	// once for each connection, within DialTimeout, by many goroutines at once. If the server
+	// refuses the token it is called once more, and what it returns is tried if it is another.
+	//
+	// An error of its is found by errors.Is, and its text is not repeated. One that matches
+	// telemed.ErrReconnect, ErrUnauthorized, ErrForbidden or ErrInvalid counts as
+	// telemed.ErrUnauthorized, any other as telemed.ErrUnavailable.
+	Token func(ctx context.Context) (string, error)
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
 	// ReferenceHeader names the header that tells the relay [notify.Reference] of the
@@ -224,11 +234,13 @@ func validName(name string) bool {
 
 func (cfg Config) checkCredentials(p *fault.Problems) {
 	password := cfg.Password.Reveal()
-	p.Check(cfg.Username == "" || password != "", "Password", "is required with a Username")
+	p.Check(cfg.Username == "" || password != "" || cfg.Token != nil, "Password", "is required with a Username")
 	p.Check(cfg.Username != "" || password == "", "Username", "is required with a Password")
-	p.Check(cfg.Security != InsecurePlaintext || password == "", "Security", "is InsecurePlaintext, and credentials are never sent without TLS")
-	p.Check(validCredential(cfg.Username), "Username", "has a NUL or line break or is longer than 255 bytes")
-	p.Check(validCredential(password), "Password", "has a NUL or line break or is longer than 4096 bytes")
+	p.Check(cfg.Username != "" || cfg.Token == nil, "Username", "is required with a Token")
+	p.Check(password == "" || cfg.Token == nil, "Token", "takes the place of Password: set one of them")
+	p.Check(cfg.Security != InsecurePlaintext || password == "" && cfg.Token == nil, "Security", "is InsecurePlaintext, and credentials are never sent without TLS")
+	p.Check(validCredential(cfg.Username), "Username", "has a NUL, \\x01 or line break or is longer than 4096 bytes")
+	p.Check(validCredential(password), "Password", "has a NUL, \\x01 or line break or is longer than 4096 bytes")
 }
 
 // Notify composes msg and hands it to the server. See notify.Notifier for the
