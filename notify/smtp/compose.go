@@ -39,9 +39,14 @@ func (c *Client) compose(msg notify.Message, content *notify.Content, now time.T
 	for _, file := range content.Files {
 		attach(m, file)
 	}
-	l.mime = m
+	l.mime, l.kept = m, c.cfg.Sign != nil
 	if !l.measure() {
 		return nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
+	}
+	if l.kept {
+		if err := l.sign(c.cfg.Sign); err != nil {
+			return nil, err
+		}
 	}
 	return l, nil
 }

@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 
 	"gopkg.in/gomail.v2"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // letter is a composed e-mail: the envelope and the bytes that go between. Up to maxWhole
@@ -18,6 +23,7 @@ type letter struct {
 	id       string // with angle brackets
 	size     int64
 	head     []byte // its first bytes, all of them up to maxWhole
+	kept     bool   // all of it is in memory, however long: it is signed
 	mime     *gomail.Message
 	buffer   *[]byte // where head is, from the pool
 }
@@ -36,6 +42,9 @@ func (l *letter) beyondASCII() bool { return !isASCII(l.from) || !isASCII(l.to) 
 
 // free gives the memory back. The letter is not used again.
 func (l *letter) free() {
+	if l.buffer != nil && cap(l.head) > 2*maxWhole {
+		l.buffer, l.head = nil, nil // the pool is for the short ones
+	}
 	if l.buffer != nil {
 		*l.buffer = l.head[:0]
 		buffers.Put(l.buffer)
@@ -49,8 +58,31 @@ func (l *letter) measure() bool {
 	l.head = (*l.buffer)[:0]
 	return l.render(func(p []byte) {
 		l.size += int64(len(p))
-		l.head = append(l.head, p[:min(len(p), maxWhole-len(l.head))]...)
+		if !l.kept {
+			p = p[:min(len(p), maxWhole-len(l.head))]
+		}
+		l.head = append(l.head, p...)
 	})
+}
+
+// sign puts the fields that sign returns ahead of the letter.
+func (l *letter) sign(sign func(io.Reader) (string, error)) error {
+	fields, err := sign(bytes.NewReader(l.head))
+	if err != nil || !areFields(fields) {
+		e := failed("compose", telemed.ErrInvalid, "the message cannot be signed")
+		e.Err = fault.OfApplication("Sign", err)
+		return e
+	}
+	l.head = slices.Insert(l.head, 0, []byte(fields)...)
+	l.size += int64(len(fields))
+	return nil
+}
+
+// areFields reports whether text is whole lines of a header and none that ends it.
+func areFields(text string) bool {
+	whole := "\r\n" + text
+	return strings.HasSuffix(whole, "\r\n") && !strings.Contains(whole, "\r\n\r\n") && isASCII(text) &&
+		strings.Count(text, "\n") == strings.Count(text, "\r\n") && strings.Count(text, "\r") == strings.Count(text, "\r\n")
 }
 
 // render has gomail write the letter, with a line end at its end, and reports whether it

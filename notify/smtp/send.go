@@ -33,7 +33,7 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 		return err
 	}
 	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
-	if chunking && k.chunks && k.pipelines() && k.warm() && l.whole() && !l.speaks() {
+	if chunking && k.chunks && k.pipelines() && k.warm() && l.size <= maxWhole && l.whole() && !l.speaks() {
 		return k.oneFlight(ctx, l)
 	}
 	begun, err := k.envelope(ctx, l, chunking)

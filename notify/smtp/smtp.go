@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/mail"
@@ -78,6 +79,11 @@ type Config struct {
 	// Renderer makes the words of messages that name a Template. If nil, every message needs
 	// a Content.
 	Renderer notify.Renderer
+
+	// Sign reads a composed message and returns the fields that go ahead of it, each with its
+	// line end: the Sign of dkim.Signer. It may be called by many goroutines at once. A
+	// message that is signed is held in memory whole. If nil, none is signed.
+	Sign func(message io.Reader) (fields string, err error)
 
 	// Security is how the connection is encrypted. If 0, StartTLS, which is required to
 	// succeed.
