@@ -83,11 +83,11 @@ func TestServerProvesItself(t *testing.T) {
 	for name, answer := range map[string]string{
 		"yes at once":    "235 2.7.0 welcome",
 		"no base64":      "334 %%%",
-		"other nonce":    "334 cj1hYmMscz1jMkZzZEE9PSxpPTQwOTY=",                                     // r=abc,s=c2FsdA==,i=4096
-		"endless work":   "334 cj1hYmMscz1jMkZzZEE9PSxpPTIwMDAwMDAwMDA=",                             // i=2000000000
-		"its own words":  "334 ZT1wYXNzd29yZC1sZXRtZWlu",                                             // e=password-letmein
-		"too few rounds": "334 cj1hYmMscz1jMkZzZEE9PSxpPTE=",                                         // i=1
-		"two lines":      "334-cj1hYmMscz1jMkZzZEE9PSxpPTQwOTY=\r\n334 cj1hYmMscz1jMkZzZEE9PSxpPTE=", //
+		"other nonce":    "334 cj1hYmMscz1jMkZzZEE9PSxpPTQwOTY=",
+		"endless work":   "334 cj1hYmMscz1jMkZzZEE9PSxpPTIwMDAwMDAwMDA=",
+		"its own words":  "334 ZT1wYXNzd29yZC1sZXRtZWlu",
+		"too few rounds": "334 cj1hYmMscz1jMkZzZEE9PSxpPTE=",
+		"two lines":      "334-cj1hYmMscz1jMkZzZEE9PSxpPTQwOTY=\r\n334 cj1hYmMscz1jMkZzZEE9PSxpPTE=",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,7 +20,7 @@ func ExampleConfig_token() {
 	mail, err := smtp.New(smtp.Config{
 		Addr: fake.Addr(), TLS: fake.ClientTLS(), From: "Clinic <care@clinic.example>",
 		Username: "care@clinic.example",
-		Token: func(context.Context) (string, error) { // that of a golang.org/x/oauth2.TokenSource, for instance
+		Token: func(context.Context) (string, error) {
 			token := held[0]
 			held = held[1:]
 			return token, nil

@@ -6,7 +6,7 @@
 //		dkim.Key{Selector: "ed2026", PEM: telemed.NewSecret(ed25519Key)},
 //	)
 //	…
-//	mail, err := smtp.New(smtp.Config{Addr: addr, From: "Clinic <care@clinic.example>", Sign: signer.Sign})
+//	mail, err := smtp.New(smtp.Config{Addr: addr, From: from, Sign: signer.Sign})
 //
 // The public keys stand in the DNS at rsa2026._domainkey.clinic.example and so on. Most
 // relays sign by themselves and need nothing of this.

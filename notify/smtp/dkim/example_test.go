@@ -12,7 +12,7 @@ import (
 )
 
 func ExampleNew() {
-	der, err := x509.MarshalPKCS8PrivateKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))) // yours comes from a vault
+	der, err := x509.MarshalPKCS8PrivateKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
 	if err != nil {
 		panic(err)
 	}
@@ -21,7 +21,7 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	fields, err := signer.Sign(strings.NewReader("From: care@clinic.example\r\n\r\nSee you.\r\n")) // smtp.Config.Sign calls it
+	fields, err := signer.Sign(strings.NewReader("From: care@clinic.example\r\n\r\nSee you.\r\n"))
 	fmt.Println(strings.HasPrefix(fields, "DKIM-Signature: "), err)
 	// Output: true <nil>
 }
