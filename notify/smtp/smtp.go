@@ -52,6 +52,9 @@ type Config struct {
 	Password telemed.Secret
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
+	// BounceTo is the envelope's sender, a bare address that hears of mails that could not be
+	// delivered after they were accepted. If empty, the address of From.
+	BounceTo string
 	// ReferenceHeader names the header that tells the relay [notify.Reference] of the
 	// message's Key, so that its events name the message. It begins with "X-". Relays want
 	// it differently:
@@ -143,6 +146,7 @@ func New(cfg Config) (*Client, error) {
 	c.from = checkSender(&p, "From", cfg.From)
 	p.Required("From", cfg.From)
 	c.replyTo = checkSender(&p, "ReplyTo", cfg.ReplyTo)
+	p.Check(cfg.BounceTo == "" || notify.ValidEmail(cfg.BounceTo), "BounceTo", "is not a bare e-mail address")
 	c.reference = checkReference(&p, cfg.ReferenceHeader)
 	cfg.checkCredentials(&p)
 	p.Check(cfg.Security >= StartTLS && cfg.Security <= InsecurePlaintext, "Security", "is none of the constants")
@@ -245,11 +249,14 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 		return nil, err
 	}
 	c.log.LogAttrs(ctx, slog.LevelDebug, "message accepted", slog.Any("message", msg), slog.String("id", l.id))
-	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now()}, nil
+	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now(), Refused: l.refused}, nil
 }
 
 func (c *Client) letter(msg notify.Message) (*letter, error) {
 	if err := msg.Validate(notify.Email); err != nil {
+		return nil, err
+	}
+	if err := c.checkHeader(msg.Mail); err != nil {
 		return nil, err
 	}
 	content := msg.Content

@@ -1,0 +1,114 @@
+package smtp
+
+import (
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/notify"
+)
+
+// weigh notes how long a file will be.
+func (l *letter) weigh(file *notify.File) {
+	l.opens = l.opens || file.Open != nil
+	l.files += base64Length(fileSize(file))
+}
+
+func fileSize(file *notify.File) int64 {
+	if file.Open != nil {
+		return file.Size
+	}
+	return int64(len(file.Data))
+}
+
+// base64Length is how long n bytes are in lines of 76, of which the last has no end.
+func base64Length(n int64) int64 {
+	n = (n + 2) / 3 * 4
+	if n == 0 {
+		return 0
+	}
+	return n + 2*((n-1)/76)
+}
+
+// copyFile writes a file to w, or only counts it. A failure is kept in the letter, for w
+// never fails: gomail would panic.
+func (l *letter) copyFile(w io.Writer, i int, file *notify.File) {
+	switch {
+	case l.counting:
+		l.size += base64Length(fileSize(file))
+	case l.failure != nil || l.failed != nil && l.failed():
+	case file.Open == nil:
+		_, _ = w.Write(file.Data)
+	default:
+		if err := l.stream(w, file); err != nil {
+			l.failure = &fileError{i, err}
+		}
+	}
+}
+
+// stream opens the file, and writes as many bytes of it as it said it has. That there is
+// none more is known before the end of the message is written.
+func (l *letter) stream(w io.Writer, file *notify.File) error {
+	r, err := file.Open()
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return errors.New("there is nothing to read")
+	}
+	defer r.Close()
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	p := (*buffer)[:cap(*buffer)]
+	for left := file.Size; left > 0 && !l.failed(); {
+		n, err := io.ReadFull(r, p[:min(int64(len(p)), left)])
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return errFileSize
+		}
+		if err != nil {
+			return err
+		}
+		_, _ = w.Write(p[:n])
+		left -= int64(n)
+	}
+	if l.failed() {
+		return nil
+	}
+	if n, err := io.ReadFull(r, p[:1]); n > 0 {
+		return errFileSize
+	} else if err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// errFileSize is a file that is not as long as its Size.
+var errFileSize = errors.New("the file is longer or shorter than its Size")
+
+// fileError is a file that could not be sent, by its place.
+type fileError struct {
+	file  int
+	cause error
+}
+
+func (e *fileError) Error() string { return "a file could not be read" }
+
+// ofFile makes the error of a file that stopped its message, nil for another error. The
+// application's own error may name the file, so it is kept as far as it is known only.
+func ofFile(err error) error {
+	e, ok := errors.AsType[*fileError](err)
+	if !ok {
+		return nil
+	}
+	field := "Content.Files[" + strconv.Itoa(e.file) + "]"
+	if errors.Is(e.cause, errFileSize) {
+		wrong := failed("data", telemed.ErrInvalid, "a file is longer or shorter than its Size")
+		wrong.Err = &telemed.FieldError{Field: field + ".Size", Problem: "is not how long the file is"}
+		return wrong
+	}
+	unread := failed("data", telemed.ErrUnavailable, e.Error())
+	unread.Err = fault.Cause(e.cause)
+	return unread
+}
