@@ -82,7 +82,7 @@ func (m *Mail) unsubscribeProblems(p *fault.Problems) {
 	for i, uri := range m.Unsubscribe {
 		scheme, ok := unsubscribeScheme(uri)
 		p.Check(ok, "Mail.Unsubscribe["+strconv.Itoa(i)+"]", "is not an https or mailto URI in ASCII without spaces, commas and angle brackets")
-		if scheme == "https" {
+		if ok && scheme == "https" {
 			web++
 		}
 	}
