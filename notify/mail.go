@@ -124,7 +124,8 @@ func (m *Mail) headerProblems(p *fault.Problems) {
 		lower := strings.ToLower(name)
 		own := ownHeader.MatchString(name) || slices.Contains(wordHeaders, lower)
 		if len(name) > maxHeaderName || !own && !slices.Contains(plainHeaders, lower) {
-			p.Add("Mail.Header", `has a name that neither begins with "X-" nor is one of those that may be set`) // which may be anything
+			// The name is not quoted: it may be anything.
+			p.Add("Mail.Header", `has a name that neither begins with "X-" nor is one of those that may be set`)
 			continue
 		}
 		field := "Mail.Header[" + name + "]"
