@@ -47,6 +47,10 @@
 //   - the message is longer than 64 KiB. It is encoded while it is sent, and not held whole;
 //   - a line of it reads like a command of SMTP.
 //
+// A message with copies (notify.Mail) goes out when its recipient was taken, and the copies
+// were asked about: two round trips, and three for the first of a connection or by DATA. A
+// copy that is refused is in Receipt.Refused; if the recipient is, nobody gets the message.
+//
 // With PIPELINING alone a message takes two, without it three or four.
 //
 // Every answer belongs to its command. Before an idle connection is used again, it is looked

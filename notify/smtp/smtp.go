@@ -63,6 +63,9 @@ type Config struct {
 	Token func(ctx context.Context) (string, error)
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
+	// BounceTo is the envelope's sender, a bare address that hears of mails that could not be
+	// delivered after they were accepted. If empty, the address of From.
+	BounceTo string
 	// ReferenceHeader names the header that tells the relay [notify.Reference] of the
 	// message's Key, so that its events name the message. It begins with "X-". Relays want
 	// it differently:
@@ -81,8 +84,10 @@ type Config struct {
 	Renderer notify.Renderer
 
 	// Sign reads a composed message and returns the fields that go ahead of it, each with its
-	// line end: the Sign of dkim.Signer. It may be called by many goroutines at once. A
-	// message that is signed is held in memory whole. If nil, none is signed.
+	// line end: the Sign of dkim.Signer. It may be called by many goroutines at once. The
+	// message is rendered while it is read, and again when it is sent, and not held whole: a
+	// notify.File with Open is opened twice. If it was not the same both times the message is
+	// not sent, which is telemed.ErrInvalid. If nil, none is signed.
 	Sign func(message io.Reader) (fields string, err error)
 
 	// Security is how the connection is encrypted. If 0, StartTLS, which is required to
@@ -159,6 +164,7 @@ func New(cfg Config) (*Client, error) {
 	c.from = checkSender(&p, "From", cfg.From)
 	p.Required("From", cfg.From)
 	c.replyTo = checkSender(&p, "ReplyTo", cfg.ReplyTo)
+	p.Check(cfg.BounceTo == "" || notify.ValidEmail(cfg.BounceTo), "BounceTo", "is not a bare e-mail address")
 	c.reference = checkReference(&p, cfg.ReferenceHeader)
 	cfg.checkCredentials(&p)
 	p.Check(cfg.Security >= StartTLS && cfg.Security <= InsecurePlaintext, "Security", "is none of the constants")
@@ -253,7 +259,7 @@ func (cfg Config) checkCredentials(p *fault.Problems) {
 // contract; the receipt's ID is the Message-ID, which is the same whenever the
 // same Key is sent to the same address again.
 func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
-	l, err := c.letter(msg)
+	l, err := c.letter(ctx, msg)
 	if err != nil {
 		return nil, err
 	}
@@ -263,11 +269,14 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 		return nil, err
 	}
 	c.log.LogAttrs(ctx, slog.LevelDebug, "message accepted", slog.Any("message", msg), slog.String("id", l.id))
-	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now()}, nil
+	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now(), Refused: l.refused}, nil
 }
 
-func (c *Client) letter(msg notify.Message) (*letter, error) {
+func (c *Client) letter(ctx context.Context, msg notify.Message) (*letter, error) {
 	if err := msg.Validate(notify.Email); err != nil {
+		return nil, err
+	}
+	if err := c.checkHeader(msg.Mail); err != nil {
 		return nil, err
 	}
 	content := msg.Content
@@ -284,7 +293,7 @@ func (c *Client) letter(msg notify.Message) (*letter, error) {
 		}
 		content = rendered
 	}
-	return c.compose(msg, content, time.Now())
+	return c.compose(ctx, msg, content, time.Now())
 }
 
 // deliver sends l, again over another connection if the one it got from the
