@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -264,6 +265,24 @@ func (k *conn) unasked() bool {
 	}
 	k.broken = true
 	return true
+}
+
+// disputed reports whether the server has said more than it was asked, and part of it is not
+// what it said last, a yes or a no. Which of the lines is the verdict is then unknown. If all
+// say the same, that is the verdict, and the connection is given up all the same.
+func (k *conn) disputed(yes bool) bool {
+	for k.unasked() {
+		rest, _ := k.r.Peek(k.r.Buffered())
+		if bytes.IndexByte(rest, '\n') < 0 {
+			return true // a line that is not out whole
+		}
+		line, _ := k.r.ReadSlice('\n')
+		code, _, _, ok := parseLine(bytes.TrimRight(line, "\r\n"))
+		if !ok || (code < 400) != yes {
+			return true
+		}
+	}
+	return false
 }
 
 // cmd sends one line and reads its answer, which must have the code want.

@@ -166,7 +166,7 @@ func (k *conn) oneFlight(ctx context.Context, l *letter) error {
 // answers reads an answer to each of steps. The first that is not as wanted decides; those
 // behind it are read all the same, to stay in step. kind is what it means if one does not
 // come, or if they contradict each other: no server takes a recipient without a sender, or
-// a message without a recipient.
+// a message without a recipient, and none says both yes and no to one message.
 func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 	patience := k.client.cfg.CommandTimeout
 	if kind == telemed.ErrAmbiguous {
@@ -189,6 +189,10 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 		case first == nil:
 			first = k.judge(s, r)
 		}
+	}
+	last := steps[len(steps)-1]
+	if !errors.Is(first, errNoChunking) && k.disputed(first == nil) {
+		return k.lostStep(last.op, reply{}, kind)
 	}
 	if first != nil && !k.broken {
 		k.reset(ctx)
@@ -321,6 +325,9 @@ func (k *conn) commit(ctx context.Context, body func() error) (reply, error) {
 // conclude reads the verdict on the message. After a refusal the transaction is
 // over for DATA by RFC 5321, and for BDAT by RFC 3030 only after RSET.
 func (k *conn) conclude(ctx context.Context, r reply) error {
+	if k.disputed(r.code < 400) {
+		return k.lostStep("data", reply{}, telemed.ErrAmbiguous)
+	}
 	if r.code == 250 {
 		return nil
 	}
