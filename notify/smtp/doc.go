@@ -56,8 +56,9 @@
 // Every answer belongs to its command. Before an idle connection is used again, it is looked
 // into, for up to a millisecond: one on which the server has said something unasked, or has
 // gone, is replaced. So is one whose answers contradict each other; the message then counts
-// as not sent. No client can tell a line that comes unasked while an answer is under way
-// from that answer, where both say the same.
+// as not sent. Where a yes and a no to one message arrive together, it is ambiguous which is
+// the answer. No client can tell a line that comes unasked before the answer from the
+// answer, if that comes later.
 //
 // The Message-ID comes from the message's Key, the recipient and the sender's
 // domain. What is sent again, after telemed.ErrAmbiguous for instance, is a second

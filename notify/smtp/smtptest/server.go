@@ -10,9 +10,11 @@
 //	fmt.Println(msg.Subject, msg.Text)
 //
 // It speaks STARTTLS with a certificate of its own, AUTH (see Config.Mechanisms),
-// PIPELINING, CHUNKING, SIZE, 8BITMIME and SMTPUTF8, and refuses mail that a strict
-// server would: lines over 998 octets, bare line feeds, bytes beyond ASCII that were not
-// announced, broken MIME. A program in another language finds the certificate in
+// PIPELINING, CHUNKING, SIZE, 8BITMIME and SMTPUTF8. It takes what Postfix and Exim
+// take of other clients, a mail without Subject or Date too, and refuses what cannot be
+// read: lines over 998 octets, bare line feeds, a header beyond ASCII without SMTPUTF8,
+// broken MIME. [Message.Check] is stricter, for a test of one's own mail. A program in
+// another language finds the certificate in
 // [Server.Certificate].
 //
 // # Errors

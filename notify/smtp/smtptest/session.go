@@ -24,10 +24,9 @@ type session struct {
 
 	leaving error // the 421 that it said
 
-	from     string
-	utf8     bool // announced with MAIL, and so is eightBit
-	eightBit bool
-	to       []string
+	from string
+	utf8 bool // announced with MAIL
+	to   []string
 }
 
 var _ gosmtp.AuthSession = (*session)(nil)
@@ -167,7 +166,7 @@ func (s *session) mail(from string, opts *gosmtp.MailOptions) error {
 	if s.server.cfg.requiresAuth() && !s.authed {
 		return answer(530, 5, 7, 0, "Authentication required")
 	}
-	s.from, s.utf8, s.eightBit, s.to = from, opts.UTF8, opts.Body == gosmtp.Body8BitMIME, nil
+	s.from, s.utf8, s.to = from, opts.UTF8, nil
 	return nil
 }
 
@@ -216,7 +215,7 @@ func (s *session) Data(r io.Reader) error {
 }
 
 func (s *session) keep(raw []byte) error {
-	msg, err := parse(raw, s.utf8, s.eightBit)
+	msg, err := parse(raw, s.utf8)
 	if err != nil {
 		return answer(554, 5, 6, 0, err.Error())
 	}
