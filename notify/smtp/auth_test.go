@@ -3,6 +3,7 @@ package smtp_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -100,6 +101,65 @@ func TestServerProvesItself(t *testing.T) {
 			require.ErrorIs(t, err, telemed.ErrUnauthorized)
 			require.NotContains(t, err.Error(), "letmein")
 			require.Empty(t, server.messages())
+			for _, command := range server.seen() {
+				require.False(t, strings.HasPrefix(command, "AUTH PLAIN"), "the password is not told to whom it was not proven")
+			}
+		})
+	}
+}
+
+// What is offered in the clear counts for nothing: whoever stands between takes SCRAM away
+// there, and the server's own offer, under TLS, decides.
+func TestMechanismsInTheClearAreForgotten(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(s *rawServer) {
+		s.extensions = []string{"STARTTLS", "AUTH PLAIN LOGIN"}
+		s.secured = func(int) []string { return []string{"AUTH SCRAM-SHA-256 PLAIN LOGIN"} }
+		s.script = script(map[string]string{"auth": "535 5.7.8 no"})
+	})
+	client := newClient(t, server.addr(), func(cfg *smtp.Config) { credentials(cfg); cfg.TLS = server.clientTLS() })
+	require.ErrorIs(t, client.Verify(t.Context()), telemed.ErrUnauthorized)
+	told := server.seen()
+	require.True(t, strings.HasPrefix(told[len(told)-1], "AUTH SCRAM-SHA-256 "), told)
+}
+
+// TestBearerExamples: the client says what the examples of XOAUTH2 and of RFC 7628 say, byte
+// by byte, and answers the challenge that tells why a token is refused, as each asks for it.
+func TestBearerExamples(t *testing.T) {
+	t.Parallel()
+	for mechanism, c := range map[string]struct{ user, token, said, heard string }{
+		"XOAUTH2": { // https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+			"someuser@example.com", "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg",
+			"dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ==", "",
+		},
+		"OAUTHBEARER": { // https://www.rfc-editor.org/rfc/rfc7628#section-4.1
+			"user@example.com", "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==",
+			"bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB", "AQ==",
+		},
+	} {
+		t.Run(mechanism, func(t *testing.T) {
+			t.Parallel()
+			server := startRaw(t, func(s *rawServer) {
+				s.extensions = []string{"STARTTLS", "AUTH " + mechanism}
+				s.script = script(map[string]string{"auth": "334 eyJzdGF0dXMiOiI0MDEifQ==", "unknown": "535 5.7.8 no"})
+			})
+			token, calls := tokens(c.token)
+			client := newClient(t, "server.example.com:143", func(cfg *smtp.Config) {
+				cfg.Username, cfg.Token = c.user, token
+				cfg.TLS = server.clientTLS()
+				cfg.TLS.ServerName = "example.com"
+				cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, network, server.addr())
+				}
+			})
+			err := client.Verify(t.Context())
+			require.ErrorIs(t, err, telemed.ErrUnauthorized)
+			e, ok := errors.AsType[*smtp.Error](err)
+			require.True(t, ok)
+			require.Equal(t, 535, e.Code)
+			told := server.seen()
+			require.Equal(t, []string{"AUTH " + mechanism + " " + c.said, c.heard}, told[len(told)-2:])
+			require.EqualValues(t, 2, calls.Load())
 		})
 	}
 }

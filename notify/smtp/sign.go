@@ -5,8 +5,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -34,7 +34,7 @@ func (l *letter) sign(ctx context.Context, sign func(io.Reader) (string, error),
 		return lost(ctx, "compose", telemed.ErrUnavailable, ctx.Err())
 	case !ok:
 		return failed("compose", telemed.ErrInvalid, "the message cannot be composed")
-	case err != nil || !areFields(fields):
+	case err != nil || !fieldLines.MatchString(fields):
 		e := failed("compose", telemed.ErrInvalid, "the message cannot be signed")
 		e.Err = fault.OfApplication("Sign", err)
 		return e
@@ -76,23 +76,24 @@ func (l *letter) measureInto(ctx context.Context, w *io.PipeWriter, begin func(*
 	return ok && broken == nil
 }
 
-// areFields reports whether text is whole lines of a header and none that ends it.
-func areFields(text string) bool {
-	whole := "\r\n" + text
-	return strings.HasSuffix(whole, "\r\n") && !strings.Contains(whole, "\r\n\r\n") && isASCII(text) &&
-		strings.Count(text, "\n") == strings.Count(text, "\r\n") && strings.Count(text, "\r") == strings.Count(text, "\r\n")
-}
+// fieldLines is whole fields of a header, which may be folded, and at least one.
+var fieldLines = regexp.MustCompile(`^(?:[!-9;-~]+:[\t -~]*\r\n(?:[\t ][\t ]*[!-~][\t -~]*\r\n)*)+$`)
+
+// drawnBoundary is a boundary where gomail names it: whole in one piece, and the line is the
+// second of its field. No part's own type is folded so. A text that has such a line has "=3D".
+var drawnBoundary = regexp.MustCompile(`(?:^|\n) boundary=([0-9a-f]{60})(?:\r|$)`)
 
 // sameBoundaries puts the boundaries of the first rendering in the place of those that
-// gomail draws at random for each. It writes one as ` boundary=` at the beginning of a line,
-// as no part's own type is written, and no text: "=" is encoded. It writes each whole.
+// gomail draws at random for each.
 func (s *signed) sameBoundaries(write func([]byte)) func([]byte) {
 	var drawn [][]byte
 	return func(p []byte) {
-		if b := boundaryIn(p); b != nil {
-			drawn = append(drawn, b)
-			if len(s.boundaries) < len(drawn) {
-				s.boundaries = append(s.boundaries, string(b))
+		if bytes.Contains(p, []byte(" boundary=")) {
+			if match := drawnBoundary.FindSubmatch(p); match != nil {
+				drawn = append(drawn, bytes.Clone(match[1]))
+				if len(s.boundaries) < len(drawn) {
+					s.boundaries = append(s.boundaries, string(match[1]))
+				}
 			}
 		}
 		for i, b := range drawn {
@@ -102,19 +103,6 @@ func (s *signed) sameBoundaries(write func([]byte)) func([]byte) {
 		}
 		write(p)
 	}
-}
-
-func boundaryIn(p []byte) []byte {
-	const param = " boundary="
-	_, b, ok := bytes.Cut(p, []byte("\n"+param))
-	if !ok {
-		b, ok = bytes.CutPrefix(p, []byte(param))
-	}
-	if !ok {
-		return nil
-	}
-	b, _, _ = bytes.Cut(b, []byte("\r"))
-	return bytes.Clone(b)
 }
 
 // sameFile notes the sum of a file that is opened, or compares it with the one noted. What
