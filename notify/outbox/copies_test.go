@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -70,4 +71,24 @@ func TestRefusedCopyIsToldAndNobodyIsMailedTwice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A file that is opened when it is sent cannot be kept in a row, and says so at once.
+func TestFileThatIsOpenedIsRefused(t *testing.T) {
+	story(t, nil, func(c *clinic) {
+		m := message("scan", byMail)
+		m.Content.Files = []notify.File{
+			{Name: "a.txt", ContentType: "text/plain", Data: []byte("a")},
+			{Name: "scan.pdf", ContentType: "application/pdf", Size: 3, Open: func() (io.ReadCloser, error) {
+				return io.NopCloser(strings.NewReader("pdf")), nil
+			}},
+		}
+		err := c.Enqueue(c.Context(), m)
+		require.ErrorIs(t, err, telemed.ErrInvalid)
+		require.Len(t, telemed.Fields(err), 1)
+		require.Equal(t, "Content.Files[1].Open", telemed.Fields(err)[0].Field)
+		require.Contains(t, err.Error(), "Config.Compose")
+		c.wait(time.Hour)
+		c.got(0, 0)
+	})
 }
