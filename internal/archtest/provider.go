@@ -28,6 +28,11 @@ func Leaves(graph Graph) []string {
 
 // without says why a leaf has not what the others have.
 var without = map[string]string{
+	"notify/smtp/dkim lacks New and Config":                  "New takes a domain and keys",
+	"notify/smtp/dkim lacks a program in examples":           "no provider is called",
+	"notify/smtp/dkim lacks a …test package":                 "no provider is called",
+	"notify/smtp/dkim lacks its category's conformance run":  "it sends nothing",
+	"notify/smtp/dkim lacks type Error":                      "its only errors are of New, as telemed.ErrInvalid",
 	"realtime/socketio lacks its category's conformance run": "the official client is the judge, in node_test.go",
 	"realtime/socketio lacks a …test package":                "realtimetest has the client for it",
 	"realtime/socketio lacks type Error":                     "it calls nobody",

@@ -5,13 +5,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -189,44 +187,6 @@ func refusedTLS(ctx context.Context, op string, err error) error {
 	return e
 }
 
-// authenticate sends the credentials, and only through TLS.
-func (k *conn) authenticate(ctx context.Context) error {
-	if !k.tls {
-		return failed("auth", telemed.ErrUnauthorized, "credentials are never sent without TLS")
-	}
-	params, offered := k.ext["AUTH"]
-	if !offered {
-		return failed("auth", telemed.ErrUnauthorized, "the server does not offer AUTH, and there are credentials")
-	}
-	user, password := k.client.cfg.Username, k.client.cfg.Password.Reveal()
-	mechanisms := strings.Fields(params)
-	if slices.Contains(mechanisms, "PLAIN") {
-		_, err := k.cmd(ctx, "auth", 235, "AUTH PLAIN "+encode("\x00"+user+"\x00"+password))
-		return err
-	}
-	if slices.Contains(mechanisms, "LOGIN") {
-		return k.login(ctx, user, password)
-	}
-	return failed("auth", telemed.ErrUnauthorized, "the server offers neither AUTH PLAIN nor LOGIN")
-}
-
-func (k *conn) login(ctx context.Context, user, password string) error {
-	if _, err := k.cmd(ctx, "auth", 334, "AUTH LOGIN"); err != nil {
-		return err
-	}
-	if _, err := k.cmd(ctx, "auth", 334, encode(user)); err != nil {
-		return err
-	}
-	_, err := k.cmd(ctx, "auth", 235, encode(password))
-	return err
-}
-
-func encode(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
-
-func validCredential(text string) bool {
-	return len(text) <= 4096 && !strings.ContainsAny(text, "\x00\r\n")
-}
-
 func validLocalName(name string) bool {
 	if inner, ok := strings.CutPrefix(name, "["); ok {
 		ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(inner, "]"), "IPv6:"))
@@ -320,16 +280,20 @@ func (k *conn) flush(ctx context.Context, op string) error {
 // expect reads an answer and makes an error of any code but want.
 func (k *conn) expect(ctx context.Context, op string, want int, patience time.Duration) (reply, error) {
 	r, err := k.answer(ctx, op, telemed.ErrUnavailable, patience)
-	if err != nil {
-		return reply{}, err
-	}
+	return r, k.wanted(op, r, err, want)
+}
+
+// wanted makes an error of any answer whose code is not want; err is that of reading it.
+func (k *conn) wanted(op string, r reply, err error, want int) error {
 	switch {
+	case err != nil:
+		return err
 	case r.code == want:
-		return r, nil
+		return nil
 	case r.code < 400: // not an answer to this
-		return r, k.lostStep(op, r, telemed.ErrUnavailable)
+		return k.lostStep(op, r, telemed.ErrUnavailable)
 	}
-	return r, refused(op, r)
+	return refused(op, r)
 }
 
 // outOfStep is the Reason for answers that do not fit their commands.

@@ -20,6 +20,22 @@
 // file of the type "text/calendar; method=REQUEST" is also shown as an
 // invitation. Connections are kept for further messages, a few at a time.
 //
+// # Credentials
+//
+// With a Password, the first of these that the server offers is used:
+//
+//   - SCRAM-SHA-256 (RFC 5802, RFC 7677): the server learns no password, and has to prove
+//     that it knows it;
+//   - PLAIN (RFC 4616);
+//   - LOGIN.
+//
+// With a Token, XOAUTH2 (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol)
+// or OAUTHBEARER (RFC 7628). CRAM-MD5 is not spoken.
+//
+// # Signatures
+//
+// Config.Sign signs the composed message; notify/smtp/dkim does it with DKIM (RFC 6376).
+//
 // # Round trips
 //
 // With PIPELINING (RFC 2920) and CHUNKING (RFC 3030) a message takes one round trip: the
@@ -30,6 +46,10 @@
 //   - the connection was idle for five seconds: the envelope proves that it lives;
 //   - the message is longer than 64 KiB. It is encoded while it is sent, and not held whole;
 //   - a line of it reads like a command of SMTP.
+//
+// A message with copies (notify.Mail) goes out when its recipient was taken, and the copies
+// were asked about: two round trips, and three for the first of a connection or by DATA. A
+// copy that is refused is in Receipt.Refused; if the recipient is, nobody gets the message.
 //
 // With PIPELINING alone a message takes two, without it three or four.
 //

@@ -33,7 +33,7 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 		return err
 	}
 	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
-	if chunking && k.chunks && k.pipelines() && k.warm() && l.whole() && !l.speaks() {
+	if chunking && k.chunks && k.pipelines() && k.warm() && l.size <= maxWhole && l.whole() && len(l.copies) == 0 && !l.speaks() {
 		return k.oneFlight(ctx, l)
 	}
 	begun, err := k.envelope(ctx, l, chunking)
@@ -80,6 +80,12 @@ func tooLarge(e *Error) *Error {
 // chunk, which Postfix refuses. begun is how many bytes of the message it took.
 func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (begun int, err error) {
 	steps := append(make([]step, 0, 3), k.mail(l), k.rcpt(l))
+	if len(l.copies) > 0 { // the message waits until its first recipient was taken
+		if err := k.withCopies(ctx, l, steps); err != nil {
+			return 0, err
+		}
+		steps = steps[:0]
+	}
 	switch {
 	case !chunking:
 		steps = append(steps, step{"data", 354, "DATA"})
@@ -88,20 +94,82 @@ func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (begun in
 		begun = len(opening) + 2
 		steps = append(steps, step{opFirstChunk, 250, bdat(int64(begun)) + "\r\n" + string(opening)})
 	}
+	return begun, k.inGroups(ctx, steps)
+}
+
+// withCopies sends an envelope of several recipients. A copy that is refused is noted.
+func (k *conn) withCopies(ctx context.Context, l *letter, steps []step) error {
+	l.refused = nil
+	if err := k.inGroups(ctx, steps); err != nil {
+		return err
+	}
+	for rest := l.copies; len(rest) > 0; {
+		group := 1
+		if k.pipelines() {
+			group = min(len(rest), 50)
+		}
+		if err := k.copyGroup(ctx, l, rest[:group]); err != nil {
+			return err
+		}
+		rest = rest[group:]
+	}
+	return nil
+}
+
+// copyGroup sends RCPT for further recipients at once and reads an answer to each. A 421 is
+// the end of the connection and not about one of them.
+func (k *conn) copyGroup(ctx context.Context, l *letter, group []copyTo) error {
+	if k.unasked() {
+		return failed("rcpt", telemed.ErrUnavailable, outOfStep)
+	}
+	k.setTimeout(k.client.cfg.CommandTimeout)
+	for _, to := range group {
+		k.put("RCPT TO:<" + to.address + ">")
+	}
+	if err := k.flush(ctx, "rcpt"); err != nil {
+		return err
+	}
+	for _, to := range group {
+		r, err := k.answer(ctx, "rcpt", telemed.ErrUnavailable, k.client.cfg.CommandTimeout)
+		if err != nil {
+			return err
+		}
+		s := step{op: "rcpt", want: 250}
+		switch {
+		case r.code < 400 && !accepted(s, r):
+			return k.lostStep("rcpt", r, telemed.ErrUnavailable)
+		case r.code == 421:
+			k.broken = true
+			return k.verdict("rcpt", r)
+		case r.code >= 400:
+			l.refused = append(l.refused, refusedCopy(to, r))
+		}
+	}
+	return nil
+}
+
+func refusedCopy(to copyTo, r reply) error {
+	e := refused("rcpt", r)
+	e.Err = &telemed.FieldError{Field: to.field, Problem: "was refused by the server"}
+	return e
+}
+
+// inGroups sends steps, all at once or one by one, and reads an answer to each.
+func (k *conn) inGroups(ctx context.Context, steps []step) error {
 	group := 1
 	if k.pipelines() {
-		group = len(steps)
+		group = max(1, len(steps))
 	}
 	for ; len(steps) > 0; steps = steps[min(group, len(steps)):] {
 		if err := k.pipeline(ctx, steps[:min(group, len(steps))]); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return begun, nil
+	return nil
 }
 
 func (k *conn) mail(l *letter) step {
-	return step{"mail", 250, "MAIL FROM:<" + l.from + ">" + k.mailParams(l)}
+	return step{"mail", 250, "MAIL FROM:<" + l.bounce + ">" + k.mailParams(l)}
 }
 
 func (k *conn) rcpt(l *letter) step { return step{"rcpt", 250, "RCPT TO:<" + l.to + ">"} }
@@ -314,6 +382,9 @@ func (k *conn) commit(ctx context.Context, body func() error) (reply, error) {
 	k.setTimeout(k.client.cfg.DataTimeout)
 	if err := body(); err != nil {
 		k.broken = true // closed without a dot, or with a chunk that is not whole
+		if e := ofFile("data", err); e != nil {
+			return reply{}, e
+		}
 		return reply{}, lost(ctx, "data", telemed.ErrUnavailable, err)
 	}
 	if err := k.flush(ctx, "data"); err != nil {

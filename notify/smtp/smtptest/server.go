@@ -9,7 +9,7 @@
 //	msg, err := fake.WaitFor(ctx, smtptest.To("asha@example.org"))
 //	fmt.Println(msg.Subject, msg.Text)
 //
-// It speaks STARTTLS with a certificate of its own, AUTH PLAIN and LOGIN,
+// It speaks STARTTLS with a certificate of its own, AUTH (see Config.Mechanisms),
 // PIPELINING, CHUNKING, SIZE, 8BITMIME and SMTPUTF8. It takes what Postfix and Exim
 // take of other clients, a mail without Subject or Date too, and refuses what cannot be
 // read: lines over 998 octets, bare line feeds, a header beyond ASCII without SMTPUTF8,
@@ -60,9 +60,13 @@ type Config struct {
 	// Username and Password are the only credentials that are taken, and are
 	// required to send mail. If both are empty, any are taken and none required.
 	Username, Password string
-	// Mechanisms are the AUTH mechanisms that are offered under TLS. If nil, PLAIN and
-	// LOGIN.
+	// Mechanisms are the AUTH mechanisms that are offered under TLS, of PLAIN, LOGIN,
+	// SCRAM-SHA-256, XOAUTH2 and OAUTHBEARER. If nil, PLAIN and LOGIN. For the last two
+	// Password is the token. SCRAM wants Username and Password to be set.
 	Mechanisms []string
+	// WrongSignature ends SCRAM with the signature of a server that does not know the
+	// password.
+	WrongSignature bool
 	// NoStartTLS stops it from offering STARTTLS, as a server that knows no better
 	// or somebody in the middle does. It then offers no AUTH either.
 	NoStartTLS bool
@@ -147,6 +151,7 @@ func (s *Server) protocol() *gosmtp.Server {
 	server.ErrorLog = log.New(io.Discard, "", 0)
 	server.MaxMessageBytes = s.cfg.MaxMessageBytes
 	server.EnableSMTPUTF8 = !s.cfg.NoSMTPUTF8
+	server.MaxLineLength = 12288 // RFC 4954, 4: that of AUTH
 	server.ReadTimeout, server.WriteTimeout = time.Minute, time.Minute
 	if !s.cfg.NoStartTLS {
 		server.TLSConfig = s.cert.Server()

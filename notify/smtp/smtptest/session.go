@@ -114,6 +114,10 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
 	case sasl.Login:
 		return &loginServer{check: check}, nil
+	case mechanismSCRAM:
+		return s.scram()
+	case mechanismXOAUTH2, mechanismOAuthBearer:
+		return &tokenServer{mechanism: mechanism, check: check}, nil
 	}
 	return nil, gosmtp.ErrAuthUnknownMechanism
 }
