@@ -17,6 +17,7 @@ const key = readFileSync(config.key);
 const cert = readFileSync(config.cert);
 
 const known = {
+  nobody: [550, "Error: no such user <nobody@example.org>"],
   gone: [550, "5.1.1 nobody of that name"],
   full: [452, "4.2.2 mailbox full"],
   grey: [450, "4.7.1 greylisted"],
