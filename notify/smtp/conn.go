@@ -31,11 +31,14 @@ type conn struct {
 	tls bool
 	ext map[string]string // what EHLO offered, upper case, with parameters
 
-	chunks bool      // the server took a BDAT on this connection
-	broken bool      // do not use again
-	used   int       // messages carried
-	reused bool      // came from the pool's idle ones, so it may have died there
-	idle   time.Time // since when, while it is among those
+	chunks bool // the server took a BDAT on this connection
+	broken bool // do not use again
+	// A message was refused, and RSET was answered by 250, as anything is. Further ones go by
+	// DATA: no other command than DATA is answered by 354.
+	mistrusted bool
+	used       int       // messages carried
+	reused     bool      // came from the pool's idle ones, so it may have died there
+	idle       time.Time // since when, while it is among those
 
 	look func() bool // whether the socket is empty, without waiting; nil if it cannot be told
 
@@ -225,6 +228,20 @@ func (k *conn) unasked() bool {
 	}
 	k.broken = true
 	return true
+}
+
+// silent is an error if the server has said more than it was asked, or has gone. It looks
+// into the socket too, where that takes no time.
+func (k *conn) silent(op string) error {
+	if k.unasked() || k.look != nil && !k.look() && !k.quiet() {
+		gone := !k.unasked()
+		k.broken = true
+		if gone {
+			return failed(op, telemed.ErrUnavailable, "the server closed the connection")
+		}
+		return failed(op, telemed.ErrUnavailable, outOfStep)
+	}
+	return nil
 }
 
 // disputed reports whether the server has said more than it was asked, and part of it is not

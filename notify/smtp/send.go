@@ -32,7 +32,7 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 	if err := k.fits(l); err != nil {
 		return err
 	}
-	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
+	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load() && !k.mistrusted
 	if chunking && k.chunks && k.pipelines() && k.warm() && l.size <= maxWhole && l.whole() && len(l.copies) == 0 && !l.speaks() {
 		return k.oneFlight(ctx, l)
 	}
@@ -248,7 +248,10 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 		}
 		switch {
 		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
-			return errStale
+			if kind != telemed.ErrAmbiguous {
+				return errStale
+			}
+			first, patience = errStale, min(patience, leaving) // it may go on and take the message
 		case first != nil && r.code == 354:
 			k.broken = true // it waits for a message to nobody: leave it without a dot
 			return first
@@ -262,10 +265,29 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 	if !errors.Is(first, errNoChunking) && k.disputed(first == nil) {
 		return k.lostStep(last.op, reply{}, kind)
 	}
-	if first != nil && !k.broken {
-		k.reset(ctx)
+	if first != nil {
+		k.recover(ctx, steps)
 	}
 	return first
+}
+
+// leaving is how long a server that says 421 is waited for: it hangs up.
+const leaving = 5 * time.Second
+
+// recover readies the connection for the next message after a refusal. Where it was of more
+// than an envelope, or of DATA, too many answers were under way to be sure that each was read
+// as what it was: the connection is given up. So it is if RSET is not answered as it should.
+func (k *conn) recover(ctx context.Context, steps []step) {
+	for _, s := range steps {
+		k.broken = k.broken || s.op != "mail" && s.op != "rcpt"
+	}
+	if k.broken {
+		return
+	}
+	k.mistrusted = true
+	if _, err := k.cmd(ctx, "rset", 250, "RSET"); err != nil {
+		k.broken = true
+	}
 }
 
 // judge reads the answer to one step. A refusal of the first BDAT of a connection that is
@@ -329,17 +351,6 @@ func (k *conn) verdict(op string, r reply) error {
 	return e
 }
 
-// reset ends a transaction that was refused. Without it the next message on this
-// connection would be answered "nested MAIL command".
-func (k *conn) reset(ctx context.Context) {
-	if k.broken {
-		return
-	}
-	if _, err := k.cmd(ctx, "rset", 250, "RSET"); err != nil {
-		k.broken = true
-	}
-}
-
 // chunk sends what is left of the message, with its length ahead (RFC 3030): a connection
 // that breaks on the way leaves the server with too few bytes, which it throws away.
 func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
@@ -353,7 +364,7 @@ func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
 	if refusesBDAT(r) { // it took one and not this one
 		return k.withoutChunking()
 	}
-	return k.conclude(ctx, r)
+	return k.conclude(r)
 }
 
 // data sends the message with a dot more before each line that begins with one,
@@ -369,15 +380,15 @@ func (k *conn) data(ctx context.Context, l *letter) error {
 	if err != nil {
 		return err
 	}
-	return k.conclude(ctx, r)
+	return k.conclude(r)
 }
 
 // commit sends the message's bytes and reads the answer. Until the last byte is
 // out the server cannot have taken the message; from then on a lost answer is
 // ambiguous.
 func (k *conn) commit(ctx context.Context, body func() error) (reply, error) {
-	if k.unasked() {
-		return reply{}, failed("data", telemed.ErrUnavailable, outOfStep)
+	if err := k.silent("data"); err != nil {
+		return reply{}, err
 	}
 	k.setTimeout(k.client.cfg.DataTimeout)
 	if err := body(); err != nil {
@@ -393,9 +404,9 @@ func (k *conn) commit(ctx context.Context, body func() error) (reply, error) {
 	return k.answer(ctx, "data", telemed.ErrAmbiguous, k.client.cfg.DataTimeout)
 }
 
-// conclude reads the verdict on the message. After a refusal the transaction is
-// over for DATA by RFC 5321, and for BDAT by RFC 3030 only after RSET.
-func (k *conn) conclude(ctx context.Context, r reply) error {
+// conclude reads the verdict on the message. After a refusal the connection is given up: the
+// answer may be an earlier one's, come late, and the message's own still under way.
+func (k *conn) conclude(r reply) error {
 	if k.disputed(r.code < 400) {
 		return k.lostStep("data", reply{}, telemed.ErrAmbiguous)
 	}
@@ -405,7 +416,7 @@ func (k *conn) conclude(ctx context.Context, r reply) error {
 	if r.code < 400 {
 		return k.lostStep("data", r, telemed.ErrAmbiguous)
 	}
-	k.reset(ctx)
+	k.broken = true
 	return k.verdict("data", r)
 }
 
