@@ -62,7 +62,7 @@ type manners struct {
 
 	dataGo, data               string
 	dataFirst, dataToNobody    string // without MAIL, and without a recipient
-	allRefused                 string // also without one, after a refusal, which is {text}; empty for none
+	allRefused                 string // without one, after a refusal, the {text}
 	dataInChunks, dataTooLarge string
 
 	chunk, chunkLast           string
