@@ -5,7 +5,6 @@ go 1.26.0
 require (
 	github.com/emersion/go-msgauth v0.7.0
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
-	github.com/emersion/go-smtp v0.25.1
 	github.com/gobwas/ws v1.5.0
 	github.com/ncruces/go-sqlite3 v0.37.0
 	github.com/razorpay/razorpay-go v1.4.1

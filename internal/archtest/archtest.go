@@ -60,7 +60,7 @@ var outside = map[string][]string{
 	"payments/razorpay":     {"github.com/razorpay/razorpay-go"},
 	"notify/smtp":           {"gopkg.in/gomail.v2", "golang.org/x/net/idna", "github.com/xdg-go/scram"},
 	"notify/smtp/dkim":      {"github.com/emersion/go-msgauth/dkim"},
-	"notify/smtp/smtptest":  {"github.com/emersion/go-smtp", "github.com/emersion/go-sasl", "github.com/xdg-go/scram"},
+	"notify/smtp/smtptest":  {"github.com/emersion/go-sasl", "github.com/xdg-go/scram"},
 	"realtime/socketio":     {"github.com/gobwas/ws"},
 	"realtime/realtimetest": {"github.com/gobwas/ws"},
 	"store/mongostore":      {"go.mongodb.org/mongo-driver/v2"},

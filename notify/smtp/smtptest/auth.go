@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/emersion/go-sasl"
-	gosmtp "github.com/emersion/go-smtp"
 	"github.com/xdg-go/scram"
 )
 
@@ -27,7 +26,7 @@ type scramServer struct {
 func (s *session) scram() (sasl.Server, error) {
 	cfg := s.server.cfg
 	if !cfg.requiresAuth() {
-		return nil, gosmtp.ErrAuthFailed // it proves that it knows the password, and there is none
+		return nil, errBadLogin // it proves that it knows the password, and there is none
 	}
 	owner, err := scram.SHA256.NewClient(cfg.Username, cfg.Password, "")
 	if err != nil {
@@ -39,7 +38,7 @@ func (s *session) scram() (sasl.Server, error) {
 	}
 	server, err := scram.SHA256.NewServer(func(user string) (scram.StoredCredentials, error) {
 		if !same(user, cfg.Username) {
-			return scram.StoredCredentials{}, gosmtp.ErrAuthFailed
+			return scram.StoredCredentials{}, errBadLogin
 		}
 		return stored, nil
 	})
@@ -59,16 +58,10 @@ func (s *scramServer) Next(response []byte) (challenge []byte, done bool, err er
 	}
 	line, err := s.talk.Step(string(response))
 	if s.talk.Done() {
-		err = s.session.perform(OpLogin, func() error {
-			if !s.talk.Valid() {
-				return gosmtp.ErrAuthFailed
-			}
-			s.session.user, s.session.authed = s.talk.Username(), true
-			return nil
-		})
+		err = s.session.login(s.talk.Username(), s.talk.Valid)
 	}
 	if err != nil {
-		return nil, false, refusal(err)
+		return nil, false, err
 	}
 	if s.talk.Done() && s.session.server.cfg.WrongSignature {
 		line = "v=" + base64.StdEncoding.EncodeToString(make([]byte, 32))
@@ -76,13 +69,8 @@ func (s *scramServer) Next(response []byte) (challenge []byte, done bool, err er
 	return []byte(line), false, nil
 }
 
-// refusal is err if that is an answer, and else the usual one.
-func refusal(err error) error {
-	if _, ok := errors.AsType[*gosmtp.SMTPError](err); ok || errors.Is(err, errAborted) {
-		return err
-	}
-	return gosmtp.ErrAuthFailed
-}
+// errBadLogin is answered as the server answers a wrong password.
+var errBadLogin = errors.New("smtptest: not who it says")
 
 // tokenServer is XOAUTH2 and OAUTHBEARER (RFC 7628). It says why it refuses a token in a
 // challenge, and refuses after the answer to that.
@@ -102,16 +90,16 @@ func (t *tokenServer) Next(response []byte) (challenge []byte, done bool, err er
 		t.asked = true
 		return nil, false, nil
 	case t.refusal != nil && string(response) != t.heard():
-		return nil, false, answer(501, 5, 5, 2, "Cannot decode response")
+		return nil, false, answer(501, "5.5.2 Cannot decode response")
 	case t.refusal != nil:
 		return nil, false, t.refusal
 	}
 	user, token, ok := t.parse(string(response))
 	if !ok {
-		return nil, false, answer(501, 5, 5, 2, "Cannot decode response")
+		return nil, false, answer(501, "5.5.2 Cannot decode response")
 	}
 	err = t.check(user, token)
-	if e, isAnswer := errors.AsType[*gosmtp.SMTPError](err); isAnswer && e.Code/100 == 5 {
+	if r, isAnswer := errors.AsType[*reply](err); isAnswer && r.code()/100 == 5 {
 		t.refusal = err
 		return []byte(whyRefused), false, nil
 	}
