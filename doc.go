@@ -17,7 +17,7 @@
 //     it; payments/fulfill has each bill that is paid fulfilled once.
 //   - notify: messages to a recipient. notify/template writes them in English and Hindi;
 //     notify/smtp and notify/whatsapp deliver them; notify/outbox keeps them until they
-//     have been sent, once.
+//     have been sent, once. notify/smtp/dkim signs mail.
 //   - realtime: rooms and broadcasts. realtime/socketio speaks to the socket.io client
 //     that pages have already.
 //   - store: what is kept, and who does a thing. store/oauth refreshes the tokens of

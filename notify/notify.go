@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 )
 
@@ -62,6 +63,8 @@ type Message struct {
 	Data any
 	// Content is used as it is, and Template and Data are not looked at, if it is not nil.
 	Content *Content
+	// Mail is what an e-mail has besides: copies, a way to unsubscribe, headers. Nil: nothing.
+	Mail *Mail `json:",omitempty"`
 }
 
 // Recipient is a patient or a doctor. A channel needs its own address only.
@@ -97,8 +100,21 @@ type File struct {
 	Name string
 	// ContentType is a MIME type, "text/calendar; method=REQUEST".
 	ContentType string
-	// Data is the whole file.
+	// Data is the whole file. Empty if there is Open.
 	Data []byte
+	// Open opens the file each time it is sent, so that a large one is never in memory: it is
+	// read and closed while the mail goes out. Its error, or a reader's, or other bytes than
+	// Size of them, is an error of Notify, and no part of the mail arrives. It is called by
+	// the goroutine that called Notify, which waits for Read whatever becomes of ctx. Nil:
+	// the file is Data. A queue that keeps messages as JSON loses it, and the file is then
+	// refused.
+	Open func() (io.ReadCloser, error) `json:"-"`
+	// Size is how many bytes Open has to read. 0 without Open.
+	Size int64 `json:",omitempty"`
+	// ContentID makes the file an image inside Content.HTML, which shows it by
+	// <img src="cid:ContentID">, in place of an attachment: letters, digits and marks of
+	// ._+@- in ASCII. Empty: an attachment.
+	ContentID string `json:",omitempty"`
 }
 
 // WhatsAppTemplate names a template that Meta approved, and fills it.
@@ -135,6 +151,11 @@ type Receipt struct {
 	// KnownAs are addresses by which the provider knows the recipient, beside the one that
 	// the message went to: Meta's spelling of a number, a user id. Nil if there are none.
 	KnownAs []string
+	// Refused holds an error for each copy of an e-mail that was refused, while the others
+	// and Message.To were accepted. It has a *telemed.FieldError such as "Mail.Cc[0].Email"
+	// and is, like an error of Notify, ErrRecipient or another. To send the message again
+	// would send it twice to those who have it: send a message with a Key of its own.
+	Refused []error `json:"-"`
 }
 
 // ErrRecipient means that this recipient cannot be reached over this channel, ever or for

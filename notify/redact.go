@@ -41,7 +41,19 @@ func (c Content) LogValue() slog.Value {
 func (f File) Format(s fmt.State, _ rune) { redact.Format(s, f) }
 
 // LogValue tells the file's size in bytes. Its name may be a patient's.
-func (f File) LogValue() slog.Value { return slog.GroupValue(slog.Int("bytes", len(f.Data))) }
+func (f File) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int64("bytes", max(f.Size, int64(len(f.Data)))))
+}
+
+// Format tells the same for every verb.
+func (m Mail) Format(f fmt.State, _ rune) { redact.Format(f, m) }
+
+// LogValue tells how much there is of it. A link to unsubscribe and a header may name a
+// patient.
+func (m Mail) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("cc", len(m.Cc)), slog.Int("bcc", len(m.Bcc)),
+		slog.Int("unsubscribe", len(m.Unsubscribe)), slog.Int("header", len(m.Header)))
+}
 
 // Format tells the same for every verb.
 func (t WhatsAppTemplate) Format(f fmt.State, _ rune) { redact.Format(f, t) }

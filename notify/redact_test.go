@@ -22,6 +22,11 @@ func personal() notify.Message {
 			Files:    []notify.File{{Name: "zkmark.pdf", ContentType: "application/pdf; name=zkmark", Data: []byte("zkmark")}},
 			WhatsApp: &notify.WhatsAppTemplate{Name: "appointment_confirmed", Language: "hi", Body: []string{"zkmark"}},
 		},
+		Mail: &notify.Mail{
+			Cc: []notify.Recipient{{Name: "zkmark", Email: "zkmark@example.org"}}, Bcc: []notify.Recipient{{Email: "zkmark@example.com"}},
+			ReplyTo: notify.Recipient{Email: "zkmark@clinic.example"}, BounceTo: "zkmark@bounce.example", OneClick: true,
+			Unsubscribe: []string{"https://zkmark.example"}, Header: map[string]string{"X-Zkmark": "zkmark"},
+		},
 	}
 }
 
@@ -37,6 +42,7 @@ func TestPrintsNothingPersonal(t *testing.T) {
 		"recipient": {[]any{msg.To, &msg.To, []notify.Recipient{msg.To}, struct{ To notify.Recipient }{msg.To}}, "{email:true phone:true locale:hi-IN}"},
 		"content":   {[]any{*msg.Content, msg.Content, []notify.Content{*msg.Content}, struct{ C notify.Content }{*msg.Content}}, "{text:6 html:6 files:1 whatsapp:{name:appointment_confirmed language:hi parameters:1}}"},
 		"file":      {[]any{file, &file, msg.Content.Files, struct{ F notify.File }{file}}, "{bytes:6}"},
+		"mail":      {[]any{*msg.Mail, msg.Mail, []notify.Mail{*msg.Mail}, struct{ M notify.Mail }{*msg.Mail}}, "{cc:1 bcc:1 unsubscribe:1 header:1}"},
 		"template":  {[]any{*msg.Content.WhatsApp, msg.Content.WhatsApp, []notify.WhatsAppTemplate{*msg.Content.WhatsApp}}, "{name:appointment_confirmed language:hi parameters:1}"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +67,7 @@ func TestPrintsNothingPersonal(t *testing.T) {
 
 func quiet(t *testing.T, text, how string) {
 	t.Helper()
-	for _, mark := range []string{"zkmark", "7a6b6d61726b", "7A6B6D61726B", "122 107 109", "0x7a, 0x6b", "9876543210"} {
+	for _, mark := range []string{"zkmark", "Zkmark", "7a6b6d61726b", "7A6B6D61726B", "122 107 109", "0x7a, 0x6b", "9876543210"} {
 		require.NotContains(t, text, mark, how)
 	}
 }

@@ -37,6 +37,7 @@ func (m Message) Validate(c Channel) error {
 	case Email:
 		p.Required("To.Email", m.To.Email)
 		p.Check(m.To.Email == "" || ValidEmail(m.To.Email), "To.Email", "is not a bare e-mail address")
+		m.Mail.problems(&p)
 	case WhatsApp:
 		p.Check(m.To.Phone != "" || m.To.WhatsAppUserID != "", "To.Phone", "is required")
 		p.Check(m.To.WhatsAppUserID == "" || userIDPattern.MatchString(m.To.WhatsAppUserID), "To.WhatsAppUserID", "is no user id of Meta's")
@@ -73,6 +74,7 @@ func (c *Content) problems(p *fault.Problems, channel Channel) {
 		for i, file := range c.Files {
 			file.problems(p, "Content.Files["+strconv.Itoa(i)+"]")
 		}
+		c.inlineProblems(p)
 	case WhatsApp:
 		if c.WhatsApp == nil {
 			p.Add("Content.WhatsApp", "is required")
@@ -88,6 +90,29 @@ func (f File) problems(p *fault.Problems, path string) {
 	checkLine(p, path+".Name", f.Name, maxFileName)
 	p.Check(!strings.ContainsAny(f.Name, `/\`), path+".Name", "has a slash or backslash")
 	p.Check(validType(f.ContentType), path+".ContentType", "is not the MIME type of a file")
+	p.Check(f.Open == nil || len(f.Data) == 0, path+".Data", "is there together with Open")
+	p.Check(f.Open == nil || f.Size >= 0, path+".Size", "is negative")
+	p.Check(f.Open == nil || f.Size <= maxFile, path+".Size", "is more than %d", int64(maxFile))
+	p.Check(f.Open != nil || f.Size == 0, path+".Open", "is required with a Size: it may have been lost in a queue")
+}
+
+// maxFile is more than any server takes. It keeps sums of sizes from overflowing.
+const maxFile = 1 << 40
+
+var contentID = regexp.MustCompile(`^[A-Za-z0-9._+@-]{1,100}$`)
+
+func (c *Content) inlineProblems(p *fault.Problems) {
+	seen := map[string]bool{}
+	for i, file := range c.Files {
+		if file.ContentID == "" {
+			continue
+		}
+		path := "Content.Files[" + strconv.Itoa(i) + "].ContentID"
+		p.Check(contentID.MatchString(file.ContentID), path, "is not 1 to 100 letters, digits and marks of ._+@-")
+		p.Check(!seen[file.ContentID], path, "is there twice")
+		p.Check(c.HTML != "", path, "needs HTML that shows it")
+		seen[file.ContentID] = true
+	}
 }
 
 // checkLine refuses what may not stand in a header: it is one line of UTF-8 text.

@@ -28,6 +28,11 @@ func Leaves(graph Graph) []string {
 
 // without says why a leaf has not what the others have.
 var without = map[string]string{
+	"notify/smtp/dkim lacks New and Config":                  "New takes a domain and keys",
+	"notify/smtp/dkim lacks a program in examples":           "it is a field of smtp.Config, shown by an Example",
+	"notify/smtp/dkim lacks a …test package":                 "a public key is its fake: what is signed can be verified",
+	"notify/smtp/dkim lacks its category's conformance run":  "it sends nothing",
+	"notify/smtp/dkim lacks type Error":                      "smtp.Error has the one of Sign; those of New are telemed.ErrInvalid",
 	"realtime/socketio lacks its category's conformance run": "the official client is the judge, in node_test.go",
 	"realtime/socketio lacks a …test package":                "realtimetest has the client for it",
 	"realtime/socketio lacks type Error":                     "it calls nobody",

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -10,10 +11,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +35,15 @@ type mailServers struct {
 	folder string
 	addrs  map[string]string
 	roots  *x509.CertPool
+	boxes  map[string]*mailBox
+}
+
+// mailBox is what one server has delivered. Each file is read once.
+type mailBox struct {
+	folder string
+	mu     sync.Mutex
+	read   map[string]bool
+	byID   map[string][]string // files by reference
 }
 
 // theMailServers returns those of .ci/mailservers.
@@ -39,9 +51,12 @@ func theMailServers(t *testing.T) *mailServers {
 	t.Helper()
 	folder := os.Getenv("TELEMED_MAIL_SERVERS")
 	if folder == "" {
-		t.Skip("TELEMED_MAIL_SERVERS is not set: Postfix and Exim are not on this machine, or not started by .ci/mailservers")
+		t.Skip("TELEMED_MAIL_SERVERS is not set: .ci/mailservers starts Postfix, Exim and smtp-server and says it")
 	}
-	s := &mailServers{folder: folder, addrs: map[string]string{}, roots: x509.NewCertPool()}
+	s := &mailServers{folder: folder, addrs: map[string]string{}, roots: x509.NewCertPool(), boxes: map[string]*mailBox{}}
+	for _, host := range []string{"postfix", "exim", "node"} {
+		s.boxes[host] = &mailBox{folder: filepath.Join(folder, "box", host, "new"), read: map[string]bool{}, byID: map[string][]string{}}
+	}
 	lines, err := os.ReadFile(filepath.Join(folder, "servers"))
 	require.NoError(t, err)
 	for line := range strings.Lines(string(lines)) {
@@ -76,31 +91,56 @@ func (s *mailServers) client(t *testing.T, server string, edit func(*smtp.Config
 	return client
 }
 
-// box returns what a server has delivered, by reference, as files.
-func (s *mailServers) box(t *testing.T, server string) map[string][]string {
+// usual are the servers that take mail with TLS and credentials, whatever its size.
+func (s *mailServers) usual() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.addrs)), func(server string) bool {
+		return slices.Contains([]string{"no-tls", "strict", "small", "idle", "scram"}, kindOf(server))
+	})
+}
+
+// kindOf is "no-tls" of "exim-no-tls".
+func kindOf(server string) string {
+	_, kind, _ := strings.Cut(server, "-")
+	return kind
+}
+
+// find returns the files that a server has delivered with a key.
+func (s *mailServers) find(t *testing.T, server, key string) []string {
 	t.Helper()
 	host, _, _ := strings.Cut(server, "-")
-	files, err := filepath.Glob(filepath.Join(s.folder, "box", host, "new", "*"))
-	require.NoError(t, err)
-	box := map[string][]string{}
-	for _, file := range files {
-		f, err := os.Open(file)
+	box := s.boxes[host]
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	entries, err := os.ReadDir(box.folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // made with the first mail
 		require.NoError(t, err)
-		for lines := bufio.NewScanner(f); lines.Scan() && lines.Text() != ""; {
-			if id, ok := strings.CutPrefix(lines.Text(), "X-Ref: "); ok {
-				box[id] = append(box[id], file)
-			}
-		}
-		require.NoError(t, f.Close())
 	}
-	return box
+	for _, entry := range entries {
+		if !box.read[entry.Name()] {
+			box.add(t, entry.Name())
+		}
+	}
+	return box.byID[notify.Reference(key)]
+}
+
+func (box *mailBox) add(t *testing.T, name string) {
+	t.Helper()
+	box.read[name] = true
+	f, err := os.Open(filepath.Join(box.folder, name))
+	require.NoError(t, err)
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan() && lines.Text() != ""; {
+		if id, ok := strings.CutPrefix(lines.Text(), "X-Ref: "); ok {
+			box.byID[id] = append(box.byID[id], f.Name())
+		}
+	}
 }
 
 // arrived waits for one mail and returns its file.
 func (s *mailServers) arrived(t *testing.T, server, key string) string {
 	t.Helper()
 	var files []string
-	require.Eventually(t, func() bool { files = s.box(t, server)[notify.Reference(key)]; return len(files) > 0 }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { files = s.find(t, server, key); return len(files) > 0 }, time.Minute, 50*time.Millisecond)
 	require.Len(t, files, 1)
 	return files[0]
 }
@@ -111,16 +151,21 @@ type readMail struct {
 	Files                         []struct{ Name, Type, SHA256 string }
 }
 
-// read has a parser that is not ours read a mail.
-func read(t *testing.T, file string) readMail {
+// read has a parser that is not ours read mails.
+func read(t *testing.T, files []string) []readMail {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "node", "mailread.mjs", file)
+	cmd := exec.CommandContext(t.Context(), "node", append([]string{"mailread.mjs"}, files...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	require.NoError(t, err)
-	var m readMail
-	require.NoError(t, json.Unmarshal(out, &m))
-	return m
+	var mails []readMail
+	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+		var m readMail
+		require.NoError(t, decoder.Decode(&m))
+		mails = append(mails, m)
+	}
+	require.Len(t, mails, len(files))
+	return mails
 }
 
 var mailKey atomic.Int64
@@ -140,69 +185,126 @@ func mailMessage(size int) notify.Message {
 	}
 }
 
+// sentMail is a mail that a server has taken, and what the client says of it.
+type sentMail struct {
+	server, id string
+	msg        notify.Message
+}
+
 // Every way to talk to a real server, with the settings that an application has by default.
 // The mails arrive once and whole, as a parser that is not ours reads them.
 func TestMailArrives(t *testing.T) {
 	t.Parallel()
 	s := theMailServers(t)
-	for server := range s.addrs {
-		if strings.HasSuffix(server, "-no-tls") || strings.HasSuffix(server, "-strict") || strings.HasSuffix(server, "-small") {
-			continue
+	var mu sync.Mutex
+	var sent []sentMail
+	t.Run("sent", func(t *testing.T) {
+		for _, server := range s.usual() {
+			for name, edit := range map[string]func(*smtp.Config){
+				"defaults":     nil,
+				"data":         func(cfg *smtp.Config) { cfg.DisableChunking = true },
+				"step by step": func(cfg *smtp.Config) { cfg.DisablePipelining = true },
+			} {
+				t.Run(server+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					client := s.client(t, server, edit)
+					for _, size := range []int{100, 300, 0, 200 << 10} {
+						msg := mailMessage(size)
+						receipt, err := client.Notify(t.Context(), msg)
+						require.NoError(t, err)
+						mu.Lock()
+						sent = append(sent, sentMail{server, receipt.ID, msg})
+						mu.Unlock()
+					}
+				})
+			}
 		}
-		for name, edit := range map[string]func(*smtp.Config){
-			"defaults":     nil,
-			"data":         func(cfg *smtp.Config) { cfg.DisableChunking = true },
-			"step by step": func(cfg *smtp.Config) { cfg.DisablePipelining = true },
-		} {
-			t.Run(server+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				client := s.client(t, server, edit)
-				for _, size := range []int{100, 300, 0, 200 << 10} {
-					msg := mailMessage(size)
-					receipt, err := client.Notify(t.Context(), msg)
-					require.NoError(t, err)
-					got := read(t, s.arrived(t, server, msg.Key))
-					sum := sha256.Sum256(msg.Content.Files[0].Data)
-					require.Equal(t, receipt.ID, got.ID)
-					require.Equal(t, []string{"asha@example.org"}, got.To)
-					require.Equal(t, msg.Content.Subject, got.Subject)
-					require.Equal(t, msg.Content.Text, got.Text)
-					require.Contains(t, got.HTML, msg.Content.HTML)
-					require.Len(t, got.Files, 1)
-					require.Equal(t, "रिपोर्ट.pdf", got.Files[0].Name)
-					require.Equal(t, hex.EncodeToString(sum[:]), got.Files[0].SHA256)
-				}
-			})
-		}
+	})
+	require.NotEmpty(t, sent)
+	files := make([]string, len(sent))
+	for i, mail := range sent {
+		files[i] = s.arrived(t, mail.server, mail.msg.Key)
 	}
+	for i, got := range read(t, files) {
+		requireWhole(t, sent[i], got)
+	}
+}
+
+func requireWhole(t *testing.T, want sentMail, got readMail) {
+	t.Helper()
+	content := want.msg.Content
+	sum := sha256.Sum256(content.Files[0].Data)
+	require.Equal(t, want.id, got.ID, want.server)
+	require.Equal(t, []string{"asha@example.org"}, got.To, want.server)
+	require.Equal(t, content.Subject, got.Subject, want.server)
+	require.Equal(t, content.Text, got.Text, want.server)
+	require.Contains(t, got.HTML, content.HTML, want.server)
+	require.Len(t, got.Files, 1, want.server)
+	require.Equal(t, "रिपोर्ट.pdf", got.Files[0].Name, want.server)
+	require.Equal(t, hex.EncodeToString(sum[:]), got.Files[0].SHA256, want.server)
 }
 
 // A refusal is of what the server refuses, and the next message on the same connection goes.
 func TestMailVerdicts(t *testing.T) {
 	t.Parallel()
 	s := theMailServers(t)
-	for server := range s.addrs {
-		if strings.HasSuffix(server, "-no-tls") || strings.HasSuffix(server, "-strict") || strings.HasSuffix(server, "-small") {
-			continue
-		}
+	for _, server := range s.usual() {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			client := s.client(t, server, nil)
+			var taken, refused []string
 			for range 2 { // on a new connection and on one that has taken mail
 				for to, want := range map[string]error{
 					"gone@example.org": notify.ErrRecipient, "full@example.org": telemed.ErrUnavailable, "grey@example.org": telemed.ErrRateLimited,
 					"limit@example.org": telemed.ErrRateLimited, "other@elsewhere.example": telemed.ErrForbidden,
 				} {
-					msg := mailMessage(0)
+					msg, next := mailMessage(0), mailMessage(0)
 					msg.To.Email = to
 					_, err := client.Notify(t.Context(), msg)
 					require.ErrorIs(t, err, want, to)
 					require.Equal(t, to == "limit@example.org", notify.RetryAfter(err) >= time.Hour, to)
-					next := mailMessage(0)
 					_, err = client.Notify(t.Context(), next)
 					require.NoError(t, err)
-					s.arrived(t, server, next.Key)
+					taken, refused = append(taken, next.Key), append(refused, msg.Key)
 				}
+			}
+			for _, key := range taken {
+				s.arrived(t, server, key)
+			}
+			for _, key := range refused {
+				require.Empty(t, s.find(t, server, key))
+			}
+		})
+	}
+}
+
+// The ways to log in that Postfix passes on to a server of passwords.
+func TestMailLogin(t *testing.T) {
+	t.Parallel()
+	s := theMailServers(t)
+	token := func(token string) func(*smtp.Config) {
+		return func(cfg *smtp.Config) {
+			cfg.Password, cfg.Token = telemed.Secret{}, func(context.Context) (string, error) { return token, nil }
+		}
+	}
+	for name, c := range map[string]struct {
+		server string
+		edit   func(*smtp.Config)
+		want   error
+	}{
+		"SCRAM":                 {"postfix-scram", nil, nil},
+		"SCRAM, wrong password": {"postfix-scram", func(cfg *smtp.Config) { cfg.Password = telemed.NewSecret("other") }, telemed.ErrUnauthorized},
+		"XOAUTH2":               {"postfix", token("token-1"), nil},
+		"XOAUTH2, wrong token":  {"postfix", token("token-2"), telemed.ErrUnauthorized},
+		"XOAUTH2, not offered":  {"postfix-scram", token("token-1"), telemed.ErrUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			msg := mailMessage(0)
+			_, err := s.client(t, c.server, c.edit).Notify(t.Context(), msg)
+			require.ErrorIs(t, err, c.want)
+			if c.want == nil {
+				s.arrived(t, c.server, msg.Key)
 			}
 		})
 	}
@@ -214,7 +316,7 @@ func TestMailSettings(t *testing.T) {
 	s := theMailServers(t)
 	utf8 := mailMessage(0)
 	utf8.To.Email = "आशा@example.org"
-	for _, host := range []string{"postfix", "exim"} {
+	for _, host := range []string{"postfix", "exim", "node"} {
 		for name, c := range map[string]struct {
 			server string
 			edit   func(*smtp.Config)
@@ -234,12 +336,12 @@ func TestMailSettings(t *testing.T) {
 			"SMTPUTF8":             {"", nil, utf8, nil},
 			"no SMTPUTF8":          {"-no-utf8", nil, utf8, notify.ErrRecipient},
 		} {
+			server := host + c.server
+			if server == "node-strict" { // it takes every HELO
+				continue
+			}
 			t.Run(host+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				server := host + c.server
-				if _, ok := s.addrs[server]; !ok {
-					t.Skipf("%s is not on this machine", server)
-				}
 				client := s.client(t, server, c.edit)
 				_, err := client.Notify(t.Context(), c.msg)
 				if c.want != nil {
@@ -301,61 +403,95 @@ func (c *cutting) Write(p []byte) (int, error) {
 }
 
 // Wherever a connection ends, no verdict is wrong: what counts as sent has arrived once, and
-// what counts as not sent has not arrived.
+// what counts as not sent has not arrived. In the clear each byte counts by itself; with TLS
+// a record does, so there the cuts are wider.
 func TestMailIsCut(t *testing.T) {
 	t.Parallel()
 	s := theMailServers(t)
-	for _, server := range []string{"postfix", "postfix-no-chunking", "exim", "exim-no-chunking"} {
-		if _, ok := s.addrs[server]; !ok {
-			continue
-		}
+	plain := func(cfg *smtp.Config) {
+		cfg.Security, cfg.Username, cfg.Password = smtp.InsecurePlaintext, "", telemed.Secret{}
+	}
+	for _, c := range []struct {
+		name, server string
+		first, step  int64
+		edit         func(*smtp.Config)
+	}{ // Exim takes its time, so it is asked by two
+		{"postfix, BDAT", "postfix-no-tls", 20, 20, plain},
+		{"postfix, DATA", "postfix-no-tls", 20, 20, func(cfg *smtp.Config) { plain(cfg); cfg.DisableChunking = true }},
+		{"exim, BDAT, odd", "exim-no-tls", 20, 40, plain},
+		{"exim, BDAT, even", "exim-no-tls", 40, 40, plain},
+		{"exim, DATA, odd", "exim-no-tls", 20, 40, func(cfg *smtp.Config) { plain(cfg); cfg.DisableChunking = true }},
+		{"exim, DATA, even", "exim-no-tls", 40, 40, func(cfg *smtp.Config) { plain(cfg); cfg.DisableChunking = true }},
+		{"smtp-server", "node-no-tls", 20, 20, plain},
+		{"postfix, TLS", "postfix", 1200, 200, nil},
+		{"exim, TLS", "exim", 1200, 200, nil},
+	} {
 		for _, side := range []string{"from the server", "to the server"} {
-			t.Run(server+"/"+side, func(t *testing.T) {
+			t.Run(c.name+"/"+side, func(t *testing.T) {
 				t.Parallel()
 				verdicts, kinds := map[string]string{}, map[string]int{}
-				for n, uncut := int64(1200), false; !uncut; n += 20 {
-					left, conns := n, 0
-					client := s.client(t, server, func(cfg *smtp.Config) {
-						cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-							nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-							if conns++; err != nil || conns > 1 {
-								return nc, err
-							}
-							return &cutting{Conn: nc, left: &left, mu: new(sync.Mutex), read: side == "from the server"}, nil
-						}
+				for n, uncut := c.first, false; !uncut; n += c.step {
+					uncut = s.cutAt(t, c.server, c.edit, side, n, func(key, verdict string) {
+						verdicts[key], kinds[verdict] = verdict, kinds[verdict]+1
 					})
-					for range 2 { // the second is in one flight
-						msg := mailMessage(10)
-						_, err := client.Notify(t.Context(), msg)
-						verdict := "taken"
-						switch {
-						case errors.Is(err, telemed.ErrAmbiguous):
-							verdict = "unknown"
-						case err != nil:
-							verdict = "not taken"
-							require.ErrorIs(t, err, telemed.ErrUnavailable)
-						}
-						verdicts[msg.Key], kinds[verdict] = verdict, kinds[verdict]+1
-					}
-					uncut = left > 0 && conns == 1
-					require.NoError(t, client.Shutdown(t.Context()))
 					require.Less(t, n, int64(60_000))
 				}
+				t.Log(kinds)
 				require.Positive(t, kinds["taken"])
 				require.Positive(t, kinds["not taken"])
 				require.Equal(t, side == "from the server", kinds["unknown"] > 0, "%v", kinds)
-				for key, verdict := range verdicts {
-					if verdict == "taken" {
-						s.arrived(t, server, key)
-					}
-				}
-				box := s.box(t, server) // later than the last that was taken
-				for key, verdict := range verdicts {
-					n := len(box[notify.Reference(key)])
-					require.LessOrEqual(t, n, 1, key)
-					require.False(t, verdict == "not taken" && n > 0, key)
-				}
+				s.requireVerdicts(t, c.server, verdicts)
 			})
 		}
+	}
+}
+
+// cutAt sends two messages over a connection that is cut after n bytes, the second in one
+// flight, and reports whether it was not cut after all.
+func (s *mailServers) cutAt(
+	t *testing.T, server string, edit func(*smtp.Config), side string, n int64, verdict func(key, verdict string),
+) (uncut bool) {
+	t.Helper()
+	left, conns := n, 0
+	client := s.client(t, server, func(cfg *smtp.Config) {
+		if edit != nil {
+			edit(cfg)
+		}
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if conns++; err != nil || conns > 1 {
+				return nc, err
+			}
+			return &cutting{Conn: nc, left: &left, mu: new(sync.Mutex), read: side == "from the server"}, nil
+		}
+	})
+	for range 2 {
+		msg := mailMessage(10)
+		_, err := client.Notify(t.Context(), msg)
+		switch {
+		case errors.Is(err, telemed.ErrAmbiguous):
+			verdict(msg.Key, "unknown")
+		case err != nil:
+			require.ErrorIs(t, err, telemed.ErrUnavailable)
+			verdict(msg.Key, "not taken")
+		default:
+			verdict(msg.Key, "taken")
+		}
+	}
+	require.NoError(t, client.Shutdown(t.Context()))
+	return left > 0 && conns == 1
+}
+
+func (s *mailServers) requireVerdicts(t *testing.T, server string, verdicts map[string]string) {
+	t.Helper()
+	for key, verdict := range verdicts {
+		if verdict == "taken" {
+			s.arrived(t, server, key)
+		}
+	}
+	for key, verdict := range verdicts { // later than the last that was taken
+		n := len(s.find(t, server, key))
+		require.LessOrEqual(t, n, 1, key)
+		require.False(t, verdict == "not taken" && n > 0, key)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -261,7 +262,7 @@ func (s *sending) outcome(ctx context.Context, receipt *notify.Receipt, err erro
 		if paused { // if this is lost, the next message finds out
 			_ = s.unpause(ctx, s.item.Tenant, s.channel())
 		}
-		return s.fact(s.m.Key, func(r *record, m *message) { m.accept(r, s.channel(), receipt.ID, receipt.At) }), nil
+		return s.accepted(receipt), told(errors.Join(receipt.Refused...))
 	case err == nil, errors.Is(err, telemed.ErrAmbiguous):
 		return s.fact(s.m.Key, func(r *record, m *message) { m.lose(r, s.channel(), s.n) }), told(err)
 	case errors.Is(err, telemed.ErrRateLimited), errors.Is(err, telemed.ErrUnavailable):
@@ -277,6 +278,17 @@ func (s *sending) outcome(ctx context.Context, receipt *notify.Receipt, err erro
 		}
 	}
 	return s.failed(err)
+}
+
+// accepted is the fact that a provider has taken the message. Copies of a mail that it did not
+// take are noted: to send the message again would send it twice to all others.
+func (s *sending) accepted(receipt *notify.Receipt) durable.Fact {
+	return s.fact(s.m.Key, func(r *record, m *message) {
+		m.accept(r, s.channel(), receipt.ID, receipt.At)
+		if n := len(receipt.Refused); n > 0 {
+			r.note(m.Key, "is sent without "+strconv.Itoa(n)+" of its copies")
+		}
+	})
 }
 
 // told is err for whoever observes the Runner, which counts no attempt of the row: the record

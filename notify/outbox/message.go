@@ -64,7 +64,9 @@ type Message struct {
 	// what encoding/json makes of Data: maps, lists, texts and numbers.
 	Template string
 	Data     json.RawMessage
-	// Content is what is sent as it is, if it is not nil.
+	// Content is what is sent as it is, if it is not nil. Its Files have no Open, which cannot
+	// be kept: a file that is opened when it is sent, and notify.Message.Mail, are what
+	// Config.Compose adds.
 	Content *notify.Content
 }
 
@@ -175,6 +177,11 @@ func (c checker) words() {
 	c.check(c.writer.composes || c.Content != nil || c.Template != "", "Template", "is required if there is no Content")
 	kept := c.kept()
 	said, err := json.Marshal([]any{kept.To, kept.Data, kept.Content})
+	if c.Content != nil {
+		for i, file := range c.Content.Files {
+			c.check(file.Open == nil, "Content.Files["+strconv.Itoa(i)+"].Open", "cannot be kept: let Config.Compose add the file when it is sent")
+		}
+	}
 	c.check(err != nil || len(said) <= maxContent, "Content", "is longer than %d bytes: let Config.Compose make it when it is sent", maxContent)
 	if c.writer.composes || c.Content == nil && c.Template == "" {
 		return

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
@@ -19,45 +20,34 @@ import (
 	"github.com/telemed-go/telemed/notify"
 )
 
-// compose makes the MIME message. gomail nests and encodes the parts; what it
-// trusts its caller with is settled before: every header value is ASCII without
-// control characters and short enough for a line (notify.Message.Validate and
-// the encoders below), file names are RFC 2231 parameters of our own, and what it
+// compose makes the MIME message. The header of the mail is written here, see header.go;
+// gomail nests and encodes the parts. What it trusts its caller with is settled before:
+// content types are ASCII, file names are RFC 2231 parameters of our own, and what it
 // writes to does not fail, so that it cannot send half a message: see letter.
-func (c *Client) compose(msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
+func (c *Client) compose(ctx context.Context, msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
 	defer func() {
 		if cause := recover(); cause != nil { // its text could hold the message
 			l, err = nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
 		}
 	}()
 	l = &letter{from: wireAddress(c.from.Address), to: wireAddress(msg.To.Email), id: messageID(c.from.Address, msg)}
+	l.envelopeOf(c, msg.Mail)
 	m := gomail.NewMessage()
-	c.setHeader(m, l, msg)
-	m.SetHeader("Subject", encodeText(content.Subject))
 	m.SetDateHeader("Date", now)
 	addBodies(m, content)
-	for _, file := range content.Files {
-		attach(m, file)
+	for i := range content.Files {
+		addFile(m, l, i, &content.Files[i])
 	}
 	l.mime = m
-	if !l.measure() {
+	begin := func(h *header) { c.writeHeader(h, l, msg, content.Subject) }
+	if c.cfg.Sign != nil {
+		if err := l.sign(ctx, c.cfg.Sign, begin); err != nil {
+			return nil, err
+		}
+	} else if !l.measure(begin, nil) {
 		return nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
 	}
 	return l, nil
-}
-
-// setHeader writes all of the header that does not depend on the words.
-func (c *Client) setHeader(m *gomail.Message, l *letter, msg notify.Message) {
-	m.SetAddressHeader("From", formatAddress(c.from.Name, l.from), "")
-	m.SetAddressHeader("To", formatAddress(msg.To.Name, l.to), "")
-	if c.replyTo != nil {
-		m.SetAddressHeader("Reply-To", formatAddress(c.replyTo.Name, wireAddress(c.replyTo.Address)), "")
-	}
-	m.SetHeader("Message-ID", l.id)
-	m.SetHeader("Auto-Submitted", "auto-generated") // no vacation notice in return: RFC 3834
-	if c.reference.name != "" {
-		m.SetHeader(c.reference.name, c.reference.value(msg))
-	}
 }
 
 // addBodies adds the same message as text, HTML and invitation: the last that a
@@ -74,7 +64,7 @@ func addBodies(m *gomail.Message, content *notify.Content) {
 		m.AddAlternative("text/html", body, encoding)
 	}
 	for _, file := range content.Files {
-		if kind, ok := calendarType(file); ok {
+		if kind, ok := calendarType(file); ok && file.Open == nil && file.ContentID == "" {
 			m.AddAlternative(kind, string(file.Data), gomail.SetPartEncoding(gomail.Base64))
 		}
 	}
@@ -95,15 +85,25 @@ func calendarType(file notify.File) (string, bool) {
 	return mime.FormatMediaType(media, params), true
 }
 
-func attach(m *gomail.Message, file notify.File) {
+// addFile attaches a file, or puts an image beside the HTML that shows it.
+func addFile(m *gomail.Message, l *letter, i int, file *notify.File) {
+	add, disposition := m.Attach, "attachment"
+	if file.ContentID != "" {
+		add, disposition = m.Embed, "inline"
+	}
 	media, params, _ := mime.ParseMediaType(file.ContentType) // Validate has parsed it before
-	m.Attach("file", gomail.SetHeader(map[string][]string{
+	header := map[string][]string{
 		"Content-Type":              {mime.FormatMediaType(media, params)},
-		"Content-Disposition":       {mime.FormatMediaType("attachment", map[string]string{"filename": file.Name})},
+		"Content-Disposition":       {mime.FormatMediaType(disposition, map[string]string{"filename": file.Name})},
 		"Content-Transfer-Encoding": {string(gomail.Base64)},
-	}), gomail.SetCopyFunc(func(w io.Writer) error {
-		_, err := w.Write(file.Data)
-		return err
+	}
+	if file.ContentID != "" {
+		header["Content-ID"] = []string{"<" + file.ContentID + ">"}
+	}
+	l.weigh(file)
+	add("file", gomail.SetHeader(header), gomail.SetCopyFunc(func(w io.Writer) error {
+		l.copyFile(w, i, file)
+		return nil
 	}))
 }
 
@@ -148,15 +148,7 @@ func formatAddress(name, address string) string {
 	case plain(name):
 		return `"` + name + `" <` + address + ">"
 	}
-	return encodeWords(name) + " <" + address + ">"
-}
-
-// encodeText writes an unstructured header value.
-func encodeText(text string) string {
-	if plain(text) {
-		return text
-	}
-	return encodeWords(text)
+	return encodeWords("Reply-To", name) + " <" + address + ">"
 }
 
 // plain reports whether text can stand in a header, also between quotes, as it
@@ -171,10 +163,11 @@ func plain(text string) bool {
 }
 
 // encodeWords writes text as encoded words (RFC 2047) of whole runes, with spaces to fold
-// at between them. They are so short that one and its space fit on a line of 76 octets
-// behind "Subject: " or "Reply-To: ": gomail only then folds after the first.
-func encodeWords(text string) string {
-	const chunk = 39 // bytes, which are 52 in base64 and 64 as a word
+// at between them. The first fits on a line of 76 octets behind the header's name, and so do
+// all others on a line of their own.
+func encodeWords(name, text string) string {
+	const around = len(": =?UTF-8?B??=")
+	chunk := min(39, (76-around-len(name))/4*3) // bytes: three are four in base64
 	var words []string
 	for len(text) > 0 {
 		end := min(chunk, len(text))

@@ -267,3 +267,12 @@ func FuzzNotify(f *testing.F) {
 		same(t, msg, got)
 	})
 }
+
+// The server takes mail without these, but what we send has each of them once.
+func TestHeaderIsWhole(t *testing.T) {
+	t.Parallel()
+	fake, client := pair(t, smtptest.Config{}, nil)
+	_, err := client.Notify(t.Context(), message("whole"))
+	require.NoError(t, err)
+	require.NoError(t, fake.Messages()[0].Check())
+}

@@ -2,15 +2,14 @@ package smtp
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,11 +31,14 @@ type conn struct {
 	tls bool
 	ext map[string]string // what EHLO offered, upper case, with parameters
 
-	chunks bool      // the server took a BDAT on this connection
-	broken bool      // do not use again
-	used   int       // messages carried
-	reused bool      // came from the pool's idle ones, so it may have died there
-	idle   time.Time // since when, while it is among those
+	chunks bool // the server took a BDAT on this connection
+	broken bool // do not use again
+	// A message was refused, and RSET was answered by 250, as anything is. Further ones go by
+	// DATA: no other command than DATA is answered by 354.
+	mistrusted bool
+	used       int       // messages carried
+	reused     bool      // came from the pool's idle ones, so it may have died there
+	idle       time.Time // since when, while it is among those
 
 	look func() bool // whether the socket is empty, without waiting; nil if it cannot be told
 
@@ -188,44 +190,6 @@ func refusedTLS(ctx context.Context, op string, err error) error {
 	return e
 }
 
-// authenticate sends the credentials, and only through TLS.
-func (k *conn) authenticate(ctx context.Context) error {
-	if !k.tls {
-		return failed("auth", telemed.ErrUnauthorized, "credentials are never sent without TLS")
-	}
-	params, offered := k.ext["AUTH"]
-	if !offered {
-		return failed("auth", telemed.ErrUnauthorized, "the server does not offer AUTH, and there are credentials")
-	}
-	user, password := k.client.cfg.Username, k.client.cfg.Password.Reveal()
-	mechanisms := strings.Fields(params)
-	if slices.Contains(mechanisms, "PLAIN") {
-		_, err := k.cmd(ctx, "auth", 235, "AUTH PLAIN "+encode("\x00"+user+"\x00"+password))
-		return err
-	}
-	if slices.Contains(mechanisms, "LOGIN") {
-		return k.login(ctx, user, password)
-	}
-	return failed("auth", telemed.ErrUnauthorized, "the server offers neither AUTH PLAIN nor LOGIN")
-}
-
-func (k *conn) login(ctx context.Context, user, password string) error {
-	if _, err := k.cmd(ctx, "auth", 334, "AUTH LOGIN"); err != nil {
-		return err
-	}
-	if _, err := k.cmd(ctx, "auth", 334, encode(user)); err != nil {
-		return err
-	}
-	_, err := k.cmd(ctx, "auth", 235, encode(password))
-	return err
-}
-
-func encode(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
-
-func validCredential(text string) bool {
-	return len(text) <= 4096 && !strings.ContainsAny(text, "\x00\r\n")
-}
-
 func validLocalName(name string) bool {
 	if inner, ok := strings.CutPrefix(name, "["); ok {
 		ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(inner, "]"), "IPv6:"))
@@ -266,6 +230,38 @@ func (k *conn) unasked() bool {
 	return true
 }
 
+// silent is an error if the server has said more than it was asked, or has gone. It looks
+// into the socket too, where that takes no time.
+func (k *conn) silent(op string) error {
+	if k.unasked() || k.look != nil && !k.look() && !k.quiet() {
+		gone := !k.unasked()
+		k.broken = true
+		if gone {
+			return failed(op, telemed.ErrUnavailable, "the server closed the connection")
+		}
+		return failed(op, telemed.ErrUnavailable, outOfStep)
+	}
+	return nil
+}
+
+// disputed reports whether the server has said more than it was asked, and part of it is not
+// what it said last, a yes or a no. Which of the lines is the verdict is then unknown. If all
+// say the same, that is the verdict, and the connection is given up all the same.
+func (k *conn) disputed(yes bool) bool {
+	for k.unasked() {
+		rest, _ := k.r.Peek(k.r.Buffered())
+		if bytes.IndexByte(rest, '\n') < 0 {
+			return true // a line that is not out whole
+		}
+		line, _ := k.r.ReadSlice('\n')
+		code, _, _, ok := parseLine(bytes.TrimRight(line, "\r\n"))
+		if !ok || (code < 400) != yes {
+			return true
+		}
+	}
+	return false
+}
+
 // cmd sends one line and reads its answer, which must have the code want.
 func (k *conn) cmd(ctx context.Context, op string, want int, line string) (reply, error) {
 	if err := k.write(ctx, op, line+"\r\n"); err != nil {
@@ -301,16 +297,20 @@ func (k *conn) flush(ctx context.Context, op string) error {
 // expect reads an answer and makes an error of any code but want.
 func (k *conn) expect(ctx context.Context, op string, want int, patience time.Duration) (reply, error) {
 	r, err := k.answer(ctx, op, telemed.ErrUnavailable, patience)
-	if err != nil {
-		return reply{}, err
-	}
+	return r, k.wanted(op, r, err, want)
+}
+
+// wanted makes an error of any answer whose code is not want; err is that of reading it.
+func (k *conn) wanted(op string, r reply, err error, want int) error {
 	switch {
+	case err != nil:
+		return err
 	case r.code == want:
-		return r, nil
+		return nil
 	case r.code < 400: // not an answer to this
-		return r, k.lostStep(op, r, telemed.ErrUnavailable)
+		return k.lostStep(op, r, telemed.ErrUnavailable)
 	}
-	return r, refused(op, r)
+	return refused(op, r)
 }
 
 // outOfStep is the Reason for answers that do not fit their commands.

@@ -20,6 +20,22 @@
 // file of the type "text/calendar; method=REQUEST" is also shown as an
 // invitation. Connections are kept for further messages, a few at a time.
 //
+// # Credentials
+//
+// With a Password, the first of these that the server offers is used:
+//
+//   - SCRAM-SHA-256 (RFC 5802, RFC 7677): the server learns no password, and has to prove
+//     that it knows it;
+//   - PLAIN (RFC 4616);
+//   - LOGIN.
+//
+// With a Token, XOAUTH2 (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol)
+// or OAUTHBEARER (RFC 7628). CRAM-MD5 is not spoken.
+//
+// # Signatures
+//
+// Config.Sign signs the composed message; notify/smtp/dkim does it with DKIM (RFC 6376).
+//
 // # Round trips
 //
 // With PIPELINING (RFC 2920) and CHUNKING (RFC 3030) a message takes one round trip: the
@@ -31,13 +47,36 @@
 //   - the message is longer than 64 KiB. It is encoded while it is sent, and not held whole;
 //   - a line of it reads like a command of SMTP.
 //
+// A message with copies (notify.Mail) goes out when its recipient was taken, and the copies
+// were asked about: two round trips, and three for the first of a connection or by DATA.
+//
 // With PIPELINING alone a message takes two, without it three or four.
 //
-// Every answer belongs to its command. Before an idle connection is used again, it is looked
-// into, for up to a millisecond: one on which the server has said something unasked, or has
-// gone, is replaced. So is one whose answers contradict each other; the message then counts
-// as not sent. No client can tell a line that comes unasked while an answer is under way
-// from that answer, where both say the same.
+// # Copies
+//
+// A copy that is refused, for now or for good, is in Receipt.Refused, and the others get the
+// mail: an error would have them mailed again. If the recipient is refused, or the connection
+// ends before the message is out, nobody gets it, and it may be repeated.
+//
+// # Answers
+//
+// Every answer belongs to its command. A connection is given up, and its message has no
+// verdict of it, where
+//
+//   - the server has said something unasked, or has gone, while the connection was idle: it
+//     is looked into before it is used, for up to a millisecond;
+//   - more than was asked for has arrived by the time of the last answer, and says something
+//     else: a yes and a no to one message together are telemed.ErrAmbiguous;
+//   - an answer cannot be one to its command, or contradicts those before it.
+//
+// It is given up after a refusal too, unless that was of MAIL or RCPT in a round trip of
+// their own. Then RSET ends the transaction, and further messages on it go by DATA, whose
+// 354 no other command is answered by.
+//
+// A line that nobody asked for cannot be told from an answer if the true one comes later:
+// any yes or no ahead of the last answer of a round trip, and with BDAT a yes ahead of any.
+// It may be taken for the verdict on the message under way. The messages after it keep
+// theirs: what comes later is found, or there is no such connection any more.
 //
 // The Message-ID comes from the message's Key, the recipient and the sender's
 // domain. What is sent again, after telemed.ErrAmbiguous for instance, is a second

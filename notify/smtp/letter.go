@@ -2,25 +2,46 @@ package smtp
 
 import (
 	"bytes"
-	"errors"
+	"cmp"
 	"io"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"gopkg.in/gomail.v2"
+
+	"github.com/telemed-go/telemed/notify"
 )
 
 // letter is a composed e-mail: the envelope and the bytes that go between. Up to maxWhole
 // they are in memory. Those of a longer one are only counted, and written again to the
 // connection, piece by piece, whenever they are sent: gomail writes as many each time, for
-// its boundaries are random and all of one length.
+// its boundaries are random and all of one length. If the letter is signed they are the same.
 type letter struct {
 	from, to string
-	id       string // with angle brackets
+	id       string   // with angle brackets
+	bounce   string   // who is told of it later: MAIL FROM
+	copies   []copyTo // further recipients, each once
+	refused  []error  // of copies, by the server that took the letter
 	size     int64
-	head     []byte // its first bytes, all of them up to maxWhole
+	head     []byte  // its first bytes, all of them up to maxWhole
+	start    int     // how many of them are the header that we write
+	signed   *signed // nil if it is not
 	mime     *gomail.Message
 	buffer   *[]byte // where head is, from the pool
+
+	files    int64       // how long all files are, in base64
+	opens    bool        // one is opened when it is sent
+	counting bool        // files are counted and not written
+	failure  error       // of a file
+	failed   func() bool // whether writing has failed: no more is read then
+
+	international bool // an address that is neither from nor to is beyond ASCII
 }
+
+// copyTo is a recipient beside the first, and the field that it is from.
+type copyTo struct{ address, field string }
 
 // maxWhole is how long a message may be that is kept in memory and leaves in one flight with
 // its envelope.
@@ -31,11 +52,41 @@ var buffers = sync.Pool{New: func() any { return new(make([]byte, 0, 8<<10)) }}
 // whole reports whether all of it is in memory.
 func (l *letter) whole() bool { return l.size == int64(len(l.head)) }
 
-// beyondASCII reports whether the envelope needs SMTPUTF8 (RFC 6531).
-func (l *letter) beyondASCII() bool { return !isASCII(l.from) || !isASCII(l.to) }
+// beyondASCII reports whether the envelope or the header needs SMTPUTF8 (RFC 6531).
+func (l *letter) beyondASCII() bool { return l.international || !isASCII(l.from) || !isASCII(l.to) }
+
+// envelopeOf fills in who else gets it, and who is told if it does not arrive.
+func (l *letter) envelopeOf(c *Client, m *notify.Mail) {
+	l.bounce = cmp.Or(wireAddress(c.cfg.BounceTo), l.from)
+	if m == nil {
+		l.international = !isASCII(l.bounce)
+		return
+	}
+	l.bounce = cmp.Or(wireAddress(m.BounceTo), l.bounce)
+	l.addCopies("Mail.Cc[", m.Cc)
+	l.addCopies("Mail.Bcc[", m.Bcc)
+	l.international = !isASCII(l.bounce) || !isASCII(wireAddress(m.ReplyTo.Email))
+	for _, to := range l.copies {
+		l.international = l.international || !isASCII(to.address)
+	}
+}
+
+func (l *letter) addCopies(field string, to []notify.Recipient) {
+	for i, r := range to {
+		address := wireAddress(r.Email)
+		known := strings.EqualFold(address, l.to) ||
+			slices.ContainsFunc(l.copies, func(c copyTo) bool { return strings.EqualFold(c.address, address) })
+		if !known {
+			l.copies = append(l.copies, copyTo{address, field + strconv.Itoa(i) + "].Email"})
+		}
+	}
+}
 
 // free gives the memory back. The letter is not used again.
 func (l *letter) free() {
+	if l.buffer != nil && cap(l.head) > 2*maxWhole {
+		l.buffer, l.head = nil, nil // the pool is for the short ones
+	}
 	if l.buffer != nil {
 		*l.buffer = l.head[:0]
 		buffers.Put(l.buffer)
@@ -43,20 +94,37 @@ func (l *letter) free() {
 	}
 }
 
-// measure renders the letter to learn how long it is, and keeps its beginning.
-func (l *letter) measure() bool {
+// measure renders the letter to learn how long it is, and keeps its beginning. Each piece
+// goes to also too, unless that is nil. Files are only counted if the letter is longer than
+// maxWhole with them, or they are opened when it is sent, and nothing else asks for them.
+func (l *letter) measure(begin func(*header), also func([]byte)) bool {
 	l.buffer = buffers.Get().(*[]byte)
-	l.head = (*l.buffer)[:0]
+	h := header{line: (*l.buffer)[:0]}
+	begin(&h)
+	l.head, l.start, l.size = h.line, len(h.line), int64(len(h.line))
+	l.counting = also == nil && (l.opens || l.files > maxWhole)
+	defer func() { l.counting = false }()
+	if also != nil {
+		also(h.line)
+	}
 	return l.render(func(p []byte) {
 		l.size += int64(len(p))
-		l.head = append(l.head, p[:min(len(p), maxWhole-len(l.head))]...)
+		if !l.counting { // what comes behind a file that is counted is not at its place
+			l.head = append(l.head, p[:min(len(p), max(0, maxWhole-len(l.head)))]...)
+		}
+		if also != nil {
+			also(p)
+		}
 	})
 }
 
-// render has gomail write the letter, with a line end at its end, and reports whether it
-// went well. Base64 does not end its last line.
+// render has gomail write what comes behind the header that we write, with a line end at its
+// end, and reports whether it went well. Base64 does not end its last line.
 func (l *letter) render(write func([]byte)) bool {
 	w := &renderer{write: write}
+	if l.signed != nil {
+		w.write = l.signed.sameBoundaries(write)
+	}
 	_, err := l.mime.WriteTo(w)
 	if err == nil && w.end != [2]byte{'\r', '\n'} {
 		write([]byte("\r\n"))
@@ -74,6 +142,9 @@ type renderer struct {
 // WriteString is for io.WriteString, with which gomail writes headers: without it each
 // string is copied to memory of its own.
 func (r *renderer) WriteString(text string) (int, error) {
+	if text == mimeVersion { // gomail's own: the header has one
+		return len(text), nil
+	}
 	r.scratch = append(r.scratch[:0], text...)
 	return r.Write(r.scratch)
 }
@@ -91,9 +162,6 @@ func (r *renderer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// errLength is a letter that comes out longer or shorter than it was.
-var errLength = errors.New("the message changed while it was sent")
-
 // writeTo writes what comes after the first skip bytes. After an error w has got fewer bytes
 // than it was told, and the last line is not whole.
 func (l *letter) writeTo(w io.Writer, skip int) (err error) {
@@ -106,17 +174,27 @@ func (l *letter) writeTo(w io.Writer, skip int) (err error) {
 			err = errLength
 		}
 	}()
+	l.failure = nil
 	at, failure := int64(-skip), error(nil)
-	ok := l.render(func(p []byte) {
+	write := func(p []byte) {
 		from := min(int64(len(p)), max(0, -at))
 		at += int64(len(p))
+		if failure == nil {
+			failure = l.failure
+		}
 		if failure == nil && at > l.size-int64(skip) {
 			failure = errLength
 		}
 		if failure == nil && from < int64(len(p)) {
 			_, failure = w.Write(p[from:])
 		}
-	})
+	}
+	l.failed = func() bool { return failure != nil }
+	write(l.head[:l.start])
+	ok := l.render(write)
+	if failure == nil {
+		failure = l.failure
+	}
 	if failure == nil && (!ok || at != l.size-int64(skip)) {
 		failure = errLength
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"maps"
 	"net"
 	"net/http/httptest"
 	"net/textproto"
@@ -37,6 +38,7 @@ type rawServer struct {
 	conns    int                                  //
 	commands []string                             // as they came, of all connections
 	accepted []string                             // whole messages, dots unstuffed
+	mails    map[string]int                       // how many each recipient has got
 	wg       sync.WaitGroup                       //
 	done     chan struct{}                        // closed at the test's end
 }
@@ -55,7 +57,7 @@ func startRaw(t testing.TB, setup func(*rawServer)) *rawServer {
 	s := &rawServer{
 		ln: ln, tls: &tls.Config{Certificates: issuer.TLS.Certificates}, root: x509.NewCertPool(),
 		extensions: []string{"PIPELINING", "CHUNKING", "SIZE", "SMTPUTF8", "8BITMIME"},
-		open:       map[net.Conn]bool{}, done: make(chan struct{}),
+		open:       map[net.Conn]bool{}, mails: map[string]int{}, done: make(chan struct{}),
 	}
 	s.root.AddCert(issuer.Certificate())
 	issuer.Close()
@@ -111,6 +113,12 @@ func (s *rawServer) messages() []string {
 	return append([]string(nil), s.accepted...)
 }
 
+func (s *rawServer) got() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.mails)
+}
+
 func (s *rawServer) seen() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,8 +131,8 @@ type rawConn struct {
 	nc     net.Conn
 	r      *bufio.Reader
 	secure bool
-	mail   bool // in a transaction
-	rcpt   bool // and it has a recipient
+	mail   bool     // in a transaction
+	to     []string // and its recipients
 	chunks bytes.Buffer
 }
 
@@ -186,7 +194,7 @@ func (c *rawConn) handle(line string) bool {
 		}
 		var code string
 		code, ok = c.say("mail", "250 2.1.0 ok")
-		c.mail, c.rcpt = code == "250", false
+		c.mail, c.to = code == "250", nil
 	case "RCPT":
 		if !c.mail {
 			_, ok = c.say("early", "503 5.5.1 need MAIL")
@@ -194,10 +202,12 @@ func (c *rawConn) handle(line string) bool {
 		}
 		var code string
 		code, ok = c.say("rcpt", "250 2.1.5 ok")
-		c.rcpt = code == "250"
+		if code == "250" {
+			c.to = append(c.to, strings.TrimSuffix(strings.TrimPrefix(rest, "TO:<"), ">"))
+		}
 	case "DATA":
 		usual := "354 go on"
-		if !c.rcpt {
+		if len(c.to) == 0 {
 			usual = "503 5.5.1 need RCPT"
 		}
 		var code string
@@ -215,7 +225,7 @@ func (c *rawConn) handle(line string) bool {
 			ok = c.chunk(rest)
 		}
 	case "RSET":
-		c.mail, c.rcpt = false, false
+		c.mail, c.to = false, nil
 		c.chunks.Reset()
 		_, ok = c.say("rset", "250 2.0.0 reset")
 	case "NOOP":
@@ -260,8 +270,11 @@ func (c *rawConn) handshake() bool {
 
 // body lets the script stop before the message is read.
 func (c *rawConn) body() bool {
-	if c.server.script != nil && c.server.script(c.n, "body") == hang {
+	switch c.peek("body") {
+	case hang:
 		<-c.server.done
+		return false
+	case drop:
 		return false
 	}
 	return true
@@ -287,7 +300,7 @@ func (c *rawConn) chunk(rest string) bool {
 	if _, err := io.CopyN(&c.chunks, c.r, int64(n)); err != nil {
 		return false
 	}
-	if !c.rcpt {
+	if len(c.to) == 0 {
 		c.chunks.Reset()
 		_, ok := c.say("early", "503 5.5.1 need RCPT")
 		return ok
@@ -304,10 +317,13 @@ func (c *rawConn) keep(msg string) bool {
 	if reply := c.peek("final"); !strings.HasPrefix(reply, "4") && !strings.HasPrefix(reply, "5") {
 		c.server.mu.Lock()
 		c.server.accepted = append(c.server.accepted, msg)
+		for _, to := range c.to {
+			c.server.mails[to]++
+		}
 		c.server.mu.Unlock()
 	}
 	_, ok := c.say("final", "250 2.0.0 ok queued as 4XYZ")
-	c.mail, c.rcpt = false, false
+	c.mail, c.to = false, nil
 	return ok && c.peek("idle") != drop
 }
 

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// reply is what a server says: its code, and its lines unless it is a plain yes. A refusal
+// reply is what a server says: its code, and its lines unless it is a plain yes. A 334 of AUTH
+// has its challenge. A refusal
 // has its enhanced code too, if it says one. The lines are looked at for EHLO and for limits
 // on the sender, and kept nowhere.
 type reply struct {
@@ -50,7 +51,7 @@ func readReply(r *bufio.Reader) (reply, error) {
 			return reply{}, errReply
 		}
 		answer.code = code
-		if more || code >= 400 || len(answer.lines) > 0 {
+		if more || code == 334 || code >= 400 || len(answer.lines) > 0 {
 			answer.lines = append(answer.lines, string(text))
 		}
 		if !more {

@@ -32,8 +32,8 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 	if err := k.fits(l); err != nil {
 		return err
 	}
-	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load()
-	if chunking && k.chunks && k.pipelines() && k.warm() && l.whole() && !l.speaks() {
+	chunking := k.offers("CHUNKING") && !k.client.cfg.DisableChunking && !k.client.noChunking.Load() && !k.mistrusted
+	if chunking && k.chunks && k.pipelines() && k.warm() && l.size <= maxWhole && l.whole() && len(l.copies) == 0 && !l.speaks() {
 		return k.oneFlight(ctx, l)
 	}
 	begun, err := k.envelope(ctx, l, chunking)
@@ -80,6 +80,12 @@ func tooLarge(e *Error) *Error {
 // chunk, which Postfix refuses. begun is how many bytes of the message it took.
 func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (begun int, err error) {
 	steps := append(make([]step, 0, 3), k.mail(l), k.rcpt(l))
+	if len(l.copies) > 0 { // the message waits until its first recipient was taken
+		if err := k.withCopies(ctx, l, steps); err != nil {
+			return 0, err
+		}
+		steps = steps[:0]
+	}
 	switch {
 	case !chunking:
 		steps = append(steps, step{"data", 354, "DATA"})
@@ -88,20 +94,82 @@ func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (begun in
 		begun = len(opening) + 2
 		steps = append(steps, step{opFirstChunk, 250, bdat(int64(begun)) + "\r\n" + string(opening)})
 	}
+	return begun, k.inGroups(ctx, steps)
+}
+
+// withCopies sends an envelope of several recipients. A copy that is refused is noted.
+func (k *conn) withCopies(ctx context.Context, l *letter, steps []step) error {
+	l.refused = nil
+	if err := k.inGroups(ctx, steps); err != nil {
+		return err
+	}
+	for rest := l.copies; len(rest) > 0; {
+		group := 1
+		if k.pipelines() {
+			group = min(len(rest), 50)
+		}
+		if err := k.copyGroup(ctx, l, rest[:group]); err != nil {
+			return err
+		}
+		rest = rest[group:]
+	}
+	return nil
+}
+
+// copyGroup sends RCPT for further recipients at once and reads an answer to each. A 421 is
+// the end of the connection and not about one of them.
+func (k *conn) copyGroup(ctx context.Context, l *letter, group []copyTo) error {
+	if k.unasked() {
+		return failed("rcpt", telemed.ErrUnavailable, outOfStep)
+	}
+	k.setTimeout(k.client.cfg.CommandTimeout)
+	for _, to := range group {
+		k.put("RCPT TO:<" + to.address + ">")
+	}
+	if err := k.flush(ctx, "rcpt"); err != nil {
+		return err
+	}
+	for _, to := range group {
+		r, err := k.answer(ctx, "rcpt", telemed.ErrUnavailable, k.client.cfg.CommandTimeout)
+		if err != nil {
+			return err
+		}
+		s := step{op: "rcpt", want: 250}
+		switch {
+		case r.code < 400 && !accepted(s, r):
+			return k.lostStep("rcpt", r, telemed.ErrUnavailable)
+		case r.code == 421:
+			k.broken = true
+			return k.verdict("rcpt", r)
+		case r.code >= 400:
+			l.refused = append(l.refused, refusedCopy(to, r))
+		}
+	}
+	return nil
+}
+
+func refusedCopy(to copyTo, r reply) error {
+	e := refused("rcpt", r)
+	e.Err = &telemed.FieldError{Field: to.field, Problem: "was refused by the server"}
+	return e
+}
+
+// inGroups sends steps, all at once or one by one, and reads an answer to each.
+func (k *conn) inGroups(ctx context.Context, steps []step) error {
 	group := 1
 	if k.pipelines() {
-		group = len(steps)
+		group = max(1, len(steps))
 	}
 	for ; len(steps) > 0; steps = steps[min(group, len(steps)):] {
 		if err := k.pipeline(ctx, steps[:min(group, len(steps))]); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return begun, nil
+	return nil
 }
 
 func (k *conn) mail(l *letter) step {
-	return step{"mail", 250, "MAIL FROM:<" + l.from + ">" + k.mailParams(l)}
+	return step{"mail", 250, "MAIL FROM:<" + l.bounce + ">" + k.mailParams(l)}
 }
 
 func (k *conn) rcpt(l *letter) step { return step{"rcpt", 250, "RCPT TO:<" + l.to + ">"} }
@@ -166,7 +234,7 @@ func (k *conn) oneFlight(ctx context.Context, l *letter) error {
 // answers reads an answer to each of steps. The first that is not as wanted decides; those
 // behind it are read all the same, to stay in step. kind is what it means if one does not
 // come, or if they contradict each other: no server takes a recipient without a sender, or
-// a message without a recipient.
+// a message without a recipient, and none says both yes and no to one message.
 func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 	patience := k.client.cfg.CommandTimeout
 	if kind == telemed.ErrAmbiguous {
@@ -180,7 +248,10 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 		}
 		switch {
 		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
-			return errStale
+			if kind != telemed.ErrAmbiguous {
+				return errStale
+			}
+			first, patience = errStale, min(patience, leaving) // it may go on and take the message
 		case first != nil && r.code == 354:
 			k.broken = true // it waits for a message to nobody: leave it without a dot
 			return first
@@ -190,10 +261,33 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 			first = k.judge(s, r)
 		}
 	}
-	if first != nil && !k.broken {
-		k.reset(ctx)
+	last := steps[len(steps)-1]
+	if !errors.Is(first, errNoChunking) && k.disputed(first == nil) {
+		return k.lostStep(last.op, reply{}, kind)
+	}
+	if first != nil {
+		k.recover(ctx, steps)
 	}
 	return first
+}
+
+// leaving is how long a server that says 421 is waited for: it hangs up.
+const leaving = 5 * time.Second
+
+// recover readies the connection for the next message after a refusal. Where it was of more
+// than an envelope, or of DATA, too many answers were under way to be sure that each was read
+// as what it was: the connection is given up. So it is if RSET is not answered as it should.
+func (k *conn) recover(ctx context.Context, steps []step) {
+	for _, s := range steps {
+		k.broken = k.broken || s.op != "mail" && s.op != "rcpt"
+	}
+	if k.broken {
+		return
+	}
+	k.mistrusted = true
+	if _, err := k.cmd(ctx, "rset", 250, "RSET"); err != nil {
+		k.broken = true
+	}
 }
 
 // judge reads the answer to one step. A refusal of the first BDAT of a connection that is
@@ -257,17 +351,6 @@ func (k *conn) verdict(op string, r reply) error {
 	return e
 }
 
-// reset ends a transaction that was refused. Without it the next message on this
-// connection would be answered "nested MAIL command".
-func (k *conn) reset(ctx context.Context) {
-	if k.broken {
-		return
-	}
-	if _, err := k.cmd(ctx, "rset", 250, "RSET"); err != nil {
-		k.broken = true
-	}
-}
-
 // chunk sends what is left of the message, with its length ahead (RFC 3030): a connection
 // that breaks on the way leaves the server with too few bytes, which it throws away.
 func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
@@ -281,7 +364,7 @@ func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
 	if refusesBDAT(r) { // it took one and not this one
 		return k.withoutChunking()
 	}
-	return k.conclude(ctx, r)
+	return k.conclude(r)
 }
 
 // data sends the message with a dot more before each line that begins with one,
@@ -297,19 +380,22 @@ func (k *conn) data(ctx context.Context, l *letter) error {
 	if err != nil {
 		return err
 	}
-	return k.conclude(ctx, r)
+	return k.conclude(r)
 }
 
 // commit sends the message's bytes and reads the answer. Until the last byte is
 // out the server cannot have taken the message; from then on a lost answer is
 // ambiguous.
 func (k *conn) commit(ctx context.Context, body func() error) (reply, error) {
-	if k.unasked() {
-		return reply{}, failed("data", telemed.ErrUnavailable, outOfStep)
+	if err := k.silent("data"); err != nil {
+		return reply{}, err
 	}
 	k.setTimeout(k.client.cfg.DataTimeout)
 	if err := body(); err != nil {
 		k.broken = true // closed without a dot, or with a chunk that is not whole
+		if e := ofFile("data", err); e != nil {
+			return reply{}, e
+		}
 		return reply{}, lost(ctx, "data", telemed.ErrUnavailable, err)
 	}
 	if err := k.flush(ctx, "data"); err != nil {
@@ -318,16 +404,19 @@ func (k *conn) commit(ctx context.Context, body func() error) (reply, error) {
 	return k.answer(ctx, "data", telemed.ErrAmbiguous, k.client.cfg.DataTimeout)
 }
 
-// conclude reads the verdict on the message. After a refusal the transaction is
-// over for DATA by RFC 5321, and for BDAT by RFC 3030 only after RSET.
-func (k *conn) conclude(ctx context.Context, r reply) error {
+// conclude reads the verdict on the message. After a refusal the connection is given up: the
+// answer may be an earlier one's, come late, and the message's own still under way.
+func (k *conn) conclude(r reply) error {
+	if k.disputed(r.code < 400) {
+		return k.lostStep("data", reply{}, telemed.ErrAmbiguous)
+	}
 	if r.code == 250 {
 		return nil
 	}
 	if r.code < 400 {
 		return k.lostStep("data", r, telemed.ErrAmbiguous)
 	}
-	k.reset(ctx)
+	k.broken = true
 	return k.verdict("data", r)
 }
 

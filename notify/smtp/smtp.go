@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/mail"
@@ -46,12 +47,25 @@ type Config struct {
 	// Required.
 	From string
 
-	// Username and Password are for AUTH PLAIN or LOGIN. Both or neither. With
-	// them, a server that does not offer AUTH is an error.
+	// Username and Password are for AUTH SCRAM-SHA-256, PLAIN or LOGIN, of which the first
+	// that the server offers is used. Both or neither, unless there is a Token. With them, a
+	// server that does not offer AUTH is an error.
 	Username string
 	Password telemed.Secret
+	// Token takes the place of Password: it returns an OAuth 2.0 access token of Username's
+	// for AUTH XOAUTH2 or OAUTHBEARER, as Gmail and Exchange Online want it. It is called
+	// once for each connection, within DialTimeout, by many goroutines at once. If the server
+	// refuses the token it is called once more, and what it returns is tried if it is another.
+	//
+	// An error of its is found by errors.Is, and its text is not repeated. One that matches
+	// telemed.ErrReconnect, ErrUnauthorized, ErrForbidden or ErrInvalid counts as
+	// telemed.ErrUnauthorized, any other as telemed.ErrUnavailable.
+	Token func(ctx context.Context) (string, error)
 	// ReplyTo is where answers go, like From. If empty, to From.
 	ReplyTo string
+	// BounceTo is the envelope's sender, a bare address that hears of mails that could not be
+	// delivered after they were accepted. If empty, the address of From.
+	BounceTo string
 	// ReferenceHeader names the header that tells the relay [notify.Reference] of the
 	// message's Key, so that its events name the message. It begins with "X-". Relays want
 	// it differently:
@@ -68,6 +82,13 @@ type Config struct {
 	// Renderer makes the words of messages that name a Template. If nil, every message needs
 	// a Content.
 	Renderer notify.Renderer
+
+	// Sign reads a composed message and returns the fields that go ahead of it, each with its
+	// line end: the Sign of dkim.Signer. It may be called by many goroutines at once. The
+	// message is rendered while it is read, and again when it is sent, and not held whole: a
+	// notify.File with Open is opened twice. If it was not the same both times the message is
+	// not sent, which is telemed.ErrInvalid. If nil, none is signed.
+	Sign func(message io.Reader) (fields string, err error)
 
 	// Security is how the connection is encrypted. If 0, StartTLS, which is required to
 	// succeed.
@@ -143,6 +164,7 @@ func New(cfg Config) (*Client, error) {
 	c.from = checkSender(&p, "From", cfg.From)
 	p.Required("From", cfg.From)
 	c.replyTo = checkSender(&p, "ReplyTo", cfg.ReplyTo)
+	p.Check(cfg.BounceTo == "" || notify.ValidEmail(cfg.BounceTo), "BounceTo", "is not a bare e-mail address")
 	c.reference = checkReference(&p, cfg.ReferenceHeader)
 	cfg.checkCredentials(&p)
 	p.Check(cfg.Security >= StartTLS && cfg.Security <= InsecurePlaintext, "Security", "is none of the constants")
@@ -224,18 +246,20 @@ func validName(name string) bool {
 
 func (cfg Config) checkCredentials(p *fault.Problems) {
 	password := cfg.Password.Reveal()
-	p.Check(cfg.Username == "" || password != "", "Password", "is required with a Username")
+	p.Check(cfg.Username == "" || password != "" || cfg.Token != nil, "Password", "is required with a Username")
 	p.Check(cfg.Username != "" || password == "", "Username", "is required with a Password")
-	p.Check(cfg.Security != InsecurePlaintext || password == "", "Security", "is InsecurePlaintext, and credentials are never sent without TLS")
-	p.Check(validCredential(cfg.Username), "Username", "has a NUL or line break or is longer than 255 bytes")
-	p.Check(validCredential(password), "Password", "has a NUL or line break or is longer than 4096 bytes")
+	p.Check(cfg.Username != "" || cfg.Token == nil, "Username", "is required with a Token")
+	p.Check(password == "" || cfg.Token == nil, "Token", "takes the place of Password: set one of them")
+	p.Check(cfg.Security != InsecurePlaintext || password == "" && cfg.Token == nil, "Security", "is InsecurePlaintext, and credentials are never sent without TLS")
+	p.Check(validCredential(cfg.Username), "Username", "has a NUL, \\x01 or line break or is longer than 4096 bytes")
+	p.Check(validCredential(password), "Password", "has a NUL, \\x01 or line break or is longer than 4096 bytes")
 }
 
 // Notify composes msg and hands it to the server. See notify.Notifier for the
 // contract; the receipt's ID is the Message-ID, which is the same whenever the
 // same Key is sent to the same address again.
 func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receipt, error) {
-	l, err := c.letter(msg)
+	l, err := c.letter(ctx, msg)
 	if err != nil {
 		return nil, err
 	}
@@ -245,11 +269,14 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 		return nil, err
 	}
 	c.log.LogAttrs(ctx, slog.LevelDebug, "message accepted", slog.Any("message", msg), slog.String("id", l.id))
-	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now()}, nil
+	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now(), Refused: l.refused}, nil
 }
 
-func (c *Client) letter(msg notify.Message) (*letter, error) {
+func (c *Client) letter(ctx context.Context, msg notify.Message) (*letter, error) {
 	if err := msg.Validate(notify.Email); err != nil {
+		return nil, err
+	}
+	if err := c.checkHeader(msg.Mail); err != nil {
 		return nil, err
 	}
 	content := msg.Content
@@ -266,7 +293,7 @@ func (c *Client) letter(msg notify.Message) (*letter, error) {
 		}
 		content = rendered
 	}
-	return c.compose(msg, content, time.Now())
+	return c.compose(ctx, msg, content, time.Now())
 }
 
 // deliver sends l, again over another connection if the one it got from the

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -282,6 +283,51 @@ func TestStrayLineInAnEnvelope(t *testing.T) {
 			}
 			require.Positive(t, strays)
 			require.Positive(t, doubts)
+		})
+	}
+}
+
+// A server that says yes and no to one message leaves its fate unknown, whichever it says
+// first. One that repeats itself does not. Neither connection is used again.
+func TestAnswersThatDisagree(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, reply string
+		data        bool
+		want        error
+	}{
+		{"yes and no to BDAT", "250 ok\r\n554 5.7.1 no", false, telemed.ErrAmbiguous},
+		{"no and yes to BDAT", "554 5.7.1 no\r\n250 ok", false, telemed.ErrAmbiguous},
+		{"yes and no to DATA", "250 ok\r\n554 5.7.1 no", true, telemed.ErrAmbiguous},
+		{"no and yes to DATA", "554 5.7.1 no\r\n250 ok", true, telemed.ErrAmbiguous},
+		{"no code", "250 ok\r\n55", true, telemed.ErrAmbiguous},
+		{"not SMTP", "250 ok\r\nhello", true, telemed.ErrAmbiguous},
+		{"yes twice", "250 ok\r\n250 ok", true, nil},
+		{"no twice", "554 5.7.1 no\r\n554 5.7.1 no", true, telemed.ErrForbidden},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var disagree atomic.Bool
+			server := startRaw(t, func(s *rawServer) {
+				s.script = func(conn int, stage string) string {
+					if conn > 0 || stage != "final" {
+						return ""
+					}
+					if disagree.Load() {
+						return c.reply
+					}
+					return ""
+				}
+			})
+			client := newClient(t, server.addr(), func(cfg *smtp.Config) { plaintext(cfg); cfg.DisableChunking = c.data })
+			_, err := client.Notify(t.Context(), message("first"))
+			require.NoError(t, err)
+			disagree.Store(true)
+			_, err = client.Notify(t.Context(), message("second"))
+			require.ErrorIs(t, err, c.want)
+			_, err = client.Notify(t.Context(), message("third"))
+			require.NoError(t, err)
+			require.Equal(t, 2, server.count())
 		})
 	}
 }

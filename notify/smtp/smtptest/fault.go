@@ -1,11 +1,10 @@
 package smtptest
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
-
-	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/telemed-go/telemed/internal/fake"
 )
@@ -63,16 +62,4 @@ func (s *Server) RejectRecipient(address string) {
 	s.rejected[strings.ToLower(address)] = true
 }
 
-func answer(code, class, subject, detail int, text string) error {
-	return &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{class, subject, detail}, Message: text}
-}
-
-// The texts repeat the address as real servers' do, so that a client that quotes them is
-// found out.
-func noSuchMailbox(to string) error {
-	return answer(550, 5, 1, 1, "<"+to+">: Recipient address rejected: User unknown")
-}
-
-func comeBack(to string) error {
-	return answer(451, 4, 7, 1, "<"+to+">: Greylisted, please try again later")
-}
+func answer(code int, text string) *reply { return &reply{text: fmt.Sprintf("%d %s", code, text)} }

@@ -30,7 +30,7 @@ type Message struct {
 
 	// ID is the Message-ID without its angle brackets.
 	ID string
-	// From, To and Subject are the header's, decoded.
+	// From, To and Subject are the header's, decoded; nil and empty if it has none.
 	From    *mail.Address
 	To      []*mail.Address
 	Subject string
@@ -53,15 +53,16 @@ type File struct {
 	Data        []byte
 }
 
-// parse reads a mail, and refuses one that some server or mail program on its
-// way would refuse or read differently. Bytes beyond ASCII may be in its header with
-// SMTPUTF8, and in bodies that say so with 8BITMIME too.
-func parse(raw []byte, international, eightBit bool) (Message, error) {
+// parse reads a mail, and refuses one that cannot be read, or not in one way only. What
+// real servers take is not refused, however bare: see Check. Bytes beyond ASCII may be in
+// the header with SMTPUTF8. A body may have them if its encoding says so, whether or not
+// MAIL spoke of 8BITMIME: many clients send them without.
+func parse(raw []byte, international bool) (Message, error) {
 	head, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
 	if err := checkLines(head, international); err != nil {
 		return Message{}, err
 	}
-	if err := checkLines(body, international || eightBit); err != nil {
+	if err := checkLines(body, true); err != nil {
 		return Message{}, err
 	}
 	read, err := mail.ReadMessage(bytes.NewReader(raw))
@@ -76,6 +77,25 @@ func parse(raw []byte, international, eightBit bool) (Message, error) {
 		return Message{}, err
 	}
 	return m, nil
+}
+
+// onceEach are the header fields that a mail has once at most, and a good one has.
+var onceEach = []string{"From", "To", "Subject", "Date", "Message-Id", "Mime-Version", "Content-Type"}
+
+// Check reports what a careful sender does not leave to the servers on the way, which take
+// the mail without: From, To, Subject, Date, Message-ID, MIME-Version and Content-Type are
+// there, and no body has a byte beyond ASCII, which a server without 8BITMIME would refuse.
+// A test of an application's own mail calls it. The error is for a person to read.
+func (m Message) Check() error {
+	for _, name := range onceEach {
+		if m.Header.Get(name) == "" {
+			return fmt.Errorf("smtptest: the header %s is missing or empty", name)
+		}
+	}
+	if _, body, _ := bytes.Cut(m.Raw, []byte("\r\n\r\n")); !isASCII(body) {
+		return errors.New("smtptest: a body has a byte beyond ASCII")
+	}
+	return nil
 }
 
 func checkLines(raw []byte, beyondASCII bool) error {
@@ -99,23 +119,21 @@ func checkLines(raw []byte, beyondASCII bool) error {
 }
 
 func (m *Message) readHeader() error {
-	for name, least := range map[string]int{
-		"From": 1, "To": 1, "Subject": 1, "Date": 1, "Message-Id": 1,
-		"Mime-Version": 0, "Content-Type": 0, // without them it is plain text
-	} {
-		if n := len(m.Header[name]); n < least || n > 1 {
+	for _, name := range onceEach {
+		if n := len(m.Header[name]); n > 1 { // real servers add what is missing
 			return fmt.Errorf("%s is there %d times", name, n)
 		}
 	}
 	from, err := m.Header.AddressList("From")
-	if err != nil || len(from) != 1 {
+	if absent := errors.Is(err, mail.ErrHeaderNotPresent); !absent && (err != nil || len(from) != 1) {
 		return errors.New("header From is not one address")
+	} else if !absent {
+		m.From = from[0]
 	}
-	m.From = from[0]
-	if m.To, err = m.Header.AddressList("To"); err != nil {
+	if m.To, err = m.Header.AddressList("To"); err != nil && !errors.Is(err, mail.ErrHeaderNotPresent) {
 		return errors.New("header To has no addresses")
 	}
-	if _, err := m.Header.Date(); err != nil {
+	if _, err := m.Header.Date(); err != nil && !errors.Is(err, mail.ErrHeaderNotPresent) {
 		return errors.New("header Date is not a date")
 	}
 	if m.Subject, err = new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject")); err != nil {
@@ -171,8 +189,10 @@ func (m *Message) readLeaf(header textproto.MIMEHeader, media string, params map
 	switch charset := strings.ToLower(params["charset"]); {
 	case charset == "utf-8" && utf8.Valid(data):
 	case (charset == "" || charset == "us-ascii") && isASCII(data):
+	case charset == "iso-8859-1":
+		data = fromLatin1(data)
 	default:
-		return errors.New("a text is not in the characters that it names: UTF-8 or ASCII")
+		return errors.New("a text is not in the characters that it names: UTF-8, ASCII or ISO-8859-1")
 	}
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	switch media {
@@ -202,6 +222,15 @@ func decode(encoding string, body io.Reader) ([]byte, error) {
 		return io.ReadAll(quotedprintable.NewReader(bytes.NewReader(data)))
 	}
 	return data, nil
+}
+
+// fromLatin1 turns ISO-8859-1, whose bytes are the first code points, into UTF-8.
+func fromLatin1(data []byte) []byte {
+	runes := make([]rune, len(data))
+	for i, b := range data {
+		runes[i] = rune(b)
+	}
+	return []byte(string(runes))
 }
 
 func isASCII(data []byte) bool {

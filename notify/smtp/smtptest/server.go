@@ -9,11 +9,29 @@
 //	msg, err := fake.WaitFor(ctx, smtptest.To("asha@example.org"))
 //	fmt.Println(msg.Subject, msg.Text)
 //
-// It speaks STARTTLS with a certificate of its own, AUTH PLAIN and LOGIN,
-// PIPELINING, CHUNKING, SIZE, 8BITMIME and SMTPUTF8, and refuses mail that a strict
-// server would: lines over 998 octets, bare line feeds, bytes beyond ASCII that were not
-// announced, broken MIME. A program in another language finds the certificate in
-// [Server.Certificate].
+// It speaks STARTTLS with a certificate of its own, AUTH (see Config.Mechanisms),
+// PIPELINING, CHUNKING, SIZE, 8BITMIME and SMTPUTF8. It takes what Postfix and Exim
+// take of other clients, a mail without Subject or Date too, and refuses what cannot be
+// read: lines over 998 octets, bare line feeds, a header beyond ASCII without SMTPUTF8,
+// broken MIME. [Message.Check] is stricter, for a test of one's own mail. A program in
+// another language finds the certificate in [Server.Certificate].
+//
+// # Real servers
+//
+// With Config.Like it greets, offers, answers and refuses as Postfix, Exim or npm's
+// smtp-server does, word by word. The three have been asked, and are asked again by this
+// project's tests, which start them and compare. They differ in what breaks clients:
+//
+//   - Postfix answers an empty BDAT with 551 5.7.1, a broken one with 521 and the end of the
+//     connection, and 554 5.5.1 to DATA or BDAT when no recipient was taken.
+//   - Exim says no enhanced codes, answers 550 to an unknown user without a word about the
+//     user, and hangs up at RSET between two BDAT.
+//   - smtp-server has no CHUNKING, takes parameters of MAIL that it did not offer, offers
+//     AUTH before TLS and then refuses it, and hangs up on who speaks before its greeting.
+//   - Each gives up after so many unknown commands: the 21st, the 4th, the 10th.
+//   - None of them minds commands that come all at once where PIPELINING is not offered.
+//
+// Config.Hide takes single offers away, and Config.IdleTimeout is how patient it is.
 //
 // # Errors
 //
@@ -35,15 +53,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/telemed-go/telemed/internal/fake"
 )
@@ -59,9 +73,13 @@ type Config struct {
 	// Username and Password are the only credentials that are taken, and are
 	// required to send mail. If both are empty, any are taken and none required.
 	Username, Password string
-	// Mechanisms are the AUTH mechanisms that are offered under TLS. If nil, PLAIN and
-	// LOGIN.
+	// Mechanisms are the AUTH mechanisms that are offered under TLS, of PLAIN, LOGIN,
+	// SCRAM-SHA-256, XOAUTH2 and OAUTHBEARER. If nil, PLAIN and LOGIN. For the last two
+	// Password is the token. SCRAM wants Username and Password to be set.
 	Mechanisms []string
+	// WrongSignature ends SCRAM with the signature of a server that does not know the
+	// password.
+	WrongSignature bool
 	// NoStartTLS stops it from offering STARTTLS, as a server that knows no better
 	// or somebody in the middle does. It then offers no AUTH either.
 	NoStartTLS bool
@@ -73,6 +91,15 @@ type Config struct {
 	Greylist bool
 	// MaxMessageBytes is announced as SIZE and held. If 0, 32 MiB.
 	MaxMessageBytes int64
+	// Like is the server that it resembles. If 0, none.
+	Like Like
+	// Hide holds keywords of EHLO, upper case, that are not offered: CHUNKING, PIPELINING,
+	// 8BITMIME. BDAT is then refused. Commands that come all at once are taken nevertheless,
+	// as real servers take them.
+	Hide []string
+	// IdleTimeout is how long a command is waited for. Then the server says 421 and goes. If
+	// 0, a minute.
+	IdleTimeout time.Duration
 }
 
 // TB is the part of testing.TB that NewServer needs.
@@ -85,12 +112,12 @@ type TB interface {
 // Server is a running SMTP server. It is safe for concurrent use.
 type Server struct {
 	cfg      Config
-	server   *gosmtp.Server
+	manners  *manners
 	listener *fake.Listener
 	cert     *fake.Certificate
 	script   fake.Script
 	messages fake.Log[Message]
-	served   chan struct{}   // closed when the accept loop has ended
+	served   sync.WaitGroup  // the accept loop and the connections
 	life     context.Context // ended by Close, to free what waits
 	end      context.CancelFunc
 
@@ -116,13 +143,15 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.MaxMessageBytes == 0 {
 		cfg.MaxMessageBytes = 32 << 20
 	}
+	if cfg.IdleTimeout == 0 {
+		cfg.IdleTimeout = time.Minute
+	}
 	s := &Server{
-		cfg: cfg, cert: cert, listener: listener, served: make(chan struct{}),
+		cfg: cfg, cert: cert, listener: listener, manners: cfg.Like.manners(),
 		rejected: map[string]bool{}, greeted: map[string]bool{},
 	}
 	s.life, s.end = context.WithCancel(context.Background()) // ended by Close
-	s.server = s.protocol()
-	go s.serve()
+	s.served.Go(s.serve)
 	return s, nil
 }
 
@@ -139,35 +168,27 @@ func NewServer(tb TB, cfg ...Config) *Server {
 	return s
 }
 
-// protocol begins the sessions of session.go, which use the Server that begins them.
-func (s *Server) protocol() *gosmtp.Server {
-	server := gosmtp.NewServer(gosmtp.BackendFunc(s.session))
-	server.Domain = "mail.test"
-	server.ErrorLog = log.New(io.Discard, "", 0)
-	server.MaxMessageBytes = s.cfg.MaxMessageBytes
-	server.EnableSMTPUTF8 = !s.cfg.NoSMTPUTF8
-	server.ReadTimeout, server.WriteTimeout = time.Minute, time.Minute
-	if !s.cfg.NoStartTLS {
-		server.TLSConfig = s.cert.Server()
-	}
-	return server
-}
-
+// serve ends with the listener.
 func (s *Server) serve() {
-	defer close(s.served)
-	var l net.Listener = s.listener
-	if s.cfg.ImplicitTLS {
-		l = tls.NewListener(l, s.cert.Server())
+	for {
+		nc, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		begun := &session{server: s, manners: s.manners, secure: s.cfg.ImplicitTLS}
+		if begun.secure {
+			nc = tls.Server(nc, s.cert.Server())
+		}
+		begun.attach(nc)
+		s.served.Go(begun.talk)
 	}
-	_ = s.server.Serve(l) // ends with the listener
 }
 
 // Close ends the server and every connection, and waits for both. It may be called again.
 func (s *Server) Close() {
 	s.end()
 	_ = s.listener.Close()
-	<-s.served
-	_ = s.server.Shutdown(context.Background()) // only waits: everything is closed
+	s.served.Wait()
 }
 
 // Addr is "host:port", for smtp.Config.Addr.

@@ -63,16 +63,16 @@ func TestKeepsWhatItReceives(t *testing.T) {
 	require.Empty(t, server.Messages())
 }
 
-func TestRefusesWhatAStrictServerWould(t *testing.T) {
+func TestRefusesWhatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	server := smtptest.NewServer(t, smtptest.Config{NoSMTPUTF8: true})
 	for name, edit := range map[string][2]string{
 		"long line":       {"na=C3=AFve", strings.Repeat("x", 999)},
 		"eight bits":      {"na=C3=AFve", "naïve"},
 		"NUL":             {"na=C3=AFve", "\x00"},
-		"no date":         {"Date: ", "X-Date: "},
+		"bad date":        {"Date: Mon", "Date: Someday"},
 		"two subjects":    {"Subject: ", "Subject: x\r\nSubject: "},
-		"no sender":       {"From: a@b.example", "From: "},
+		"bad sender":      {"From: a@b.example", "From: @"},
 		"bad recipient":   {"To: asha@", "To: @"},
 		"8 bits, as 7":    {"quoted-printable\r\n\r\nna=C3=AFve", "7bit\r\n\r\nnaïve"},
 		"8-bit header":    {"=?utf-8?q?caf=C3=A9?=", "café"},
@@ -89,6 +89,24 @@ func TestRefusesWhatAStrictServerWould(t *testing.T) {
 		require.Equal(t, 554, refused.Code, name)
 	}
 	require.Empty(t, server.Messages())
+}
+
+// What a server takes may still be less than an application should send.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(t)
+	require.NoError(t, send(t, server, good))
+	require.NoError(t, server.Messages()[0].Check())
+	for _, name := range []string{"From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"} {
+		server.Reset()
+		mail := strings.Replace(good, "na=C3=AFve", "naive", 1)
+		require.NoError(t, send(t, server, strings.Replace(mail, name+": ", "X-"+name+": ", 1)), name)
+		require.ErrorContains(t, server.Messages()[0].Check(), "header "+textproto.CanonicalMIMEHeaderKey(name), name)
+	}
+	server.Reset()
+	eight := strings.Replace(good, "quoted-printable\r\n\r\nna=C3=AFve", "8bit\r\n\r\nnaïve", 1)
+	require.NoError(t, send(t, server, eight))
+	require.ErrorContains(t, server.Messages()[0].Check(), "beyond ASCII")
 }
 
 // TestTakesWhatItAnnounces: 8BITMIME, and mail of programs that write less of a header.

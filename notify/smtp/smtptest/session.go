@@ -1,78 +1,81 @@
 package smtptest
 
 import (
+	"bufio"
 	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"io"
-	"strings"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-sasl"
-	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/telemed-go/telemed/internal/fake"
 )
 
-// session is one connection's dialogue, from EHLO to EHLO.
+// session is one connection's dialogue. protocol.go reads commands and says the answers,
+// envelope.go and data.go are about mail.
 type session struct {
-	server *Server
-	conn   *gosmtp.Conn
+	server  *Server
+	manners *manners
+
+	nc      net.Conn
+	r       *bufio.Reader
+	secure  bool
+	known   bool   // greeted once
+	name    string // of EHLO, empty before it and after STARTTLS
+	strange int    // unknown commands
+
 	user   string
 	authed bool
 
-	leaving error // the 421 that it said
+	leaving *reply // the 421 that it said
 
-	from     string
-	utf8     bool // announced with MAIL, and so is eightBit
-	eightBit bool
-	to       []string
-}
+	begun bool // by MAIL
+	from  string
+	utf8  bool // announced with MAIL
+	to    []string
 
-var _ gosmtp.AuthSession = (*session)(nil)
+	refused *reply // to the last RCPT that was not taken
 
-func (s *Server) session(c *gosmtp.Conn) (gosmtp.Session, error) {
-	begun := &session{server: s, conn: c}
-	if _, secure := c.TLSConnectionState(); secure && !s.cfg.ImplicitTLS {
-		return begun, nil // the second EHLO, after STARTTLS
-	}
-	if err := begun.perform(OpConnect, func() error { return nil }); err != nil {
-		return nil, err
-	}
-	return begun, nil
+	chunked  bool // a BDAT was taken, and not the last
+	fault    fake.Fault
+	raw      []byte
+	tooLarge bool
 }
 
 // perform carries out a command as its fault wants it.
-func (s *session) perform(op string, do func() error) error {
+func (s *session) perform(op string, do func() *reply) *reply {
 	return s.play(s.server.script.Next(op), do)
 }
 
-func (s *session) play(f fake.Fault, do func() error) error {
+func (s *session) play(f fake.Fault, do func() *reply) *reply {
 	if s.leaving != nil {
 		return s.leaving
 	}
 	if !s.pause(f) || f.LoseRequest {
 		return s.hangUp()
 	}
-	var err error
+	var r *reply
 	if f.Done() {
-		err = do()
+		r = do()
 	}
 	if f.Lost() {
 		return s.hangUp()
 	}
 	if f.Status != 0 {
-		err = &gosmtp.SMTPError{Code: f.Status, EnhancedCode: gosmtp.NoEnhancedCode, Message: f.Body}
+		r = answer(f.Status, f.Body)
 	}
 	if f.Status == 421 {
-		s.leaving = err
+		s.leaving = r
 	}
 	if f.Cut {
-		s.sendHalf(err)
+		_, _ = io.WriteString(s.nc, r.text[:len(r.text)/2]) // nobody reads if this fails
 		return s.hangUp()
 	}
-	return err
+	return r
 }
 
 // pause waits as the fault says, and reports whether the command is to go on.
@@ -80,51 +83,61 @@ func (s *session) pause(f fake.Fault) bool {
 	if f.Hang {
 		ctx, gone := context.WithCancel(s.server.life)
 		defer gone()
-		_ = s.conn.Conn().SetReadDeadline(time.Time{})
+		_ = s.nc.SetReadDeadline(time.Time{})
 		go func() {
 			defer gone()
-			_, _ = io.Copy(io.Discard, s.conn.Conn()) // until one side closes it
+			_, _ = io.Copy(io.Discard, s.nc) // until one side closes it
 		}()
 		return fake.Pause(ctx, f)
 	}
 	return f.Delay <= 0 || fake.Pause(s.server.life, f)
 }
 
-// hangUp ends the connection. What go-smtp replies then reaches nobody.
-func (s *session) hangUp() error {
-	_ = s.conn.Conn().Close()
-	return errAborted
+// hangUp ends the connection.
+func (s *session) hangUp() *reply {
+	_ = s.nc.Close()
+	return nil
 }
 
-func (s *session) sendHalf(refusal error) {
-	reply := "250 2.0.0 OK: as you wish"
-	if e, ok := refusal.(*gosmtp.SMTPError); ok {
-		reply = fmt.Sprintf("%d %s", e.Code, e.Message)
+func (s *session) mechanism(name string) (sasl.Server, error) {
+	if !slices.Contains(s.server.cfg.Mechanisms, name) {
+		return nil, s.say(s.manners.noMechanism, "{arg}", name)
 	}
-	_, _ = io.WriteString(s.conn.Conn(), reply[:len(reply)/2]) // nobody reads if this fails
-}
-
-func (s *session) AuthMechanisms() []string { return s.server.cfg.Mechanisms }
-
-func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	check := func(user, password string) error {
-		return s.perform(OpLogin, func() error { return s.login(user, password) })
+		return s.login(user, func() bool {
+			cfg := s.server.cfg
+			return !cfg.requiresAuth() || same(user, cfg.Username) && same(password, cfg.Password)
+		})
 	}
-	switch mechanism {
+	switch name {
 	case sasl.Plain:
 		return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
 	case sasl.Login:
 		return &loginServer{check: check}, nil
+	case mechanismSCRAM:
+		return s.scram()
+	case mechanismXOAUTH2, mechanismOAuthBearer:
+		return &tokenServer{mechanism: name, check: check}, nil
 	}
-	return nil, gosmtp.ErrAuthUnknownMechanism
+	return nil, s.say(s.manners.noMechanism, "{arg}", name)
 }
 
-func (s *session) login(user, password string) error {
-	cfg := s.server.cfg
-	if cfg.requiresAuth() && (!same(user, cfg.Username) || !same(password, cfg.Password)) {
-		return gosmtp.ErrAuthFailed
+// login asks right whether user is who he says, as the fault of OpLogin wants it. Its error
+// is the refusal, or errAborted.
+func (s *session) login(user string, right func() bool) error {
+	r := s.perform(OpLogin, func() *reply {
+		if !right() {
+			return s.say(s.manners.loginBad)
+		}
+		s.user = user
+		return s.say(s.manners.login)
+	})
+	switch {
+	case r == nil:
+		return errAborted
+	case r.code() >= 400:
+		return r
 	}
-	s.user, s.authed = user, true
 	return nil
 }
 
@@ -154,74 +167,3 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 	}
 	return nil, false, errors.New("smtptest: too many answers to AUTH LOGIN")
 }
-
-func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
-	return s.perform(OpMail, func() error { return s.mail(from, opts) })
-}
-
-func (s *session) mail(from string, opts *gosmtp.MailOptions) error {
-	if s.server.cfg.requiresAuth() && !s.authed {
-		return answer(530, 5, 7, 0, "Authentication required")
-	}
-	s.from, s.utf8, s.eightBit, s.to = from, opts.UTF8, opts.Body == gosmtp.Body8BitMIME, nil
-	return nil
-}
-
-func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
-	return s.perform(OpRcpt, func() error { return s.rcpt(to) })
-}
-
-func (s *session) rcpt(to string) error {
-	if s.server.refuses(to) {
-		return noSuchMailbox(to)
-	}
-	if s.server.greylists(s.from, to) {
-		return comeBack(to)
-	}
-	s.to = append(s.to, to)
-	return nil
-}
-
-func (s *Server) refuses(to string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.rejected[strings.ToLower(to)]
-}
-
-func (s *Server) greylists(from, to string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	pair := strings.ToLower(from + " " + to)
-	known := s.greeted[pair]
-	s.greeted[pair] = true
-	return s.cfg.Greylist && !known
-}
-
-func (s *session) Data(r io.Reader) error {
-	fault := s.server.script.Next(OpData)
-	if fault.LoseRequest {
-		s.pause(fault)
-		_, _ = io.ReadFull(r, make([]byte, 64))
-		return s.hangUp()
-	}
-	raw, err := io.ReadAll(io.LimitReader(r, s.server.cfg.MaxMessageBytes+1))
-	if err != nil {
-		return errAborted
-	}
-	return s.play(fault, func() error { return s.keep(raw) })
-}
-
-func (s *session) keep(raw []byte) error {
-	msg, err := parse(raw, s.utf8, s.eightBit)
-	if err != nil {
-		return answer(554, 5, 6, 0, err.Error())
-	}
-	_, msg.TLS = s.conn.TLSConnectionState()
-	msg.Username, msg.Sender, msg.Recipients, msg.At = s.user, s.from, s.to, time.Now()
-	s.server.messages.Add(msg)
-	return nil
-}
-
-func (s *session) Reset() { s.from, s.to = "", nil }
-
-func (s *session) Logout() error { return nil }
