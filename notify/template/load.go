@@ -32,12 +32,14 @@ const layoutName = "layout"
 
 // translation is one template in one language.
 type translation struct {
-	locale  string // as its folder is spelt
-	subject *texttemplate.Template
-	text    *texttemplate.Template
-	html    *htmltemplate.Template
-	summary *texttemplate.Template
-	chat    *chat
+	locale string // as its folder is spelt
+	// reviewed tells whether every file may be sent without Config.AllowUnreviewed.
+	reviewed bool
+	subject  *texttemplate.Template
+	text     *texttemplate.Template
+	html     *htmltemplate.Template
+	summary  *texttemplate.Template
+	chat     *chat
 }
 
 // chat is a WhatsApp template's call. Each parameter is a template of its own,
@@ -51,6 +53,8 @@ type chat struct {
 type sources struct {
 	files  map[string]string
 	folder map[string]string // a locale in lower case, as its folder is spelt
+	// unreviewed are the built-in files that nobody has reviewed.
+	unreviewed map[string]bool
 }
 
 // read adds the files of fsys over those that are there.
@@ -87,7 +91,9 @@ func (s *sources) add(fsys fs.FS, name string) error {
 	}
 	locale := strings.ToLower(parts[1])
 	s.folder[locale] = parts[1]
-	s.files[locale+"/"+parts[2]+"."+parts[3]] = string(text)
+	file := locale + "/" + parts[2] + "." + parts[3]
+	s.files[file] = string(text)
+	delete(s.unreviewed, file)
 	return nil
 }
 
@@ -112,7 +118,10 @@ func (s *sources) names() map[string][]string {
 
 // parse makes the translation of name in locale.
 func (s *sources) parse(name, locale string) (*translation, error) {
-	t := &translation{locale: s.folder[locale]}
+	t := &translation{locale: s.folder[locale], reviewed: true}
+	for _, kind := range kinds {
+		t.reviewed = t.reviewed && !s.unreviewed[locale+"/"+name+"."+kind]
+	}
 	var errs []error
 	text := func(kind string) *texttemplate.Template {
 		source, ok := s.files[locale+"/"+name+"."+kind]
@@ -148,7 +157,11 @@ func (s *sources) parseHTML(name, locale string) (*htmltemplate.Template, error)
 		return nil, nil
 	}
 	set := htmltemplate.New(locale + "/" + name + ".html").Option("missingkey=error").
-		Funcs(htmltemplate.FuncMap{"pair": func(label string, value any) pair { return pair{label, value} }})
+		Funcs(htmltemplate.FuncMap{
+			"mso":   mso,
+			"pair":  func(label string, value any) pair { return pair{label, value, Brand{}.filled()} },
+			"pair2": func(label string, value any, brand Brand) pair { return pair{label, value, brand} },
+		})
 	layouts := []string{s.files[layoutName+".html"]}
 	for _, l := range slices.Backward(append(chain(locale), "en")) {
 		layouts = append(layouts, s.files[l+"/"+layoutName+".html"])
@@ -161,10 +174,16 @@ func (s *sources) parseHTML(name, locale string) (*htmltemplate.Template, error)
 	return set, nil
 }
 
+// mso returns what only Outlook on Windows reads: it gives a button its width there.
+func mso() htmltemplate.HTML {
+	return `<!--[if mso]><i style="mso-font-width:150%;mso-text-raise:21pt">&#8195;</i><![endif]-->`
+}
+
 // pair is what the blocks "row" and "button" are given.
 type pair struct {
 	Label string
 	Value any
+	Brand Brand
 }
 
 func (s *sources) parseChat(name, locale string) (*chat, error) {

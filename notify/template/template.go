@@ -41,6 +41,15 @@ type Config struct {
 	// FS holds the application's templates, laid over the built-in ones file by file; see
 	// the package's comment. It is read once. If nil, there are the built-in ones.
 	FS fs.FS
+	// Brand is how messages look, and what they say of the clinic besides its name.
+	Brand Brand
+	// Preset is the rule that messages must keep. If empty, none.
+	Preset Preset
+	// AllowUnreviewed sends the built-in texts of languages that nobody who speaks them has
+	// reviewed: all but English. If false, their readers get the default locale. Texts of FS
+	// are the application's own, and are always sent: a translation is reviewed once FS has
+	// all of its files.
+	AllowUnreviewed bool
 	// Samples holds, for each template of FS that is not built in, sample data of
 	// the type that it takes, without anything of a true patient.
 	Samples map[string]any
@@ -72,6 +81,8 @@ func New(cfg Config) (*Set, error) {
 	requiredLine(&p, "Clinic", cfg.Clinic)
 	p.Check(cfg.Zone != nil, "Zone", "is required: recipients whose zone is not known read times in it")
 	p.Optional("FS", cfg.FS)
+	cfg.Brand.check(&p)
+	cfg.Preset.check(&p, cfg.Brand)
 	p.Check(cfg.Organizer == "" || notify.ValidEmail(cfg.Organizer), "Organizer", "is not a bare e-mail address")
 	if err := p.Err("template"); err != nil {
 		return nil, err
@@ -102,8 +113,11 @@ func load(host fs.FS) (*sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := &sources{files: map[string]string{}, folder: map[string]string{}}
+	src := &sources{files: map[string]string{}, folder: map[string]string{}, unreviewed: map[string]bool{}}
 	if err := src.read(own); err != nil {
+		return nil, err
+	}
+	if err := src.build(); err != nil {
 		return nil, err
 	}
 	if host == nil {
@@ -199,7 +213,7 @@ func (s *Set) Render(msg notify.Message) (*notify.Content, error) {
 // find returns the translation of name that is nearest to locale.
 func (s *Set) find(name, locale string) *translation {
 	for _, tag := range append(chain(locale), chain(s.cfg.Locale)...) {
-		if t := s.templates[name][tag]; t != nil {
+		if t := s.templates[name][tag]; t != nil && (t.reviewed || s.cfg.AllowUnreviewed) {
 			return t
 		}
 	}
@@ -217,6 +231,10 @@ func (s *Set) check(msg notify.Message, data any) error {
 				p.Add("Data."+field.Field, "%s", field.Problem)
 			}
 		}
+	}
+	if r, ok := data.(registered); ok {
+		registration, council := r.registered()
+		s.cfg.Preset.checkDoctor(&p, msg.Template, registration, council)
 	}
 	return p.Err("template: " + msg.Template)
 }
@@ -278,7 +296,7 @@ func (s *Set) render(t *translation, msg notify.Message, data any) (*notify.Cont
 
 func (s *Set) page(t *translation, msg notify.Message, data any) *Page {
 	page := &Page{
-		Data: data, To: msg.To.Name, Clinic: s.cfg.Clinic, Lang: t.locale,
+		Data: data, To: msg.To.Name, Clinic: s.cfg.Clinic, Brand: s.cfg.Brand.filled(), Lang: t.locale,
 		words: wordsFor(t.locale), zone: cmp.Or(msg.To.Zone, s.cfg.Zone), home: s.cfg.Zone, now: s.cfg.Now(),
 	}
 	if c, ok := data.(clinical); ok {
@@ -369,6 +387,9 @@ func (s *Set) invite(t *translation, msg notify.Message, page *Page, description
 	}
 	if entry.moves {
 		v.sequence = max(1, v.sequence)
+	}
+	if entry.cancels && a.Sequence > 0 {
+		v.sequence++ // above the last move, whose number it shares
 	}
 	if notify.ValidEmail(msg.To.Email) {
 		v.attendee, v.attendeeName = msg.To.Email, msg.To.Name
