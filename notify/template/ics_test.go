@@ -21,8 +21,8 @@ func invite(t *testing.T, set *template.Set, msg notify.Message) []property {
 	return props
 }
 
-var wholeInvite = []string{"BEGIN", "VERSION", "PRODID", "METHOD", "BEGIN", "UID", "SEQUENCE", "DTSTAMP", "DTSTART", "DTEND",
-	"SUMMARY", "DESCRIPTION", "LOCATION", "URL", "ORGANIZER", "ATTENDEE", "STATUS", "END", "END"}
+var wholeInvite = []string{"BEGIN", "VERSION", "PRODID", "METHOD", "BEGIN", "UID", "SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND",
+	"SUMMARY", "DESCRIPTION", "LOCATION", "URL", "ORGANIZER", "ATTENDEE", "STATUS", "BEGIN", "ACTION", "DESCRIPTION", "TRIGGER", "END", "END", "END"}
 
 func TestInvite(t *testing.T) {
 	t.Parallel()
