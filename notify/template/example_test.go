@@ -11,7 +11,7 @@ import (
 
 func Example() {
 	kolkata := time.FixedZone("IST", 5*3600+1800)
-	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata, AllowUnreviewed: true})
 	if err != nil {
 		panic(err)
 	}
@@ -41,7 +41,7 @@ func ExamplePage_Until() {
 	kolkata, newYork := time.FixedZone("IST", 5*3600+1800), time.FixedZone("EST", -5*3600)
 	start := time.Date(2026, time.March, 2, 5, 0, 0, 0, time.UTC) // as databases give it
 	now := start.Add(-20 * time.Hour)
-	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata, Now: func() time.Time { return now }})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata, AllowUnreviewed: true, Now: func() time.Time { return now }})
 	if err != nil {
 		panic(err)
 	}

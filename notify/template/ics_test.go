@@ -38,7 +38,7 @@ func TestInvite(t *testing.T) {
 	} {
 		require.Equal(t, want, value(props, name), name)
 	}
-	require.Equal(t, `ROLE=REQ-PARTICIPANT;RSVP=FALSE;CN="Rao, ^'Asha^'; ^^x"`, props[15].params)
+	require.Equal(t, `ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=FALSE;CN="Rao, ^'Asha^'; ^^x"`, props[16].params)
 	require.Contains(t, value(props, "DESCRIPTION"), `Hello Rao\, "Asha"\; ^x\,\n\nYour video`)
 }
 
