@@ -91,7 +91,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Meetings:  map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
 		ReturnURL: h.base + "/visits/mine", AccountsURL: settings, WhatsApp: chat, Live: h.door.live, Logger: h.log,
 		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
-		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10,
+		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10, AllowUnreviewed: true,
 	})
 	if err1 != nil {
 		return err1

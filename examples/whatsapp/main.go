@@ -37,7 +37,7 @@ func run(ctx context.Context, out io.Writer, getenv func(string) string, args []
 	if err != nil {
 		return err
 	}
-	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: kolkata, AllowUnreviewed: true})
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,20 @@ const (
 	// VisitWaiting tells, when an appointment is near and there is no link yet, that it will
 	// follow, and what to do if it does not. Data: Appointment; JoinURL is not shown.
 	VisitWaiting = "appointment_waiting"
+	// JoinNow tells that the doctor is there. Data: Appointment.
+	JoinNow = "appointment_join"
+	// DoctorLate tells that an appointment starts later. Data: Appointment, with Delay.
+	DoctorLate = "doctor_late"
+	// NoShow tells a patient who did not come what to do. Data: Appointment.
+	NoShow = "appointment_missed"
+	// PaymentAsked asks for a payment. Data: PaymentDue.
+	PaymentAsked = "payment_due"
+	// PaymentFailed tells that a payment did not go through. Data: PaymentDue.
+	PaymentFailed = "payment_failed"
+	// OneTimePassword gives a code. Data: Code.
+	OneTimePassword = "one_time_password"
+	// DocumentReady tells that a document can be read. Data: Document.
+	DocumentReady = "document_ready"
 	// PaymentReceived tells that a payment has arrived. Data: Payment.
 	PaymentReceived = "payment_receipt"
 	// RefundPending tells that money is going back. Data: Refund.
@@ -49,6 +63,8 @@ const (
 	// DoctorCancelled tells a doctor that an appointment will not take place. Data:
 	// Appointment, as for DoctorBooked.
 	DoctorCancelled = "doctor_cancelled"
+	// TodaysList lists a doctor's appointments of a day. Data: DayList.
+	TodaysList = "doctor_today"
 	// Reconnect asks a doctor to connect an account again. Data: Reconnection.
 	Reconnect = "doctor_reconnect"
 )
@@ -100,9 +116,20 @@ type Appointment struct {
 	// Note is a sentence below the details of an e-mail, "The payment was refunded.",
 	// up to 500 bytes. May be empty.
 	Note string
-	// Sequence counts the changes of the appointment, for calendars. If 0, it is 0 for a
-	// confirmation and 1 else; calendars then go by the time of the message.
+	// Sequence counts the changes of the appointment, for calendars. A cancellation has the
+	// next number. If 0, a confirmation has 0, and what moves or cancels the appointment the
+	// seconds since 2024, so that each message has a higher number than one before it.
 	Sequence int
+	// Registration is the doctor's number at the medical council, Council its name. If
+	// empty, they are not shown.
+	Registration, Council string
+	// Delay is how much later a doctor who is late begins, up to 24 hours. If 0, it is not
+	// shown.
+	Delay time.Duration
+	// CalendarURL, RescheduleURL and CancelURL are the application's pages that add the
+	// appointment to a calendar, move and cancel it. They are like JoinURL; those that are
+	// empty are not shown.
+	CalendarURL, RescheduleURL, CancelURL string
 }
 
 // Validate names everything that is wrong with a. The error matches telemed.ErrInvalid.
@@ -117,6 +144,12 @@ func (a Appointment) Validate() error {
 	p.Check(a.JoinURL == "" || safeURL(a.JoinURL), "JoinURL", "is not an https address (or http on loopback)")
 	checkLine(&p, "Note", a.Note, maxNote)
 	p.Check(a.Sequence >= 0, "Sequence", "is negative")
+	checkLine(&p, "Registration", a.Registration, maxText)
+	checkLine(&p, "Council", a.Council, maxText)
+	p.Check(a.Delay >= 0 && a.Delay <= 24*time.Hour, "Delay", "is not between 0 and 24 hours")
+	for field, link := range map[string]string{"CalendarURL": a.CalendarURL, "RescheduleURL": a.RescheduleURL, "CancelURL": a.CancelURL} {
+		checkLink(&p, field, link)
+	}
 	return p.Err("template: appointment")
 }
 
@@ -129,6 +162,15 @@ func (a Appointment) LogValue() slog.Value {
 func (a Appointment) Format(f fmt.State, _ rune) { redact.Format(f, a) }
 
 func (a Appointment) clinic() string { return a.Clinic }
+
+func (a Appointment) registered() (registration, council string) {
+	return a.Registration, a.Council
+}
+
+// checkLink takes an empty address too.
+func checkLink(p *fault.Problems, field, link string) {
+	p.Check(link == "" || safeURL(link), field, "is not an https address (or http on loopback)")
+}
 
 func requiredLine(p *fault.Problems, field, value string) {
 	p.Required(field, strings.TrimSpace(value))

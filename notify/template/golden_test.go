@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
 )
 
@@ -27,12 +28,12 @@ func TestGolden(t *testing.T) {
 	cfg.Now = func() time.Time { return start.Add(-40 * time.Minute) }
 	near := newSet(t, cfg)
 	for _, name := range set.Names() {
-		for _, locale := range []string{"en", "hi"} {
+		for _, locale := range languages(t) {
 			t.Run(name+"/"+locale, func(t *testing.T) {
 				t.Parallel()
 				msg := message(name, locale, dataFor(name))
 				msg.To.Zone = eastern
-				if strings.HasPrefix(name, "doctor_") {
+				if strings.HasPrefix(name, "doctor_") && name != template.DoctorLate {
 					msg.To.Name = "Dr Mehta"
 				}
 				content := render(t, set, msg)
@@ -41,8 +42,7 @@ func TestGolden(t *testing.T) {
 				}
 				golden(t, name+"."+locale+".html", content.HTML)
 				golden(t, name+"."+locale+".txt", content.Subject+"\n\n"+content.Text)
-				golden(t, name+"."+locale+".whatsapp",
-					content.WhatsApp.Name+" "+content.WhatsApp.Language+"\n"+strings.Join(content.WhatsApp.Body, "\n")+"\n")
+				golden(t, name+"."+locale+".whatsapp", chat(t, content.WhatsApp))
 				if !invites[name] {
 					require.Empty(t, content.Files)
 					return
@@ -53,6 +53,35 @@ func TestGolden(t *testing.T) {
 			})
 		}
 	}
+}
+
+// languages are those of the built-in texts.
+func languages(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("words/*.txt")
+	require.NoError(t, err)
+	var found []string
+	for _, path := range paths {
+		found = append(found, strings.TrimSuffix(filepath.Base(path), ".txt"))
+	}
+	require.Contains(t, found, "en")
+	return found
+}
+
+// chat is a call, and below it what is registered for it.
+func chat(t *testing.T, call *notify.WhatsAppTemplate) string {
+	t.Helper()
+	for _, d := range template.Definitions() {
+		if d.Name == call.Name && d.Language == call.Language {
+			text := call.Name + " " + call.Language + " " + d.Category + "\n" + strings.Join(call.Body, "\n") + "\n"
+			if len(call.Buttons) > 0 {
+				text += "the button copies " + call.Buttons[0].URL + "\n"
+			}
+			return text + "\n" + d.Body + "\n"
+		}
+	}
+	t.Fatalf("%s in %s is not defined", call.Name, call.Language)
+	return ""
 }
 
 func golden(t *testing.T, name, got string) {

@@ -29,7 +29,7 @@ var (
 
 func config() template.Config {
 	return template.Config{
-		Clinic: "City Clinic", Zone: ist, Organizer: "care@clinic.example", Now: func() time.Time { return written },
+		Clinic: "City Clinic", Zone: ist, Organizer: "care@clinic.example", AllowUnreviewed: true, Now: func() time.Time { return written },
 	}
 }
 
@@ -72,6 +72,21 @@ func dataFor(name string) any {
 		return receipt()
 	case template.RefundPending, template.Refunded:
 		return refund()
+	case template.PaymentAsked, template.PaymentFailed:
+		return template.PaymentDue{
+			Patient: "Asha Rao", Amount: 50000, Currency: "INR", Item: "Video consultation", URL: "https://clinic.example/pay", Until: start,
+		}
+	case template.OneTimePassword:
+		return template.Code{Code: "482913", ValidFor: 10 * time.Minute}
+	case template.DocumentReady:
+		return template.Document{
+			Patient: "Asha Rao", Doctor: "Dr Mehta", Title: "Prescription", URL: "https://clinic.example/documents",
+			Registration: "12345", Council: "Maharashtra Medical Council",
+		}
+	case template.TodaysList:
+		return template.DayList{
+			Doctor: "Dr Mehta", Day: start, URL: "https://clinic.example/today", Visits: []template.Slot{{Start: start, Patient: "Asha Rao"}},
+		}
 	case template.Reconnect:
 		return reconnection()
 	}
@@ -138,7 +153,11 @@ func parseHTML(page string) (nodes []node, texts []string, err error) {
 			nodes = append(nodes, n)
 		case xml.CharData:
 			texts = append(texts, string(token))
-		case xml.Comment, xml.ProcInst:
+		case xml.Comment:
+			if !strings.HasPrefix(string(token), "[if mso]>") {
+				return nil, nil, errors.New("page holds a comment")
+			}
+		case xml.ProcInst:
 			return nil, nil, fmt.Errorf("page holds %T", token)
 		}
 	}

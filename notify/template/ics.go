@@ -50,6 +50,7 @@ func (v *invite) encode() []byte {
 	c.line("UID", v.uid)
 	c.line("SEQUENCE", strconv.Itoa(v.sequence))
 	c.line("DTSTAMP", utc(v.stamp))
+	c.line("LAST-MODIFIED", utc(v.stamp))
 	c.line("DTSTART", utc(v.start))
 	c.line("DTEND", utc(v.end))
 	c.line("SUMMARY", escape(v.summary))
@@ -60,12 +61,24 @@ func (v *invite) encode() []byte {
 	}
 	c.line("ORGANIZER"+named(v.organizerName), mailto(v.organizer))
 	if v.attendee != "" {
-		c.line("ATTENDEE;ROLE=REQ-PARTICIPANT;RSVP=FALSE"+named(v.attendeeName), mailto(v.attendee))
+		c.line("ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=FALSE"+named(v.attendeeName), mailto(v.attendee))
 	}
 	c.line("STATUS", map[bool]string{false: "CONFIRMED", true: "CANCELLED"}[v.cancelled])
+	if !v.cancelled {
+		c.alarm(v.summary)
+	}
 	c.line("END", "VEVENT")
 	c.line("END", "VCALENDAR")
 	return []byte(c.String())
+}
+
+// alarm rings 15 minutes before the start.
+func (c *calendar) alarm(summary string) {
+	c.line("BEGIN", "VALARM")
+	c.line("ACTION", "DISPLAY")
+	c.line("DESCRIPTION", escape(summary))
+	c.line("TRIGGER", "-PT15M")
+	c.line("END", "VALARM")
 }
 
 func utc(t time.Time) string { return t.UTC().Format("20060102T150405Z") }

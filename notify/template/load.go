@@ -25,14 +25,19 @@ var kinds = []string{kindSubject, kindText, kindHTML, kindWhatsApp, kindSummary}
 
 var (
 	filePattern   = regexp.MustCompile(`^([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)/([a-z0-9_]{1,100})\.([a-z]+)$`)
-	headerPattern = regexp.MustCompile(`^([a-z0-9_]{1,512}) ([a-z]{2,3}(?:_[A-Za-z]{2,4})?)$`)
+	headerPattern = regexp.MustCompile(`^([a-z0-9_]{1,512}) ([a-z]{2,3}(?:_[A-Za-z]{2,4})?)( code)?$`)
 )
 
 const layoutName = "layout"
 
 // translation is one template in one language.
 type translation struct {
-	locale  string // as its folder is spelt
+	locale string // as its folder is spelt
+	// reviewed tells whether every file may be sent without Config.AllowUnreviewed.
+	reviewed bool
+	// builtin tells whether no file is the application's, builtinChat whether the call is not.
+	builtin, builtinChat bool
+
 	subject *texttemplate.Template
 	text    *texttemplate.Template
 	html    *htmltemplate.Template
@@ -45,12 +50,15 @@ type translation struct {
 type chat struct {
 	name, language string
 	body           []*texttemplate.Template
+	code           bool // the body's only parameter is a one-time password
 }
 
 // sources maps a path, lower case in its locale, to a file's text.
 type sources struct {
 	files  map[string]string
 	folder map[string]string // a locale in lower case, as its folder is spelt
+	// unreviewed holds the built-in files, and whether nobody has reviewed them.
+	unreviewed map[string]bool
 }
 
 // read adds the files of fsys over those that are there.
@@ -87,7 +95,9 @@ func (s *sources) add(fsys fs.FS, name string) error {
 	}
 	locale := strings.ToLower(parts[1])
 	s.folder[locale] = parts[1]
-	s.files[locale+"/"+parts[2]+"."+parts[3]] = string(text)
+	file := locale + "/" + parts[2] + "." + parts[3]
+	s.files[file] = string(text)
+	delete(s.unreviewed, file)
 	return nil
 }
 
@@ -112,7 +122,15 @@ func (s *sources) names() map[string][]string {
 
 // parse makes the translation of name in locale.
 func (s *sources) parse(name, locale string) (*translation, error) {
-	t := &translation{locale: s.folder[locale]}
+	t := &translation{locale: s.folder[locale], reviewed: true, builtin: true}
+	for _, kind := range kinds {
+		file := locale + "/" + name + "." + kind
+		unreviewed, builtin := s.unreviewed[file]
+		_, there := s.files[file]
+		t.reviewed = t.reviewed && !unreviewed
+		t.builtin = t.builtin && (builtin || !there)
+		t.builtinChat = t.builtinChat || kind == kindWhatsApp && builtin
+	}
 	var errs []error
 	text := func(kind string) *texttemplate.Template {
 		source, ok := s.files[locale+"/"+name+"."+kind]
@@ -148,7 +166,11 @@ func (s *sources) parseHTML(name, locale string) (*htmltemplate.Template, error)
 		return nil, nil
 	}
 	set := htmltemplate.New(locale + "/" + name + ".html").Option("missingkey=error").
-		Funcs(htmltemplate.FuncMap{"pair": func(label string, value any) pair { return pair{label, value} }})
+		Funcs(htmltemplate.FuncMap{
+			"mso":   mso,
+			"pair":  func(label string, value any) pair { return pair{label, value, Brand{}.filled()} },
+			"pair2": func(label string, value any, brand Brand) pair { return pair{label, value, brand} },
+		})
 	layouts := []string{s.files[layoutName+".html"]}
 	for _, l := range slices.Backward(append(chain(locale), "en")) {
 		layouts = append(layouts, s.files[l+"/"+layoutName+".html"])
@@ -161,10 +183,16 @@ func (s *sources) parseHTML(name, locale string) (*htmltemplate.Template, error)
 	return set, nil
 }
 
+// mso returns what only Outlook on Windows reads: it gives a button its width there.
+func mso() htmltemplate.HTML {
+	return `<!--[if mso]><i style="mso-font-width:150%;mso-text-raise:21pt">&#8195;</i><![endif]-->`
+}
+
 // pair is what the blocks "row" and "button" are given.
 type pair struct {
 	Label string
 	Value any
+	Brand Brand
 }
 
 func (s *sources) parseChat(name, locale string) (*chat, error) {
@@ -178,13 +206,16 @@ func (s *sources) parseChat(name, locale string) (*chat, error) {
 	if header == nil {
 		return nil, fmt.Errorf("%s: the first line is not the name and the language of a WhatsApp template", file)
 	}
-	c := &chat{name: header[1], language: header[2]}
+	c := &chat{name: header[1], language: header[2], code: header[3] != ""}
 	for i, line := range lines[1:] {
 		parsed, err := parseText(fmt.Sprintf("%s {{%d}}", file, i+1), line)
 		if err != nil {
 			return nil, err
 		}
 		c.body = append(c.body, parsed)
+	}
+	if c.code && len(c.body) != 1 {
+		return nil, fmt.Errorf("%s: a template with a code has one parameter, which is the code", file)
 	}
 	return c, nil
 }

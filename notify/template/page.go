@@ -1,6 +1,9 @@
 package template
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Page is the dot of every template.
 type Page struct {
@@ -10,6 +13,8 @@ type Page struct {
 	To string
 	// Clinic is that of the data, or else of the configuration.
 	Clinic string
+	// Brand is that of the configuration, with its colours filled in.
+	Brand Brand
 	// Lang is the locale of the translation, a BCP 47 tag.
 	Lang string
 	// Subject is the finished subject; empty in the subject itself.
@@ -58,3 +63,6 @@ func (p *Page) Minutes(d time.Duration) int { return int((d + time.Minute - 1) /
 // Money returns an amount in the smallest unit of its ISO 4217 currency as people
 // read it: "₹1,23,456.00".
 func (p *Page) Money(minor int64, currency string) string { return money(minor, currency) }
+
+// Padding follows the preheader, so that an inbox shows nothing of the page behind it.
+func (p *Page) Padding() string { return strings.Repeat("\u00a0\u200c", 60) }

@@ -27,6 +27,24 @@ type Payment struct {
 	// Item is what was paid for, "Video consultation"; others may see the mail, so name no
 	// illness. If empty, it is not shown.
 	Item string
+	// Number is the receipt's number in the clinic's books. If empty, it is not shown.
+	Number string
+	// Lines are what the amount is made of, taxes too. If empty, there is only the amount.
+	Lines []ReceiptLine
+	// Exemption says why there is no tax, "Healthcare services, exempt from GST". If empty,
+	// it is not shown.
+	Exemption string
+	// Doctor is the doctor's name, Registration the number at the medical council and
+	// Council its name. Those that are empty are not shown.
+	Doctor, Registration, Council string
+}
+
+// ReceiptLine is a part of an amount.
+type ReceiptLine struct {
+	// Text is one line of at most 200 bytes, "Consultation", "IGST 18%". Required.
+	Text string
+	// Amount is in the currency's smallest unit. A discount is negative.
+	Amount int64
 }
 
 // Validate names everything that is wrong with r. The error matches telemed.ErrInvalid.
@@ -39,8 +57,21 @@ func (r Payment) Validate() error {
 	requiredLine(&p, "Reference", r.Reference)
 	p.Check(!r.PaidAt.IsZero(), "PaidAt", "is required")
 	checkLine(&p, "Item", r.Item, maxText)
+	for field, text := range map[string]string{
+		"Number": r.Number, "Exemption": r.Exemption, "Doctor": r.Doctor, "Registration": r.Registration, "Council": r.Council,
+	} {
+		checkLine(&p, field, text, maxText)
+	}
+	sum := int64(0)
+	for _, line := range r.Lines {
+		requiredLine(&p, "Lines", line.Text)
+		sum += line.Amount
+	}
+	p.Check(len(r.Lines) == 0 || sum == r.Amount, "Lines", "do not add up to Amount")
 	return p.Err("template: receipt")
 }
+
+func (r Payment) registered() (registration, council string) { return r.Registration, r.Council }
 
 // LogValue leaves out everything personal.
 func (r Payment) LogValue() slog.Value {

@@ -41,6 +41,15 @@ type Config struct {
 	// FS holds the application's templates, laid over the built-in ones file by file; see
 	// the package's comment. It is read once. If nil, there are the built-in ones.
 	FS fs.FS
+	// Brand is how messages look, and what they say of the clinic besides its name.
+	Brand Brand
+	// Preset is the rule that messages must keep. If empty, none.
+	Preset Preset
+	// AllowUnreviewed sends the built-in texts of languages that nobody who speaks them has
+	// reviewed: all but English. If false, their readers get the default locale. Texts of FS
+	// are the application's own, and are always sent: a translation is reviewed once FS has
+	// all of its files.
+	AllowUnreviewed bool
 	// Samples holds, for each template of FS that is not built in, sample data of
 	// the type that it takes, without anything of a true patient.
 	Samples map[string]any
@@ -55,6 +64,7 @@ type Set struct {
 	cfg       Config
 	templates map[string]map[string]*translation // by name, then locale in lower case
 	types     map[string]reflect.Type
+	examples  map[string][]any // what each template is tried with: all fields, and the fewest
 }
 
 var _ notify.Renderer = (*Set)(nil)
@@ -72,6 +82,8 @@ func New(cfg Config) (*Set, error) {
 	requiredLine(&p, "Clinic", cfg.Clinic)
 	p.Check(cfg.Zone != nil, "Zone", "is required: recipients whose zone is not known read times in it")
 	p.Optional("FS", cfg.FS)
+	cfg.Brand.check(&p)
+	cfg.Preset.check(&p, cfg.Brand)
 	p.Check(cfg.Organizer == "" || notify.ValidEmail(cfg.Organizer), "Organizer", "is not a bare e-mail address")
 	if err := p.Err("template"); err != nil {
 		return nil, err
@@ -80,7 +92,7 @@ func New(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	s := &Set{cfg: cfg, templates: map[string]map[string]*translation{}, types: map[string]reflect.Type{}}
+	s := &Set{cfg: cfg, templates: map[string]map[string]*translation{}, types: map[string]reflect.Type{}, examples: map[string][]any{}}
 	var errs []error
 	names := src.names()
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -102,8 +114,11 @@ func load(host fs.FS) (*sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := &sources{files: map[string]string{}, folder: map[string]string{}}
+	src := &sources{files: map[string]string{}, folder: map[string]string{}, unreviewed: map[string]bool{}}
 	if err := src.read(own); err != nil {
+		return nil, err
+	}
+	if err := src.build(); err != nil {
 		return nil, err
 	}
 	if host == nil {
@@ -122,7 +137,7 @@ func (s *Set) add(src *sources, name string, locales []string) error {
 		}
 		examples = []any{indirect(sample)}
 	}
-	s.types[name] = reflect.TypeOf(examples[0])
+	s.types[name], s.examples[name] = reflect.TypeOf(examples[0]), examples
 	s.templates[name] = map[string]*translation{}
 	var errs []error
 	for _, locale := range locales {
@@ -199,7 +214,7 @@ func (s *Set) Render(msg notify.Message) (*notify.Content, error) {
 // find returns the translation of name that is nearest to locale.
 func (s *Set) find(name, locale string) *translation {
 	for _, tag := range append(chain(locale), chain(s.cfg.Locale)...) {
-		if t := s.templates[name][tag]; t != nil {
+		if t := s.templates[name][tag]; t != nil && (t.reviewed || s.cfg.AllowUnreviewed) {
 			return t
 		}
 	}
@@ -217,6 +232,10 @@ func (s *Set) check(msg notify.Message, data any) error {
 				p.Add("Data."+field.Field, "%s", field.Problem)
 			}
 		}
+	}
+	if r, ok := data.(registered); ok {
+		registration, council := r.registered()
+		s.cfg.Preset.checkDoctor(&p, msg.Template, registration, council)
 	}
 	return p.Err("template: " + msg.Template)
 }
@@ -278,7 +297,7 @@ func (s *Set) render(t *translation, msg notify.Message, data any) (*notify.Cont
 
 func (s *Set) page(t *translation, msg notify.Message, data any) *Page {
 	page := &Page{
-		Data: data, To: msg.To.Name, Clinic: s.cfg.Clinic, Lang: t.locale,
+		Data: data, To: msg.To.Name, Clinic: s.cfg.Clinic, Brand: s.cfg.Brand.filled(), Lang: t.locale,
 		words: wordsFor(t.locale), zone: cmp.Or(msg.To.Zone, s.cfg.Zone), home: s.cfg.Zone, now: s.cfg.Now(),
 	}
 	if c, ok := data.(clinical); ok {
@@ -341,6 +360,9 @@ func (c *chat) call(page *Page) (*notify.WhatsAppTemplate, error) {
 		}
 		made.Body = append(made.Body, value)
 	}
+	if c.code {
+		made.Buttons = []notify.WhatsAppButton{{URL: made.Body[0]}} // the button that copies it
+	}
 	return made, nil
 }
 
@@ -364,11 +386,8 @@ func (s *Set) invite(t *translation, msg notify.Message, page *Page, description
 	v := &invite{
 		uid: uid(s.cfg.Clinic, a.Key, entry.doctors), summary: summary, description: description, url: a.JoinURL,
 		start: a.Start, end: a.Start.Add(duration), stamp: s.cfg.Now(),
-		sequence: a.Sequence, cancelled: entry.cancels,
+		sequence: s.sequence(entry, a.Sequence), cancelled: entry.cancels,
 		organizer: s.cfg.Organizer, organizerName: page.Clinic,
-	}
-	if entry.moves {
-		v.sequence = max(1, v.sequence)
 	}
 	if notify.ValidEmail(msg.To.Email) {
 		v.attendee, v.attendeeName = msg.To.Email, msg.To.Name
@@ -376,6 +395,20 @@ func (s *Set) invite(t *translation, msg notify.Message, page *Page, description
 	return &notify.File{
 		Name: "invite.ics", ContentType: "text/calendar; charset=utf-8; method=" + v.method(), Data: v.encode(),
 	}, nil
+}
+
+// sequence is the number of a calendar entry, which grows with each change: a calendar drops
+// what has a lower number than it knows. An application that does not count gets the
+// seconds since 2024.
+func (s *Set) sequence(e entry, counted int) int {
+	if counted == 0 && e.moves {
+		since := s.cfg.Now().Sub(time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC))
+		counted = max(1, int(since/time.Second))
+	}
+	if e.cancels {
+		counted++ // above the last move, whose number it shares
+	}
+	return counted
 }
 
 // indirect follows a pointer, so that Data may be one.

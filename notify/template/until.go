@@ -11,20 +11,6 @@ type soon struct {
 	minutes, hours, days func(n int) string
 }
 
-var englishSoon = soon{
-	now: "now", tomorrow: "tomorrow",
-	minutes: func(n int) string { return plural(n, "in %d minute", "in %d minutes") },
-	hours:   func(n int) string { return plural(n, "in %d hour", "in %d hours") },
-	days:    func(n int) string { return plural(n, "in %d day", "in %d days") },
-}
-
-var hindiSoon = soon{
-	now: "अभी", tomorrow: "कल",
-	minutes: func(n int) string { return fmt.Sprintf("%d मिनट में", n) },
-	hours:   func(n int) string { return plural(n, "%d घंटे में", "%d घंटों में") },
-	days:    func(n int) string { return plural(n, "%d दिन में", "%d दिनों में") },
-}
-
 func plural(n int, one, more string) string {
 	if n == 1 {
 		return fmt.Sprintf(one, n)

@@ -10,21 +10,24 @@ import (
 // words are what the time and the language of a translation need beyond its
 // files. The standard library knows English only.
 type words struct {
+	texts  map[string]string
 	months [12]string
 	days   [7]string // from Sunday
-	clock  func(t time.Time) string
-	// layout takes weekday, day, month, year, clock and zone.
-	layout string
+	parts  []dayPart // of a day, ascending
 	soon   soon
 }
 
 // wordsFor returns the tables for a locale; languages without a table of ours get
 // English.
 func wordsFor(locale string) *words {
-	if language(locale) == "hi" {
-		return &hindi
+	all, err := catalogues()
+	if err != nil {
+		return &words{} // New has reported it
 	}
-	return &english
+	if c, ok := all[language(locale)]; ok {
+		return &c.words
+	}
+	return &all["en"].words
 }
 
 func language(locale string) string {
@@ -32,56 +35,12 @@ func language(locale string) string {
 	return strings.ToLower(before)
 }
 
-var english = words{
-	months: [12]string{"January", "February", "March", "April", "May", "June",
-		"July", "August", "September", "October", "November", "December"},
-	days:   [7]string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"},
-	clock:  func(t time.Time) string { return t.Format("3:04 PM") },
-	layout: "%s, %d %s %d, %s %s",
-	soon:   englishSoon,
-}
-
-var hindi = words{
-	months: [12]string{"जनवरी", "फ़रवरी", "मार्च", "अप्रैल", "मई", "जून",
-		"जुलाई", "अगस्त", "सितंबर", "अक्टूबर", "नवंबर", "दिसंबर"},
-	days:   [7]string{"रविवार", "सोमवार", "मंगलवार", "बुधवार", "गुरुवार", "शुक्रवार", "शनिवार"},
-	clock:  func(t time.Time) string { return hindiPart(t.Hour()) + " " + t.Format("3:04") + " बजे" },
-	layout: "%s, %d %s %d, %s %s",
-	soon:   hindiSoon,
-}
-
-// hindiPart names the part of the day, which Hindi uses where English has AM and PM.
-func hindiPart(hour int) string {
-	switch {
-	case hour >= 4 && hour < 12:
-		return "सुबह"
-	case hour >= 12 && hour < 16:
-		return "दोपहर"
-	case hour >= 16 && hour < 20:
-		return "शाम"
-	}
-	return "रात"
-}
-
 func (w *words) time(t time.Time) string {
-	return fmt.Sprintf(w.layout, w.days[t.Weekday()], t.Day(), w.months[t.Month()-1], t.Year(), w.clock(t), zoneName(t))
+	return fmt.Sprintf("%s, %s, %s %s", w.days[t.Weekday()], w.date(t), w.clock(t), w.zone(t))
 }
 
 func (w *words) date(t time.Time) string {
 	return fmt.Sprintf("%d %s %d", t.Day(), w.months[t.Month()-1], t.Year())
-}
-
-// zoneName returns the zone's abbreviation, "IST". Zones that have a number in
-// its place ("+04"), or nothing, are given as "UTC+04:00".
-func zoneName(t time.Time) string {
-	name, offset := t.Zone()
-	if name != "" && name[0] != '+' && name[0] != '-' {
-		return name
-	}
-	if offset == 0 {
-		return "UTC"
-	}
-	return "UTC" + t.Format("-07:00")
 }
 
 // exponents are the currencies that do not have two digits behind the point (ISO 4217).

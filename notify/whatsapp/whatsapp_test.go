@@ -76,7 +76,8 @@ func TestRequest(t *testing.T) {
 	got := srv.Messages()[0]
 	require.Equal(t, got.ID, receipt.ID)
 	require.Equal(t, phone, got.To)
-	require.Equal(t, "Hello Zkmark Rao, we have received your payment of ₹500.00 to City Clinic.\n\nPayment ID: pay_1\nPaid on: Monday\n\nThank you.", got.Text)
+	require.Equal(t, "Hello Zkmark Rao,\n\nWe have received your payment. Thank you.\n\nAmount: ₹500.00\nPayment ID: pay_1\nPaid on: Monday\n\n"+
+		"This message was sent automatically by City Clinic. Please do not send medical details in an answer.", got.Text)
 	require.Equal(t, notify.Reference("appt-42/paid"), got.Reference)
 	require.Regexp(t, `^[0-9a-f]{64}$`, got.Reference)
 	require.NotContains(t, string(got.Request), "appt-42")
@@ -202,7 +203,7 @@ func TestRendererMakesNothing(t *testing.T) {
 func TestBuiltinTemplates(t *testing.T) {
 	t.Parallel()
 	srv := whatsapptest.NewServer(t)
-	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.FixedZone("IST", 5*3600+1800)})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.FixedZone("IST", 5*3600+1800), AllowUnreviewed: true})
 	require.NoError(t, err)
 	cfg := config(srv)
 	cfg.Renderer = words
@@ -210,7 +211,16 @@ func TestBuiltinTemplates(t *testing.T) {
 	for _, name := range words.Names() {
 		for _, locale := range []string{"en-IN", "hi-IN"} {
 			data := any(template.Appointment{Key: "appt-42", Patient: "Asha", Doctor: "Dr M", Start: time.Now(), JoinURL: "https://meet.example/x"})
+			shown := "Asha"
 			switch name {
+			case template.PaymentAsked, template.PaymentFailed:
+				data = template.PaymentDue{Patient: "Asha", Amount: 50000, Currency: "INR", URL: "https://clinic.example/pay"}
+			case template.OneTimePassword:
+				data, shown = template.Code{Code: "482913", ValidFor: time.Minute}, "482913"
+			case template.DocumentReady:
+				data = template.Document{Patient: "Asha", Doctor: "Dr M", Title: "Advice", URL: "https://clinic.example/documents"}
+			case template.TodaysList:
+				data = template.DayList{Doctor: "Dr Asha", Day: time.Now()}
 			case template.PaymentReceived:
 				data = template.Payment{Patient: "Asha", Amount: 50000, Currency: "INR", Reference: "pay_1", PaidAt: time.Now()}
 			case template.RefundPending, template.Refunded:
@@ -225,13 +235,38 @@ func TestBuiltinTemplates(t *testing.T) {
 			sent, err := srv.WaitFor(t.Context(), func(m whatsapptest.Message) bool { return m.ID == receipt.ID })
 			require.NoError(t, err)
 			require.Equal(t, []string{name, locale[:2]}, []string{sent.Template, sent.Language})
-			require.Contains(t, sent.Text, "Asha")
+			require.Contains(t, sent.Text, shown)
 			require.NotContains(t, sent.Text, "{{")
 		}
 	}
-	require.Len(t, whatsapptest.Builtin(), 2*len(words.Names()), "each in both languages, and no other")
+	require.Len(t, whatsapptest.Builtin(), len(template.Definitions()), "each in all languages, and no other")
 	_, err = client.Notify(t.Context(), notify.Message{Key: "k", To: notify.Recipient{Phone: phone}, Template: "unknown"})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
+}
+
+// TestCode: a one-time password stands in the body and in the button, as Meta wants it of a
+// template of the category AUTHENTICATION.
+func TestCode(t *testing.T) {
+	t.Parallel()
+	srv := whatsapptest.NewServer(t)
+	client := newClient(t, config(srv))
+	call := &notify.WhatsAppTemplate{Name: "one_time_password", Language: "en", Body: []string{"482913"}, Buttons: []notify.WhatsAppButton{{URL: "482913"}}}
+	msg := message("k")
+	msg.Content = &notify.Content{WhatsApp: call}
+	_, err := client.Notify(t.Context(), msg)
+	require.NoError(t, err)
+	got := srv.Messages()[0]
+	require.Equal(t, "*482913* is your verification code. For your security, do not share this code.", got.Text)
+	var sent struct {
+		Template struct{ Components json.RawMessage }
+	}
+	require.NoError(t, json.Unmarshal(got.Request, &sent))
+	require.JSONEq(t, `[{"type":"body","parameters":[{"type":"text","text":"482913"}]},
+		{"type":"button","sub_type":"url","index":"0","parameters":[{"type":"text","text":"482913"}]}]`, string(sent.Template.Components))
+
+	call.Buttons = nil
+	_, err = client.Notify(t.Context(), msg)
+	require.ErrorContains(t, err, "131008", "Meta refuses a call that does not fill the button")
 }
 
 func TestAnswers(t *testing.T) {

@@ -125,10 +125,9 @@ func (s *Server) serveTemplates(w http.ResponseWriter, r *http.Request) {
 	}
 	for i, t := range s.templates {
 		if strings.Contains(t.Name, name) {
-			all = append(all, &made{
-				ID: fmt.Sprintf("5000000000%05d", i), Name: t.Name, Language: t.Language, Category: "UTILITY", Status: "APPROVED",
-				Format: "POSITIONAL", Components: []part{{Type: "BODY", Text: t.Body}},
-			})
+			m := t.made()
+			m.ID = fmt.Sprintf("5000000000%05d", i)
+			all = append(all, m)
 		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"data": all, "paging": map[string]any{}})

@@ -101,6 +101,24 @@ type wireParameter struct {
 	Text any    `json:"text"`
 }
 
+// problem says what is wrong with the button that copies a one-time password.
+func (b *wireComponent) problem() *problem {
+	if b.Kind != "url" || b.Index != "0" && b.Index != float64(0) {
+		return &problem{code: 132012, text: "Parameter format does not match format in the created template: buttons"}
+	}
+	var code string
+	if len(b.Parameters) == 1 && b.Parameters[0].Type == "text" {
+		code, _ = b.Parameters[0].Text.(string)
+	}
+	if code == "" {
+		return &problem{code: 131008, text: "Required parameter is missing: buttons: Button at index 0 of type Url requires a parameter"}
+	}
+	if utf8.RuneCountInString(code) > 15 {
+		return &problem{code: 132005, text: "Translated text too long: a code has at most 15 characters"}
+	}
+	return nil
+}
+
 // values returns the texts of the body, and which names they have, if they have.
 func (c *wireCall) values() (values []string, named map[string]string) {
 	named = map[string]string{}
@@ -220,8 +238,15 @@ func (s *Server) checkTemplate(c *wireCall) *problem {
 	if !ok {
 		return &problem{status: 404, code: 132001, text: "Template name (" + c.Template.Name + ") does not exist in " + c.Template.Language.Code}
 	}
-	count := 0
+	count, codes := 0, 0
 	for _, component := range c.Template.Components {
+		if t.Category == authentication && component.Type == "button" {
+			if p := component.problem(); p != nil {
+				return p
+			}
+			codes++
+			continue
+		}
 		if component.Type != "body" {
 			return &problem{code: 132018, text: "The template has a body alone"}
 		}
@@ -239,6 +264,9 @@ func (s *Server) checkTemplate(c *wireCall) *problem {
 	}
 	if count != t.parameters() {
 		return &problem{code: 132000, text: "Number of parameters does not match the expected number of params"}
+	}
+	if t.Category == authentication && codes != 1 {
+		return &problem{code: 131008, text: "Required parameter is missing: buttons: Button at index 0 of type Url requires a parameter"}
 	}
 	return nil
 }

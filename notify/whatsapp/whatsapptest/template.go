@@ -1,9 +1,12 @@
 package whatsapptest
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/telemed-go/telemed/notify/template"
 )
 
 // Template is an approved template.
@@ -12,36 +15,46 @@ type Template struct {
 	Name, Language string
 	// Body is its text, with parameters {{1}}, {{2}} and so on.
 	Body string
+	// Category is Meta's. An "AUTHENTICATION" template has a button that copies the code,
+	// and a call fills it. If empty, "UTILITY".
+	Category string
 }
 
-// Builtin returns the templates that package notify/template calls, in English and Hindi.
+// authentication is the category of one-time passwords.
+const authentication = "AUTHENTICATION"
+
+// codeBody is the body that Meta gives to authentication templates. Meta translates it.
+const codeBody = "*{{1}}* is your verification code. For your security, do not share this code."
+
+// Builtin returns the templates that package notify/template calls, in all its languages,
+// with the bodies of template.Definitions. The body of a one-time password is Meta's, here in
+// English.
 func Builtin() []Template {
-	return []Template{
-		{"appointment_confirmed", "en", "Hello {{1}}, your video consultation with {{2}} is confirmed.\n\nTime: {{3}}\nClinic: {{4}}\nJoin: {{5}}\n\nThe link is for you alone. Please do not share it."},
-		{"appointment_confirmed", "hi", "नमस्ते {{1}}, {{2}} के साथ आपका वीडियो परामर्श तय हो गया है।\n\nसमय: {{3}}\nक्लिनिक: {{4}}\nजुड़ें: {{5}}\n\nयह लिंक केवल आपके लिए है। कृपया इसे किसी और को न भेजें।"},
-		{"appointment_rescheduled", "en", "Hello {{1}}, your video consultation with {{2}} has a new time.\n\nNew time: {{3}}\nClinic: {{4}}\nJoin: {{5}}\n\nThe link is for you alone. Please do not share it."},
-		{"appointment_rescheduled", "hi", "नमस्ते {{1}}, {{2}} के साथ आपके वीडियो परामर्श का समय बदल गया है।\n\nनया समय: {{3}}\nक्लिनिक: {{4}}\nजुड़ें: {{5}}\n\nयह लिंक केवल आपके लिए है। कृपया इसे किसी और को न भेजें।"},
-		{"appointment_cancelled", "en", "Hello {{1}}, your video consultation with {{2}} on {{3}} is cancelled.\n\nPlease ask {{4}} for another time."},
-		{"appointment_cancelled", "hi", "नमस्ते {{1}}, {{2}} के साथ {{3}} का आपका वीडियो परामर्श रद्द हो गया है।\n\nदूसरे समय के लिए {{4}} से संपर्क करें।"},
-		{"payment_receipt", "en", "Hello {{1}}, we have received your payment of {{2}} to {{3}}.\n\nPayment ID: {{4}}\nPaid on: {{5}}\n\nThank you."},
-		{"payment_receipt", "hi", "नमस्ते {{1}}, {{3}} को आपका {{2}} का भुगतान मिल गया है।\n\nभुगतान संख्या: {{4}}\nसमय: {{5}}\n\nधन्यवाद।"},
-		{"appointment_reminder", "en", "Hello {{1}}, your video consultation with {{2}} starts {{3}}.\n\nTime: {{4}}\nClinic: {{5}}\nJoin: {{6}}\n\nThe link is for you alone. Please do not share it."},
-		{"appointment_reminder", "hi", "नमस्ते {{1}}, {{2}} के साथ आपका वीडियो परामर्श {{3}} है।\n\nसमय: {{4}}\nक्लिनिक: {{5}}\nजुड़ें: {{6}}\n\nयह लिंक केवल आपके लिए है। कृपया इसे किसी और को न भेजें।"},
-		{"appointment_waiting", "en", "Hello {{1}}, your video consultation with {{2}} is still planned for {{3}}.\n\nThe link is not ready yet. You will receive it as soon as it is. If you have none when the consultation should begin, please contact {{4}}.\n\nThank you for your patience."},
-		{"appointment_waiting", "hi", "नमस्ते {{1}}, {{2}} के साथ आपका वीडियो परामर्श {{3}} पर ही है।\n\nलिंक अभी तैयार नहीं है। तैयार होते ही आपको भेज दिया जाएगा। अगर शुरू होने तक न मिले, तो कृपया {{4}} से संपर्क करें।"},
-		{"payment_refund_pending", "en", "Hello {{1}}, your refund of {{2}} from {{3}} is on its way.\n\nBegun on: {{4}}\n\nBanks may need a few working days until it shows on your account."},
-		{"payment_refund_pending", "hi", "नमस्ते {{1}}, {{3}} की ओर से आपका {{2}} का रिफ़ंड भेजा जा रहा है।\n\nशुरू होने का समय: {{4}}\n\nबैंक खाते में दिखने में कुछ कार्यदिवस लग सकते हैं।"},
-		{"payment_refunded", "en", "Hello {{1}}, your refund of {{2}} from {{3}} is complete.\n\nRefunded on: {{4}}\n\nYour bank may need a few working days until it shows on your account."},
-		{"payment_refunded", "hi", "नमस्ते {{1}}, {{3}} की ओर से आपका {{2}} का रिफ़ंड हो गया है।\n\nसमय: {{4}}\n\nआपके बैंक खाते में दिखने में कुछ कार्यदिवस लग सकते हैं।"},
-		{"doctor_booked", "en", "Hello {{1}}, a video consultation with {{2}} is booked.\n\nTime: {{3}}\nClinic: {{4}}\n\nIt is in your list now."},
-		{"doctor_booked", "hi", "नमस्ते {{1}}, {{2}} के साथ एक वीडियो परामर्श तय हुआ है।\n\nसमय: {{3}}\nक्लिनिक: {{4}}\n\nयह अब आपकी सूची में है।"},
-		{"doctor_moved", "en", "Hello {{1}}, your video consultation with {{2}} has a new time.\n\nNew time: {{3}}\nClinic: {{4}}\n\nYour list shows the new time."},
-		{"doctor_moved", "hi", "नमस्ते {{1}}, {{2}} के साथ आपके वीडियो परामर्श का समय बदल गया है।\n\nनया समय: {{3}}\nक्लिनिक: {{4}}\n\nआपकी सूची में नया समय है।"},
-		{"doctor_cancelled", "en", "Hello {{1}}, your video consultation with {{2}} on {{3}} is cancelled.\n\nClinic: {{4}}\n\nIt is not in your list any more."},
-		{"doctor_cancelled", "hi", "नमस्ते {{1}}, {{2}} के साथ {{3}} का आपका वीडियो परामर्श रद्द हो गया है।\n\nक्लिनिक: {{4}}\n\nयह अब आपकी सूची में नहीं है।"},
-		{"doctor_reconnect", "en", "Hello {{1}}, your {{2}} account needs to be connected again.\n\nUntil then {{3}} can make no video meetings in it, and your patients get no link.\n\nConnect it here: {{4}}\n\nThis takes about a minute."},
-		{"doctor_reconnect", "hi", "नमस्ते {{1}}, कृपया अपना {{2}} खाता फिर से जोड़ें।\n\nतब तक {{3}} उसमें वीडियो मीटिंग नहीं बना सकता, और आपके मरीज़ों को लिंक नहीं मिलेगा।\n\nयहाँ जोड़ें: {{4}}\n\nइसमें लगभग एक मिनट लगता है।"},
+	var all []Template
+	for _, d := range template.Definitions() {
+		t := Template{Name: d.Name, Language: d.Language, Body: d.Body, Category: d.Category}
+		if d.Category == authentication {
+			t.Body = codeBody
+		}
+		all = append(all, t)
 	}
+	return all
+}
+
+// copyAddress is what Meta shows as the address of the button that copies a code.
+const copyAddress = "https://www.whatsapp.com/otp/code/?otp_type=COPY_CODE&code=otp{{1}}"
+
+// made is the template as Meta lists it.
+func (t Template) made() *made {
+	m := &made{
+		Name: t.Name, Language: t.Language, Category: cmp.Or(t.Category, "UTILITY"), Status: "APPROVED",
+		Format: "POSITIONAL", Components: []part{{Type: "BODY", Text: t.Body}},
+	}
+	if t.Category == authentication {
+		button := map[string]any{"type": "URL", "text": "Copy code", "url": copyAddress}
+		m.Components = append(m.Components, part{Type: "BUTTONS", Buttons: []map[string]any{button}})
+	}
+	return m
 }
 
 var placeholder = regexp.MustCompile(`\{\{([0-9]{1,2})\}\}`)
