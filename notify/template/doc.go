@@ -14,7 +14,7 @@
 //
 // # Templates
 //
-// Built in, in English ("en") and Hindi ("hi"):
+// Built in, in English ("en"), Hindi ("hi") and Marathi ("mr"):
 //
 //	for patients                                         data
 //	Confirmed, Rescheduled, Cancelled                    Appointment, with a calendar file

@@ -27,7 +27,7 @@ func TestGolden(t *testing.T) {
 	cfg.Now = func() time.Time { return start.Add(-40 * time.Minute) }
 	near := newSet(t, cfg)
 	for _, name := range set.Names() {
-		for _, locale := range []string{"en", "hi"} {
+		for _, locale := range []string{"en", "hi", "mr"} {
 			t.Run(name+"/"+locale, func(t *testing.T) {
 				t.Parallel()
 				msg := message(name, locale, dataFor(name))
