@@ -59,6 +59,14 @@
 //	payment_receipt          {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} payment id, {{5}} time
 //	payment_refund_pending   {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} time
 //	payment_refunded         {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} time
+//	appointment_join         {{1}} greeting, {{2}} doctor, {{3}} clinic, {{4}} link
+//	appointment_missed       {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
+//	doctor_late              {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
+//	payment_due              {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} page
+//	payment_failed           {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} page
+//	document_ready           {{1}} greeting, {{2}} doctor, {{3}} clinic, {{4}} page
+//	one_time_password        {{1}} code
+//	doctor_today             {{1}} greeting, {{2}} day, {{3}} number of visits, {{4}} clinic
 //	doctor_booked            {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
 //	doctor_moved             {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
 //	doctor_cancelled         {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic

@@ -45,9 +45,11 @@ func TestHostTemplates(t *testing.T) {
 		".DS_Store", "x", ".git/config", "x",
 	))
 	require.Equal(t, []string{
-		template.Cancelled, template.Confirmed, template.Reminder, template.Rescheduled, template.VisitWaiting,
-		template.DoctorBooked, template.DoctorCancelled, template.DoctorMoved, template.Reconnect,
-		"lab_ready", template.PaymentReceived, template.RefundPending, template.Refunded,
+		template.Cancelled, template.Confirmed, template.JoinNow, template.NoShow, template.Reminder,
+		template.Rescheduled, template.VisitWaiting, template.DoctorBooked, template.DoctorCancelled,
+		template.DoctorLate, template.DoctorMoved, template.Reconnect, template.TodaysList,
+		template.DocumentReady, "lab_ready", template.OneTimePassword, template.PaymentAsked,
+		template.PaymentFailed, template.PaymentReceived, template.RefundPending, template.Refunded,
 	}, set.Names())
 	got := render(t, set, message("lab_ready", "hi", &labReady{"Blood\n\tcount <b>", "javascript:alert(1)"}))
 	require.Equal(t, "Your result is ready", got.Subject)

@@ -202,7 +202,7 @@ func TestRendererMakesNothing(t *testing.T) {
 func TestBuiltinTemplates(t *testing.T) {
 	t.Parallel()
 	srv := whatsapptest.NewServer(t)
-	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.FixedZone("IST", 5*3600+1800)})
+	words, err := template.New(template.Config{Clinic: "City Clinic", Zone: time.FixedZone("IST", 5*3600+1800), AllowUnreviewed: true})
 	require.NoError(t, err)
 	cfg := config(srv)
 	cfg.Renderer = words
@@ -210,7 +210,16 @@ func TestBuiltinTemplates(t *testing.T) {
 	for _, name := range words.Names() {
 		for _, locale := range []string{"en-IN", "hi-IN"} {
 			data := any(template.Appointment{Key: "appt-42", Patient: "Asha", Doctor: "Dr M", Start: time.Now(), JoinURL: "https://meet.example/x"})
+			shown := "Asha"
 			switch name {
+			case template.PaymentAsked, template.PaymentFailed:
+				data = template.PaymentDue{Patient: "Asha", Amount: 50000, Currency: "INR", URL: "https://clinic.example/pay"}
+			case template.OneTimePassword:
+				data, shown = template.Code{Code: "482913", ValidFor: time.Minute}, "482913"
+			case template.DocumentReady:
+				data = template.Document{Patient: "Asha", Doctor: "Dr M", Title: "Advice", URL: "https://clinic.example/documents"}
+			case template.TodaysList:
+				data = template.DayList{Doctor: "Dr Asha", Day: time.Now()}
 			case template.PaymentReceived:
 				data = template.Payment{Patient: "Asha", Amount: 50000, Currency: "INR", Reference: "pay_1", PaidAt: time.Now()}
 			case template.RefundPending, template.Refunded:
@@ -225,7 +234,7 @@ func TestBuiltinTemplates(t *testing.T) {
 			sent, err := srv.WaitFor(t.Context(), func(m whatsapptest.Message) bool { return m.ID == receipt.ID })
 			require.NoError(t, err)
 			require.Equal(t, []string{name, locale[:2]}, []string{sent.Template, sent.Language})
-			require.Contains(t, sent.Text, "Asha")
+			require.Contains(t, sent.Text, shown)
 			require.NotContains(t, sent.Text, "{{")
 		}
 	}

@@ -2,13 +2,16 @@ package sqlstore
 
 import "strings"
 
+// spaces are what databases take for such. Unicode has more, which are part of a name there.
+const spaces = " \t\n\v\f\r"
+
 // statements splits a script of MySQL's at its semicolons, but for those in texts, quoted
 // names and comments: its driver carries out one statement at a time.
 func statements(script string) (all []string) {
 	begin, content := 0, false
 	cut := func(end int) {
 		if content {
-			all = append(all, strings.TrimSpace(script[begin:end]))
+			all = append(all, strings.Trim(script[begin:end], spaces))
 		}
 		begin, content = end+1, false
 	}
@@ -23,7 +26,7 @@ func statements(script string) (all []string) {
 			content = content || strings.ContainsRune("'\"`", rune(rest[0])) || strings.HasPrefix(rest, "/*!")
 			i += n
 		default:
-			content = content || strings.TrimSpace(rest[:1]) != ""
+			content = content || !strings.Contains(spaces, rest[:1])
 			i++
 		}
 	}
@@ -37,7 +40,7 @@ func skipped(script string) int {
 	switch {
 	case strings.ContainsRune("'\"`", rune(script[0])):
 		return quoted(script)
-	case script[0] == '#', script == "--", strings.HasPrefix(script, "--") && strings.TrimSpace(script[2:3]) == "":
+	case script[0] == '#', script == "--", strings.HasPrefix(script, "--") && strings.Contains(spaces, script[2:3]):
 		return until(script, "\n", 0)
 	case strings.HasPrefix(script, "/*"):
 		return until(script, "*/", 2)

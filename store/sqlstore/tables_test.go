@@ -52,6 +52,7 @@ func TestStatements(t *testing.T) {
 		" ;;\n; ":                nil,
 		"CREATE TABLE a (b INT)": {"CREATE TABLE a (b INT)"},
 		"A; B ;\nC;":             {"A", "B", "C"},
+		"A;\u0085; \u00a0B":      {"A", "\u0085", "\u00a0B"},
 		"A 'x;y'; B":             {"A 'x;y'", "B"},
 		`A 'x\';y'; B`:           {`A 'x\';y'`, "B"},
 		"A 'x'';y'; B":           {"A 'x'';y'", "B"},
