@@ -208,7 +208,7 @@ func TestBuiltinTemplates(t *testing.T) {
 	cfg.Renderer = words
 	client := newClient(t, cfg)
 	for _, name := range words.Names() {
-		for _, locale := range []string{"en-IN", "hi-IN"} {
+		for _, locale := range []string{"bn-IN", "en-IN", "hi-IN", "mr-IN", "ta-IN", "te-IN"} {
 			data := any(template.Appointment{Key: "appt-42", Patient: "Asha", Doctor: "Dr M", Start: time.Now(), JoinURL: "https://meet.example/x"})
 			shown := "Asha"
 			switch name {
@@ -238,7 +238,7 @@ func TestBuiltinTemplates(t *testing.T) {
 			require.NotContains(t, sent.Text, "{{")
 		}
 	}
-	require.Len(t, whatsapptest.Builtin(), 2*len(words.Names()), "each in both languages, and no other")
+	require.Len(t, whatsapptest.Builtin(), 6*len(words.Names()), "each in every language, and no other")
 	_, err = client.Notify(t.Context(), notify.Message{Key: "k", To: notify.Recipient{Phone: phone}, Template: "unknown"})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 }
