@@ -14,7 +14,9 @@
 //
 // # Templates
 //
-// Built in, in English ("en"), Hindi ("hi") and Marathi ("mr"):
+// Built in, in English ("en"), Hindi ("hi"), Tamil ("ta"), Telugu ("te"), Bengali ("bn")
+// and Marathi ("mr"). Nobody has reviewed those but English, so they are sent only with
+// Config.AllowUnreviewed:
 //
 //	for patients                                         data
 //	Confirmed, Rescheduled, Cancelled                    Appointment, with a calendar file
@@ -48,7 +50,8 @@
 // has the method Validate() error is asked before it is shown.
 //
 // The built-in WhatsApp calls expect these bodies, which an application registers at
-// Meta under the same names, in the category "utility", in en and hi:
+// Meta under the same names, in the category "utility" ("authentication" for a
+// password), in the languages that it sends. whatsapptest.Builtin has a wording for each:
 //
 //	appointment_confirmed    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
 //	appointment_rescheduled  {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
