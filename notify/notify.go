@@ -106,6 +106,11 @@ type WhatsAppTemplate struct {
 	Language string
 	// Body holds the body's text parameters {{1}}, {{2}}, … in order.
 	Body []string
+	// Code is a one-time password, at most 15 characters, for a template of Meta's category
+	// AUTHENTICATION: the only parameter of its body, and what its button copies. Empty for
+	// other templates. See
+	// https://developers.facebook.com/docs/whatsapp/business-management-api/authentication-templates.
+	Code string
 }
 
 // Renderer makes the words of a message in the recipient's language and time zone.

@@ -272,7 +272,7 @@ func TestAPendingRefundIsNotToldAsBack(t *testing.T) {
 			w.pays(t)
 			w.change(t, "/cancel", nil)
 			w.reaches(t, func(s shown) bool { return s.Refund.Status == payments.RefundPending })
-			w.waits(t, "told", func() bool { return strings.Contains(w.subjects(), "Refund on its way") })
+			w.waits(t, "told", func() bool { return strings.Contains(w.subjects(), "Your refund is on its way") })
 			page, err := w.patient.get(w.visit)
 			require.NoError(t, err)
 			require.Contains(t, page.body, "on its way back to you")

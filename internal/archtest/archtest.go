@@ -35,16 +35,17 @@ var (
 
 // sideways are the arrows that a floor does not explain.
 var sideways = map[string][]string{
-	"internal/webhook": {"store"}, // Claims is an application's, and says what was handled
-	"internal/meetkey": {"store"}, // as above: what became of a meeting's Key
-	"meet/googlemeet":  {"store/oauth"},
-	"zoom":             {"meet", "store/oauth"},
-	"store/connect":    {"store/oauth"},
-	"store/sqlstore":   {"store/durable"},
-	"store/storetest":  {"store/durable"}, // a suite for each contract of what is kept
-	"store/mongostore": {"store/durable"},
-	"payments/fulfill": {"store/durable"},
-	"notify/outbox":    {"store/durable", "notify/template"},
+	"internal/webhook":             {"store"}, // Claims is an application's, and says what was handled
+	"internal/meetkey":             {"store"}, // as above: what became of a meeting's Key
+	"meet/googlemeet":              {"store/oauth"},
+	"zoom":                         {"meet", "store/oauth"},
+	"store/connect":                {"store/oauth"},
+	"store/sqlstore":               {"store/durable"},
+	"store/storetest":              {"store/durable"}, // a suite for each contract of what is kept
+	"store/mongostore":             {"store/durable"},
+	"payments/fulfill":             {"store/durable"},
+	"notify/outbox":                {"store/durable", "notify/template"},
+	"notify/whatsapp/whatsapptest": {"notify/template"}, // whose calls are approved there
 	"meet/visit": {
 		"payments/fulfill", "notify/outbox", "store/durable", "payments", "notify", "notify/template", "realtime",
 	},

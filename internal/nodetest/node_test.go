@@ -167,5 +167,5 @@ func (f *fakes) check(t *testing.T, steps map[string]map[string]any) {
 	chats := f.whatsapp.Messages()
 	require.Len(t, chats, 1)
 	require.Equal(t, steps["whatsappTemplate"]["id"], chats[0].ID)
-	require.Contains(t, chats[0].Text, "Hello Asha, your video consultation with Dr. Rao is confirmed.")
+	require.Contains(t, chats[0].Text, "Hello Asha,\n\nYour video consultation is confirmed.\n\nDoctor: Dr. Rao\n")
 }

@@ -46,7 +46,10 @@ func newClinic(of Providers) (*clinic, error) {
 		return nil, err
 	}
 	if of.Renderer == nil {
-		if of.Renderer, err = template.New(template.Config{Clinic: of.Clinic, Zone: zone}); err != nil {
+		of.Renderer, err = template.New(template.Config{
+			Clinic: of.Clinic, Zone: zone, Brand: of.Brand, Preset: of.Preset, AllowUnreviewed: of.AllowUnreviewed,
+		})
+		if err != nil {
 			return nil, fmt.Errorf("visit: %w", err)
 		}
 	}
@@ -100,7 +103,8 @@ func (v *Visits) clinicOf(ctx context.Context, tenant string) (*clinic, error) {
 
 // made reports whether c's words are those of a clinic's.
 func (c *clinic) made(of Providers) bool {
-	return of.Renderer == nil && c.Clinic == of.Clinic && c.Zone == of.Zone
+	return of.Renderer == nil && c.Clinic == of.Clinic && c.Zone == of.Zone &&
+		c.Brand == of.Brand && c.Preset == of.Preset && c.AllowUnreviewed == of.AllowUnreviewed
 }
 
 func withRenderer(of Providers, words notify.Renderer) Providers {

@@ -130,6 +130,7 @@ func (r *record) data(says, key string) (data any, ok bool) {
 		}
 		return template.Payment{
 			Patient: patient, Amount: r.Request.Price.Minor, Currency: string(r.Request.Price.Currency), Reference: r.Paid.reference(), PaidAt: r.Paid.At,
+			Doctor: r.Request.Doctor.Name, Registration: r.Request.Doctor.Registration, Council: r.Request.Doctor.Council,
 		}, true
 	case template.RefundPending, template.Refunded:
 		back, ok := r.refundOf(key, says)
@@ -140,6 +141,7 @@ func (r *record) data(says, key string) (data any, ok bool) {
 	return template.Appointment{
 		Key: r.Request.ID, Patient: patient, Doctor: r.Request.Doctor.Name, Start: r.Start, Duration: r.Request.Duration,
 		JoinURL: r.link(), Previous: r.previous(), Sequence: r.Gen,
+		Registration: r.Request.Doctor.Registration, Council: r.Request.Doctor.Council,
 	}, true
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/store/durable"
 )
@@ -51,6 +52,11 @@ type Doctor struct {
 	Zone string `json:"zone,omitempty"`
 	// Locale is a BCP 47 tag. Empty: the Renderer's default.
 	Locale string `json:"locale,omitempty"`
+	// Registration is the doctor's number at the medical council, Council its name. Messages
+	// to the patient and receipts show them. Required by Config.Preset template.India2020. A
+	// request that differs from a visit in nothing else is the same request.
+	Registration string `json:"registration,omitempty"`
+	Council      string `json:"council,omitempty"`
 }
 
 // Patient is who comes.
@@ -93,6 +99,7 @@ func (p Patient) Format(f fmt.State, _ rune) { redact.Format(f, p) }
 func (r Request) same(other Request) bool {
 	starts := r.Start.Equal(other.Start)
 	r.Start, other.Start = time.Time{}, time.Time{}
+	r.Doctor.Registration, r.Doctor.Council = other.Doctor.Registration, other.Doctor.Council
 	return starts && r == other
 }
 
@@ -111,7 +118,7 @@ func (r Request) validate(c *clinic) error {
 	p.Check(!r.Start.IsZero(), "Start", "is required")
 	p.Check(r.Start.IsZero() || r.Start.After(time.Now()), "Start", "is over")
 	p.Check(r.Duration >= time.Minute && r.Duration <= meet.MaxDuration, "Duration", "is not between a minute and 24 hours")
-	r.Doctor.check(&p)
+	r.Doctor.check(&p, c.Preset)
 	r.Patient.check(&p, c)
 	if !r.Price.IsZero() {
 		p.Check(c.Gateway != nil, "Price", "is to be paid, and Config has no Gateway")
@@ -122,12 +129,18 @@ func (r Request) validate(c *clinic) error {
 	return p.Err("visit: request")
 }
 
-func (d Doctor) check(p *fault.Problems) {
+func (d Doctor) check(p *fault.Problems, preset template.Preset) {
 	checkLine(p, "Doctor.ID", d.ID, 200)
 	checkLine(p, "Doctor.Name", d.Name, maxText)
 	p.Check(d.Email == "" || notify.ValidEmail(d.Email), "Doctor.Email", "is not an e-mail address")
 	checkZone(p, "Doctor.Zone", d.Zone)
 	checkLocale(p, "Doctor.Locale", d.Locale)
+	checkText(p, "Doctor.Registration", d.Registration, maxText)
+	checkText(p, "Doctor.Council", d.Council, maxText)
+	if preset == template.India2020 {
+		p.Check(d.Registration != "", "Doctor.Registration", "is required by India2020")
+		p.Check(d.Council != "", "Doctor.Council", "is required by India2020")
+	}
 }
 
 func (p Patient) check(all *fault.Problems, c *clinic) {
@@ -146,6 +159,11 @@ const maxText = 200
 
 func checkLine(p *fault.Problems, field, text string, most int) {
 	p.Required(field, text)
+	checkText(p, field, text, most)
+}
+
+// checkText takes an empty text too.
+func checkText(p *fault.Problems, field, text string, most int) {
 	p.Check(len(text) <= most, field, "is longer than %d bytes", most)
 	p.Check(utf8.ValidString(text) && !strings.ContainsFunc(text, isControl), field, "is not UTF-8 without control characters")
 }

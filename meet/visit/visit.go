@@ -13,6 +13,7 @@ import (
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/outbox"
+	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/payments/fulfill"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/store/durable"
@@ -61,6 +62,15 @@ type Config struct {
 	// Renderer makes the words. It knows the built-in templates of notify/template. If nil,
 	// that package does it, for Clinic and Zone.
 	Renderer notify.Renderer
+	// Brand is how messages look, and what they say of the clinic. Not for a Renderer of the
+	// application's own.
+	Brand template.Brand
+	// Preset is the rule that messages must keep. With template.India2020, Brand.Registration
+	// is required, and a request needs its Doctor's Registration and Council.
+	Preset template.Preset
+	// AllowUnreviewed sends the built-in texts of languages that nobody has reviewed; see
+	// template.Config. Not for a Renderer of the application's own.
+	AllowUnreviewed bool
 	// Reminders is how long before the start the patient is reminded. If nil, a day and an
 	// hour before; empty: not at all.
 	Reminders []time.Duration
@@ -101,6 +111,10 @@ type Providers struct {
 	Gateway        fulfill.Gateway
 	Mail, WhatsApp notify.Notifier
 	Renderer       notify.Renderer
+
+	Brand           template.Brand
+	Preset          template.Preset
+	AllowUnreviewed bool
 }
 
 // Stuck is something that a person must look at.
@@ -129,7 +143,9 @@ type Visits struct {
 func New(cfg Config) (*Visits, error) {
 	cfg = cfg.withDefaults()
 	v := &Visits{cfg: cfg}
-	own, wrong := newClinic(Providers{cfg.Clinic, cfg.Zone, cfg.Meetings, cfg.Gateway, cfg.Mail, cfg.WhatsApp, cfg.Renderer})
+	own, wrong := newClinic(Providers{
+		cfg.Clinic, cfg.Zone, cfg.Meetings, cfg.Gateway, cfg.Mail, cfg.WhatsApp, cfg.Renderer, cfg.Brand, cfg.Preset, cfg.AllowUnreviewed,
+	})
 	if err := errors.Join(cfg.validate(), wrong); err != nil {
 		return nil, err
 	}

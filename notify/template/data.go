@@ -116,9 +116,9 @@ type Appointment struct {
 	// Note is a sentence below the details of an e-mail, "The payment was refunded.",
 	// up to 500 bytes. May be empty.
 	Note string
-	// Sequence counts the changes of the appointment, for calendars. If 0, it is 0 for a
-	// confirmation and 1 else; calendars then go by the time of the message. A cancellation
-	// has the next number.
+	// Sequence counts the changes of the appointment, for calendars. A cancellation has the
+	// next number. If 0, a confirmation has 0, and what moves or cancels the appointment the
+	// seconds since 2024, so that each message has a higher number than one before it.
 	Sequence int
 	// Registration is the doctor's number at the medical council, Council its name. If
 	// empty, they are not shown.

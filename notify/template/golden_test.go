@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/template"
 )
 
@@ -41,8 +42,7 @@ func TestGolden(t *testing.T) {
 				}
 				golden(t, name+"."+locale+".html", content.HTML)
 				golden(t, name+"."+locale+".txt", content.Subject+"\n\n"+content.Text)
-				golden(t, name+"."+locale+".whatsapp",
-					content.WhatsApp.Name+" "+content.WhatsApp.Language+"\n"+strings.Join(content.WhatsApp.Body, "\n")+"\n")
+				golden(t, name+"."+locale+".whatsapp", chat(t, content.WhatsApp))
 				if !invites[name] {
 					require.Empty(t, content.Files)
 					return
@@ -66,6 +66,22 @@ func languages(t *testing.T) []string {
 	}
 	require.Contains(t, found, "en")
 	return found
+}
+
+// chat is a call, and below it what is registered for it.
+func chat(t *testing.T, call *notify.WhatsAppTemplate) string {
+	t.Helper()
+	for _, d := range template.Definitions() {
+		if d.Name == call.Name && d.Language == call.Language {
+			text := call.Name + " " + call.Language + " " + d.Category + "\n" + strings.Join(call.Body, "\n") + "\n"
+			if call.Code != "" {
+				text += "the button copies " + call.Code + "\n"
+			}
+			return text + "\n" + d.Body + "\n"
+		}
+	}
+	t.Fatalf("%s in %s is not defined", call.Name, call.Language)
+	return ""
 }
 
 func golden(t *testing.T, name, got string) {

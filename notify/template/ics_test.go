@@ -1,6 +1,7 @@
 package template_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestInvitesOfOneAppointment(t *testing.T) {
 	require.Equal(t, value(booked, "UID"), value(ended, "UID"))
 	require.NotContains(t, value(booked, "UID"), "appt-42")
 	require.Equal(t, "3", value(after, "SEQUENCE"))
-	require.Equal(t, []string{"CANCEL", "CANCELLED", "1"}, []string{value(ended, "METHOD"), value(ended, "STATUS"), value(ended, "SEQUENCE")})
+	require.Equal(t, []string{"CANCEL", "CANCELLED"}, []string{value(ended, "METHOD"), value(ended, "STATUS")})
 	require.Equal(t, "text/calendar; charset=utf-8; method=CANCEL", render(t, set, message(template.Cancelled, "en", gone)).Files[0].ContentType)
 
 	gone.Key = "appt-43"
@@ -131,7 +132,41 @@ func TestDoctorsEntries(t *testing.T) {
 	require.Equal(t, value(booked, "UID"), value(moved, "UID"))
 	require.Equal(t, value(booked, "UID"), value(ended, "UID"))
 	require.Equal(t, []string{"REQUEST", "0"}, []string{value(booked, "METHOD"), value(booked, "SEQUENCE")})
-	require.Equal(t, []string{"REQUEST", "1"}, []string{value(moved, "METHOD"), value(moved, "SEQUENCE")})
-	require.Equal(t, []string{"CANCEL", "CANCELLED", "1"}, []string{value(ended, "METHOD"), value(ended, "STATUS"), value(ended, "SEQUENCE")})
+	require.Equal(t, "REQUEST", value(moved, "METHOD"))
+	require.Equal(t, []string{"CANCEL", "CANCELLED"}, []string{value(ended, "METHOD"), value(ended, "STATUS")})
 	require.Equal(t, "Video consultation: Asha Rao", value(booked, "SUMMARY"))
+}
+
+// TestSequenceGrows: whatever becomes of an appointment, each message has a higher number
+// than the one before, whether the application counts or not, or only now and then.
+func TestSequenceGrows(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		name    string
+		counted int
+	}
+	for name, life := range map[string][]step{
+		"not counted":            {{template.Confirmed, 0}, {template.Rescheduled, 0}, {template.Rescheduled, 0}, {template.Cancelled, 0}},
+		"counted":                {{template.Confirmed, 1}, {template.Rescheduled, 2}, {template.Rescheduled, 3}, {template.Cancelled, 4}},
+		"a cancel does not move": {{template.Confirmed, 0}, {template.Rescheduled, 1}, {template.Cancelled, 1}},
+		"moves alone":            {{template.Confirmed, 0}, {template.Rescheduled, 7}, {template.Cancelled, 0}},
+		"cancelled at once":      {{template.Confirmed, 0}, {template.Cancelled, 0}},
+		"the doctor's":           {{template.DoctorBooked, 0}, {template.DoctorMoved, 0}, {template.DoctorMoved, 0}, {template.DoctorCancelled, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now, cfg := written, config()
+			cfg.Now = func() time.Time { return now }
+			set, last := newSet(t, cfg), -1
+			for _, step := range life {
+				a := appointment()
+				a.Sequence = step.counted
+				got, err := strconv.Atoi(value(invite(t, set, message(step.name, "en", a)), "SEQUENCE"))
+				require.NoError(t, err)
+				require.Greater(t, got, last, step.name)
+				require.Less(t, got, 1<<31, "calendars read a 32 bit integer")
+				last, now = got, now.Add(time.Second)
+			}
+		})
+	}
 }

@@ -25,7 +25,7 @@ var kinds = []string{kindSubject, kindText, kindHTML, kindWhatsApp, kindSummary}
 
 var (
 	filePattern   = regexp.MustCompile(`^([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)/([a-z0-9_]{1,100})\.([a-z]+)$`)
-	headerPattern = regexp.MustCompile(`^([a-z0-9_]{1,512}) ([a-z]{2,3}(?:_[A-Za-z]{2,4})?)$`)
+	headerPattern = regexp.MustCompile(`^([a-z0-9_]{1,512}) ([a-z]{2,3}(?:_[A-Za-z]{2,4})?)( code)?$`)
 )
 
 const layoutName = "layout"
@@ -35,11 +35,14 @@ type translation struct {
 	locale string // as its folder is spelt
 	// reviewed tells whether every file may be sent without Config.AllowUnreviewed.
 	reviewed bool
-	subject  *texttemplate.Template
-	text     *texttemplate.Template
-	html     *htmltemplate.Template
-	summary  *texttemplate.Template
-	chat     *chat
+	// builtin tells whether no file is the application's, builtinChat whether the call is not.
+	builtin, builtinChat bool
+
+	subject *texttemplate.Template
+	text    *texttemplate.Template
+	html    *htmltemplate.Template
+	summary *texttemplate.Template
+	chat    *chat
 }
 
 // chat is a WhatsApp template's call. Each parameter is a template of its own,
@@ -47,13 +50,14 @@ type translation struct {
 type chat struct {
 	name, language string
 	body           []*texttemplate.Template
+	code           bool // the body's only parameter is a one-time password
 }
 
 // sources maps a path, lower case in its locale, to a file's text.
 type sources struct {
 	files  map[string]string
 	folder map[string]string // a locale in lower case, as its folder is spelt
-	// unreviewed are the built-in files that nobody has reviewed.
+	// unreviewed holds the built-in files, and whether nobody has reviewed them.
 	unreviewed map[string]bool
 }
 
@@ -118,9 +122,14 @@ func (s *sources) names() map[string][]string {
 
 // parse makes the translation of name in locale.
 func (s *sources) parse(name, locale string) (*translation, error) {
-	t := &translation{locale: s.folder[locale], reviewed: true}
+	t := &translation{locale: s.folder[locale], reviewed: true, builtin: true}
 	for _, kind := range kinds {
-		t.reviewed = t.reviewed && !s.unreviewed[locale+"/"+name+"."+kind]
+		file := locale + "/" + name + "." + kind
+		unreviewed, builtin := s.unreviewed[file]
+		_, there := s.files[file]
+		t.reviewed = t.reviewed && !unreviewed
+		t.builtin = t.builtin && (builtin || !there)
+		t.builtinChat = t.builtinChat || kind == kindWhatsApp && builtin
 	}
 	var errs []error
 	text := func(kind string) *texttemplate.Template {
@@ -197,13 +206,16 @@ func (s *sources) parseChat(name, locale string) (*chat, error) {
 	if header == nil {
 		return nil, fmt.Errorf("%s: the first line is not the name and the language of a WhatsApp template", file)
 	}
-	c := &chat{name: header[1], language: header[2]}
+	c := &chat{name: header[1], language: header[2], code: header[3] != ""}
 	for i, line := range lines[1:] {
 		parsed, err := parseText(fmt.Sprintf("%s {{%d}}", file, i+1), line)
 		if err != nil {
 			return nil, err
 		}
 		c.body = append(c.body, parsed)
+	}
+	if c.code && len(c.body) != 1 {
+		return nil, fmt.Errorf("%s: a template with a code has one parameter, which is the code", file)
 	}
 	return c, nil
 }

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+	"unicode/utf8"
 
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
-// PaymentDue is the data of PaymentAsked and PaymentFailed. Texts are one line of at most 200
-// bytes.
+// PaymentDue is the data of PaymentAsked and PaymentFailed. Texts are one line of at most
+// 200 bytes.
 type PaymentDue struct {
 	// Patient is the patient's name. Required.
 	Patient string
@@ -49,10 +50,10 @@ func (d PaymentDue) Format(f fmt.State, _ rune) { redact.Format(f, d) }
 
 func (d PaymentDue) clinic() string { return d.Clinic }
 
-// Code is the data of OneTimePassword. Texts are one line of at most 200
-// bytes.
+// Code is the data of OneTimePassword. Texts are one line of at most
+// 200 bytes.
 type Code struct {
-	// Code is the code, at most 20 bytes. Required.
+	// Code is the code, at most 15 characters, which is what Meta takes. Required.
 	Code string
 	// Clinic is the clinic's name. If empty, Config.Clinic.
 	Clinic string
@@ -64,7 +65,8 @@ type Code struct {
 func (d Code) Validate() error {
 	var p fault.Problems
 	p.Required("Code", d.Code)
-	checkLine(&p, "Code", d.Code, 20)
+	checkLine(&p, "Code", d.Code, 60)
+	p.Check(utf8.RuneCountInString(d.Code) <= 15, "Code", "is longer than 15 characters")
 	checkLine(&p, "Clinic", d.Clinic, maxText)
 	p.Check(d.ValidFor > 0, "ValidFor", "is not positive")
 	return p.Err("template: code")
@@ -78,8 +80,8 @@ func (d Code) Format(f fmt.State, _ rune) { redact.Format(f, d) }
 
 func (d Code) clinic() string { return d.Clinic }
 
-// Document is the data of DocumentReady. Texts are one line of at most 200
-// bytes.
+// Document is the data of DocumentReady. Texts are one line of at most
+// 200 bytes.
 type Document struct {
 	// Patient is the patient's name. Required.
 	Patient string
@@ -119,8 +121,8 @@ func (d Document) Format(f fmt.State, _ rune) { redact.Format(f, d) }
 
 func (d Document) clinic() string { return d.Clinic }
 
-// DayList is the data of TodaysList. Texts are one line of at most 200
-// bytes.
+// DayList is the data of TodaysList. Texts are one line of at most
+// 200 bytes.
 type DayList struct {
 	// Doctor is the doctor's name with its title. Required.
 	Doctor string
@@ -130,7 +132,8 @@ type DayList struct {
 	Day time.Time
 	// Visits are the appointments of the day, in their order. May be empty.
 	Visits []Slot
-	// URL is the application's page with the list: https, or http on loopback. If empty, it is not shown.
+	// URL is the application's page with the list: https, or http on loopback. If empty, it
+	// is not shown.
 	URL string
 }
 

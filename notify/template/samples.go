@@ -2,49 +2,68 @@ package template
 
 import "time"
 
+// sampleStart is when the appointment of the samples begins.
+var sampleStart = time.Date(2026, time.March, 2, 5, 0, 0, 0, time.UTC)
+
+// sampleTime is the time that samples are shown at.
+func sampleTime() time.Time { return sampleStart.Add(-40 * time.Minute) }
+
 // samples returns what a built-in template is tried with: all fields, and as few as may
-// be. It is nil for others.
+// be. It is nil for others. Nobody in them is a person.
 func samples(name string) []any {
-	start := time.Date(2026, time.March, 2, 5, 0, 0, 0, time.UTC)
 	switch name {
-	case Confirmed, Rescheduled, Cancelled, Reminder, VisitWaiting, JoinNow, DoctorLate, NoShow, DoctorBooked, DoctorMoved, DoctorCancelled:
-		few := Appointment{Key: "k", Patient: "P", Doctor: "D", Start: start}
-		all := few
-		all.Clinic, all.Duration, all.JoinURL = "C", time.Hour, "https://meet.example/x"
-		all.Previous, all.Note, all.Sequence = start.Add(-time.Hour), "N", 2
-		all.Registration, all.Council, all.Delay = "R", "M", time.Minute
-		all.CalendarURL, all.RescheduleURL, all.CancelURL = all.JoinURL, all.JoinURL, all.JoinURL
-		return []any{all, few}
-	case PaymentReceived:
-		few := Payment{Patient: "P", Amount: 1, Currency: "INR", Reference: "r", PaidAt: start}
-		all := few
-		all.Clinic, all.Item, all.Number, all.Exemption, all.Doctor = "C", "I", "1", "E", "D"
-		all.Registration, all.Council, all.Lines = "R", "M", []ReceiptLine{{"L", 1}}
-		return []any{all, few}
-	case RefundPending, Refunded:
-		few := Refund{Patient: "P", Amount: 1, Currency: "INR", At: start}
-		all := few
-		all.Clinic, all.Of, all.Reference, all.Item, all.Note = "C", 2, "r", "I", "N"
-		return []any{all, few}
-	case PaymentAsked, PaymentFailed:
-		few := PaymentDue{Patient: "P", Amount: 1, Currency: "INR", URL: "https://clinic.example/pay"}
-		all := few
-		all.Clinic, all.Item, all.Until = "C", "I", start
-		return []any{all, few}
+	case PaymentReceived, RefundPending, Refunded, PaymentAsked, PaymentFailed:
+		return moneySamples(name)
 	case OneTimePassword:
-		return []any{Code{Code: "123456", ValidFor: time.Minute}}
+		return []any{Code{Code: "482913", ValidFor: 10 * time.Minute}}
 	case DocumentReady:
-		return []any{Document{Patient: "P", Doctor: "D", Title: "T", URL: "https://clinic.example/documents"}}
-	case TodaysList:
-		return []any{
-			DayList{Doctor: "D", Day: start, Visits: []Slot{{start, "P"}}, URL: "https://clinic.example/today"},
-			DayList{Doctor: "D", Day: start},
-		}
-	case Reconnect:
-		few := Reconnection{Doctor: "D", Provider: "Google", URL: "https://clinic.example/connect"}
+		few := Document{Patient: "Sample Patient", Doctor: "Dr Sample", Title: "Prescription", URL: "https://clinic.example/documents"}
 		all := few
-		all.Clinic, all.Next = "C", start
+		all.Registration, all.Council = "12345", "Sample Medical Council"
+		return []any{all, few}
+	case TodaysList:
+		few := DayList{Doctor: "Dr Sample", Day: sampleStart}
+		all := few
+		all.URL = "https://clinic.example/today"
+		all.Visits = []Slot{{sampleStart, "Sample Patient"}, {sampleStart.Add(time.Hour), "Another Sample"}}
+		return []any{all, few}
+	case Reconnect:
+		few := Reconnection{Doctor: "Dr Sample", Provider: "Google", URL: "https://clinic.example/connect"}
+		all := few
+		all.Next = sampleStart
 		return []any{all, few}
 	}
-	return nil
+	if _, ok := shapes[name]; !ok {
+		return nil
+	}
+	few := Appointment{Key: "k", Patient: "Sample Patient", Doctor: "Dr Sample", Start: sampleStart}
+	all := few
+	all.Duration, all.Delay, all.JoinURL = 30*time.Minute, 15*time.Minute, "https://meet.example/abc-defg-hij"
+	all.Previous, all.Note, all.Sequence = sampleStart.Add(-24*time.Hour), "A note of the clinic.", 2
+	all.Registration, all.Council = "12345", "Sample Medical Council"
+	all.CalendarURL, all.RescheduleURL = "https://clinic.example/calendar", "https://clinic.example/move"
+	all.CancelURL = "https://clinic.example/cancel"
+	return []any{all, few}
+}
+
+func moneySamples(name string) []any {
+	switch name {
+	case PaymentReceived:
+		few := Payment{Patient: "Sample Patient", Amount: 50000, Currency: "INR", Reference: "pay_29QQoUBi66xm2f", PaidAt: sampleStart}
+		all := few
+		all.Item, all.Number, all.Exemption, all.Doctor = "Video consultation", "R-2026-17", "Healthcare, exempt from GST", "Dr Sample"
+		all.Registration, all.Council = "12345", "Sample Medical Council"
+		all.Lines = []ReceiptLine{{"Consultation", 55000}, {"Discount", -5000}}
+		return []any{all, few}
+	case RefundPending, Refunded:
+		few := Refund{Patient: "Sample Patient", Amount: 25000, Currency: "INR", At: sampleStart}
+		all := few
+		all.Of, all.Reference, all.Item = 50000, "rfnd_29QQoUBi66xm2f", "Video consultation"
+		all.Note = "A note of the clinic."
+		return []any{all, few}
+	}
+	few := PaymentDue{Patient: "Sample Patient", Amount: 50000, Currency: "INR", URL: "https://clinic.example/pay"}
+	all := few
+	all.Item, all.Until = "Video consultation", sampleStart
+	return []any{all, few}
 }

@@ -20,6 +20,7 @@ type shape struct {
 	private  bool   // the link is for one person
 	manage   bool   // links to change the appointment
 	list     bool   // the visits of a day
+	code     bool   // a one-time password
 	note     bool   // Data has a Note
 	calendar string // the words' key of the entry's title
 	chat     string // parameters behind the greeting, keys of chatValues
@@ -62,7 +63,7 @@ var shapes = map[string]shape{
 	},
 	RefundPending:   {rows: "patient item refund of begun refundid clinic", note: true, chat: "amount clinic at"},
 	Refunded:        {rows: "patient item refund of refundedon refundid clinic", note: true, chat: "amount clinic at"},
-	OneTimePassword: {nobody: true, chat: "code"},
+	OneTimePassword: {nobody: true, code: true, chat: "code"},
 	DocumentReady: {
 		rows: "patient doctor registration document clinic", button: "view", link: ".Data.URL", private: true, chat: "doctor clinic url",
 	},
@@ -210,29 +211,3 @@ func conditional(when, source string) string {
 
 // after is the paragraph below the details, if the words have one.
 func (b *builder) after(name string) string { return b.c.texts[name+".after"] }
-
-func (b *builder) chat(name string, s shape) string {
-	lines := []string{name + " " + b.c.locale}
-	if !s.nobody {
-		lines = append(lines, "{{or .To "+reader(s)+"}}")
-	}
-	for key := range strings.FieldsSeq(s.chat) {
-		lines = append(lines, b.parameter(key))
-	}
-	return strings.Join(lines, "\n")
-}
-
-func (b *builder) parameter(key string) string {
-	switch key {
-	case "time":
-		return "{{.When .Data.Start}}{{with .ClinicTime .Data.Start}} (" + b.say("at.clinic") + "){{end}}"
-	case "link":
-		return "{{or .Data.JoinURL " + strconv.Quote(b.say("link.later")) + "}}"
-	}
-	return map[string]string{
-		"doctor": "{{.Data.Doctor}}", "patient": "{{.Data.Patient}}", "clinic": "{{.Clinic}}", "until": "{{.Until .Data.Start}}",
-		"amount": "{{.Money .Data.Amount .Data.Currency}}", "url": "{{.Data.URL}}", "reference": "{{.Data.Reference}}",
-		"paidat": "{{.When .Data.PaidAt}}", "at": "{{.When .Data.At}}", "code": "{{.Data.Code}}", "provider": "{{.Data.Provider}}",
-		"day": "{{.Date .Data.Day}}", "count": "{{len .Data.Visits}}",
-	}[key]
-}

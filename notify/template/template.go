@@ -64,6 +64,7 @@ type Set struct {
 	cfg       Config
 	templates map[string]map[string]*translation // by name, then locale in lower case
 	types     map[string]reflect.Type
+	examples  map[string][]any // what each template is tried with: all fields, and the fewest
 }
 
 var _ notify.Renderer = (*Set)(nil)
@@ -91,7 +92,7 @@ func New(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	s := &Set{cfg: cfg, templates: map[string]map[string]*translation{}, types: map[string]reflect.Type{}}
+	s := &Set{cfg: cfg, templates: map[string]map[string]*translation{}, types: map[string]reflect.Type{}, examples: map[string][]any{}}
 	var errs []error
 	names := src.names()
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -136,7 +137,7 @@ func (s *Set) add(src *sources, name string, locales []string) error {
 		}
 		examples = []any{indirect(sample)}
 	}
-	s.types[name] = reflect.TypeOf(examples[0])
+	s.types[name], s.examples[name] = reflect.TypeOf(examples[0]), examples
 	s.templates[name] = map[string]*translation{}
 	var errs []error
 	for _, locale := range locales {
@@ -359,6 +360,9 @@ func (c *chat) call(page *Page) (*notify.WhatsAppTemplate, error) {
 		}
 		made.Body = append(made.Body, value)
 	}
+	if c.code {
+		made.Code = made.Body[0]
+	}
 	return made, nil
 }
 
@@ -382,14 +386,8 @@ func (s *Set) invite(t *translation, msg notify.Message, page *Page, description
 	v := &invite{
 		uid: uid(s.cfg.Clinic, a.Key, entry.doctors), summary: summary, description: description, url: a.JoinURL,
 		start: a.Start, end: a.Start.Add(duration), stamp: s.cfg.Now(),
-		sequence: a.Sequence, cancelled: entry.cancels,
+		sequence: s.sequence(entry, a.Sequence), cancelled: entry.cancels,
 		organizer: s.cfg.Organizer, organizerName: page.Clinic,
-	}
-	if entry.moves {
-		v.sequence = max(1, v.sequence)
-	}
-	if entry.cancels && a.Sequence > 0 {
-		v.sequence++ // above the last move, whose number it shares
 	}
 	if notify.ValidEmail(msg.To.Email) {
 		v.attendee, v.attendeeName = msg.To.Email, msg.To.Name
@@ -397,6 +395,20 @@ func (s *Set) invite(t *translation, msg notify.Message, page *Page, description
 	return &notify.File{
 		Name: "invite.ics", ContentType: "text/calendar; charset=utf-8; method=" + v.method(), Data: v.encode(),
 	}, nil
+}
+
+// sequence is the number of a calendar entry, which grows with each change: a calendar drops
+// what has a lower number than it knows. An application that does not count gets the
+// seconds since 2024.
+func (s *Set) sequence(e entry, counted int) int {
+	if counted == 0 && e.moves {
+		since := s.cfg.Now().Sub(time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC))
+		counted = max(1, int(since/time.Second))
+	}
+	if e.cancels {
+		counted++ // above the last move, whose number it shares
+	}
+	return counted
 }
 
 // indirect follows a pointer, so that Data may be one.

@@ -20,7 +20,7 @@ var namedOffsets = map[int]string{4 * 60: "zone.gulf", 5*60 + 45: "zone.nepal"}
 // that has neither letters nor a city, and is in no table, is "GMT+3:15".
 func (w *words) zone(t time.Time) string {
 	name, offset := t.Zone()
-	if name != "" && name[0] != '+' && name[0] != '-' {
+	if known := strings.TrimPrefix(name, "UTC"); name == "UTC" || known != "" && known[0] != '+' && known[0] != '-' {
 		return name
 	}
 	where := t.Location().String()

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/address"
@@ -169,6 +170,10 @@ func checkCall(call *notify.WhatsAppTemplate) error {
 		if problem := parameterProblem(value); problem != "" {
 			p.Add("Content.WhatsApp.Body["+strconv.Itoa(i)+"]", "%s", problem)
 		}
+	}
+	if call.Code != "" {
+		p.Check(utf8.RuneCountInString(call.Code) <= 15, "Content.WhatsApp.Code", "is longer than 15 characters")
+		p.Check(len(call.Body) == 1 && call.Body[0] == call.Code, "Content.WhatsApp.Code", "is not the only parameter of the body")
 	}
 	return p.Err("whatsapp")
 }

@@ -32,6 +32,8 @@ type language struct {
 
 type component struct {
 	Type       string      `json:"type"`
+	Kind       string      `json:"sub_type,omitempty"`
+	Index      string      `json:"index,omitempty"`
 	Parameters []parameter `json:"parameters"`
 }
 
@@ -51,6 +53,10 @@ func newRequest(phone, reference string, call *notify.WhatsAppTemplate) *request
 			body.Parameters = append(body.Parameters, parameter{"text", value})
 		}
 		r.Template.Components = []component{body}
+	}
+	if call.Code != "" {
+		button := component{Type: "button", Kind: "url", Index: "0", Parameters: []parameter{{"text", call.Code}}}
+		r.Template.Components = append(r.Template.Components, button)
 	}
 	return r
 }

@@ -73,21 +73,39 @@ type wireCall struct {
 		Language struct {
 			Code string `json:"code"`
 		} `json:"language"`
-		Components []struct {
-			Type       string `json:"type"`
-			Parameters []struct {
-				Type string  `json:"type"`
-				Text *string `json:"text"`
-			} `json:"parameters"`
-		} `json:"components"`
+		Components []wireComponent `json:"components"`
 	} `json:"template"`
+}
+
+type wireComponent struct {
+	Type       string `json:"type"`
+	Kind       string `json:"sub_type"`
+	Index      any    `json:"index"` // Meta takes "0" and 0
+	Parameters []struct {
+		Type string  `json:"type"`
+		Text *string `json:"text"`
+	} `json:"parameters"`
+}
+
+// problem says what is wrong with the button that copies a one-time password.
+func (b *wireComponent) problem() *problem {
+	if b.Kind != "url" || b.Index != "0" && b.Index != float64(0) {
+		return &problem{code: 132012, text: "Parameter format does not match format in the created template: buttons"}
+	}
+	if len(b.Parameters) != 1 || b.Parameters[0].Type != "text" || b.Parameters[0].Text == nil || *b.Parameters[0].Text == "" {
+		return &problem{code: 131008, text: "Required parameter is missing: buttons: Button at index 0 of type Url requires a parameter"}
+	}
+	if utf8.RuneCountInString(*b.Parameters[0].Text) > 15 {
+		return &problem{code: 132005, text: "Translated text too long: a code has at most 15 characters"}
+	}
+	return nil
 }
 
 func (c *wireCall) values() []string {
 	var values []string
 	for _, component := range c.Template.Components {
 		for _, p := range component.Parameters {
-			if p.Text != nil {
+			if p.Text != nil && component.Type == "body" {
 				values = append(values, *p.Text)
 			}
 		}
@@ -162,8 +180,15 @@ func (s *Server) checkTemplate(c *wireCall) *problem {
 	if !ok {
 		return &problem{status: 404, code: 132001, text: "Template name (" + c.Template.Name + ") does not exist in " + c.Template.Language.Code}
 	}
-	count := 0
+	count, codes := 0, 0
 	for _, component := range c.Template.Components {
+		if t.Category == authentication && component.Type == "button" {
+			if p := component.problem(); p != nil {
+				return p
+			}
+			codes++
+			continue
+		}
 		if component.Type != "body" {
 			return &problem{code: 132018, text: "The template has a body alone"}
 		}
@@ -181,6 +206,9 @@ func (s *Server) checkTemplate(c *wireCall) *problem {
 	}
 	if count != t.parameters() {
 		return &problem{code: 132000, text: "Number of parameters does not match the expected number of params"}
+	}
+	if t.Category == authentication && codes != 1 {
+		return &problem{code: 131008, text: "Required parameter is missing: buttons: Button at index 0 of type Url requires a parameter"}
 	}
 	return nil
 }

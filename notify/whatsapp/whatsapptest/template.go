@@ -1,12 +1,11 @@
 package whatsapptest
 
 import (
-	"embed"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
+
+	"github.com/telemed-go/telemed/notify/template"
 )
 
 // Template is an approved template.
@@ -15,32 +14,31 @@ type Template struct {
 	Name, Language string
 	// Body is its text, with parameters {{1}}, {{2}} and so on.
 	Body string
+	// Category is Meta's. An "AUTHENTICATION" template has a button that copies the code,
+	// and a call fills it. If empty, "UTILITY".
+	Category string
 }
 
-//go:embed bodies
-var bodies embed.FS
+// authentication is the category of one-time passwords.
+const authentication = "AUTHENTICATION"
 
-// Builtin returns the templates that package notify/template calls, in each of its
-// languages. Nobody has reviewed those that are not English.
-func Builtin() []Template { return slices.Clone(builtin()) }
+// codeBody is the body that Meta gives to authentication templates. Meta translates it.
+const codeBody = "*{{1}}* is your verification code. For your security, do not share this code."
 
-var builtin = sync.OnceValue(func() []Template {
+// Builtin returns the templates that package notify/template calls, in all its languages,
+// with the bodies of template.Definitions. The body of a one-time password is Meta's, here in
+// English.
+func Builtin() []Template {
 	var all []Template
-	entries, _ := bodies.ReadDir("bodies")
-	for _, entry := range entries {
-		text, _ := bodies.ReadFile("bodies/" + entry.Name())
-		for line := range strings.Lines(string(text)) {
-			name, body, ok := strings.Cut(strings.TrimSpace(line), ": ")
-			if !ok || line[0] == '#' {
-				continue
-			}
-			all = append(all, Template{
-				Name: name, Language: strings.TrimSuffix(entry.Name(), ".txt"), Body: strings.ReplaceAll(body, `\n`, "\n"),
-			})
+	for _, d := range template.Definitions() {
+		t := Template{Name: d.Name, Language: d.Language, Body: d.Body, Category: d.Category}
+		if d.Category == authentication {
+			t.Body = codeBody
 		}
+		all = append(all, t)
 	}
 	return all
-})
+}
 
 var placeholder = regexp.MustCompile(`\{\{([0-9]{1,2})\}\}`)
 
