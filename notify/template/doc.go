@@ -14,19 +14,25 @@
 //
 // # Templates
 //
-// Built in, in English ("en"), Hindi ("hi"), Tamil ("ta"), Telugu ("te"), Bengali ("bn")
-// and Marathi ("mr"). Nobody has reviewed those but English, so they are sent only with
-// Config.AllowUnreviewed:
+// Built in, in English ("en"), Hindi ("hi"), Tamil ("ta"), Telugu ("te"), Bengali ("bn") and
+// Marathi ("mr"). The folder words says who has reviewed each. A language that nobody has
+// reviewed, so far each but English, is sent with [Config.AllowUnreviewed] only:
 //
 //	for patients                                         data
 //	Confirmed, Rescheduled, Cancelled                    Appointment, with a calendar file
-//	Reminder, VisitWaiting                               Appointment
+//	Reminder, VisitWaiting, JoinNow, DoctorLate, NoShow  Appointment
+//	PaymentAsked, PaymentFailed                          PaymentDue
 //	PaymentReceived                                      Payment
 //	RefundPending, Refunded                              Refund
+//	OneTimePassword                                      Code
+//	DocumentReady                                        Document
 //
 //	for doctors                                          data
 //	DoctorBooked, DoctorMoved, DoctorCancelled           Appointment, with a calendar file
+//	TodaysList                                           DayList
 //	Reconnect                                            Reconnection
+//
+// [Set.Preview] shows all of them on one page.
 //
 // A locale falls back to the next shorter tag and then to the default: hi-IN, hi, en.
 //
@@ -49,31 +55,11 @@
 // a time in words. Every locale of a name has the same kinds of files. Data that
 // has the method Validate() error is asked before it is shown.
 //
-// The built-in WhatsApp calls expect these bodies, which an application registers at
-// Meta under the same names, in the category "utility" ("authentication" for a
-// password), in the languages that it sends. whatsapptest.Builtin has a wording for each:
+// A first line that ends in " code" is of a template of the category AUTHENTICATION: its one
+// parameter is a one-time password, which the button copies.
 //
-//	appointment_confirmed    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
-//	appointment_rescheduled  {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic, {{5}} link
-//	appointment_cancelled    {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
-//	appointment_reminder     {{1}} greeting, {{2}} doctor, {{3}} until, {{4}} time, {{5}} clinic,
-//	                         {{6}} link
-//	appointment_waiting      {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
-//	payment_receipt          {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} payment id, {{5}} time
-//	payment_refund_pending   {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} time
-//	payment_refunded         {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} time
-//	appointment_join         {{1}} greeting, {{2}} doctor, {{3}} clinic, {{4}} link
-//	appointment_missed       {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
-//	doctor_late              {{1}} greeting, {{2}} doctor, {{3}} time, {{4}} clinic
-//	payment_due              {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} page
-//	payment_failed           {{1}} greeting, {{2}} amount, {{3}} clinic, {{4}} page
-//	document_ready           {{1}} greeting, {{2}} doctor, {{3}} clinic, {{4}} page
-//	one_time_password        {{1}} code
-//	doctor_today             {{1}} greeting, {{2}} day, {{3}} number of visits, {{4}} clinic
-//	doctor_booked            {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
-//	doctor_moved             {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
-//	doctor_cancelled         {{1}} greeting, {{2}} patient, {{3}} time, {{4}} clinic
-//	doctor_reconnect         {{1}} greeting, {{2}} provider, {{3}} clinic, {{4}} address of the page
+// [Definitions] has the bodies that an application registers at Meta for the built-in calls.
+// They are made of the words of the e-mails.
 //
 // # Errors
 //

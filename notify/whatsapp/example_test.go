@@ -65,13 +65,17 @@ func Example() {
 		panic(err)
 	}
 	// Output:
-	// Hello Asha Rao, your video consultation with Dr Mehta is confirmed.
+	// Hello Asha Rao,
 	//
+	// Your video consultation is confirmed.
+	//
+	// Doctor: Dr Mehta
 	// Time: Monday, 2 March 2026, 10:30 AM IST
-	// Clinic: City Clinic
-	// Join: https://meet.example/abc
+	// Join here: https://meet.example/abc
 	//
 	// The link is for you alone. Please do not share it.
+	//
+	// This message was sent automatically by City Clinic. Please do not send medical details in an answer.
 	// read true
 }
 

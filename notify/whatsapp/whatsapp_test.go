@@ -76,7 +76,8 @@ func TestRequest(t *testing.T) {
 	got := srv.Messages()[0]
 	require.Equal(t, got.ID, receipt.ID)
 	require.Equal(t, phone, got.To)
-	require.Equal(t, "Hello Zkmark Rao, we have received your payment of ₹500.00 to City Clinic.\n\nPayment ID: pay_1\nPaid on: Monday\n\nThank you.", got.Text)
+	require.Equal(t, "Hello Zkmark Rao,\n\nWe have received your payment. Thank you.\n\nAmount: ₹500.00\nPayment ID: pay_1\nPaid on: Monday\n\n"+
+		"This message was sent automatically by City Clinic. Please do not send medical details in an answer.", got.Text)
 	require.Equal(t, notify.Reference("appt-42/paid"), got.Reference)
 	require.Regexp(t, `^[0-9a-f]{64}$`, got.Reference)
 	require.NotContains(t, string(got.Request), "appt-42")
@@ -238,9 +239,42 @@ func TestBuiltinTemplates(t *testing.T) {
 			require.NotContains(t, sent.Text, "{{")
 		}
 	}
-	require.Len(t, whatsapptest.Builtin(), 6*len(words.Names()), "each in every language, and no other")
+	require.Len(t, whatsapptest.Builtin(), len(template.Definitions()), "each in all languages, and no other")
 	_, err = client.Notify(t.Context(), notify.Message{Key: "k", To: notify.Recipient{Phone: phone}, Template: "unknown"})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
+}
+
+// TestCode: a one-time password stands in the body and in the button, as Meta wants it of a
+// template of the category AUTHENTICATION.
+func TestCode(t *testing.T) {
+	t.Parallel()
+	srv := whatsapptest.NewServer(t)
+	client := newClient(t, config(srv))
+	call := &notify.WhatsAppTemplate{Name: "one_time_password", Language: "en", Body: []string{"482913"}, Code: "482913"}
+	msg := message("k")
+	msg.Content = &notify.Content{WhatsApp: call}
+	_, err := client.Notify(t.Context(), msg)
+	require.NoError(t, err)
+	got := srv.Messages()[0]
+	require.Equal(t, "*482913* is your verification code. For your security, do not share this code.", got.Text)
+	var sent struct {
+		Template struct{ Components json.RawMessage }
+	}
+	require.NoError(t, json.Unmarshal(got.Request, &sent))
+	require.JSONEq(t, `[{"type":"body","parameters":[{"type":"text","text":"482913"}]},
+		{"type":"button","sub_type":"url","index":"0","parameters":[{"type":"text","text":"482913"}]}]`, string(sent.Template.Components))
+
+	call.Code = ""
+	_, err = client.Notify(t.Context(), msg)
+	require.ErrorContains(t, err, "131008", "Meta refuses a call that does not fill the button")
+	for _, wrong := range []notify.WhatsAppTemplate{
+		{Body: []string{"482913"}, Code: "482914"}, {Body: []string{"482913", "x"}, Code: "482913"}, {Code: "482913"},
+		{Body: []string{strings.Repeat("1", 16)}, Code: strings.Repeat("1", 16)},
+	} {
+		call.Body, call.Code = wrong.Body, wrong.Code
+		_, err = client.Notify(t.Context(), msg)
+		require.Equal(t, "Content.WhatsApp.Code", telemed.Fields(err)[0].Field, "%v %s", wrong.Body, wrong.Code)
+	}
 }
 
 func TestAnswers(t *testing.T) {

@@ -95,7 +95,8 @@ func TestChecks(t *testing.T) {
 	require.Equal(t, 200, status)
 	got := srv.Messages()
 	require.Len(t, got, 1)
-	require.Equal(t, "Hello Asha, your video consultation with Dr M on Monday is cancelled.\n\nPlease ask City Clinic for another time.", got[0].Text)
+	require.Equal(t, "Hello Asha,\n\nYour video consultation will not take place.\n\nDoctor: Dr M\nPlanned time: Monday\n\n"+
+		"This message was sent automatically by City Clinic. Please do not send medical details in an answer.", got[0].Text)
 	require.Equal(t, []string{"+919876543210", "appointment_cancelled", "en", "ref"}, []string{got[0].To, got[0].Template, got[0].Language, got[0].Reference})
 	require.JSONEq(t, call, string(got[0].Request))
 }
