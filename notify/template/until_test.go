@@ -64,7 +64,8 @@ func TestUntilAcrossSummerTime(t *testing.T) {
 	if err != nil {
 		t.Skip("this machine has no time zones:", err)
 	}
-	c, at := newClock(t), time.Date(2026, time.March, 9, 0, 10, 0, 0, newYork) // clocks went ahead on the 8th
+	c := newClock(t)
+	at := time.Date(2026, time.March, 9, 0, 10, 0, 0, newYork) // clocks went ahead on the 8th
 	require.Equal(t, "tomorrow", c.until(t, 23*time.Hour, at, newYork, "en"))
 	require.Equal(t, "in 2 days", c.until(t, 24*time.Hour, at, newYork, "en"), "the 7th, 23:10")
 }
