@@ -87,11 +87,11 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	h.rows, h.st = db, st
 	settings := h.base + "/doctor/settings/integration"
 	h.visits, err1 = visit.New(visit.Config{
-		Store: st.Rows(), Clinic: clinicName, Zone: "Asia/Kolkata", AllowUnreviewed: true, Gateway: gateway, Mail: h.mail,
+		Store: st.Rows(), Clinic: clinicName, Zone: "Asia/Kolkata", Gateway: gateway, Mail: h.mail,
 		Meetings:  map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
 		ReturnURL: h.base + "/visits/mine", AccountsURL: settings, WhatsApp: chat, Live: h.door.live, Logger: h.log,
 		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
-		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10,
+		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10, AllowUnreviewed: true,
 	})
 	if err1 != nil {
 		return err1

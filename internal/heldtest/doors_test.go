@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
@@ -13,6 +15,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/meet/visit"
 	"github.com/telemed-go/telemed/notify"
+	"github.com/telemed-go/telemed/notify/template"
 	"github.com/telemed-go/telemed/notify/whatsapp"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
@@ -71,6 +74,8 @@ func handlers(t *testing.T) map[string]door {
 		add("visit.Visits.Payments, "+action, acts, "/"+action, "GET", "POST")
 	}
 
+	add("template.Set.Preview", preview(), "/", "GET", "POST")
+
 	s, sid := live(t)
 	for what, query := range map[string]string{
 		"a session": "EIO=4&transport=polling&sid=" + sid, "an unknown session": "EIO=4&transport=polling&sid=x",
@@ -126,6 +131,15 @@ func connector(t *testing.T) *connect.Connector {
 }
 
 func loggedIn(*http.Request) (string, error) { return "asha", nil }
+
+// preview is made once: reading templates takes a while.
+var preview = sync.OnceValue(func() http.Handler {
+	set, err := template.New(template.Config{Clinic: "Lotus", Zone: time.UTC})
+	if err != nil {
+		panic(err)
+	}
+	return set.Preview()
+})
 
 // words is a Renderer that makes none: reading templates takes a while.
 type words struct{}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/inbound"
 	"github.com/telemed-go/telemed/notify"
 )
 
@@ -24,7 +25,7 @@ var previewPage string
 //go:embed preview/page.css
 var previewStyle string
 
-var previewTemplate = htmltemplate.Must(htmltemplate.New("preview").Parse(previewPage))
+var previewTemplate = htmltemplate.Must(htmltemplate.New("preview").Parse(strings.Replace(previewPage, "{{.Style}}", previewStyle, 1)))
 
 // Preview shows all templates in all languages, in every form that they have, on one page:
 // for developers and translators. It shows sample values and no message that was ever sent.
@@ -33,10 +34,8 @@ var previewTemplate = htmltemplate.Must(htmltemplate.New("preview").Parse(previe
 func (s *Set) Preview() http.Handler {
 	shown := *s
 	shown.cfg.Now = sampleTime
-	return &preview{set: &shown}
+	return inbound.Handler(http.HandlerFunc(shown.servePreview))
 }
-
-type preview struct{ set *Set }
 
 // choice is what a page shows of each template.
 type choice struct {
@@ -61,8 +60,8 @@ func (c choice) link(name, locale string) string {
 	return "?" + q.Encode()
 }
 
-// ServeHTTP shows the page, or one mail for a frame of it.
-func (p *preview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// servePreview shows the page, or one mail for a frame of it.
+func (s *Set) servePreview(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
@@ -76,25 +75,25 @@ func (p *preview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Robots-Tag", "noindex")
 	q := r.URL.Query()
 	if q.Has("mail") {
-		p.serveMail(w, r, q)
+		s.serveMail(w, r, q)
 		return
 	}
 	hash := sha256.Sum256([]byte(previewStyle))
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+
 		"'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	_ = previewTemplate.Execute(w, p.set.sheet(choiceOf(q))) // the reader has gone
+	_ = previewTemplate.Execute(w, s.sheet(choiceOf(q))) // the reader has gone
 }
 
-func (p *preview) serveMail(w http.ResponseWriter, r *http.Request, q url.Values) {
+func (s *Set) serveMail(w http.ResponseWriter, r *http.Request, q url.Values) {
 	c := choiceOf(q)
-	t := p.set.templates[q.Get("mail")][c.Language]
+	t := s.templates[q.Get("mail")][c.Language]
 	if t == nil || t.html == nil {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src "+p.set.logoSource()+
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src "+s.logoSource()+
 		"; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox")
-	content, err := p.set.sample(q.Get("mail"), t, c)
+	content, err := s.sample(q.Get("mail"), t, c)
 	if err != nil { // New has tried it
 		http.Error(w, "the template does not take its sample", http.StatusInternalServerError)
 		return
@@ -129,15 +128,14 @@ func (s *Set) sample(name string, t *translation, c choice) (*notify.Content, er
 
 // sheet is what the page shows.
 type sheet struct {
-	Style     htmltemplate.CSS
 	Clinic    string
 	Choice    choice
-	Languages []tongue
+	Languages []languageOption
 	Templates []previewed
 }
 
-// tongue is a language that can be chosen.
-type tongue struct{ Tag, Name string }
+// languageOption is a language that can be chosen.
+type languageOption struct{ Tag, Name string }
 
 // previewed is a template in the languages that were chosen.
 type previewed struct {
@@ -155,7 +153,7 @@ type forms struct {
 }
 
 func (s *Set) sheet(c choice) *sheet {
-	page := &sheet{Style: htmltemplate.CSS(previewStyle), Clinic: s.cfg.Clinic, Choice: c}
+	page := &sheet{Clinic: s.cfg.Clinic, Choice: c}
 	tags := map[string]string{}
 	for _, name := range s.Names() {
 		shown := previewed{Name: name}
@@ -171,7 +169,7 @@ func (s *Set) sheet(c choice) *sheet {
 		}
 	}
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
-		page.Languages = append(page.Languages, tongue{tag, tags[tag]})
+		page.Languages = append(page.Languages, languageOption{tag, tags[tag]})
 	}
 	return page
 }

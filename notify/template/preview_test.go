@@ -2,6 +2,8 @@ package template_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -63,6 +65,10 @@ func TestPreview(t *testing.T) {
 		csp := page.Header().Get("Content-Security-Policy")
 		require.Contains(t, csp, "default-src 'none'; style-src 'sha256-")
 		require.NotContains(t, csp, "unsafe")
+		_, style, _ := strings.Cut(page.Body.String(), "<style>")
+		style, _, _ = strings.Cut(style, "</style>")
+		hash := sha256.Sum256([]byte(style))
+		require.Contains(t, csp, base64.StdEncoding.EncodeToString(hash[:]), "the style is the one that is allowed")
 		require.Equal(t, "no-store", page.Header().Get("Cache-Control"))
 	}
 }
