@@ -22,6 +22,7 @@ func TestDefinitions(t *testing.T) {
 	set := newSet(t, config())
 	all := template.Definitions()
 	require.Len(t, all, len(set.Names())*len(languages(t)))
+	bodies := map[string]string{}
 	for _, d := range all {
 		call := render(t, set, message(d.Name, d.Language, dataFor(d.Name))).WhatsApp
 		what := d.Name + " in " + d.Language
@@ -50,6 +51,12 @@ func TestDefinitions(t *testing.T) {
 		require.NotRegexp(t, `\}\}\s*\{\{`, d.Body, what)
 		require.NotContains(t, d.Body, "\n\n\n")
 		require.LessOrEqual(t, utf8.RuneCountInString(d.Body), 1024)
+		require.NotContains(t, bodies, d.Body, "Meta refuses %s: another name has the same body", what)
+		bodies[d.Body] = what
+		// Meta wants words around parameters, and does not say how many. Providers count at
+		// least twice as many as parameters, and one.
+		words := len(strings.Fields(place.ReplaceAllString(d.Body, "")))
+		require.GreaterOrEqual(t, words, 2*len(call.Body)+1, what)
 	}
 	all[0].Example[0] = "changed"
 	require.NotEqual(t, "changed", template.Definitions()[0].Example[0])

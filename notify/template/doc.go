@@ -14,8 +14,9 @@
 //
 // # Templates
 //
-// Built in, in the languages of the folder words, which says who has reviewed each. A
-// language that nobody has reviewed is sent with [Config.AllowUnreviewed] only:
+// Built in, in English ("en"), Hindi ("hi"), Tamil ("ta"), Telugu ("te"), Bengali ("bn") and
+// Marathi ("mr"). The folder words says who has reviewed each. A language that nobody has
+// reviewed, so far each but English, is sent with [Config.AllowUnreviewed] only:
 //
 //	for patients                                         data
 //	Confirmed, Rescheduled, Cancelled                    Appointment, with a calendar file

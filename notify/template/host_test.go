@@ -137,12 +137,12 @@ func TestNewRefuses(t *testing.T) {
 		"summary":           {mail("en/lab_ready.summary", "x"), "only an Appointment"},
 		"no sample":         {withFiles("en/other.subject", "s", "en/other.txt", "t"), "Samples has no data"},
 		"sample too many":   {func() template.Config { c := mail(); c.Samples["lab_reday"] = 1; return c }(), "lab_reday: Samples has data"},
-		"no default":        {withFiles("ta/lab_ready.subject", "s", "ta/lab_ready.txt", "t"), "no translation for the default locale"},
-		"kinds differ":      {mail("en/lab_ready.whatsapp", "lab_ready en\nx", "ta/lab_ready.subject", "s", "ta/lab_ready.txt", "t"), "ta has txt, but en has txt, whatsapp"},
-		"partial override":  {mail("ta/appointment_confirmed.whatsapp", "appointment_confirmed ta\nx"), "appointment_confirmed"},
+		"no default":        {withFiles("kn/lab_ready.subject", "s", "kn/lab_ready.txt", "t"), "no translation for the default locale"},
+		"kinds differ":      {mail("en/lab_ready.whatsapp", "lab_ready en\nx", "kn/lab_ready.subject", "s", "kn/lab_ready.txt", "t"), "kn has txt, but en has txt, whatsapp"},
+		"partial override":  {mail("kn/appointment_confirmed.whatsapp", "appointment_confirmed kn\nx"), "appointment_confirmed"},
 		"stray file":        {mail("en/lab_ready.text", "x"), "en/lab_ready.text is not named"},
 		"stray folder":      {mail("en/more/lab.txt", "x"), "is not named"},
-		"default locale":    {func() template.Config { c := config(); c.Locale = "ta"; return c }(), `default locale "ta"`},
+		"default locale":    {func() template.Config { c := config(); c.Locale = "kn"; return c }(), `default locale "kn"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

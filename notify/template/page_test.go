@@ -35,6 +35,32 @@ func TestReadable(t *testing.T) {
 	}
 }
 
+// TestPageNamesItsLanguage: a screen reader takes the voice from it, and a browser the
+// font where the named ones are not installed.
+func TestPageNamesItsLanguage(t *testing.T) {
+	t.Parallel()
+	set := newSet(t, config())
+	fonts := map[string]string{
+		"en": "Noto Sans", "hi": "Noto Sans Devanagari", "mr": "Noto Sans Devanagari",
+		"ta": "Noto Sans Tamil", "te": "Noto Sans Telugu", "bn": "Noto Sans Bengali",
+	}
+	for _, locale := range languages(t) {
+		require.Contains(t, fonts, locale)
+		for _, name := range set.Names() {
+			page := render(t, set, message(name, locale, dataFor(name))).HTML
+			require.Contains(t, page, `<html lang="`+locale+`" dir="ltr">`, name)
+			families := family.FindAllStringSubmatch(page, -1)
+			require.NotEmpty(t, families)
+			for _, found := range families {
+				require.Contains(t, found[1], `'`+fonts[locale]+`'`, "%s in %s", name, locale)
+				require.Contains(t, found[1], `'Nirmala UI'`, "what Windows has for India")
+			}
+		}
+	}
+}
+
+var family = regexp.MustCompile(`font-family:([^;"]+)`)
+
 var (
 	opening = regexp.MustCompile(`<(/?)([a-z0-9]+)([^>]*)>`)
 	style   = regexp.MustCompile(`style="([^"]*)"`)

@@ -21,13 +21,13 @@ func TestLocaleFallsBack(t *testing.T) {
 	hindi.Locale = "hi-IN"
 	for locale, want := range map[string]string{
 		"": "en", "en": "en", "en-GB": "en", "hi": "hi", "hi-IN": "hi", "HI-in": "hi", "hi_IN": "hi", "hi-Deva-IN": "hi",
-		"mr": "en", "x\r\ny": "en", "-": "en", strings.Repeat("a-", 50): "en",
+		"mr": "mr", "kn": "en", "x\r\ny": "en", "-": "en", strings.Repeat("a-", 50): "en",
 	} {
 		got := render(t, english, message(template.Confirmed, locale, appointment()))
 		require.Equal(t, want, got.WhatsApp.Language, "locale %q", locale)
 		require.Contains(t, got.HTML, `<html lang="`+want+`" dir="ltr">`)
 	}
-	got := render(t, newSet(t, hindi), message(template.Confirmed, "mr", appointment()))
+	got := render(t, newSet(t, hindi), message(template.Confirmed, "kn", appointment()))
 	require.Equal(t, "hi", got.WhatsApp.Language, "default is hi")
 }
 

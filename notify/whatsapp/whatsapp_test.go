@@ -209,7 +209,7 @@ func TestBuiltinTemplates(t *testing.T) {
 	cfg.Renderer = words
 	client := newClient(t, cfg)
 	for _, name := range words.Names() {
-		for _, locale := range []string{"en-IN", "hi-IN"} {
+		for _, locale := range []string{"bn-IN", "en-IN", "hi-IN", "mr-IN", "ta-IN", "te-IN"} {
 			data := any(template.Appointment{Key: "appt-42", Patient: "Asha", Doctor: "Dr M", Start: time.Now(), JoinURL: "https://meet.example/x"})
 			shown := "Asha"
 			switch name {

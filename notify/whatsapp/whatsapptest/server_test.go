@@ -72,7 +72,7 @@ func TestChecks(t *testing.T) {
 		"text":               {replace(`"type":"template"`, `"type":"text"`), nil, 400, 131047},
 		"no template":        {replace(`"template":{`, `"x":{`), nil, 400, 131008},
 		"unknown template":   {replace("appointment_cancelled", "appointment_lost"), nil, 404, 132001},
-		"unknown language":   {replace(`"en"`, `"ta"`), nil, 404, 132001},
+		"unknown language":   {replace(`"en"`, `"kn"`), nil, 404, 132001},
 		"too few parameters": {replace(`,{"type":"text","text":"City Clinic"}`, ``), nil, 400, 132000},
 		"too many":           {replace(`{"type":"text","text":"Asha"}`, `{"type":"text","text":"a"},{"type":"text","text":"b"}`), nil, 400, 132000},
 		"line break":         {replace("Dr M", `Dr\nM`), nil, 400, 132018},
