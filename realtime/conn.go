@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -15,12 +16,15 @@ import (
 //
 // A transport for Server-Sent Events is an http.Handler that calls [Hub.Authenticate],
 // [Hub.Connect] and Authenticate again, joins the rooms that the request names, and then,
-// inside [Conn.Do], writes what Queue yields until Context ends.
+// inside [Conn.Do], writes what Next yields until Context ends.
 type Conn struct {
 	hub     *Hub
 	client  Client
 	encoder Encoder
-	queue   chan []byte
+	output  Output
+	shard   *shard
+	pending pending
+	sending atomic.Int64    // bytes of Send that the Output does not have yet
 	ctx     context.Context // the connection's life, not a call's
 	cancel  context.CancelCauseFunc
 	rooms   map[string]struct{} // guarded by hub.mu
@@ -34,20 +38,20 @@ func (c *Conn) Client() Client { return c.client }
 // with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect.
 func (c *Conn) Context() context.Context { return c.ctx }
 
-// Queue yields the messages to be sent, in order. It is never closed: select on Context,
-// too.
-func (c *Conn) Queue() <-chan []byte { return c.queue }
-
-// Send queues a message of the transport's own, such as an answer, behind the
-// events that wait already. It does not block: if the queue is full, the
-// connection ends with ErrSlow. It reports whether the connection is still open.
+// Send sends a message of the transport's own, such as an answer, behind the events that
+// are on their way already. It does not block; see [Conn.Wait]. It reports whether the
+// connection is still open.
 func (c *Conn) Send(message []byte) bool {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	if _, open := c.hub.conns[c]; !open {
 		return false
 	}
-	return c.hub.queueLocked(c, message)
+	c.hub.stats.Queued++
+	c.sending.Add(int64(len(message)))
+	c.add(len(message))
+	c.shard.push(op{kind: opSend, conn: c, message: message})
+	return true
 }
 
 // Join puts the connection into room if the application's Authorize agrees. To be in the
@@ -114,6 +118,7 @@ func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
 	}
 	h.rooms[room][c] = struct{}{}
 	c.rooms[room] = struct{}{}
+	c.shard.push(op{kind: opJoin, conn: c, room: room})
 	return true, nil
 }
 
@@ -175,8 +180,12 @@ func (c *Conn) begin() bool {
 func (c *Conn) done() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	c.hub.work--
-	if c.hub.closed && c.hub.work == 0 {
-		close(c.hub.idle)
+	c.hub.workDoneLocked()
+}
+
+func (h *Hub) workDoneLocked() {
+	h.work--
+	if h.closed && h.work == 0 {
+		close(h.idle)
 	}
 }

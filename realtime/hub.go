@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -28,10 +32,14 @@ type Config struct {
 	// called from many goroutines. If nil, every client is anonymous (Subject "").
 	Authenticate func(r *http.Request) (subject string, err error)
 
-	// QueueSize is how many messages wait for one connection. One more, and the
-	// connection is ended with ErrSlow and counted in Stats; a client reconnects
-	// and reads the present state, which is better than a hole that nobody sees. If 0, 256.
-	QueueSize int
+	// MaxPending is how many bytes may wait for one connection whose client does not take
+	// them. With more, the connection is ended with ErrSlow and counted in Stats; a client
+	// reconnects and reads the present state, which is better than a hole that nobody sees.
+	// An event that comes when nothing waits is kept whatever its length. If 0, 1 MiB.
+	MaxPending int
+	// MaxPendingTotal is how many bytes may wait for all connections together. With more,
+	// the connection for which most bytes wait is ended with ErrSlow. If 0, 256 MiB.
+	MaxPendingTotal int
 
 	// MaxConnections is how many connections the hub accepts at once. If 0, 10000.
 	// How many one address may have is for the proxy in front to say.
@@ -64,20 +72,24 @@ type Stats struct {
 	Rooms       int // with at least one member now
 
 	Broadcasts uint64 // accepted
-	Queued     uint64 // messages put into a connection's queue, by broadcasts and by transports
-	Slow       uint64 // connections ended because their queue was full
+	Queued     uint64 // messages on their way to connections, of broadcasts and of transports
+	Slow       uint64 // connections ended with ErrSlow
 	Refused    uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
 }
 
 // Encoder turns an event into the bytes that one transport sends. The hub
 // encodes an event once per broadcast and Encoder, and hands the same bytes to
-// every connection: nobody may change them. Encoders are compared with ==.
+// every connection: nobody may change them. Encoders are compared with ==, and called from
+// several goroutines.
+//
+// args are JSON. offset is the event's position for a client that can catch up, and empty
+// if it has none.
 type Encoder interface {
-	Encode(name string, data []byte) []byte
+	Encode(name string, args []json.RawMessage, offset string) []byte
 }
 
-// Hub keeps connections and rooms. It is safe for concurrent use and starts no
-// goroutine of its own.
+// Hub keeps connections and rooms. It is safe for concurrent use. Its goroutines exist only
+// while messages are on their way.
 type Hub struct {
 	// conn.go stands on this file: what a Conn does, it does under the lock of its Hub.
 	// The Hub uses Conn in turn, for it keeps the connections, queues for them and ends them.
@@ -91,8 +103,12 @@ type Hub struct {
 	conns  map[*Conn]struct{}
 	rooms  map[string]map[*Conn]struct{}
 	stats  Stats
-	work   int           // calls of Conn.Do and Conn.Go that have not returned
+	work   int           // calls of Conn.Do and Conn.Go, and shards, that have not returned
 	idle   chan struct{} // closed when closed && work == 0
+	shards []*shard
+	turn   int // of the shard that gets the next connection
+
+	pending atomic.Int64 // bytes that wait for all connections
 }
 
 var _ Broadcaster = (*Hub)(nil)
@@ -105,7 +121,8 @@ func NewHub(cfg Config) (*Hub, error) {
 		value *int
 		zero  int
 	}{
-		{"QueueSize", &cfg.QueueSize, 256},
+		{"MaxPending", &cfg.MaxPending, 1 << 20},
+		{"MaxPendingTotal", &cfg.MaxPendingTotal, 256 << 20},
 		{"MaxConnections", &cfg.MaxConnections, 10_000},
 		{"MaxRooms", &cfg.MaxRooms, 64},
 		{"MaxRefusals", &cfg.MaxRefusals, 64},
@@ -120,12 +137,16 @@ func NewHub(cfg Config) (*Hub, error) {
 		return nil, err
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	return &Hub{
+	h := &Hub{
 		cfg:   cfg,
 		conns: make(map[*Conn]struct{}),
 		rooms: make(map[string]map[*Conn]struct{}),
 		idle:  make(chan struct{}),
-	}, nil
+	}
+	for range runtime.GOMAXPROCS(0) {
+		h.shards = append(h.shards, &shard{hub: h, rooms: make(map[string]map[*Conn]struct{})})
+	}
+	return h, nil
 }
 
 // Broadcast queues ev for everybody in room and returns; it never waits for a connection.
@@ -146,39 +167,26 @@ func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 		return fault.Invalid("realtime: Broadcast: event", "Data", "is longer than %d bytes", h.cfg.MaxEventSize)
 	}
 
-	slow, err := h.fanOut(room, encodings{name: ev.Name, data: data})
-	if slow > 0 {
-		h.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "realtime: slow connections ended", slog.Int("connections", slow))
-	}
-	return err
+	return h.fanOut(room, &encodings{name: ev.Name, data: data})
 }
 
-func (h *Hub) fanOut(room string, encoded encodings) (slow int, err error) {
+// fanOut hands the event to all shards under one lock, which makes one order of events.
+func (h *Hub) fanOut(room string, event *encodings) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return 0, fmt.Errorf("realtime: Broadcast: %w", telemed.ErrClosed)
+		return fmt.Errorf("realtime: Broadcast: %w", telemed.ErrClosed)
 	}
 	h.stats.Broadcasts++
-	for conn := range h.rooms[room] {
-		if !h.queueLocked(conn, encoded.by(conn.encoder)) {
-			slow++
-		}
+	members := len(h.rooms[room])
+	h.stats.Queued += uint64(members)
+	if members == 0 {
+		return nil
 	}
-	return slow, nil
-}
-
-// queueLocked never blocks: a full queue ends the connection, and it reports false.
-func (h *Hub) queueLocked(conn *Conn, message []byte) bool {
-	select {
-	case conn.queue <- message:
-		h.stats.Queued++
-		return true
-	default:
-		h.stats.Slow++
-		h.endLocked(conn, ErrSlow)
-		return false
+	for _, shard := range h.shards {
+		shard.push(op{kind: opBroadcast, room: room, event: event})
 	}
+	return nil
 }
 
 // Authenticate asks Config.Authenticate who sent r. The error matches
@@ -198,15 +206,18 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 // Connect registers a connection for subject, which the transport has from Authenticate.
 // It must then call Authenticate again, and close the connection unless the answer is the
 // same: who logged out between the first answer and Connect was not there yet for
-// Disconnect to find. The transport sends what [Conn.Queue] yields and must end the
-// connection with [Conn.Close]. The values of ctx stay with the connection, its end does
+// Disconnect to find. Messages go to output; without one [Conn.Next] yields them. The
+// transport must end the connection with [Conn.Close]. The values of ctx stay with the connection, its end does
 // not touch it. The error matches ErrFull or telemed.ErrClosed.
-func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Conn, error) {
+func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, output Output) (*Conn, error) {
+	if output == nil {
+		output = &inbox{ready: make(chan struct{}, 1)}
+	}
 	conn := &Conn{
 		hub:     h,
 		client:  Client{ID: rand.Text(), Subject: subject},
 		encoder: encoder,
-		queue:   make(chan []byte, h.cfg.QueueSize),
+		output:  output,
 		rooms:   make(map[string]struct{}),
 	}
 	conn.ctx, conn.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -223,6 +234,8 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Co
 		return nil, fmt.Errorf("realtime: Connect: %w", ErrFull)
 	}
 	h.conns[conn] = struct{}{}
+	conn.shard = h.shards[h.turn%len(h.shards)]
+	h.turn++
 	return conn, nil
 }
 
@@ -295,12 +308,17 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 	for room := range conn.rooms {
 		h.leaveLocked(conn, room)
 	}
+	if errors.Is(cause, ErrSlow) {
+		h.stats.Slow++
+	}
 	conn.cancel(cause)
+	conn.forget()
 }
 
 func (h *Hub) leaveLocked(conn *Conn, room string) {
 	delete(conn.rooms, room)
 	delete(h.rooms[room], conn)
+	conn.shard.push(op{kind: opLeave, conn: conn, room: room})
 	if len(h.rooms[room]) == 0 {
 		delete(h.rooms, room)
 	}
@@ -310,6 +328,8 @@ func (h *Hub) leaveLocked(conn *Conn, room string) {
 type encodings struct {
 	name string
 	data []byte
+
+	mu   sync.Mutex // shards ask at the same time
 	done []encoding
 	one  [1]encoding // a hub with one transport allocates no list
 }
@@ -320,6 +340,8 @@ type encoding struct {
 }
 
 func (e *encodings) by(encoder Encoder) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, known := range e.done {
 		if known.encoder == encoder {
 			return known.message
@@ -328,6 +350,6 @@ func (e *encodings) by(encoder Encoder) []byte {
 	if e.done == nil {
 		e.done = e.one[:0]
 	}
-	e.done = append(e.done, encoding{encoder, encoder.Encode(e.name, e.data)})
+	e.done = append(e.done, encoding{encoder, encoder.Encode(e.name, []json.RawMessage{e.data}, "")})
 	return e.done[len(e.done)-1].message
 }

@@ -49,7 +49,7 @@ func (s *session) message(text []byte) error {
 	}
 	switch connected := s.connected.Load(); {
 	case p.kind == kindConnect && p.namespace != defaultNamespace:
-		s.conn.Send(connectErrorPacket(p.namespace))
+		s.conn.Send(textFrame(connectErrorPacket(p.namespace)))
 		return nil
 	case p.namespace != defaultNamespace, (p.kind == kindConnect) == connected:
 		return errGarbage
@@ -57,7 +57,7 @@ func (s *session) message(text []byte) error {
 	switch p.kind {
 	case kindConnect:
 		s.connected.Store(true)
-		s.conn.Send(connectedPacket(s.conn.Client().ID))
+		s.conn.Send(textFrame(connectedPacket(s.conn.Client().ID)))
 	case kindDisconnect:
 		return errClientLeft
 	case kindEvent:
@@ -73,7 +73,7 @@ func (s *session) event(p packet) error {
 	}
 	answer := s.dispatch(s.conn.Context(), name, args)
 	if p.ack != "" {
-		s.conn.Send(ackPacket(p.ack, answer))
+		s.conn.Send(textFrame(ackPacket(p.ack, answer)))
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -76,40 +75,35 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 	if life.Err() != nil {
 		return closePacket, true
 	}
-	select {
-	case first := <-s.conn.Queue():
-		return s.batch(first), true
-	default:
+	if payload := s.batch(); payload != nil {
+		return payload, true
 	}
 	var soon <-chan time.Time // nil, which blocks
 	if phase == pausing {
 		soon = time.After(pausedPoll)
 	}
-	select {
-	case first := <-s.conn.Queue():
-		return s.batch(first), true
-	case <-s.wake:
-		return noopPacket, true
-	case <-soon:
-		return noopPacket, true
-	case <-life.Done():
-		return closePacket, true
-	case <-request.Done():
-		return nil, true
+	for {
+		select {
+		case <-s.out.ready:
+			if payload := s.batch(); payload != nil {
+				return payload, true
+			}
+		case <-s.wake:
+			return noopPacket, true
+		case <-soon:
+			return noopPacket, true
+		case <-life.Done():
+			return closePacket, true
+		case <-request.Done():
+			return nil, true
+		}
 	}
 }
 
-// batch puts packets that wait behind first.
-func (s *session) batch(first []byte) []byte {
-	payload := slices.Clip(first) // append copies: first is shared with other connections
-	for len(payload) < maxBatch {
-		select {
-		case next := <-s.conn.Queue():
-			payload = append(append(payload, separator), next...)
-		default:
-			return payload
-		}
-	}
+// batch takes what waits, nil if nothing does.
+func (s *session) batch() []byte {
+	payload, size := s.out.take()
+	s.conn.Sent(size)
 	return payload
 }
 
@@ -202,6 +196,7 @@ func (s *session) packets(request context.Context, payload []byte) error {
 		if err := s.packet(text); err != nil {
 			return err
 		}
+		s.pause()
 	}
 	return nil
 }

@@ -142,23 +142,23 @@ func (s *Server) connect(r *http.Request, from caller) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.cfg.Hub.Connect(r.Context(), subject, encoder{})
+	session := &session{
+		server: s,
+		sid:    rand.Text(),
+		out:    output{ready: make(chan struct{}, 1)},
+		pong:   make(chan struct{}, 1),
+		wake:   make(chan struct{}, 1),
+		polls:  make(chan struct{}, 1),
+		posts:  make(chan struct{}, 1),
+	}
+	conn, err := s.cfg.Hub.Connect(r.Context(), subject, encoder{}, &session.out)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.confirm(r, from, conn); err != nil {
 		return nil, err
 	}
-	session := &session{
-		server:   s,
-		sid:      rand.Text(),
-		conn:     conn,
-		pong:     make(chan struct{}, 1),
-		upgraded: make(chan *webSocket, 1),
-		wake:     make(chan struct{}, 1),
-		polls:    make(chan struct{}, 1),
-		posts:    make(chan struct{}, 1),
-	}
+	session.conn = conn
 	s.mu.Lock()
 	s.sessions[session.sid] = session
 	s.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 // session is one Engine.IO session: first over polling or a WebSocket, and from
 // an upgrade on over a WebSocket.
 //
-// Its goroutine, run, keeps the heartbeat and writes to the WebSocket. Packets
+// Its goroutine, run, keeps the heartbeat and ends it. Packets
 // of the client are handled by whoever reads them, one after the other: a POST
 // holds posts, and the reader of a WebSocket starts with posts in its hand.
 type session struct {
@@ -22,12 +22,14 @@ type session struct {
 	sid    string
 	conn   *realtime.Conn
 
-	pong     chan struct{}   // the client answered a heartbeat
-	upgraded chan *webSocket // run takes over writing
-	polls    chan struct{}   // full while a poll waits for messages
-	posts    chan struct{}   // full while a POST is handled
+	pong  chan struct{} // the client answered a heartbeat
+	polls chan struct{} // full while a poll waits for messages
+	posts chan struct{} // full while a POST is handled
 
 	connected atomic.Bool // the client has connected to the default namespace
+
+	out    output
+	paused atomic.Bool // the client's reader waits until the client reads
 
 	wake chan struct{} // ends a poll that waits when pausing becomes true
 
@@ -54,23 +56,15 @@ func (s *session) run() {
 	defer beat.timer.Stop()
 
 	ctx := s.conn.Context()
-	var ws *webSocket
-	var queue <-chan []byte // nil, which blocks, while polls read the queue
 	for {
 		select {
 		case <-ctx.Done():
 			s.logEnd(ctx)
 			return
-		case ws = <-s.upgraded:
-			queue = s.conn.Queue()
-		case packet := <-queue:
-			if err := ws.send(packet, queue); err != nil {
-				s.conn.Close(errSocketLost)
-			}
 		case <-s.pong:
 			beat.answered()
 		case <-beat.timer.C:
-			beat.due(ws)
+			beat.due()
 		}
 	}
 }
@@ -93,7 +87,7 @@ func (b *heartbeat) answered() {
 	b.timer.Reset(b.session.server.cfg.PingInterval)
 }
 
-func (b *heartbeat) due(ws *webSocket) {
+func (b *heartbeat) due() {
 	s := b.session
 	switch {
 	case b.waiting:
@@ -101,19 +95,18 @@ func (b *heartbeat) due(ws *webSocket) {
 		case <-s.pong: // it came while run was busy writing
 			b.answered()
 		default:
+			if s.paused.Load() || s.out.busy() { // it reads, or WriteTimeout ends it
+				b.timer.Reset(s.server.cfg.PingTimeout)
+				return
+			}
 			s.conn.Close(errPingTimeout)
 		}
 		return
 	case b.beats > 0 && !s.connected.Load(): // it had time enough, and only costs
 		s.conn.Close(errNoConnect)
 		return
-	case ws == nil:
-		s.conn.Send(pingPacket)
-	default:
-		if err := ws.send(pingPacket, nil); err != nil {
-			s.conn.Close(errSocketLost)
-		}
 	}
+	s.conn.Send(pingMessage)
 	b.waiting = true
 	b.beats++
 	b.timer.Reset(s.server.cfg.PingTimeout)
@@ -156,8 +149,24 @@ func (s *session) promote(ws *webSocket) bool {
 	if !s.whileIdle(func() { s.setPhase(onWebSocket) }) {
 		return false
 	}
-	s.upgraded <- ws // has room: promote succeeds once
+	ws.reply = func(pong []byte) {
+		s.conn.Send(pong)
+		s.pause()
+	}
+	sent, err := s.out.attach(ws)
+	s.conn.Sent(sent)
+	if err != nil {
+		s.conn.Close(err)
+	}
 	return true
+}
+
+// pause waits while much waits for the client: whoever asks faster than it reads is not
+// read meanwhile.
+func (s *session) pause() {
+	s.paused.Store(true)
+	s.conn.Wait()
+	s.paused.Store(false)
 }
 
 // whileIdle calls f while no poll waits and no POST is handled, unless the session ends

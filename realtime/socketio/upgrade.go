@@ -40,7 +40,7 @@ func (s *session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 			s.conn.Close(errSocketLost)
 			return
 		}
-		if err := ws.send(s.server.openPacket(s.sid), nil); err != nil {
+		if err := ws.say(textFrame(s.server.openPacket(s.sid))); err != nil {
 			s.conn.Close(errSocketLost)
 		}
 		s.promote(ws)
@@ -81,7 +81,7 @@ func (s *session) probe(ws *webSocket) error {
 	if err := ws.expect("2probe"); err != nil {
 		return err
 	}
-	if err := ws.send([]byte("3probe"), nil); err != nil {
+	if err := ws.say(textFrame([]byte("3probe"))); err != nil {
 		return err
 	}
 	s.pausePolls()
@@ -111,6 +111,7 @@ func (s *session) serve(ws *webSocket) {
 		text, err := ws.read()
 		if err == nil {
 			err = s.packet(text)
+			s.pause()
 		}
 		if err != nil {
 			s.conn.Close(err)
@@ -151,8 +152,11 @@ func (s *session) accept(w http.ResponseWriter, r *http.Request) (*webSocket, er
 	}
 	return &webSocket{
 		conn:    conn,
+		raw:     rawConn(conn),
+		spawn:   s.conn.Go,
+		sent:    s.conn.Sent,
+		lost:    s.conn.Close,
 		frames:  frameReader{r: buffers.Reader, limit: s.server.cfg.MaxPayload},
 		timeout: s.server.cfg.WriteTimeout,
-		w:       buffers.Writer,
 	}, nil
 }

@@ -143,7 +143,7 @@ func TestHandshakeOfFirefox(t *testing.T) {
 // A close frame is the last frame, whatever else is to be sent.
 func TestNothingFollowsAClose(t *testing.T) {
 	t.Parallel()
-	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 100_000 })
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.MaxPending = 1 << 30 })
 	s := c.connectSocket(t)
 	s.send(`420["join-clinic","7"]`)
 	ctx := within(t)
@@ -175,7 +175,7 @@ func TestWritersDoNotInterleave(t *testing.T) {
 	t.Parallel()
 	const count = 300
 	c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
-		rooms.QueueSize, rooms.MaxRefusals = 4*count, count
+		rooms.MaxPending, rooms.MaxRefusals = 8<<20, count
 		wire.PingInterval = time.Millisecond
 	})
 	s := c.connectSocket(t)
