@@ -111,7 +111,7 @@ func FuzzPacket(f *testing.F) {
 		}
 		if name, args, err := p.event(); err == nil {
 			encoded, _ := json.Marshal(args)
-			if !json.Valid(encoder{}.Encode(name, []json.RawMessage{encoded}, "")[2:]) {
+			if !json.Valid(packetIn(encoder{}.Encode(name, []json.RawMessage{encoded}, ""))[2:]) {
 				t.Fatalf("event %q cannot be sent back", name)
 			}
 		}
