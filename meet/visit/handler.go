@@ -37,9 +37,7 @@ type Change[T durable.Store] func(r *http.Request, tx T, visits Writer, user, id
 // It is a convenience over WithStore, Checkout and Get.
 func Handler[T durable.Store](v *Visits, inTx func(context.Context, func(T) error) error, user func(*http.Request) (string, error), change Change[T]) http.Handler {
 	run := func(r *http.Request, who, id string) error {
-		return inTx(r.Context(), func(tx T) error {
-			return fault.OfApplication("Change", change(r, tx, v.WithStore(tx), who, id))
-		})
+		return fault.OfApplication("the transaction", inTx(r.Context(), func(tx T) error { return change(r, tx, v.WithStore(tx), who, id) }))
 	}
 	return v.handler(user, run)
 }

@@ -58,6 +58,26 @@ func book(r *http.Request, _ durable.Store, visits visit.Writer, _, id string) e
 	return visits.Book(r.Context(), req)
 }
 
+// TestHandlerLogsNoWordOfACommit: a constraint that is checked at the commit quotes the row.
+func TestHandlerLogsNoWordOfACommit(t *testing.T) {
+	var logs bytes.Buffer
+	story(t, func(cfg *visit.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&logs, nil)) }, func(c *clinic) {
+		refused := errors.New("Key (name)=(Asha Verma) already exists")
+		for want, err := range map[int]error{500: refused, 503: errors.Join(refused, telemed.ErrUnavailable)} {
+			logs.Reset()
+			inTx := func(context.Context, func(durable.Store) error) error { return err }
+			who := func(*http.Request) (string, error) { return "asha", nil }
+			r := httptest.NewRequestWithContext(c.Context(), http.MethodPut, "https://lotus.example/api/visits/"+theVisit, nil)
+			r.SetPathValue("id", theVisit)
+			w := httptest.NewRecorder()
+			visit.Handler(c.Visits, inTx, who, book).ServeHTTP(w, r)
+			require.Equal(c, want, w.Code)
+			require.Contains(c, logs.String(), "a page")
+			require.NotContains(c, logs.String()+w.Body.String(), "Asha")
+		}
+	})
+}
+
 func TestHandler(t *testing.T) {
 	var logs bytes.Buffer
 	story(t, func(cfg *visit.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&logs, nil)) }, func(c *clinic) {

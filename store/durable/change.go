@@ -15,8 +15,8 @@ const changeTries = 20
 // Change reads a row, has change alter it, and writes it, again and again until nobody
 // else writes in between; it is how an application says what it wants by now. change sees
 // telemed.ErrNotFound as a row without Revision, and sets Due to have a Runner look. An
-// error of change ends it and nothing is written. The result is the row as it was
-// written.
+// error of change ends it and nothing is written, and so does ctx, by the clock too. The
+// result is the row as it was written.
 func Change(ctx context.Context, st Store, id ID, change func(item *Item) error) (Item, error) {
 	var err error
 	for n := range changeTries {

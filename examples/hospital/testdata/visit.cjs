@@ -89,16 +89,16 @@ function watch(page, errors) {
     await careless.fill("[name=zone]", "Mars/Olympus");
     await careless.click("#book button");
     await careless.locator("#wrong-phone").waitFor();
-    assert.equal(await careless.evaluate(() => document.activeElement.name), "phone");
+    await careless.waitForLoadState();
+    await careless.locator("[name=phone]:focus").waitFor(); // autofocus comes with the first frame, after the text
     assert.equal(await careless.locator("[aria-invalid=true]").count(), 2);
     await picture(careless, "book-wrong");
 
     // The dashboard has changed without a reload.
     const row = staff.locator("#visits tr");
-    await row.waitFor();
+    await row.getByText("booked", { exact: true }).waitFor();
     assert.equal(await row.count(), 1);
     assert.equal(await row.locator("td").first().textContent(), name);
-    assert.equal(await row.locator("td").last().textContent(), "booked");
     await picture(staff, "clinic");
     await row.getByRole("link").click();
     await staff.locator("#timeline tr").first().waitFor();
