@@ -76,30 +76,30 @@ func (c *Conn) Wait() {
 }
 
 // put hands messages to the Output and ends the connection if too much waits. Only the
-// shard calls it. What came when nothing waited is kept whatever its length.
-func (c *Conn) put(messages [][]byte) {
+// shard calls it. What came when nothing waited is kept whatever its length. own is how many
+// bytes of the messages Send has counted already.
+func (c *Conn) put(messages [][]byte, joined []byte, own int) {
+	defer c.guard()
 	if c.ctx.Err() != nil {
 		return
 	}
-	before := c.kept()
-	waiting, err := c.output.Put(messages)
+	waiting, err := c.output.Put(messages, joined)
 	if err != nil {
 		c.Close(err)
 		return
 	}
-	if waiting == 0 {
+	if waiting == 0 && own == 0 {
 		return
 	}
-	c.add(waiting)
-	if before > 0 && before+waiting > c.hub.cfg.MaxPending {
+	// What Send has counted and no Output has yet is no reason to end anybody: for that there
+	// is Wait.
+	sending := c.sending.Add(-int64(own))
+	kept := c.add(waiting-own) - int(sending)
+	if waiting > 0 && kept > waiting && kept > c.hub.cfg.MaxPending {
 		c.hub.endSlow(c)
 	}
 	c.hub.boundPending()
 }
-
-// kept is how many bytes the Output has. Those of Send that are on their way do not count:
-// for them there is Wait.
-func (c *Conn) kept() int { return max(c.waiting()-int(c.sending.Load()), 0) }
 
 // Next waits for messages and takes all that wait, in order. It is for a transport that
 // gave Connect no Output, and for one goroutine at a time. The error is ctx's, or the cause
@@ -128,7 +128,7 @@ func (c *Conn) Next(ctx context.Context) ([][]byte, error) {
 
 func (h *Hub) endSlow(conn *Conn) {
 	conn.Close(ErrSlow)
-	h.cfg.Logger.Warn("realtime: slow connections ended", "connections", 1)
+	h.log.Warn("realtime: slow connections ended", "connections", 1)
 }
 
 // boundPending ends who is furthest behind while more waits than the hub may hold.

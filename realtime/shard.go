@@ -7,16 +7,25 @@ const (
 	maxCoalesce = 32 << 10
 	// maxOwn is how many bytes may wait for a connection before Conn.Wait waits.
 	maxOwn = 64 << 10
+	// maxBacklog is how many bytes of broadcasts may be on their way to all shards before
+	// Broadcast waits.
+	maxBacklog = 64 << 20
 )
 
 // Output takes the messages of one connection to the wire.
 //
 // Put is called by one goroutine at a time, in order, and must not block: what the wire
 // does not take at once, the Output keeps and sends later. It returns how many bytes of
-// messages it keeps, and calls [Conn.Sent] when they are gone. It may keep a message, but
-// not the slice messages, and changes neither. An error ends the connection with it.
+// messages it keeps, and calls [Conn.Sent] when they are gone. joined is the messages one
+// behind the other, for a wire that takes them so. Other connections get the same: Put may
+// keep a message or joined, but not the slice messages, and changes none. An error ends the
+// connection with it. So does a panic.
+//
+// End is called once, in a goroutine of its own, when the connection has ended with cause.
+// Shutdown waits for it.
 type Output interface {
-	Put(messages [][]byte) (waiting int, err error)
+	Put(messages [][]byte, joined []byte) (waiting int, err error)
+	End(cause error)
 }
 
 // shard owns a part of the connections. Its goroutine exists while there is work. It
@@ -29,6 +38,7 @@ type shard struct {
 	rooms map[string]map[*Conn]struct{} // the goroutine's own
 	spare []op                          // the goroutine's own
 	batch [][]byte                      // the goroutine's own
+	made  batches                       // the goroutine's own
 }
 
 type opKind int
@@ -59,21 +69,30 @@ func (s *shard) push(o op) {
 }
 
 func (s *shard) run() {
-	for ops := s.take(); ops != nil; ops = s.take() {
+	done := 0
+	for ops := s.take(done); ops != nil; ops = s.take(done) {
+		done = 0
 		for i := 0; i < len(ops); {
 			i = s.apply(ops, i)
+		}
+		for i := range ops {
+			if ops[i].kind == opBroadcast {
+				done += ops[i].event.size()
+			}
 		}
 		clear(ops)
 		s.spare = ops[:0]
 	}
 }
 
-// take returns all operations that wait. If there are none, the goroutine must end.
-func (s *shard) take() []op {
+// take returns all operations that wait. If there are none, the goroutine must end. done is
+// how many bytes of broadcasts it has handed out since the last call.
+func (s *shard) take(done int) []op {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
+	s.hub.workedOffLocked(done)
 	if len(s.ops) == 0 {
-		s.running, s.ops, s.spare, s.batch = false, nil, nil, nil
+		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, nil
 		s.hub.workDoneLocked()
 		return nil
 	}
@@ -111,9 +130,7 @@ func (s *shard) send(ops []op, i int) int {
 		s.batch = append(s.batch, ops[i].message)
 		size += len(ops[i].message)
 	}
-	conn.put(s.batch)
-	conn.sending.Add(-int64(size))
-	conn.add(-size) // Send has counted them; put has counted what the Output keeps
+	conn.put(s.batch, joined(s.batch), size)
 	return i
 }
 
@@ -123,16 +140,16 @@ func (s *shard) broadcast(ops []op, i int) int {
 	for ; end < len(ops) && ops[end].kind == opBroadcast && ops[end].room == room && size < maxCoalesce; end++ {
 		size += len(ops[end].event.data)
 	}
-	var last Encoder
 	for conn := range s.rooms[room] {
-		if conn.encoder != last {
-			last, s.batch = conn.encoder, s.batch[:0]
-			for _, o := range ops[i:end] {
-				s.batch = append(s.batch, o.event.by(last))
-			}
+		made := s.made.by(conn.encoder, ops[i:end], s.hub)
+		if made.broken {
+			conn.Close(errPanic)
+			continue
 		}
-		conn.put(s.batch)
+		conn.put(made.messages, made.joined, 0)
 	}
+	clear(s.made)
+	s.made = s.made[:0]
 	return end
 }
 
@@ -143,7 +160,7 @@ type inbox struct {
 	ready    chan struct{} // has room for one
 }
 
-func (b *inbox) Put(messages [][]byte) (waiting int, err error) {
+func (b *inbox) Put(messages [][]byte, _ []byte) (waiting int, err error) {
 	b.mu.Lock()
 	b.messages = append(b.messages, messages...)
 	b.mu.Unlock()
@@ -153,6 +170,9 @@ func (b *inbox) Put(messages [][]byte) (waiting int, err error) {
 	}
 	return length(messages), nil
 }
+
+// End does nothing: Conn.Next hears of it from the context.
+func (b *inbox) End(error) {}
 
 func (b *inbox) take() [][]byte {
 	b.mu.Lock()

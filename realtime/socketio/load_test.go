@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -127,24 +127,6 @@ func TestNoHijack(t *testing.T) {
 	require.NoError(t, hub.Shutdown(t.Context()))
 }
 
-// A poll carries about a megabyte; the rest waits for the next one.
-func TestBatches(t *testing.T) {
-	t.Parallel()
-	c := setup(t)
-	p := c.connectPolling(t)
-	require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
-	for range 10 {
-		c.broadcast(t, "clinic-7", "e", repeat("x", 300_000))
-	}
-	packets, polls := 0, 0
-	for ; packets < 11; polls++ {
-		body := p.get(t).body
-		require.Less(t, len(body), 2<<20)
-		packets += strings.Count(body, "\x1e") + 1
-	}
-	require.Equal(t, 3, polls)
-}
-
 // Thousands of events while sessions fail to upgrade, and then do: none is lost, doubled
 // or out of order.
 func TestUpgradeUnderLoad(t *testing.T) {
@@ -155,7 +137,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	var all sync.WaitGroup
 	for n := range clients {
 		u := &upgrader{poller: c.connectPolling(t), room: fmt.Sprintf("clinic-%d", 100+n), open: make(chan struct{}, window)}
-		require.Equal(t, "ok", u.post(t, fmt.Sprintf(`42["join-clinic",%d]`, 100+n)).body)
+		u.join(t, strconv.Itoa(100+n))
 		all.Go(func() {
 			for i := range count {
 				select {
@@ -361,20 +343,17 @@ func TestPanicOfTheHost(t *testing.T) {
 	for _, transport := range transports {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
-			hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { panic("bug") }})
-			require.NoError(t, err)
-			sio, err := socketio.New(socketio.Config{Hub: hub})
-			require.NoError(t, err)
-			server := httptest.NewUnstartedServer(sio)
-			server.Config.ErrorLog = log.New(io.Discard, "", 0) // net/http prints the panic
-			server.Start()
-			t.Cleanup(server.Close)
-			c := clinic{hub: hub, url: server.URL}
-			client := c.dial(t, realtimetest.Options{Transport: transport})
-			_, err = client.EmitAck(within(t), "join-clinic", "7")
-			require.Error(t, err)
-			require.NoError(t, client.Close())
-			require.NoError(t, hub.Shutdown(within(t)))
+			var out syncBuffer
+			c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
+				rooms.Logger = slog.New(slog.NewTextHandler(&out, nil))
+				rooms.Authorize = func(context.Context, realtime.Client, string) error { panic("Asha's record") }
+			})
+			client, other := c.dial(t, realtimetest.Options{Transport: transport}), c.dial(t, realtimetest.Options{Transport: transport})
+			_, err := client.EmitAck(within(t), "join-clinic", "7")
+			require.ErrorIs(t, err, telemed.ErrClosed)
+			require.Equal(t, refusedWith("unknown event"), ack(t, other, "x"))
+			require.Contains(t, out.String(), "TestPanicOfTheHost", "the log says where")
+			require.NotContains(t, out.String(), "Asha")
 		})
 	}
 }

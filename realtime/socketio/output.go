@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/gobwas/ws"
@@ -12,15 +13,14 @@ type output struct {
 	mu      sync.Mutex
 	ws      *webSocket
 	waiting [][]byte
-	ready   chan struct{} // has room for one: polls find waiting
+	ready   chan struct{} // has room for one: polls find waiting; nil without polls
 }
 
-// Put implements realtime.Output.
-func (o *output) Put(messages [][]byte) (waiting int, err error) {
+func (o *output) put(messages [][]byte, joined []byte) (waiting int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ws != nil {
-		return o.ws.put(messages)
+		return o.ws.put(messages, joined)
 	}
 	o.waiting = append(o.waiting, messages...)
 	select {
@@ -41,7 +41,7 @@ func (o *output) attach(ws *webSocket) (sent int, err error) {
 	if len(messages) == 0 {
 		return 0, nil
 	}
-	kept, err := ws.put(messages)
+	kept, err := ws.put(messages, bytes.Join(messages, nil))
 	return length(messages) - kept, err
 }
 
@@ -69,10 +69,17 @@ func (o *output) take() (payload []byte, size int) {
 	return payload, size
 }
 
-func (o *output) busy() bool {
+// webSocket returns the way out, nil while there are only polls.
+func (o *output) webSocket() *webSocket {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.ws != nil && o.ws.busy()
+	return o.ws
+}
+
+// busy reports whether something waits for the WebSocket.
+func (o *output) busy() bool {
+	ws := o.webSocket()
+	return ws != nil && ws.busy()
 }
 
 // frameOf returns a frame of the server's, which is never masked.

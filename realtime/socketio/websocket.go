@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -28,14 +27,10 @@ const (
 // that exists only meanwhile.
 type webSocket struct {
 	conn    net.Conn
-	raw     syscall.RawConn // nil where only conn may be written to
+	raw     *rawSocket // nil where only conn may be written to
+	session *session
 	frames  frameReader
-	timeout time.Duration
-
-	spawn func(func()) bool // runs the goroutine
-	sent  func(n int)       // hears how many bytes that waited are gone
-	lost  func(cause error) // hears that the goroutine could not write
-	reply func(pong []byte) // sends a control frame among the others; nil during a probe
+	shared  bool // others write too: control frames go among theirs; the reader's own
 
 	mu      sync.Mutex
 	pending [][]byte      // whole frames, save the first if partial
@@ -46,7 +41,7 @@ type webSocket struct {
 }
 
 // put writes frames, and keeps what the socket does not take: so many bytes wait.
-func (c *webSocket) put(frames [][]byte) (waiting int, err error) {
+func (c *webSocket) put(frames [][]byte, joined []byte) (waiting int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken || c.bye != nil {
@@ -58,12 +53,12 @@ func (c *webSocket) put(frames [][]byte) (waiting int, err error) {
 	}
 	n := 0
 	if c.raw != nil {
-		if n, err = tryWrite(c.raw, joined(frames)); err != nil {
+		if n, err = c.raw.write(joined); err != nil {
 			c.broken = true
 			return 0, errSocketLost
 		}
 	}
-	waiting = length(frames) - n
+	waiting = len(joined) - n
 	if waiting == 0 {
 		return 0, nil
 	}
@@ -75,7 +70,7 @@ func (c *webSocket) put(frames [][]byte) (waiting int, err error) {
 	c.pending = append(c.pending, frames[1:]...)
 	c.partial = n > 0
 	c.drained = make(chan struct{})
-	if !c.spawn(c.drain) {
+	if !c.session.conn.Go(c.drain) {
 		close(c.drained)
 		c.drained = nil
 		return 0, errSocketLost
@@ -91,22 +86,36 @@ func (c *webSocket) busy() bool {
 
 // drain writes what waits, until nothing does.
 func (c *webSocket) drain() {
-	for {
-		chunk := c.chunk()
-		if chunk == nil {
-			return
-		}
+	defer c.giveUp() // for a panic; else it has nothing to do
+	for chunk := c.chunk(); chunk != nil; chunk = c.chunk() {
 		if err := c.write(chunk); err != nil {
-			c.mu.Lock()
-			c.broken, c.pending = true, nil
-			close(c.drained)
-			c.drained = nil
-			c.mu.Unlock()
-			c.lost(err)
+			c.giveUp()
+			c.session.conn.Close(err)
 			return
 		}
-		c.sent(len(chunk))
+		c.session.conn.Sent(len(chunk))
+		c.session.moved.Store(true)
 	}
+}
+
+// giveUp ends a drain before its time.
+func (c *webSocket) giveUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drained != nil {
+		c.broken, c.pending = true, nil
+		close(c.drained)
+		c.drained = nil
+	}
+}
+
+// chunkSize is how many bytes a blocking write has at once. Under TLS a write that has
+// taken too long cannot be taken up again: there, so many must be taken within the timeout.
+func (c *webSocket) chunkSize() int {
+	if c.raw == nil {
+		return maxChunk / 4
+	}
+	return maxChunk
 }
 
 // chunk takes whole frames from what waits. With nil the drain has ended, and our close
@@ -126,11 +135,14 @@ func (c *webSocket) chunk() []byte {
 		return nil
 	}
 	n, size := 1, len(c.pending[0])
-	for n < len(c.pending) && size+len(c.pending[n]) <= maxChunk {
+	for n < len(c.pending) && size+len(c.pending[n]) <= c.chunkSize() {
 		size += len(c.pending[n])
 		n++
 	}
-	chunk := joined(c.pending[:n])
+	chunk := c.pending[0]
+	if n > 1 {
+		chunk = bytes.Join(c.pending[:n], nil)
+	}
 	clear(c.pending[:n])
 	c.pending, c.partial = c.pending[n:], false
 	return chunk
@@ -142,10 +154,10 @@ func (c *webSocket) write(b []byte) error {
 		c.mu.Lock()
 		closing := c.bye != nil
 		if !closing {
-			_ = c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
+			_ = c.conn.SetWriteDeadline(time.Now().Add(c.session.server.cfg.WriteTimeout))
 		}
 		c.mu.Unlock()
-		n, err := c.conn.Write(b[:min(len(b), maxChunk)])
+		n, err := c.conn.Write(b[:min(len(b), c.chunkSize())])
 		b = b[n:]
 		switch {
 		case err == nil:
@@ -165,20 +177,13 @@ func (c *webSocket) say(frame []byte) error {
 	if c.broken || c.bye != nil {
 		return errSocketLost
 	}
-	_ = c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.session.server.cfg.WriteTimeout))
 	if _, err := c.conn.Write(frame); err != nil {
 		c.broken = true
 		return errSocketLost
 	}
 	_ = c.conn.SetWriteDeadline(time.Time{})
 	return nil
-}
-
-func joined(frames [][]byte) []byte {
-	if len(frames) == 1 {
-		return frames[0]
-	}
-	return bytes.Join(frames, nil)
 }
 
 // read returns the next text message, and answers pings on the way. The bytes
@@ -213,10 +218,11 @@ func readCause(err error) error {
 
 func (c *webSocket) pong(payload []byte) error {
 	frame := frameOf(ws.OpPong, payload)
-	if c.reply == nil {
+	if !c.shared {
 		return c.say(frame)
 	}
-	c.reply(frame)
+	c.session.conn.Send(frame)
+	c.session.conn.Wait() // whoever asks faster than it reads is not read meanwhile
 	return nil
 }
 
@@ -238,26 +244,21 @@ func (c *webSocket) close(status ws.StatusCode) {
 		c.bye = frameOf(ws.OpClose, ws.NewCloseFrameBody(status, ""))
 		_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
 		switch {
-		case c.drained != nil:
-			c.finish()
-		case !c.broken:
+		case c.drained == nil && !c.broken:
 			_, _ = c.conn.Write(c.bye)
+		case c.partial:
+			c.pending = c.pending[:min(len(c.pending), 1)]
+		default:
+			c.pending = nil
 		}
 	}
-	_ = c.conn.SetReadDeadline(time.Now().Add(closeWait))
-}
-
-// finish waits for the end of the drain. The caller holds mu.
-func (c *webSocket) finish() {
-	if keep := min(len(c.pending), 1); c.partial {
-		c.pending = c.pending[:keep]
-	} else {
-		c.pending = nil
+	for c.drained != nil { // the drain ends with our close frame
+		drained := c.drained
+		c.mu.Unlock()
+		<-drained
+		c.mu.Lock()
 	}
-	drained := c.drained
-	c.mu.Unlock()
-	<-drained
-	c.mu.Lock()
+	_ = c.conn.SetReadDeadline(time.Now().Add(closeWait))
 }
 
 // hangUp ends the TCP connection: our half at once, which tells the peer to end

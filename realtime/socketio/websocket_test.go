@@ -54,7 +54,6 @@ func TestSocketCloses(t *testing.T) {
 		"close with status 1005":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xed})}, 1002},
 		"close with broken text":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xe8, 0xff})}, 1002},
 		"Engine.IO close":          {text("1"), 1000},
-		"Socket.IO disconnect":     {text("41"), 1000},
 		"binary frame":             {[]ws.Frame{ws.NewBinaryFrame([]byte{1})}, 1003},
 		"binary event":             {text(`451-["a",{"_placeholder":true,"num":0}]`), 1003},
 		"base64 packet":            {text("bAQID"), 1003},
@@ -264,7 +263,11 @@ func TestUpgrade(t *testing.T) {
 		require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
 		require.Eventually(t, func() bool { return p.get(t).body == `430[{"ok":true}]` }, 5*time.Second, time.Millisecond)
 		c.broadcast(t, "clinic-7", "new-appointment", 1)
-		require.Equal(t, `42["new-appointment",1]`, p.get(t).body)
+		got := p.get(t).body
+		for got == "6" { // the last probe's
+			got = p.get(t).body
+		}
+		require.Equal(t, `42["new-appointment",1]`, got)
 	})
 
 	t.Run("no poll is answered at once for nothing", func(t *testing.T) {
@@ -299,7 +302,7 @@ func TestUpgrade(t *testing.T) {
 		second().refused(t, 400, 3)
 		s.send("5")
 		second().refused(t, 400, 3)
-		s.send("41")
+		s.send("1")
 		s.closed(1000)
 		second().refused(t, 400, 1)
 	})

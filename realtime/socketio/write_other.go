@@ -2,11 +2,11 @@
 
 package socketio
 
-import (
-	"net"
-	"syscall"
-)
+import "net"
 
-func rawConn(net.Conn) syscall.RawConn { return nil }
+// rawSocket is not there: only unix has it.
+type rawSocket struct{}
 
-func tryWrite(syscall.RawConn, []byte) (n int, err error) { return 0, nil }
+func newRawSocket(net.Conn) *rawSocket { return nil }
+
+func (*rawSocket) write([]byte) (n int, err error) { return 0, nil }
