@@ -40,7 +40,7 @@ var databases = []database{
 // timeout.
 func sqliteFile(t *testing.T) string {
 	return "file:" + filepath.Join(t.TempDir(), "tokens.db") +
-		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
+		"?_pragma=busy_timeout(60000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
 }
 
 // repeatableRead is the server of an application that has raised its isolation: there a

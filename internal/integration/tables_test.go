@@ -41,7 +41,7 @@ func TestTablesOfManyProcesses(t *testing.T) {
 		dsn := d.dsn(t)
 		if d.dialect == sqlstore.SQLite { // as an application has it that leaves the rest to CreateTables
 			dsn, _, _ = strings.Cut(dsn, "?")
-			dsn += "?_txlock=immediate&_pragma=busy_timeout(20000)"
+			dsn += "?_txlock=immediate&_pragma=busy_timeout(60000)"
 		}
 		var group sync.WaitGroup
 		for range 6 {

@@ -241,21 +241,21 @@ func (a *attempt) acquire() {
 	if a.view.takenOver { // again: whether the takeover was written is not known
 		ttl = max(ttl, a.view.tuning.leaseTTL(a.view.record))
 	}
-	a.writeLease(ttl, a.view.tainted)
+	a.writeLease(ttl)
 }
 
 // takeOver takes the lease of somebody who may have spent the token, which taints it.
 // That one may also wait for a store that could be read and not written; grace gives it
 // time to save. The lease keeps the longer TTL of the two for that.
 func (a *attempt) takeOver() {
-	a.view.takenOver = true
+	a.view.takenOver, a.view.tainted = true, true
 	a.shared.cfg.Logger.Warn("oauth: lease of a silent process taken over", slog.Any("account", a.view.id))
-	a.writeLease(max(a.view.tuning.LeaseTTL, a.view.tuning.leaseTTL(a.view.record)), true)
+	a.writeLease(max(a.view.tuning.LeaseTTL, a.view.tuning.leaseTTL(a.view.record)))
 }
 
-func (a *attempt) writeLease(ttl time.Duration, tainted bool) {
+func (a *attempt) writeLease(ttl time.Duration) {
 	begin := time.Now()
-	rec, err := a.shared.put(withOwner(a.view.record, a.view.owner, ttl, tainted, begin), a.view.tuning.storeTimeout())
+	rec, err := a.shared.put(withOwner(a.view.record, a.view.owner, ttl, a.view.tainted, begin), a.view.tuning.storeTimeout())
 	if err != nil {
 		a.storeFailed(err)
 		return
@@ -329,7 +329,9 @@ func completed(token, spent store.Token, err error) (store.Token, error) {
 // buy notes that there is a new token to be saved.
 func (a *attempt) buy(u Unsaved) {
 	a.view.state, a.view.boughtAt = stateBought, time.Now()
-	a.saving = saving{shared: a.shared, owner: a.view.owner, Unsaved: u, renewed: !a.view.stale.IsZero()}
+	a.saving = saving{
+		shared: a.shared, owner: a.view.owner, Unsaved: u, tainted: a.view.tainted, renewed: !a.view.stale.IsZero(),
+	}
 }
 
 func (a *attempt) exchangeFailed(err error) {

@@ -311,11 +311,12 @@ func TestLeaseWords(t *testing.T) {
 
 	next := store.Token{Access: telemed.NewSecret("next")}
 	want := store.Record{ID: someone, Token: next, Status: store.StatusActive, UpdatedAt: noon}
-	require.Equal(t, want, withToken(rec, next, "me", noon))
-	require.Equal(t, want, withToken(held, next, "me", noon), "the lease is given back, and an own taint is over")
-	require.Equal(t, want, withToken(withOwner(rec, "you", time.Minute, false, noon), next, "me", noon))
+	require.Equal(t, want, withToken(rec, next, "me", false, noon))
+	require.Equal(t, want, withToken(held, next, "me", false, noon), "the lease is given back, and a taint from before is over")
+	require.Equal(t, want, withToken(withOwner(rec, "you", time.Minute, false, noon), next, "me", false, noon))
 	want.Lease.Tainted = true
-	require.Equal(t, want, withToken(held, next, "you", noon), "somebody else may spend the old token right now")
-	require.Equal(t, want, withToken(mark, next, "me", noon), "or has")
-	require.Equal(t, want, withToken(withoutOwner(withOwner(held, "you", time.Minute, true, noon), true), next, "me", noon), "or has tried, and given it back")
+	require.Equal(t, want, withToken(held, next, "me", true, noon), "the old token may be presented once more")
+	require.Equal(t, want, withToken(held, next, "you", false, noon), "somebody else may spend the old token right now")
+	require.Equal(t, want, withToken(mark, next, "me", false, noon), "or has")
+	require.Equal(t, want, withToken(withoutOwner(withOwner(held, "you", time.Minute, true, noon), true), next, "me", false, noon), "or has tried, and given it back")
 }

@@ -48,11 +48,17 @@ func withMark(rec store.Record, tainted bool, now time.Time) store.Record {
 }
 
 // withToken gives the lease back, whoever holds it, and has the new token, which owner
-// bought. If others have spent its predecessor meanwhile, or are about to, it may be dead
-// for that: the taint stays, so that the record can say why. Others have had the lease if it
-// is not owner's any more, also if they have given it back.
-func withToken(rec store.Record, token store.Token, owner string, now time.Time) store.Record {
-	spentAgain := rec.Lease.Tainted && (rec.Status == store.StatusReconnect || rec.Lease.Owner != owner)
+// bought. If its predecessor was presented twice, or is about to be, the new token may be
+// dead for that: the taint stays, so that the record can say why. That is so
+//
+//   - if others have had the lease meanwhile, also if they have given it back;
+//   - if tainted: owner took the lease over from somebody who may wake up and go on, or has
+//     sent a request before of which nobody knows when it arrives.
+//
+// A taint from before, which the token has outlived, goes.
+func withToken(rec store.Record, token store.Token, owner string, tainted bool, now time.Time) store.Record {
+	othersHadIt := rec.Status == store.StatusReconnect || rec.Lease.Owner != owner
+	spentAgain := tainted || rec.Lease.Tainted && othersHadIt
 	rec.Token = token
 	rec.Status, rec.Reason = store.StatusActive, ""
 	rec.Lease = store.Lease{Tainted: spentAgain}

@@ -32,6 +32,9 @@ type saving struct {
 	shared *shared
 	owner  string // of the lease under which the token was bought
 	Unsaved
+	// tainted is true if what was spent may be presented again: by a holder whose lease was
+	// taken over, or by a request that got no answer.
+	tainted bool
 	// renewed is true if the spent token was refused before its time.
 	renewed bool
 	// served is true once callers get the token from memory, spooled once the Spool has
@@ -56,7 +59,7 @@ func (s *saving) try(timeout time.Duration) (store.Token, error) {
 	if !ok {
 		return rec.Token, nil
 	}
-	rec, err = s.shared.put(withToken(rec, next, s.owner, time.Now()), timeout)
+	rec, err = s.shared.put(withToken(rec, next, s.owner, s.tainted, time.Now()), timeout)
 	if err != nil {
 		return store.Token{}, err
 	}

@@ -810,8 +810,9 @@ func TestS2TwoSettings(t *testing.T) {
 				require.NoError(t, err, "one call waits as long as it takes")
 				require.GreaterOrEqual(t, time.Since(begin), test.after)
 				require.LessOrEqual(t, time.Since(begin), test.before)
-				require.Equal(t, store.Lease{}, c.record().Lease)
+				require.Equal(t, store.Lease{Tainted: true}, c.record().Lease, "who looked dead may wake up")
 				c.works(s)
+				require.Equal(t, store.Lease{}, c.record().Lease)
 			})
 		})
 	}
@@ -861,6 +862,28 @@ func TestTakeoverSaysWhyATokenMayBeDead(t *testing.T) {
 		_, err = s.Token(t.Context(), doctor)
 		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.ErrorContains(t, err, "without its answer reaching us")
+	})
+}
+
+// A holder that was frozen ahead of its exchange wakes up after the takeover has succeeded,
+// and presents the spent token. A provider that ends the grant for that rejects the next
+// refresh, and the record says why it may.
+func TestFrozenHolderKillsTheNextToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t)
+		s := c.source()
+		rec := c.record()
+		rec.Lease.Owner = "frozen ahead of its exchange"
+		_, err := c.store.Memory.Put(t.Context(), rec)
+		require.NoError(t, err)
+		_, err = s.Token(t.Context(), doctor)
+		require.NoError(t, err)
+		c.provider.before = func(int) error { return oauth.ErrRejected }
+		c.expire()
+		_, err = s.Token(t.Context(), doctor)
+		require.ErrorIs(t, err, telemed.ErrReconnect)
+		require.ErrorContains(t, err, "an earlier refresh may have succeeded")
 	})
 }
 
