@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -15,39 +17,45 @@ import (
 //
 // A transport for Server-Sent Events is an http.Handler that calls [Hub.Authenticate],
 // [Hub.Connect] and Authenticate again, joins the rooms that the request names, and then,
-// inside [Conn.Do], writes what Queue yields until Context ends.
+// inside [Conn.Do], writes what Next yields until Context ends.
 type Conn struct {
 	hub     *Hub
 	client  Client
 	encoder Encoder
-	queue   chan []byte
+	output  Output
+	shard   *shard
+	pending pending
+	sending atomic.Int64    // bytes of Send that the Output does not have yet
 	ctx     context.Context // the connection's life, not a call's
 	cancel  context.CancelCauseFunc
-	rooms   map[string]struct{} // guarded by hub.mu
-	refused int                 // joins that Authorize refused; guarded by hub.mu
+	rooms   []string // guarded by hub.mu
+	refused int      // joins that Authorize refused; guarded by hub.mu
+
+	before, after *Conn // of the same subject; guarded by hub.mu
 }
 
 // Client returns who the connection belongs to.
 func (c *Conn) Client() Client { return c.client }
 
 // Context ends when the connection does; context.Cause tells why: what Close was called
-// with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect.
+// with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect, or
+// an error of the hub's own after a panic.
 func (c *Conn) Context() context.Context { return c.ctx }
 
-// Queue yields the messages to be sent, in order. It is never closed: select on Context,
-// too.
-func (c *Conn) Queue() <-chan []byte { return c.queue }
-
-// Send queues a message of the transport's own, such as an answer, behind the
-// events that wait already. It does not block: if the queue is full, the
-// connection ends with ErrSlow. It reports whether the connection is still open.
+// Send sends a message of the transport's own, such as an answer, behind the events that
+// are on their way already. It does not block; see [Conn.Wait]. It reports whether the
+// connection is still open.
 func (c *Conn) Send(message []byte) bool {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	if _, open := c.hub.conns[c]; !open {
 		return false
 	}
-	return c.hub.queueLocked(c, message)
+	c.hub.stats.Queued++
+	c.sending.Add(int64(len(message)))
+	c.add(len(message))
+	c.shard.push(op{kind: opSend, conn: c, message: message})
+	return true
 }
 
 // Join puts the connection into room if the application's Authorize agrees. To be in the
@@ -99,7 +107,7 @@ func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
 	if _, open := h.conns[c]; !open {
 		return false, fmt.Errorf("realtime: Join: %w", telemed.ErrClosed)
 	}
-	if _, in := c.rooms[room]; in {
+	if slices.Contains(c.rooms, room) {
 		return true, nil
 	}
 	if len(c.rooms) >= h.cfg.MaxRooms {
@@ -113,7 +121,8 @@ func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
 		h.rooms[room] = make(map[*Conn]struct{})
 	}
 	h.rooms[room][c] = struct{}{}
-	c.rooms[room] = struct{}{}
+	c.rooms = append(c.rooms, room)
+	c.shard.push(op{kind: opJoin, conn: c, room: room})
 	return true, nil
 }
 
@@ -121,14 +130,28 @@ func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
 func (c *Conn) Leave(room string) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	if _, in := c.rooms[room]; in {
+	if i := slices.Index(c.rooms, room); i >= 0 {
+		c.rooms = slices.Delete(c.rooms, i, i+1)
 		c.hub.leaveLocked(c, room)
 	}
 }
 
+// LeaveAll takes the connection out of every room.
+func (c *Conn) LeaveAll() {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.leaveAllLocked()
+}
+
+func (c *Conn) leaveAllLocked() {
+	for _, room := range c.rooms {
+		c.hub.leaveLocked(c, room)
+	}
+	c.rooms = nil
+}
+
 // Close ends the connection with cause, or with telemed.ErrClosed if cause is nil. The
-// first call counts. Transports log cause: it must not hold
-// anything of a patient.
+// first call counts. Transports log cause: it must not hold anything of a patient.
 func (c *Conn) Close(cause error) {
 	if cause == nil {
 		cause = telemed.ErrClosed
@@ -150,16 +173,29 @@ func (c *Conn) Do(f func()) bool {
 }
 
 // Go runs f in a goroutine that Shutdown waits for. It reports false, and does
-// not run f, if the connection has ended.
+// not run f, if the connection has ended. A panic of f ends the connection, and not the
+// program; the log hears of it.
 func (c *Conn) Go(f func()) bool {
 	if !c.begin() {
 		return false
 	}
-	go func() {
-		defer c.done()
-		f()
-	}()
+	go c.run(f)
 	return true
+}
+
+func (c *Conn) run(f func()) {
+	defer c.done()
+	defer c.guard()
+	f()
+}
+
+// guard is deferred where a panic is in the code of one connection, or of the application
+// that it calls. No net/http is above to recover.
+func (c *Conn) guard() {
+	if cause := recover(); cause != nil {
+		c.hub.logPanic(cause)
+		c.Close(errPanic)
+	}
 }
 
 func (c *Conn) begin() bool {
@@ -175,8 +211,12 @@ func (c *Conn) begin() bool {
 func (c *Conn) done() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	c.hub.work--
-	if c.hub.closed && c.hub.work == 0 {
-		close(c.hub.idle)
+	c.hub.workDoneLocked()
+}
+
+func (h *Hub) workDoneLocked() {
+	h.work--
+	if h.closed && h.work == 0 {
+		close(h.idle)
 	}
 }

@@ -3,6 +3,7 @@ package realtime_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,8 +17,8 @@ import (
 type events struct{ hub *realtime.Hub }
 
 // Encode makes one Server-Sent Event; the data has no line breaks.
-func (events) Encode(name string, data []byte) []byte {
-	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, data)
+func (events) Encode(name string, args []json.RawMessage, _ string) []byte {
+	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, args[0])
 }
 
 func (e events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +27,7 @@ func (e events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
 	}
-	conn, err := e.hub.Connect(r.Context(), subject, e)
+	conn, err := e.hub.Connect(r.Context(), subject, e, nil)
 	if err != nil {
 		http.Error(w, "full", http.StatusServiceUnavailable)
 		return
@@ -48,15 +49,14 @@ func (e events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e events) copy(w http.ResponseWriter, r *http.Request, conn *realtime.Conn) {
 	flush := http.NewResponseController(w).Flush
 	for flush() == nil {
-		select {
-		case message := <-conn.Queue():
+		messages, err := conn.Next(r.Context())
+		if err != nil { // the hub ended it, or the browser left
+			return
+		}
+		for _, message := range messages {
 			if _, err := w.Write(message); err != nil {
 				return
 			}
-		case <-conn.Context().Done(): // the hub ended it
-			return
-		case <-r.Context().Done(): // the browser left
-			return
 		}
 	}
 }

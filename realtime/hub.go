@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -28,10 +32,17 @@ type Config struct {
 	// called from many goroutines. If nil, every client is anonymous (Subject "").
 	Authenticate func(r *http.Request) (subject string, err error)
 
-	// QueueSize is how many messages wait for one connection. One more, and the
-	// connection is ended with ErrSlow and counted in Stats; a client reconnects
-	// and reads the present state, which is better than a hole that nobody sees. If 0, 256.
-	QueueSize int
+	// MaxPending is how many bytes may wait for one connection whose client takes them more
+	// slowly than they come. With more, the connection is ended with ErrSlow and counted in
+	// Stats; a client reconnects and reads the present state, which is better than a hole
+	// that nobody sees. What comes when nothing waits is kept whatever its length. A client
+	// that takes nothing at all is ended sooner, by the transport. If 0, 16 MiB, which is
+	// more than a burst of some ten thousand events.
+	MaxPending int
+	// MaxPendingTotal is how many bytes may wait for all connections together. With more,
+	// the connection for which most bytes wait is ended with ErrSlow. An event counts for
+	// each connection that it waits for, though memory has it once. If 0, 1 GiB.
+	MaxPendingTotal int
 
 	// MaxConnections is how many connections the hub accepts at once. If 0, 10000.
 	// How many one address may have is for the proxy in front to say.
@@ -45,8 +56,10 @@ type Config struct {
 	// MaxEventSize is how many bytes the JSON of one event's Data may have. If 0, 1000000.
 	MaxEventSize int
 
-	// Logger hears of refusals and slow connections, in numbers and never with
-	// data, subjects or room names. If nil, nothing is logged.
+	// Logger hears of refusals and slow connections, in numbers and never with data, subjects
+	// or room names. It also hears of panics in the application's functions: their type and
+	// where they came from, not their text. If nil, nothing is logged but panics, which go to
+	// slog.Default.
 	Logger *slog.Logger
 }
 
@@ -64,35 +77,47 @@ type Stats struct {
 	Rooms       int // with at least one member now
 
 	Broadcasts uint64 // accepted
-	Queued     uint64 // messages put into a connection's queue, by broadcasts and by transports
-	Slow       uint64 // connections ended because their queue was full
+	Queued     uint64 // messages on their way to connections, of broadcasts and of transports
+	Slow       uint64 // connections ended with ErrSlow
 	Refused    uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
 }
 
 // Encoder turns an event into the bytes that one transport sends. The hub
 // encodes an event once per broadcast and Encoder, and hands the same bytes to
-// every connection: nobody may change them. Encoders are compared with ==.
+// every connection: nobody may change them. Encoders are compared with ==, and called from
+// several goroutines.
+//
+// args are JSON. offset is the event's position for a client that can catch up, and empty
+// if it has none.
 type Encoder interface {
-	Encode(name string, data []byte) []byte
+	Encode(name string, args []json.RawMessage, offset string) []byte
 }
 
-// Hub keeps connections and rooms. It is safe for concurrent use and starts no
-// goroutine of its own.
+// Hub keeps connections and rooms. It is safe for concurrent use. Its goroutines exist only
+// while messages are on their way.
 type Hub struct {
 	// conn.go stands on this file: what a Conn does, it does under the lock of its Hub.
 	// The Hub uses Conn in turn, for it keeps the connections, queues for them and ends them.
 
 	cfg Config
+	log *slog.Logger // of cfg, or one that discards
 
 	// Held for a few map and channel operations, never across I/O or a call to the
 	// application.
-	mu     sync.Mutex
-	closed bool
-	conns  map[*Conn]struct{}
-	rooms  map[string]map[*Conn]struct{}
-	stats  Stats
-	work   int           // calls of Conn.Do and Conn.Go that have not returned
-	idle   chan struct{} // closed when closed && work == 0
+	mu       sync.Mutex
+	closed   bool
+	conns    map[*Conn]struct{}
+	subjects map[string]*Conn // the first of a list
+	rooms    map[string]map[*Conn]struct{}
+	stats    Stats
+	work     int           // calls of Conn.Do and Conn.Go, and shards, that have not returned
+	idle     chan struct{} // closed when closed && work == 0
+	shards   []*shard
+	turn     int           // of the shard that gets the next connection
+	backlog  int           // bytes of broadcasts that shards have not handed out yet
+	less     chan struct{} // if not nil, it is closed when the backlog is small
+
+	pending atomic.Int64 // bytes that wait for all connections
 }
 
 var _ Broadcaster = (*Hub)(nil)
@@ -105,7 +130,8 @@ func NewHub(cfg Config) (*Hub, error) {
 		value *int
 		zero  int
 	}{
-		{"QueueSize", &cfg.QueueSize, 256},
+		{"MaxPending", &cfg.MaxPending, 16 << 20},
+		{"MaxPendingTotal", &cfg.MaxPendingTotal, 1 << 30},
 		{"MaxConnections", &cfg.MaxConnections, 10_000},
 		{"MaxRooms", &cfg.MaxRooms, 64},
 		{"MaxRefusals", &cfg.MaxRefusals, 64},
@@ -119,18 +145,24 @@ func NewHub(cfg Config) (*Hub, error) {
 	if err := p.Err("realtime"); err != nil {
 		return nil, err
 	}
-	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	return &Hub{
-		cfg:   cfg,
-		conns: make(map[*Conn]struct{}),
-		rooms: make(map[string]map[*Conn]struct{}),
-		idle:  make(chan struct{}),
-	}, nil
+	h := &Hub{
+		cfg:      cfg,
+		log:      cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+		conns:    make(map[*Conn]struct{}),
+		subjects: make(map[string]*Conn),
+		rooms:    make(map[string]map[*Conn]struct{}),
+		idle:     make(chan struct{}),
+	}
+	for range runtime.GOMAXPROCS(0) {
+		h.shards = append(h.shards, &shard{hub: h, rooms: make(map[string]map[*Conn]struct{})})
+	}
+	return h, nil
 }
 
 // Broadcast queues ev for everybody in room and returns; it never waits for a connection.
-// Broadcasts reach every connection in the same order. See [Broadcaster] for errors;
-// telemed.ErrInvalid is also what an event above MaxEventSize gets.
+// When it is called faster than the hub can hand events out, it waits for the hub, at most
+// until ctx ends. Broadcasts reach every connection in the same order. See [Broadcaster] for
+// errors; telemed.ErrInvalid is also what an event above MaxEventSize gets.
 func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("realtime: Broadcast: %w", err)
@@ -146,38 +178,59 @@ func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 		return fault.Invalid("realtime: Broadcast: event", "Data", "is longer than %d bytes", h.cfg.MaxEventSize)
 	}
 
-	slow, err := h.fanOut(room, encodings{name: ev.Name, data: data})
-	if slow > 0 {
-		h.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "realtime: slow connections ended", slog.Int("connections", slow))
+	if err := h.fanOut(ctx, room, &encodings{name: ev.Name, data: data}); err != nil {
+		return fmt.Errorf("realtime: Broadcast: %w", err)
 	}
-	return err
+	return nil
 }
 
-func (h *Hub) fanOut(room string, encoded encodings) (slow int, err error) {
+// fanOut hands the event to all shards under one lock, which makes one order of events.
+func (h *Hub) fanOut(ctx context.Context, room string, event *encodings) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
-		return 0, fmt.Errorf("realtime: Broadcast: %w", telemed.ErrClosed)
-	}
-	h.stats.Broadcasts++
-	for conn := range h.rooms[room] {
-		if !h.queueLocked(conn, encoded.by(conn.encoder)) {
-			slow++
+	for h.backlog > maxBacklog && !h.closed {
+		if err := h.waitForLess(ctx); err != nil {
+			return err
 		}
 	}
-	return slow, nil
+	if h.closed {
+		return telemed.ErrClosed
+	}
+	h.stats.Broadcasts++
+	members := len(h.rooms[room])
+	h.stats.Queued += uint64(members)
+	if members == 0 {
+		return nil
+	}
+	for _, shard := range h.shards {
+		h.backlog += event.size()
+		shard.push(op{kind: opBroadcast, room: room, event: event})
+	}
+	return nil
 }
 
-// queueLocked never blocks: a full queue ends the connection, and it reports false.
-func (h *Hub) queueLocked(conn *Conn, message []byte) bool {
+// waitForLess waits until the backlog is small. The caller holds mu, and holds it again
+// afterwards.
+func (h *Hub) waitForLess(ctx context.Context) error {
+	if h.less == nil {
+		h.less = make(chan struct{})
+	}
+	less := h.less
+	h.mu.Unlock()
+	defer h.mu.Lock()
 	select {
-	case conn.queue <- message:
-		h.stats.Queued++
-		return true
-	default:
-		h.stats.Slow++
-		h.endLocked(conn, ErrSlow)
-		return false
+	case <-less:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *Hub) workedOffLocked(n int) {
+	h.backlog -= n
+	if h.less != nil && h.backlog <= maxBacklog/2 {
+		close(h.less)
+		h.less = nil
 	}
 }
 
@@ -198,16 +251,18 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 // Connect registers a connection for subject, which the transport has from Authenticate.
 // It must then call Authenticate again, and close the connection unless the answer is the
 // same: who logged out between the first answer and Connect was not there yet for
-// Disconnect to find. The transport sends what [Conn.Queue] yields and must end the
-// connection with [Conn.Close]. The values of ctx stay with the connection, its end does
-// not touch it. The error matches ErrFull or telemed.ErrClosed.
-func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Conn, error) {
+// Disconnect to find. Messages go to output; without one [Conn.Next] yields them. The
+// transport must end the connection with [Conn.Close]. The values of ctx stay with the
+// connection, its end does not touch it. The error matches ErrFull or telemed.ErrClosed.
+func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, output Output) (*Conn, error) {
+	if output == nil {
+		output = &inbox{ready: make(chan struct{}, 1)}
+	}
 	conn := &Conn{
 		hub:     h,
 		client:  Client{ID: rand.Text(), Subject: subject},
 		encoder: encoder,
-		queue:   make(chan []byte, h.cfg.QueueSize),
-		rooms:   make(map[string]struct{}),
+		output:  output,
 	}
 	conn.ctx, conn.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 
@@ -223,6 +278,9 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder) (*Co
 		return nil, fmt.Errorf("realtime: Connect: %w", ErrFull)
 	}
 	h.conns[conn] = struct{}{}
+	h.listLocked(conn)
+	conn.shard = h.shards[h.turn%len(h.shards)]
+	h.turn++
 	return conn, nil
 }
 
@@ -234,13 +292,34 @@ func (h *Hub) Disconnect(subject string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ended := 0
-	for conn := range h.conns {
-		if conn.client.Subject == subject {
-			h.endLocked(conn, telemed.ErrForbidden)
-			ended++
-		}
+	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
+		h.endLocked(conn, telemed.ErrForbidden)
+		ended++
 	}
 	return ended
+}
+
+// listLocked puts conn before the other connections of its subject.
+func (h *Hub) listLocked(conn *Conn) {
+	if first := h.subjects[conn.client.Subject]; first != nil {
+		conn.after, first.before = first, conn
+	}
+	h.subjects[conn.client.Subject] = conn
+}
+
+func (h *Hub) unlistLocked(conn *Conn) {
+	if conn.after != nil {
+		conn.after.before = conn.before
+	}
+	switch {
+	case conn.before != nil:
+		conn.before.after = conn.after
+	case conn.after != nil:
+		h.subjects[conn.client.Subject] = conn.after
+	default:
+		delete(h.subjects, conn.client.Subject)
+	}
+	conn.before, conn.after = nil, nil
 }
 
 // Stats returns the present numbers.
@@ -284,7 +363,7 @@ func (h *Hub) Refuse(reason string) {
 	h.mu.Lock()
 	h.stats.Refused++
 	h.mu.Unlock()
-	h.cfg.Logger.Info("realtime: refused", "reason", reason)
+	h.log.Info("realtime: refused", "reason", reason)
 }
 
 func (h *Hub) endLocked(conn *Conn, cause error) {
@@ -292,42 +371,24 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 		return
 	}
 	delete(h.conns, conn)
-	for room := range conn.rooms {
-		h.leaveLocked(conn, room)
+	h.unlistLocked(conn)
+	conn.leaveAllLocked()
+	if errors.Is(cause, ErrSlow) {
+		h.stats.Slow++
 	}
 	conn.cancel(cause)
+	conn.forget()
+	if _, own := conn.output.(*inbox); !own {
+		h.work++
+		go conn.run(func() { conn.output.End(cause) })
+	}
 }
 
+// leaveLocked is one part of leaving a room; the caller takes it off conn.rooms.
 func (h *Hub) leaveLocked(conn *Conn, room string) {
-	delete(conn.rooms, room)
 	delete(h.rooms[room], conn)
+	conn.shard.push(op{kind: opLeave, conn: conn, room: room})
 	if len(h.rooms[room]) == 0 {
 		delete(h.rooms, room)
 	}
-}
-
-// encodings keeps what each Encoder made of one event.
-type encodings struct {
-	name string
-	data []byte
-	done []encoding
-	one  [1]encoding // a hub with one transport allocates no list
-}
-
-type encoding struct {
-	encoder Encoder
-	message []byte
-}
-
-func (e *encodings) by(encoder Encoder) []byte {
-	for _, known := range e.done {
-		if known.encoder == encoder {
-			return known.message
-		}
-	}
-	if e.done == nil {
-		e.done = e.one[:0]
-	}
-	e.done = append(e.done, encoding{encoder, encoder.Encode(e.name, e.data)})
-	return e.done[len(e.done)-1].message
 }

@@ -3,6 +3,7 @@ package realtime_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,9 +29,9 @@ type plain struct{ calls *atomic.Int32 }
 
 func newPlain() plain { return plain{new(atomic.Int32)} }
 
-func (p plain) Encode(name string, data []byte) []byte {
+func (p plain) Encode(name string, args []json.RawMessage, _ string) []byte {
 	p.calls.Add(1)
-	return []byte(name + "=" + string(data))
+	return []byte(name + "=" + string(args[0]))
 }
 
 func anybody(context.Context, realtime.Client, string) error { return nil }
@@ -45,7 +46,7 @@ func newHub(t testing.TB, cfg realtime.Config) *realtime.Hub {
 
 func connect(t testing.TB, hub *realtime.Hub, subject string, rooms ...string) *realtime.Conn {
 	t.Helper()
-	conn, err := hub.Connect(t.Context(), subject, newPlain())
+	conn, err := hub.Connect(t.Context(), subject, newPlain(), nil)
 	require.NoError(t, err)
 	for _, room := range rooms {
 		require.NoError(t, conn.Join(t.Context(), room))
@@ -55,13 +56,21 @@ func connect(t testing.TB, hub *realtime.Hub, subject string, rooms ...string) *
 
 // queued returns what waits for conn.
 func queued(conn *realtime.Conn) []string {
+	const last = "the last message"
+	if !conn.Send([]byte(last)) {
+		return nil
+	}
 	var list []string
 	for {
-		select {
-		case message := <-conn.Queue():
+		messages, err := conn.Next(conn.Context())
+		if err != nil {
+			return nil
+		}
+		for _, message := range messages {
+			if string(message) == last {
+				return list
+			}
 			list = append(list, string(message))
-		default:
-			return list
 		}
 	}
 }
@@ -84,11 +93,16 @@ func TestBroadcast(t *testing.T) {
 	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "four"}))
 	require.Len(t, queued(a), 1)
 	require.Empty(t, queued(b))
-	require.Equal(t, realtime.Stats{Connections: 3, Rooms: 2, Broadcasts: 4, Queued: 4}, hub.Stats())
+	stats := hub.Stats()
+	require.EqualValues(t, 4+5, stats.Queued, "and queued sends one message")
+	stats.Queued = 0
+	require.Equal(t, realtime.Stats{Connections: 3, Rooms: 2, Broadcasts: 4}, stats)
 
 	a.Close(nil)
 	b.Close(nil)
-	require.Equal(t, realtime.Stats{Connections: 1, Broadcasts: 4, Queued: 4}, hub.Stats(), "rooms end with their last member")
+	stats = hub.Stats()
+	stats.Queued = 0
+	require.Equal(t, realtime.Stats{Connections: 1, Broadcasts: 4}, stats, "rooms end with their last member")
 }
 
 func TestBroadcastEncodesOnce(t *testing.T) {
@@ -97,7 +111,7 @@ func TestBroadcastEncodesOnce(t *testing.T) {
 	one, two := newPlain(), newPlain()
 	var conns []*realtime.Conn
 	for i := range 20 {
-		conn, err := hub.Connect(t.Context(), "", []plain{one, two}[i%2])
+		conn, err := hub.Connect(t.Context(), "", []plain{one, two}[i%2], nil)
 		require.NoError(t, err)
 		require.NoError(t, conn.Join(t.Context(), "x"))
 		conns = append(conns, conn)
@@ -105,11 +119,11 @@ func TestBroadcastEncodesOnce(t *testing.T) {
 	data := &countedJSON{}
 	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: data}))
 	require.Equal(t, 1, data.calls)
-	require.EqualValues(t, 1, one.calls.Load())
-	require.EqualValues(t, 1, two.calls.Load())
 	for _, conn := range conns {
 		require.Equal(t, []string{"e=1"}, queued(conn))
 	}
+	require.EqualValues(t, 1, one.calls.Load())
+	require.EqualValues(t, 1, two.calls.Load())
 }
 
 type countedJSON struct{ calls int }
@@ -197,7 +211,7 @@ func TestJoin(t *testing.T) {
 		require.ErrorIs(t, conn.Join(t.Context(), "c"), realtime.ErrFull)
 		conn.Leave("a")
 		require.NoError(t, conn.Join(t.Context(), "c"))
-		_, err := hub.Connect(t.Context(), "", newPlain())
+		_, err := hub.Connect(t.Context(), "", newPlain(), nil)
 		require.ErrorIs(t, err, realtime.ErrFull)
 		conn.Close(nil)
 		connect(t, hub, "")
@@ -218,23 +232,86 @@ func TestJoin(t *testing.T) {
 
 func TestSlowConnection(t *testing.T) {
 	t.Parallel()
-	hub := newHub(t, realtime.Config{Authorize: anybody, QueueSize: 3})
+	hub := newHub(t, realtime.Config{Authorize: anybody, MaxPending: 30})
 	slow, fast := connect(t, hub, "", "x"), connect(t, hub, "", "x")
-	for n := range 5 {
+	for n := 0; slow.Context().Err() == nil; n++ {
 		require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: n}))
 		require.Equal(t, []string{fmt.Sprintf("e=%d", n)}, queued(fast))
 	}
-	require.Error(t, slow.Context().Err())
+	<-slow.Context().Done()
 	require.ErrorIs(t, context.Cause(slow.Context()), realtime.ErrSlow)
 	require.NoError(t, fast.Context().Err())
-	require.Equal(t, realtime.Stats{Connections: 1, Rooms: 1, Broadcasts: 5, Queued: 8, Slow: 1}, hub.Stats())
+	require.EqualValues(t, 1, hub.Stats().Slow)
+	require.Equal(t, 1, hub.Stats().Connections)
+}
 
-	for range 3 {
-		require.True(t, fast.Send([]byte("m")))
+// A burst is no reason to end anybody: until the limit in bytes is reached, everything
+// waits.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody})
+	conn := connect(t, hub, "", "x")
+	const events = 5000
+	for n := range events {
+		require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: n}))
 	}
-	require.False(t, fast.Send([]byte("m")), "a transport's own messages count as well")
-	require.False(t, fast.Send([]byte("m")))
-	require.ErrorIs(t, context.Cause(fast.Context()), realtime.ErrSlow)
+	got := queued(conn)
+	require.Len(t, got, events)
+	for n, message := range got {
+		require.Equal(t, fmt.Sprintf("e=%d", n), message)
+	}
+	require.Zero(t, hub.Stats().Slow)
+}
+
+// An event that is longer than the limit arrives if nothing waits before it.
+func TestLongEvent(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody, MaxPending: 1})
+	conn := connect(t, hub, "", "x")
+	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: "long"}))
+	messages, err := conn.Next(t.Context())
+	require.NoError(t, err)
+	require.Len(t, messages, 1)
+}
+
+func TestMaxPendingTotalEndsTheFurthestBehind(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody, MaxPendingTotal: 100})
+	far, near := connect(t, hub, "", "x"), connect(t, hub, "", "y")
+	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: strings.Repeat("x", 60)}))
+	require.NoError(t, hub.Broadcast(t.Context(), "y", realtime.Event{Name: "e", Data: strings.Repeat("y", 50)}))
+	<-far.Context().Done()
+	require.ErrorIs(t, context.Cause(far.Context()), realtime.ErrSlow)
+	require.Len(t, queued(near), 1)
+}
+
+// Wait holds a client up that asks faster than it reads, and nobody is ended for asking.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, realtime.Config{})
+		conn := connect(t, hub, "")
+		conn.Wait()
+		require.True(t, conn.Send(make([]byte, 64<<10)))
+		passed := make(chan struct{})
+		go func() { conn.Wait(); close(passed) }()
+		synctest.Wait()
+		select {
+		case <-passed:
+			t.Fatal("64 KiB wait")
+		default:
+		}
+		_, err := conn.Next(t.Context())
+		require.NoError(t, err)
+		<-passed
+
+		require.True(t, conn.Send(make([]byte, 64<<10)))
+		ended := make(chan struct{})
+		go func() { conn.Wait(); close(ended) }()
+		synctest.Wait()
+		conn.Close(nil)
+		<-ended
+	})
 }
 
 func TestDisconnect(t *testing.T) {
@@ -339,7 +416,7 @@ func TestShutdown(t *testing.T) {
 		require.False(t, conn.Send([]byte("m")))
 		require.False(t, conn.Do(func() { t.Error("must not run") }))
 		require.False(t, conn.Go(func() { t.Error("must not run") }))
-		_, err := hub.Connect(t.Context(), "", newPlain())
+		_, err := hub.Connect(t.Context(), "", newPlain(), nil)
 		require.ErrorIs(t, err, telemed.ErrClosed)
 		conn.Leave("x")
 		conn.Close(nil)
@@ -354,7 +431,7 @@ func TestConnectionContext(t *testing.T) {
 	type key struct{}
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "trace-1"))
 	hub := newHub(t, realtime.Config{})
-	conn, err := hub.Connect(ctx, "", newPlain())
+	conn, err := hub.Connect(ctx, "", newPlain(), nil)
 	require.NoError(t, err)
 	cancel()
 	require.NoError(t, conn.Context().Err())
@@ -370,7 +447,7 @@ func TestConnectionContext(t *testing.T) {
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	const joins, broadcasters, events = 1000, 4, 50
-	hub := newHub(t, realtime.Config{Authorize: anybody, QueueSize: broadcasters * events})
+	hub := newHub(t, realtime.Config{Authorize: anybody})
 	stay := []*realtime.Conn{connect(t, hub, "", "x"), connect(t, hub, "", "x")}
 
 	var wg sync.WaitGroup
@@ -386,16 +463,14 @@ func TestConcurrency(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for i := range joins / 8 {
-				conn, err := hub.Connect(t.Context(), "guest", newPlain())
+				conn, err := hub.Connect(t.Context(), "guest", newPlain(), nil)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				conn.Go(func() {
 					for {
-						select {
-						case <-conn.Queue():
-						case <-conn.Context().Done():
+						if _, err := conn.Next(conn.Context()); err != nil {
 							return
 						}
 					}
@@ -429,9 +504,7 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 		conn := connect(t, hub, "", "x")
 		conn.Go(func() {
 			for {
-				select {
-				case <-conn.Queue():
-				case <-conn.Context().Done():
+				if _, err := conn.Next(conn.Context()); err != nil {
 					return
 				}
 			}
@@ -457,9 +530,9 @@ func TestShutdownDuringBroadcasts(t *testing.T) {
 
 func TestNewHub(t *testing.T) {
 	t.Parallel()
-	_, err := realtime.NewHub(realtime.Config{QueueSize: -1, MaxConnections: -1, MaxRooms: -1, MaxRefusals: -1, MaxEventSize: -1})
+	_, err := realtime.NewHub(realtime.Config{MaxPending: -1, MaxPendingTotal: -1, MaxConnections: -1, MaxRooms: -1, MaxRefusals: -1, MaxEventSize: -1})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
-	require.EqualError(t, err, "realtime: QueueSize is negative; MaxConnections is negative; MaxRooms is negative; MaxRefusals is negative; MaxEventSize is negative")
+	require.EqualError(t, err, "realtime: MaxPending is negative; MaxPendingTotal is negative; MaxConnections is negative; MaxRooms is negative; MaxRefusals is negative; MaxEventSize is negative")
 }
 
 const canary = "Asha-Patel-canary"
@@ -478,7 +551,7 @@ func TestNothingOfAPatientIsPrinted(t *testing.T) {
 	logger.Info("m", "event", event)
 
 	hub := newHub(t, realtime.Config{
-		QueueSize:    1,
+		MaxPending:   1,
 		Logger:       logger,
 		Authenticate: func(*http.Request) (string, error) { return "", errors.New(canary) },
 		Authorize: func(_ context.Context, client realtime.Client, _ string) error {
@@ -492,10 +565,10 @@ func TestNothingOfAPatientIsPrinted(t *testing.T) {
 	require.Error(t, err)
 	require.Error(t, connect(t, hub, canary).Join(t.Context(), canary))
 	connect(t, hub, "", canary)
-	for range 3 {
+	for hub.Stats().Slow == 0 {
 		require.NoError(t, hub.Broadcast(t.Context(), canary, event))
 	}
-	require.EqualValues(t, 1, hub.Stats().Slow)
+	require.NoError(t, hub.Shutdown(t.Context()), "which waits for what is on its way")
 	err = hub.Broadcast(t.Context(), canary, realtime.Event{Name: "e", Data: []any{canary, math.NaN()}})
 	require.NotContains(t, err.Error(), canary)
 	require.Contains(t, log.String(), "slow connections ended", "the log works")
@@ -509,7 +582,7 @@ func BenchmarkFanOut(b *testing.B) {
 			conns, encoder := make([]*realtime.Conn, members), newPlain()
 			for i := range conns {
 				var err error
-				conns[i], err = hub.Connect(b.Context(), "", encoder)
+				conns[i], err = hub.Connect(b.Context(), "", encoder, nil)
 				require.NoError(b, err)
 				require.NoError(b, conns[i].Join(b.Context(), "x"))
 			}
@@ -521,7 +594,9 @@ func BenchmarkFanOut(b *testing.B) {
 					b.Fatal(err)
 				}
 				for _, conn := range conns {
-					<-conn.Queue()
+					if _, err := conn.Next(b.Context()); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
 			runtime.ReadMemStats(&after)

@@ -29,8 +29,9 @@
 //
 // telemed.ErrInvalid says that the call itself is wrong, telemed.ErrForbidden that the
 // application did not authorise, [ErrFull] that a limit is reached and telemed.ErrClosed
-// that the hub is shut down or the connection has ended. A connection that reads too
-// slowly ends with the cause [ErrSlow].
+// that the hub is shut down or the connection has ended. A connection whose client takes
+// nothing any more, or falls behind by more than Config.MaxPending, ends with the cause
+// [ErrSlow]. A burst, or the answers to what a client has asked for, is no reason.
 //
 // # Security
 //

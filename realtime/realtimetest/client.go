@@ -146,9 +146,8 @@ func (c *Client) welcome(ctx context.Context, packet string) error {
 // ID returns the connection's id, which is the server's realtime.Client.ID.
 func (c *Client) ID() string { return c.id }
 
-// Emit sends an event. It returns when the packet is written, not when it is
-// handled; over polling these are the same. A write that is cut off by ctx may
-// leave half a frame behind and so ends the connection.
+// Emit sends an event. It returns when the packet is written, not when it is handled. A
+// write that is cut off by ctx may leave half a frame behind and so ends the connection.
 func (c *Client) Emit(ctx context.Context, name string, args ...any) error {
 	return c.emit(ctx, "", name, args)
 }

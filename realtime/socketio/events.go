@@ -16,7 +16,7 @@ type reply struct {
 	Error string `json:"error,omitempty"`
 }
 
-// packet handles one Engine.IO packet of the client. After an error the session must end.
+// packet reads one Engine.IO packet of the client. After an error the session must end.
 func (s *session) packet(text []byte) error {
 	if len(text) == 0 {
 		return errGarbage
@@ -25,41 +25,40 @@ func (s *session) packet(text []byte) error {
 	case packetMessage:
 		return s.message(body)
 	case packetPong:
-		select {
-		case s.pong <- struct{}{}:
-		default:
-		}
+		s.answered()
 		return nil
 	case packetNoop:
 		return nil
 	case packetClose:
-		return errClientLeft
+		s.goodbye(errClientLeft)
+		return nil
 	case packetBinary:
 		return errBinary
 	}
 	return errGarbage
 }
 
-// message handles one Socket.IO packet of the client. After an error the session must
-// end.
+// message reads one Socket.IO packet of the client. After an error the session must end.
 func (s *session) message(text []byte) error {
 	p, err := parsePacket(text)
 	if err != nil {
 		return err
 	}
-	switch connected := s.connected.Load(); {
+	switch {
 	case p.kind == kindConnect && p.namespace != defaultNamespace:
-		s.conn.Send(connectErrorPacket(p.namespace))
+		refusal := textFrame(connectErrorPacket(p.namespace))
+		s.hand(0, func() { s.conn.Send(refusal) })
 		return nil
-	case p.namespace != defaultNamespace, (p.kind == kindConnect) == connected:
+	case p.namespace != defaultNamespace, (p.kind == kindConnect) == s.connected:
 		return errGarbage
 	}
 	switch p.kind {
 	case kindConnect:
-		s.connected.Store(true)
-		s.conn.Send(connectedPacket(s.conn.Client().ID))
-	case kindDisconnect:
-		return errClientLeft
+		s.enterNamespace()
+		s.hand(0, func() { s.conn.Send(textFrame(connectedPacket(s.conn.Client().ID))) })
+	case kindDisconnect: // of a namespace; a client that wants more closes the session itself
+		s.leaveNamespace()
+		s.hand(0, s.conn.LeaveAll)
 	case kindEvent:
 		return s.event(p)
 	}
@@ -71,10 +70,13 @@ func (s *session) event(p packet) error {
 	if err != nil {
 		return err
 	}
-	answer := s.dispatch(s.conn.Context(), name, args)
-	if p.ack != "" {
-		s.conn.Send(ackPacket(p.ack, answer))
-	}
+	id := p.ack // p.data is the reader's, and good only now
+	s.hand(len(p.data), func() {
+		answer := s.dispatch(s.conn.Context(), name, args)
+		if id != "" {
+			s.conn.Send(textFrame(ackPacket(id, answer)))
+		}
+	})
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -22,15 +23,28 @@ type frameReader struct {
 	limit  int
 	header [ws.MaxHeaderSize]byte
 	state  ws.State
-	text   bytes.Buffer // the message so far
+	small  [maxSmall]byte // a short message
+	text   *bytes.Buffer  // the message so far, nil between long messages
 }
 
-// keepBuffer is how much room for a message is kept from one to the next.
+// maxSmall is how long a message may be that needs no buffer, such as the answer to a
+// heartbeat.
+const maxSmall = 32
+
+// buffers are for messages. What grew large is not kept.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 const keepBuffer = 16 << 10
 
 // next returns a whole text message, or a control frame. The bytes are good
 // until the next call. After an error or a close frame there is none.
 func (f *frameReader) next() (ws.OpCode, []byte, error) {
+	if f.text != nil && !f.state.Fragmented() {
+		if f.text.Cap() <= keepBuffer {
+			buffers.Put(f.text)
+		}
+		f.text = nil
+	}
 	for {
 		op, payload, err := f.step()
 		if err != nil || payload != nil {
@@ -61,15 +75,19 @@ func (f *frameReader) step() (op ws.OpCode, payload []byte, err error) {
 }
 
 func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
-	if header.OpCode == ws.OpText {
-		f.begin()
+	if header.OpCode == ws.OpText && header.Fin && header.Length <= int64(min(maxSmall, f.limit)) {
+		return f.short(header)
+	}
+	if f.text == nil {
+		f.text = buffers.Get().(*bytes.Buffer)
+		f.text.Reset()
 	}
 	start := f.text.Len()
 	if header.Length > int64(f.limit-start) {
 		return 0, nil, errTooBig
 	}
 	// CopyN grows with what arrives: a header alone reserves nothing.
-	if _, err := io.CopyN(&f.text, f.r, header.Length); err != nil {
+	if _, err := io.CopyN(f.text, f.r, header.Length); err != nil {
 		return 0, nil, err
 	}
 	ws.Cipher(f.text.Bytes()[start:], header.Mask, 0)
@@ -78,18 +96,25 @@ func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
 		return ws.OpText, nil, nil
 	}
 	f.state = f.state.Clear(ws.StateFragmented)
-	if !utf8.Valid(f.text.Bytes()) {
-		return 0, nil, errNotUTF8
-	}
 	if f.text.Len() == 0 {
 		return ws.OpText, []byte{}, nil
 	}
-	return ws.OpText, f.text.Bytes(), nil
+	return valid(f.text.Bytes())
 }
 
-func (f *frameReader) begin() {
-	if f.text.Cap() > keepBuffer {
-		f.text = bytes.Buffer{}
+// short reads a message that is one frame and needs no buffer.
+func (f *frameReader) short(header ws.Header) (ws.OpCode, []byte, error) {
+	payload := f.small[:header.Length]
+	if _, err := io.ReadFull(f.r, payload); err != nil {
+		return 0, nil, err
 	}
-	f.text.Reset()
+	ws.Cipher(payload, header.Mask, 0)
+	return valid(payload)
+}
+
+func valid(text []byte) (ws.OpCode, []byte, error) {
+	if !utf8.Valid(text) {
+		return 0, nil, errNotUTF8
+	}
+	return ws.OpText, text, nil
 }

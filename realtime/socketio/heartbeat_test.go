@@ -44,10 +44,15 @@ func TestHeartbeat(t *testing.T) {
 
 	t.Run("a client that never connects to a namespace", func(t *testing.T) {
 		t.Parallel()
-		s := setup(t, quickly).openSocket(t)
+		s := setup(t, quickly, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 200 * time.Millisecond }).openSocket(t)
 		require.Equal(t, "2", s.text())
 		s.send("3")
-		s.closed(ws.StatusPolicyViolation)
+		op, text := s.read()
+		for ; op == ws.OpText; op, text = s.read() {
+			require.Equal(t, "2", text)
+			s.send("3")
+		}
+		require.Equal(t, ws.OpClose, op)
 	})
 
 	t.Run("a client that only asks for a session", func(t *testing.T) {

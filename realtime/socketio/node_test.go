@@ -31,7 +31,7 @@ func TestNodeVisit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := setup(t, echo, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 1000 })
+			c := setup(t, echo)
 			appointment := map[string]any{"patientName": "आशा 👩‍⚕️ <&> \u2028", "note": repeat("à", 100_000)}
 			node := startNode(t, "visit", c.url, test.transports)
 

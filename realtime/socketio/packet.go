@@ -29,7 +29,7 @@ const separator = '\x1e'
 
 // Whole packets. Nobody changes them.
 var (
-	pingPacket  = []byte{packetPing}
+	pingMessage = textFrame([]byte{packetPing})
 	noopPacket  = []byte{packetNoop}
 	closePacket = []byte{packetClose}
 )
@@ -117,18 +117,26 @@ func (p packet) event() (name string, args []json.RawMessage, err error) {
 	return name, list[1:], nil
 }
 
-// encoder makes Engine.IO packets of the hub's events.
+// encoder makes messages of the hub's events.
 type encoder struct{}
 
-func (encoder) Encode(name string, data []byte) []byte {
+func (encoder) Encode(name string, args []json.RawMessage, offset string) []byte {
 	quoted, err := json.Marshal(name)
 	if err != nil {
 		panic(err) // a string can be encoded
 	}
-	text := make([]byte, 0, len(`42[,]`)+len(quoted)+len(data))
-	text = append(text, packetMessage, kindEvent, '[')
-	text = append(append(append(text, quoted...), ','), data...)
-	return append(text, ']')
+	text := append([]byte{packetMessage, kindEvent, '['}, quoted...)
+	for _, arg := range args {
+		text = append(append(text, ','), arg...)
+	}
+	if offset != "" {
+		quoted, err := json.Marshal(offset)
+		if err != nil {
+			panic(err) // a string can be encoded
+		}
+		text = append(append(text, ','), quoted...)
+	}
+	return textFrame(append(text, ']'))
 }
 
 func ackPacket(id string, reply []byte) []byte {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -15,13 +14,16 @@ import (
 	"github.com/telemed-go/telemed/internal/inbound"
 )
 
-// maxPackets is how many packets one POST may carry: as many as answers to them
-// can wait in a connection's queue. A client that puts more into one means harm.
-const maxPackets = 256
+// maxPackets is how many packets one POST may carry. A page that was offline sends all that
+// it has kept in one; a client that puts more into one means harm.
+const maxPackets = 4096
 
 // maxBatch is how many bytes of packets one poll carries before the rest waits for the
 // next.
 const maxBatch = 1 << 20
+
+// maxPart is how many bytes of an answer must be taken within WriteTimeout.
+const maxPart = 64 << 10
 
 // pausedPoll is how long a poll waits at most while the client is to upgrade. The client
 // may not know yet, or never hear of it through a proxy that swallows frames: without a
@@ -41,6 +43,10 @@ func (s *session) openPolling(w http.ResponseWriter) {
 
 // poll waits for packets and answers with them.
 func (s *session) poll(w http.ResponseWriter, r *http.Request) {
+	if s.currentPhase() == onWebSocket {
+		badRequest.write(w)
+		return
+	}
 	select {
 	case s.polls <- struct{}{}:
 	default:
@@ -57,8 +63,9 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	if payload == nil {
-		return // nobody is there to read an answer, and nothing was taken from the queue
+	if payload == nil { // browsers break polls off when the page is left
+		s.conn.Close(errClientLeft)
+		return
 	}
 	if err := s.answer(w, payload); err != nil {
 		s.conn.Close(errPollLost) // better a new connection than a hole that nobody sees
@@ -76,54 +83,58 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 	if life.Err() != nil {
 		return closePacket, true
 	}
-	select {
-	case first := <-s.conn.Queue():
-		return s.batch(first), true
-	default:
+	if payload := s.batch(); payload != nil {
+		return payload, true
 	}
 	var soon <-chan time.Time // nil, which blocks
 	if phase == pausing {
 		soon = time.After(pausedPoll)
 	}
-	select {
-	case first := <-s.conn.Queue():
-		return s.batch(first), true
-	case <-s.wake:
-		return noopPacket, true
-	case <-soon:
-		return noopPacket, true
-	case <-life.Done():
-		return closePacket, true
-	case <-request.Done():
-		return nil, true
+	for {
+		select {
+		case <-s.out.ready:
+			if payload := s.batch(); payload != nil {
+				return payload, true
+			}
+		case <-s.wake:
+			return noopPacket, true
+		case <-soon:
+			return noopPacket, true
+		case <-life.Done():
+			return closePacket, true
+		case <-request.Done():
+			return nil, true
+		}
 	}
 }
 
-// batch puts packets that wait behind first.
-func (s *session) batch(first []byte) []byte {
-	payload := slices.Clip(first) // append copies: first is shared with other connections
-	for len(payload) < maxBatch {
-		select {
-		case next := <-s.conn.Queue():
-			payload = append(append(payload, separator), next...)
-		default:
-			return payload
-		}
+// batch takes what waits, nil if nothing does.
+func (s *session) batch() []byte {
+	payload, size := s.out.take()
+	if size > 0 {
+		s.conn.Sent(size)
+		s.moved.Store(true)
 	}
 	return payload
 }
 
 func (s *session) answer(w http.ResponseWriter, payload []byte) error {
 	control := http.NewResponseController(w)
-	// Replaces the application's WriteTimeout, which the wait has used up.
-	_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout))
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Content-Length", strconv.Itoa(len(payload)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, err := w.Write(payload)
-	return errors.Join(err, flush(control))
+	for {
+		part := payload[:min(len(payload), maxPart)]
+		payload = payload[len(part):]
+		// Replaces the application's WriteTimeout, which the wait has used up.
+		_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout))
+		_, err := w.Write(part)
+		if err := errors.Join(err, flush(control)); err != nil || len(payload) == 0 {
+			return err
+		}
+	}
 }
 
 // flush finds out whether the peer takes the answer. A ResponseWriter that
@@ -135,8 +146,13 @@ func flush(control *http.ResponseController) error {
 	return nil
 }
 
-// post handles the packets of a request's body.
+// post reads the packets of a request's body. It answers when they are in the worker's hands:
+// until then the client sends no other, not even its answer to a heartbeat.
 func (s *session) post(w http.ResponseWriter, r *http.Request) {
+	if s.currentPhase() == onWebSocket {
+		badRequest.write(w)
+		return
+	}
 	select {
 	case s.posts <- struct{}{}:
 		defer func() { <-s.posts }()
@@ -145,7 +161,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	if s.currentPhase() == onWebSocket {
+	if s.left || s.currentPhase() == onWebSocket {
 		badRequest.write(w)
 		return
 	}
@@ -156,14 +172,12 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := s.packets(r.Context(), body); err != nil {
 		s.conn.Close(err)
-		if !errors.Is(err, errClientLeft) {
-			badRequest.write(w)
-			return
-		}
+		badRequest.write(w)
+		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = io.WriteString(w, "ok") // the packets are handled, read or not
+	_, _ = io.WriteString(w, "ok") // the packets count, whether it is read or not
 }
 
 func (s *session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -183,9 +197,9 @@ func refusalForBody(err error) refusal {
 	return badRequest
 }
 
-// packets handles a polling payload: Engine.IO packets with separators between
-// them. If the client hangs up meanwhile, the session ends, and with it whatever
-// the application does for a packet and all that was to follow.
+// packets reads a polling payload: Engine.IO packets with separators between them. What is
+// behind a close is not read. If the client hangs up while it waits for the worker, the
+// session ends, and with it whatever the application does and all that was to follow.
 func (s *session) packets(request context.Context, payload []byte) error {
 	if !utf8.Valid(payload) {
 		return errGarbage
@@ -199,7 +213,7 @@ func (s *session) packets(request context.Context, payload []byte) error {
 		if ctx := s.conn.Context(); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := s.packet(text); err != nil {
+		if err := s.packet(text); err != nil || s.left {
 			return err
 		}
 	}

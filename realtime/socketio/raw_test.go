@@ -117,6 +117,25 @@ func (p poller) get(t *testing.T) answer {
 	return p.request(t, "GET", p.query(), "", p.header)
 }
 
+// hears polls until all these packets have come, and no other.
+func (p poller) hears(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for len(got) < len(want) {
+		answer := p.get(t)
+		require.Equal(t, 200, answer.status, answer.body)
+		got = append(got, strings.Split(answer.body, "\x1e")...)
+	}
+	require.Equal(t, want, got)
+}
+
+// join enters a room as polling clients do: the POST is answered before the join is.
+func (p poller) join(t *testing.T, clinic string) {
+	t.Helper()
+	require.Equal(t, "ok", p.post(t, `4209["join-clinic",`+clinic+`]`).body)
+	p.hears(t, `4309[{"ok":true}]`)
+}
+
 // getInBackground returns when the poll has reached the server. It yields the
 // zero answer if the request fails.
 func (p poller) getInBackground(t *testing.T) <-chan answer {

@@ -3,6 +3,7 @@ package socketio
 import (
 	"crypto/rand"
 	"net/http"
+	"net/netip"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/inbound"
@@ -62,7 +63,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, from caller, trans
 		badRequest.write(w)
 		return
 	}
-	session, err := s.connect(r, from)
+	session, err := s.connect(r, from, transport)
 	if err != nil {
 		refusalFor(err).write(w)
 		return
@@ -137,33 +138,29 @@ func (s *Server) subject(r *http.Request, from caller) (string, error) {
 	return s.cfg.Hub.Authenticate(r)
 }
 
-func (s *Server) connect(r *http.Request, from caller) (*session, error) {
+func (s *Server) connect(r *http.Request, from caller, transport string) (*session, error) {
 	subject, err := s.subject(r, from)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.cfg.Hub.Connect(r.Context(), subject, encoder{})
-	if err != nil {
+	var addr netip.Addr
+	if s.cfg.ClientAddr != nil {
+		addr = s.cfg.ClientAddr(r)
+	}
+	session := s.newSession(transport, rand.Text(), addr)
+	if err := session.begin(r.Context(), subject); err != nil {
 		return nil, err
 	}
-	if err := s.confirm(r, from, conn); err != nil {
+	if err := s.confirm(r, from, session.conn); err != nil {
 		return nil, err
 	}
-	session := &session{
-		server:   s,
-		sid:      rand.Text(),
-		conn:     conn,
-		pong:     make(chan struct{}, 1),
-		upgraded: make(chan *webSocket, 1),
-		wake:     make(chan struct{}, 1),
-		polls:    make(chan struct{}, 1),
-		posts:    make(chan struct{}, 1),
+	s.remember(session)
+	if !s.admit(session) {
+		return nil, realtime.ErrFull
 	}
-	s.mu.Lock()
-	s.sessions[session.sid] = session
-	s.mu.Unlock()
-	if !conn.Go(session.run) {
-		s.forget(session)
+	session.startClocks()
+	if session.conn.Context().Err() != nil {
+		session.release() // its End may have come before there was something to release
 	}
 	return session, nil
 }

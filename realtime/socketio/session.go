@@ -1,12 +1,14 @@
 package socketio
 
 import (
+	"container/list"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/telemed-go/telemed/realtime"
 )
@@ -14,25 +16,32 @@ import (
 // session is one Engine.IO session: first over polling or a WebSocket, and from
 // an upgrade on over a WebSocket.
 //
-// Its goroutine, run, keeps the heartbeat and writes to the WebSocket. Packets
-// of the client are handled by whoever reads them, one after the other: a POST
-// holds posts, and the reader of a WebSocket starts with posts in its hand.
+// Packets of the client are read one after the other: a POST holds posts, and the reader of
+// a WebSocket begins with posts in its hand. What they ask for is done by a worker. An idle
+// session has no goroutine, save the reader of a WebSocket.
 type session struct {
 	server *Server
 	sid    string
 	conn   *realtime.Conn
+	addr   netip.Addr    // of the client; not valid if nobody tells
+	place  *list.Element // guarded by server.lobby
+	out    output
+	tasks  tasks
 
-	pong     chan struct{}   // the client answered a heartbeat
-	upgraded chan *webSocket // run takes over writing
-	polls    chan struct{}   // full while a poll waits for messages
-	posts    chan struct{}   // full while a POST is handled
+	// A session that began as a WebSocket has none of these.
+	polls chan struct{} // full while a poll waits for messages
+	posts chan struct{} // full while a POST is read
+	wake  chan struct{} // ends a poll that waits when pausing becomes true
 
-	connected atomic.Bool // the client has connected to the default namespace
+	connected bool        // the client is in the default namespace; the reader's own
+	left      bool        // the client has said goodbye; the reader's own
+	paused    atomic.Bool // the reader waits for the worker
+	stalled   atomic.Bool // the worker waits for the client
+	moved     atomic.Bool // the client has taken something, or may have answered unread
 
-	wake chan struct{} // ends a poll that waits when pausing becomes true
-
-	mu    sync.Mutex
-	phase phase
+	mu     sync.Mutex
+	phase  phase
+	clocks clocks
 }
 
 // phase is how far a session is on its way from polling to a WebSocket.
@@ -47,76 +56,58 @@ const (
 	onWebSocket
 )
 
-// run is the session's life.
-func (s *session) run() {
-	defer s.server.forget(s)
-	beat := heartbeat{session: s, timer: time.NewTimer(s.server.cfg.PingInterval)}
-	defer beat.timer.Stop()
+func (s *Server) newSession(transport, sid string, addr netip.Addr) *session {
+	session := &session{server: s, sid: sid, addr: addr}
+	if transport == webSocketTransport {
+		session.phase = onWebSocket
+		return session
+	}
+	session.out.ready = make(chan struct{}, 1)
+	session.polls = make(chan struct{}, 1)
+	session.posts = make(chan struct{}, 1)
+	session.wake = make(chan struct{}, 1)
+	return session
+}
 
-	ctx := s.conn.Context()
-	var ws *webSocket
-	var queue <-chan []byte // nil, which blocks, while polls read the queue
-	for {
-		select {
-		case <-ctx.Done():
-			s.logEnd(ctx)
-			return
-		case ws = <-s.upgraded:
-			queue = s.conn.Queue()
-		case packet := <-queue:
-			if err := ws.send(packet, queue); err != nil {
-				s.conn.Close(errSocketLost)
-			}
-		case <-s.pong:
-			beat.answered()
-		case <-beat.timer.C:
-			beat.due(ws)
-		}
+// begin makes the session a connection of the hub. If the hub is full, the oldest session
+// goes that has not entered a namespace.
+func (s *session) begin(ctx context.Context, subject string) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock() // End, which may come at once, waits for conn
+	hub := s.server.cfg.Hub
+	s.conn, err = hub.Connect(ctx, subject, encoder{}, s)
+	if !errors.Is(err, realtime.ErrFull) {
+		return err
+	}
+	oldest := s.server.lobby.oldest()
+	if oldest == nil {
+		return err
+	}
+	oldest.conn.Close(errNoConnect)
+	s.conn, err = hub.Connect(ctx, subject, encoder{}, s)
+	return err
+}
+
+// Put implements realtime.Output.
+func (s *session) Put(messages [][]byte, joined []byte) (waiting int, err error) {
+	return s.out.put(messages, joined)
+}
+
+// End implements realtime.Output.
+func (s *session) End(cause error) {
+	s.release()
+	s.server.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "socketio: connection ended",
+		slog.String("connection", s.conn.Client().ID), slog.String("cause", cause.Error()))
+	if ws := s.out.webSocket(); ws != nil {
+		ws.close(statusOf(cause))
 	}
 }
 
-func (s *session) logEnd(ctx context.Context) {
-	s.server.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "socketio: connection ended",
-		slog.String("connection", s.conn.Client().ID), slog.String("cause", context.Cause(ctx).Error()))
-}
-
-// heartbeat pings the client and ends the session if it does not answer.
-type heartbeat struct {
-	session *session
-	timer   *time.Timer
-	waiting bool // for the answer to a ping
-	beats   int
-}
-
-func (b *heartbeat) answered() {
-	b.waiting = false
-	b.timer.Reset(b.session.server.cfg.PingInterval)
-}
-
-func (b *heartbeat) due(ws *webSocket) {
-	s := b.session
-	switch {
-	case b.waiting:
-		select {
-		case <-s.pong: // it came while run was busy writing
-			b.answered()
-		default:
-			s.conn.Close(errPingTimeout)
-		}
-		return
-	case b.beats > 0 && !s.connected.Load(): // it had time enough, and only costs
-		s.conn.Close(errNoConnect)
-		return
-	case ws == nil:
-		s.conn.Send(pingPacket)
-	default:
-		if err := ws.send(pingPacket, nil); err != nil {
-			s.conn.Close(errSocketLost)
-		}
-	}
-	b.waiting = true
-	b.beats++
-	b.timer.Reset(s.server.cfg.PingTimeout)
+// release gives back what the server has of the session. A second call does nothing.
+func (s *session) release() {
+	s.stopClocks()
+	s.server.lobby.leave(s)
+	s.server.forget(s)
 }
 
 // startProbe reserves the upgrade for one WebSocket.
@@ -142,25 +133,32 @@ func (s *session) currentPhase() phase {
 	return s.phase
 }
 
-// pausePolls tells polls to return: the client pauses polling before it upgrades.
+// pausePolls tells polls to return, and POSTs not to wait: the client pauses polling before
+// it upgrades.
 func (s *session) pausePolls() {
 	s.setPhase(pausing)
 	select {
 	case s.wake <- struct{}{}:
 	default: // left over from a probe that failed; it serves as well
 	}
+	s.tasks.wakeReader()
 }
 
-// promote makes ws the transport once no poll waits and no POST is handled.
+// promote makes ws the transport once no poll waits and no POST is read.
 func (s *session) promote(ws *webSocket) bool {
-	if !s.whileIdle(func() { s.setPhase(onWebSocket) }) {
+	if s.polls != nil && !s.whileIdle(func() { s.setPhase(onWebSocket) }) {
 		return false
 	}
-	s.upgraded <- ws // has room: promote succeeds once
+	ws.shared = true
+	sent, err := s.out.attach(ws)
+	s.conn.Sent(sent)
+	if err != nil {
+		s.conn.Close(err)
+	}
 	return true
 }
 
-// whileIdle calls f while no poll waits and no POST is handled, unless the session ends
+// whileIdle calls f while no poll waits and no POST is read, unless the session ends
 // before. They are free again before the client can hear of f: a late poll must not
 // overlap with it.
 func (s *session) whileIdle(f func()) bool {
@@ -199,6 +197,12 @@ func (s *Server) session(sid string) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sessions[sid]
+}
+
+func (s *Server) remember(session *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[session.sid] = session
 }
 
 func (s *Server) forget(session *session) {

@@ -16,9 +16,9 @@
 //	socket.on("connect", () => socket.emit("join-clinic", clinicId, (answer) => { … }));
 //	socket.on("new-appointment", (appointment) => { … });
 //
-// Join rooms in the "connect" handler: a new connection starts in none. The
-// server speaks revision 4 of Engine.IO, over WebSocket and HTTP long-polling
-// with the upgrade between them, and revision 5 of Socket.IO, with the default
+// Join rooms in the "connect" handler: a new connection starts in none, and is in a room when
+// the answer has come. The server speaks revision 4 of Engine.IO, over WebSocket and HTTP
+// long-polling with the upgrade between them, and revision 5 of Socket.IO, with the default
 // namespace and text packets only.
 //
 // Protocols: https://socket.io/docs/v4/engine-io-protocol/ and
@@ -47,9 +47,10 @@
 //
 // A body must arrive within 10 seconds, whatever timeouts the http.Server has.
 //
-// A client costs the application no more than it should: a POST with more than 256
-// packets, a POST whose client hangs up while it is handled, and one refused join more
-// than the hub's MaxRefusals end the connection.
+// A client costs the application no more than it should. These end the connection: a POST
+// with more than 4096 packets, a poll that the client breaks off, a client that enters no
+// namespace in time, and one refused join more than the hub's MaxRefusals. A client that
+// asks faster than it reads, or than the application answers, is not read meanwhile.
 //
 // # Several processes
 //
@@ -77,6 +78,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -129,20 +131,37 @@ type Config struct {
 	// OnEvent answers the other events that clients emit. reply is encoded as
 	// JSON and sent if the client asked for an acknowledgement, nil as {ok: true};
 	// an error is answered with {ok: false}. The events of one connection are handled one
-	// after the other, and ctx ends with the connection. args come from a
-	// stranger. If nil, such events do nothing and are acknowledged as unknown.
+	// after the other, beside its heartbeats, and ctx ends with the connection. A panic ends
+	// the connection, and is logged by the Hub. args come from a stranger. If nil, such
+	// events do nothing and are acknowledged as unknown.
 	OnEvent func(ctx context.Context, client realtime.Client, name string, args []json.RawMessage) (reply any, err error)
 
 	// PingInterval is the time between heartbeats. If 0, 25 seconds.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to answer a heartbeat. If 0, 20 seconds.
 	PingTimeout time.Duration
+	// ConnectTimeout is how long a client may take to enter the default namespace once it has
+	// a session, or to come back into it. If 0, 10 seconds.
+	ConnectTimeout time.Duration
 	// UpgradeTimeout is how long the change from polling to WebSocket may take. If 0, 10
 	// seconds.
 	UpgradeTimeout time.Duration
-	// WriteTimeout is how long a peer may take to accept a write before it counts as gone.
-	// If 0, 10 seconds.
+	// WriteTimeout is how long a peer may take no byte of what waits for it before it counts
+	// as gone. If 0, 10 seconds. Behind TLS of the server's own, and in the answer to a poll, it
+	// must take a few kilobytes within that time.
 	WriteTimeout time.Duration
+	// MaxUnconnected is how many sessions there may be whose client has not entered the
+	// default namespace. With more, the oldest ends, and so it does when the Hub is full: who
+	// opens sessions and leaves them keeps nobody out. If 0, 1000.
+	MaxUnconnected int
+	// ClientAddr returns the address that a request comes from: of r.RemoteAddr, or of the
+	// header that the proxy in front sets. The zero Addr is nobody's. It is called from many
+	// goroutines. If nil, no limit by address applies.
+	ClientAddr func(r *http.Request) netip.Addr
+	// MaxUnconnectedPerAddr is how many sessions of one ClientAddr may be without namespace at
+	// once; more are refused with 503. A hospital may be one address: its staff connects
+	// quickly, and does not count any more. If 0, 64.
+	MaxUnconnectedPerAddr int
 	// MaxPayload is how many bytes one message or POST of a client may have. If 0, 1000000.
 	MaxPayload int
 
@@ -172,6 +191,8 @@ type Server struct {
 	// map, in which a request finds its session.
 	mu       sync.Mutex
 	sessions map[string]*session // by Engine.IO session id
+
+	lobby lobby
 }
 
 var (
@@ -192,9 +213,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	setDefault(&p, "PingInterval", &cfg.PingInterval, 25*time.Second)
 	setDefault(&p, "PingTimeout", &cfg.PingTimeout, 20*time.Second)
+	setDefault(&p, "ConnectTimeout", &cfg.ConnectTimeout, 10*time.Second)
 	setDefault(&p, "UpgradeTimeout", &cfg.UpgradeTimeout, 10*time.Second)
 	setDefault(&p, "WriteTimeout", &cfg.WriteTimeout, 10*time.Second)
 	setDefault(&p, "MaxPayload", &cfg.MaxPayload, 1_000_000)
+	setDefault(&p, "MaxUnconnected", &cfg.MaxUnconnected, 1000)
+	setDefault(&p, "MaxUnconnectedPerAddr", &cfg.MaxUnconnectedPerAddr, 64)
 	if err := p.Err("socketio"); err != nil {
 		return nil, err
 	}
@@ -207,7 +231,10 @@ func New(cfg Config) (*Server, error) {
 		}
 		cfg.Hub = hub
 	}
-	return &Server{cfg: cfg, ownHub: ownHub, origins: origins, hosts: hosts, sessions: make(map[string]*session)}, nil
+	return &Server{
+		cfg: cfg, ownHub: ownHub, origins: origins, hosts: hosts, sessions: make(map[string]*session),
+		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr},
+	}, nil
 }
 
 func checkHub(p *fault.Problems, cfg Config) {

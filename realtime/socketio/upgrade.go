@@ -1,9 +1,13 @@
 package socketio
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -32,7 +36,7 @@ func hasToken(list, token string) bool {
 	return false
 }
 
-// openWebSocket begins a session on a WebSocket and stays until it ends.
+// openWebSocket begins a session on a WebSocket.
 func (s *session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	ok := s.conn.Do(func() {
 		ws, err := s.accept(w, r)
@@ -40,19 +44,31 @@ func (s *session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 			s.conn.Close(errSocketLost)
 			return
 		}
-		if err := ws.send(s.server.openPacket(s.sid), nil); err != nil {
-			s.conn.Close(errSocketLost)
-		}
-		s.promote(ws)
-		s.serve(ws)
+		s.goOn(ws, s.serveOpened)
 	})
 	if !ok {
 		unavailable.write(w)
 	}
 }
 
-// upgrade moves a session from polling to a WebSocket and stays until it ends.
-// If the client does not complete the change, polling goes on.
+// goOn serves ws in a goroutine of its own, so that the request's may end: a connection
+// needs neither its headers nor net/http's buffers and stack.
+func (s *session) goOn(ws *webSocket, serve func(*webSocket)) {
+	if !s.conn.Go(func() { serve(ws) }) {
+		_ = ws.conn.Close()
+	}
+}
+
+func (s *session) serveOpened(ws *webSocket) {
+	if err := ws.say(textFrame(s.server.openPacket(s.sid))); err != nil {
+		s.conn.Close(errSocketLost)
+	}
+	s.promote(ws)
+	s.serve(ws)
+}
+
+// upgrade moves a session from polling to a WebSocket. If the client does not complete the
+// change, polling goes on.
 func (s *session) upgrade(w http.ResponseWriter, r *http.Request) {
 	if !s.startProbe() {
 		badRequest.write(w)
@@ -63,6 +79,10 @@ func (s *session) upgrade(w http.ResponseWriter, r *http.Request) {
 		s.setPhase(polling)
 		return
 	}
+	s.goOn(ws, s.serveUpgraded)
+}
+
+func (s *session) serveUpgraded(ws *webSocket) {
 	if err := s.probe(ws); err != nil {
 		s.setPhase(polling)
 		ws.close(statusOf(err))
@@ -81,7 +101,7 @@ func (s *session) probe(ws *webSocket) error {
 	if err := ws.expect("2probe"); err != nil {
 		return err
 	}
-	if err := ws.send([]byte("3probe"), nil); err != nil {
+	if err := ws.say(textFrame([]byte("3probe"))); err != nil {
 		return err
 	}
 	s.pausePolls()
@@ -94,28 +114,41 @@ func (s *session) probe(ws *webSocket) error {
 	return ws.conn.SetReadDeadline(time.Time{})
 }
 
-// serve reads until the session ends, however it ends, and says goodbye.
+// serve reads until the session ends, however it ends, and says goodbye. After a message that
+// took more than a small stack it goes on in a new goroutine: stacks of this size are never
+// given back, and most connections are idle for the rest of their lives.
 func (s *session) serve(ws *webSocket) {
-	ctx := s.conn.Context()
-	said := make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		defer close(said)
-		ws.close(statusOf(context.Cause(ctx)))
-	})
+	ctx, goesOn := s.conn.Context(), false
 	defer func() {
-		s.conn.Close(errSocketLost) // also if the application's code panics
-		<-said
-		ws.hangUp()
+		if !goesOn {
+			s.hangUp(ws)
+		}
 	}()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !s.left {
+		_, _ = ws.frames.r.Peek(1) // waits here: in read, the smallest stack would not suffice
 		text, err := ws.read()
+		small := err == nil && len(text) == 1 // the answer to a heartbeat
 		if err == nil {
 			err = s.packet(text)
 		}
-		if err != nil {
+		if peer, ok := errors.AsType[*peerClosed](err); ok {
+			s.goodbye(peer)
+		} else if err != nil {
 			s.conn.Close(err)
 		}
+		if !small && !s.left && ws.frames.r.Buffered() == 0 {
+			if goesOn = s.conn.Go(func() { s.serve(ws) }); goesOn {
+				return
+			}
+		}
 	}
+	<-ctx.Done() // after a goodbye, the worker ends the session
+}
+
+func (s *session) hangUp(ws *webSocket) {
+	s.conn.Close(errSocketLost) // it has ended already, unless there was a panic
+	ws.close(statusOf(context.Cause(s.conn.Context())))
+	ws.hangUp()
 }
 
 // statusOf is the close code with which a WebSocket ends.
@@ -151,8 +184,22 @@ func (s *session) accept(w http.ResponseWriter, r *http.Request) (*webSocket, er
 	}
 	return &webSocket{
 		conn:    conn,
-		frames:  frameReader{r: buffers.Reader, limit: s.server.cfg.MaxPayload},
-		timeout: s.server.cfg.WriteTimeout,
-		w:       buffers.Writer,
+		raw:     newRawSocket(conn),
+		session: s,
+		frames:  frameReader{r: smallReader(conn, buffers.Reader), limit: s.server.cfg.MaxPayload},
 	}, nil
+}
+
+// readSize is how many bytes of a WebSocket are read at once. What pages send is short, and
+// every connection has such a buffer for life; long messages go past it.
+const readSize = 128
+
+// smallReader reads what the client has sent with its handshake, which is in early, and
+// then conn.
+func smallReader(conn net.Conn, early *bufio.Reader) *bufio.Reader {
+	if early.Buffered() == 0 {
+		return bufio.NewReaderSize(conn, readSize)
+	}
+	head, _ := early.Peek(early.Buffered()) // it is there
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(head)), conn), readSize)
 }

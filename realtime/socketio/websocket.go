@@ -1,68 +1,189 @@
 package socketio
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/telemed-go/telemed/realtime"
 )
 
 const (
 	// closeWait is how long a peer may take to answer our close frame.
 	closeWait = time.Second
-	// maxWriteBatch is how many packets are written under one deadline.
-	maxWriteBatch = 64
+	// maxChunk is how many bytes a blocking write has at once. A whole frame may be longer.
+	maxChunk = 64 << 10
 )
 
 // webSocket is the server's end of a WebSocket. One goroutine reads; any may write.
+//
+// A write does not block. What the socket does not take waits, and a goroutine writes it
+// that exists only meanwhile.
 type webSocket struct {
 	conn    net.Conn
+	raw     *rawSocket // nil where only conn may be written to
+	session *session
 	frames  frameReader
-	timeout time.Duration
+	shared  bool // others write too: control frames go among theirs; the reader's own
 
-	mu      sync.Mutex // one frame after the other
-	w       *bufio.Writer
-	header  [ws.MaxHeaderSize]byte
-	closing bool // our close frame is out: nothing may follow it
+	mu      sync.Mutex
+	pending [][]byte      // whole frames, save the first if partial
+	partial bool          // the head of pending[0] is written
+	drained chan struct{} // closed when the goroutine ends; nil if there is none
+	broken  bool          // no byte may follow
+	bye     []byte        // our close frame: nothing may follow it
 }
 
-// send writes first, and what waits in more, as text messages.
-func (c *webSocket) send(first []byte, more <-chan []byte) error {
+// put writes frames, and keeps what the socket does not take: so many bytes wait.
+func (c *webSocket) put(frames [][]byte, joined []byte) (waiting int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
-		return errSocketLost
+	if c.broken || c.bye != nil {
+		return 0, errSocketLost
 	}
-	_ = c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
-	if err := c.frame(ws.OpText, first); err != nil {
-		return err
+	if c.drained != nil {
+		c.pending = append(c.pending, frames...)
+		return length(frames), nil
 	}
-	for range maxWriteBatch {
-		select {
-		case next := <-more:
-			if err := c.frame(ws.OpText, next); err != nil {
-				return err
-			}
-			continue
-		default:
+	n := 0
+	if c.raw != nil {
+		if n, err = c.raw.write(joined); err != nil {
+			c.broken = true
+			return 0, errSocketLost
 		}
-		break
 	}
-	return c.w.Flush()
+	waiting = len(joined) - n
+	if waiting == 0 {
+		return 0, nil
+	}
+	for n >= len(frames[0]) {
+		n -= len(frames[0])
+		frames = frames[1:]
+	}
+	c.pending = append(c.pending, frames[0][n:])
+	c.pending = append(c.pending, frames[1:]...)
+	c.partial = n > 0
+	c.drained = make(chan struct{})
+	if !c.session.conn.Go(c.drain) {
+		close(c.drained)
+		c.drained = nil
+		return 0, errSocketLost
+	}
+	return waiting, nil
 }
 
-// frame buffers one frame. The caller holds mu.
-func (c *webSocket) frame(op ws.OpCode, payload []byte) error {
-	header := ws.Header{Fin: true, OpCode: op, Length: int64(len(payload))}
-	if err := ws.WriteHeaderBuffer(c.w, header, c.header[:]); err != nil {
-		return err
+func (c *webSocket) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.drained != nil
+}
+
+// drain writes what waits, until nothing does.
+func (c *webSocket) drain() {
+	defer c.giveUp() // for a panic; else it has nothing to do
+	for chunk := c.chunk(); chunk != nil; chunk = c.chunk() {
+		if err := c.write(chunk); err != nil {
+			c.giveUp()
+			c.session.conn.Close(err)
+			return
+		}
+		c.session.conn.Sent(len(chunk))
+		c.session.moved.Store(true)
 	}
-	_, err := c.w.Write(payload)
-	return err
+}
+
+// giveUp ends a drain before its time.
+func (c *webSocket) giveUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drained != nil {
+		c.broken, c.pending = true, nil
+		close(c.drained)
+		c.drained = nil
+	}
+}
+
+// chunkSize is how many bytes a blocking write has at once. Under TLS a write that has
+// taken too long cannot be taken up again: there, so many must be taken within the timeout.
+func (c *webSocket) chunkSize() int {
+	if c.raw == nil {
+		return maxChunk / 4
+	}
+	return maxChunk
+}
+
+// chunk takes whole frames from what waits. With nil the drain has ended, and our close
+// frame, if there is one, is out.
+func (c *webSocket) chunk() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pending) == 0 {
+		c.pending = nil
+		if c.bye != nil {
+			_, _ = c.conn.Write(c.bye)
+		} else {
+			_ = c.conn.SetWriteDeadline(time.Time{}) // once passed, it would fail the next write
+		}
+		close(c.drained)
+		c.drained = nil
+		return nil
+	}
+	n, size := 1, len(c.pending[0])
+	for n < len(c.pending) && size+len(c.pending[n]) <= c.chunkSize() {
+		size += len(c.pending[n])
+		n++
+	}
+	chunk := c.pending[0]
+	if n > 1 {
+		chunk = bytes.Join(c.pending[:n], nil)
+	}
+	clear(c.pending[:n])
+	c.pending, c.partial = c.pending[n:], false
+	return chunk
+}
+
+// write blocks until b is written, or the peer takes no byte for the timeout.
+func (c *webSocket) write(b []byte) error {
+	for len(b) > 0 {
+		c.mu.Lock()
+		closing := c.bye != nil
+		if !closing {
+			_ = c.conn.SetWriteDeadline(time.Now().Add(c.session.server.cfg.WriteTimeout))
+		}
+		c.mu.Unlock()
+		n, err := c.conn.Write(b[:min(len(b), c.chunkSize())])
+		b = b[n:]
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return errSocketLost
+		case closing, n == 0, c.raw == nil: // TLS cannot go on after a deadline
+			return realtime.ErrSlow
+		}
+	}
+	return nil
+}
+
+// say writes one packet and blocks. It is for what comes before put.
+func (c *webSocket) say(frame []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken || c.bye != nil {
+		return errSocketLost
+	}
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.session.server.cfg.WriteTimeout))
+	if _, err := c.conn.Write(frame); err != nil {
+		c.broken = true
+		return errSocketLost
+	}
+	_ = c.conn.SetWriteDeadline(time.Time{})
+	return nil
 }
 
 // read returns the next text message, and answers pings on the way. The bytes
@@ -96,16 +217,13 @@ func readCause(err error) error {
 }
 
 func (c *webSocket) pong(payload []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return nil
+	frame := frameOf(ws.OpPong, payload)
+	if !c.shared {
+		return c.say(frame)
 	}
-	_ = c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
-	if err := c.frame(ws.OpPong, payload); err != nil {
-		return err
-	}
-	return c.w.Flush()
+	c.session.conn.Send(frame)
+	c.session.conn.Wait() // whoever asks faster than it reads is not read meanwhile
+	return nil
 }
 
 func (c *webSocket) expect(want string) error {
@@ -117,19 +235,28 @@ func (c *webSocket) expect(want string) error {
 }
 
 // close sends a close frame, the last of all frames, and gives the peer a moment to
-// answer. A write that is stuck with a peer that does not read ends within that moment
-// too.
+// answer. A frame that is partly written ends before it, and what else waits is dropped. A
+// peer that does not read has only that moment.
 func (c *webSocket) close(status ws.StatusCode) {
-	_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closing {
-		c.closing = true
-		// A sender may have moved it before we had mu.
+	if c.bye == nil {
+		c.bye = frameOf(ws.OpClose, ws.NewCloseFrameBody(status, ""))
 		_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
-		if c.frame(ws.OpClose, ws.NewCloseFrameBody(status, "")) == nil {
-			_ = c.w.Flush()
+		switch {
+		case c.drained == nil && !c.broken:
+			_, _ = c.conn.Write(c.bye)
+		case c.partial:
+			c.pending = c.pending[:min(len(c.pending), 1)]
+		default:
+			c.pending = nil
 		}
+	}
+	for c.drained != nil { // the drain ends with our close frame
+		drained := c.drained
+		c.mu.Unlock()
+		<-drained
+		c.mu.Lock()
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(closeWait))
 }

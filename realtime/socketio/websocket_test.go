@@ -54,7 +54,6 @@ func TestSocketCloses(t *testing.T) {
 		"close with status 1005":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xed})}, 1002},
 		"close with broken text":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xe8, 0xff})}, 1002},
 		"Engine.IO close":          {text("1"), 1000},
-		"Socket.IO disconnect":     {text("41"), 1000},
 		"binary frame":             {[]ws.Frame{ws.NewBinaryFrame([]byte{1})}, 1003},
 		"binary event":             {text(`451-["a",{"_placeholder":true,"num":0}]`), 1003},
 		"base64 packet":            {text("bAQID"), 1003},
@@ -143,7 +142,7 @@ func TestHandshakeOfFirefox(t *testing.T) {
 // A close frame is the last frame, whatever else is to be sent.
 func TestNothingFollowsAClose(t *testing.T) {
 	t.Parallel()
-	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.QueueSize = 100_000 })
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.MaxPending = 1 << 30 })
 	s := c.connectSocket(t)
 	s.send(`420["join-clinic","7"]`)
 	ctx := within(t)
@@ -175,7 +174,7 @@ func TestWritersDoNotInterleave(t *testing.T) {
 	t.Parallel()
 	const count = 300
 	c := setup(t, func(rooms *realtime.Config, wire *socketio.Config) {
-		rooms.QueueSize, rooms.MaxRefusals = 4*count, count
+		rooms.MaxPending, rooms.MaxRefusals = 8<<20, count
 		wire.PingInterval = time.Millisecond
 	})
 	s := c.connectSocket(t)
@@ -264,7 +263,11 @@ func TestUpgrade(t *testing.T) {
 		require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
 		require.Eventually(t, func() bool { return p.get(t).body == `430[{"ok":true}]` }, 5*time.Second, time.Millisecond)
 		c.broadcast(t, "clinic-7", "new-appointment", 1)
-		require.Equal(t, `42["new-appointment",1]`, p.get(t).body)
+		got := p.get(t).body
+		for got == "6" { // the last probe's
+			got = p.get(t).body
+		}
+		require.Equal(t, `42["new-appointment",1]`, got)
 	})
 
 	t.Run("no poll is answered at once for nothing", func(t *testing.T) {
@@ -299,7 +302,7 @@ func TestUpgrade(t *testing.T) {
 		second().refused(t, 400, 3)
 		s.send("5")
 		second().refused(t, 400, 3)
-		s.send("41")
+		s.send("1")
 		s.closed(1000)
 		second().refused(t, 400, 1)
 	})

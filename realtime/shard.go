@@ -1,0 +1,190 @@
+package realtime
+
+import "sync"
+
+const (
+	// maxCoalesce is how many bytes of messages one Output gets at once.
+	maxCoalesce = 32 << 10
+	// maxOwn is how many bytes may wait for a connection before Conn.Wait waits.
+	maxOwn = 64 << 10
+	// maxBacklog is how many bytes of broadcasts may be on their way to all shards before
+	// Broadcast waits.
+	maxBacklog = 64 << 20
+)
+
+// Output takes the messages of one connection to the wire.
+//
+// Put is called by one goroutine at a time, in order, and must not block: what the wire
+// does not take at once, the Output keeps and sends later. It returns how many bytes of
+// messages it keeps, and calls [Conn.Sent] when they are gone. joined is the messages one
+// behind the other, for a wire that takes them so. Other connections get the same: Put may
+// keep a message or joined, but not the slice messages, and changes none. An error ends the
+// connection with it. So does a panic.
+//
+// End is called once, in a goroutine of its own, when the connection has ended with cause.
+// Shutdown waits for it.
+type Output interface {
+	Put(messages [][]byte, joined []byte) (waiting int, err error)
+	End(cause error)
+}
+
+// shard owns a part of the connections. Its goroutine exists while there is work. It
+// applies the operations in their order, so the order of a connection needs no more.
+type shard struct {
+	hub     *Hub
+	ops     []op // guarded by hub.mu
+	running bool // guarded by hub.mu
+
+	rooms map[string]map[*Conn]struct{} // the goroutine's own
+	spare []op                          // the goroutine's own
+	batch [][]byte                      // the goroutine's own
+	made  batches                       // the goroutine's own
+}
+
+type opKind int
+
+const (
+	opSend opKind = iota
+	opBroadcast
+	opJoin
+	opLeave
+)
+
+type op struct {
+	kind    opKind
+	conn    *Conn      // all but opBroadcast
+	room    string     // all but opSend
+	message []byte     // opSend
+	event   *encodings // opBroadcast
+}
+
+// push hands an operation to the shard. The caller holds hub.mu.
+func (s *shard) push(o op) {
+	s.ops = append(s.ops, o)
+	if !s.running {
+		s.running = true
+		s.hub.work++
+		go s.run()
+	}
+}
+
+func (s *shard) run() {
+	done := 0
+	for ops := s.take(done); ops != nil; ops = s.take(done) {
+		done = 0
+		for i := 0; i < len(ops); {
+			i = s.apply(ops, i)
+		}
+		for i := range ops {
+			if ops[i].kind == opBroadcast {
+				done += ops[i].event.size()
+			}
+		}
+		clear(ops)
+		s.spare = ops[:0]
+	}
+}
+
+// take returns all operations that wait. If there are none, the goroutine must end. done is
+// how many bytes of broadcasts it has handed out since the last call.
+func (s *shard) take(done int) []op {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.workedOffLocked(done)
+	if len(s.ops) == 0 {
+		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, nil
+		s.hub.workDoneLocked()
+		return nil
+	}
+	ops := s.ops
+	s.ops, s.spare = s.spare, nil
+	return ops
+}
+
+// apply applies ops[i], and with it the like that follow. It returns the index of the next.
+func (s *shard) apply(ops []op, i int) int {
+	switch o := ops[i]; o.kind {
+	case opJoin:
+		if s.rooms[o.room] == nil {
+			s.rooms[o.room] = make(map[*Conn]struct{})
+		}
+		s.rooms[o.room][o.conn] = struct{}{}
+		return i + 1
+	case opLeave:
+		delete(s.rooms[o.room], o.conn)
+		if len(s.rooms[o.room]) == 0 {
+			delete(s.rooms, o.room)
+		}
+		return i + 1
+	case opSend:
+		return s.send(ops, i)
+	}
+	return s.broadcast(ops, i)
+}
+
+// send puts the messages to one connection that follow each other.
+func (s *shard) send(ops []op, i int) int {
+	conn, size := ops[i].conn, 0
+	s.batch = s.batch[:0]
+	for ; i < len(ops) && ops[i].kind == opSend && ops[i].conn == conn && size < maxCoalesce; i++ {
+		s.batch = append(s.batch, ops[i].message)
+		size += len(ops[i].message)
+	}
+	conn.put(s.batch, joined(s.batch), size)
+	return i
+}
+
+// broadcast puts the broadcasts to one room that follow each other.
+func (s *shard) broadcast(ops []op, i int) int {
+	room, size, end := ops[i].room, 0, i
+	for ; end < len(ops) && ops[end].kind == opBroadcast && ops[end].room == room && size < maxCoalesce; end++ {
+		size += len(ops[end].event.data)
+	}
+	for conn := range s.rooms[room] {
+		made := s.made.by(conn.encoder, ops[i:end], s.hub)
+		if made.broken {
+			conn.Close(errPanic)
+			continue
+		}
+		conn.put(made.messages, made.joined, 0)
+	}
+	clear(s.made)
+	s.made = s.made[:0]
+	return end
+}
+
+// inbox is the Output of a connection without one: Conn.Next reads it.
+type inbox struct {
+	mu       sync.Mutex
+	messages [][]byte
+	ready    chan struct{} // has room for one
+}
+
+func (b *inbox) Put(messages [][]byte, _ []byte) (waiting int, err error) {
+	b.mu.Lock()
+	b.messages = append(b.messages, messages...)
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+	return length(messages), nil
+}
+
+// End does nothing: Conn.Next hears of it from the context.
+func (b *inbox) End(error) {}
+
+func (b *inbox) take() [][]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	messages := b.messages
+	b.messages = nil
+	return messages
+}
+
+func length(messages [][]byte) (n int) {
+	for _, message := range messages {
+		n += len(message)
+	}
+	return n
+}

@@ -1,0 +1,117 @@
+package socketio
+
+import "time"
+
+// clocks are the times of a session, guarded by its mu. They cost no goroutine.
+type clocks struct {
+	beat    *time.Timer
+	due     time.Time   // when beat has something to do
+	waiting bool        // for the answer to a heartbeat
+	connect *time.Timer // for the client to enter a namespace; nil if it is in
+	over    bool        // the session has ended
+}
+
+func (s *session) startClocks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clocks.over {
+		return
+	}
+	interval := s.server.cfg.PingInterval
+	s.clocks.due = time.Now().Add(interval)
+	s.clocks.beat = time.AfterFunc(interval, s.beat)
+	s.expectConnect()
+}
+
+func (s *session) stopClocks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clocks.over = true
+	for _, timer := range []*time.Timer{s.clocks.beat, s.clocks.connect} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// expectConnect ends the session unless the client enters a namespace in time. The caller
+// holds mu.
+func (s *session) expectConnect() {
+	if !s.clocks.over {
+		s.clocks.connect = time.AfterFunc(s.server.cfg.ConnectTimeout, func() { s.conn.Close(errNoConnect) })
+	}
+}
+
+// enterNamespace says that the client is in the default namespace.
+func (s *session) enterNamespace() {
+	s.connected = true
+	s.server.lobby.leave(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clocks.connect != nil {
+		s.clocks.connect.Stop()
+		s.clocks.connect = nil
+	}
+}
+
+// leaveNamespace says that the client has left it. It may come back, in time.
+func (s *session) leaveNamespace() {
+	s.connected = false
+	s.server.admit(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expectConnect()
+}
+
+// beat sends a heartbeat, or ends the session if the client has not answered the last one.
+func (s *session) beat() { s.conn.Do(s.beatNow) }
+
+func (s *session) beatNow() {
+	switch cfg := &s.server.cfg; {
+	case !s.isDue():
+	case s.await(true):
+		s.moved.Store(false)
+		s.conn.Send(pingMessage)
+		s.nextBeat(cfg.PingTimeout)
+	case s.moved.Swap(false), s.paused.Load() && !s.stalled.Load(), s.out.busy():
+		// The ping may be unsent, or the answer unread. WriteTimeout is for a WebSocket that
+		// takes nothing.
+		s.nextBeat(cfg.PingTimeout)
+	default:
+		s.conn.Close(errPingTimeout)
+	}
+}
+
+// answered hears of the client's answer to a heartbeat.
+func (s *session) answered() {
+	if s.await(false) {
+		s.nextBeat(s.server.cfg.PingInterval)
+	}
+}
+
+// await sets whether an answer is waited for, and reports whether that is a change.
+func (s *session) await(waiting bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clocks.waiting == waiting {
+		return false
+	}
+	s.clocks.waiting = waiting
+	return true
+}
+
+// isDue reports false if the clock was set anew while it struck.
+func (s *session) isDue() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !time.Now().Before(s.clocks.due)
+}
+
+func (s *session) nextBeat(after time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.clocks.over {
+		s.clocks.due = time.Now().Add(after)
+		s.clocks.beat.Reset(after)
+	}
+}

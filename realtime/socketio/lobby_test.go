@@ -1,0 +1,106 @@
+package socketio_test
+
+import (
+	"net/http"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/realtimetest"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+// Whoever asks for sessions and leaves them keeps nobody out, be it the lobby that is full
+// or the hub.
+func TestHandshakeFloodLeavesRoomForOthers(t *testing.T) {
+	t.Parallel()
+	for name, limits := range map[string]func(*realtime.Config, *socketio.Config){
+		"lobby": func(_ *realtime.Config, wire *socketio.Config) { wire.MaxUnconnected = 20 },
+		"hub":   func(rooms *realtime.Config, _ *socketio.Config) { rooms.MaxConnections = 20 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := setup(t, limits)
+			client := c.dial(t, realtimetest.Options{})
+			first := c.openPolling(t, nil)
+			for range 100 {
+				c.openPolling(t, nil)
+			}
+			require.LessOrEqual(t, c.hub.Stats().Connections, 21)
+			first.get(t).refused(t, 400, 1)
+			for _, transport := range transports {
+				require.Equal(t, ok, ack(t, c.dial(t, realtimetest.Options{Transport: transport}), "join-clinic", "7"))
+			}
+			require.Equal(t, ok, ack(t, client, "join-clinic", "7"), "who is connected stays")
+		})
+	}
+}
+
+func TestUnconnectedPerAddress(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
+		wire.MaxUnconnectedPerAddr = 3
+		wire.ClientAddr = func(r *http.Request) netip.Addr {
+			addr, _ := netip.ParseAddr(r.Header.Get("X-Real-Ip"))
+			return addr
+		}
+	})
+	from := func(addr string) http.Header { return http.Header{"X-Real-Ip": {addr}} }
+	p := c.openPolling(t, from("192.0.2.1"))
+	c.openPolling(t, from("192.0.2.1"))
+	last := c.openPolling(t, from("192.0.2.1"))
+	c.request(t, "GET", "transport=polling", "", from("192.0.2.1")).refused(t, 503, 3)
+	require.EqualValues(t, 1, c.hub.Stats().Refused)
+	require.Equal(t, 3, c.hub.Stats().Connections)
+	c.openPolling(t, from("192.0.2.2"))
+	for range 5 {
+		c.openPolling(t, nil) // nobody tells
+	}
+	require.Equal(t, "ok", p.post(t, "40").body, "who connects does not count any more")
+	c.openPolling(t, from("192.0.2.1"))
+	c.request(t, "GET", "transport=polling", "", from("192.0.2.1")).refused(t, 503, 3)
+	require.Equal(t, "ok", last.post(t, "1").body, "nor who leaves")
+	require.Eventually(t, func() bool {
+		return c.request(t, "GET", "transport=polling", "", from("192.0.2.1")).status == 200
+	}, 5*time.Second, time.Millisecond)
+}
+
+func TestConnectTimeout(t *testing.T) {
+	t.Parallel()
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 300 * time.Millisecond })
+	stays := c.connectSocket(t)
+	s, p := c.openSocket(t), c.openPolling(t, nil)
+	require.Equal(t, "1", p.get(t).body, "a poll that waits hears of it")
+	s.closed(1008)
+	require.Eventually(t, func() bool { return c.hub.Stats().Connections == 1 }, 5*time.Second, time.Millisecond)
+	stays.send(`420["join-clinic","7"]`)
+	require.Equal(t, `430[{"ok":true}]`, stays.text())
+
+	s = c.connectSocket(t)
+	s.send("41")
+	s.closed(1008)
+}
+
+// An idle WebSocket has one goroutine, its reader; a session that nobody polls has none.
+func TestGoroutinesOfIdleSessions(t *testing.T) { //nolint:paralleltest // it counts goroutines
+	const count = 100
+	c := setup(t)
+	before := runtime.NumGoroutine()
+	for range count {
+		s := c.connectSocket(t)
+		s.send(`420["join-clinic","7"]`)
+		require.Equal(t, `430[{"ok":true}]`, s.text())
+	}
+	few := func(limit int) func() bool {
+		return func() bool { return runtime.NumGoroutine()-before < limit }
+	}
+	require.Eventually(t, few(count+20), 5*time.Second, 10*time.Millisecond)
+	for range count {
+		c.openPolling(t, nil)
+	}
+	require.Eventually(t, few(count+20), 5*time.Second, 10*time.Millisecond)
+}

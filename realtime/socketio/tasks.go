@@ -1,0 +1,116 @@
+package socketio
+
+import "sync"
+
+// What a client has asked for and nobody has begun. With more, its reader waits.
+const (
+	maxTasks     = 64
+	maxTaskBytes = 64 << 10
+)
+
+// tasks are done one after the other by a worker that exists only while there are some.
+// So a slow function of the application's holds up neither heartbeats nor the answer to a
+// POST.
+type tasks struct {
+	mu      sync.Mutex
+	list    []task
+	bytes   int
+	working bool
+	room    chan struct{} // if not nil, the reader waits for it to be closed
+}
+
+type task struct {
+	size int // of what the client sent
+	do   func()
+}
+
+// hand gives the worker something to do, and waits first while it has much.
+func (s *session) hand(size int, do func()) {
+	for room := s.put(task{size, do}); room != nil; room = s.put(task{size, do}) {
+		s.paused.Store(true)
+		select {
+		case <-room:
+		case <-s.conn.Context().Done():
+			return
+		}
+		s.moved.Store(true)
+	}
+	s.paused.Store(false)
+	if s.tasks.start() {
+		s.conn.Go(s.work) // not if the session has ended, and with it all tasks
+	}
+}
+
+// put adds a task. If there is no room, it returns what is closed when there may be.
+// While the client pauses polling there is room: it waits for its POST to be answered, and
+// the worker may wait for a poll.
+func (s *session) put(add task) (room <-chan struct{}) {
+	t := &s.tasks
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.currentPhase() != pausing && (len(t.list) >= maxTasks || t.bytes >= maxTaskBytes) {
+		if t.room == nil {
+			t.room = make(chan struct{})
+		}
+		return t.room
+	}
+	t.list = append(t.list, add)
+	t.bytes += add.size
+	return nil
+}
+
+// start reports whether a worker is needed.
+func (t *tasks) start() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := t.working
+	t.working = true
+	return !was
+}
+
+func (t *tasks) next() (next task, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.list) == 0 {
+		t.list, t.working = nil, false
+		return task{}, false
+	}
+	next = t.list[0]
+	t.list[0] = task{}
+	t.list = t.list[1:]
+	t.bytes -= next.size
+	t.wakeLocked()
+	return next, true
+}
+
+func (t *tasks) wakeReader() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wakeLocked()
+}
+
+func (t *tasks) wakeLocked() {
+	if t.room != nil {
+		close(t.room)
+		t.room = nil
+	}
+}
+
+// work is the worker. After each task it waits while much waits for the client: whoever
+// asks faster than it reads is not answered meanwhile, and then not read.
+func (s *session) work() {
+	for next, ok := s.tasks.next(); ok; next, ok = s.tasks.next() {
+		if s.conn.Context().Err() == nil {
+			next.do()
+			s.stalled.Store(true)
+			s.conn.Wait()
+			s.stalled.Store(false)
+		}
+	}
+}
+
+// goodbye ends the session with cause, behind what the client has asked for before.
+func (s *session) goodbye(cause error) {
+	s.left = true
+	s.hand(0, func() { s.conn.Close(cause) })
+}

@@ -1,0 +1,69 @@
+package socketio
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+)
+
+// A close that comes before the goroutine which is to write the rest of a frame: the frame
+// ends first. From outside, that moment cannot be met.
+func TestCloseBeforeTheDrain(t *testing.T) {
+	t.Parallel()
+	hub, err := realtime.NewHub(realtime.Config{})
+	require.NoError(t, err)
+	server, err := New(Config{Hub: hub})
+	require.NoError(t, err)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, listener.Close())
+		require.NoError(t, hub.Shutdown(context.Background()))
+	})
+	frame := textFrame(make([]byte, 512<<10)) // more than the buffers below
+	for range 10 {
+		peer, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
+		require.NoError(t, err)
+		conn, err := listener.Accept()
+		require.NoError(t, err)
+		require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(64<<10))
+		require.NoError(t, conn.(*net.TCPConn).SetWriteBuffer(64<<10))
+		s := server.newSession(webSocketTransport, "sid", peer.LocalAddr().(*net.TCPAddr).AddrPort().Addr())
+		require.NoError(t, s.begin(t.Context(), ""))
+		way := &webSocket{conn: conn, raw: newRawSocket(conn), session: s}
+		read := make(chan error, 1)
+		go func() { read <- readUntilClose(peer) }()
+
+		waiting, err := way.put([][]byte{frame, frame}, append(frame[:len(frame):len(frame)], frame...))
+		require.NoError(t, err)
+		require.Positive(t, waiting)
+		way.close(ws.StatusGoingAway)
+		require.NoError(t, <-read)
+		require.NoError(t, conn.Close())
+		require.NoError(t, peer.Close())
+	}
+}
+
+// readUntilClose reads frames. An error says that one is broken off.
+func readUntilClose(peer net.Conn) error {
+	_ = peer.SetReadDeadline(time.Now().Add(time.Minute))
+	for {
+		header, err := ws.ReadHeader(peer)
+		if err == nil {
+			err = ws.CheckHeader(header, ws.StateClientSide)
+		}
+		if err != nil || header.OpCode == ws.OpClose {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, peer, header.Length); err != nil {
+			return err
+		}
+	}
+}
