@@ -186,7 +186,7 @@ func fakeOf(t *testing.T, host, port string) *smtptest.Server {
 // changing is what no two answers have in common.
 var changing = regexp.MustCompile(`queued as \w+|id=[\w-]+|4\.96 .*`)
 
-func comparable(replies []string) []string {
+func withoutIDs(replies []string) []string {
 	same := make([]string, len(replies))
 	for i, r := range replies {
 		same[i] = strings.TrimSpace(changing.ReplaceAllString(r, "…"))
@@ -209,12 +209,12 @@ func TestMailLike(t *testing.T) {
 			}
 			t.Run(host+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				real := d.hold(t, s.addrs[host+d.port], &tls.Config{RootCAs: s.roots, ServerName: "mail.test"})
+				right := d.hold(t, s.addrs[host+d.port], &tls.Config{RootCAs: s.roots, ServerName: "mail.test"})
 				fake := fakeOf(t, host, d.port)
 				trust := fake.ClientTLS()
 				trust.ServerName = "127.0.0.1"
 				said := d.hold(t, fake.Addr(), trust)
-				require.Equal(t, comparable(real), comparable(said), "%q", d.say)
+				require.Equal(t, withoutIDs(right), withoutIDs(said), "%q", d.say)
 			})
 		}
 	}

@@ -79,8 +79,7 @@ func (s *session) next() *reply {
 		return nil
 	}
 	verb, arg, _ := strings.Cut(*line, " ")
-	do, known := commands[strings.ToUpper(verb)]
-	if known {
+	if do := command(verb); do != nil {
 		return do(s, strings.TrimSpace(arg))
 	}
 	return s.unknown()
@@ -110,20 +109,39 @@ func (s *session) line() (*string, *reply) {
 	return &line, nil
 }
 
-// commands are filled by init, for the functions lead back to it.
-var commands map[string]func(*session, string) *reply
-
-func init() {
-	commands = map[string]func(*session, string) *reply{
-		"EHLO": (*session).ehlo, "HELO": (*session).helo, "STARTTLS": (*session).startTLS, "AUTH": (*session).auth,
-		"MAIL": (*session).mail, "RCPT": (*session).rcpt, "DATA": (*session).data, "BDAT": (*session).bdat,
-		"RSET": (*session).rset,
-		"NOOP": func(s *session, _ string) *reply { return s.say(s.manners.noop) },
-		"VRFY": func(s *session, arg string) *reply { return s.say(s.manners.vrfy, "{arg}", arg) },
-		"EXPN": func(s *session, _ string) *reply { return s.say(s.manners.expn) },
-		"HELP": func(s *session, _ string) *reply { return s.say(s.manners.help) },
-		"QUIT": func(s *session, _ string) *reply { return &reply{text: s.say(s.manners.quit).text, end: true} },
+// command returns what carries out a verb, and nil for one that is unknown.
+func command(verb string) func(*session, string) *reply {
+	switch strings.ToUpper(verb) {
+	case "EHLO":
+		return (*session).ehlo
+	case "HELO":
+		return (*session).helo
+	case "STARTTLS":
+		return (*session).startTLS
+	case "AUTH":
+		return (*session).auth
+	case "MAIL":
+		return (*session).mail
+	case "RCPT":
+		return (*session).rcpt
+	case "DATA":
+		return (*session).data
+	case "BDAT":
+		return (*session).bdat
+	case "RSET":
+		return (*session).rset
+	case "NOOP":
+		return func(s *session, _ string) *reply { return s.say(s.manners.noop) }
+	case "VRFY":
+		return func(s *session, arg string) *reply { return s.say(s.manners.vrfy, "{arg}", arg) }
+	case "EXPN":
+		return func(s *session, _ string) *reply { return s.say(s.manners.expn) }
+	case "HELP":
+		return func(s *session, _ string) *reply { return s.say(s.manners.help) }
+	case "QUIT":
+		return func(s *session, _ string) *reply { return &reply{text: s.say(s.manners.quit).text, end: true} }
 	}
+	return nil
 }
 
 func (s *session) rset(string) *reply {
