@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/telemed-go/telemed"
@@ -40,8 +41,13 @@ func (l *letter) copyFile(w io.Writer, i int, file *notify.File) {
 	case l.counting:
 		l.size += base64Length(fileSize(file))
 	case l.failure != nil || l.failed != nil && l.failed():
-	case file.Open == nil:
-		_, _ = w.Write(file.Data)
+	case file.Open == nil: // in pieces, for gomail encodes each to its end, whatever has failed
+		for p := range slices.Chunk(file.Data, 12<<10) {
+			if l.failed != nil && l.failed() {
+				return
+			}
+			_, _ = w.Write(p)
+		}
 	default:
 		if err := l.stream(w, i, file); err != nil {
 			l.failure = &fileError{i, err}

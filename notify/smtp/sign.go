@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -23,10 +24,10 @@ type signed struct {
 func (l *letter) sign(ctx context.Context, sign func(io.Reader) (string, error), begin func(*header)) error {
 	l.signed = &signed{sums: map[int]string{}}
 	r, w := io.Pipe()
-	rendered := make(chan bool, 1)
-	go func() { rendered <- l.measureInto(ctx, w, begin) }()
-	fields, err := l.fields(sign, r)
-	ok := <-rendered
+	var ok bool
+	var rendering sync.WaitGroup
+	rendering.Go(func() { ok = l.measureInto(ctx, w, begin) })
+	fields, err := fieldsOf(sign, r, &rendering)
 	switch {
 	case l.failure != nil:
 		return ofFile("compose", l.failure)
@@ -45,9 +46,11 @@ func (l *letter) sign(ctx context.Context, sign func(io.Reader) (string, error),
 	return nil
 }
 
-// fields calls sign, and reads what that leaves. The rendering ends even if sign panics.
-func (l *letter) fields(sign func(io.Reader) (string, error), r *io.PipeReader) (fields string, err error) {
-	defer r.Close()
+// fieldsOf calls sign and reads what that leaves. The rendering has ended when it returns, and
+// when sign panics.
+func fieldsOf(sign func(io.Reader) (string, error), r *io.PipeReader, rendering *sync.WaitGroup) (fields string, err error) {
+	defer rendering.Wait()
+	defer func() { _ = r.Close() }()
 	if fields, err = sign(r); err == nil {
 		_, err = io.Copy(io.Discard, r)
 	}

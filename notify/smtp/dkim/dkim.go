@@ -126,7 +126,7 @@ func (s *Signer) Sign(message io.Reader) (fields string, err error) {
 		if err != nil {
 			return "", errSign
 		}
-		defer signer.Close() // ends its goroutine if the message cannot be read
+		defer func() { _ = signer.Close() }() // ends its goroutine if the message cannot be read
 		signers[i], all[i] = signer, signer
 	}
 	if _, err := io.Copy(io.MultiWriter(all...), message); err != nil {
