@@ -16,7 +16,8 @@ func TestRun(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), &out, func(string) string { return "" }, nil))
 	require.Contains(t, out.String(), "accepted by whatsapp as wamid.")
-	require.Contains(t, out.String(), "नमस्ते आशा राव, डॉ. मेहता के साथ")
+	require.Contains(t, out.String(), "नमस्ते आशा राव,")
+	require.Contains(t, out.String(), "डॉक्टर: डॉ. मेहता")
 
 	err := run(t.Context(), &out, func(string) string { return "" }, []string{"98765 43210"})
 	require.ErrorIs(t, err, telemed.ErrInvalid)
