@@ -105,7 +105,8 @@
 //	552 (not 5.2.2)                                         telemed.ErrInvalid: too large
 //	5.1.7, 5.1.8: the sender's address                      telemed.ErrForbidden
 //	5.1.x, 5.2.x, 556 to RCPT or to the message;
-//	  550, 551, 553 (not 5.7.x) to RCPT                     notify.ErrRecipient
+//	  550, 551, 553 (not 5.7.x) to RCPT                     notify.ErrRecipient;
+//	  to a message with copies                              telemed.ErrForbidden
 //	any other 5yz: relaying denied, spam block, HELO        telemed.ErrForbidden
 //
 // ErrUnauthorized and ErrForbidden want a person: no repetition mends a certificate. While
@@ -114,6 +115,9 @@
 // Without a reply:
 //
 //   - telemed.ErrInvalid: a field of the message, or it is larger than the server takes;
+//   - an address whose local part is beyond ASCII, and a server without SMTPUTF8:
+//     notify.ErrRecipient for Message.To, telemed.ErrInvalid for one in Message.Mail,
+//     telemed.ErrForbidden for one in the Config;
 //   - telemed.ErrUnavailable: all that went wrong before the last byte of the message was
 //     out, the end of ctx included;
 //   - telemed.ErrAmbiguous: the message was out whole and the answer was lost.

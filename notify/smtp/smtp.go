@@ -304,7 +304,7 @@ func (c *Client) deliver(ctx context.Context, l *letter) error {
 		if err != nil {
 			return err
 		}
-		err = conn.send(ctx, l)
+		err = ofOneOf(l, conn.send(ctx, l))
 		c.pool.put(conn, err)
 		if !errors.Is(err, errStale) && !errors.Is(err, errNoChunking) {
 			return err
