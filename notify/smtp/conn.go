@@ -21,9 +21,7 @@ import (
 
 // conn is one connection. One goroutine uses it at a time; kill may be called by any.
 type conn struct {
-	// smtp.go stands on this file. Back up there goes only the Client, whose configuration
-	// and log a connection uses.
-	client *Client
+	client *Client // for its configuration and its log
 
 	raw net.Conn // deadlines and closing act here, below TLS
 	r   *bufio.Reader

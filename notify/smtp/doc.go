@@ -44,8 +44,9 @@
 //   - it is the first on its connection: its first line goes ahead, and proves that the
 //     server knows BDAT. A server that does not, gets DATA from then on;
 //   - the connection was idle for five seconds: the envelope proves that it lives;
-//   - the message is longer than 64 KiB. It is encoded while it is sent, and not held whole;
-//   - a line of it reads like a command of SMTP.
+//   - the message is longer than 64 KiB, or has a file that is opened. It is encoded while it
+//     is sent, and not held whole;
+//   - a line of it begins like the command RCPT.
 //
 // A message with copies (notify.Mail) goes out when its recipient was taken, and the copies
 // were asked about: two round trips, and three for the first of a connection or by DATA.

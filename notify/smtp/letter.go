@@ -3,6 +3,7 @@ package smtp
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"io"
 	"slices"
 	"strconv"
@@ -181,7 +182,7 @@ func (r *renderer) Write(p []byte) (int, error) {
 
 // writeTo writes what comes after the first skip bytes. After an error w has got fewer bytes
 // than it was told, and the last line is not whole.
-func (l *letter) writeTo(w io.Writer, skip int) (err error) {
+func (l *letter) writeTo(ctx context.Context, w io.Writer, skip int) (err error) {
 	if l.whole() {
 		_, err := w.Write(l.head[skip:])
 		return err
@@ -206,7 +207,10 @@ func (l *letter) writeTo(w io.Writer, skip int) (err error) {
 			_, failure = w.Write(p[from:])
 		}
 	}
-	l.failed = func() bool { return failure != nil }
+	l.failed = func() bool {
+		failure = cmp.Or(failure, ctx.Err()) // a file may be read for long before a byte of it is written
+		return failure != nil
+	}
 	write(l.head[:l.start])
 	ok := l.render(write)
 	if failure == nil {

@@ -381,7 +381,7 @@ func (k *conn) verdict(op string, r reply) error {
 func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
 	r, err := k.commit(ctx, func() error {
 		k.put(bdat(l.size-int64(begun)) + " LAST")
-		return l.writeTo(k.w, begun)
+		return l.writeTo(ctx, k.w, begun)
 	})
 	if err != nil {
 		return err
@@ -396,7 +396,7 @@ func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
 // and the final dot. All its lines end with CRLF, the last one too.
 func (k *conn) data(ctx context.Context, l *letter) error {
 	r, err := k.commit(ctx, func() error {
-		if err := l.writeTo(&stuffer{w: k.w}, 0); err != nil {
+		if err := l.writeTo(ctx, &stuffer{w: k.w}, 0); err != nil {
 			return err
 		}
 		k.put(".")
