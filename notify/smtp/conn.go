@@ -46,16 +46,16 @@ type conn struct {
 }
 
 // dial makes a connection that is ready for MAIL.
-func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
+func (c *Client) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.DialTimeout, errDialTimeout)
 	defer cancel()
 	raw, err := c.cfg.Dial(ctx, "tcp", c.cfg.Addr)
 	if err != nil {
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, err)
 	}
-	k := &conn{client: c, raw: raw, look: look(raw)}
+	k, ready := &conn{client: c, raw: raw, look: look(raw)}, false
 	defer func() {
-		if err != nil {
+		if !ready { // also if Config.Token panics
 			k.kill()
 		}
 	}()
@@ -65,6 +65,7 @@ func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 		return nil, err
 	}
 	c.log.LogAttrs(ctx, slog.LevelDebug, "connected", slog.Bool("tls", k.tls))
+	ready = true
 	return k, nil
 }
 
