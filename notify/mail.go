@@ -18,7 +18,8 @@ type Mail struct {
 	// together. Who is there twice, or is To, gets one mail.
 	//
 	// If To is refused nobody gets the mail. If one of these is refused the others get it,
-	// and Receipt.Refused names who does not.
+	// and Receipt.Refused names who does not. A local part beyond ASCII that the server does
+	// not take is ErrInvalid, for it stands in the header too.
 	Cc, Bcc []Recipient
 	// ReplyTo is where answers go, by Name and Email. If zero, where the channel's Config says.
 	ReplyTo Recipient

@@ -104,10 +104,11 @@ type File struct {
 	Data []byte
 	// Open opens the file each time it is sent, so that a large one is never in memory: it is
 	// read and closed while the mail goes out. Its error, or a reader's, or other bytes than
-	// Size of them, is an error of Notify, and no part of the mail arrives. It is called by
-	// the goroutine that called Notify, which waits for Read whatever becomes of ctx. Nil:
-	// the file is Data. A queue that keeps messages as JSON loses it, and the file is then
-	// refused.
+	// Size of them, or a panic, is an error of Notify, and no part of the mail arrives. It
+	// may be called by a goroutine of Notify's, and twice for a mail that is signed. Notify
+	// waits for Open and each Read whatever becomes of ctx, and leaves a reader that returns
+	// nothing a hundred times in a row. Nil: the file is Data. A queue that keeps messages
+	// as JSON loses it, and the file is then refused.
 	Open func() (io.ReadCloser, error) `json:"-"`
 	// Size is how many bytes Open has to read. 0 without Open.
 	Size int64 `json:",omitempty"`
@@ -153,7 +154,8 @@ type Receipt struct {
 	KnownAs []string
 	// Refused holds an error for each copy of an e-mail that was refused, while the others
 	// and Message.To were accepted. It has a *telemed.FieldError such as "Mail.Cc[0].Email"
-	// and is, like an error of Notify, ErrRecipient or another. To send the message again
+	// and is, like an error of Notify, ErrRecipient or another: ask for those before
+	// telemed.ErrInvalid, which every field error is besides. To send the message again
 	// would send it twice to those who have it: send a message with a Key of its own.
 	Refused []error `json:"-"`
 }

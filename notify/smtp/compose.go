@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -31,7 +32,7 @@ func (c *Client) compose(ctx context.Context, msg notify.Message, content *notif
 		}
 	}()
 	l = &letter{from: wireAddress(c.from.Address), to: wireAddress(msg.To.Email), id: messageID(c.from.Address, msg)}
-	l.envelopeOf(c, msg.Mail)
+	l.envelopeOf(c, cmp.Or(msg.Mail, noMail))
 	m := gomail.NewMessage()
 	m.SetDateHeader("Date", now)
 	addBodies(m, content)

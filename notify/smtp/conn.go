@@ -21,9 +21,7 @@ import (
 
 // conn is one connection. One goroutine uses it at a time; kill may be called by any.
 type conn struct {
-	// smtp.go stands on this file. Back up there goes only the Client, whose configuration
-	// and log a connection uses.
-	client *Client
+	client *Client // for its configuration and its log
 
 	raw net.Conn // deadlines and closing act here, below TLS
 	r   *bufio.Reader
@@ -48,16 +46,16 @@ type conn struct {
 }
 
 // dial makes a connection that is ready for MAIL.
-func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
+func (c *Client) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.DialTimeout, errDialTimeout)
 	defer cancel()
 	raw, err := c.cfg.Dial(ctx, "tcp", c.cfg.Addr)
 	if err != nil {
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, err)
 	}
-	k := &conn{client: c, raw: raw, look: look(raw)}
+	k, ready := &conn{client: c, raw: raw, look: look(raw)}, false
 	defer func() {
-		if err != nil {
+		if !ready { // also if Config.Token panics
 			k.kill()
 		}
 	}()
@@ -67,6 +65,7 @@ func (c *Client) dial(ctx context.Context) (_ *conn, err error) {
 		return nil, err
 	}
 	c.log.LogAttrs(ctx, slog.LevelDebug, "connected", slog.Bool("tls", k.tls))
+	ready = true
 	return k, nil
 }
 

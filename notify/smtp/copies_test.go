@@ -118,3 +118,43 @@ func TestRefusedCopyIsNamedOnce(t *testing.T) {
 	require.Equal(t, 2, server.count())
 	require.Len(t, receipt.Refused, 1)
 }
+
+// A message that is refused for an address, which the server does not name, is no verdict on
+// its first recipient if it has others.
+func TestRefusalBehindCopiesIsNotOfTheRecipient(t *testing.T) {
+	t.Parallel()
+	for way, edit := range ways {
+		for _, reply := range []string{"550 5.1.1 no such user", "550 5.2.1 mailbox disabled", "556 no mail"} {
+			t.Run(way+"/"+reply[:9], func(t *testing.T) {
+				t.Parallel()
+				server := startRaw(t, func(s *rawServer) {
+					s.script = func(_ int, stage string) string {
+						if stage == "final" {
+							return reply
+						}
+						return ""
+					}
+				})
+				client := newClient(t, server.addr(), func(cfg *smtp.Config) { plaintext(cfg); edit(cfg) })
+				_, err := client.Notify(t.Context(), withCopies("copies"))
+				require.NotErrorIs(t, err, notify.ErrRecipient)
+				require.ErrorIs(t, err, telemed.ErrForbidden)
+				_, err = client.Notify(t.Context(), message("alone"))
+				require.ErrorIs(t, err, notify.ErrRecipient)
+			})
+		}
+	}
+}
+
+// Letters that Unicode folds to others, such as the Kelvin sign to k, make another address.
+func TestAddressesThatOnlyLookTheSame(t *testing.T) {
+	t.Parallel()
+	server := startRaw(t, func(*rawServer) {})
+	client := newClient(t, server.addr(), plaintext)
+	msg := message("kelvin")
+	msg.To.Email = "kelvin@example.org"
+	msg.Mail = &notify.Mail{Cc: []notify.Recipient{{Email: "\u212aelvin@example.org"}, {Email: "KELVIN@example.org"}}}
+	_, err := client.Notify(t.Context(), msg)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{"kelvin@example.org": 1, "\u212aelvin@example.org": 1}, server.got())
+}

@@ -44,8 +44,9 @@
 //   - it is the first on its connection: its first line goes ahead, and proves that the
 //     server knows BDAT. A server that does not, gets DATA from then on;
 //   - the connection was idle for five seconds: the envelope proves that it lives;
-//   - the message is longer than 64 KiB. It is encoded while it is sent, and not held whole;
-//   - a line of it reads like a command of SMTP.
+//   - the message is longer than 64 KiB, or has a file that is opened. It is encoded while it
+//     is sent, and not held whole;
+//   - a line of it begins like the command RCPT.
 //
 // A message with copies (notify.Mail) goes out when its recipient was taken, and the copies
 // were asked about: two round trips, and three for the first of a connection or by DATA.
@@ -105,7 +106,8 @@
 //	552 (not 5.2.2)                                         telemed.ErrInvalid: too large
 //	5.1.7, 5.1.8: the sender's address                      telemed.ErrForbidden
 //	5.1.x, 5.2.x, 556 to RCPT or to the message;
-//	  550, 551, 553 (not 5.7.x) to RCPT                     notify.ErrRecipient
+//	  550, 551, 553 (not 5.7.x) to RCPT                     notify.ErrRecipient;
+//	  to a message with copies                              telemed.ErrForbidden
 //	any other 5yz: relaying denied, spam block, HELO        telemed.ErrForbidden
 //
 // ErrUnauthorized and ErrForbidden want a person: no repetition mends a certificate. While
@@ -114,6 +116,9 @@
 // Without a reply:
 //
 //   - telemed.ErrInvalid: a field of the message, or it is larger than the server takes;
+//   - an address whose local part is beyond ASCII, and a server without SMTPUTF8:
+//     notify.ErrRecipient for Message.To, telemed.ErrInvalid for one in Message.Mail,
+//     telemed.ErrForbidden for one in the Config;
 //   - telemed.ErrUnavailable: all that went wrong before the last byte of the message was
 //     out, the end of ctx included;
 //   - telemed.ErrAmbiguous: the message was out whole and the answer was lost.

@@ -29,8 +29,9 @@ type Error struct {
 	// RetryAfter is how long to wait at least, 0 if nobody knows. A limit on what may be sent
 	// in an hour or a day is waited for an hour.
 	RetryAfter time.Duration
-	// Err is the cause if there was no reply, as far as it is known: the context's or the
-	// operating system's error.
+	// Err is a *telemed.FieldError if a field of the message was wrong or a copy was refused,
+	// or the cause if there was no reply, as far as it is known: the context's, the
+	// operating system's or the application's error.
 	Err error
 
 	kind error

@@ -58,7 +58,12 @@ func (l *letter) copyFile(w io.Writer, i int, file *notify.File) {
 // stream opens the file, and writes as many bytes of it as it said it has. That there is
 // none more is known before the end of the message is written, and that it is the one which
 // was signed.
-func (l *letter) stream(w io.Writer, i int, file *notify.File) error {
+func (l *letter) stream(w io.Writer, i int, file *notify.File) (err error) {
+	defer func() {
+		if recover() != nil { // its text could name the file
+			err = errFilePanic
+		}
+	}()
 	r, err := file.Open()
 	if err != nil {
 		return err
@@ -80,29 +85,35 @@ func (l *letter) stream(w io.Writer, i int, file *notify.File) error {
 	return nil
 }
 
-// copyBytes copies size bytes, and then r must be at its end.
+// maxIdle is how often in a row a reader may have nothing to say.
+const maxIdle = 100
+
+// copyBytes copies size bytes, and then r must be at its end. It asks for one byte more than
+// there should be.
 func (l *letter) copyBytes(w io.Writer, r io.Reader, size int64) error {
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	p := (*buffer)[:cap(*buffer)]
-	for left := size; left > 0 && !l.failed(); {
-		n, err := io.ReadFull(r, p[:min(int64(len(p)), left)])
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	left, idle := size, 0
+	for !l.failed() {
+		n, err := r.Read(p[:min(int64(len(p)), left+1)])
+		if int64(n) > left || err == io.EOF && int64(n) < left {
 			return errFileSize
-		}
-		if err != nil {
-			return err
 		}
 		_, _ = w.Write(p[:n])
 		left -= int64(n)
-	}
-	if l.failed() {
-		return nil
-	}
-	if n, err := io.ReadFull(r, p[:1]); n > 0 {
-		return errFileSize
-	} else if err != io.EOF {
-		return err
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case n > 0:
+			idle = 0
+		default:
+			if idle++; idle == maxIdle {
+				return io.ErrNoProgress
+			}
+		}
 	}
 	return nil
 }
@@ -112,7 +123,9 @@ var (
 	errFileSize = errors.New("the file is longer or shorter than its Size")
 	// errFileChanged is a file that was another when it was signed.
 	errFileChanged = errors.New("the file changed after it was signed")
-	// errRendering is a letter that could not be rendered, most likely for a file.
+	// errFilePanic is a file that panicked where it was opened, read or closed.
+	errFilePanic = errors.New("the file panicked")
+	// errRendering is a letter that gomail could not render.
 	errRendering = errors.New("the message cannot be rendered")
 	// errLength is a letter that comes out longer or shorter than it was.
 	errLength = errors.New("the message changed while it was sent")

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -58,18 +59,8 @@ func (c *Client) writeHeader(h *header, l *letter, msg notify.Message, subject s
 	h.field("From", formatAddress(c.from.Name, l.from))
 	h.field("To", formatAddress(msg.To.Name, l.to))
 	h.text("Subject", subject, plain(subject))
-	replyTo := notify.Recipient{}
-	if c.replyTo != nil {
-		replyTo = notify.Recipient{Name: c.replyTo.Name, Email: c.replyTo.Address}
-	}
-	m := msg.Mail
-	if m == nil {
-		m = &notify.Mail{}
-	}
-	if m.ReplyTo.Email != "" {
-		replyTo = m.ReplyTo
-	}
-	if replyTo.Email != "" {
+	m := cmp.Or(msg.Mail, noMail)
+	if replyTo, _ := c.answersTo(m); replyTo.Email != "" {
 		h.field("Reply-To", formatAddress(replyTo.Name, wireAddress(replyTo.Email)))
 	}
 	if len(m.Cc) > 0 {
@@ -80,6 +71,17 @@ func (c *Client) writeHeader(h *header, l *letter, msg notify.Message, subject s
 	}
 	h.unsubscribe(m)
 	h.own(m.Header)
+}
+
+// answersTo is where answers go, and the field that says so.
+func (c *Client) answersTo(m *notify.Mail) (to notify.Recipient, field string) {
+	switch {
+	case m.ReplyTo.Email != "":
+		return m.ReplyTo, "Mail.ReplyTo.Email"
+	case c.replyTo != nil:
+		return notify.Recipient{Name: c.replyTo.Name, Email: c.replyTo.Address}, "ReplyTo"
+	}
+	return notify.Recipient{}, ""
 }
 
 func formatAddresses(to []notify.Recipient) string {

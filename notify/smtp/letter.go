@@ -3,6 +3,7 @@ package smtp
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"io"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ type letter struct {
 	failure  error       // of a file
 	failed   func() bool // whether writing has failed: no more is read then
 
-	international bool // an address that is neither from nor to is beyond ASCII
+	foreign string // the field of the first address beyond ASCII, "" if there is none
 }
 
 // copyTo is a recipient beside the first, and the field that it is from.
@@ -53,33 +54,50 @@ var buffers = sync.Pool{New: func() any { return new(make([]byte, 0, 8<<10)) }}
 func (l *letter) whole() bool { return l.size == int64(len(l.head)) }
 
 // beyondASCII reports whether the envelope or the header needs SMTPUTF8 (RFC 6531).
-func (l *letter) beyondASCII() bool { return l.international || !isASCII(l.from) || !isASCII(l.to) }
+func (l *letter) beyondASCII() bool { return l.foreign != "" }
+
+// noMail is the Mail of a message that has none.
+var noMail = &notify.Mail{}
 
 // envelopeOf fills in who else gets it, and who is told if it does not arrive.
 func (l *letter) envelopeOf(c *Client, m *notify.Mail) {
-	l.bounce = cmp.Or(wireAddress(c.cfg.BounceTo), l.from)
-	if m == nil {
-		l.international = !isASCII(l.bounce)
-		return
-	}
-	l.bounce = cmp.Or(wireAddress(m.BounceTo), l.bounce)
 	l.addCopies("Mail.Cc[", m.Cc)
 	l.addCopies("Mail.Bcc[", m.Bcc)
-	l.international = !isASCII(l.bounce) || !isASCII(wireAddress(m.ReplyTo.Email))
+	l.noteForeign("To.Email", l.to)
+	l.noteForeign("From", l.from)
+	l.bounce = cmp.Or(wireAddress(m.BounceTo), wireAddress(c.cfg.BounceTo), l.from)
+	if m.BounceTo == "" {
+		l.noteForeign("BounceTo", l.bounce)
+	}
+	l.noteForeign("Mail.BounceTo", l.bounce)
+	replyTo, field := c.answersTo(m)
+	l.noteForeign(field, wireAddress(replyTo.Email))
 	for _, to := range l.copies {
-		l.international = l.international || !isASCII(to.address)
+		l.noteForeign(to.field, to.address)
+	}
+}
+
+func (l *letter) noteForeign(field, address string) {
+	if l.foreign == "" && !isASCII(address) {
+		l.foreign = field
 	}
 }
 
 func (l *letter) addCopies(field string, to []notify.Recipient) {
 	for i, r := range to {
 		address := wireAddress(r.Email)
-		known := strings.EqualFold(address, l.to) ||
-			slices.ContainsFunc(l.copies, func(c copyTo) bool { return strings.EqualFold(c.address, address) })
+		known := sameAddress(address, l.to) ||
+			slices.ContainsFunc(l.copies, func(c copyTo) bool { return sameAddress(c.address, address) })
 		if !known {
 			l.copies = append(l.copies, copyTo{address, field + strconv.Itoa(i) + "].Email"})
 		}
 	}
+}
+
+// sameAddress takes capital letters for small ones in ASCII. Beyond that, letters that
+// Unicode folds to each other, such as the Kelvin sign and k, make different addresses.
+func sameAddress(a, b string) bool {
+	return a == b || isASCII(a) && isASCII(b) && strings.EqualFold(a, b)
 }
 
 // free gives the memory back. The letter is not used again.
@@ -164,7 +182,7 @@ func (r *renderer) Write(p []byte) (int, error) {
 
 // writeTo writes what comes after the first skip bytes. After an error w has got fewer bytes
 // than it was told, and the last line is not whole.
-func (l *letter) writeTo(w io.Writer, skip int) (err error) {
+func (l *letter) writeTo(ctx context.Context, w io.Writer, skip int) (err error) {
 	if l.whole() {
 		_, err := w.Write(l.head[skip:])
 		return err
@@ -189,7 +207,10 @@ func (l *letter) writeTo(w io.Writer, skip int) (err error) {
 			_, failure = w.Write(p[from:])
 		}
 	}
-	l.failed = func() bool { return failure != nil }
+	l.failed = func() bool {
+		failure = cmp.Or(failure, ctx.Err()) // a file may be read for long before a byte of it is written
+		return failure != nil
+	}
 	write(l.head[:l.start])
 	ok := l.render(write)
 	if failure == nil {

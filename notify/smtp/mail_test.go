@@ -227,6 +227,7 @@ func TestNoHalfFile(t *testing.T) {
 			"not empty":   {opened("k", &source{size: 1}, 0), telemed.ErrInvalid},
 			"long, large": {opened("k", &source{size: 1<<20 + 1}, 1<<20), telemed.ErrInvalid},
 			"fails":       {opened("k", &source{size: 500_000, err: boom}, 1<<20), telemed.ErrUnavailable},
+			"cut off":     {opened("k", &source{size: 999, err: io.ErrUnexpectedEOF}, 1000), telemed.ErrUnavailable},
 			"at its end":  {opened("k", &source{size: 1000, err: boom}, 1000), telemed.ErrUnavailable},
 			"not there":   {openedBy(func() (io.ReadCloser, error) { return nil, fs.ErrNotExist }), telemed.ErrUnavailable},
 			"nothing":     {openedBy(func() (io.ReadCloser, error) { return nil, nil }), telemed.ErrUnavailable},
@@ -278,4 +279,98 @@ func decoded(t *testing.T, value string) string {
 	text, err := new(mime.WordDecoder).DecodeHeader(value)
 	require.NoError(t, err)
 	return text
+}
+
+// idle is a reader that has nothing to say, time after time, and ends the caller's patience
+// at its third.
+type idle struct {
+	reads int
+	each  func(reads int)
+	byte  bool // it says one byte each time
+}
+
+func (r *idle) Read(p []byte) (int, error) {
+	r.reads++
+	r.each(r.reads)
+	if r.byte {
+		p[0] = 'x'
+		return 1, nil
+	}
+	return 0, nil
+}
+
+// A reader that never gets on is left, and so is one that gets on slowly when the caller
+// ends: not only when so much has come that it is written.
+func TestReaderThatDoesNotGetOn(t *testing.T) {
+	t.Parallel()
+	for name, sign := range map[string]func(io.Reader) (string, error){"unsigned": nil, "signed": (&signer{}).sign} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, client := pair(t, smtptest.Config{}, func(cfg *smtp.Config) { cfg.Sign = sign })
+			stuck := &idle{each: func(reads int) {
+				if reads > 10_000 {
+					panic("it is asked without end")
+				}
+			}}
+			_, err := client.Notify(t.Context(), openedBy(func() (io.ReadCloser, error) { return io.NopCloser(stuck), nil }))
+			require.ErrorIs(t, err, telemed.ErrUnavailable)
+			require.Less(t, stuck.reads, 1000)
+
+			ctx, cancel := context.WithCancel(t.Context())
+			slow := &idle{byte: true, each: func(reads int) {
+				if reads == 3 {
+					cancel()
+				}
+			}}
+			msg := openedBy(func() (io.ReadCloser, error) { return io.NopCloser(slow), nil })
+			msg.Content.Files[0].Size = 8000
+			_, err = client.Notify(ctx, msg)
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, err, telemed.ErrUnavailable)
+			require.Equal(t, 3, slow.reads)
+			require.Empty(t, fake.Messages())
+		})
+	}
+}
+
+// A file that panics, where it is opened, read or closed, is named as a file that cannot be
+// read, and is closed.
+func TestFileThatPanics(t *testing.T) {
+	eachWay(t, func(t *testing.T, fake *smtptest.Server, client *smtp.Client) {
+		for _, at := range []string{"open", "read", "close"} {
+			s := &source{size: 10}
+			_, err := client.Notify(t.Context(), openedBy(func() (io.ReadCloser, error) {
+				if at == "open" {
+					panic("zksecret")
+				}
+				r, err := s.open()
+				return panicking{r, at}, err
+			}))
+			require.ErrorIs(t, err, telemed.ErrUnavailable, at)
+			require.ErrorContains(t, err, "a file could not be read", at)
+			require.NotContains(t, err.Error(), "zksecret")
+			require.Equal(t, s.opened.Load(), s.closed.Load(), at)
+			require.Empty(t, fake.Messages())
+		}
+	})
+}
+
+type panicking struct {
+	io.ReadCloser
+	at string
+}
+
+func (p panicking) Read(b []byte) (int, error) {
+	if p.at == "read" {
+		panic("zksecret")
+	}
+	return p.ReadCloser.Read(b)
+}
+
+func (p panicking) Close() error {
+	_ = p.ReadCloser.Close()
+	if p.at == "close" {
+		panic("zksecret")
+	}
+	return nil
 }

@@ -69,16 +69,27 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 		}
 		p.drop(k)
 	}
-	k, err := p.make(ctx)
-	if err == nil && !p.use(k) {
-		err = errClosed()
-	}
-	if err != nil {
-		p.release(err)
-		return nil, err
-	}
-	return k, nil
+	return p.fresh(ctx)
 }
+
+// fresh returns a new connection, or frees the slot: also if Config.Dial or Token panics.
+func (p *pool) fresh(ctx context.Context) (k *conn, err error) {
+	verdict := errNoConn
+	defer func() {
+		if verdict != nil {
+			p.release(verdict)
+		}
+	}()
+	k, err = p.make(ctx)
+	if err == nil && !p.use(k) {
+		k, err = nil, errClosed()
+	}
+	verdict = err
+	return k, err
+}
+
+// errNoConn stands for the error of a connection until there is one or the other.
+var errNoConn = errors.New("smtp: no connection")
 
 // steady is how many messages must be taken before the pool uses a connection more.
 const steady = 10

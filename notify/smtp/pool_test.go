@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -258,5 +259,42 @@ func TestCloseAtOnce(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// A function of the application's that panics while a connection is made leaves no slot
+// taken and no connection open. The panic is the caller's.
+func TestPanicWhileConnecting(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"Dial", "Token"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int64
+			bad := func(here string) {
+				if here == at && calls.Add(1) == 1 {
+					panic("zkpanic")
+				}
+			}
+			var opened []net.Conn
+			_, client := pair(t, smtptest.Config{Username: "care", Password: "letmein", Mechanisms: []string{"XOAUTH2"}}, func(cfg *smtp.Config) {
+				cfg.MaxConns, cfg.Username = 1, "care"
+				cfg.Token = func(context.Context) (string, error) { bad("Token"); return "letmein", nil }
+				cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					bad("Dial")
+					nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+					opened = append(opened, nc)
+					return nc, err
+				}
+			})
+			require.PanicsWithValue(t, "zkpanic", func() { _, _ = client.Notify(t.Context(), message("panics")) })
+			for _, nc := range opened {
+				_, err := nc.Write([]byte("x"))
+				require.ErrorIs(t, err, net.ErrClosed)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := client.Notify(ctx, message("next"))
+			require.NoError(t, err)
+		})
 	}
 }

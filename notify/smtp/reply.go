@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// reply is what a server says: its code, and its lines unless it is a plain yes. A 334 of AUTH
-// has its challenge. A refusal
-// has its enhanced code too, if it says one. The lines are looked at for EHLO and for limits
-// on the sender, and kept nowhere.
+// reply is what a server says: its code, and its lines unless it is a plain yes. A refusal
+// has its enhanced code too, if it says one. The lines are looked at for EHLO, for the
+// challenge of a 334, and for limits on the sender. They are kept nowhere.
 type reply struct {
 	code     int
 	enhanced string

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -47,6 +48,15 @@ func (k *conn) send(ctx context.Context, l *letter) error {
 	return k.data(ctx, l)
 }
 
+// ofOneOf turns a refusal of a letter to several people into one that is not about the first
+// of them: the server does not say for whose address it refused the letter.
+func ofOneOf(l *letter, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Op == "data" && e.kind == notify.ErrRecipient && len(l.copies) > 0 {
+		e.kind = telemed.ErrForbidden
+	}
+	return err
+}
+
 func (k *conn) pipelines() bool { return k.offers("PIPELINING") && !k.client.cfg.DisablePipelining }
 
 // warmth is how long a connection is taken to live without being asked.
@@ -60,12 +70,27 @@ func (k *conn) warm() bool { return time.Since(k.idle) < warmth }
 // fits refuses what the server said beforehand that it will not take.
 func (k *conn) fits(l *letter) error {
 	if l.beyondASCII() && !k.offers("SMTPUTF8") {
-		return failed("mail", notify.ErrRecipient, "the server does not take addresses beyond ASCII")
+		return notTaken(l.foreign)
 	}
 	if limit := k.sizeLimit(); limit > 0 && l.size > limit {
 		return tooLarge(failed("mail", telemed.ErrInvalid, "the message is larger than the server takes"))
 	}
 	return nil
+}
+
+// notTaken is the error of an address beyond ASCII in field, at a server without SMTPUTF8.
+// Only To is about the recipient; one of the Config wants a person.
+func notTaken(field string) *Error {
+	const reason = "the server does not take addresses beyond ASCII"
+	switch {
+	case field == "To.Email":
+		return failed("mail", notify.ErrRecipient, reason)
+	case !strings.HasPrefix(field, "Mail."):
+		return failed("mail", telemed.ErrForbidden, reason+", such as Config."+field)
+	}
+	e := failed("mail", telemed.ErrInvalid, reason)
+	e.Err = &telemed.FieldError{Field: field, Problem: "is beyond ASCII, which the server does not take"}
+	return e
 }
 
 func tooLarge(e *Error) *Error {
@@ -356,7 +381,7 @@ func (k *conn) verdict(op string, r reply) error {
 func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
 	r, err := k.commit(ctx, func() error {
 		k.put(bdat(l.size-int64(begun)) + " LAST")
-		return l.writeTo(k.w, begun)
+		return l.writeTo(ctx, k.w, begun)
 	})
 	if err != nil {
 		return err
@@ -371,7 +396,7 @@ func (k *conn) chunk(ctx context.Context, l *letter, begun int) error {
 // and the final dot. All its lines end with CRLF, the last one too.
 func (k *conn) data(ctx context.Context, l *letter) error {
 	r, err := k.commit(ctx, func() error {
-		if err := l.writeTo(&stuffer{w: k.w}, 0); err != nil {
+		if err := l.writeTo(ctx, &stuffer{w: k.w}, 0); err != nil {
 			return err
 		}
 		k.put(".")

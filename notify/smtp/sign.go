@@ -60,7 +60,7 @@ func fieldsOf(sign func(io.Reader) (string, error), r *io.PipeReader, rendering 
 // measureInto measures the letter and writes it to w. It reports whether that went well.
 func (l *letter) measureInto(ctx context.Context, w *io.PipeWriter, begin func(*header)) (ok bool) {
 	defer func() {
-		if recover() != nil { // a File.Open or its reader
+		if recover() != nil {
 			l.failure, ok = errRendering, false
 		}
 		_ = w.CloseWithError(l.failure)

@@ -85,9 +85,10 @@ type Config struct {
 
 	// Sign reads a composed message and returns the fields that go ahead of it, each with its
 	// line end: the Sign of dkim.Signer. It may be called by many goroutines at once. The
-	// message is rendered while it is read, and again when it is sent, and not held whole: a
-	// notify.File with Open is opened twice. If it was not the same both times the message is
-	// not sent, which is telemed.ErrInvalid. If nil, none is signed.
+	// message is rendered while it is read. One of more than 64 KiB is not held whole but
+	// rendered again when it is sent: a notify.File with Open is opened twice. If it was not
+	// the same both times, or Sign fails, the message is not sent, which is
+	// telemed.ErrInvalid. If nil, none is signed.
 	Sign func(message io.Reader) (fields string, err error)
 
 	// Security is how the connection is encrypted. If 0, StartTLS, which is required to
@@ -304,7 +305,7 @@ func (c *Client) deliver(ctx context.Context, l *letter) error {
 		if err != nil {
 			return err
 		}
-		err = conn.send(ctx, l)
+		err = ofOneOf(l, conn.send(ctx, l))
 		c.pool.put(conn, err)
 		if !errors.Is(err, errStale) && !errors.Is(err, errNoChunking) {
 			return err

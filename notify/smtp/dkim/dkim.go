@@ -53,8 +53,11 @@ type Key struct {
 	PEM telemed.Secret
 }
 
-// Signer signs mail. It is safe for concurrent use.
-type Signer struct{ options []dkim.SignOptions }
+// Signer signs mail. It is safe for concurrent use, and nothing of a key shows where it is
+// printed.
+type Signer struct {
+	options []*dkim.SignOptions // pointers, into which fmt does not go
+}
 
 // signed are the fields of a signature. Each is named once more than it occurs, so that no
 // other of its name can be added (RFC 6376, 8.15).
@@ -77,7 +80,7 @@ func New(domain string, keys ...Key) (*Signer, error) {
 		p.Check(validDNS(key.Selector+".example"), fmt.Sprintf("Keys[%d].Selector", i), "is not a DNS name")
 		private, problem := parse(key.PEM.Reveal())
 		p.Check(problem == "", fmt.Sprintf("Keys[%d].PEM", i), "%s", problem)
-		s.options = append(s.options, dkim.SignOptions{
+		s.options = append(s.options, &dkim.SignOptions{
 			Domain: domain, Selector: key.Selector, Signer: private, HeaderKeys: signed,
 			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
 		})
@@ -122,7 +125,7 @@ func (s *Signer) Sign(message io.Reader) (fields string, err error) {
 	signers := make([]*dkim.Signer, len(s.options))
 	all := make([]io.Writer, len(s.options))
 	for i := range s.options {
-		signer, err := dkim.NewSigner(&s.options[i])
+		signer, err := dkim.NewSigner(s.options[i])
 		if err != nil {
 			return "", errSign
 		}

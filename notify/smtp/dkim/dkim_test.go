@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -182,4 +183,27 @@ func raws(all []smtptest.Message) (raw [][]byte) {
 		raw = append(raw, message.Raw)
 	}
 	return raw
+}
+
+// No way to print a Signer shows a key.
+func TestSignerIsPrintedWithoutItsKeys(t *testing.T) {
+	t.Parallel()
+	_, edKey, _ := keys(t)
+	signer, err := dkim.New("clinic.example", dkim.Key{Selector: "e", PEM: edKey})
+	require.NoError(t, err)
+	block, _ := pem.Decode([]byte(edKey.Reveal()))
+	private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	require.NoError(t, err)
+	seed := private.(ed25519.PrivateKey).Seed()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%s"} {
+		var bytesOf []byte
+		for _, printed := range []any{signer, *signer} {
+			bytesOf = fmt.Append(bytesOf, fmt.Sprintf(verb, printed))
+		}
+		for _, leak := range []any{seed[:8], string(seed[:8])} {
+			text := strings.Trim(fmt.Sprintf(verb, leak), `[]"`)
+			text = strings.TrimSuffix(strings.TrimPrefix(text, "[]byte{"), "}")
+			require.NotContains(t, string(bytesOf), text, verb)
+		}
+	}
 }
