@@ -58,7 +58,13 @@ func (o *Outbox) stopped(ctx context.Context, r notify.Report) error {
 	if err := o.link(ctx, r.Channel, all); err != nil {
 		return err
 	}
-	return o.everywhere(ctx, r.Channel, all[0], stopAt(reportedAt(r)))
+	at := reportedAt(r)
+	for _, address := range all { // one that was left is linked to none
+		if err := o.everywhere(ctx, r.Channel, address, stopAt(at)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stopAt notes when a person said stop.

@@ -57,8 +57,13 @@ func (o *Outbox) everywhere(ctx context.Context, channel notify.Channel, address
 	if err != nil {
 		return err
 	}
-	names := []string{optOutID(key, channel, address).Name}
-	for i := 0; i < len(names) && i < mostLinks; i++ {
+	return o.reach(ctx, optOutID(key, channel, address).Name, do)
+}
+
+// reach is everywhere, by the name of one row.
+func (o *Outbox) reach(ctx context.Context, name string, do change) error {
+	names := []string{name}
+	for i := 0; i < len(names) && i <= mostLinks; i++ {
 		same, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: names[i]}, do)
 		if err != nil {
 			return err
@@ -72,7 +77,9 @@ func (o *Outbox) everywhere(ctx context.Context, channel notify.Channel, address
 	return nil
 }
 
-// link keeps that addresses are one person's. Who has said stop at one has said it at all.
+// link keeps that addresses are one person's, but for those that the person has left: they
+// may be a stranger's, and a provider may still tell late of a message that went there. Who
+// has said stop at one has said it at all.
 func (o *Outbox) link(ctx context.Context, channel notify.Channel, addresses []string) error {
 	if len(addresses) < 2 {
 		return nil
@@ -82,12 +89,25 @@ func (o *Outbox) link(ctx context.Context, channel notify.Channel, addresses []s
 		return err
 	}
 	var names []string
-	for _, address := range addresses {
-		names = append(names, optOutID(key, channel, address).Name)
-	}
 	var stopped time.Time
+	for _, address := range addresses {
+		name := optOutID(key, channel, address).Name
+		is, err := o.standingOf(ctx, durable.ID{Kind: optOutKind, Name: name})
+		if err != nil {
+			return err
+		}
+		if is.Moved.IsZero() {
+			names, stopped = append(names, name), later(stopped, is.Stopped)
+		}
+	}
+	if len(names) < 2 {
+		return nil
+	}
 	for _, name := range names {
 		_, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: name}, func(item *durable.Item, is *optOut) error {
+			if !is.Moved.IsZero() { // just now
+				return errUnchanged
+			}
 			stopped = later(stopped, is.Stopped)
 			return is.link(item, name, names)
 		})
@@ -98,7 +118,7 @@ func (o *Outbox) link(ctx context.Context, channel notify.Channel, addresses []s
 	if stopped.IsZero() {
 		return nil
 	}
-	return o.everywhere(ctx, channel, addresses[0], stopAt(stopped))
+	return o.reach(ctx, names[0], stopAt(stopped))
 }
 
 // link adds the others of names. A row that says nothing else is erased some day.
@@ -134,19 +154,19 @@ func (o *Outbox) moved(ctx context.Context, r notify.Report) error {
 	if err != nil {
 		return err
 	}
+	old, next := optOutID(key, r.Channel, r.Address), ""
+	if r.NewAddress != "" {
+		next = optOutID(key, r.Channel, r.NewAddress).Name
+		if err := o.taken(ctx, next, at); err != nil {
+			return err
+		}
+	}
 	all := distinct(append([]string{r.NewAddress}, r.KnownAs...))
 	if err := o.link(ctx, r.Channel, all); err != nil {
 		return err
 	}
 	if len(all) > 0 && !was.Stopped.IsZero() {
 		if err := o.everywhere(ctx, r.Channel, all[0], stopAt(was.Stopped)); err != nil {
-			return err
-		}
-	}
-	old, next := optOutID(key, r.Channel, r.Address), ""
-	if r.NewAddress != "" {
-		next = optOutID(key, r.Channel, r.NewAddress).Name
-		if err := o.taken(ctx, next, at); err != nil {
 			return err
 		}
 	}

@@ -183,3 +183,59 @@ func TestRowsThatTheVersionBeforeReads(t *testing.T) {
 		require.Equal(t, c.want, item.Version, name)
 	}
 }
+
+// TestLateReportOfTheNumberThatWasLeft: what is told late of a message to the old number
+// does not make one person of the patient and of whoever has that number now.
+func TestLateReportOfTheNumberThatWasLeft(t *testing.T) {
+	const old, fresh = "+919876500077", "+919876500099"
+	story(t, nil, func(c *clinic) {
+		optedOut := func(address string) bool {
+			out, err := c.OptedOut(c.Context(), notify.WhatsApp, address)
+			require.NoError(t, err)
+			return out
+		}
+		c.enqueue(to("confirmed", old, ""))
+		c.wait(time.Minute)
+		c.got(1, 0)
+		require.NoError(t, c.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportMoved, At: time.Now(), Address: old, NewAddress: fresh, KnownAs: []string{"IN.77"},
+		}))
+		late := notify.Report{
+			Channel: notify.WhatsApp, Reference: notify.Reference("visit-42/confirmed"), State: notify.ReportDelivered, At: time.Now(),
+			KnownAs: []string{old, "IN.77"},
+		}
+		require.NoError(t, c.Report(c.Context(), late))
+		stranger := notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportStopped, At: time.Now(), Address: old, KnownAs: []string{"IN.99"},
+		}
+		require.NoError(t, c.Report(c.Context(), stranger))
+		require.True(t, optedOut("IN.99"), "the stranger's stop holds")
+		require.False(t, optedOut(fresh))
+		require.False(t, optedOut("IN.77"))
+		time.Sleep(time.Second)
+		require.NoError(t, c.Allow(c.Context(), notify.WhatsApp, "IN.99"))
+		require.NoError(t, c.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportStopped, At: time.Now(), Address: "IN.77",
+		}))
+		require.True(t, optedOut(fresh))
+		require.False(t, optedOut("IN.99"))
+	})
+}
+
+// TestBackWithAUserID: a number that a person returns to is that person's again in all.
+func TestBackWithAUserID(t *testing.T) {
+	const old, fresh = "+919876500077", "+919876500099"
+	story(t, nil, func(c *clinic) {
+		for _, r := range []notify.Report{{Address: old, NewAddress: fresh}, {Address: fresh, NewAddress: old}} {
+			r.Channel, r.State, r.At, r.KnownAs = notify.WhatsApp, notify.ReportMoved, time.Now(), []string{"IN.77"}
+			require.NoError(t, c.Report(c.Context(), r))
+			time.Sleep(time.Second)
+		}
+		require.NoError(t, c.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportStopped, At: time.Now(), Address: "IN.77",
+		}))
+		out, err := c.OptedOut(c.Context(), notify.WhatsApp, old)
+		require.NoError(t, err)
+		require.True(t, out)
+	})
+}
