@@ -63,8 +63,24 @@ func (o *Outbox) stopped(ctx context.Context, r notify.Report) error {
 		if err := o.everywhere(ctx, r.Channel, address, stopAt(at)); err != nil {
 			return err
 		}
+		if err := o.stoppedBeforeMove(ctx, r.Channel, address, at); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// stoppedBeforeMove takes what a person said before leaving an address to the next one.
+func (o *Outbox) stoppedBeforeMove(ctx context.Context, channel notify.Channel, address string, at time.Time) error {
+	key, err := o.optOutKey(ctx, true)
+	if err != nil {
+		return err
+	}
+	is, err := o.standingOf(ctx, optOutID(key, channel, address))
+	if err != nil || is.Next == "" || at.After(is.Moved) {
+		return err
+	}
+	return o.reach(ctx, is.Next, stopAt(at))
 }
 
 // stopAt notes when a person said stop.

@@ -176,11 +176,17 @@ func (o *Outbox) moved(ctx context.Context, r notify.Report) error {
 		}
 	}
 	_, err = o.changeOne(ctx, old, func(item *durable.Item, is *optOut) error {
+		if !is.Stopped.Equal(was.Stopped) {
+			return errMeanwhile
+		}
 		is.Stopped, is.Moved, is.Next, is.Same, item.EraseAt = time.Time{}, utc(at), next, nil, time.Time{}
 		return nil
 	})
 	return err
 }
+
+// errMeanwhile has the provider repeat a report.
+var errMeanwhile = errors.New("outbox: the person has said something else meanwhile")
 
 // taken keeps that an address which somebody had left is that of a known person again.
 func (o *Outbox) taken(ctx context.Context, name string, at time.Time) error {
