@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/store/durable"
 )
@@ -84,32 +85,26 @@ func (o *Outbox) link(ctx context.Context, channel notify.Channel, addresses []s
 	if len(addresses) < 2 {
 		return nil
 	}
-	key, err := o.optOutKey(ctx, true)
-	if err != nil {
+	rows, err := o.standings(ctx, channel, addresses)
+	if err != nil || len(rows) < 2 {
 		return err
 	}
 	var names []string
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
 	var stopped time.Time
-	for _, address := range addresses {
-		name := optOutID(key, channel, address).Name
-		is, err := o.standingOf(ctx, durable.ID{Kind: optOutKind, Name: name})
-		if err != nil {
-			return err
+	for _, r := range rows {
+		stopped = later(stopped, r.is.Stopped)
+		if r.is.link(&r.item, r.name, names) != nil { // all is known: most reports write nothing
+			continue
 		}
-		if is.Moved.IsZero() {
-			names, stopped = append(names, name), later(stopped, is.Stopped)
-		}
-	}
-	if len(names) < 2 {
-		return nil
-	}
-	for _, name := range names {
-		_, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: name}, func(item *durable.Item, is *optOut) error {
+		_, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: r.name}, func(item *durable.Item, is *optOut) error {
 			if !is.Moved.IsZero() { // just now
 				return errUnchanged
 			}
 			stopped = later(stopped, is.Stopped)
-			return is.link(item, name, names)
+			return is.link(item, r.name, names)
 		})
 		if err != nil {
 			return err
@@ -119,6 +114,40 @@ func (o *Outbox) link(ctx context.Context, channel notify.Channel, addresses []s
 		return nil
 	}
 	return o.reach(ctx, names[0], stopAt(stopped))
+}
+
+// standings reads the rows of addresses that their person has not left.
+func (o *Outbox) standings(ctx context.Context, channel notify.Channel, addresses []string) (rows []standingRow, err error) {
+	key, err := o.optOutKey(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range addresses {
+		id := optOutID(key, channel, address)
+		item, err := o.cfg.Store.Get(ctx, id)
+		if errors.Is(err, telemed.ErrNotFound) {
+			rows = append(rows, standingRow{name: id.Name, is: &optOut{}})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		is, err := optOutForm.Open(item)
+		if err != nil {
+			return nil, err
+		}
+		if is.Moved.IsZero() {
+			rows = append(rows, standingRow{id.Name, item, is})
+		}
+	}
+	return rows, nil
+}
+
+// standingRow is a row as it was read. Nothing is written from it.
+type standingRow struct {
+	name string
+	item durable.Item
+	is   *optOut
 }
 
 // link adds the others of names. A row that says nothing else is erased some day.
