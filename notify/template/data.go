@@ -118,7 +118,7 @@ type Appointment struct {
 	Note string
 	// Sequence counts the changes of the appointment, for calendars. A cancellation has the
 	// next number. If 0, a confirmation has 0, and what moves or cancels the appointment the
-	// seconds since 2024, so that each message has a higher number than one before it.
+	// seconds since 2024: two moves within a second have the same number.
 	Sequence int
 	// Registration is the doctor's number at the medical council, Council its name. If
 	// empty, they are not shown.

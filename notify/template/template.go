@@ -71,9 +71,10 @@ type Set struct {
 
 var _ notify.Renderer = (*Set)(nil)
 
-// New reads, parses and tries all templates. Built-in ones that no file of Config.FS changes
-// are parsed and tried once in a process, and only if somebody may be sent them. It reports everything that is
-// wrong with them at once. A wrong Config field is telemed.ErrInvalid.
+// New reads, parses and tries all templates. It reports everything that is wrong with them
+// at once. A wrong Config field is telemed.ErrInvalid. Built-in templates that no file of
+// Config.FS changes are made once in a process, when somebody may first be sent them: many
+// Sets cost little.
 func New(cfg Config) (*Set, error) {
 	if cfg.Locale == "" {
 		cfg.Locale = "en"
