@@ -58,7 +58,29 @@ func (o *Outbox) stopped(ctx context.Context, r notify.Report) error {
 	if err := o.link(ctx, r.Channel, all); err != nil {
 		return err
 	}
-	return o.everywhere(ctx, r.Channel, all[0], stopAt(reportedAt(r)))
+	at := reportedAt(r)
+	for _, address := range all { // one that was left is linked to none
+		if err := o.everywhere(ctx, r.Channel, address, stopAt(at)); err != nil {
+			return err
+		}
+		if err := o.stoppedBeforeMove(ctx, r.Channel, address, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stoppedBeforeMove takes what a person said before leaving an address to the next one.
+func (o *Outbox) stoppedBeforeMove(ctx context.Context, channel notify.Channel, address string, at time.Time) error {
+	key, err := o.optOutKey(ctx, true)
+	if err != nil {
+		return err
+	}
+	is, err := o.standingOf(ctx, optOutID(key, channel, address))
+	if err != nil || is.Next == "" || at.After(is.Moved) {
+		return err
+	}
+	return o.reach(ctx, is.Next, stopAt(at))
 }
 
 // stopAt notes when a person said stop.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/store/durable"
 )
@@ -57,8 +58,13 @@ func (o *Outbox) everywhere(ctx context.Context, channel notify.Channel, address
 	if err != nil {
 		return err
 	}
-	names := []string{optOutID(key, channel, address).Name}
-	for i := 0; i < len(names) && i < mostLinks; i++ {
+	return o.reach(ctx, optOutID(key, channel, address).Name, do)
+}
+
+// reach is everywhere, by the name of one row.
+func (o *Outbox) reach(ctx context.Context, name string, do change) error {
+	names := []string{name}
+	for i := 0; i < len(names) && i <= mostLinks; i++ {
 		same, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: names[i]}, do)
 		if err != nil {
 			return err
@@ -72,24 +78,33 @@ func (o *Outbox) everywhere(ctx context.Context, channel notify.Channel, address
 	return nil
 }
 
-// link keeps that addresses are one person's. Who has said stop at one has said it at all.
+// link keeps that addresses are one person's, but for those that the person has left: they
+// may be a stranger's, and a provider may still tell late of a message that went there. Who
+// has said stop at one has said it at all.
 func (o *Outbox) link(ctx context.Context, channel notify.Channel, addresses []string) error {
 	if len(addresses) < 2 {
 		return nil
 	}
-	key, err := o.optOutKey(ctx, true)
-	if err != nil {
+	rows, err := o.standings(ctx, channel, addresses)
+	if err != nil || len(rows) < 2 {
 		return err
 	}
 	var names []string
-	for _, address := range addresses {
-		names = append(names, optOutID(key, channel, address).Name)
+	for _, r := range rows {
+		names = append(names, r.name)
 	}
 	var stopped time.Time
-	for _, name := range names {
-		_, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: name}, func(item *durable.Item, is *optOut) error {
+	for _, r := range rows {
+		stopped = later(stopped, r.is.Stopped)
+		if r.is.link(&r.item, r.name, names) != nil { // all is known: most reports write nothing
+			continue
+		}
+		_, err := o.changeOne(ctx, durable.ID{Kind: optOutKind, Name: r.name}, func(item *durable.Item, is *optOut) error {
+			if !is.Moved.IsZero() { // just now
+				return errUnchanged
+			}
 			stopped = later(stopped, is.Stopped)
-			return is.link(item, name, names)
+			return is.link(item, r.name, names)
 		})
 		if err != nil {
 			return err
@@ -98,7 +113,41 @@ func (o *Outbox) link(ctx context.Context, channel notify.Channel, addresses []s
 	if stopped.IsZero() {
 		return nil
 	}
-	return o.everywhere(ctx, channel, addresses[0], stopAt(stopped))
+	return o.reach(ctx, names[0], stopAt(stopped))
+}
+
+// standings reads the rows of addresses that their person has not left.
+func (o *Outbox) standings(ctx context.Context, channel notify.Channel, addresses []string) (rows []standingRow, err error) {
+	key, err := o.optOutKey(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range addresses {
+		id := optOutID(key, channel, address)
+		item, err := o.cfg.Store.Get(ctx, id)
+		if errors.Is(err, telemed.ErrNotFound) {
+			rows = append(rows, standingRow{name: id.Name, is: &optOut{}})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		is, err := optOutForm.Open(item)
+		if err != nil {
+			return nil, err
+		}
+		if is.Moved.IsZero() {
+			rows = append(rows, standingRow{id.Name, item, is})
+		}
+	}
+	return rows, nil
+}
+
+// standingRow is a row as it was read. Nothing is written from it.
+type standingRow struct {
+	name string
+	item durable.Item
+	is   *optOut
 }
 
 // link adds the others of names. A row that says nothing else is erased some day.
@@ -134,6 +183,13 @@ func (o *Outbox) moved(ctx context.Context, r notify.Report) error {
 	if err != nil {
 		return err
 	}
+	old, next := optOutID(key, r.Channel, r.Address), ""
+	if r.NewAddress != "" {
+		next = optOutID(key, r.Channel, r.NewAddress).Name
+		if err := o.taken(ctx, next, at); err != nil {
+			return err
+		}
+	}
 	all := distinct(append([]string{r.NewAddress}, r.KnownAs...))
 	if err := o.link(ctx, r.Channel, all); err != nil {
 		return err
@@ -143,24 +199,23 @@ func (o *Outbox) moved(ctx context.Context, r notify.Report) error {
 			return err
 		}
 	}
-	old, next := optOutID(key, r.Channel, r.Address), ""
-	if r.NewAddress != "" {
-		next = optOutID(key, r.Channel, r.NewAddress).Name
-		if err := o.taken(ctx, next, at); err != nil {
-			return err
-		}
-	}
 	for _, name := range was.Same { // the number's next owner is somebody else
 		if err := o.unlink(ctx, name, old.Name); err != nil {
 			return err
 		}
 	}
 	_, err = o.changeOne(ctx, old, func(item *durable.Item, is *optOut) error {
+		if !is.Stopped.Equal(was.Stopped) {
+			return errMeanwhile
+		}
 		is.Stopped, is.Moved, is.Next, is.Same, item.EraseAt = time.Time{}, utc(at), next, nil, time.Time{}
 		return nil
 	})
 	return err
 }
+
+// errMeanwhile has the provider repeat a report.
+var errMeanwhile = errors.New("outbox: the person has said something else meanwhile")
 
 // taken keeps that an address which somebody had left is that of a known person again.
 func (o *Outbox) taken(ctx context.Context, name string, at time.Time) error {

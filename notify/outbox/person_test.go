@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -181,5 +182,113 @@ func TestRowsThatTheVersionBeforeReads(t *testing.T) {
 		item, err := rows.Get(t.Context(), durable.ID{Kind: outbox.RowKind, Name: group})
 		require.NoError(t, err)
 		require.Equal(t, c.want, item.Version, name)
+	}
+}
+
+// TestLateReportOfTheNumberThatWasLeft: what is told late of a message to the old number
+// does not make one person of the patient and of whoever has that number now.
+func TestLateReportOfTheNumberThatWasLeft(t *testing.T) {
+	const old, fresh = "+919876500077", "+919876500099"
+	story(t, nil, func(c *clinic) {
+		optedOut := func(address string) bool {
+			out, err := c.OptedOut(c.Context(), notify.WhatsApp, address)
+			require.NoError(t, err)
+			return out
+		}
+		c.enqueue(to("confirmed", old, ""))
+		c.wait(time.Minute)
+		c.got(1, 0)
+		require.NoError(t, c.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportMoved, At: time.Now(), Address: old, NewAddress: fresh, KnownAs: []string{"IN.77"},
+		}))
+		late := notify.Report{
+			Channel: notify.WhatsApp, Reference: notify.Reference("visit-42/confirmed"), State: notify.ReportDelivered, At: time.Now(),
+			KnownAs: []string{old, "IN.77"},
+		}
+		require.NoError(t, c.Report(c.Context(), late))
+		time.Sleep(time.Second)
+		stranger := notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportStopped, At: time.Now(), Address: old, KnownAs: []string{"IN.99"},
+		}
+		require.NoError(t, c.Report(c.Context(), stranger))
+		require.True(t, optedOut("IN.99"), "the stranger's stop holds")
+		require.False(t, optedOut(fresh))
+		require.False(t, optedOut("IN.77"))
+		time.Sleep(time.Second)
+		require.NoError(t, c.Allow(c.Context(), notify.WhatsApp, "IN.99"))
+		require.NoError(t, c.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportStopped, At: time.Now(), Address: "IN.77",
+		}))
+		require.True(t, optedOut(fresh))
+		require.False(t, optedOut("IN.99"))
+	})
+}
+
+// TestBackWithAUserID: a number that a person returns to is that person's again in all.
+func TestBackWithAUserID(t *testing.T) {
+	const old, fresh = "+919876500077", "+919876500099"
+	story(t, nil, func(c *clinic) {
+		for _, r := range []notify.Report{{Address: old, NewAddress: fresh}, {Address: fresh, NewAddress: old}} {
+			r.Channel, r.State, r.At, r.KnownAs = notify.WhatsApp, notify.ReportMoved, time.Now(), []string{"IN.77"}
+			require.NoError(t, c.Report(c.Context(), r))
+			time.Sleep(time.Second)
+		}
+		require.NoError(t, c.Report(c.Context(), notify.Report{
+			Channel: notify.WhatsApp, State: notify.ReportStopped, At: time.Now(), Address: "IN.77",
+		}))
+		out, err := c.OptedOut(c.Context(), notify.WhatsApp, old)
+		require.NoError(t, err)
+		require.True(t, out)
+	})
+}
+
+// slow is a Store that does something before it answers the n-th time.
+type slow struct {
+	durable.Store
+	n    int
+	then func()
+}
+
+func (s *slow) Get(ctx context.Context, id durable.ID) (durable.Item, error) {
+	if s.n--; s.n == 0 {
+		s.then()
+	}
+	return s.Store.Get(ctx, id)
+}
+
+// TestStopAroundAMove: who says stop just before taking another number has said it there
+// too, whatever comes first and however late.
+func TestStopAroundAMove(t *testing.T) {
+	const old, fresh = "+919876500077", "+919876500099"
+	said := time.Now().Add(-time.Hour)
+	stop := notify.Report{Channel: notify.WhatsApp, State: notify.ReportStopped, At: said, Address: old}
+	moved := notify.Report{Channel: notify.WhatsApp, State: notify.ReportMoved, At: said.Add(time.Minute), Address: old, NewAddress: fresh}
+	optedOut := func(box *outbox.Outbox, address string) bool {
+		out, err := box.OptedOut(t.Context(), notify.WhatsApp, address)
+		require.NoError(t, err)
+		return out
+	}
+	box, _ := desk(t)
+	require.NoError(t, box.Report(t.Context(), moved))
+	require.NoError(t, box.Report(t.Context(), stop))
+	require.True(t, optedOut(box, fresh), "the stop is late")
+
+	box, _ = desk(t)
+	require.NoError(t, box.Report(t.Context(), moved))
+	stranger := stop
+	stranger.At = moved.At.Add(time.Hour)
+	require.NoError(t, box.Report(t.Context(), stranger))
+	require.False(t, optedOut(box, fresh), "somebody else's")
+
+	// The number of the read between which both are told is not known here.
+	for n := 1; n < 12; n++ {
+		box, rows := desk(t)
+		require.NoError(t, box.Report(t.Context(), notify.Report{Channel: notify.WhatsApp, State: notify.ReportStopped, Address: "+919876500001"}))
+		at := &slow{Store: rows, n: n, then: func() { require.NoError(t, box.Report(t.Context(), stop)) }}
+		other, _ := desk(t, func(cfg *outbox.Config) { cfg.Store = at })
+		if err := other.Report(t.Context(), moved); err != nil {
+			require.NoError(t, other.Report(t.Context(), moved), "the provider repeats it")
+		}
+		require.True(t, at.n > 0 || optedOut(box, fresh), "read %d", n)
 	}
 }

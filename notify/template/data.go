@@ -118,18 +118,18 @@ type Appointment struct {
 	Note string
 	// Sequence counts the changes of the appointment, for calendars. A cancellation has the
 	// next number. If 0, a confirmation has 0, and what moves or cancels the appointment the
-	// seconds since 2024, so that each message has a higher number than one before it.
+	// seconds since 2024: two moves within a second have the same number.
 	Sequence int
 	// Registration is the doctor's number at the medical council, Council its name. If
 	// empty, they are not shown.
-	Registration, Council string
+	Registration, Council string `json:",omitempty"`
 	// Delay is how much later a doctor who is late begins, up to 24 hours. If 0, it is not
 	// shown.
-	Delay time.Duration
+	Delay time.Duration `json:",omitempty"`
 	// CalendarURL, RescheduleURL and CancelURL are the application's pages that add the
 	// appointment to a calendar, move and cancel it. They are like JoinURL; those that are
 	// empty are not shown.
-	CalendarURL, RescheduleURL, CancelURL string
+	CalendarURL, RescheduleURL, CancelURL string `json:",omitempty"`
 }
 
 // Validate names everything that is wrong with a. The error matches telemed.ErrInvalid.

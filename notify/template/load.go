@@ -59,6 +59,9 @@ type sources struct {
 	folder map[string]string // a locale in lower case, as its folder is spelt
 	// unreviewed holds the built-in files, and whether nobody has reviewed them.
 	unreviewed map[string]bool
+	// own holds what the application has files of: "locale/template", "template", and
+	// "/layout" for the layout of all.
+	own map[string]bool
 }
 
 // read adds the files of fsys over those that are there.
@@ -86,7 +89,7 @@ func (s *sources) add(fsys fs.FS, name string) error {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	if name == layoutName+".html" {
-		s.files[name] = string(text)
+		s.files[name], s.own["/"+layoutName] = string(text), true
 		return nil
 	}
 	parts := filePattern.FindStringSubmatch(name)
@@ -97,6 +100,7 @@ func (s *sources) add(fsys fs.FS, name string) error {
 	s.folder[locale] = parts[1]
 	file := locale + "/" + parts[2] + "." + parts[3]
 	s.files[file] = string(text)
+	s.own[locale+"/"+parts[2]], s.own[parts[2]] = true, true
 	delete(s.unreviewed, file)
 	return nil
 }

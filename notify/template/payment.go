@@ -28,15 +28,15 @@ type Payment struct {
 	// illness. If empty, it is not shown.
 	Item string
 	// Number is the receipt's number in the clinic's books. If empty, it is not shown.
-	Number string
+	Number string `json:",omitempty"`
 	// Lines are what the amount is made of, taxes too. If empty, there is only the amount.
-	Lines []ReceiptLine
+	Lines []ReceiptLine `json:",omitempty"`
 	// Exemption says why there is no tax, "Healthcare services, exempt from GST". If empty,
 	// it is not shown.
-	Exemption string
+	Exemption string `json:",omitempty"`
 	// Doctor is the doctor's name, Registration the number at the medical council and
 	// Council its name. Those that are empty are not shown.
-	Doctor, Registration, Council string
+	Doctor, Registration, Council string `json:",omitempty"`
 }
 
 // ReceiptLine is a part of an amount.

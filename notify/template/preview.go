@@ -32,7 +32,7 @@ var previewTemplate = htmltemplate.Must(htmltemplate.New("preview").Parse(string
 // Texts that nobody has reviewed are shown too. Mount it where patients do not come. It
 // answers GET and HEAD at the address where it is mounted, and needs no script.
 func (s *Set) Preview() http.Handler {
-	shown := *s
+	shown := s.withUnsent()
 	shown.cfg.Now = sampleTime
 	return inbound.Handler(http.HandlerFunc(shown.servePreview))
 }
@@ -178,13 +178,15 @@ func (s *Set) sheet(c choice) *sheet {
 func (s *Set) forms(name string, t *translation, c choice) forms {
 	f := forms{ID: name + "-" + t.locale, Tag: t.locale, Language: languageName(t.locale), Review: t.review()}
 	f.Dir = (&Page{Lang: t.locale}).Dir()
-	content, err := s.sample(name, t, c)
+	plain := *t
+	plain.html = nil // its frame renders it when it is looked at
+	content, err := s.sample(name, &plain, c)
 	if err != nil { // New has tried it with the same data
 		f.Problem = err.Error()
 		return f
 	}
 	f.Subject, f.Text = content.Subject, content.Text
-	if content.HTML != "" {
+	if t.html != nil {
 		f.Frame = c.link(name, t.locale)
 	}
 	for _, file := range content.Files {

@@ -65,12 +65,16 @@ type Set struct {
 	templates map[string]map[string]*translation // by name, then locale in lower case
 	types     map[string]reflect.Type
 	examples  map[string][]any // what each template is tried with: all fields, and the fewest
+	// later are the built-in templates that nobody is sent, by name and locale, for Preview.
+	later map[string]map[string]func() (*translation, error)
 }
 
 var _ notify.Renderer = (*Set)(nil)
 
-// New reads, parses and tries all templates. It reports everything that is
-// wrong with them at once. A wrong Config field is telemed.ErrInvalid.
+// New reads, parses and tries all templates. It reports everything that is wrong with them
+// at once. A wrong Config field is telemed.ErrInvalid. Built-in templates that no file of
+// Config.FS changes are made once in a process, when somebody may first be sent them: many
+// Sets cost little.
 func New(cfg Config) (*Set, error) {
 	if cfg.Locale == "" {
 		cfg.Locale = "en"
@@ -92,7 +96,10 @@ func New(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	s := &Set{cfg: cfg, templates: map[string]map[string]*translation{}, types: map[string]reflect.Type{}, examples: map[string][]any{}}
+	s := &Set{
+		cfg: cfg, templates: map[string]map[string]*translation{}, types: map[string]reflect.Type{}, examples: map[string][]any{},
+		later: map[string]map[string]func() (*translation, error){},
+	}
 	var errs []error
 	names := src.names()
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -109,22 +116,30 @@ func New(cfg Config) (*Set, error) {
 	return s, nil
 }
 
-func load(host fs.FS) (*sources, error) {
-	own, err := fs.Sub(builtin, "templates")
+// load returns the built-in files with the application's over them.
+func load(application fs.FS) (*sources, error) {
+	all, err := builtinsOnce()
 	if err != nil {
 		return nil, err
 	}
-	src := &sources{files: map[string]string{}, folder: map[string]string{}, unreviewed: map[string]bool{}}
-	if err := src.read(own); err != nil {
-		return nil, err
-	}
-	if err := src.build(); err != nil {
-		return nil, err
-	}
-	if host == nil {
+	src := all.src.clone()
+	if application == nil {
 		return src, nil
 	}
-	return src, src.read(host)
+	return src, src.read(application)
+}
+
+func builtinSources() (*sources, error) {
+	files, err := fs.Sub(builtin, "templates")
+	if err != nil {
+		return nil, err
+	}
+	src := &sources{files: map[string]string{}, folder: map[string]string{}, unreviewed: map[string]bool{}, own: map[string]bool{}}
+	if err := src.read(files); err != nil {
+		return nil, err
+	}
+	src.own = map[string]bool{} // nothing is the application's yet
+	return src, src.build()
 }
 
 // add parses a template in all its locales and tries each with sample data.
@@ -138,23 +153,37 @@ func (s *Set) add(src *sources, name string, locales []string) error {
 		examples = []any{indirect(sample)}
 	}
 	s.types[name], s.examples[name] = reflect.TypeOf(examples[0]), examples
-	s.templates[name] = map[string]*translation{}
+	s.templates[name], s.later[name] = map[string]*translation{}, map[string]func() (*translation, error){}
 	var errs []error
 	for _, locale := range locales {
-		t, err := src.parse(name, locale)
-		if err != nil {
-			errs = append(errs, err)
+		if s.unsent(src, name, locale) {
+			s.later[name][locale] = src.shared(name, locale)
 			continue
 		}
-		s.templates[name][locale] = t
-		for _, example := range examples {
-			errs = append(errs, s.try(name, t, example))
-		}
+		errs = append(errs, s.addLocale(src, name, locale))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return s.complete(name)
+}
+
+func (s *Set) addLocale(src *sources, name, locale string) error {
+	if made := src.shared(name, locale); made != nil {
+		t, err := made()
+		s.templates[name][locale] = t
+		return err
+	}
+	t, err := src.parse(name, locale)
+	if err != nil {
+		return err
+	}
+	s.templates[name][locale] = t
+	var errs []error
+	for _, example := range s.examples[name] {
+		errs = append(errs, s.try(name, t, example))
+	}
+	return errors.Join(errs...)
 }
 
 // complete checks that the default locale is there and that no locale lacks a kind that

@@ -156,6 +156,8 @@ func Flow(frame Frame, flow FlowCall) Content {
 		p.Check((flow.ID == "") != (flow.Name == ""), "Content.Flow", "needs either an ID or a Name")
 		required(p, "Content.Flow.Button", flow.Button, 30)
 		p.Check(flow.Screen != "" || len(flow.Data) == 0, "Content.Flow.Data", "is given without a Screen")
+		_, err := json.Marshal(flow.Data)
+		p.Check(err == nil, "Content.Flow.Data", "cannot be JSON")
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -92,11 +93,17 @@ func (c *Client) Download(ctx context.Context, id string) (*notify.File, error) 
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(data)
-	if where.Hash != "" && !strings.EqualFold(where.Hash, hex.EncodeToString(sum[:])) {
+	if where.Hash != "" && !hashes(where.Hash, data) {
 		return nil, &Error{Op: "Download", Status: http.StatusOK, kind: telemed.ErrUnavailable, Err: errors.New("the file has another hash")}
 	}
 	return &notify.File{ContentType: where.Type, Data: data}, nil
+}
+
+// hashes reports whether a hash is that of data. Meta writes it in hexadecimal digits, and in
+// webhooks in base64.
+func hashes(hash string, data []byte) bool {
+	sum := sha256.Sum256(data)
+	return strings.EqualFold(hash, hex.EncodeToString(sum[:])) || hash == base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // DeleteMedia deletes a file at Meta (DELETE /{version}/{media-id}). One that is not there is

@@ -3,6 +3,7 @@ package whatsapp_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -75,7 +76,12 @@ func TestTokenGoesToMetaAlone(t *testing.T) {
 		want error
 		seen map[string]string
 	}{
-		"at Meta":     {map[string]func() *http.Response{graph: where(lookaside), lookaside: file}, nil, map[string]string{lookaside: token}},
+		"at Meta": {map[string]func() *http.Response{graph: where(lookaside), lookaside: file}, nil, map[string]string{lookaside: token}},
+		"a hash as webhooks write it": {
+			map[string]func() *http.Response{graph: func() *http.Response {
+				return answer(200, `{"url":"`+lookaside+`","sha256":"`+base64.StdEncoding.EncodeToString(sum[:])+`"}`)
+			}, lookaside: file}, nil, map[string]string{lookaside: token},
+		},
 		"elsewhere":   {map[string]func() *http.Response{graph: where("https://evil.example/f")}, telemed.ErrUnavailable, nil},
 		"a port":      {map[string]func() *http.Response{graph: where("https://lookaside.fbsbx.com:8443/f")}, telemed.ErrUnavailable, nil},
 		"not https":   {map[string]func() *http.Response{graph: where("http://lookaside.fbsbx.com/f")}, telemed.ErrUnavailable, nil},

@@ -148,6 +148,6 @@ func compact(o object) object {
 
 // httpsLink reports whether a text is an address that Meta may fetch or a person may open.
 func httpsLink(text string) bool {
-	return len(text) <= 2000 && (strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://")) &&
+	return len(text) <= 2000 && strings.HasPrefix(text, "https://") &&
 		!strings.ContainsAny(text, " \t\r\n") && len(text) > len("https://")
 }

@@ -27,7 +27,8 @@ import (
 //     and NewAddress.
 //
 // Everything else is left alone. So is Meta's user_preferences: it is about marketing,
-// which Meta then holds back by itself, and a reminder of a visit is none.
+// which Meta then holds back by itself, and a reminder of a visit is none. A message that
+// Meta holds back so, with code 131050, has failed, and is no ReportStopped either.
 //
 // An error of report is answered 500, and Meta repeats for up to 7 days; [Permanent] ends
 // that. Reports come twice where several processes have the endpoint, late and in any
@@ -142,6 +143,10 @@ var stopWords = []string{
 	"stop", "stop all", "stopall", "stop messages", "stop promotions", "unsubscribe", "opt out", "opt-out", "optout",
 	"बंद", "बंद करो", "बंद करें", "बंद कर दो", "बंद कीजिए", "रोको", "रोकें", "मत भेजो", "मत भेजें", "स्टॉप",
 	"band karo", "band karen", "band kare",
+	"বন্ধ", "বন্ধ করুন", "বন্ধ করো", "থামুন", "থামাও", "থামান", "স্টপ",
+	"बंद करा", "थांबा", "थांबवा", "थांबव",
+	"நிறுத்து", "நிறுத்தவும்", "நிறுத்துங்கள்", "ஸ்டாப்",
+	"ఆపు", "ఆపండి", "ఆపివేయండి", "నిలిపివేయండి", "స్టాప్",
 }
 
 // MeansStop reports whether a message or the label of a button asks for no more messages.
@@ -150,7 +155,11 @@ var stopWords = []string{
 //   - stop, stop all, stopall, stop messages, stop promotions, unsubscribe, opt out,
 //     opt-out, optout;
 //   - बंद, बंद करो, बंद करें, बंद कर दो, बंद कीजिए, रोको, रोकें, मत भेजो, मत भेजें, स्टॉप;
-//   - band karo, band karen, band kare.
+//   - band karo, band karen, band kare;
+//   - বন্ধ, বন্ধ করুন, বন্ধ করো, থামুন, থামাও, থামান, স্টপ;
+//   - बंद करा, थांबा, थांबवा, थांबव;
+//   - நிறுத்து, நிறுத்தவும், நிறுத்துங்கள், ஸ்டாப்;
+//   - ఆపు, ఆపండి, ఆపివేయండి, నిలిపివేయండి, స్టాప్.
 //
 // Case, spaces, and marks such as a full stop around it do not count. A sentence that has
 // one of the words in it is not a stop: "please don't stop".

@@ -68,6 +68,18 @@ func TestReportsOfStatuses(t *testing.T) {
 	require.NotContains(t, fmt.Sprintf("%+v %v", failed, failed.Err), "919876500042")
 }
 
+// TestMarketingThatIsNotWanted: Meta did not deliver a message because the person wants no
+// marketing. It has failed, and says nothing about the reminder of a visit.
+func TestMarketingThatIsNotWanted(t *testing.T) {
+	t.Parallel()
+	var app told
+	body := webhook("messages", `{`+meta+`,"statuses":[{"id":"wamid.1","status":"failed","recipient_id":"919876500042","errors":[{"code":131050}]}]}`)
+	require.Equal(t, 200, post(reporting(t).Reports(app.report), body, signed(body)).Code)
+	require.Len(t, app.reports, 1)
+	require.Equal(t, notify.ReportFailed, app.reports[0].State)
+	require.ErrorIs(t, app.reports[0].Err, notify.ErrRecipient)
+}
+
 // inbound is a webhook with one message from a person.
 func inbound(kind, rest string) string {
 	return webhook("messages", `{`+meta+`,"messages":[{"id":"wamid.9","from":"919876500042","timestamp":"1750091045","type":"`+kind+`",`+rest+`}]}`)
@@ -170,10 +182,11 @@ func TestMeansStop(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"STOP", "stop\n", "*Stop*", "“stop”", "Stop  All", "UNSUBSCRIBE!", "Opt-Out", "opt out", "बंद", "बन्द करो", "बंद करें।", "बंद कर दो", "\u200bstop\u200b", "Band Karo",
+		"বন্ধ করুন।", "থামুন", "থামাও", "बंद करा", "थांबा", "थांबवा", "நிறுத்து", "நிறுத்துங்கள்!", "நிறுத்தவும்", "ఆపు", "ఆపండి", "నిలిపివేయండి",
 	} {
 		require.True(t, whatsapp.MeansStop(text), "%q", text)
 	}
-	for _, text := range []string{"", " ", ".", "stopp", "nonstop", "stop it hurts", "don't stop", "cancel", "end", "no", "quit", "बंद नाक", strings.Repeat(" ", 300) + "stop"} {
+	for _, text := range []string{"", " ", ".", "stopp", "nonstop", "stop it hurts", "don't stop", "cancel", "end", "no", "quit", "बंद नाक", "থামুন না", "நிறுத்தாதே", "ఆపకండి", strings.Repeat(" ", 300) + "stop"} {
 		require.False(t, whatsapp.MeansStop(text), "%q", text)
 	}
 }

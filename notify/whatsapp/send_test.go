@@ -68,10 +68,14 @@ func TestSendIsCheckedBeforeTheNetwork(t *testing.T) {
 	c := offline(t, nil, func(*http.Request) (*http.Response, error) { t.Error("network"); return nil, http.ErrServerClosed })
 	long := strings.Repeat("x", 4097)
 	for field, content := range map[string]whatsapp.Content{
-		"Content":                  {},
-		"Content.Text":             whatsapp.Text(long, false),
-		"Content.Caption":          whatsapp.Audio(whatsapp.Media{ID: "1", Caption: "x"}),
-		"Content.Link":             whatsapp.Image(whatsapp.Media{Link: "ftp://x"}),
+		"Content":         {},
+		"Content.Text":    whatsapp.Text(long, false),
+		"Content.Caption": whatsapp.Audio(whatsapp.Media{ID: "1", Caption: "x"}),
+		"Content.Link":    whatsapp.Image(whatsapp.Media{Link: "ftp://x"}),
+		"Content.Frame.Header.Link": whatsapp.Buttons(whatsapp.Frame{Body: "x", HeaderImage: &whatsapp.Media{Link: "http://x.example/i.png"}},
+			whatsapp.Button{ID: "a", Title: "A"}),
+		"Content.URL":              whatsapp.Link(frame, "Open", "http://x.example/r"),
+		"Content.Flow.Data":        whatsapp.Flow(frame, whatsapp.FlowCall{ID: "1", Button: "x", Screen: "A", Data: map[string]any{"a": func() {}}}),
 		"Content.Buttons":          whatsapp.Buttons(frame),
 		"Content.Buttons[1].ID":    whatsapp.Buttons(frame, whatsapp.Button{ID: "a", Title: "A"}, whatsapp.Button{ID: "a", Title: "B"}),
 		"Content.Sections":         whatsapp.List(frame, "x"),
