@@ -86,27 +86,30 @@ func (c *webSocket) busy() bool {
 
 // drain writes what waits, until nothing does.
 func (c *webSocket) drain() {
-	defer c.giveUp() // for a panic; else it has nothing to do
+	over := false
+	defer func() {
+		if !over { // an error, or a panic
+			c.giveUp()
+		}
+	}()
 	for chunk := c.chunk(); chunk != nil; chunk = c.chunk() {
 		if err := c.write(chunk); err != nil {
-			c.giveUp()
 			c.session.conn.Close(err)
 			return
 		}
 		c.session.conn.Sent(len(chunk))
 		c.session.moved.Store(true)
 	}
+	over = true // the next drain may have begun already: what is in c is not ours
 }
 
-// giveUp ends a drain before its time.
+// giveUp ends the drain that calls it before its time.
 func (c *webSocket) giveUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.drained != nil {
-		c.broken, c.pending = true, nil
-		close(c.drained)
-		c.drained = nil
-	}
+	c.broken, c.pending = true, nil
+	close(c.drained)
+	c.drained = nil
 }
 
 // chunkSize is how many bytes a blocking write has at once. Under TLS a write that has

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -66,4 +68,44 @@ func readUntilClose(peer net.Conn) error {
 			return err
 		}
 	}
+}
+
+// piped is a WebSocket without a raw socket, as under TLS: whatever is put begins a drain.
+func piped(t *testing.T) (way *webSocket, peer net.Conn) {
+	t.Helper()
+	hub, err := realtime.NewHub(realtime.Config{})
+	require.NoError(t, err)
+	server, err := New(Config{Hub: hub})
+	require.NoError(t, err)
+	conn, peer := net.Pipe()
+	s := server.newSession(webSocketTransport, "sid", netip.Addr{})
+	require.NoError(t, s.begin(t.Context(), ""))
+	t.Cleanup(func() {
+		require.NoError(t, peer.Close())
+		require.NoError(t, conn.Close())
+		require.NoError(t, hub.Shutdown(context.Background()))
+	})
+	return &webSocket{conn: conn, session: s}, peer
+}
+
+// A drain that is at its end does not take the one that begins behind it for its own.
+func TestDrainsDoNotMeet(t *testing.T) {
+	t.Parallel()
+	const frames = 100_000
+	way, peer := piped(t)
+	frame := textFrame([]byte("x"))
+	read := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(io.Discard, peer, int64(frames*len(frame)))
+		read <- err
+	}()
+	for n := range frames {
+		_, err := way.put([][]byte{frame}, frame)
+		require.NoError(t, err, n)
+		if n%3 == 0 {
+			runtime.Gosched() // so that drains end and begin
+		}
+	}
+	require.NoError(t, <-read)
+	require.NoError(t, way.session.conn.Context().Err())
 }
