@@ -15,8 +15,8 @@ import (
 	"github.com/telemed-go/telemed/realtime"
 )
 
-// A close that comes before the goroutine which is to write the rest of a frame: the frame
-// ends first. From outside, that moment cannot be met.
+// A close that comes before the goroutine which is to write the rest of a frame, or instead
+// of it: the frame ends first. From outside, those moments cannot be met.
 func TestCloseBeforeTheDrain(t *testing.T) {
 	t.Parallel()
 	hub, err := realtime.NewHub(realtime.Config{})
@@ -30,7 +30,7 @@ func TestCloseBeforeTheDrain(t *testing.T) {
 		require.NoError(t, hub.Shutdown(context.Background()))
 	})
 	frame := textFrame(make([]byte, 512<<10)) // more than the buffers below
-	for range 10 {
+	for n := range 20 {
 		peer, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
 		require.NoError(t, err)
 		conn, err := listener.Accept()
@@ -43,9 +43,13 @@ func TestCloseBeforeTheDrain(t *testing.T) {
 		read := make(chan error, 1)
 		go func() { read <- readUntilClose(peer) }()
 
+		ended := n%2 == 1
+		if ended {
+			s.conn.Close(nil)
+		}
 		waiting, err := way.put([][]byte{frame, frame}, append(frame[:len(frame):len(frame)], frame...))
-		require.NoError(t, err)
-		require.Positive(t, waiting)
+		require.Equal(t, ended, err != nil)
+		require.Equal(t, ended, waiting == 0)
 		way.close(ws.StatusGoingAway)
 		require.NoError(t, <-read)
 		require.NoError(t, conn.Close())
