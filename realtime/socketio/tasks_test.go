@@ -114,6 +114,35 @@ func TestUpgradeWhileAPostWaits(t *testing.T) {
 	}
 }
 
+// A client that has been told to upgrade, does not, and goes on to ask is held up like any
+// other.
+func TestPausingKeepsTheBounds(t *testing.T) {
+	t.Parallel()
+	const posts, size = 10, 100_000
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
+		wire.MaxPayload, wire.UpgradeTimeout = size, time.Minute
+		wire.OnEvent = func(ctx context.Context, _ realtime.Client, _ string, _ []json.RawMessage) (any, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
+	p := c.connectPolling(t)
+	s := c.dialSocket(t, "&sid="+p.sid, nil)
+	s.send("2probe")
+	require.Equal(t, "3probe", s.text())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	for range posts {
+		got, err := p.try(ctx, "POST", "EIO=4&"+p.query(), `42["q","`+repeat("x", size-100)+`"]`, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, "ok", got.body)
+	}
+	require.Fail(t, "all was taken, though nothing is done")
+}
+
 // What a page asks for before it says goodbye is done.
 func TestGoodbyeComesLast(t *testing.T) {
 	t.Parallel()
