@@ -165,7 +165,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	if s.left || s.currentPhase() == onWebSocket {
+	if s.currentPhase() == onWebSocket || s.left { // left is the WebSocket's reader's own then
 		badRequest.write(w)
 		return
 	}
