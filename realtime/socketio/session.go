@@ -94,11 +94,11 @@ func (s *session) Put(messages [][]byte, joined []byte) (waiting int, err error)
 // End implements realtime.Output.
 func (s *session) End(cause error) {
 	s.release()
-	s.server.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "socketio: connection ended",
-		slog.String("connection", s.conn.Client().ID), slog.String("cause", cause.Error()))
 	if ws := s.out.webSocket(); ws != nil {
 		ws.close(statusOf(cause))
 	}
+	s.server.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "socketio: connection ended",
+		slog.String("connection", s.conn.Client().ID), slog.String("cause", cause.Error()))
 }
 
 // release gives back what the server has of the session. A second call does nothing.
