@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -253,8 +254,12 @@ func (h *Hub) Authenticate(r *http.Request) (subject string, err error) {
 // same: who logged out between the first answer and Connect was not there yet for
 // Disconnect to find. Messages go to output; without one [Conn.Next] yields them. The
 // transport must end the connection with [Conn.Close]. The values of ctx stay with the
-// connection, its end does not touch it. The error matches ErrFull or telemed.ErrClosed.
+// connection, its end does not touch it. The error matches ErrFull or telemed.ErrClosed, or
+// telemed.ErrInvalid if encoder is nil or cannot be compared.
 func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, output Output) (*Conn, error) {
+	if encoder == nil || !reflect.ValueOf(encoder).Comparable() {
+		return nil, fault.Invalid("realtime: Connect", "encoder", "is nil or cannot be compared")
+	}
 	if output == nil {
 		output = &inbox{ready: make(chan struct{}, 1)}
 	}

@@ -98,6 +98,25 @@ func TestPanicsEndOneConnection(t *testing.T) {
 	})
 }
 
+// listed is an encoder that cannot be compared.
+type listed struct{ parts []string }
+
+func (listed) Encode(string, []json.RawMessage, string) []byte { return []byte("x") }
+
+// What would end the program at the second connection is refused at the first.
+func TestEncoderMustBeComparable(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, realtime.Config{Authorize: anybody})
+	for _, encoder := range []realtime.Encoder{nil, listed{}} {
+		_, err := hub.Connect(t.Context(), "", encoder, nil)
+		require.ErrorIs(t, err, telemed.ErrInvalid)
+	}
+	connectTo(t, hub, &listed{}, nil)
+	connectTo(t, hub, &listed{}, nil)
+	require.NoError(t, hub.Broadcast(t.Context(), "x", realtime.Event{Name: "e"}))
+	require.Equal(t, 2, hub.Stats().Connections)
+}
+
 // An error of an Output ends its connection with it.
 func TestOutputFails(t *testing.T) {
 	t.Parallel()

@@ -7,8 +7,8 @@ import (
 )
 
 // lobby has the sessions whose client has not entered a namespace. Whoever asks for
-// sessions and does nothing with them must not keep the others out. An honest client enters
-// after one round trip, so that it is hardly ever the oldest.
+// sessions and does nothing with them must not keep the others out. So who must go is of the
+// largest crowd, and the oldest in it: an honest client enters after one round trip.
 type lobby struct {
 	limit   int
 	perAddr int
@@ -16,11 +16,20 @@ type lobby struct {
 	mu      sync.Mutex
 	waiting list.List // of *session, the oldest first
 	addrs   map[netip.Addr]int
+	crowds  map[crowd]int
 }
+
+// crowd is one login at one address. Without both, all are one crowd.
+type crowd struct {
+	subject string
+	addr    netip.Addr
+}
+
+func crowdOf(s *session) crowd { return crowd{s.conn.Client().Subject, s.addr} }
 
 // enter lets a session in, unless too many of its address are there. It returns the
 // session that must end because too many are there in all, or nil.
-func (l *lobby) enter(s *session) (oldest *session, ok bool) {
+func (l *lobby) enter(s *session) (excess *session, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.addr.IsValid() {
@@ -32,11 +41,15 @@ func (l *lobby) enter(s *session) (oldest *session, ok bool) {
 		}
 		l.addrs[s.addr]++
 	}
+	if l.crowds == nil {
+		l.crowds = make(map[crowd]int)
+	}
+	l.crowds[crowdOf(s)]++
 	s.place = l.waiting.PushBack(s)
 	if l.waiting.Len() > l.limit {
-		oldest = l.removeLocked(l.waiting.Front())
+		excess = l.evictLocked()
 	}
-	return oldest, true
+	return excess, true
 }
 
 // leave lets a session out. If it is not there, nothing happens.
@@ -48,14 +61,24 @@ func (l *lobby) leave(s *session) {
 	}
 }
 
-// oldest removes the session that has been here longest, nil if none is here.
-func (l *lobby) oldest() *session {
+// evict removes the session that must go next, nil if none is here.
+func (l *lobby) evict() *session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting.Len() == 0 {
-		return nil
+	return l.evictLocked()
+}
+
+func (l *lobby) evictLocked() *session {
+	most := 0
+	for _, count := range l.crowds {
+		most = max(most, count)
 	}
-	return l.removeLocked(l.waiting.Front())
+	for place := l.waiting.Front(); place != nil; place = place.Next() {
+		if l.crowds[crowdOf(place.Value.(*session))] == most {
+			return l.removeLocked(place)
+		}
+	}
+	return nil
 }
 
 func (l *lobby) removeLocked(place *list.Element) *session {
@@ -66,14 +89,17 @@ func (l *lobby) removeLocked(place *list.Element) *session {
 			delete(l.addrs, s.addr)
 		}
 	}
+	if l.crowds[crowdOf(s)]--; l.crowds[crowdOf(s)] == 0 {
+		delete(l.crowds, crowdOf(s))
+	}
 	return s
 }
 
 // admit puts a session into the lobby. A false answer has ended it.
 func (s *Server) admit(session *session) bool {
-	oldest, ok := s.lobby.enter(session)
-	if oldest != nil {
-		oldest.conn.Close(errNoConnect)
+	excess, ok := s.lobby.enter(session)
+	if excess != nil {
+		excess.conn.Close(errNoConnect)
 	}
 	if !ok {
 		s.cfg.Hub.Refuse("socketio: too many sessions of one address that do not connect")

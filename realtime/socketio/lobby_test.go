@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -40,15 +41,52 @@ func TestHandshakeFloodLeavesRoomForOthers(t *testing.T) {
 	}
 }
 
+// Whoever must go is of the crowd. A login, or an address of its own, keeps a client on a slow
+// line from going with them.
+func TestFloodEndsItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, flood := range map[string]func(n int) http.Header{
+		"anonymous":   func(int) http.Header { return nil },
+		"a login":     func(int) http.Header { return cookie("eve") },
+		"one address": func(int) http.Header { return http.Header{"X-Real-Ip": {"192.0.2.1"}} },
+		"a network":   func(n int) http.Header { return http.Header{"X-Real-Ip": {"192.0.2." + strconv.Itoa(n%4)}} },
+	} {
+		for _, full := range []string{"lobby", "hub"} {
+			t.Run(name+", "+full, func(t *testing.T) {
+				t.Parallel()
+				c := setup(t, byRealIP, func(rooms *realtime.Config, wire *socketio.Config) {
+					if full == "lobby" {
+						wire.MaxUnconnected = 20
+					} else {
+						rooms.MaxConnections = 20
+					}
+				})
+				slow := c.openPolling(t, http.Header{"X-Real-Ip": {"192.0.2.77"}, "Cookie": {"user=ada"}})
+				stranger := c.openPolling(t, http.Header{"X-Real-Ip": {"192.0.2.78"}})
+				for n := range 60 {
+					c.openPolling(t, flood(n))
+				}
+				require.LessOrEqual(t, c.hub.Stats().Connections, 20)
+				for _, p := range []poller{slow, stranger} {
+					require.Equal(t, "ok", p.post(t, "40").body)
+					require.Contains(t, p.get(t).body, "40{")
+				}
+			})
+		}
+	}
+}
+
+// byRealIP takes the address from a header, as behind a proxy.
+func byRealIP(_ *realtime.Config, wire *socketio.Config) {
+	wire.ClientAddr = func(r *http.Request) netip.Addr {
+		addr, _ := netip.ParseAddr(r.Header.Get("X-Real-Ip"))
+		return addr
+	}
+}
+
 func TestUnconnectedPerAddress(t *testing.T) {
 	t.Parallel()
-	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
-		wire.MaxUnconnectedPerAddr = 3
-		wire.ClientAddr = func(r *http.Request) netip.Addr {
-			addr, _ := netip.ParseAddr(r.Header.Get("X-Real-Ip"))
-			return addr
-		}
-	})
+	c := setup(t, byRealIP, func(_ *realtime.Config, wire *socketio.Config) { wire.MaxUnconnectedPerAddr = 3 })
 	from := func(addr string) http.Header { return http.Header{"X-Real-Ip": {addr}} }
 	p := c.openPolling(t, from("192.0.2.1"))
 	c.openPolling(t, from("192.0.2.1"))

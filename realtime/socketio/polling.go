@@ -131,8 +131,12 @@ func (s *session) answer(w http.ResponseWriter, payload []byte) error {
 		// Replaces the application's WriteTimeout, which the wait has used up.
 		_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout))
 		_, err := w.Write(part)
-		if err := errors.Join(err, flush(control)); err != nil || len(payload) == 0 {
+		if err := errors.Join(err, flush(control)); err != nil {
 			return err
+		}
+		s.moved.Store(true) // who reads is not dead; a heartbeat is in the next answer
+		if len(payload) == 0 {
+			return nil
 		}
 	}
 }
@@ -161,7 +165,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	if s.left || s.currentPhase() == onWebSocket {
+	if s.currentPhase() == onWebSocket || s.left { // left is the WebSocket's reader's own then
 		badRequest.write(w)
 		return
 	}

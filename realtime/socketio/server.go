@@ -155,12 +155,13 @@ func (s *Server) connect(r *http.Request, from caller, transport string) (*sessi
 		return nil, err
 	}
 	s.remember(session)
-	if !s.admit(session) {
-		return nil, realtime.ErrFull
-	}
+	admitted := s.admit(session)
 	session.startClocks()
 	if session.conn.Context().Err() != nil {
 		session.release() // its End may have come before there was something to release
+	}
+	if !admitted {
+		return nil, realtime.ErrFull
 	}
 	return session, nil
 }

@@ -69,22 +69,20 @@ func (s *Server) newSession(transport, sid string, addr netip.Addr) *session {
 	return session
 }
 
-// begin makes the session a connection of the hub. If the hub is full, the oldest session
-// goes that has not entered a namespace.
+// begin makes the session a connection of the hub. If the hub is full, one goes that has not
+// entered a namespace.
 func (s *session) begin(ctx context.Context, subject string) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock() // End, which may come at once, waits for conn
 	hub := s.server.cfg.Hub
-	s.conn, err = hub.Connect(ctx, subject, encoder{}, s)
-	if !errors.Is(err, realtime.ErrFull) {
-		return err
+	for s.conn, err = hub.Connect(ctx, subject, encoder{}, s); errors.Is(err, realtime.ErrFull); {
+		excess := s.server.lobby.evict()
+		if excess == nil {
+			break
+		}
+		excess.conn.Close(errNoConnect) // again if it had ended, or another took the place
+		s.conn, err = hub.Connect(ctx, subject, encoder{}, s)
 	}
-	oldest := s.server.lobby.oldest()
-	if oldest == nil {
-		return err
-	}
-	oldest.conn.Close(errNoConnect)
-	s.conn, err = hub.Connect(ctx, subject, encoder{}, s)
 	return err
 }
 
@@ -96,11 +94,11 @@ func (s *session) Put(messages [][]byte, joined []byte) (waiting int, err error)
 // End implements realtime.Output.
 func (s *session) End(cause error) {
 	s.release()
-	s.server.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "socketio: connection ended",
-		slog.String("connection", s.conn.Client().ID), slog.String("cause", cause.Error()))
 	if ws := s.out.webSocket(); ws != nil {
 		ws.close(statusOf(cause))
 	}
+	s.server.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "socketio: connection ended",
+		slog.String("connection", s.conn.Client().ID), slog.String("cause", cause.Error()))
 }
 
 // release gives back what the server has of the session. A second call does nothing.

@@ -151,8 +151,9 @@ type Config struct {
 	// must take a few kilobytes within that time.
 	WriteTimeout time.Duration
 	// MaxUnconnected is how many sessions there may be whose client has not entered the
-	// default namespace. With more, the oldest ends, and so it does when the Hub is full: who
-	// opens sessions and leaves them keeps nobody out. If 0, 1000.
+	// default namespace. With more, one ends, and so it does when the Hub is full: the oldest
+	// of the subject and ClientAddr that have most of them. Who opens sessions and leaves them
+	// keeps out nobody who has a login or, with ClientAddr, another address. If 0, 1000.
 	MaxUnconnected int
 	// ClientAddr returns the address that a request comes from: of r.RemoteAddr, or of the
 	// header that the proxy in front sets. The zero Addr is nobody's. It is called from many

@@ -42,13 +42,19 @@ func (s *session) hand(size int, do func()) {
 }
 
 // put adds a task. If there is no room, it returns what is closed when there may be.
-// While the client pauses polling there is room: it waits for its POST to be answered, and
-// the worker may wait for a poll.
+// While the client pauses polling there is room for two POSTs more: it waits for its POST to
+// be answered, and the worker may wait for a poll. One is being read when the pause begins,
+// and one may be on its way. With more, the client breaks the protocol, and waits.
 func (s *session) put(add task) (room <-chan struct{}) {
 	t := &s.tasks
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.currentPhase() != pausing && (len(t.list) >= maxTasks || t.bytes >= maxTaskBytes) {
+	tasks, bytes := maxTasks, maxTaskBytes
+	if s.currentPhase() == pausing {
+		tasks += 2 * maxPackets
+		bytes += 2 * s.server.cfg.MaxPayload
+	}
+	if len(t.list) >= tasks || t.bytes >= bytes {
 		if t.room == nil {
 			t.room = make(chan struct{})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -113,6 +114,35 @@ func TestUpgradeWhileAPostWaits(t *testing.T) {
 	}
 }
 
+// A client that has been told to upgrade, does not, and goes on to ask is held up like any
+// other.
+func TestPausingKeepsTheBounds(t *testing.T) {
+	t.Parallel()
+	const posts, size = 10, 100_000
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
+		wire.MaxPayload, wire.UpgradeTimeout = size, time.Minute
+		wire.OnEvent = func(ctx context.Context, _ realtime.Client, _ string, _ []json.RawMessage) (any, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
+	p := c.connectPolling(t)
+	s := c.dialSocket(t, "&sid="+p.sid, nil)
+	s.send("2probe")
+	require.Equal(t, "3probe", s.text())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	for range posts {
+		got, err := p.try(ctx, "POST", "EIO=4&"+p.query(), `42["q","`+repeat("x", size-100)+`"]`, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, "ok", got.body)
+	}
+	require.Fail(t, "all was taken, though nothing is done")
+}
+
 // What a page asks for before it says goodbye is done.
 func TestGoodbyeComesLast(t *testing.T) {
 	t.Parallel()
@@ -155,14 +185,14 @@ func TestNamespaceDisconnectKeepsTheSession(t *testing.T) {
 }
 
 // inMemory is a session over polling in a bubble of synctest, in clinic-7.
-func inMemory(t *testing.T, wire socketio.Config) (hub *realtime.Hub, get func() string, post func(string) string) {
+func inMemory(t *testing.T, wire socketio.Config, wrap ...func(net.Listener) net.Listener) (hub *realtime.Hub, get func() string, post func(string) string) {
 	t.Helper()
 	hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
 	require.NoError(t, err)
 	wire.Hub = hub
 	sio, err := socketio.New(wire)
 	require.NoError(t, err)
-	ask := serveProtocol(t, 1, &http.Server{Handler: sio})
+	ask := serveProtocol(t, 1, &http.Server{Handler: sio}, wrap...)
 	t.Cleanup(func() { require.NoError(t, hub.Shutdown(context.Background())) })
 	target := "/socket.io/?EIO=4&transport=polling"
 	var opened struct{ SID string }
@@ -228,4 +258,47 @@ func TestPostThatNeverPolls(t *testing.T) {
 		require.Contains(t, post(strings.TrimSuffix(strings.Repeat("420[\"q\"]\x1e", 200), "\x1e")), `"code":3`)
 		require.Zero(t, hub.Stats().Connections)
 	})
+}
+
+// Who takes a long answer to a poll slowly, and all the while, is not dead: it cannot see a
+// heartbeat before.
+func TestSlowPollIsNotDead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const parts = 10
+		hub, get, post := inMemory(t, socketio.Config{
+			PingInterval: time.Second, PingTimeout: 2 * time.Second, WriteTimeout: 10 * time.Second,
+		}, func(l net.Listener) net.Listener { return slowly{l, time.Second} })
+		text := repeat("x", parts*64<<10)
+		require.NoError(t, hub.Broadcast(t.Context(), "clinic-7", realtime.Event{Name: "e", Data: text}))
+		synctest.Wait()
+		require.Contains(t, get(), text)
+		require.Equal(t, "2", get())
+		require.Equal(t, "ok", post("3"))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, "2", get(), "it goes on")
+	})
+}
+
+// slowly is a listener whose connections take a while for each long write.
+type slowly struct {
+	net.Listener
+	pause time.Duration
+}
+
+func (l slowly) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return slowConn{conn, l.pause}, err
+}
+
+type slowConn struct {
+	net.Conn
+	pause time.Duration
+}
+
+func (c slowConn) Write(b []byte) (int, error) {
+	if len(b) > 32<<10 {
+		time.Sleep(c.pause)
+	}
+	return c.Conn.Write(b)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,7 +49,7 @@ func TestPollOutlivesTheServersTimeouts(t *testing.T) {
 
 // serveProtocol runs server in memory until the test ends. What it returns sends a request
 // by the protocol of that major version.
-func serveProtocol(t *testing.T, major int, server *http.Server) func(method, target, body string) string {
+func serveProtocol(t *testing.T, major int, server *http.Server, wrap ...func(net.Listener) net.Listener) func(method, target, body string) string {
 	t.Helper()
 	l, err := fake.Listen("", true)
 	require.NoError(t, err)
@@ -57,7 +58,11 @@ func serveProtocol(t *testing.T, major int, server *http.Server) func(method, ta
 	protocols.SetUnencryptedHTTP2(major == 2)
 	server.Protocols = protocols
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	var listener net.Listener = l
+	for _, around := range wrap {
+		listener = around(listener)
+	}
+	go func() { ended <- server.Serve(listener) }()
 	transport := &http.Transport{DialContext: l.Dial, Protocols: protocols}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()

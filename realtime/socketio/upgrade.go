@@ -54,8 +54,19 @@ func (s *session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 // goOn serves ws in a goroutine of its own, so that the request's may end: a connection
 // needs neither its headers nor net/http's buffers and stack.
 func (s *session) goOn(ws *webSocket, serve func(*webSocket)) {
-	if !s.conn.Go(func() { serve(ws) }) {
-		_ = ws.conn.Close()
+	served := false
+	closeUnserved := func() {
+		if !served { // the session has ended, or there was a panic
+			_ = ws.conn.Close()
+		}
+	}
+	ok := s.conn.Go(func() {
+		defer closeUnserved()
+		serve(ws)
+		served = true
+	})
+	if !ok {
+		closeUnserved()
 	}
 }
 

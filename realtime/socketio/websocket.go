@@ -44,7 +44,7 @@ type webSocket struct {
 func (c *webSocket) put(frames [][]byte, joined []byte) (waiting int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.broken || c.bye != nil {
+	if c.broken || c.bye != nil || (c.drained == nil && len(c.pending) > 0) {
 		return 0, errSocketLost
 	}
 	if c.drained != nil {
@@ -70,7 +70,7 @@ func (c *webSocket) put(frames [][]byte, joined []byte) (waiting int, err error)
 	c.pending = append(c.pending, frames[1:]...)
 	c.partial = n > 0
 	c.drained = make(chan struct{})
-	if !c.session.conn.Go(c.drain) {
+	if !c.session.conn.Go(c.drain) { // it has ended: close writes what is left of a frame
 		close(c.drained)
 		c.drained = nil
 		return 0, errSocketLost
@@ -86,27 +86,30 @@ func (c *webSocket) busy() bool {
 
 // drain writes what waits, until nothing does.
 func (c *webSocket) drain() {
-	defer c.giveUp() // for a panic; else it has nothing to do
+	over := false
+	defer func() {
+		if !over { // an error, or a panic
+			c.giveUp()
+		}
+	}()
 	for chunk := c.chunk(); chunk != nil; chunk = c.chunk() {
 		if err := c.write(chunk); err != nil {
-			c.giveUp()
 			c.session.conn.Close(err)
 			return
 		}
 		c.session.conn.Sent(len(chunk))
 		c.session.moved.Store(true)
 	}
+	over = true // the next drain may have begun already: what is in c is not ours
 }
 
-// giveUp ends a drain before its time.
+// giveUp ends the drain that calls it before its time.
 func (c *webSocket) giveUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.drained != nil {
-		c.broken, c.pending = true, nil
-		close(c.drained)
-		c.drained = nil
-	}
+	c.broken, c.pending = true, nil
+	close(c.drained)
+	c.drained = nil
 }
 
 // chunkSize is how many bytes a blocking write has at once. Under TLS a write that has
@@ -243,13 +246,13 @@ func (c *webSocket) close(status ws.StatusCode) {
 	if c.bye == nil {
 		c.bye = frameOf(ws.OpClose, ws.NewCloseFrameBody(status, ""))
 		_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
-		switch {
-		case c.drained == nil && !c.broken:
-			_, _ = c.conn.Write(c.bye)
-		case c.partial:
+		if c.partial {
 			c.pending = c.pending[:min(len(c.pending), 1)]
-		default:
+		} else {
 			c.pending = nil
+		}
+		if c.drained == nil && !c.broken {
+			_, _ = c.conn.Write(append(bytes.Join(c.pending, nil), c.bye...))
 		}
 	}
 	for c.drained != nil { // the drain ends with our close frame

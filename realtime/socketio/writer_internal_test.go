@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -13,8 +15,8 @@ import (
 	"github.com/telemed-go/telemed/realtime"
 )
 
-// A close that comes before the goroutine which is to write the rest of a frame: the frame
-// ends first. From outside, that moment cannot be met.
+// A close that comes before the goroutine which is to write the rest of a frame, or instead
+// of it: the frame ends first. From outside, those moments cannot be met.
 func TestCloseBeforeTheDrain(t *testing.T) {
 	t.Parallel()
 	hub, err := realtime.NewHub(realtime.Config{})
@@ -28,7 +30,7 @@ func TestCloseBeforeTheDrain(t *testing.T) {
 		require.NoError(t, hub.Shutdown(context.Background()))
 	})
 	frame := textFrame(make([]byte, 512<<10)) // more than the buffers below
-	for range 10 {
+	for n := range 20 {
 		peer, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
 		require.NoError(t, err)
 		conn, err := listener.Accept()
@@ -41,9 +43,13 @@ func TestCloseBeforeTheDrain(t *testing.T) {
 		read := make(chan error, 1)
 		go func() { read <- readUntilClose(peer) }()
 
+		ended := n%2 == 1
+		if ended {
+			s.conn.Close(nil)
+		}
 		waiting, err := way.put([][]byte{frame, frame}, append(frame[:len(frame):len(frame)], frame...))
-		require.NoError(t, err)
-		require.Positive(t, waiting)
+		require.Equal(t, ended, err != nil)
+		require.Equal(t, ended, waiting == 0)
 		way.close(ws.StatusGoingAway)
 		require.NoError(t, <-read)
 		require.NoError(t, conn.Close())
@@ -66,4 +72,44 @@ func readUntilClose(peer net.Conn) error {
 			return err
 		}
 	}
+}
+
+// piped is a WebSocket without a raw socket, as under TLS: whatever is put begins a drain.
+func piped(t *testing.T) (way *webSocket, peer net.Conn) {
+	t.Helper()
+	hub, err := realtime.NewHub(realtime.Config{})
+	require.NoError(t, err)
+	server, err := New(Config{Hub: hub})
+	require.NoError(t, err)
+	conn, peer := net.Pipe()
+	s := server.newSession(webSocketTransport, "sid", netip.Addr{})
+	require.NoError(t, s.begin(t.Context(), ""))
+	t.Cleanup(func() {
+		require.NoError(t, peer.Close())
+		require.NoError(t, conn.Close())
+		require.NoError(t, hub.Shutdown(context.Background()))
+	})
+	return &webSocket{conn: conn, session: s}, peer
+}
+
+// A drain that is at its end does not take the one that begins behind it for its own.
+func TestDrainsDoNotMeet(t *testing.T) {
+	t.Parallel()
+	const frames = 100_000
+	way, peer := piped(t)
+	frame := textFrame([]byte("x"))
+	read := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(io.Discard, peer, int64(frames*len(frame)))
+		read <- err
+	}()
+	for n := range frames {
+		_, err := way.put([][]byte{frame}, frame)
+		require.NoError(t, err, n)
+		if n%3 == 0 {
+			runtime.Gosched() // so that drains end and begin
+		}
+	}
+	require.NoError(t, <-read)
+	require.NoError(t, way.session.conn.Context().Err())
 }

@@ -238,6 +238,61 @@ func TestPanicOfAWrite(t *testing.T) {
 	require.Equal(t, ok, ack(t, c.dial(t, realtimetest.Options{}), "join-clinic", "7"))
 }
 
+// Neither a log that panics nor a connection whose first write does leaves a socket behind.
+func TestPanicsLeaveNoSocket(t *testing.T) {
+	t.Parallel()
+	quiet := func(rooms *realtime.Config, _ *socketio.Config) { rooms.Logger = slog.New(slog.DiscardHandler) }
+	t.Run("log", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t, quiet, func(_ *realtime.Config, wire *socketio.Config) { wire.Logger = slog.New(minedLog{}) })
+		s := c.connectSocket(t)
+		require.Equal(t, 1, c.hub.Disconnect(""))
+		s.closed(1008)
+	})
+	t.Run("write", func(t *testing.T) {
+		t.Parallel()
+		var writes atomic.Int32
+		c := start(t, func(server *httptest.Server) {
+			server.Listener = minedSecond{server.Listener, &writes}
+			server.Start()
+		}, quiet)
+		s := c.dialSocket(t, "", nil)
+		_, err := s.r.ReadByte()
+		require.ErrorIs(t, err, io.EOF)
+		require.EqualValues(t, 2, writes.Load(), "the handshake was answered")
+	})
+}
+
+type minedLog struct{}
+
+func (minedLog) Enabled(context.Context, slog.Level) bool  { return true }
+func (minedLog) Handle(context.Context, slog.Record) error { panic("bug") }
+func (l minedLog) WithAttrs([]slog.Attr) slog.Handler      { return l }
+func (l minedLog) WithGroup(string) slog.Handler           { return l }
+
+// minedSecond is a listener whose connections panic in their second write.
+type minedSecond struct {
+	net.Listener
+	writes *atomic.Int32
+}
+
+func (l minedSecond) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return minedSecondConn{conn, l.writes}, err
+}
+
+type minedSecondConn struct {
+	net.Conn
+	writes *atomic.Int32
+}
+
+func (c minedSecondConn) Write(b []byte) (int, error) {
+	if c.writes.Add(1) == 2 {
+		panic("bug")
+	}
+	return c.Conn.Write(b)
+}
+
 type mined struct {
 	net.Listener
 	armed *atomic.Bool
