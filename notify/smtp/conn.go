@@ -40,9 +40,11 @@ type conn struct {
 
 	look func() bool // whether the socket is empty, without waiting; nil if it cannot be told
 
-	mu     sync.Mutex
-	ended  bool        // the context in charge has ended: no deadline may be set later than now
-	expiry *time.Timer // while idle
+	expiry  *time.Timer // of the pool, as is what follows
+	watched bool        // expiry is set
+
+	mu    sync.Mutex
+	ended bool // the context in charge has ended: no deadline may be set later than now
 }
 
 // dial makes a connection that is ready for MAIL.
