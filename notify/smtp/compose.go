@@ -3,11 +3,7 @@ package smtp
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base32"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"mime"
 	"strings"
@@ -31,7 +27,7 @@ func (c *Client) compose(ctx context.Context, msg notify.Message, content *notif
 			l, err = nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
 		}
 	}()
-	l = &letter{from: wireAddress(c.from.Address), to: wireAddress(msg.To.Email), id: messageID(c.from.Address, msg)}
+	l = &letter{from: wireAddress(c.from.Address), to: wireAddress(msg.To.Email), id: c.ids.of(msg)}
 	l.envelopeOf(c, cmp.Or(msg.Mail, noMail))
 	m := gomail.NewMessage()
 	m.SetDateHeader("Date", now)
@@ -128,13 +124,7 @@ func unixLines(text string) string {
 // tenth; below, it is not worth its cost, which is an allocation for each line. Quoted-printable
 // ends lines as a mail does by itself.
 func bodyOf(text string) (string, gomail.PartSetting) {
-	beyond := 0
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
-			beyond++
-		}
-	}
-	if beyond > len(text)/4 {
+	if bytesBeyondASCII(text) > len(text)/4 {
 		return lines(text), gomail.SetPartEncoding(gomail.Base64)
 	}
 	return text, gomail.SetPartEncoding(gomail.QuotedPrintable)
@@ -181,16 +171,6 @@ func encodeWords(name, text string) string {
 	return strings.Join(words, " ")
 }
 
-// messageID is the same for the same notification to the same address, however
-// often it is sent: a mailbox that gets it twice can tell. The key itself does not show.
-func messageID(from string, msg notify.Message) string {
-	domain := from[strings.LastIndexByte(from, '@')+1:]
-	mac := hmac.New(sha256.New, []byte(strings.ToLower(domain)))
-	fmt.Fprintf(mac, "%d:%s%s", len(msg.Key), msg.Key, strings.ToLower(msg.To.Email))
-	digest := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)[:20])
-	return "<" + strings.ToLower(digest) + "@" + asciiDomain(domain) + ">"
-}
-
 // asciiDomain returns a domain in the letters that every server takes, or one that stands
 // in for it, if it has none.
 func asciiDomain(domain string) string {
@@ -222,11 +202,25 @@ func aLabels(domain string) (string, bool) {
 	return domain, err == nil
 }
 
-func isASCII(text string) bool {
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
-			return false
+func isASCII(text string) bool { return bytesBeyondASCII(text) == 0 }
+
+// bytesBeyondASCII counts them. It passes over eight bytes of ASCII at once.
+func bytesBeyondASCII(text string) (n int) {
+	for len(text) >= 8 {
+		p := text[:8]
+		text = text[8:]
+		if p[0]|p[1]|p[2]|p[3]|p[4]|p[5]|p[6]|p[7] >= utf8.RuneSelf {
+			n += oneByOne(p)
 		}
 	}
-	return true
+	return n + oneByOne(text)
+}
+
+func oneByOne(text string) (n int) {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			n++
+		}
+	}
+	return n
 }

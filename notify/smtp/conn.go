@@ -40,9 +40,11 @@ type conn struct {
 
 	look func() bool // whether the socket is empty, without waiting; nil if it cannot be told
 
-	mu     sync.Mutex
-	ended  bool        // the context in charge has ended: no deadline may be set later than now
-	expiry *time.Timer // while idle
+	expiry  *time.Timer // of the pool, as is what follows
+	watched bool        // expiry is set
+
+	mu    sync.Mutex
+	ended bool // the context in charge has ended: no deadline may be set later than now
 }
 
 // dial makes a connection that is ready for MAIL.
@@ -94,8 +96,13 @@ func (k *conn) open(ctx context.Context) error {
 	return k.authenticate(ctx)
 }
 
-// attach puts the SMTP dialogue on nc.
+// attach puts the SMTP dialogue on nc. Nothing of the one before it stays.
 func (k *conn) attach(nc net.Conn) {
+	if k.r != nil {
+		k.r.Reset(nc)
+		k.w.Reset(nc)
+		return
+	}
 	k.r = bufio.NewReaderSize(nc, maxReplyLine)
 	k.w = bufio.NewWriterSize(nc, 16<<10)
 }
@@ -209,10 +216,10 @@ const gaze = time.Millisecond
 // finds what TLS has decrypted or has at hand, and nothing of what is in the socket. So the
 // socket is looked into, and only if there is something in it, or no telling, a read waits.
 func (k *conn) quiet() bool {
-	empty := k.look != nil && k.look()
-	k.setTimeout(gaze)
-	if empty {
+	if k.look != nil && k.look() {
 		_ = k.raw.SetReadDeadline(time.Unix(1, 0))
+	} else {
+		k.setTimeout(gaze)
 	}
 	_, err := k.r.Peek(1)
 	return errors.Is(err, os.ErrDeadlineExceeded)
@@ -325,7 +332,9 @@ func (k *conn) lostStep(op string, r reply, kind error) error {
 // answer reads one reply. kind is what it means if none comes. After a lost
 // connection or a 421, which announces one, the connection is not used again.
 func (k *conn) answer(ctx context.Context, op string, kind error, patience time.Duration) (reply, error) {
-	k.setTimeout(patience)
+	if !k.heard() {
+		k.setTimeout(patience)
+	}
 	r, err := readReply(k.r)
 	if err != nil {
 		k.broken = true
@@ -335,6 +344,12 @@ func (k *conn) answer(ctx context.Context, op string, kind error, patience time.
 		k.broken = true
 	}
 	return r, nil
+}
+
+// heard reports whether a reply of one line is at hand, so that nothing is waited for.
+func (k *conn) heard() bool {
+	p, _ := k.r.Peek(k.r.Buffered())
+	return len(p) > 3 && p[3] != '-' && bytes.IndexByte(p, '\n') >= 0
 }
 
 // setTimeout gives the next reads and writes d from now, unless the context has ended.

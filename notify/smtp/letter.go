@@ -228,6 +228,9 @@ func (l *letter) writeTo(ctx context.Context, w io.Writer, skip int) (err error)
 // and whoever wrote it would send mail in our name.
 func (l *letter) speaks() bool {
 	for line := range bytes.Lines(l.head) {
+		if line[0] > ' ' && line[0]|' ' != 'r' { // almost all: it is cheaper to see this first
+			continue
+		}
 		line = bytes.TrimLeft(line, " \t\v\f\r\x00")
 		if len(line) >= 4 && bytes.EqualFold(line[:4], []byte("RCPT")) {
 			return true

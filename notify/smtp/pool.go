@@ -150,7 +150,6 @@ func (p *pool) takeIdle() (_ *conn, closed bool) {
 	}
 	k := p.idle[len(p.idle)-1]
 	p.idle = p.idle[:len(p.idle)-1]
-	k.expiry.Stop()
 	k.reused = true
 	p.inUse[k] = struct{}{}
 	return k, false
@@ -161,6 +160,7 @@ func (p *pool) drop(k *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.inUse, k)
+	p.unwatch(k)
 	k.kill()
 }
 
@@ -172,17 +172,36 @@ func (p *pool) put(k *conn, verdict error) {
 	delete(p.inUse, k)
 	switch {
 	case k.broken, k.unasked():
+		p.unwatch(k)
 		k.kill()
 	case p.closed || p.ttl < 0 || k.used >= k.client.cfg.MaxMessages:
+		p.unwatch(k)
 		k.quit()
 	default:
 		k.idle = time.Now()
-		if k.expiry == nil {
-			k.expiry = time.AfterFunc(p.ttl, func() { p.expire(k) })
-		} else {
-			k.expiry.Reset(p.ttl)
-		}
+		p.watch(k, p.ttl)
 		p.idle = append(p.idle, k)
+	}
+}
+
+// watch has expire look at k after d, or sooner if it will anyhow. The timer runs on while k
+// is in use: to stop and set it for each message wakes the runtime's poller each time.
+func (p *pool) watch(k *conn, d time.Duration) {
+	switch {
+	case k.watched:
+		return
+	case k.expiry == nil:
+		k.expiry = time.AfterFunc(d, func() { p.expire(k) })
+	default:
+		k.expiry.Reset(d)
+	}
+	k.watched = true
+}
+
+// unwatch stops the timer of a connection that is not used again.
+func (p *pool) unwatch(k *conn) {
+	if k.expiry != nil {
+		k.expiry.Stop()
 	}
 }
 
@@ -194,12 +213,18 @@ func (p *pool) expire(k *conn) {
 	}
 }
 
-// forget takes k from the idle ones, and reports whether it was one.
+// forget takes k from the idle ones if it has been one for as long as may be, and reports
+// whether it has.
 func (p *pool) forget(k *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	k.watched = false
 	i := slices.Index(p.idle, k)
-	if i < 0 {
+	if i < 0 { // put sets the timer again
+		return false
+	}
+	if left := p.ttl - time.Since(k.idle); left > 0 {
+		p.watch(k, left)
 		return false
 	}
 	p.idle = slices.Delete(p.idle, i, i+1)

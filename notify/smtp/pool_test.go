@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -298,3 +299,44 @@ func TestPanicWhileConnecting(t *testing.T) {
 		})
 	}
 }
+
+// IdleTimeout counts from the last message of a connection, and not from an earlier one.
+func TestIdleTimeoutCountsFromTheLastMessage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{extensions: "250-sink\r\n250-PIPELINING\r\n250 CHUNKING\r\n"}
+		var dialled, closed atomic.Int64
+		client, _ := sunk(t, s, true, func(cfg *smtp.Config) {
+			dial := cfg.Dial
+			cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dialled.Add(1)
+				nc, err := dial(ctx, network, addr)
+				return &closing{nc, &closed}, err
+			}
+		})
+		for i := range 5 {
+			_, err := client.Notify(t.Context(), message(strconv.Itoa(i)))
+			require.NoError(t, err)
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			require.EqualValues(t, 1, dialled.Load())
+			require.Zero(t, closed.Load())
+		}
+		time.Sleep(10*time.Second - time.Millisecond)
+		synctest.Wait()
+		require.Zero(t, closed.Load())
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		require.EqualValues(t, 1, closed.Load())
+		_, err := client.Notify(t.Context(), message("later"))
+		require.NoError(t, err)
+		require.EqualValues(t, 2, dialled.Load())
+	})
+}
+
+type closing struct {
+	net.Conn
+	times *atomic.Int64
+}
+
+func (c *closing) Close() error { c.times.Add(1); return c.Conn.Close() }

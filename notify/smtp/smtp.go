@@ -145,6 +145,7 @@ type Client struct {
 	from       *mail.Address
 	replyTo    *mail.Address
 	reference  reference
+	ids        *messageIDs
 	tls        *tls.Config
 	log        *slog.Logger
 	pool       *pool
@@ -179,6 +180,7 @@ func New(cfg Config) (*Client, error) {
 	if err := p.Err("smtp"); err != nil {
 		return nil, err
 	}
+	c.ids = newMessageIDs(c.from.Address)
 	c.tls = clientTLS(cfg.TLS, c.host)
 	c.log = c.cfg.Logger
 	c.pool = newPool(c.cfg.MaxConns, c.cfg.IdleTimeout, c.dial)
@@ -269,7 +271,9 @@ func (c *Client) Notify(ctx context.Context, msg notify.Message) (*notify.Receip
 		c.log.LogAttrs(ctx, slog.LevelDebug, "message not sent", slog.Any("message", msg), slog.String("error", err.Error()))
 		return nil, err
 	}
-	c.log.LogAttrs(ctx, slog.LevelDebug, "message accepted", slog.Any("message", msg), slog.String("id", l.id))
+	if c.log.Enabled(ctx, slog.LevelDebug) { // else msg would be copied to memory for nothing
+		c.log.LogAttrs(ctx, slog.LevelDebug, "message accepted", slog.Any("message", msg), slog.String("id", l.id))
+	}
 	return &notify.Receipt{Channel: notify.Email, ID: l.id, At: time.Now(), Refused: l.refused}, nil
 }
 
