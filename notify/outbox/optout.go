@@ -58,7 +58,16 @@ func (o *Outbox) stopped(ctx context.Context, r notify.Report) error {
 	if err := o.link(ctx, r.Channel, all); err != nil {
 		return err
 	}
+	rows, err := o.standings(ctx, r.Channel, all)
+	if err != nil {
+		return err
+	}
 	at := reportedAt(r)
+	for _, row := range rows {
+		if !at.After(row.is.Allowed) { // a report that comes again, after Allow
+			return nil
+		}
+	}
 	for _, address := range all { // one that was left is linked to none
 		if err := o.everywhere(ctx, r.Channel, address, stopAt(at)); err != nil {
 			return err

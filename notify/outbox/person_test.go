@@ -292,3 +292,25 @@ func TestStopAroundAMove(t *testing.T) {
 		require.True(t, at.n > 0 || optedOut(box, fresh), "read %d", n)
 	}
 }
+
+// TestStopThatComesAgain: a stop from before Allow is over at each address, also at one that
+// is known only since.
+func TestStopThatComesAgain(t *testing.T) {
+	said := time.Now().Add(-time.Hour)
+	box, _ := desk(t)
+	stop := notify.Report{Channel: notify.WhatsApp, State: notify.ReportStopped, At: said, Address: phone}
+	require.NoError(t, box.Report(t.Context(), stop))
+	require.NoError(t, box.Allow(t.Context(), notify.WhatsApp, phone))
+	stop.KnownAs = []string{"IN.42"}
+	require.NoError(t, box.Report(t.Context(), stop))
+	for _, address := range []string{phone, "IN.42"} {
+		out, err := box.OptedOut(t.Context(), notify.WhatsApp, address)
+		require.NoError(t, err)
+		require.False(t, out, address)
+	}
+	stop.At = time.Now()
+	require.NoError(t, box.Report(t.Context(), stop))
+	out, err := box.OptedOut(t.Context(), notify.WhatsApp, "IN.42")
+	require.NoError(t, err)
+	require.True(t, out)
+}

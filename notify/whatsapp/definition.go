@@ -32,6 +32,7 @@ type definitions struct {
 type known struct {
 	turn       chan struct{}
 	definition *Definition
+	asked      time.Time // when Meta was asked for it
 	again      time.Time // when Meta may be asked again
 }
 
@@ -55,7 +56,7 @@ func (c *Client) checkTemplate(ctx context.Context, call *Call) error {
 	if c.cfg.BusinessAccountID == "" {
 		return nil
 	}
-	k := c.known.of(call.Name, call.Language)
+	k, came := c.known.of(call.Name, call.Language), time.Now()
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
@@ -67,9 +68,10 @@ func (c *Client) checkTemplate(ctx context.Context, call *Call) error {
 			return nil
 		}
 	}
-	if time.Now().Before(k.again) {
+	if time.Now().Before(k.again) || !k.asked.Before(came) { // others asked while this one waited
 		return k.definition.fits(call)
 	}
+	asked := time.Now()
 	found, err := c.define(ctx, call)
 	switch {
 	case ctx.Err() != nil:
@@ -80,7 +82,7 @@ func (c *Client) checkTemplate(ctx context.Context, call *Call) error {
 			slog.String("template", call.Name), slog.String("error", err.Error()))
 		return k.definition.fits(call)
 	}
-	k.definition = found
+	k.definition, k.asked = found, asked
 	return found.fits(call)
 }
 

@@ -345,6 +345,10 @@ func (r *reader) readChange(e entry, raw json.RawMessage) {
 }
 
 func (r *reader) readMessages(e entry, v messagesValue) {
+	var contacts []contact
+	for _, c := range v.Contacts.value {
+		contacts = append(contacts, c.value)
+	}
 	for _, raw := range v.Statuses {
 		var s wireStatus
 		if json.Unmarshal(raw, &s) != nil {
@@ -353,17 +357,17 @@ func (r *reader) readMessages(e entry, v messagesValue) {
 		}
 		status := s.status()
 		status.Raw = raw
-		status.person(v.Contacts, len(v.Statuses) == 1)
-		status.PhoneNumberID = string(v.Metadata.PhoneNumberID)
+		status.person(contacts, len(v.Statuses) == 1)
+		status.PhoneNumberID = string(v.Metadata.value.PhoneNumberID)
 		r.events = append(r.events, Event{ID: r.id("status", status.MessageID, string(status.State), raw), Status: status})
 	}
 	for _, raw := range v.Messages {
-		message, ok := parseInbound(raw, v.Contacts)
+		message, ok := parseInbound(raw, contacts)
 		if !ok {
 			r.cannotRead(e.ID, raw)
 			continue
 		}
-		message.PhoneNumberID = string(v.Metadata.PhoneNumberID)
+		message.PhoneNumberID = string(v.Metadata.value.PhoneNumberID)
 		r.events = append(r.events, Event{ID: r.id("message", message.MessageID, "", raw), Message: message})
 	}
 }
@@ -411,21 +415,33 @@ func (t text) phone() string {
 	return number
 }
 
+// beside is a value that stands beside a status or a message, and must not hide it: what is
+// not of its form stays zero.
+type beside[T any] struct{ value T }
+
+func (b *beside[T]) UnmarshalJSON(data []byte) error {
+	var value T
+	if json.Unmarshal(data, &value) == nil {
+		b.value = value
+	}
+	return nil
+}
+
 type messagesValue struct {
-	Metadata struct {
+	Metadata beside[struct {
 		PhoneNumberID text `json:"phone_number_id"`
-	} `json:"metadata"`
-	Contacts []contact         `json:"contacts"`
-	Messages []json.RawMessage `json:"messages"`
-	Statuses []json.RawMessage `json:"statuses"`
+	}] `json:"metadata"`
+	Contacts beside[[]beside[contact]] `json:"contacts"`
+	Messages []json.RawMessage         `json:"messages"`
+	Statuses []json.RawMessage         `json:"statuses"`
 }
 
 type contact struct {
 	WaID    text `json:"wa_id"`
 	UserID  text `json:"user_id"`
-	Profile struct {
+	Profile beside[struct {
 		Name string `json:"name"`
-	} `json:"profile"`
+	}] `json:"profile"`
 }
 
 type wireStatus struct {
@@ -439,11 +455,12 @@ type wireStatus struct {
 	MemberUserID text          `json:"recipient_participant_user_id"`
 	Reference    text          `json:"biz_opaque_callback_data"`
 	Errors       []wireProblem `json:"errors"`
-	Pricing      pricing       `json:"pricing"`
-	Conversation struct {
+
+	Pricing      beside[pricing] `json:"pricing"`
+	Conversation beside[struct {
 		ID      text    `json:"id"`
 		Pricing pricing `json:"pricing"`
-	} `json:"conversation"`
+	}] `json:"conversation"`
 }
 
 type pricing struct {
@@ -454,13 +471,13 @@ type pricing struct {
 }
 
 type wireProblem struct {
-	Code    *int   `json:"code"` // 0 is a code
-	Title   string `json:"title"`
-	Message string `json:"message"`
-	Href    string `json:"href"`
-	Data    struct {
+	Code    *int           `json:"code"` // 0 is a code
+	Title   beside[string] `json:"title"`
+	Message beside[string] `json:"message"`
+	Href    beside[string] `json:"href"`
+	Data    beside[struct {
 		Details string `json:"details"`
-	} `json:"error_data"`
+	}] `json:"error_data"`
 }
 
 // person adds what stands of the recipient beside the statuses alone. If the status is the
@@ -479,18 +496,18 @@ func (s *wireStatus) status() *Status {
 	status := &Status{
 		MessageID: string(s.ID), State: s.Status, Reference: string(s.Reference), At: s.Timestamp.time(),
 		Phone: s.Recipient.phone(), UserID: string(s.UserID),
-		ConversationID: string(s.Conversation.ID),
+		ConversationID: string(s.Conversation.value.ID),
 	}
 	if s.Kind == "group" { // Recipient is the group's id
 		status.Phone, status.UserID = s.Member.phone(), string(s.MemberUserID)
 	}
-	price := s.Pricing
+	price := s.Pricing.value
 	if price == (pricing{}) {
-		price = s.Conversation.Pricing
+		price = s.Conversation.value.Pricing
 	}
 	status.Category, status.PricingModel, status.PricingType, status.Billable = price.Category, price.Model, price.Type, price.Billable
 	for _, e := range s.Errors {
-		problem := Problem{Title: e.Title, Message: e.Message, Details: e.Data.Details, Href: e.Href}
+		problem := Problem{Title: e.Title.value, Message: e.Message.value, Details: e.Data.value.Details, Href: e.Href.value}
 		if e.Code != nil {
 			problem.Code = *e.Code
 		}
@@ -599,7 +616,7 @@ func parseInbound(raw json.RawMessage, contacts []contact) (*Inbound, bool) {
 	}
 	for _, c := range contacts {
 		if m.Phone != "" && c.WaID.phone() == m.Phone || m.UserID != "" && string(c.UserID) == m.UserID {
-			m.Name, m.Phone, m.UserID = c.Profile.Name, first(m.Phone, c.WaID.phone()), first(m.UserID, string(c.UserID))
+			m.Name, m.Phone, m.UserID = c.Profile.value.Name, first(m.Phone, c.WaID.phone()), first(m.UserID, string(c.UserID))
 			break
 		}
 	}

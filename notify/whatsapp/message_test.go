@@ -3,7 +3,12 @@ package whatsapp_test
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -157,4 +162,29 @@ func TestNotifyWithoutANumber(t *testing.T) {
 	msg.To = notify.Recipient{WhatsAppUserID: "zkmark"}
 	_, err := c.Notify(t.Context(), msg)
 	require.ErrorContains(t, err, "To.WhatsAppUserID")
+}
+
+// TestManyCallsOfOneTemplateAskOnce: also if the definition does not fit, and is asked for
+// again by whoever comes later.
+func TestManyCallsOfOneTemplateAskOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		c := offline(t, func(cfg *whatsapp.Config) { cfg.BusinessAccountID = "2" }, func(*http.Request) (*http.Response, error) {
+			asked.Add(1)
+			time.Sleep(time.Second)
+			return answer(200, `{"data":[{"name":"receipt","language":"en","status":"PAUSED"}]}`), nil
+		})
+		for want := range 2 {
+			var all sync.WaitGroup
+			for range 20 {
+				all.Go(func() {
+					if err := tell(t, c, receiptCall()); !errors.Is(err, telemed.ErrForbidden) {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			require.EqualValues(t, want+1, asked.Load())
+		}
+	})
 }

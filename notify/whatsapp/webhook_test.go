@@ -290,6 +290,25 @@ func TestOtherFieldsAreChanges(t *testing.T) {
 	}
 }
 
+// What stands beside a status or a message may be of another form: it hides nothing.
+func TestOddThingsBesideAStatus(t *testing.T) {
+	t.Parallel()
+	var host collector
+	body := webhook("messages", `{"metadata":7,"contacts":[{"wa_id":"919876500041","profile":{"name":{}}},{"wa_id":"919876500042","user_id":"IN.9","profile":[]}],
+		"statuses":[
+			{"id":"wamid.1","status":"delivered","pricing":{"billable":"yes","category":"utility"},"conversation":"c1","recipient_id":"919876500042"},
+			{"id":"wamid.2","status":"failed","errors":[{"code":131026,"title":7,"message":[],"error_data":"x","href":{}}]}],
+		"messages":[{"id":"wamid.5","from":"919876500042","type":"text","text":{"body":"stop"}}]}`)
+	require.Equal(t, 200, post(hook(t, host.handle), body, signed(body)).Code)
+	require.Len(t, host.statuses, 2)
+	require.Equal(t, []string{phone, "IN.9"}, []string{host.statuses[0].Phone, host.statuses[0].UserID})
+	require.Nil(t, host.statuses[0].Billable)
+	require.ErrorIs(t, host.statuses[1].Err, notify.ErrRecipient)
+	require.Equal(t, 131026, host.statuses[1].Problems[0].Code)
+	require.Len(t, host.messages, 1)
+	require.Equal(t, "stop", host.messages[0].Text)
+}
+
 // What cannot be read goes to Unread, whole; it does not hide what came with it.
 func TestUnreadAmongOthers(t *testing.T) {
 	t.Parallel()
