@@ -70,6 +70,47 @@ func TestPausedReaderStopsTheHeartbeatClock(t *testing.T) {
 	}
 }
 
+// While the client is not read it goes on to hear heartbeats: without one, it would hang up.
+func TestPausedReaderHearsHeartbeats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		_, get, post := inMemory(t, socketio.Config{
+			PingInterval: time.Second, PingTimeout: 3 * time.Second,
+			OnEvent: func(ctx context.Context, _ realtime.Client, _ string, _ []json.RawMessage) (any, error) {
+				select {
+				case <-open:
+				case <-ctx.Done():
+				}
+				return nil, nil
+			},
+		})
+		time.AfterFunc(time.Minute, func() { close(open) })
+		require.Contains(t, get(), "40{")
+		posted := make(chan string, 1)
+		go func() { posted <- post(strings.TrimSuffix(strings.Repeat("42[\"q\"]\x1e", 100), "\x1e")) }()
+		start := time.Now()
+		for range 5 {
+			require.Equal(t, "2", get())
+		}
+		require.Equal(t, 13*time.Second, time.Since(start))
+		require.Equal(t, "ok", <-posted)
+	})
+}
+
+// A client that is gone is found out, though it is not read and the application never ends.
+func TestPausedReaderIsGone(t *testing.T) {
+	t.Parallel()
+	c := setup(t, quickly, gate(nil))
+	s := c.connectSocket(t)
+	for range 100 {
+		s.send(`42["join-clinic","7"]`)
+	}
+	require.Equal(t, "2", s.text())
+	require.NoError(t, s.conn.Close())
+	require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 10*time.Second, 10*time.Millisecond)
+}
+
 // A page that was offline sends all that it has kept, and is answered in order.
 func TestOfflineBufferOverPolling(t *testing.T) {
 	t.Parallel()
