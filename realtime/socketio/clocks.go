@@ -71,7 +71,10 @@ func (s *session) beatNow() {
 	case !s.isDue():
 	case s.await(true):
 		s.moved.Store(false)
+		s.pinging.Store(true)
 		s.conn.Send(pingMessage)
+		s.nextBeat(cfg.PingTimeout)
+	case s.pinging.Load(): // a busy hub has not sent it: Put sets the clock when it does
 		s.nextBeat(cfg.PingTimeout)
 	case s.paused.Load() && !s.stalled.Load():
 		// The answer may be unread. Another ping, for a client hangs up that hears none; and if
