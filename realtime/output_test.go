@@ -99,7 +99,7 @@ func TestPanicsEndOneConnection(t *testing.T) {
 }
 
 // listed is an encoder that cannot be compared.
-type listed struct{ parts []string }
+type listed []string
 
 func (listed) Encode(string, []json.RawMessage, string) []byte { return []byte("x") }
 

@@ -71,11 +71,19 @@ func (s *session) beatNow() {
 	case !s.isDue():
 	case s.await(true):
 		s.moved.Store(false)
+		s.pinging.Store(true)
 		s.conn.Send(pingMessage)
 		s.nextBeat(cfg.PingTimeout)
-	case s.moved.Swap(false), s.paused.Load() && !s.stalled.Load(), s.out.busy():
-		// The ping may be unsent, or the answer unread. WriteTimeout is for a WebSocket that
-		// takes nothing.
+	case s.pinging.Load(): // a busy hub has not sent it: Put sets the clock when it does
+		s.nextBeat(cfg.PingTimeout)
+	case s.paused.Load() && !s.stalled.Load():
+		// The answer may be unread. Another ping, for a client hangs up that hears none; and if
+		// it is gone, a write finds out.
+		s.moved.Store(false)
+		s.conn.Send(pingMessage)
+		s.nextBeat(cfg.PingTimeout)
+	case s.moved.Swap(false), s.out.busy():
+		// The ping may be unsent. WriteTimeout is for a WebSocket that takes nothing.
 		s.nextBeat(cfg.PingTimeout)
 	default:
 		s.conn.Close(errPingTimeout)

@@ -25,6 +25,20 @@ type crowd struct {
 	addr    netip.Addr
 }
 
+// networkOf returns what one client can hardly have more than one of: an IPv4 address, or the
+// first 64 bits of an IPv6 address.
+func networkOf(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap()
+	if !addr.Is6() {
+		return addr
+	}
+	network, err := addr.Prefix(64)
+	if err != nil {
+		return addr // never, for 64 is within an IPv6 address
+	}
+	return network.Addr()
+}
+
 func crowdOf(s *session) crowd { return crowd{s.conn.Client().Subject, s.addr} }
 
 // enter lets a session in, unless too many of its address are there. It returns the

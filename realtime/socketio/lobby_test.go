@@ -142,3 +142,19 @@ func TestGoroutinesOfIdleSessions(t *testing.T) { //nolint:paralleltest // it co
 	}
 	require.Eventually(t, few(count+20), 5*time.Second, 10*time.Millisecond)
 }
+
+// Who has a network of IPv6 has more addresses than anybody can count.
+func TestUnconnectedPerNetwork(t *testing.T) {
+	t.Parallel()
+	c := setup(t, byRealIP, func(_ *realtime.Config, wire *socketio.Config) { wire.MaxUnconnectedPerAddr = 3 })
+	from := func(addr string) http.Header { return http.Header{"X-Real-Ip": {addr}} }
+	for _, addr := range []string{
+		"2001:db8::1", "2001:db8::2%eth0", "2001:db8::abcd:1:2:3", "2001:db8:0:1::1", "192.0.2.1", "::ffff:192.0.2.1",
+	} {
+		c.openPolling(t, from(addr))
+	}
+	c.request(t, "GET", "transport=polling", "", from("2001:db8::4")).refused(t, 503, 3)
+	c.openPolling(t, from("192.0.2.1"))
+	c.request(t, "GET", "transport=polling", "", from("::ffff:192.0.2.1")).refused(t, 503, 3)
+	c.openPolling(t, from("2001:db8:0:1::2"))
+}

@@ -34,6 +34,8 @@ var (
 	closePacket = []byte{packetClose}
 )
 
+func isPing(message []byte) bool { return bytes.Equal(message, pingMessage) }
+
 // The first bytes of Socket.IO packets, which are the body of Engine.IO messages.
 const (
 	kindConnect      = '0'

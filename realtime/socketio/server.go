@@ -145,7 +145,7 @@ func (s *Server) connect(r *http.Request, from caller, transport string) (*sessi
 	}
 	var addr netip.Addr
 	if s.cfg.ClientAddr != nil {
-		addr = s.cfg.ClientAddr(r)
+		addr = networkOf(s.cfg.ClientAddr(r))
 	}
 	session := s.newSession(transport, rand.Text(), addr)
 	if err := session.begin(r.Context(), subject); err != nil {

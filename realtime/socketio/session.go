@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,7 @@ type session struct {
 	left      bool        // the client has said goodbye; the reader's own
 	paused    atomic.Bool // the reader waits for the worker
 	stalled   atomic.Bool // the worker waits for the client
+	pinging   atomic.Bool // the ping that is to be answered is still with the hub
 	moved     atomic.Bool // the client has taken something, or may have answered unread
 
 	mu     sync.Mutex
@@ -88,6 +90,10 @@ func (s *session) begin(ctx context.Context, subject string) (err error) {
 
 // Put implements realtime.Output.
 func (s *session) Put(messages [][]byte, joined []byte) (waiting int, err error) {
+	if s.pinging.Load() && slices.ContainsFunc(messages, isPing) {
+		s.pinging.Store(false)
+		s.nextBeat(s.server.cfg.PingTimeout)
+	}
 	return s.out.put(messages, joined)
 }
 

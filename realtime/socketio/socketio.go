@@ -157,7 +157,8 @@ type Config struct {
 	MaxUnconnected int
 	// ClientAddr returns the address that a request comes from: of r.RemoteAddr, or of the
 	// header that the proxy in front sets. The zero Addr is nobody's. It is called from many
-	// goroutines. If nil, no limit by address applies.
+	// goroutines. IPv6 addresses count as one that have the first 64 bits in common. If nil,
+	// no limit by address applies.
 	ClientAddr func(r *http.Request) netip.Addr
 	// MaxUnconnectedPerAddr is how many sessions of one ClientAddr may be without namespace at
 	// once; more are refused with 503. A hospital may be one address: its staff connects

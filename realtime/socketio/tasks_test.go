@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,47 @@ func TestPausedReaderStopsTheHeartbeatClock(t *testing.T) {
 			n++
 		}
 	}
+}
+
+// While the client is not read it goes on to hear heartbeats: without one, it would hang up.
+func TestPausedReaderHearsHeartbeats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		_, get, post := inMemory(t, socketio.Config{
+			PingInterval: time.Second, PingTimeout: 3 * time.Second,
+			OnEvent: func(ctx context.Context, _ realtime.Client, _ string, _ []json.RawMessage) (any, error) {
+				select {
+				case <-open:
+				case <-ctx.Done():
+				}
+				return nil, nil
+			},
+		})
+		time.AfterFunc(time.Minute, func() { close(open) })
+		require.Contains(t, get(), "40{")
+		posted := make(chan string, 1)
+		go func() { posted <- post(strings.TrimSuffix(strings.Repeat("42[\"q\"]\x1e", 100), "\x1e")) }()
+		start := time.Now()
+		for range 5 {
+			require.Equal(t, "2", get())
+		}
+		require.Equal(t, 13*time.Second, time.Since(start))
+		require.Equal(t, "ok", <-posted)
+	})
+}
+
+// A client that is gone is found out, though it is not read and the application never ends.
+func TestPausedReaderIsGone(t *testing.T) {
+	t.Parallel()
+	c := setup(t, quickly, gate(nil))
+	s := c.connectSocket(t)
+	for range 100 {
+		s.send(`42["join-clinic","7"]`)
+	}
+	require.Equal(t, "2", s.text())
+	require.NoError(t, s.conn.Close())
+	require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 10*time.Second, 10*time.Millisecond)
 }
 
 // A page that was offline sends all that it has kept, and is answered in order.
@@ -257,6 +299,45 @@ func TestPostThatNeverPolls(t *testing.T) {
 		})
 		require.Contains(t, post(strings.TrimSuffix(strings.Repeat("420[\"q\"]\x1e", 200), "\x1e")), `"code":3`)
 		require.Zero(t, hub.Stats().Connections)
+	})
+}
+
+// late is an Output that holds its shard up, as thousands of connections in one room do.
+type late struct{ pause time.Duration }
+
+func (l late) Put([][]byte, []byte) (int, error) {
+	time.Sleep(l.pause)
+	return 0, nil
+}
+
+func (late) End(error) {}
+
+type plain struct{}
+
+func (plain) Encode(string, []json.RawMessage, string) []byte { return []byte("x") }
+
+// A client has its time to answer from the heartbeat on, and not from when a busy hub was told
+// to send it.
+func TestHeartbeatBehindABusyHub(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub, get, post := inMemory(t, socketio.Config{PingInterval: time.Second, PingTimeout: 3 * time.Second})
+		require.Contains(t, get(), "40{")
+		for range 2 * runtime.GOMAXPROCS(0) { // two for each shard
+			conn, err := hub.Connect(t.Context(), "", plain{}, late{5 * time.Second})
+			require.NoError(t, err)
+			require.NoError(t, conn.Join(t.Context(), "busy"))
+		}
+		start := time.Now()
+		require.NoError(t, hub.Broadcast(t.Context(), "busy", realtime.Event{Name: "e"}))
+		require.Equal(t, "2", get())
+		require.Equal(t, 10*time.Second, time.Since(start))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, "ok", post("3"))
+		require.Equal(t, "2", get())
+		require.Equal(t, 13*time.Second, time.Since(start), "a new interval")
+		require.Equal(t, "1", get(), "who does not answer is dead, though it took the heartbeat")
+		require.Equal(t, 19*time.Second, time.Since(start))
 	})
 }
 
