@@ -6,10 +6,13 @@ import (
 	"io"
 	"io/fs"
 	"mime"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -373,4 +376,23 @@ func (p panicking) Close() error {
 		panic("zksecret")
 	}
 	return nil
+}
+
+// A goroutine that ends inside of File.Open, as a test's does at its first failure, takes no
+// connection with it.
+func TestGoroutineThatEndsInOpen(t *testing.T) {
+	eachWay(t, func(t *testing.T, fake *smtptest.Server, client *smtp.Client) {
+		for range 5 { // more than MaxConns
+			var ends sync.WaitGroup
+			ends.Go(func() {
+				_, _ = client.Notify(t.Context(), openedBy(func() (io.ReadCloser, error) { runtime.Goexit(); return nil, nil }))
+			})
+			ends.Wait()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := client.Notify(ctx, message("next"))
+		require.NoError(t, err)
+		require.Len(t, fake.Messages(), 1)
+	})
 }

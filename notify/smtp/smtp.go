@@ -305,16 +305,27 @@ func (c *Client) letter(ctx context.Context, msg notify.Message) (*letter, error
 // pool had died while idle, or the server refused BDAT: in both cases it was not taken.
 func (c *Client) deliver(ctx context.Context, l *letter) error {
 	for {
-		conn, err := c.pool.get(ctx)
-		if err != nil {
-			return err
-		}
-		err = ofOneOf(l, conn.send(ctx, l))
-		c.pool.put(conn, err)
-		if !errors.Is(err, errStale) && !errors.Is(err, errNoChunking) {
+		if err := c.attempt(ctx, l); !errors.Is(err, errStale) && !errors.Is(err, errNoChunking) {
 			return err
 		}
 	}
+}
+
+// attempt sends l over one connection, and gives it back also if the goroutine ends in a
+// function of the application's.
+func (c *Client) attempt(ctx context.Context, l *letter) (err error) {
+	conn, err := c.pool.get(ctx)
+	if err != nil {
+		return err
+	}
+	whole := false
+	defer func() {
+		conn.broken = conn.broken || !whole
+		c.pool.put(conn, err)
+	}()
+	err = ofOneOf(l, conn.send(ctx, l))
+	whole = true
+	return err
 }
 
 // Verify connects, or uses an idle connection, and asks the server whether it is
