@@ -102,14 +102,16 @@ func TestPausedReaderHearsHeartbeats(t *testing.T) {
 // A client that is gone is found out, though it is not read and the application never ends.
 func TestPausedReaderIsGone(t *testing.T) {
 	t.Parallel()
-	c := setup(t, quickly, gate(nil))
+	c := setup(t, gate(nil), func(_ *realtime.Config, wire *socketio.Config) {
+		wire.PingInterval, wire.PingTimeout = 50*time.Millisecond, 2*time.Second
+	})
 	s := c.connectSocket(t)
 	for range 100 {
 		s.send(`42["join-clinic","7"]`)
 	}
 	require.Equal(t, "2", s.text())
 	require.NoError(t, s.conn.Close())
-	require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return c.hub.Stats().Connections == 0 }, 20*time.Second, 10*time.Millisecond)
 }
 
 // A page that was offline sends all that it has kept, and is answered in order.
