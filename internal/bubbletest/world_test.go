@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ type world struct {
 	mail     *smtptest.Server
 	whatsapp *whatsapptest.Server
 
-	door *fake.Listener // of the application, closed while it is away
+	door atomic.Pointer[fake.Listener] // of the application, closed while it is away
 }
 
 // newWorld starts the providers. It is called in the bubble, and all that it starts ends
@@ -72,7 +73,7 @@ func (w *world) open(t *testing.T, handler http.Handler) (kill func()) {
 		defer close(served)
 		_ = server.Serve(door) // ends with the door
 	}()
-	w.door = door
+	w.door.Store(door)
 	return func() {
 		_ = door.Close()
 		_ = server.Close()
@@ -81,7 +82,7 @@ func (w *world) open(t *testing.T, handler http.Handler) (kill func()) {
 }
 
 func (w *world) dialApplication(ctx context.Context, network, addr string) (net.Conn, error) {
-	return w.door.Dial(ctx, network, addr)
+	return w.door.Load().Dial(ctx, network, addr)
 }
 
 // connect puts the doctor's tokens into the store, after a consent on the provider's page.
