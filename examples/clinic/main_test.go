@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"go/parser"
 	"go/token"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -137,12 +139,18 @@ func TestSignalEndsIt(t *testing.T) {
 	c.ends()
 }
 
+// freePort is below the ports that systems give to outgoing connections, one of which might
+// take it meanwhile.
 func freePort(t *testing.T) string {
 	t.Helper()
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer probe.Close()
-	return probe.Addr().String()
+	for range 100 {
+		if probe, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+rand.IntN(20000))); err == nil {
+			defer probe.Close()
+			return probe.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // ends stops the clinic as a deploy does.

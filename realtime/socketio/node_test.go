@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -116,6 +118,19 @@ func TestNodeShutdown(t *testing.T) {
 	}
 }
 
+// listenLow listens on a port below those that systems give to outgoing connections, one of
+// which might take it while nobody listens.
+func listenLow(t *testing.T) net.Listener {
+	t.Helper()
+	for range 100 {
+		if listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+rand.IntN(20000))); err == nil {
+			return listener
+		}
+	}
+	t.Fatal("no port is free")
+	return nil
+}
+
 // A deploy: the process ends, and a new one knows nothing of the old one's sessions.
 func TestNodeRestart(t *testing.T) {
 	needNode(t) // before there is a server that a skipped test would leave behind
@@ -123,8 +138,7 @@ func TestNodeRestart(t *testing.T) {
 	for name, transports := range map[string]string{"websocket": "websocket", "polling": "polling", "default": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
+			listener := listenLow(t)
 			address := listener.Addr().String()
 			first, stop := process(t, listener)
 			node := startNode(t, "restart", "http://"+address, transports)
@@ -132,7 +146,7 @@ func TestNodeRestart(t *testing.T) {
 			require.Equal(t, 1, first.Stats().Rooms)
 			stop()
 
-			listener, err = net.Listen("tcp", address)
+			listener, err := net.Listen("tcp", address)
 			require.NoError(t, err)
 			second, stop := process(t, listener)
 			defer stop()
