@@ -146,8 +146,11 @@ func TestNodeRestart(t *testing.T) {
 			require.Equal(t, 1, first.Stats().Rooms)
 			stop()
 
-			listener, err := net.Listen("tcp", address)
-			require.NoError(t, err)
+			require.Eventually(t, func() (again bool) { // a process that is started just now holds our sockets
+				var err error
+				listener, err = net.Listen("tcp", address)
+				return err == nil
+			}, 10*time.Second, 10*time.Millisecond)
 			second, stop := process(t, listener)
 			defer stop()
 			require.Equal(t, ok, node.step("joined")["answer"])
