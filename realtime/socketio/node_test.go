@@ -146,7 +146,8 @@ func TestNodeRestart(t *testing.T) {
 			require.Equal(t, 1, first.Stats().Rooms)
 			stop()
 
-			require.Eventually(t, func() (again bool) { // a process that is started just now holds our sockets
+			// A process that is started just now holds our sockets for a moment.
+			require.Eventually(t, func() bool {
 				var err error
 				listener, err = net.Listen("tcp", address)
 				return err == nil
