@@ -199,15 +199,24 @@ const maxToken = 8 << 10
 // noToken is temporary unless err says that a person must act.
 func noToken(ctx context.Context, err error) error {
 	kind := telemed.ErrUnavailable
-	for _, final := range []error{telemed.ErrReconnect, telemed.ErrUnauthorized, telemed.ErrForbidden, telemed.ErrInvalid} {
-		if errors.Is(err, final) {
-			kind = telemed.ErrUnauthorized
-		}
+	if forAPerson(err) {
+		kind = telemed.ErrUnauthorized
 	}
 	if ctx.Err() != nil {
 		return lost(ctx, "auth", kind, err)
 	}
 	return &Error{Op: "auth", Reason: "Token failed", Err: fault.OfApplication("Token", err), kind: kind}
+}
+
+// forAPerson reports whether an error of the application's own says that trying again is no
+// use before somebody has acted.
+func forAPerson(err error) bool {
+	for _, final := range []error{telemed.ErrReconnect, telemed.ErrUnauthorized, telemed.ErrForbidden, telemed.ErrInvalid} {
+		if errors.Is(err, final) {
+			return true
+		}
+	}
+	return false
 }
 
 // challenge decodes what a 334 says.

@@ -33,17 +33,29 @@ func (l *letter) sign(ctx context.Context, sign func(io.Reader) (string, error),
 		return ofFile("compose", l.failure)
 	case ctx.Err() != nil:
 		return lost(ctx, "compose", telemed.ErrUnavailable, ctx.Err())
+	case err != nil:
+		return signFailed(err)
 	case !ok:
 		return failed("compose", telemed.ErrInvalid, "the message cannot be composed")
-	case err != nil || !fieldLines.MatchString(fields):
-		e := failed("compose", telemed.ErrInvalid, "the message cannot be signed")
-		e.Err = fault.OfApplication("Sign", err)
-		return e
+	case !fieldLines.MatchString(fields):
+		return failed("compose", telemed.ErrInvalid, "the message cannot be signed")
 	}
 	l.head = slices.Insert(l.head, 0, []byte(fields)...)
 	l.start += len(fields)
 	l.size += int64(len(fields))
 	return nil
+}
+
+// signFailed is temporary, as of a key that is elsewhere and cannot be reached just now,
+// unless err says that a person must act.
+func signFailed(err error) error {
+	kind := telemed.ErrUnavailable
+	if forAPerson(err) {
+		kind = telemed.ErrInvalid
+	}
+	e := failed("compose", kind, "the message cannot be signed")
+	e.Err = fault.OfApplication("Sign", err)
+	return e
 }
 
 // fieldsOf calls sign and reads what that leaves. The rendering has ended when it returns, and

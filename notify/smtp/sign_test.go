@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -86,8 +87,9 @@ func TestNothingUnsignedIsSent(t *testing.T) {
 		want  error
 		field string
 	}{
-		"an error":          {reads("", boom), short, telemed.ErrInvalid, ""},
-		"at once":           {func(io.Reader) (string, error) { return "", boom }, large, telemed.ErrInvalid, ""},
+		"an error":          {reads("", boom), short, telemed.ErrUnavailable, ""},
+		"at once":           {func(io.Reader) (string, error) { return "", boom }, large, telemed.ErrUnavailable, ""},
+		"a final error":     {reads("", fmt.Errorf("%w: zksecret", telemed.ErrForbidden)), short, telemed.ErrInvalid, ""},
 		"a panic":           {func(io.Reader) (string, error) { panic("zksecret") }, large, telemed.ErrInvalid, ""},
 		"no fields":         {reads("", nil), short, telemed.ErrInvalid, ""},
 		"no line end":       {reads("DKIM-Signature: a", nil), short, telemed.ErrInvalid, ""},

@@ -87,8 +87,10 @@ type Config struct {
 	// line end: the Sign of dkim.Signer. It may be called by many goroutines at once. The
 	// message is rendered while it is read. One of more than 64 KiB is not held whole but
 	// rendered again when it is sent: a notify.File with Open is opened twice. If it was not
-	// the same both times, or Sign fails, the message is not sent, which is
-	// telemed.ErrInvalid. If nil, none is signed.
+	// the same both times, or Sign returns no fields, the message is not sent, which is
+	// telemed.ErrInvalid. So it is if Sign fails, and that is telemed.ErrUnavailable, to be
+	// tried again, unless its error matches ErrInvalid, ErrUnauthorized, ErrForbidden or
+	// ErrReconnect. If nil, none is signed.
 	Sign func(message io.Reader) (fields string, err error)
 
 	// Security is how the connection is encrypted. If 0, StartTLS, which is required to

@@ -145,4 +145,4 @@ func (s *Signer) Sign(message io.Reader) (fields string, err error) {
 }
 
 // errSign has no words of the message, which others' errors may.
-var errSign = errors.New("dkim: the message cannot be signed")
+var errSign = fault.Tagged(telemed.ErrInvalid, errors.New("dkim: the message cannot be signed"))
