@@ -110,6 +110,7 @@ func judge(t *testing.T, faults journalFaults) map[string][]string {
 	synctest.Test(t, func(t *testing.T) {
 		judge := &recordingT{ctx: t.Context(), found: found}
 		realtimetest.RunJournal(judge, func(*recordingT) realtimetest.JournalEngine { return newBrokenEngine(faults) })
+		time.Sleep(time.Minute) // what a broken journal has left behind ends
 	})
 	return found
 }
