@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -115,6 +116,8 @@ func once(of *redis.Options) *redis.Options {
 	options := *of
 	options.MaxRetries = -1
 	options.ContextTimeoutEnabled = true
+	// It would ask the DNS for the server at each New, and hand commands to another one.
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &options
 }
 

@@ -22,8 +22,14 @@ func TestMain(m *testing.M) {
 		child()
 		return
 	}
+	redis.SetLogger(quiet{})
 	leaktest.Main(m)
 }
+
+// quiet keeps go-redis from printing each refused connection.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // server is a redis-server on a socket in a folder of its own.
 type server struct {
