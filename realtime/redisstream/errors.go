@@ -63,8 +63,9 @@ func failed(op string, err error) error {
 	if answer, ok := errors.AsType[redis.Error](err); ok {
 		word, _, _ := strings.Cut(answer.Error(), " ")
 		e.Code = codes.Known(word)
-		switch e.Code {
-		case "NOAUTH", "WRONGPASS", "NOPERM":
+		switch {
+		case e.Code == "NOAUTH", e.Code == "WRONGPASS", e.Code == "NOPERM",
+			strings.HasPrefix(answer.Error(), "ERR Protocol error: unauthenticated"): // of a command with many parts
 			e.is = telemed.ErrUnauthorized
 		}
 		return e

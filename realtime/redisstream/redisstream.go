@@ -188,6 +188,11 @@ func ask[T any](ctx context.Context, j *Journal, op string, commands func(contex
 	}()
 	select {
 	case got := <-answers:
+		// The connection has the deadline of ctx, and may tell it a moment before ctx does.
+		if at, ok := ctx.Deadline(); ok && got.err != nil && time.Until(at) < 20*time.Millisecond {
+			<-ctx.Done()
+			return got.answer, ctx.Err()
+		}
 		return got.answer, got.err
 	case <-ctx.Done():
 		return answer, ctx.Err()
