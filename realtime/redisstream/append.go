@@ -13,8 +13,9 @@ import (
 
 // Append adds e to the stream, by one XADD that is sent once. See realtime.Journal for
 // errors; an entry above Config.MaxEntry is telemed.ErrInvalid too. Without an answer it
-// returns telemed.ErrAmbiguous, at the end of ctx or after the Client's ReadTimeout.
-func (j *Journal) Append(ctx context.Context, e realtime.Entry) (realtime.Position, error) {
+// returns telemed.ErrAmbiguous, at the end of ctx or after the ReadTimeout
+// of Config.Client.
+func (j *Client) Append(ctx context.Context, e realtime.Entry) (realtime.Position, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("redisstream: Append: %w", err)
 	}
@@ -39,7 +40,7 @@ func (j *Journal) Append(ctx context.Context, e realtime.Entry) (realtime.Positi
 }
 
 // add is XADD with the trim that the reference does.
-func (j *Journal) add(ctx context.Context, fields ...string) (string, error) {
+func (j *Client) add(ctx context.Context, fields ...string) (string, error) {
 	position, err := j.client.XAdd(ctx, &redis.XAddArgs{
 		Stream: j.cfg.Stream, MaxLen: j.cfg.MaxLen, Approx: true, ID: "*", Values: append([]string{"uid", j.uid}, fields...),
 	}).Result()
@@ -55,11 +56,11 @@ const (
 	markerGap  = "gap" // entries are missing before it
 )
 
-func (j *Journal) mark(ctx context.Context) (string, error) {
+func (j *Client) mark(ctx context.Context) (string, error) {
 	return j.add(ctx, "type", markerType)
 }
 
-func (j *Journal) markGap(ctx context.Context) error {
+func (j *Client) markGap(ctx context.Context) error {
 	_, err := j.add(ctx, "type", markerType, markerGap, "1")
 	return err
 }

@@ -56,7 +56,8 @@
 //
 // Events lie in Redis until they are trimmed, and rooms with them. With Node beside it they
 // lie there in clear, which Config.InsecureClear says. Without Node, Config.Seal encrypts
-// them. Passwords and TLS are those of the Client.
+// them. Passwords and TLS are those of Config.Client. go-redis prints by a logger of its
+// own, with the server's address; redis.SetLogger replaces it.
 //
 // # Testing
 //

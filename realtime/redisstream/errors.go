@@ -29,16 +29,14 @@ type Error struct {
 
 // Error returns operation, code and meaning.
 func (e *Error) Error() string {
-	text := "redisstream: " + e.Op
+	words := []string{"redisstream", e.Op}
 	if e.Code != "" {
-		text += ": " + e.Code
+		words = append(words, e.Code)
 	}
-	for _, err := range []error{e.is, e.cause} {
-		if err != nil {
-			text += ": " + err.Error()
-		}
+	for _, err := range e.Unwrap() {
+		words = append(words, err.Error())
 	}
-	return text
+	return strings.Join(words, ": ")
 }
 
 // Unwrap returns what the error matches.
@@ -64,8 +62,9 @@ func failed(op string, err error) error {
 		word, _, _ := strings.Cut(answer.Error(), " ")
 		e.Code = codes.Known(word)
 		switch {
+		// The last is said of a command with more than ten parts.
 		case e.Code == "NOAUTH", e.Code == "WRONGPASS", e.Code == "NOPERM",
-			strings.HasPrefix(answer.Error(), "ERR Protocol error: unauthenticated"): // of a command with many parts
+			strings.HasPrefix(answer.Error(), "ERR Protocol error: unauthenticated"):
 			e.is = telemed.ErrUnauthorized
 		}
 		return e
@@ -95,7 +94,7 @@ func notSent(err error) bool {
 }
 
 // gap counts and returns a gap.
-func (j *Journal) gap(op string) error {
+func (j *Client) gap(op string) error {
 	j.gaps.Add(1)
 	return fmt.Errorf("redisstream: %s: %w", op, realtime.ErrGap)
 }

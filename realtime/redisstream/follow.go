@@ -24,7 +24,7 @@ const (
 
 // Follow delivers what comes after from, over a connection of its own. While Redis is away
 // it tries again, with growing pauses at random. See realtime.Journal for errors.
-func (j *Journal) Follow(ctx context.Context, from realtime.Position, deliver func(realtime.Entry)) error {
+func (j *Client) Follow(ctx context.Context, from realtime.Position, deliver func(realtime.Entry)) error {
 	if from == "" {
 		return fault.Invalid("redisstream: Follow", "from", "is empty: ask Head")
 	}
@@ -40,7 +40,7 @@ func (j *Journal) Follow(ctx context.Context, from realtime.Position, deliver fu
 	defer cancel()
 	defer context.AfterFunc(j.ctx, cancel)()
 	defer j.stale.Store(0)
-	f := &follower{Journal: j, at: string(from), deliver: deliver}
+	f := &follower{Client: j, at: string(from), deliver: deliver}
 	for pause := minPause; ; pause = min(pause*2, maxPause) {
 		before := f.answers
 		err := f.read(running)
@@ -65,7 +65,7 @@ func (j *Journal) Follow(ctx context.Context, from realtime.Position, deliver fu
 
 // follower is a Follow that runs.
 type follower struct {
-	*Journal
+	*Client
 	at      string // the newest entry that was read
 	deliver func(realtime.Entry)
 	answers int
@@ -76,7 +76,7 @@ func (f *follower) read(ctx context.Context) error {
 	options := once(f.cfg.Client.Options())
 	options.ReadTimeout, options.PoolSize, options.MinIdleConns = block+grace, 1, 0
 	client := redis.NewClient(options)
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	// A connection waits for its answer without looking at the context.
 	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
 	defer stop()
@@ -134,7 +134,7 @@ func (f *follower) take(ctx context.Context, message redis.XMessage) error {
 	}
 	switch entry, state := f.codec.decode(message); state {
 	case forUs:
-		f.Journal.read.Add(1)
+		f.Client.read.Add(1)
 		f.deliver(entry)
 	case unreadable:
 		f.unread.Add(1)
@@ -147,13 +147,13 @@ func (f *follower) take(ctx context.Context, message redis.XMessage) error {
 }
 
 // away and back log a change once.
-func (j *Journal) away(ctx context.Context, err error) {
+func (j *Client) away(ctx context.Context, err error) {
 	if j.stale.CompareAndSwap(0, time.Now().UnixNano()) {
 		j.log.LogAttrs(ctx, slog.LevelWarn, "redisstream: Redis does not answer", slog.String("error", failed("Follow", err).Error()))
 	}
 }
 
-func (j *Journal) back(ctx context.Context) {
+func (j *Client) back(ctx context.Context) {
 	if since := j.stale.Swap(0); since != 0 {
 		j.log.LogAttrs(ctx, slog.LevelInfo, "redisstream: Redis answers again",
 			slog.Duration("after", time.Since(time.Unix(0, since))))

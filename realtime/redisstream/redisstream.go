@@ -51,7 +51,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Stats is a snapshot of a Journal. The counters only grow.
+// Stats is a snapshot of a Client. The counters only grow.
 type Stats struct {
 	Appended uint64 // entries that Redis has confirmed
 	Read     uint64 // entries handed to Follow's deliver
@@ -62,8 +62,8 @@ type Stats struct {
 	Stale time.Duration
 }
 
-// Journal is a realtime.Journal in Redis. It is safe for concurrent use.
-type Journal struct {
+// Client is a realtime.Journal in Redis. It is safe for concurrent use.
+type Client struct {
 	cfg    Config
 	uid    string // of this process; Node passes over its own
 	client *redis.Client
@@ -81,11 +81,11 @@ type Journal struct {
 	stale                        atomic.Int64 // since when, in Unix nanoseconds; 0: it is not
 }
 
-var _ realtime.Journal = (*Journal)(nil)
+var _ realtime.Journal = (*Client)(nil)
 
-// New returns a Journal, or an error that names every wrong field of cfg. It does not
+// New returns a Client, or an error that names every wrong field of cfg. It does not
 // connect yet. Call Shutdown in the end.
-func New(cfg Config) (*Journal, error) {
+func New(cfg Config) (*Client, error) {
 	var p fault.Problems
 	p.Check(cfg.Client != nil, "Client", "is required")
 	p.Check((cfg.Seal != nil) != cfg.InsecureClear, "Seal", "or InsecureClear is required, and not both")
@@ -100,7 +100,7 @@ func New(cfg Config) (*Journal, error) {
 	cfg.MaxEntry = cmp.Or(cfg.MaxEntry, 4<<20)
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // never fails
-	j := &Journal{
+	j := &Client{
 		cfg:    cfg,
 		uid:    hex.EncodeToString(random),
 		client: redis.NewClient(once(cfg.Client.Options())),
@@ -122,7 +122,7 @@ func once(of *redis.Options) *redis.Options {
 }
 
 // Stats returns the present numbers.
-func (j *Journal) Stats() Stats {
+func (j *Client) Stats() Stats {
 	stats := Stats{Appended: j.appended.Load(), Read: j.read.Load(), Unread: j.unread.Load(), Gaps: j.gaps.Load()}
 	if since := j.stale.Load(); since != 0 {
 		stats.Stale = max(time.Since(time.Unix(0, since)), 1)
@@ -132,7 +132,7 @@ func (j *Journal) Stats() Stats {
 
 // Shutdown ends every Follow, waits for calls that have begun, or until ctx ends, and
 // closes the connections. It may be called again. The Client of Config stays open.
-func (j *Journal) Shutdown(ctx context.Context) error {
+func (j *Client) Shutdown(ctx context.Context) error {
 	j.mu.Lock()
 	j.done = true
 	j.mu.Unlock()
@@ -155,7 +155,7 @@ func (j *Journal) Shutdown(ctx context.Context) error {
 }
 
 // begin counts a call that Shutdown waits for, until the returned function is called.
-func (j *Journal) begin(ctx context.Context, op string) (done func(), err error) {
+func (j *Client) begin(ctx context.Context, op string) (done func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("redisstream: %s: %w", op, err)
 	}
@@ -171,7 +171,7 @@ func (j *Journal) begin(ctx context.Context, op string) (done func(), err error)
 // ask runs commands and returns when they have, or ctx has ended: a connection waits for
 // its answer without looking at the end of a context. What is left runs into the
 // connection's own time limit, and Shutdown waits for it.
-func ask[T any](ctx context.Context, j *Journal, op string, commands func(context.Context) (T, error)) (answer T, err error) {
+func ask[T any](ctx context.Context, j *Client, op string, commands func(context.Context) (T, error)) (answer T, err error) {
 	done, err := j.begin(ctx, op)
 	if err != nil {
 		return answer, err
@@ -200,7 +200,7 @@ func ask[T any](ctx context.Context, j *Journal, op string, commands func(contex
 }
 
 // saw remembers the newest entry that was there.
-func (j *Journal) saw(position string) {
+func (j *Client) saw(position string) {
 	next, ok := parseID(position)
 	for ok {
 		last := j.seen.Load()

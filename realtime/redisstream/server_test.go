@@ -81,7 +81,7 @@ func (s *server) kill() {
 }
 
 // open returns the journal of one more process. change may be nil.
-func (s *server) open(change func(*redisstream.Config)) *redisstream.Journal {
+func (s *server) open(change func(*redisstream.Config)) *redisstream.Client {
 	s.Helper()
 	cfg := redisstream.Config{Client: s.client, InsecureClear: true}
 	if change != nil {

@@ -19,14 +19,14 @@ const (
 
 // Since returns a page. It looks at some megabytes at most; what it has not looked at
 // comes after Page.UpTo, and More says so. See realtime.Journal for errors.
-func (j *Journal) Since(ctx context.Context, from realtime.Position, rooms []string, limit int) (realtime.Page, error) {
+func (j *Client) Since(ctx context.Context, from realtime.Position, rooms []string, limit int) (realtime.Page, error) {
 	var p fault.Problems
 	p.Check(from != "", "from", "is empty: ask Head")
 	p.Check(limit >= 1, "limit", "is below 1")
 	if err := p.Err("redisstream: Since"); err != nil {
 		return realtime.Page{}, err
 	}
-	s := &search{Journal: j, rooms: rooms, limit: limit, page: realtime.Page{UpTo: from, More: true}}
+	s := &search{Client: j, rooms: rooms, limit: limit, page: realtime.Page{UpTo: from, More: true}}
 	place, ok := parseID(string(from))
 	if !ok {
 		return realtime.Page{}, j.gap("Since")
@@ -45,7 +45,7 @@ func (j *Journal) Since(ctx context.Context, from realtime.Position, rooms []str
 
 // search is a Since that runs.
 type search struct {
-	*Journal
+	*Client
 	rooms  []string
 	limit  int
 	looked int // bytes
@@ -96,7 +96,7 @@ func (s *search) look(message redis.XMessage) {
 }
 
 // Head returns the id of the newest entry. Before the first one it appends a marker.
-func (j *Journal) Head(ctx context.Context) (realtime.Position, error) {
+func (j *Client) Head(ctx context.Context) (realtime.Position, error) {
 	position, err := ask(ctx, j, "Head", func(ctx context.Context) (string, error) {
 		newest, err := j.client.XRevRangeN(ctx, j.cfg.Stream, "+", "-", 1).Result()
 		if err != nil || len(newest) == 0 {
@@ -111,7 +111,7 @@ func (j *Journal) Head(ctx context.Context) (realtime.Position, error) {
 	return realtime.Position(position), nil
 }
 
-func (j *Journal) markIf(ctx context.Context, err error) (string, error) {
+func (j *Client) markIf(ctx context.Context, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +120,7 @@ func (j *Journal) markIf(ctx context.Context, err error) (string, error) {
 
 // At returns the id of the last entry before t, by the clock of Redis and to the
 // millisecond, or of the oldest that is there.
-func (j *Journal) At(ctx context.Context, t time.Time) (realtime.Position, error) {
+func (j *Client) At(ctx context.Context, t time.Time) (realtime.Position, error) {
 	position, err := ask(ctx, j, "At", func(ctx context.Context) (string, error) {
 		before := strconv.FormatInt(max(t.UnixMilli()-1, 0), 10)
 		pipe := j.client.TxPipeline()
@@ -142,7 +142,7 @@ func (j *Journal) At(ctx context.Context, t time.Time) (realtime.Position, error
 
 // lost leaves a marker, which no Since crosses, if older entries are there than one that
 // was read and is not: then it was no trim.
-func (j *Journal) lost(ctx context.Context, client *redis.Client, read string) error {
+func (j *Client) lost(ctx context.Context, client *redis.Client, read string) error {
 	oldest, err := client.XRangeN(ctx, j.cfg.Stream, "-", "+", 1).Result()
 	if err != nil || len(oldest) == 0 {
 		return err
