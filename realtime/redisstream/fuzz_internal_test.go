@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+	"github.com/tinylib/msgp/msgp"
 
 	"github.com/telemed-go/telemed/realtime"
 )
@@ -52,4 +53,33 @@ func plain(e realtime.Entry) realtime.Entry {
 	}
 	e.Args = append(e.Args[:0:0], e.Args...)
 	return e
+}
+
+// A placeholder that Node's application has sent as data would stand for a binary part
+// that is not its own.
+func TestPlaceholderAsData(t *testing.T) {
+	t.Parallel()
+	packed, err := packJSON([]byte(`[{"f":1,"n":{"_placeholder":true,"num":0}}]`), [][]byte{{7}})
+	require.NoError(t, err)
+	text, attachments, err := unpackJSON(packed)
+	require.NoError(t, err)
+	require.Len(t, attachments, 1)
+	require.JSONEq(t, `[{"f":1,"n":{"_placeholder":true,"num":0}}]`, string(text))
+
+	packed = msgp.AppendMapHeader(nil, 2)
+	packed = msgp.AppendBool(msgp.AppendString(packed, "_placeholder"), true)
+	packed = msgp.AppendInt64(msgp.AppendString(packed, "num"), 0)
+	_, _, err = unpackJSON(packed)
+	require.Error(t, err)
+}
+
+// What is too deep is refused before the stack grows.
+func TestTooDeep(t *testing.T) {
+	t.Parallel()
+	deep := make([]byte, 1_000_000)
+	for i := range deep {
+		deep[i] = 0x91 // an array of one
+	}
+	_, _, err := unpackJSON(deep)
+	require.Error(t, err)
 }

@@ -501,3 +501,46 @@ func TestKilledWriter(t *testing.T) {
 	}
 	require.Equal(t, "end", last.Name)
 }
+
+func BenchmarkAppend(b *testing.B) {
+	s := startServer(b)
+	require.NoError(b, s.client.ConfigSet(b.Context(), "appendonly", "no").Err())
+	j := s.open(nil)
+	entry := event("new-appointment")
+	entry.Args = raws(`"` + strings.Repeat("x", 200) + `"`)
+	b.SetParallelism(8)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := j.Append(context.Background(), entry); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// BenchmarkFollow reads what is there already, 10,000 entries at a time.
+func BenchmarkFollow(b *testing.B) {
+	const entries = 10_000
+	s := startServer(b)
+	require.NoError(b, s.client.ConfigSet(b.Context(), "appendonly", "no").Err())
+	j := s.open(func(cfg *redisstream.Config) { cfg.MaxLen = 2 * entries })
+	start := head(b, j)
+	pipe := s.client.Pipeline()
+	for range entries {
+		pipe.XAdd(b.Context(), &redis.XAddArgs{Stream: "socket.io", Values: []string{
+			"uid", "1", "nsp", "/", "type", "3",
+			"data", `{"packet":{"type":2,"data":["a","` + strings.Repeat("x", 200) + `"]},"opts":{"rooms":["clinic-7"],"except":[],"flags":{}}}`,
+		}})
+	}
+	_, err := pipe.Exec(b.Context())
+	require.NoError(b, err)
+	for b.Loop() {
+		f := follow(b, j, start)
+		for range entries {
+			f.next()
+		}
+		f.cancel()
+	}
+	b.ReportMetric(float64(entries*b.N)/b.Elapsed().Seconds(), "entries/s")
+}
