@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,6 +223,12 @@ func (e *brokenEngine) now() (inner *realtime.MemoryJournal, lost, back chan str
 	return e.inner, e.lost, e.back
 }
 
+func (e *brokenEngine) beginning() realtime.Position {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.start
+}
+
 func (e *brokenEngine) gone() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -235,7 +242,7 @@ func (e *brokenEngine) gone() error {
 type brokenJournal struct {
 	*brokenEngine
 	process  int
-	appended int
+	appended atomic.Int64
 }
 
 func (j *brokenJournal) Append(ctx context.Context, e realtime.Entry) (realtime.Position, error) {
@@ -253,12 +260,12 @@ func (j *brokenJournal) Append(ctx context.Context, e realtime.Entry) (realtime.
 		e = realtime.Entry{Kind: realtime.KindEvent, Name: "mended"}
 	}
 	p, err := inner.Append(ctx, e)
-	j.appended++
+	number := j.appended.Add(1)
 	switch {
 	case err != nil:
 		return "", err
 	case j.reuse:
-		return realtime.Position(fmt.Sprint(j.appended)), nil
+		return realtime.Position(fmt.Sprint(number)), nil
 	case j.tilde:
 		return p + "~", nil
 	}
@@ -288,7 +295,7 @@ func (j *brokenJournal) At(ctx context.Context, t time.Time) (realtime.Position,
 func (j *brokenJournal) known(from realtime.Position) realtime.Position {
 	inner, _, _ := j.now()
 	_, err := inner.Since(context.Background(), from, nil, 1)
-	trimmed := strings.HasPrefix(string(from), strings.TrimSuffix(string(j.start), "0"))
+	trimmed := strings.HasPrefix(string(from), strings.TrimSuffix(string(j.beginning()), "0"))
 	switch {
 	case from == "" && j.emptyIsStart, j.foreign && errors.Is(err, realtime.ErrGap),
 		j.silentTrim && trimmed && errors.Is(err, realtime.ErrGap), j.silentLoss && errors.Is(err, realtime.ErrGap):
@@ -341,7 +348,8 @@ func (j *brokenJournal) Since(ctx context.Context, from realtime.Position, rooms
 }
 
 func (j *brokenJournal) entryAt(p realtime.Position) *realtime.Entry {
-	page, _ := j.inner.Since(context.Background(), j.start, nil, 1000)
+	inner, _, _ := j.now()
+	page, _ := inner.Since(context.Background(), j.beginning(), nil, 1000)
 	for i := range page.Entries {
 		if page.Entries[i].Position == p {
 			return &page.Entries[i]

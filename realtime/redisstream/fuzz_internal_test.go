@@ -80,6 +80,7 @@ func TestTooDeep(t *testing.T) {
 	for i := range deep {
 		deep[i] = 0x91 // an array of one
 	}
+	deep[len(deep)-1] = 0xc0 // nil
 	_, _, err := unpackJSON(deep)
 	require.Error(t, err)
 }
