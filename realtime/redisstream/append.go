@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/redis/go-redis/v9"
 
@@ -60,8 +61,40 @@ func (j *Client) mark(ctx context.Context) (string, error) {
 	return j.add(ctx, "type", markerType)
 }
 
-func (j *Client) markGap(ctx context.Context) error {
-	_, err := j.add(ctx, "type", markerType, markerGap, "1")
+// markLoss appends a marker, which no reader crosses, if the entry at lost is not there
+// and older ones are: then it was no trim. The marker is one for each loss, however many
+// processes notice it, for each further one would be a gap to those who have gone on. What
+// is behind the last entry before lost came after the loss.
+var markLoss = redis.NewScript(`
+local stream, lost, uid, maxlen = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local kept = redis.call('XREVRANGE', stream, lost, '-', 'COUNT', 1)[1]
+if not kept or kept[1] == lost then return 0 end
+local from = kept[1]
+while true do
+  local found = redis.call('XRANGE', stream, from, '+', 'COUNT', 500)
+  for i = 2, #found do
+    local fields, marker, namespace = found[i][2], false, false
+    for n = 1, #fields, 2 do
+      marker = marker or fields[n] == '`+markerGap+`'
+      namespace = namespace or fields[n] == 'nsp'
+    end
+    if marker and not namespace then return 0 end
+  end
+  if #found < 500 then break end
+  from = found[#found][1]
+end
+redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'uid', uid, 'type', '`+markerType+`', '`+markerGap+`', '1')
+return 1`)
+
+// markGap runs markLoss with the newest entry that is known to have been there. That Redis
+// refuses it changes nothing for who has noticed.
+func (j *Client) markGap(ctx context.Context, client *redis.Client, lost string) error {
+	err := markLoss.Eval(ctx, client, []string{j.cfg.Stream}, lost, j.uid, j.cfg.MaxLen).Err()
+	if _, refused := errors.AsType[redis.Error](err); refused {
+		j.log.LogAttrs(ctx, slog.LevelError, "redisstream: entries are lost, and Redis refuses a marker that tells the others",
+			slog.String("error", failed("Follow", err).Error()))
+		return nil
+	}
 	return err
 }
 

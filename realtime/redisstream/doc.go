@@ -43,6 +43,14 @@
 // The stream holds 10,000 entries by default, of all rooms and kinds together. At 80
 // entries a second these are two minutes.
 //
+// # Redis
+//
+// One server, a replica behind it, or Sentinel; Redis 5 or later, tested with 7.0. The user
+// needs XADD, XREAD, XRANGE, XREVRANGE, MULTI and EXEC on the one key, and EVAL to mark a
+// loss. Each process has a
+// connection that waits, and a few that write. An entry costs Redis one XADD, and each
+// process reads it once, however many clients there are.
+//
 // # Errors
 //
 // A *Error has the operation and Redis's error code. telemed.ErrUnavailable: Redis could

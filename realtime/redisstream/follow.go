@@ -106,7 +106,7 @@ func (f *follower) step(ctx context.Context, client *redis.Client, wait time.Dur
 	}
 	if len(place.Val()) == 0 {
 		if f.answers > 0 { // else it may be anybody's invention
-			if err := f.lost(ctx, client, f.at); err != nil {
+			if err := f.markGap(ctx, client, f.at); err != nil {
 				return err
 			}
 		}

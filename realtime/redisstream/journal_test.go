@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,36 +70,37 @@ func TestOlderDump(t *testing.T) {
 		t.Run(notices, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
-			follows, appends, idle := s.open(nil), s.open(nil), s.open(nil)
+			appends, idle := s.open(nil), s.open(nil)
 			start := head(t, idle)
 			kept := put(t, idle, "kept 0", "kept 1")
 			written := filepath.Join(s.dir, "appendonlydir", "appendonly.aof.1.incr.aof")
 			dump, err := os.ReadFile(written)
 			require.NoError(t, err)
-			f := follow(t, idle, start)
+			var followers []*following
 			if notices == "who follows" {
-				f = follow(t, follows, start)
+				for range 5 {
+					followers = append(followers, follow(t, s.open(nil), start))
+				}
 			}
-			f.names(2)
-			var lost []realtime.Position
-			if notices == "who follows" {
-				lost = put(t, appends, "lost 0", "lost 1")
-				f.names(2)
-			} else {
-				f.cancel()
-				<-f.done
-				lost = put(t, appends, "lost 0", "lost 1")
+			lost := put(t, appends, "lost 0", "lost 1")
+			for _, f := range followers {
+				f.names(4)
 			}
 			s.kill()
 			require.NoError(t, os.WriteFile(written, dump, 0o600))
 			s.start()
 
-			if notices == "who follows" {
+			for _, f := range followers {
 				f.gap()
-			} else {
+			}
+			if followers == nil {
 				_, err := appends.Since(t.Context(), kept[0], nil, 10)
 				require.ErrorIs(t, err, realtime.ErrGap)
 			}
+			entries, err := s.client.XRange(t.Context(), "socket.io", "-", "+").Result()
+			require.NoError(t, err)
+			markers := slices.DeleteFunc(entries, func(m redis.XMessage) bool { return m.Values["gap"] == nil })
+			require.Len(t, markers, 1, "one for all, or those who have gone on would be told again")
 			after := put(t, idle, "after 0", "after 1")
 			for _, j := range []*redisstream.Client{idle, s.open(nil)} {
 				for _, p := range append([]realtime.Position{start}, append(kept, lost...)...) {

@@ -59,7 +59,8 @@ func (s *search) more(ctx context.Context, from id) (whole bool, err error) {
 	pipe := s.client.TxPipeline()
 	read := pipe.XRangeN(ctx, s.cfg.Stream, upTo, "+", readCount+1)
 	var seen *redis.XMessageSliceCmd
-	if last := s.seen.Load(); last != nil && from.before(*last) {
+	last := s.seen.Load()
+	if last != nil && from.before(*last) {
 		seen = pipe.XRangeN(ctx, s.cfg.Stream, last.String(), last.String(), 1)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -70,7 +71,7 @@ func (s *search) more(ctx context.Context, from id) (whole bool, err error) {
 		return false, nil
 	}
 	if seen != nil && len(seen.Val()) == 0 { // its entry was lost, but an older one was not
-		return false, s.markGap(ctx)
+		return false, s.markGap(ctx, s.client, last.String())
 	}
 	s.page.More = len(found) > readCount
 	for _, message := range found[1:] {
@@ -138,20 +139,6 @@ func (j *Client) At(ctx context.Context, t time.Time) (realtime.Position, error)
 		return "", failed("At", err)
 	}
 	return realtime.Position(position), nil
-}
-
-// lost leaves a marker, which no Since crosses, if older entries are there than one that
-// was read and is not: then it was no trim.
-func (j *Client) lost(ctx context.Context, client *redis.Client, read string) error {
-	oldest, err := client.XRangeN(ctx, j.cfg.Stream, "-", "+", 1).Result()
-	if err != nil || len(oldest) == 0 {
-		return err
-	}
-	first, _ := parseID(oldest[0].ID)
-	if at, _ := parseID(read); !first.before(at) {
-		return nil
-	}
-	return j.markGap(ctx)
 }
 
 // errGap is what a reader finds, before it is told as realtime.ErrGap.
