@@ -75,7 +75,7 @@ while true do
   for i = 2, #found do
     local fields, marker, namespace = found[i][2], false, false
     for n = 1, #fields, 2 do
-      marker = marker or fields[n] == '`+markerGap+`'
+      marker = marker or fields[n] == '` + markerGap + `'
       namespace = namespace or fields[n] == 'nsp'
     end
     if marker and not namespace then return 0 end
@@ -83,7 +83,7 @@ while true do
   if #found < 500 then break end
   from = found[#found][1]
 end
-redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'uid', uid, 'type', '`+markerType+`', '`+markerGap+`', '1')
+redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'uid', uid, 'type', '` + markerType + `', '` + markerGap + `', '1')
 return 1`)
 
 // markGap runs markLoss with the newest entry that is known to have been there. That Redis
