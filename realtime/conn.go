@@ -32,6 +32,14 @@ type Conn struct {
 	refused int      // joins that Authorize refused; guarded by hub.mu
 
 	before, after *Conn // of the same subject; guarded by hub.mu
+
+	// With a Journal only.
+	own     string   // the room of the subject
+	present bool     // Enter was called; guarded by hub.mu
+	pid     string   // its name; guarded by hub.mu
+	set     *roomSet // of rooms; guarded by hub.mu
+	suffix  string   // of offsets; the shard's own
+	told    Position // that the client has with that suffix; the shard's own
 }
 
 // Client returns who the connection belongs to.
@@ -39,7 +47,7 @@ func (c *Conn) Client() Client { return c.client }
 
 // Context ends when the connection does; context.Cause tells why: what Close was called
 // with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect, or
-// an error of the hub's own after a panic.
+// ErrReplaced, ErrGap, or an error of the hub's own after a panic.
 func (c *Conn) Context() context.Context { return c.ctx }
 
 // Send sends a message of the transport's own, such as an answer, behind the events that
@@ -48,6 +56,10 @@ func (c *Conn) Context() context.Context { return c.ctx }
 func (c *Conn) Send(message []byte) bool {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
+	return c.sendLocked(message)
+}
+
+func (c *Conn) sendLocked(message []byte) bool {
 	if _, open := c.hub.conns[c]; !open {
 		return false
 	}
@@ -61,21 +73,47 @@ func (c *Conn) Send(message []byte) bool {
 // Join puts the connection into room if the application's Authorize agrees. To be in the
 // room already is no error, and asks nobody. Errors match telemed.ErrInvalid,
 // telemed.ErrForbidden (and with it whatever Authorize returned), ErrFull or
-// telemed.ErrClosed. After Config.MaxRefusals refusals one more ends the connection.
+// telemed.ErrClosed, and with a Config.Journal that is away telemed.ErrUnavailable. After
+// Config.MaxRefusals refusals one more ends the connection.
 func (c *Conn) Join(ctx context.Context, room string) error {
-	if err := CheckRoom(room); err != nil {
+	in, err := c.mayJoin(ctx, room)
+	if in || err != nil {
 		return err
 	}
-	if done, err := c.enter(room, false); done || err != nil {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if err := c.enterLocked(room); err != nil {
 		return err
+	}
+	c.markLocked(false)
+	return nil
+}
+
+// mayJoin reports whether the connection is in room. If not, and without an error, it may
+// join. Limits and lives change after the answer.
+func (c *Conn) mayJoin(ctx context.Context, room string) (in bool, err error) {
+	if err := CheckRoom(room); err != nil {
+		return false, err
+	}
+	if c.hub.past != nil {
+		if ownRoom(room) {
+			c.hub.Refuse("join refused")
+			c.countRefusal(telemed.ErrForbidden)
+			return false, fmt.Errorf("realtime: Join: %w", telemed.ErrForbidden)
+		}
+		if err := c.hub.awaitJournal(ctx); err != nil {
+			return false, err
+		}
+	}
+	if in, err := c.isIn(room); in || err != nil {
+		return in, err
 	}
 	if err := c.authorize(ctx, room); err != nil {
 		c.hub.Refuse("join refused")
 		c.countRefusal(err)
-		return fault.Tagged(telemed.ErrForbidden, fmt.Errorf("realtime: Join: %w", err))
+		return false, fault.Tagged(telemed.ErrForbidden, fmt.Errorf("realtime: Join: %w", err))
 	}
-	_, err := c.enter(room, true)
-	return err
+	return false, nil
 }
 
 func (c *Conn) authorize(ctx context.Context, room string) error {
@@ -98,56 +136,80 @@ func (c *Conn) countRefusal(err error) {
 	}
 }
 
-// enter reports whether the connection is in room. It asks twice, before and
-// after the application's check, because limits and lives change meanwhile.
-func (c *Conn) enter(room string, authorized bool) (in bool, err error) {
-	h := c.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, open := h.conns[c]; !open {
+// isIn reports whether the connection is in room, or an error if it cannot enter.
+func (c *Conn) isIn(room string) (bool, error) {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	return c.isInLocked(room)
+}
+
+func (c *Conn) isInLocked(room string) (bool, error) {
+	if _, open := c.hub.conns[c]; !open {
 		return false, fmt.Errorf("realtime: Join: %w", telemed.ErrClosed)
 	}
 	if slices.Contains(c.rooms, room) {
 		return true, nil
 	}
-	if len(c.rooms) >= h.cfg.MaxRooms {
-		h.stats.Refused++
+	if len(c.rooms) >= c.hub.cfg.MaxRooms {
+		c.hub.stats.Refused++
 		return false, fmt.Errorf("realtime: Join: %w", ErrFull)
 	}
-	if !authorized {
-		return false, nil
+	return false, nil
+}
+
+// enterLocked puts the connection into room; its rights are checked already.
+func (c *Conn) enterLocked(room string) error {
+	h := c.hub
+	if in, err := c.isInLocked(room); in || err != nil {
+		return err
+	}
+	if h.past != nil && h.past.at == "" {
+		return fmt.Errorf("realtime: Join: the journal is away: %w", telemed.ErrUnavailable)
 	}
 	if h.rooms[room] == nil {
 		h.rooms[room] = make(map[*Conn]struct{})
 	}
 	h.rooms[room][c] = struct{}{}
 	c.rooms = append(c.rooms, room)
-	c.shard.push(op{kind: opJoin, conn: c, room: room})
-	return true, nil
+	c.shard.push(op{kind: opJoin, conn: c, room: room, message: c.suffixLocked()})
+	return nil
 }
 
 // Leave takes the connection out of room. Not to be in it is no error.
 func (c *Conn) Leave(room string) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	if i := slices.Index(c.rooms, room); i >= 0 {
-		c.rooms = slices.Delete(c.rooms, i, i+1)
-		c.hub.leaveLocked(c, room)
+	if c.leaveRoomLocked(room) {
+		c.markLocked(false)
 	}
 }
 
-// LeaveAll takes the connection out of every room.
+func (c *Conn) leaveRoomLocked(room string) bool {
+	i := slices.Index(c.rooms, room)
+	if i < 0 {
+		return false
+	}
+	c.rooms = slices.Delete(c.rooms, i, i+1)
+	c.hub.leaveLocked(c, room)
+	return true
+}
+
+// LeaveAll takes the connection out of every room, and undoes [Conn.Enter].
 func (c *Conn) LeaveAll() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	c.leaveAllLocked()
+	if c.hub.past != nil {
+		c.absentLocked()
+	}
 }
 
 func (c *Conn) leaveAllLocked() {
-	for _, room := range c.rooms {
+	rooms := c.rooms
+	c.rooms = nil
+	for _, room := range rooms {
 		c.hub.leaveLocked(c, room)
 	}
-	c.rooms = nil
 }
 
 // Close ends the connection with cause, or with telemed.ErrClosed if cause is nil. The

@@ -30,8 +30,9 @@ func (h *Hub) logPanic(cause any) {
 
 // encodings keeps what each Encoder made of one event.
 type encodings struct {
-	name string
-	data []byte
+	name  string
+	data  []byte // JSON; without entry
+	entry *Entry // of the Journal
 
 	mu   sync.Mutex // shards ask at the same time
 	done []encoding
@@ -40,41 +41,59 @@ type encodings struct {
 
 type encoding struct {
 	encoder Encoder
+	suffix  string // of the offset
 	message []byte // nil if the encoder panicked
 }
 
-// size is what an event counts in the backlog of its hub.
-func (e *encodings) size() int { return len(e.data) + len(e.name) + 100 }
+// length is that of the event's data.
+func (e *encodings) length() int {
+	if e.entry == nil {
+		return len(e.data)
+	}
+	n := 0
+	for _, arg := range e.entry.Args {
+		n += len(arg)
+	}
+	return n
+}
 
-// by returns the message that encoder makes of the event, nil if it panics.
-func (e *encodings) by(encoder Encoder, h *Hub) []byte {
+// size is what an event counts in the backlog of its hub.
+func (e *encodings) size() int { return e.length() + len(e.name) + 100 }
+
+// by returns the message that encoder makes of the event, nil if it panics. Behind the
+// position in the offset stands suffix.
+func (e *encodings) by(encoder Encoder, suffix string, h *Hub) []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, known := range e.done {
-		if known.encoder == encoder {
+		if known.encoder == encoder && known.suffix == suffix {
 			return known.message
 		}
 	}
 	if e.done == nil {
 		e.done = e.one[:0]
 	}
-	e.done = append(e.done, encoding{encoder, e.encode(encoder, h)})
+	e.done = append(e.done, encoding{encoder, suffix, e.encode(encoder, suffix, h)})
 	return e.done[len(e.done)-1].message
 }
 
-func (e *encodings) encode(encoder Encoder, h *Hub) (message []byte) {
+func (e *encodings) encode(encoder Encoder, suffix string, h *Hub) (message []byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			h.logPanic(cause)
 			message = nil
 		}
 	}()
+	if e.entry != nil {
+		return encoder.Encode(e.name, e.entry.Args, string(e.entry.Position)+suffix)
+	}
 	return encoder.Encode(e.name, []json.RawMessage{e.data}, "")
 }
 
 // batch is some broadcasts as one encoder writes them.
 type batch struct {
 	encoder  Encoder
+	suffix   string
 	messages [][]byte
 	joined   []byte
 	broken   bool // the encoder panicked
@@ -83,16 +102,16 @@ type batch struct {
 // batches are those of the broadcasts that a shard is at: one for each encoder.
 type batches []batch
 
-// by returns the batch of an encoder for the broadcasts ops.
-func (b *batches) by(encoder Encoder, ops []op, h *Hub) *batch {
+// by returns the batch of an encoder and a suffix for the broadcasts ops.
+func (b *batches) by(encoder Encoder, suffix string, ops []op, h *Hub) *batch {
 	for i := range *b {
-		if (*b)[i].encoder == encoder {
+		if (*b)[i].encoder == encoder && (*b)[i].suffix == suffix {
 			return &(*b)[i]
 		}
 	}
-	made := batch{encoder: encoder, messages: make([][]byte, 0, len(ops))}
+	made := batch{encoder: encoder, suffix: suffix, messages: make([][]byte, 0, len(ops))}
 	for _, o := range ops {
-		message := o.event.by(encoder, h)
+		message := o.event.by(encoder, suffix, h)
 		made.messages = append(made.messages, message)
 		made.broken = made.broken || message == nil
 	}

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -32,6 +33,22 @@ type Config struct {
 	// twice for the first request, and again for each further one of the connection. It is
 	// called from many goroutines. If nil, every client is anonymous (Subject "").
 	Authenticate func(r *http.Request) (subject string, err error)
+
+	// Journal keeps events for clients that were away for a moment, and joins the hubs of
+	// several processes: each of them delivers what the journal yields, in its order.
+	// Broadcast appends an event, and no more; its errors are then those of
+	// [Journal.Append] too. Rooms whose name begins with "user-" are the hub's own: each
+	// client is in that of its subject, and none can join another. If nil, an event reaches
+	// the connections that this hub has now, at most once.
+	Journal Journal
+	// Recover is how long a client may be away, by the journal's clock: the hub keeps the
+	// events of that time, up to 16 MiB, and asks the journal for older ones. With a Journal
+	// only. If 0, 2 minutes.
+	Recover time.Duration
+	// RecoveryKeys seal what clients bring back when they return: the first one seals, all
+	// open. Each has 32 random bytes. All processes that share a Journal have the same.
+	// Without any, a key at random is taken: who returns to another process is not recovered.
+	RecoveryKeys [][]byte
 
 	// MaxPending is how many bytes may wait for one connection whose client takes them more
 	// slowly than they come. With more, the connection is ended with ErrSlow and counted in
@@ -81,6 +98,8 @@ type Stats struct {
 	Queued     uint64 // messages on their way to connections, of broadcasts and of transports
 	Slow       uint64 // connections ended with ErrSlow
 	Refused    uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
+	Recovered  uint64 // clients that got all that they had missed
+	Gaps       uint64 // times that all connections were ended because the Journal has a gap
 }
 
 // Encoder turns an event into the bytes that one transport sends. The hub
@@ -118,6 +137,8 @@ type Hub struct {
 	backlog  int           // bytes of broadcasts that shards have not handed out yet
 	less     chan struct{} // if not nil, it is closed when the backlog is small
 
+	past *past // nil without a Journal
+
 	pending atomic.Int64 // bytes that wait for all connections
 }
 
@@ -143,10 +164,12 @@ func NewHub(cfg Config) (*Hub, error) {
 			*limit.value = limit.zero
 		}
 	}
+	past := newPast(&p, &cfg)
 	if err := p.Err("realtime"); err != nil {
 		return nil, err
 	}
 	h := &Hub{
+		past:     past,
 		cfg:      cfg,
 		log:      cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		conns:    make(map[*Conn]struct{}),
@@ -163,7 +186,8 @@ func NewHub(cfg Config) (*Hub, error) {
 // Broadcast queues ev for everybody in room and returns; it never waits for a connection.
 // When it is called faster than the hub can hand events out, it waits for the hub, at most
 // until ctx ends. Broadcasts reach every connection in the same order. See [Broadcaster] for
-// errors; telemed.ErrInvalid is also what an event above MaxEventSize gets.
+// errors; telemed.ErrInvalid is also what an event above MaxEventSize gets. With a
+// Config.Journal, Broadcast waits for [Journal.Append] alone and returns its errors.
 func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("realtime: Broadcast: %w", err)
@@ -179,7 +203,12 @@ func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 		return fault.Invalid("realtime: Broadcast: event", "Data", "is longer than %d bytes", h.cfg.MaxEventSize)
 	}
 
-	if err := h.fanOut(ctx, room, &encodings{name: ev.Name, data: data}); err != nil {
+	if h.past != nil {
+		err = h.append(ctx, Entry{Kind: KindEvent, Rooms: []string{room}, Name: ev.Name, Args: []json.RawMessage{data}})
+	} else {
+		err = h.fanOut(ctx, room, &encodings{name: ev.Name, data: data})
+	}
+	if err != nil {
 		return fmt.Errorf("realtime: Broadcast: %w", err)
 	}
 	return nil
@@ -286,22 +315,46 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 	h.listLocked(conn)
 	conn.shard = h.shards[h.turn%len(h.shards)]
 	h.turn++
+	if h.past != nil {
+		conn.own = subjectRoom(subject)
+		h.followLocked()
+	}
 	return conn, nil
 }
 
-// Disconnect ends every connection of subject and returns how many there were. Call it
-// after a person has logged out or lost a right, or a login has expired, so that
-// Authenticate and Authorize know: a client that connects again is authenticated and
-// authorised afresh. The empty subject is every anonymous client.
-func (h *Hub) Disconnect(subject string) int {
+// Disconnect ends every connection of subject and returns how many there were in this
+// process. Call it after a person has logged out or lost a right, or a login has expired,
+// so that Authenticate and Authorize know: a client that connects again is authenticated
+// and authorised afresh. The empty subject is every anonymous client.
+//
+// Without a Config.Journal ctx does not count and the error is nil. With one, Disconnect
+// appends a line to it, and each process ends its connections when it comes to that: no
+// event that is appended later reaches them. If that fails, the connections of this process
+// are ended at once, and the error is that of [Journal.Append]: other processes may not
+// know.
+func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
+	if h.past != nil {
+		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{subjectRoom(subject)}}); err == nil {
+			return h.count(subject), nil
+		}
+		err = fmt.Errorf("realtime: Disconnect: %w", err)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ended := 0
 	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
 		h.endLocked(conn, telemed.ErrForbidden)
 		ended++
 	}
-	return ended
+	return ended, err
+}
+
+func (h *Hub) count(subject string) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for conn := h.subjects[subject]; conn != nil; conn = conn.after {
+		n++
+	}
+	return n
 }
 
 // listLocked puts conn before the other connections of its subject.
@@ -344,6 +397,9 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.closed {
 		h.closed = true
+		if h.past != nil {
+			h.past.stop()
+		}
 		for conn := range h.conns {
 			h.endLocked(conn, telemed.ErrClosed)
 		}
@@ -381,6 +437,10 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 	if errors.Is(cause, ErrSlow) {
 		h.stats.Slow++
 	}
+	if h.past != nil {
+		conn.absentLocked()
+		conn.dropSetLocked()
+	}
 	conn.cancel(cause)
 	conn.forget()
 	if _, own := conn.output.(*inbox); !own {
@@ -392,7 +452,7 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 // leaveLocked is one part of leaving a room; the caller takes it off conn.rooms.
 func (h *Hub) leaveLocked(conn *Conn, room string) {
 	delete(h.rooms[room], conn)
-	conn.shard.push(op{kind: opLeave, conn: conn, room: room})
+	conn.shard.push(op{kind: opLeave, conn: conn, room: room, message: conn.suffixLocked()})
 	if len(h.rooms[room]) == 0 {
 		delete(h.rooms, room)
 	}

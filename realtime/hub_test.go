@@ -318,8 +318,8 @@ func TestDisconnect(t *testing.T) {
 	t.Parallel()
 	hub := newHub(t, realtime.Config{Authorize: anybody})
 	first, second, other := connect(t, hub, "ada", "x"), connect(t, hub, "ada"), connect(t, hub, "bob", "x")
-	require.Equal(t, 2, hub.Disconnect("ada"))
-	require.Equal(t, 0, hub.Disconnect("ada"))
+	require.Equal(t, 2, disconnect(t, hub, "ada"))
+	require.Equal(t, 0, disconnect(t, hub, "ada"))
 	for _, conn := range []*realtime.Conn{first, second} {
 		require.ErrorIs(t, context.Cause(conn.Context()), telemed.ErrForbidden)
 	}
@@ -484,7 +484,7 @@ func TestConcurrency(t *testing.T) {
 				case 1:
 					conn.Close(nil)
 				case 2:
-					hub.Disconnect("guest")
+					_, _ = hub.Disconnect(t.Context(), "guest")
 				}
 				conn.Close(nil)
 			}
@@ -604,4 +604,11 @@ func BenchmarkFanOut(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*members), "ns/delivered")
 		})
 	}
+}
+
+func disconnect(t *testing.T, hub *realtime.Hub, subject string) int {
+	t.Helper()
+	ended, err := hub.Disconnect(t.Context(), subject)
+	require.NoError(t, err)
+	return ended
 }

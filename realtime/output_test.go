@@ -219,15 +219,15 @@ func TestDisconnectFindsAll(t *testing.T) {
 		}
 	}
 	for _, subject := range []string{"bob", "", "ada"} {
-		require.Equal(t, 16, hub.Disconnect(subject))
+		require.Equal(t, 16, disconnect(t, hub, subject))
 		for _, conn := range open[subject] {
 			require.ErrorIs(t, context.Cause(conn.Context()), telemed.ErrForbidden)
 		}
-		require.Zero(t, hub.Disconnect(subject))
+		require.Zero(t, disconnect(t, hub, subject))
 	}
 	require.Zero(t, hub.Stats().Connections)
 	connect(t, hub, "ada")
-	require.Equal(t, 1, hub.Disconnect("ada"))
+	require.Equal(t, 1, disconnect(t, hub, "ada"))
 }
 
 func TestLeaveAll(t *testing.T) {

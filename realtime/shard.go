@@ -48,14 +48,19 @@ const (
 	opBroadcast
 	opJoin
 	opLeave
+	// With a Journal only.
+	opReach  // an event that is not for one room alone
+	opReplay // what a connection has missed
+	opMark   // tells a connection its offset
 )
 
 type op struct {
 	kind    opKind
-	conn    *Conn      // all but opBroadcast
-	room    string     // all but opSend
-	message []byte     // opSend
-	event   *encodings // opBroadcast
+	conn    *Conn      // all but opBroadcast and opReach
+	room    string     // opBroadcast, opJoin, opLeave; the position of opMark
+	message []byte     // opSend; the suffix from now on of opJoin and opLeave, and for once of opMark
+	event   *encodings // opBroadcast, opReach
+	replay  *replay    // opReplay
 }
 
 // push hands an operation to the shard. The caller holds hub.mu.
@@ -76,7 +81,7 @@ func (s *shard) run() {
 			i = s.apply(ops, i)
 		}
 		for i := range ops {
-			if ops[i].kind == opBroadcast {
+			if ops[i].event != nil {
 				done += ops[i].event.size()
 			}
 		}
@@ -109,15 +114,26 @@ func (s *shard) apply(ops []op, i int) int {
 			s.rooms[o.room] = make(map[*Conn]struct{})
 		}
 		s.rooms[o.room][o.conn] = struct{}{}
+		o.conn.follows(o.message)
 		return i + 1
 	case opLeave:
 		delete(s.rooms[o.room], o.conn)
 		if len(s.rooms[o.room]) == 0 {
 			delete(s.rooms, o.room)
 		}
+		o.conn.follows(o.message)
 		return i + 1
 	case opSend:
 		return s.send(ops, i)
+	case opReach:
+		s.reach(o.event)
+		return i + 1
+	case opReplay:
+		s.replay(o.conn, o.replay)
+		return i + 1
+	case opMark:
+		s.mark(o)
+		return i + 1
 	}
 	return s.broadcast(ops, i)
 }
@@ -138,15 +154,18 @@ func (s *shard) send(ops []op, i int) int {
 func (s *shard) broadcast(ops []op, i int) int {
 	room, size, end := ops[i].room, 0, i
 	for ; end < len(ops) && ops[end].kind == opBroadcast && ops[end].room == room && size < maxCoalesce; end++ {
-		size += len(ops[end].event.data)
+		size += ops[end].event.length()
 	}
 	for conn := range s.rooms[room] {
-		made := s.made.by(conn.encoder, ops[i:end], s.hub)
+		made := s.made.by(conn.encoder, conn.suffix, ops[i:end], s.hub)
 		if made.broken {
 			conn.Close(errPanic)
 			continue
 		}
 		conn.put(made.messages, made.joined, 0)
+		if last := ops[end-1].event.entry; last != nil {
+			conn.told = last.Position
+		}
 	}
 	clear(s.made)
 	s.made = s.made[:0]

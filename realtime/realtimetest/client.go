@@ -31,6 +31,10 @@ type Options struct {
 	Header http.Header
 	// Transport is WebSocket if empty.
 	Transport Transport
+	// Recover is a client, closed or cut off, whose place the new one takes, as a browser's
+	// does that was away: what it has missed comes first if the server knows it. See
+	// [Client.Recovered].
+	Recover *Client
 	// TLS is for https URLs. If nil, the system's certificates are trusted.
 	TLS *tls.Config
 }
@@ -58,11 +62,14 @@ func (e *HandshakeError) Error() string {
 type Client struct {
 	wire   wire
 	id     string
+	pid    string // empty if the server recovers nobody
+	back   bool   // the server has recovered it
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the reader has returned
 
 	mu     sync.Mutex
 	events []Event
+	offset string        // of the last event
 	more   chan struct{} // has room for one; full when events is not empty or the reader has returned
 	acks   map[string]chan json.RawMessage
 	lastID int
@@ -101,7 +108,7 @@ func Dial(ctx context.Context, rawURL string, options Options) (*Client, error) 
 		return nil, fmt.Errorf("realtimetest: Dial: %w", err)
 	}
 	client := &Client{wire: w, ended: make(chan struct{}), more: make(chan struct{}, 1), acks: make(map[string]chan json.RawMessage)}
-	if err := client.connect(ctx); err != nil {
+	if err := client.connect(ctx, options.Recover); err != nil {
 		w.close()
 		return nil, fmt.Errorf("realtimetest: Dial: %w", err)
 	}
@@ -112,8 +119,19 @@ func Dial(ctx context.Context, rawURL string, options Options) (*Client, error) 
 }
 
 // connect enters the default namespace, and answers heartbeats meanwhile.
-func (c *Client) connect(ctx context.Context) error {
-	if err := c.wire.write(ctx, "40"); err != nil {
+func (c *Client) connect(ctx context.Context, old *Client) error {
+	packet := "40"
+	if old != nil && old.pid != "" {
+		old.mu.Lock()
+		c.offset = old.offset
+		old.mu.Unlock()
+		data, err := json.Marshal(map[string]string{"pid": old.pid, "offset": c.offset})
+		if err != nil {
+			return err
+		}
+		packet += string(data)
+	}
+	if err := c.wire.write(ctx, packet); err != nil {
 		return err
 	}
 	for c.id == "" {
@@ -122,7 +140,7 @@ func (c *Client) connect(ctx context.Context) error {
 			return err
 		}
 		for _, packet := range packets {
-			if err := c.welcome(ctx, packet); err != nil {
+			if err := c.welcome(ctx, packet, old); err != nil {
 				return err
 			}
 		}
@@ -130,21 +148,28 @@ func (c *Client) connect(ctx context.Context) error {
 	return nil
 }
 
-func (c *Client) welcome(ctx context.Context, packet string) error {
+func (c *Client) welcome(ctx context.Context, packet string, old *Client) error {
 	body, ok := strings.CutPrefix(packet, "40")
 	if !ok || c.id != "" {
 		return c.handle(ctx, packet)
 	}
-	var welcome struct{ SID string }
+	var welcome struct{ SID, PID string }
 	if json.Unmarshal([]byte(body), &welcome) != nil || welcome.SID == "" {
 		return errors.New("unexpected form of the server's welcome")
 	}
-	c.id = welcome.SID
+	c.id, c.pid = welcome.SID, welcome.PID
+	if c.back = old != nil && c.pid != "" && c.pid == old.pid; !c.back {
+		c.offset = "" // of another life
+	}
 	return nil
 }
 
 // ID returns the connection's id, which is the server's realtime.Client.ID.
 func (c *Client) ID() string { return c.id }
+
+// Recovered reports whether the server has taken it for the client of Options.Recover. If
+// not, the page would read the present state.
+func (c *Client) Recovered() bool { return c.back }
 
 // Emit sends an event. It returns when the packet is written, not when it is handled. A
 // write that is cut off by ctx may leave half a frame behind and so ends the connection.
@@ -310,11 +335,17 @@ func (c *Client) event(body string) error {
 	if err := json.Unmarshal(list[0], &event.Name); err != nil {
 		return errors.New("unexpected form of an event's name")
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last := len(list) - 1; c.pid != "" && last > 0 && list[last][0] == '"' && json.Unmarshal(list[last], &c.offset) == nil {
+		list = list[:last]
+	}
+	if event.Name == "telemed:at" { // it brings an offset, and no page listens to it
+		return nil
+	}
 	if len(list) > 1 {
 		event.Data = list[1]
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.events = append(c.events, event)
 	c.signal()
 	return nil

@@ -72,6 +72,7 @@ func (s *session) beatNow() {
 	case s.await(true):
 		s.moved.Store(false)
 		s.pinging.Store(true)
+		s.conn.Mark()
 		s.conn.Send(pingMessage)
 		s.nextBeat(cfg.PingTimeout)
 	case s.pinging.Load(): // a busy hub has not sent it: Put sets the clock when it does

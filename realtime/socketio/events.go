@@ -5,15 +5,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/realtime"
 )
 
-// reply is what an acknowledgement of ours holds.
+// reply is what an acknowledgement of ours holds. With a Journal, At is the position of a
+// join, and Gap says that what came since the client's position cannot be told.
 type reply struct {
-	OK    bool   `json:"ok"`
-	Error string `json:"error,omitempty"`
+	OK    bool              `json:"ok"`
+	Error string            `json:"error,omitempty"`
+	At    realtime.Position `json:"at,omitempty"`
+	Gap   bool              `json:"gap,omitempty"`
 }
 
 // packet reads one Engine.IO packet of the client. After an error the session must end.
@@ -55,7 +59,8 @@ func (s *session) message(text []byte) error {
 	switch p.kind {
 	case kindConnect:
 		s.enterNamespace()
-		s.hand(0, func() { s.conn.Send(textFrame(connectedPacket(s.conn.Client().ID))) })
+		back := p.comesBack()
+		s.hand(len(p.data), func() { s.conn.Enter(s.conn.Context(), back.PID, back.Offset, s.welcome) })
 	case kindDisconnect: // of a namespace; a client that wants more closes the session itself
 		s.leaveNamespace()
 		s.hand(0, s.conn.LeaveAll)
@@ -72,20 +77,26 @@ func (s *session) event(p packet) error {
 	}
 	id := p.ack // p.data is the reader's, and good only now
 	s.hand(len(p.data), func() {
-		answer := s.dispatch(s.conn.Context(), name, args)
-		if id != "" {
+		answer := s.dispatch(s.conn.Context(), id, name, args)
+		if id != "" && answer != nil {
 			s.conn.Send(textFrame(ackPacket(id, answer)))
 		}
 	})
 	return nil
 }
 
-// dispatch lets the application or the hub handle an event and returns the reply as JSON.
-func (s *session) dispatch(ctx context.Context, name string, args []json.RawMessage) []byte {
+// welcome is the answer to a client that enters.
+func (s *session) welcome(pid string) []byte {
+	return textFrame(connectedPacket(s.conn.Client().ID, pid))
+}
+
+// dispatch lets the application or the hub handle an event and returns the reply as JSON,
+// nil if it is on its way already.
+func (s *session) dispatch(ctx context.Context, id, name string, args []json.RawMessage) []byte {
 	for _, join := range s.server.cfg.Joins {
 		switch {
 		case name == join.Event:
-			return encodeReply(s.join(ctx, join.Prefix, args))
+			return s.join(ctx, id, join.Prefix, args)
 		case name == join.Leave && join.Leave != "":
 			return encodeReply(s.leave(join.Prefix, args))
 		}
@@ -103,12 +114,40 @@ func (s *session) dispatch(ctx context.Context, name string, args []json.RawMess
 	return encodeReply(answer)
 }
 
-func (s *session) join(ctx context.Context, prefix string, args []json.RawMessage) reply {
+// join returns nil when the client is in the room: the answer goes out together with the
+// join. ackID is empty if the client wants none.
+func (s *session) join(ctx context.Context, ackID, prefix string, args []json.RawMessage) []byte {
 	id, ok := roomID(args)
-	if !ok {
-		return replyTo(telemed.ErrInvalid)
+	since, known := sinceOf(args)
+	if !ok || !known {
+		return encodeReply(replyTo(telemed.ErrInvalid))
 	}
-	return replyTo(s.conn.Join(ctx, prefix+id))
+	err := s.conn.JoinSince(ctx, prefix+id, since, func(at realtime.Position, gap bool) []byte {
+		if ackID == "" {
+			return nil
+		}
+		return textFrame(ackPacket(ackID, encodeReply(reply{OK: true, At: at, Gap: gap})))
+	})
+	if err != nil {
+		return encodeReply(replyTo(err))
+	}
+	return nil
+}
+
+// sinceOf reads the second argument of a join, {"since": position}. An offset, of which the
+// position is the first part, serves as well.
+func sinceOf(args []json.RawMessage) (since realtime.Position, ok bool) {
+	if len(args) < 2 {
+		return "", true
+	}
+	var options struct {
+		Since string `json:"since"`
+	}
+	if args[1][0] == '{' && json.Unmarshal(args[1], &options) != nil {
+		return "", false
+	}
+	position, _, _ := strings.Cut(options.Since, "~")
+	return realtime.Position(position), true
 }
 
 func (s *session) leave(prefix string, args []json.RawMessage) reply {

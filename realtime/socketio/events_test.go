@@ -174,7 +174,7 @@ func TestDisconnect(t *testing.T) {
 			c := setup(t)
 			ada := c.dial(t, realtimetest.Options{Transport: transport, Header: cookie("ada")})
 			bob := c.dial(t, realtimetest.Options{Transport: transport, Header: cookie("bob")})
-			require.Equal(t, 1, c.hub.Disconnect("ada"))
+			require.Equal(t, 1, disconnect(t, c.hub, "ada"))
 			_, err := ada.Next(within(t))
 			require.ErrorIs(t, err, telemed.ErrClosed)
 			require.Equal(t, ok, ack(t, bob, "join-clinic", "7"))
@@ -196,7 +196,7 @@ func TestLogoutDuringHandshake(t *testing.T) {
 					if loggedOut.Swap(true) {
 						return "", errors.New("no session")
 					}
-					require.Zero(t, hub.Load().Disconnect("ada"))
+					require.Zero(t, disconnect(t, hub.Load(), "ada"))
 					return "ada", nil
 				}
 			})

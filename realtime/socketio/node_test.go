@@ -54,7 +54,7 @@ func TestNodeVisit(t *testing.T) {
 			require.Equal(t, encode(t, appointment), node.step("echo")["data"])
 
 			node.step("connected")
-			require.Equal(t, 1, c.hub.Disconnect(""))
+			require.Equal(t, 1, disconnect(t, c.hub, ""))
 			back := node.step("reconnected")
 			require.Equal(t, []any{ok, true}, []any{back["answer"], back["fresh"]})
 			require.Contains(t, []any{"transport close", "transport error"}, back["reason"])

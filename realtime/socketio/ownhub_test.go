@@ -64,7 +64,9 @@ func TestServerWithAHubOfItsOwn(t *testing.T) {
 	require.Equal(t, "new-appointment", event.Name)
 	require.ErrorIs(t, live.Broadcast(ctx, "", realtime.Event{Name: "x"}), telemed.ErrInvalid)
 
-	require.Equal(t, 1, live.Hub().Disconnect("bob"), "who has logged out hears nothing more")
+	ended, err := live.Hub().Disconnect(t.Context(), "bob")
+	require.NoError(t, err)
+	require.Equal(t, 1, ended, "who has logged out hears nothing more")
 	_, err = bob.Next(ctx)
 	require.Error(t, err)
 

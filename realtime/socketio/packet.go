@@ -146,8 +146,27 @@ func ackPacket(id string, reply []byte) []byte {
 	return append(append(append(text, '['), reply...), ']')
 }
 
-func connectedPacket(id string) []byte {
+// connectedPacket lets a client in. Without pid it cannot come back.
+func connectedPacket(id, pid string) []byte {
+	if pid != "" {
+		id += `","pid":"` + pid
+	}
 	return []byte(string([]byte{packetMessage, kindConnect}) + `{"sid":"` + id + `"}`)
+}
+
+// comesBack is what a client brings back from an earlier connection.
+type comesBack struct {
+	PID    string `json:"pid"`
+	Offset string `json:"offset"`
+}
+
+// comesBack reads the data of a connect packet. Texts of another form are the page's own
+// and count as none.
+func (p packet) comesBack() (back comesBack) {
+	if len(p.data) == 0 || json.Unmarshal(p.data, &back) != nil {
+		return comesBack{}
+	}
+	return back
 }
 
 func connectErrorPacket(namespace string) []byte {

@@ -126,6 +126,13 @@ func next(t *testing.T, client *realtimetest.Client) realtimetest.Event {
 	return event
 }
 
+func disconnect(t *testing.T, hub *realtime.Hub, subject string) int {
+	t.Helper()
+	ended, err := hub.Disconnect(t.Context(), subject)
+	require.NoError(t, err)
+	return ended
+}
+
 var transports = []realtimetest.Transport{realtimetest.WebSocket, realtimetest.Polling}
 
 const ok = `{"ok":true}`

@@ -15,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // isHandshake reports whether r asks for a WebSocket in the one way that RFC 6455 has.
@@ -176,7 +177,8 @@ func statusOf(cause error) ws.StatusCode {
 		return ws.StatusInvalidFramePayloadData
 	case errors.Is(cause, errTooBig):
 		return ws.StatusMessageTooBig
-	case errors.Is(cause, telemed.ErrClosed), errors.Is(cause, errPingTimeout):
+	case errors.Is(cause, telemed.ErrClosed), errors.Is(cause, telemed.ErrUnavailable), errors.Is(cause, realtime.ErrGap),
+		errors.Is(cause, errPingTimeout):
 		return ws.StatusGoingAway
 	case errors.As(cause, new(ws.ProtocolError)):
 		return ws.StatusProtocolError

@@ -109,7 +109,7 @@ func TestSocketCloses(t *testing.T) {
 		t.Parallel()
 		c := setup(t)
 		s := c.connectSocket(t)
-		require.Equal(t, 1, c.hub.Disconnect(""))
+		require.Equal(t, 1, disconnect(t, c.hub, ""))
 		op, _ := s.read()
 		require.Equal(t, ws.OpClose, op)
 		s.frame(ws.NewCloseFrame(ws.NewCloseFrameBody(1008, "")))

@@ -136,7 +136,7 @@ func TestCloseBehindAPart(t *testing.T) {
 			c.broadcast(t, "clinic-7", "e", long)
 		}
 		require.Equal(t, `42["e","`+long+`"]`, s.text(), "the others have begun")
-		go c.hub.Disconnect("")
+		go func() { _, _ = c.hub.Disconnect(t.Context(), "") }()
 		op, text := s.read()
 		for ; op == ws.OpText; op, text = s.read() {
 			require.Len(t, text, len(long)+len(`42["e",""]`))

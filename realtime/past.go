@@ -1,0 +1,322 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
+)
+
+const (
+	// patience is how long a client waits for the journal before it is told that there is
+	// none now.
+	patience = 5 * time.Second
+	// pageSize is how many entries one Since asks for.
+	pageSize = 1000
+	minPause = 50 * time.Millisecond
+	maxPause = 5 * time.Second
+)
+
+// past is what a hub with a Journal has beside its connections. hub.mu guards it.
+type past struct {
+	journal Journal
+	tokens  *sealer
+
+	ctx     context.Context // the life of the hub
+	stop    context.CancelFunc
+	started bool
+
+	window window
+	gapped bool          // the next window begins at the end of the journal; of follow alone
+	at     Position      // the newest entry that the connections have; "" while nobody follows
+	live   chan struct{} // closed once at is known
+	moved  chan struct{} // if not nil, it is closed when at changes
+
+	sets map[string]*roomSet // of those who are in the same rooms
+	pids map[string]*Conn    // by the name of the pid
+}
+
+func newPast(p *fault.Problems, cfg *Config) *past {
+	p.Check(cfg.Recover >= 0, "Recover", "is negative")
+	if cfg.Journal == nil {
+		p.Check(cfg.Recover == 0, "Recover", "is taken with a Journal only")
+		p.Check(len(cfg.RecoveryKeys) == 0, "RecoveryKeys", "are taken with a Journal only")
+		return nil
+	}
+	if cfg.Recover == 0 {
+		cfg.Recover = 2 * time.Minute
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	return &past{
+		journal: cfg.Journal,
+		tokens:  newSealer(p, cfg.RecoveryKeys),
+		ctx:     ctx, stop: stop,
+		window: window{age: cfg.Recover},
+		live:   make(chan struct{}),
+		sets:   make(map[string]*roomSet),
+		pids:   make(map[string]*Conn),
+	}
+}
+
+// followLocked starts to follow the journal, with the first connection.
+func (h *Hub) followLocked() {
+	if h.past.started {
+		return
+	}
+	h.past.started = true
+	h.work++
+	go func() {
+		defer func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.workDoneLocked()
+		}()
+		h.follow()
+	}()
+}
+
+// follow delivers what the journal yields until the hub is shut down.
+func (h *Hub) follow() {
+	ctx := h.past.ctx
+	for pause := minPause; ctx.Err() == nil; pause = min(pause*2, maxPause) {
+		start := time.Now()
+		err := h.followOnce(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrGap):
+			h.log.Warn("realtime: the journal has a gap, all connections are ended")
+			h.past.gapped = true
+			h.lost(ErrGap)
+		case errors.Is(err, telemed.ErrClosed):
+			h.log.Warn("realtime: the journal was shut down before its hub")
+			h.lost(telemed.ErrUnavailable)
+		default:
+			h.log.Warn("realtime: the journal cannot be followed", slog.Duration("pause", pause))
+		}
+		if time.Since(start) > maxPause {
+			pause = minPause
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// followOnce follows from where the hub is, or from the start of its window.
+func (h *Hub) followOnce(ctx context.Context) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil { // in the application's Journal
+			h.logPanic(cause)
+			err = errPanic
+		}
+	}()
+	from := h.position()
+	if from == "" {
+		if from, err = h.fill(ctx); err != nil {
+			return err
+		}
+	}
+	return h.past.journal.Follow(ctx, from, h.deliver)
+}
+
+// fill reads the window. Nobody is let in before.
+func (h *Hub) fill(ctx context.Context) (Position, error) {
+	p := h.past
+	base, err := h.base(ctx)
+	if err != nil {
+		return "", err
+	}
+	h.mu.Lock()
+	p.window.reset(base)
+	h.mu.Unlock()
+	from, more := base, true
+	for more {
+		page, err := p.journal.Since(ctx, from, nil, pageSize)
+		if errors.Is(err, ErrGap) { // nobody has missed anything yet
+			p.gapped = true
+			return "", errTrimmed
+		}
+		if err != nil {
+			return "", err
+		}
+		h.mu.Lock()
+		for i := range page.Entries {
+			p.window.add(&page.Entries[i])
+		}
+		h.mu.Unlock()
+		from, more = page.UpTo, page.More
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p.window.seen(from)
+	p.at, p.gapped = from, false
+	close(p.live)
+	return from, nil
+}
+
+// base is where the window begins. After a gap nothing before it can be told.
+func (h *Hub) base(ctx context.Context) (Position, error) {
+	if h.past.gapped {
+		return h.past.journal.Head(ctx)
+	}
+	return h.past.journal.At(ctx, time.Now().Add(-h.past.window.age))
+}
+
+var errTrimmed = errors.New("the journal cannot tell the whole window")
+
+// lost ends all connections: nobody knows what they have missed. The window begins anew.
+func (h *Hub) lost(cause error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.past.at != "" {
+		h.past.at, h.past.live = "", make(chan struct{})
+	}
+	if errors.Is(cause, ErrGap) {
+		h.stats.Gaps++
+	}
+	for conn := range h.conns {
+		h.endLocked(conn, cause)
+	}
+}
+
+// position is that of the newest entry which the connections have, "" if nobody knows.
+func (h *Hub) position() Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.past.at
+}
+
+// awaitJournal waits a while for the hub to follow its journal.
+func (h *Hub) awaitJournal(ctx context.Context) error {
+	h.mu.Lock()
+	live := h.past.live
+	h.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-live:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("realtime: the journal is away: %w", telemed.ErrUnavailable)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// append is what Broadcast and Disconnect do with a Journal.
+func (h *Hub) append(ctx context.Context, e Entry) error {
+	h.mu.Lock()
+	closed := h.closed
+	h.mu.Unlock()
+	if closed {
+		return telemed.ErrClosed
+	}
+	_, err := h.past.journal.Append(ctx, e)
+	return err
+}
+
+// deliver takes the next entry of the journal. It waits while shards have much to do.
+func (h *Hub) deliver(e Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.backlog > maxBacklog && !h.closed {
+		if h.waitForLess(h.past.ctx) != nil {
+			return
+		}
+	}
+	if h.closed {
+		return
+	}
+	p := h.past
+	p.window.add(&e)
+	p.at = e.Position
+	if p.moved != nil {
+		close(p.moved)
+		p.moved = nil
+	}
+	switch e.Kind {
+	case KindEvent:
+		h.spreadLocked(&e)
+	case KindKick:
+		for _, conn := range h.reachedLocked(&e) {
+			h.endLocked(conn, telemed.ErrForbidden)
+		}
+	case KindJoin, KindLeave:
+		for _, conn := range h.reachedLocked(&e) {
+			conn.moveLocked(&e)
+		}
+	}
+}
+
+// spreadLocked hands an event to the shards.
+func (h *Hub) spreadLocked(e *Entry) {
+	if len(e.Attachments) > 0 {
+		h.log.Warn("realtime: an event with binary parts cannot be sent and is passed over")
+		return
+	}
+	o := op{kind: opReach, event: &encodings{name: e.Name, entry: e}}
+	if len(e.Rooms) == 1 && len(e.Except) == 0 {
+		o.kind, o.room = opBroadcast, e.Rooms[0]
+		members := len(h.rooms[o.room])
+		if members == 0 && !ownRoom(o.room) {
+			return
+		}
+		h.stats.Queued += uint64(members)
+	}
+	for _, shard := range h.shards {
+		h.backlog += o.event.size()
+		shard.push(o)
+	}
+}
+
+func (h *Hub) reachedLocked(e *Entry) (reached []*Conn) {
+	for conn := range h.conns {
+		if e.Reaches(conn.inLocked) {
+			reached = append(reached, conn)
+		}
+	}
+	return reached
+}
+
+// inLocked reports whether the connection is in room. Everybody is in a room of their own
+// subject, also before Enter.
+func (c *Conn) inLocked(room string) bool { return room == c.own || slices.Contains(c.rooms, room) }
+
+// moveLocked does what another process has said: nobody is asked.
+func (c *Conn) moveLocked(e *Entry) {
+	for _, room := range e.Moved {
+		if ownRoom(room) {
+			continue
+		}
+		if e.Kind == KindJoin {
+			_ = c.enterLocked(room) // ErrFull stands in Stats
+		} else {
+			c.leaveRoomLocked(room)
+		}
+	}
+	c.markLocked(false)
+}
+
+// ownPrefix begins the names of the rooms in which all connections of one subject are.
+const ownPrefix = "user-"
+
+func ownRoom(room string) bool { return strings.HasPrefix(room, ownPrefix) }
+
+// subjectRoom is the room of a subject. A subject that no room can be named for has one by
+// its hash.
+func subjectRoom(subject string) string {
+	room := ownPrefix + subject
+	if CheckRoom(room) == nil && !strings.HasPrefix(subject, "#") {
+		return room
+	}
+	return ownPrefix + "#" + digest(subject)
+}

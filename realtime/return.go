@@ -1,0 +1,346 @@
+package realtime
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/telemed-go/telemed"
+)
+
+// ErrReplaced is the cause with which a connection ends whose client has come back on
+// another one.
+var ErrReplaced = errors.New("the client has come back on another connection")
+
+// markName is the name of an event without data that carries an offset alone, where a
+// client must learn a new one and no event comes.
+const markName = "telemed:at"
+
+// place is where a reader goes on.
+type place struct {
+	older []*Entry // from before the window
+	next  uint64   // the number of the first entry in the window
+}
+
+// Enter lets the client in that speaks on the connection, behind what the transport has
+// agreed with it. A transport whose clients can come back calls it once, before Join.
+//
+// pid and offset are what the client brings back from an earlier connection, in any
+// process with the same Journal and RecoveryKeys: the answer to its last Enter, and the
+// offset of the last event that it has got. Both may be empty, and neither is trusted: the
+// subject must be the same, and Authorize is asked for each room again. A room that it
+// refuses is left out without a word. If telemed.ErrUnavailable is the answer of one, the
+// client is not recovered.
+//
+// Enter calls welcome and sends the message that it returns. If the client is recovered,
+// pid is the one that it has brought, and all events follow that it has missed, in order.
+// Else pid is a new one: the client reads the present state. It is empty without a
+// Config.Journal, or while that is away. Enter reports whether the client is recovered. If
+// the connection has ended, it does nothing.
+func (c *Conn) Enter(ctx context.Context, pid, offset string, welcome func(pid string) []byte) (recovered bool) {
+	if c.hub.past == nil {
+		c.Send(welcome(""))
+		return false
+	}
+	if c.hub.awaitJournal(ctx) == nil && pid != "" && c.comeBack(ctx, pid, offset, welcome) {
+		return true
+	}
+	return c.comeNew(welcome)
+}
+
+// comeNew always reports false.
+func (c *Conn) comeNew(welcome func(pid string) []byte) bool {
+	p := c.hub.past
+	text, id := "", rand.Text()
+	if at := c.hub.position(); at != "" {
+		text = p.tokens.seal(forPID, pid{ID: id, Expires: time.Now().Add(pidLife).Unix(), Subject: c.client.Subject, At: at})
+	}
+	message := welcome(text)
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if !c.sendLocked(message) {
+		return false
+	}
+	c.presentLocked(id)
+	return false
+}
+
+// comeBack reports false if the client cannot be recovered. Nothing has happened then, save
+// that Authorize was asked.
+func (c *Conn) comeBack(ctx context.Context, pid, offset string, welcome func(pid string) []byte) bool {
+	h := c.hub
+	id, rooms, at, ok := h.past.tokens.openReturn(pid, offset, c.client.Subject)
+	if !ok || len(rooms) > h.cfg.MaxRooms {
+		return false
+	}
+	allowed, ok := c.stillAllowed(ctx, rooms)
+	if !ok {
+		return false
+	}
+	from, err := h.find(ctx, at)
+	if err != nil {
+		return false
+	}
+	message := welcome(pid)
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	missed, whole := h.past.window.from(from.next)
+	if !whole || h.past.at == "" || c.kickedLocked(from.older, allowed) || c.kickedLocked(missed, allowed) {
+		return false
+	}
+	if !c.sendLocked(message) {
+		return true // it has ended: there is nobody to be told otherwise
+	}
+	h.stats.Recovered++
+	c.presentLocked(id)
+	for _, room := range allowed {
+		_ = c.enterLocked(room) // there are not more than MaxRooms
+	}
+	c.shard.push(op{kind: opReplay, conn: c, replay: &replay{older: from.older, missed: missed}})
+	c.markLocked(false)
+	return true
+}
+
+// stillAllowed asks Authorize for each room again. It reports false if the application
+// cannot tell.
+func (c *Conn) stillAllowed(ctx context.Context, rooms []string) (allowed []string, ok bool) {
+	for _, room := range rooms {
+		if CheckRoom(room) != nil || ownRoom(room) {
+			return nil, false
+		}
+		err := c.authorize(ctx, room)
+		switch {
+		case err == nil:
+			allowed = append(allowed, room)
+		case errors.Is(err, telemed.ErrUnavailable), ctx.Err() != nil:
+			return nil, false
+		default:
+			c.hub.Refuse("join refused")
+			c.countRefusal(err)
+		}
+	}
+	return allowed, true
+}
+
+// kickedLocked reports whether somebody has moved or kicked the client while it was away.
+// Then it is not recovered.
+func (c *Conn) kickedLocked(entries []*Entry, rooms []string) bool {
+	in := func(room string) bool {
+		for _, own := range rooms {
+			if own == room {
+				return true
+			}
+		}
+		return room == c.own
+	}
+	for _, e := range entries {
+		if e.Kind != KindEvent && e.Reaches(in) {
+			return true
+		}
+	}
+	return false
+}
+
+// presentLocked says that the client gets what is for everybody and for its subject. An
+// older connection of the same pid ends.
+func (c *Conn) presentLocked(id string) {
+	pids := c.hub.past.pids
+	if old := pids[id]; old != nil && old != c {
+		c.hub.endLocked(old, ErrReplaced)
+	}
+	if c.pid != "" && pids[c.pid] == c {
+		delete(pids, c.pid)
+	}
+	c.pid, pids[id] = id, c
+	if !c.present {
+		c.present = true
+		c.shard.push(op{kind: opJoin, conn: c, room: everybody, message: c.suffixLocked()})
+		c.shard.push(op{kind: opJoin, conn: c, room: c.own, message: c.suffixLocked()})
+	}
+}
+
+func (c *Conn) absentLocked() {
+	if c.present {
+		c.present = false
+		c.shard.push(op{kind: opLeave, conn: c, room: everybody})
+		c.shard.push(op{kind: opLeave, conn: c, room: c.own})
+	}
+	if c.hub.past.pids[c.pid] == c {
+		delete(c.hub.past.pids, c.pid)
+	}
+}
+
+// everybody is the room of a shard in which all are. Nobody can name it.
+const everybody = ""
+
+// find returns where a reader goes on behind at. Only a position that is not in the window
+// costs the journal a read. Errors match ErrGap, or are those of the journal.
+func (h *Hub) find(ctx context.Context, at Position) (place, error) {
+	if !validPosition(string(at)) {
+		return place{}, ErrGap
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		h.mu.Lock()
+		p := h.past
+		next, known := p.window.next[at]
+		newest, end := p.at, p.window.end()
+		if p.moved == nil {
+			p.moved = make(chan struct{})
+		}
+		moved := p.moved
+		h.mu.Unlock()
+		if known {
+			return place{next: next}, nil
+		}
+		if newest == "" {
+			return place{}, telemed.ErrUnavailable
+		}
+		found, ok, err := h.search(ctx, at, newest, end)
+		if err != nil || ok {
+			return found, err
+		}
+		select { // another process has delivered at, and this one has not yet
+		case <-moved:
+		case <-ctx.Done():
+			return place{}, fmt.Errorf("realtime: %w", ErrGap)
+		}
+	}
+}
+
+// search asks the journal for what came after at. It reports false if the window does not
+// reach so far yet. newest and end are those of the window before the search.
+func (h *Hub) search(ctx context.Context, at, newest Position, end uint64) (found place, ok bool, err error) {
+	journal := h.past.journal
+	ahead, err := journal.Since(ctx, newest, nil, 1)
+	if err != nil {
+		return place{}, false, err
+	}
+	page := Page{UpTo: at, More: true}
+	for size := 0; page.More; {
+		if page, err = journal.Since(ctx, page.UpTo, nil, pageSize); err != nil {
+			return place{}, false, err
+		}
+		if h.meet(&found, page) {
+			return found, true, nil
+		}
+		for i := range page.Entries {
+			size += sizeOf(page.Entries[i])
+		}
+		if size > maxWindow {
+			return place{}, false, fmt.Errorf("realtime: too much to catch up with: %w", ErrGap)
+		}
+	}
+	// Nothing comes after at, and nothing after the window: so they end at the same place.
+	if len(found.older) == 0 && len(ahead.Entries) == 0 && !ahead.More {
+		return place{next: end}, true, nil
+	}
+	return place{}, false, nil
+}
+
+// meet adds the entries of page until one is in the window, and reports whether one is.
+func (h *Hub) meet(found *place, page Page) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := &h.past.window
+	for i := range page.Entries {
+		if next, in := w.next[page.Entries[i].Position]; in {
+			if next > w.first { // it is an entry of the window
+				found.next = next - 1
+				return true
+			}
+			found.older = append(found.older, &page.Entries[i]) // it is the base
+			found.next = next
+			return true
+		}
+		found.older = append(found.older, &page.Entries[i])
+	}
+	next, in := w.next[page.UpTo]
+	found.next = next
+	return in
+}
+
+// JoinSince is Join for clients that keep a position themselves. It calls answer and sends
+// the message that it returns, if it is not nil, when the connection is in room: at is the
+// position of the join. If since is not empty, the events of room follow that came after
+// it. gap says that they cannot be told: the client reads the present state.
+//
+// answer must be quick, and must not use the hub. Without a Config.Journal at is empty, and
+// gap true if since is not empty. After an error answer is not called.
+func (c *Conn) JoinSince(
+	ctx context.Context, room string, since Position, answer func(at Position, gap bool) []byte,
+) error {
+	if _, err := c.mayJoin(ctx, room); err != nil {
+		return err
+	}
+	var from *place
+	if since != "" && c.hub.past != nil {
+		if found, err := c.hub.find(ctx, since); err == nil {
+			from = &found
+		}
+	}
+	h := c.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := c.enterLocked(room); err != nil {
+		return err
+	}
+	if h.past == nil {
+		c.answerLocked(answer("", since != ""))
+		return nil
+	}
+	back := &replay{room: room}
+	gap := since != ""
+	if from != nil {
+		missed, whole := h.past.window.from(from.next)
+		if gap = !whole; whole {
+			back.older, back.missed = from.older, missed
+		}
+	}
+	catchesUp := len(back.older)+len(back.missed) > 0
+	c.markLocked(catchesUp)
+	c.answerLocked(answer(h.past.at, gap))
+	if catchesUp {
+		// Until all of it is out, nobody can go on from an offset of this connection: of the
+		// other rooms it would be too old, and of this one too new.
+		c.shard.push(op{kind: opReplay, conn: c, replay: back})
+		c.markLocked(false)
+	}
+	return nil
+}
+
+func (c *Conn) answerLocked(message []byte) {
+	if message != nil {
+		c.sendLocked(message)
+	}
+}
+
+// Mark tells the client its offset, unless it has it. A transport calls it now and then on
+// a quiet connection: else the journal forgets the place of a client that missed nothing.
+func (c *Conn) Mark() {
+	if c.hub.past == nil {
+		return
+	}
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if _, open := c.hub.conns[c]; open && c.present {
+		c.markLocked(false)
+	}
+}
+
+// markLocked tells the client its offset, or with noWay that nobody can go on from here.
+func (c *Conn) markLocked(noWay bool) {
+	p := c.hub.past
+	if p == nil || p.at == "" || !c.present {
+		return
+	}
+	o := op{kind: opMark, conn: c, room: string(p.at)}
+	if noWay {
+		o.message = []byte(noReturn)
+	}
+	c.shard.push(o)
+}
