@@ -201,11 +201,12 @@ func needNode(t *testing.T) {
 	}
 }
 
-func startNode(t *testing.T, scenario, url, transports string) *node {
+func startNode(t *testing.T, scenario, url, transports string, more ...string) *node {
 	t.Helper()
 	needNode(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	cmd := exec.CommandContext(ctx, "node", filepath.Join("testdata", "client.cjs"), scenario, url, transports)
+	args := append([]string{filepath.Join("testdata", "client.cjs"), scenario, url, transports}, more...)
+	cmd := exec.CommandContext(ctx, "node", args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)

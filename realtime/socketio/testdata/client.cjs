@@ -2,7 +2,7 @@
 // JSON. The Go test that started it reads the lines, and answers some of them
 // by a broadcast.
 //
-//	node client.cjs <scenario> <url> [transport,transport]
+//	node client.cjs <scenario> <url> [transport,transport] [room,room]
 //
 // TELEMED_NODE_MODULES is the node_modules folder that holds socket.io-client.
 "use strict";
@@ -10,7 +10,7 @@ const { createRequire } = require("node:module");
 const path = require("node:path");
 const { io } = createRequire(path.join(process.env.TELEMED_NODE_MODULES, "x.js"))("socket.io-client");
 
-const [scenario, url, transports] = process.argv.slice(2);
+const [scenario, url, transports, rooms] = process.argv.slice(2);
 const report = (step, detail = {}) => process.stdout.write(JSON.stringify({ step, ...detail }) + "\n");
 const options = { reconnectionDelay: 20, reconnectionDelayMax: 40, timeout: 10000 };
 if (transports) options.transports = transports.split(",");
@@ -97,6 +97,22 @@ const scenarios = {
     await once(socket, "new-appointment");
     report("appointments", { data: appointments });
     socket.disconnect();
+  },
+
+  // A page that joins its rooms once, and not when it comes back. It tells each event.
+  async recover() {
+    const socket = io(url, { ...options, randomizationFactor: 0, timeout: 2000 });
+    socket.on("number", (...args) => report("number", { n: args[0], args: args.length }));
+    socket.on("disconnect", () => report("lost"));
+    socket.on("bye", () => { report("bye"); socket.disconnect(); });
+    let first = true;
+    socket.on("connect", async () => {
+      report("connected", { recovered: socket.recovered });
+      const names = first && rooms ? rooms.split(",") : [];
+      first = false;
+      for (const room of names) report("joined", { answer: await socket.emitWithAck("join-clinic", room) });
+    });
+    await once(socket, "bye");
   },
 
   // A client that only listens, until the server goes.

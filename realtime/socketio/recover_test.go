@@ -1,0 +1,326 @@
+package socketio_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed/realtime"
+	"github.com/telemed-go/telemed/realtime/realtimetest"
+	"github.com/telemed-go/telemed/realtime/socketio"
+)
+
+// fleet is some processes with one journal and the same keys.
+type fleet struct {
+	journal *realtime.MemoryJournal
+	right   atomic.Bool // to be in clinic-8
+}
+
+func newFleet() *fleet {
+	f := &fleet{journal: &realtime.MemoryJournal{}}
+	f.right.Store(true)
+	return f
+}
+
+// process starts one more.
+func (f *fleet) process(t *testing.T) clinic {
+	t.Helper()
+	return setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+		rooms.Journal = f.journal
+		rooms.RecoveryKeys = [][]byte{bytes.Repeat([]byte{7}, 32)}
+		rooms.Authorize = func(_ context.Context, _ realtime.Client, room string) error {
+			if room == "clinic-8" && !f.right.Load() {
+				return errors.New("no right any more")
+			}
+			return nil
+		}
+	})
+}
+
+// numbers requires that the page gets these events next, with the offset behind them.
+func (n *node) numbers(want ...int) {
+	n.t.Helper()
+	for _, number := range want {
+		require.Equal(n.t, map[string]any{"step": "number", "n": float64(number), "args": 2.0}, n.step("number"))
+	}
+}
+
+func (n *node) connected(recovered bool) {
+	n.t.Helper()
+	require.Equal(n.t, recovered, n.step("connected")["recovered"])
+}
+
+func (n *node) joined() {
+	n.t.Helper()
+	var answer struct {
+		OK bool
+		At string
+	}
+	require.NoError(n.t, json.Unmarshal([]byte(n.step("joined")["answer"].(string)), &answer))
+	require.True(n.t, answer.OK)
+	require.NotEmpty(n.t, answer.At)
+}
+
+// The client of npm, as pages have it, is where it was after its line broke.
+func TestNodeRecovers(t *testing.T) {
+	needNode(t)
+	t.Parallel()
+	for name, transports := range map[string]string{"websocket": "websocket", "polling": "polling", "default": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet()
+			old := f.process(t)
+			l := newLine(t, old.url)
+			node := startNode(t, "recover", l.url, transports, "7,8")
+			node.connected(false)
+			node.joined()
+			node.joined()
+
+			away := func(to string, meanwhile func()) {
+				l.lead("")
+				l.cut()
+				node.step("lost")
+				meanwhile()
+				l.lead(to)
+			}
+			// without any event
+			away(old.url, func() { old.broadcast(t, "clinic-7", "number", 1) })
+			node.connected(true)
+			node.numbers(1)
+			// after events, and when the server was replaced
+			old.broadcast(t, "clinic-8", "number", 2)
+			node.numbers(2)
+			var other clinic
+			away("", func() {
+				other = f.process(t)
+				old.broadcast(t, "clinic-8", "number", 3)
+				other.broadcast(t, "clinic-7", "number", 4)
+				old.broadcast(t, "clinic-9", "number", 99)
+				require.NoError(t, old.hub.Shutdown(within(t)))
+			})
+			l.lead(other.url)
+			node.connected(true)
+			node.numbers(3, 4)
+			// a right is lost meanwhile
+			away(other.url, func() {
+				f.right.Store(false)
+				other.broadcast(t, "clinic-8", "number", 99)
+				other.broadcast(t, "clinic-7", "number", 5)
+			})
+			node.connected(true)
+			node.numbers(5)
+			other.broadcast(t, "clinic-8", "number", 99)
+			other.broadcast(t, "clinic-7", "number", 6)
+			node.numbers(6)
+			// a subject that is kicked reads the present state, and so does who missed too much
+			away(other.url, func() {
+				_, err := other.hub.Disconnect(t.Context(), "")
+				require.NoError(t, err)
+			})
+			node.connected(false)
+			away(other.url, func() { f.forget(t, other) })
+			node.connected(false)
+			_, err := f.journal.Append(t.Context(), realtime.Entry{Kind: realtime.KindEvent, Name: "bye"})
+			require.NoError(t, err)
+			node.step("bye")
+			node.step("lost")
+			node.end()
+		})
+	}
+}
+
+// forget has the journal and the windows of its processes forget all that was.
+func (f *fleet) forget(t *testing.T, c clinic) {
+	t.Helper()
+	for range 40 {
+		c.broadcast(t, "clinic-100", "big", repeat("x", 900_000))
+	}
+}
+
+// A page without any room and without any event comes back, too.
+func TestNodeRecoversWithoutRooms(t *testing.T) {
+	needNode(t)
+	t.Parallel()
+	f := newFleet()
+	c := f.process(t)
+	l := newLine(t, c.url)
+	node := startNode(t, "recover", l.url, "websocket")
+	node.connected(false)
+	l.cut()
+	node.step("lost")
+	node.connected(true)
+	_, err := f.journal.Append(t.Context(), realtime.Entry{Kind: realtime.KindEvent, Name: "bye"})
+	require.NoError(t, err)
+	node.step("bye")
+	node.step("lost")
+	node.end()
+}
+
+// number is an event of TestRandomCuts.
+type number struct{ Clinic, N int }
+
+// A thousand lines break, each after some bytes of the server's, under numbered broadcasts
+// of two processes: nothing is lost, and nothing comes twice.
+func TestRandomCuts(t *testing.T) {
+	t.Parallel()
+	const cuts, clients = 500, 20 // for each transport
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			f := newFleet()
+			processes := []clinic{f.process(t), f.process(t)}
+			s := &stream{t: t, processes: processes}
+			stop := s.start()
+			var running sync.WaitGroup
+			pages := make([]*page, clients)
+			for i := range pages {
+				pages[i] = &page{stream: s, transport: transport, rand: rand.New(rand.NewPCG(uint64(i), 14))}
+				running.Go(func() { pages[i].visit(cuts / clients) })
+			}
+			running.Wait()
+			stop()
+			for _, page := range pages {
+				page.finish()
+			}
+			seen := 0
+			for _, page := range pages {
+				seen += page.seen
+			}
+			t.Log("numbers:", s.begun[0].Load()+s.begun[1].Load(), "seen:", seen)
+			require.Greater(t, seen, 10*cuts)
+			var recovered uint64
+			for _, process := range processes {
+				recovered += process.hub.Stats().Recovered
+			}
+			require.Greater(t, recovered, uint64(cuts/2))
+		})
+	}
+}
+
+// stream broadcasts numbers to two clinics.
+type stream struct {
+	t         *testing.T
+	processes []clinic
+	begun     [2]atomic.Int64
+}
+
+func (s *stream) start() (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	var running sync.WaitGroup
+	for clinic := range s.begun {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				n := s.begun[clinic].Add(1)
+				hub := s.processes[rand.N(2)].hub
+				event := realtime.Event{Name: "number", Data: number{clinic, int(n)}}
+				if err := hub.Broadcast(s.t.Context(), fmt.Sprint("clinic-", clinic), event); err != nil {
+					s.t.Error(err)
+				}
+				time.Sleep(time.Duration(rand.N(2000)) * time.Microsecond)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// page is one client, through all its connections.
+type page struct {
+	*stream
+	transport realtimetest.Transport
+	rand      *rand.Rand
+	client    *realtimetest.Client // the last that was let in
+	joined    [2]bool
+	atLeast   [2]int // the first number must not be later
+	last      [2]int
+	seen      int
+}
+
+// visit connects again and again.
+func (p *page) visit(cuts int) {
+	for range cuts {
+		p.connect(20 + p.rand.IntN(6000))
+	}
+}
+
+// connect is one connection, whose line breaks after so many bytes; below 0, it does not.
+func (p *page) connect(budget int) {
+	l := newLine(p.t, p.processes[p.rand.IntN(2)].url)
+	l.mu.Lock()
+	l.budget = func() int { return budget }
+	l.mu.Unlock()
+	client, err := realtimetest.Dial(p.t.Context(), l.url, realtimetest.Options{Transport: p.transport, Recover: p.client})
+	if err != nil {
+		return // the old client keeps its place
+	}
+	if p.client != nil && (p.joined[0] || p.joined[1]) && !client.Recovered() {
+		p.t.Errorf("not recovered")
+	}
+	p.client = client
+	for clinic := range p.joined {
+		if p.joined[clinic] {
+			continue
+		}
+		if _, err := client.EmitAck(p.t.Context(), "join-clinic", clinic); err != nil {
+			break
+		}
+		p.joined[clinic], p.atLeast[clinic] = true, int(p.begun[clinic].Load())+1
+	}
+	if budget < 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	for p.next(ctx) {
+	}
+	_ = client.Close()
+}
+
+// next takes an event and checks its number.
+func (p *page) next(ctx context.Context) bool {
+	event, err := p.client.Next(ctx)
+	if err != nil {
+		return false
+	}
+	var got number
+	if err := json.Unmarshal(event.Data, &got); err != nil {
+		p.t.Error(err)
+		return false
+	}
+	want := p.last[got.Clinic] + 1
+	first := p.last[got.Clinic] == 0
+	if !first && got.N != want || first && p.joined[got.Clinic] && got.N > p.atLeast[got.Clinic] {
+		p.t.Errorf("clinic %d: %d came instead of %d", got.Clinic, got.N, want)
+	}
+	p.last[got.Clinic] = got.N
+	p.seen++
+	return true
+}
+
+// finish has the page come back once more and requires that it has all.
+func (p *page) finish() {
+	joined := p.joined
+	p.connect(-1)
+	defer func() { _ = p.client.Close() }()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	for clinic := range joined {
+		for joined[clinic] && p.last[clinic] < int(p.begun[clinic].Load()) {
+			if !p.next(ctx) {
+				p.t.Errorf("clinic %d: the last is %d of %d", clinic, p.last[clinic], p.begun[clinic].Load())
+				return
+			}
+		}
+	}
+}
