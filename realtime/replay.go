@@ -21,6 +21,11 @@ func (r *replay) selects(e *Entry, in func(room string) bool) bool {
 	return slices.Contains(e.Rooms, r.room) && !slices.ContainsFunc(e.Except, in)
 }
 
+func (r *replay) any(in func(room string) bool) bool {
+	selected := func(e *Entry) bool { return r.selects(e, in) }
+	return slices.ContainsFunc(r.older, selected) || slices.ContainsFunc(r.missed, selected)
+}
+
 // follows says what stands behind the position in the connection's offsets from now on.
 func (c *Conn) follows(suffix []byte) {
 	if c.suffix != string(suffix) {

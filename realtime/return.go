@@ -216,7 +216,7 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 // reach so far yet. newest and end are those of the window before the search.
 func (h *Hub) search(ctx context.Context, at, newest Position, end uint64) (found place, ok bool, err error) {
 	journal := h.past.journal
-	ahead, err := journal.Since(ctx, newest, nil, 1)
+	caughtUp, err := h.isLast(ctx, newest)
 	if err != nil {
 		return place{}, false, err
 	}
@@ -236,10 +236,22 @@ func (h *Hub) search(ctx context.Context, at, newest Position, end uint64) (foun
 		}
 	}
 	// Nothing comes after at, and nothing after the window: so they end at the same place.
-	if len(found.older) == 0 && len(ahead.Entries) == 0 && !ahead.More {
+	if caughtUp && len(found.older) == 0 {
 		return place{next: end}, true, nil
 	}
 	return place{}, false, nil
+}
+
+// isLast reports whether the journal has nothing after at.
+func (h *Hub) isLast(ctx context.Context, at Position) (bool, error) {
+	page := Page{UpTo: at, More: true}
+	for page.More && len(page.Entries) == 0 {
+		var err error
+		if page, err = h.past.journal.Since(ctx, page.UpTo, nil, 1); err != nil {
+			return false, err
+		}
+	}
+	return len(page.Entries) == 0, nil
 }
 
 // meet adds the entries of page until one is in the window, and reports whether one is.
@@ -265,9 +277,11 @@ func (h *Hub) meet(found *place, page Page) bool {
 }
 
 // JoinSince is Join for clients that keep a position themselves. It calls answer and sends
-// the message that it returns, if it is not nil, when the connection is in room: at is the
-// position of the join. If since is not empty, the events of room follow that came after
-// it. gap says that they cannot be told: the client reads the present state.
+// the message that it returns, if it is not nil, when the connection is in room. at is the
+// position that the client must keep for its next JoinSince, until an event of room brings a
+// later one: that of the join. If since is not empty, the events of room follow that came
+// after it, and as long as they are on their way at is since. gap says that they cannot be
+// told: the client reads the present state.
 //
 // answer must be quick, and must not use the hub. Without a Config.Journal at is empty, and
 // gap true if since is not empty. After an error answer is not called.
@@ -301,9 +315,12 @@ func (c *Conn) JoinSince(
 			back.older, back.missed = from.older, missed
 		}
 	}
-	catchesUp := len(back.older)+len(back.missed) > 0
+	at, catchesUp := h.past.at, back.any(c.inLocked)
+	if catchesUp {
+		at = since // the client may lose the answer's successors, and not the answer
+	}
 	c.markLocked(catchesUp)
-	c.answerLocked(answer(h.past.at, gap))
+	c.answerLocked(answer(at, gap))
 	if catchesUp {
 		// Until all of it is out, nobody can go on from an offset of this connection: of the
 		// other rooms it would be too old, and of this one too new.

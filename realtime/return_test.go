@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -471,14 +472,18 @@ func TestJoinSince(t *testing.T) {
 		put(t, journal, to("6", "x"))
 
 		second := visit(t, hub, "ada")
-		_, gap = join(second, "x", x)
+		at, gap := join(second, "x", x)
 		require.False(t, gap)
+		require.Equal(t, x, at, "until the events have come")
 		require.Equal(t, []string{"answer", "1", "4", "5", "6"}, second.events())
 		_, gap = join(second, "y", y)
 		require.False(t, gap)
+		at, _ = join(second, "z", y)
+		require.NotEqual(t, y, at, "there is nothing to come")
 		put(t, journal, to("7", "y"))
-		require.Equal(t, []string{"answer", "1", "4", "5", "6", "answer", "3", "5", "7"}, second.events())
+		require.Equal(t, []string{"answer", "1", "4", "5", "6", "answer", "3", "5", "answer", "7"}, second.events())
 
+		recovered := 0
 		for cut := range second.heard() { // wherever it breaks, nobody is told what is not so
 			if cut == 0 {
 				continue
@@ -494,14 +499,17 @@ func TestJoinSince(t *testing.T) {
 					whole = append(whole, name)
 				}
 			}
+			recovered++
 			require.Contains(t, [][]string{nil, {"1", "4", "5", "6"}, {"1", "4", "5", "6", "7"}, {"1", "4", "5", "6", "3", "5", "7"}}, whole, cut)
 		}
+		require.GreaterOrEqual(t, recovered, 3)
+		require.Less(t, recovered, len(second.heard())-4)
 
 		_, gap = join(visit(t, hub, "bob"), "x", "nonsense")
 		require.True(t, gap)
 		plain := newHub(t, realtime.Config{Authorize: anybody})
 		g := visit(t, plain, "ada")
-		at, gap := join(g, "x", x)
+		at, gap = join(g, "x", x)
 		require.True(t, gap)
 		require.Empty(t, at)
 		require.NoError(t, plain.Broadcast(t.Context(), "x", realtime.Event{Name: "e", Data: 1}))
@@ -519,4 +527,46 @@ func TestRecoveryConfig(t *testing.T) {
 	require.ErrorContains(t, err, "RecoveryKeys[1]")
 	require.ErrorContains(t, err, "Recover")
 	require.NotContains(t, err.Error(), string(recoveryKey))
+}
+
+// Some positions have no entry that this version can read. They are places as good as any.
+func TestPlacesWithoutAnEntry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := &sparse{}
+		hidden := to("hidden", "x")
+		put(t, journal, hidden)
+		hub := processOf(t, journal, func(cfg *realtime.Config) { cfg.Recover = time.Minute })
+		begun := visit(t, hub, "ada", "x") // at a hidden place
+		begun.conn.Close(nil)
+		require.True(t, begun.again(t, hub).back)
+		put(t, journal, to("1", "x"), hidden)
+		time.Sleep(2 * time.Minute)
+		put(t, journal, hidden)
+
+		late := processOf(t, journal, func(cfg *realtime.Config) { cfg.Recover = time.Second })
+		fresh := visit(t, late, "bob", "x") // its window begins at a hidden place, and is empty
+		require.Equal(t, []string{"1"}, begun.again(t, late).events())
+		require.True(t, fresh.again(t, hub).back, "nothing came after it")
+		put(t, journal, to("2", "x"), hidden, to("3", "x"))
+		require.Equal(t, []string{"1", "2", "3"}, begun.again(t, late).events())
+		require.Equal(t, []string{"2", "3"}, fresh.again(t, hub).events())
+	})
+}
+
+// sparse yields no entry of the name hidden.
+type sparse struct{ realtime.MemoryJournal }
+
+func (j *sparse) Since(ctx context.Context, from realtime.Position, rooms []string, limit int) (realtime.Page, error) {
+	page, err := j.MemoryJournal.Since(ctx, from, rooms, limit)
+	page.Entries = slices.DeleteFunc(page.Entries, func(e realtime.Entry) bool { return e.Name == "hidden" })
+	return page, err
+}
+
+func (j *sparse) Follow(ctx context.Context, from realtime.Position, deliver func(realtime.Entry)) error {
+	return j.MemoryJournal.Follow(ctx, from, func(e realtime.Entry) {
+		if e.Name != "hidden" {
+			deliver(e)
+		}
+	})
 }

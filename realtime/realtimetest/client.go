@@ -43,6 +43,9 @@ type Options struct {
 type Event struct {
 	Name string
 	Data json.RawMessage // the first argument; nil if there is none
+	// Offset is what a server with a Journal puts behind the arguments. A page that joins with
+	// since keeps the last one of each room for that.
+	Offset string
 }
 
 // HandshakeError is a server's refusal of an HTTP request, be it the first or a later
@@ -338,6 +341,7 @@ func (c *Client) event(body string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if last := len(list) - 1; c.pid != "" && last > 0 && list[last][0] == '"' && json.Unmarshal(list[last], &c.offset) == nil {
+		event.Offset = c.offset
 		list = list[:last]
 	}
 	if event.Name == "telemed:at" { // it brings an offset, and no page listens to it

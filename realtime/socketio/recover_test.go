@@ -138,6 +138,42 @@ func TestNodeRecovers(t *testing.T) {
 	}
 }
 
+// What a page without recovery asks for, and gets.
+func TestCatchUpSince(t *testing.T) {
+	t.Parallel()
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			f := newFleet()
+			c := f.process(t)
+			options := realtimetest.Options{Transport: transport}
+			var joined struct{ At string }
+			require.NoError(t, json.Unmarshal([]byte(ack(t, c.dial(t, options), "join-clinic", 7)), &joined))
+			c.broadcast(t, "clinic-7", "number", 1)
+			c.broadcast(t, "clinic-8", "number", 99)
+
+			client := c.dial(t, options)
+			var again struct {
+				At  string
+				Gap bool
+			}
+			since := map[string]string{"since": joined.At + "~AAAA"} // of an offset the position counts
+			require.NoError(t, json.Unmarshal([]byte(ack(t, client, "join-clinic", 7, since)), &again))
+			require.Equal(t, joined.At, again.At, "until the events have come")
+			require.False(t, again.Gap)
+			c.broadcast(t, "clinic-7", "number", 2)
+			require.Equal(t, "1", string(next(t, client).Data))
+			require.Equal(t, "2", string(next(t, client).Data))
+
+			require.Contains(t, ack(t, c.dial(t, options), "join-clinic", 7, map[string]string{"since": "x-1"}), `"gap":true`)
+			require.JSONEq(t, refusedWith("invalid request"), ack(t, client, "join-clinic", 8, map[string]int{"since": 1}))
+			plain := setup(t).dial(t, options)
+			require.JSONEq(t, ok, ack(t, plain, "join-clinic", 7, nil))
+			require.JSONEq(t, `{"ok":true,"gap":true}`, ack(t, plain, "join-clinic", 7, since))
+		})
+	}
+}
+
 // forget has the journal and the windows of its processes forget all that was.
 func (f *fleet) forget(t *testing.T, c clinic) {
 	t.Helper()
@@ -173,8 +209,11 @@ type number struct{ Clinic, N int }
 func TestRandomCuts(t *testing.T) {
 	t.Parallel()
 	const cuts, clients = 500, 20 // for each transport
-	for _, transport := range transports {
-		t.Run(string(transport), func(t *testing.T) {
+	for _, test := range []struct {
+		transport realtimetest.Transport
+		since     bool
+	}{{realtimetest.WebSocket, false}, {realtimetest.Polling, false}, {realtimetest.WebSocket, true}} {
+		t.Run(string(test.transport)+map[bool]string{true: " with since"}[test.since], func(t *testing.T) {
 			t.Parallel()
 			f := newFleet()
 			processes := []clinic{f.process(t), f.process(t)}
@@ -183,7 +222,7 @@ func TestRandomCuts(t *testing.T) {
 			var running sync.WaitGroup
 			pages := make([]*page, clients)
 			for i := range pages {
-				pages[i] = &page{stream: s, transport: transport, rand: rand.New(rand.NewPCG(uint64(i), 14))}
+				pages[i] = &page{stream: s, transport: test.transport, since: test.since, rand: rand.New(rand.NewPCG(uint64(i), 14))}
 				running.Go(func() { pages[i].visit(cuts / clients) })
 			}
 			running.Wait()
@@ -201,7 +240,7 @@ func TestRandomCuts(t *testing.T) {
 			for _, process := range processes {
 				recovered += process.hub.Stats().Recovered
 			}
-			require.Greater(t, recovered, uint64(cuts/2))
+			require.Equal(t, !test.since, recovered > uint64(cuts/2))
 		})
 	}
 }
@@ -239,6 +278,8 @@ func (s *stream) start() (stop func()) {
 type page struct {
 	*stream
 	transport realtimetest.Transport
+	since     bool // it keeps positions itself, and is not recovered
+	at        [2]string
 	rand      *rand.Rand
 	client    *realtimetest.Client // the last that was let in
 	joined    [2]bool
@@ -260,21 +301,26 @@ func (p *page) connect(budget int) {
 	l.mu.Lock()
 	l.budget = func() int { return budget }
 	l.mu.Unlock()
-	client, err := realtimetest.Dial(p.t.Context(), l.url, realtimetest.Options{Transport: p.transport, Recover: p.client})
+	client, err := realtimetest.Dial(p.t.Context(), l.url, realtimetest.Options{Transport: p.transport, Recover: p.before()})
 	if err != nil {
 		return // the old client keeps its place
 	}
-	if p.client != nil && (p.joined[0] || p.joined[1]) && !client.Recovered() {
+	if p.before() != nil && (p.joined[0] || p.joined[1]) && !client.Recovered() {
 		p.t.Errorf("not recovered")
 	}
 	p.client = client
+	if p.since {
+		p.joinSince()
+	}
 	for clinic := range p.joined {
 		if p.joined[clinic] {
 			continue
 		}
-		if _, err := client.EmitAck(p.t.Context(), "join-clinic", clinic); err != nil {
+		answer, err := client.EmitAck(p.t.Context(), "join-clinic", clinic)
+		if err != nil {
 			break
 		}
+		p.note(clinic, answer)
 		p.joined[clinic], p.atLeast[clinic] = true, int(p.begun[clinic].Load())+1
 	}
 	if budget < 0 {
@@ -285,6 +331,38 @@ func (p *page) connect(budget int) {
 	for p.next(ctx) {
 	}
 	_ = client.Close()
+}
+
+func (p *page) before() *realtimetest.Client {
+	if p.since {
+		return nil
+	}
+	return p.client
+}
+
+// joinSince has the page catch up, clinic by clinic.
+func (p *page) joinSince() {
+	for clinic := range p.joined {
+		if !p.joined[clinic] {
+			continue
+		}
+		answer, err := p.client.EmitAck(p.t.Context(), "join-clinic", clinic, map[string]string{"since": p.at[clinic]})
+		if err != nil {
+			return
+		}
+		p.note(clinic, answer)
+	}
+}
+
+func (p *page) note(clinic int, answer json.RawMessage) {
+	var joined struct {
+		OK, Gap bool
+		At      string
+	}
+	if err := json.Unmarshal(answer, &joined); err != nil || !joined.OK || joined.Gap || joined.At == "" {
+		p.t.Errorf("answer: %s", answer)
+	}
+	p.at[clinic] = joined.At
 }
 
 // next takes an event and checks its number.
@@ -303,7 +381,7 @@ func (p *page) next(ctx context.Context) bool {
 	if !first && got.N != want || first && p.joined[got.Clinic] && got.N > p.atLeast[got.Clinic] {
 		p.t.Errorf("clinic %d: %d came instead of %d", got.Clinic, got.N, want)
 	}
-	p.last[got.Clinic] = got.N
+	p.last[got.Clinic], p.at[got.Clinic] = got.N, event.Offset
 	p.seen++
 	return true
 }
