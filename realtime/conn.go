@@ -33,13 +33,7 @@ type Conn struct {
 
 	before, after *Conn // of the same subject; guarded by hub.mu
 
-	// With a Journal only.
-	own     string   // the room of the subject
-	present bool     // Enter was called; guarded by hub.mu
-	pid     string   // its name; guarded by hub.mu
-	set     *roomSet // of rooms; guarded by hub.mu
-	suffix  string   // of offsets; the shard's own
-	told    Position // that the client has with that suffix; the shard's own
+	*trail // nil without a Journal
 }
 
 // Client returns who the connection belongs to.

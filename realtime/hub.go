@@ -316,7 +316,7 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 	conn.shard = h.shards[h.turn%len(h.shards)]
 	h.turn++
 	if h.past != nil {
-		conn.own = subjectRoom(subject)
+		conn.trail = &trail{own: subjectRoom(subject)}
 		h.followLocked()
 	}
 	return conn, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -41,6 +40,16 @@ type past struct {
 
 	sets map[string]*roomSet // of those who are in the same rooms
 	pids map[string]*Conn    // by the name of the pid
+}
+
+// trail is what a connection has with a Journal only.
+type trail struct {
+	own     string   // the room of the subject
+	present bool     // Enter was called; guarded by hub.mu
+	pid     string   // its name; guarded by hub.mu
+	set     *roomSet // of rooms; guarded by hub.mu
+	suffix  string   // of offsets; the shard's own
+	told    Position // that the client has with that suffix; the shard's own
 }
 
 func newPast(p *fault.Problems, cfg *Config) *past {
@@ -85,30 +94,40 @@ func (h *Hub) followLocked() {
 // follow delivers what the journal yields until the hub is shut down.
 func (h *Hub) follow() {
 	ctx := h.past.ctx
+	told := "" // what was logged last
 	for pause := minPause; ctx.Err() == nil; pause = min(pause*2, maxPause) {
 		start := time.Now()
 		err := h.followOnce(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case errors.Is(err, ErrGap):
-			h.log.Warn("realtime: the journal has a gap, all connections are ended")
-			h.past.gapped = true
-			h.lost(ErrGap)
-		case errors.Is(err, telemed.ErrClosed):
-			h.log.Warn("realtime: the journal was shut down before its hub")
-			h.lost(telemed.ErrUnavailable)
-		default:
-			h.log.Warn("realtime: the journal cannot be followed", slog.Duration("pause", pause))
 		}
 		if time.Since(start) > maxPause {
-			pause = minPause
+			pause, told = minPause, ""
+		}
+		words := h.stopped(err)
+		if words != told {
+			h.log.Warn(words)
+			told = words
 		}
 		select {
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// stopped does what must be done when the journal is not followed any more, and says why.
+func (h *Hub) stopped(err error) (words string) {
+	switch {
+	case errors.Is(err, ErrGap):
+		h.past.gapped = true
+		h.lost(ErrGap)
+		return "realtime: the journal has a gap, all connections are ended"
+	case errors.Is(err, telemed.ErrClosed):
+		h.lost(telemed.ErrUnavailable)
+		return "realtime: the journal was shut down before its hub, all connections are ended"
+	}
+	return "realtime: the journal cannot be followed"
 }
 
 // followOnce follows from where the hub is, or from the start of its window.

@@ -25,6 +25,17 @@
 // An event is delivered at most once: a browser that is away misses it, and
 // reads the present state when it is back.
 //
+// # Coming back, and several processes
+//
+// With a [Journal] as Config.Journal every event has a position, and one order in all
+// processes that share the journal: Broadcast appends to it, and each hub delivers what it
+// reads back. [MemoryJournal] is one for a single process; realtime/redisstream shares one.
+// A browser that was away for a moment gets what it has missed, once, in whichever process
+// it comes back to, and its rights are asked again. If anything may be missing it is told
+// so, and reads the present state: a journal that was trimmed, a key that is not known, a
+// subject that was kicked meanwhile. After an [ErrGap] of the journal itself that is so for
+// everybody: all connections end, and come back.
+//
 // # Errors
 //
 // telemed.ErrInvalid says that the call itself is wrong, telemed.ErrForbidden that the
@@ -77,8 +88,9 @@ var (
 // Implementations are safe for concurrent use. They do not keep or change ev.Data after
 // they return, do not wait for slow receivers, and return nil for a room that nobody is
 // in. A wrong event or room gives telemed.ErrInvalid, a closed broadcaster
-// telemed.ErrClosed, an ended ctx its error; in each of these cases nobody received
-// anything.
+// telemed.ErrClosed, a journal that is away telemed.ErrUnavailable, an ended ctx its error;
+// in each of these cases nobody received anything. With telemed.ErrAmbiguous nobody knows:
+// whoever sends the event again may send it twice.
 type Broadcaster interface {
 	Broadcast(ctx context.Context, room string, ev Event) error
 }

@@ -28,7 +28,7 @@ func (r *replay) any(in func(room string) bool) bool {
 
 // follows says what stands behind the position in the connection's offsets from now on.
 func (c *Conn) follows(suffix []byte) {
-	if c.suffix != string(suffix) {
+	if c.trail != nil && c.suffix != string(suffix) {
 		c.suffix, c.told = string(suffix), ""
 	}
 }

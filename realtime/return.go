@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/telemed-go/telemed"
@@ -128,14 +129,7 @@ func (c *Conn) stillAllowed(ctx context.Context, rooms []string) (allowed []stri
 // kickedLocked reports whether somebody has moved or kicked the client while it was away.
 // Then it is not recovered.
 func (c *Conn) kickedLocked(entries []*Entry, rooms []string) bool {
-	in := func(room string) bool {
-		for _, own := range rooms {
-			if own == room {
-				return true
-			}
-		}
-		return room == c.own
-	}
+	in := func(room string) bool { return room == c.own || slices.Contains(rooms, room) }
 	for _, e := range entries {
 		if e.Kind != KindEvent && e.Reaches(in) {
 			return true

@@ -133,7 +133,8 @@ func TestComeBack(t *testing.T) {
 		put(t, journal, to("4", "y"))
 		require.Equal(t, []string{"1", "2", "3", "4"}, back.events())
 
-		broken := &guest{wire: &wire{got: back.heard()[:3]}, conn: back.conn, pid: back.pid} // in the middle of the replay
+		// In the middle of the replay.
+		broken := &guest{wire: &wire{got: back.heard()[:3]}, conn: back.conn, pid: back.pid}
 		again := broken.again(t, other)
 		require.True(t, again.back)
 		require.Equal(t, []string{"3", "4"}, again.events())
@@ -568,5 +569,34 @@ func (j *sparse) Follow(ctx context.Context, from realtime.Position, deliver fun
 		if e.Name != "hidden" {
 			deliver(e)
 		}
+	})
+}
+
+// FuzzReturn brings back what no hub has given out.
+func FuzzReturn(f *testing.F) {
+	f.Add("", "")
+	f.Add("AAAA", "x-1~AAAA")
+	f.Add("bob", "~")
+	f.Fuzz(func(t *testing.T, pid, offset string) {
+		journal := &realtime.MemoryJournal{}
+		hub := processOf(t, journal)
+		conn, err := hub.Connect(t.Context(), "ada", offsets{}, &wire{})
+		require.NoError(t, err)
+		own := ""
+		enter := func(pid, offset string) bool {
+			return conn.Enter(t.Context(), pid, offset, func(text string) []byte { own = text; return nil })
+		}
+		require.False(t, enter(pid, offset))
+		require.NotEqual(t, pid, own)
+		head, err := journal.Head(t.Context())
+		require.NoError(t, err)
+		position, _, sealed := strings.Cut(offset, "~")
+		known := offset == "" || position == string(head) && !sealed
+		if known {
+			require.True(t, enter(own, offset))
+		} else if !strings.Contains(offset, "-") { // what may be a position is waited for
+			require.False(t, enter(own, offset))
+		}
+		require.ErrorIs(t, hub.Shutdown(t.Context()), nil)
 	})
 }

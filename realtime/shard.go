@@ -157,7 +157,11 @@ func (s *shard) broadcast(ops []op, i int) int {
 		size += ops[end].event.length()
 	}
 	for conn := range s.rooms[room] {
-		made := s.made.by(conn.encoder, conn.suffix, ops[i:end], s.hub)
+		suffix := ""
+		if conn.trail != nil {
+			suffix = conn.suffix
+		}
+		made := s.made.by(conn.encoder, suffix, ops[i:end], s.hub)
 		if made.broken {
 			conn.Close(errPanic)
 			continue

@@ -37,7 +37,8 @@ func newDoor(o options, base, local string) (*door, error) {
 	d.Sessions = d.NewSessions(guard.SessionsConfig{
 		Cookie: sessionCookie,
 		// Dashboards that are still logged in come back by themselves.
-		OnEnd: func(subject string) { _, _ = d.live.Hub().Disconnect(context.Background(), subject) }, // without a Journal it cannot fail
+		// Without a Journal it cannot fail.
+		OnEnd: func(subject string) { _, _ = d.live.Hub().Disconnect(context.Background(), subject) },
 	})
 	d.live, err = socketio.New(socketio.Config{Authenticate: d.watcher, Authorize: mayWatch, AllowedHosts: d.hosts, Logger: o.log})
 	return d, err
@@ -77,7 +78,8 @@ func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
 
 func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
 	if subject := h.door.End(w, r); subject != "" {
-		_, _ = h.door.live.Hub().Disconnect(r.Context(), subject) // those that are logged in come back by themselves
+		// Those that are logged in come back by themselves.
+		_, _ = h.door.live.Hub().Disconnect(r.Context(), subject)
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

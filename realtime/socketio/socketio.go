@@ -17,7 +17,30 @@
 //	socket.on("new-appointment", (appointment) => { … });
 //
 // Join rooms in the "connect" handler: a new connection starts in none, and is in a room when
-// the answer has come. The server speaks revision 4 of Engine.IO, over WebSocket and HTTP
+// the answer has come.
+//
+// # Coming back
+//
+// If the Hub has a Journal, the client's connectionStateRecovery works: a page that was away
+// for a moment is in its rooms again, and gets what it has missed, behind "connect". It
+// reads the present state only if it must:
+//
+//	socket.on("connect", () => { if (!socket.recovered) { join(); readAll(); } });
+//
+// For that each event has one more argument, the offset, and an event "telemed:at" brings an
+// offset where no other comes. A page that keeps positions itself, or has an older client,
+// joins with the position that it has of a room:
+//
+//	// answer is {ok: true, at: "…"}, and has gap: true if the page must read the state
+//	socket.emit("join-clinic", clinicId, { since }, (answer) => { since = answer.at; … });
+//	socket.on("new-appointment", (appointment, offset) => { since = offset; … });
+//
+// What has come since follows behind the answer. Each room has a since of its own. An event
+// that is for several rooms at once may come again for each.
+//
+// # Protocol
+//
+// The server speaks revision 4 of Engine.IO, over WebSocket and HTTP
 // long-polling with the upgrade between them, and revision 5 of Socket.IO, with the default
 // namespace and text packets only.
 //
@@ -56,8 +79,9 @@
 //
 // A session lives in one process. Behind a load balancer, either all requests
 // of a browser go to the same process, or clients are told to begin with a
-// WebSocket: io(url, { transports: ["websocket"] }). To reach the rooms of all
-// processes, the application passes its events on between them and broadcasts in each.
+// WebSocket: io(url, { transports: ["websocket"] }). A realtime.Hub with a Journal that all
+// processes share reaches the rooms of all; without one, the application passes its events
+// on between them and broadcasts in each.
 //
 // # Shutdown
 //
