@@ -17,7 +17,7 @@ type line struct {
 
 	mu     sync.Mutex
 	target string
-	budget func() int // how many bytes the server may send until the line breaks; below 0: any
+	budget int // how many bytes the server may send on a connection; below 0: any
 	open   map[net.Conn]struct{}
 	closed bool
 }
@@ -28,7 +28,7 @@ func newLine(t *testing.T, target string) *line {
 	require.NoError(t, err)
 	l := &line{
 		t: t, url: "http://" + listener.Addr().String(), listener: listener, target: target,
-		budget: func() int { return -1 }, open: make(map[net.Conn]struct{}),
+		budget: -1, open: make(map[net.Conn]struct{}),
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -56,6 +56,13 @@ func (l *line) lead(target string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.target = target
+}
+
+// breakAfter has new connections break after so many bytes of the server's; below 0 is never.
+func (l *line) breakAfter(bytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.budget = bytes
 }
 
 // cut breaks all connections.
@@ -89,7 +96,7 @@ func (l *line) drop(conn net.Conn) {
 func (l *line) carry(client net.Conn) {
 	defer l.drop(client)
 	l.mu.Lock()
-	target, budget := l.target, l.budget()
+	target, budget := l.target, l.budget
 	l.mu.Unlock()
 	if target == "" || !l.keep(client) {
 		return

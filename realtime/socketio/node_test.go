@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -118,19 +116,6 @@ func TestNodeShutdown(t *testing.T) {
 	}
 }
 
-// listenLow listens on a port below those that systems give to outgoing connections, one of
-// which might take it while nobody listens.
-func listenLow(t *testing.T) net.Listener {
-	t.Helper()
-	for range 100 {
-		if listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+rand.IntN(20000))); err == nil {
-			return listener
-		}
-	}
-	t.Fatal("no port is free")
-	return nil
-}
-
 // A deploy: the process ends, and a new one knows nothing of the old one's sessions.
 func TestNodeRestart(t *testing.T) {
 	needNode(t) // before there is a server that a skipped test would leave behind
@@ -138,22 +123,16 @@ func TestNodeRestart(t *testing.T) {
 	for name, transports := range map[string]string{"websocket": "websocket", "polling": "polling", "default": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			listener := listenLow(t)
-			address := listener.Addr().String()
-			first, stop := process(t, listener)
-			node := startNode(t, "restart", "http://"+address, transports)
+			first, url, stop := process(t)
+			l := newLine(t, url)
+			node := startNode(t, "restart", l.url, transports)
 			require.Equal(t, ok, node.step("joined")["answer"])
 			require.Equal(t, 1, first.Stats().Rooms)
 			stop()
 
-			// A process that is started just now holds our sockets for a moment.
-			require.Eventually(t, func() bool {
-				var err error
-				listener, err = net.Listen("tcp", address)
-				return err == nil
-			}, 10*time.Second, 10*time.Millisecond)
-			second, stop := process(t, listener)
+			second, url, stop := process(t)
 			defer stop()
+			l.lead(url)
 			require.Equal(t, ok, node.step("joined")["answer"])
 			require.NoError(t, second.Broadcast(within(t), "clinic-7", realtime.Event{Name: "new-appointment", Data: "after"}))
 			require.Equal(t, `["after"]`, node.step("appointments")["data"])
@@ -163,16 +142,18 @@ func TestNodeRestart(t *testing.T) {
 }
 
 // process is an application's process, from its start to the end of stop.
-func process(t *testing.T, listener net.Listener) (hub *realtime.Hub, stop func()) {
+func process(t *testing.T) (hub *realtime.Hub, url string, stop func()) {
 	t.Helper()
-	hub, err := realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	hub, err = realtime.NewHub(realtime.Config{Authorize: func(context.Context, realtime.Client, string) error { return nil }})
 	require.NoError(t, err)
 	sio, err := socketio.New(socketio.Config{Hub: hub})
 	require.NoError(t, err)
 	server := &http.Server{Handler: sio, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	return hub, func() {
+	return hub, "http://" + listener.Addr().String(), func() {
 		require.NoError(t, hub.Shutdown(within(t)))
 		require.NoError(t, server.Shutdown(within(t)))
 		require.ErrorIs(t, <-served, http.ErrServerClosed)

@@ -222,7 +222,7 @@ func TestRandomCuts(t *testing.T) {
 			var running sync.WaitGroup
 			pages := make([]*page, clients)
 			for i := range pages {
-				pages[i] = &page{stream: s, transport: test.transport, since: test.since, rand: rand.New(rand.NewPCG(uint64(i), 14))}
+				pages[i] = &page{stream: s, line: newLine(t, ""), transport: test.transport, since: test.since, rand: rand.New(rand.NewPCG(uint64(i), 14))}
 				running.Go(func() { pages[i].visit(cuts / clients) })
 			}
 			running.Wait()
@@ -277,6 +277,7 @@ func (s *stream) start() (stop func()) {
 // page is one client, through all its connections.
 type page struct {
 	*stream
+	line      *line
 	transport realtimetest.Transport
 	since     bool // it keeps positions itself, and is not recovered
 	at        [2]string
@@ -297,11 +298,10 @@ func (p *page) visit(cuts int) {
 
 // connect is one connection, whose line breaks after so many bytes; below 0, it does not.
 func (p *page) connect(budget int) {
-	l := newLine(p.t, p.processes[p.rand.IntN(2)].url)
-	l.mu.Lock()
-	l.budget = func() int { return budget }
-	l.mu.Unlock()
-	client, err := realtimetest.Dial(p.t.Context(), l.url, realtimetest.Options{Transport: p.transport, Recover: p.before()})
+	p.line.cut()
+	p.line.lead(p.processes[p.rand.IntN(2)].url)
+	p.line.breakAfter(budget)
+	client, err := realtimetest.Dial(p.t.Context(), p.line.url, realtimetest.Options{Transport: p.transport, Recover: p.before()})
 	if err != nil {
 		return // the old client keeps its place
 	}
