@@ -2,6 +2,7 @@ package realtime_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -383,6 +384,28 @@ func TestOlderThanTheWindow(t *testing.T) {
 		late := processOf(t, journal, func(cfg *realtime.Config) { cfg.Recover = time.Second })
 		time.Sleep(2 * time.Second) // its window is empty
 		require.Equal(t, want, silent.again(t, late).events())
+	})
+}
+
+// The window and what is asked of the journal have bounds in bytes, whatever it keeps.
+func TestTooMuchToCatchUpWith(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := &realtime.MemoryJournal{MaxBytes: 1 << 30}
+		hub := processOf(t, journal)
+		bob := visit(t, hub, "bob", "x")
+		bob.conn.Close(nil)
+		late := processOf(t, journal)
+		visit(t, late, "eve")
+		big := realtime.Entry{Name: "big", Rooms: []string{"y"}, Args: []json.RawMessage{[]byte(`"` + strings.Repeat("x", 1<<20) + `"`)}}
+		for range 20 {
+			put(t, journal, big)
+		}
+		require.True(t, bob.again(t, hub).back, "some of it is in the window")
+		for range 20 {
+			put(t, journal, big)
+		}
+		require.False(t, bob.again(t, late).back)
 	})
 }
 

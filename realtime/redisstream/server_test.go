@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 		child()
 		return
 	}
+	if os.Getenv(serveEnv) != "" {
+		serve()
+		return
+	}
 	redis.SetLogger(quiet{})
 	leaktest.Main(m)
 }

@@ -23,9 +23,14 @@
 //
 // If the Hub has a Journal, the client's connectionStateRecovery works: a page that was away
 // for a moment is in its rooms again, and gets what it has missed, behind "connect". It
-// reads the present state only if it must:
+// reads the present state only if it must. A join whose answer has not come may not have
+// been heard, and is emitted again:
 //
-//	socket.on("connect", () => { if (!socket.recovered) { join(); readAll(); } });
+//	let joined = false;
+//	socket.on("connect", () => {
+//		if (socket.recovered && joined) return;
+//		socket.emit("join-clinic", clinicId, (answer) => { joined = answer.ok; readAll(); });
+//	});
 //
 // For that each event has one more argument, the offset, and an event "telemed:at" brings an
 // offset where no other comes. A page that keeps positions itself, or has an older client,
