@@ -36,7 +36,6 @@ type past struct {
 	gapped bool          // the next window begins at the end of the journal; of follow alone
 	at     Position      // the newest entry that the connections have; "" while nobody follows
 	live   chan struct{} // closed once at is known
-	moved  chan struct{} // if not nil, it is closed when at changes
 
 	sets map[string]*roomSet // of those who are in the same rooms
 	pids map[string]*Conn    // by the name of the pid
@@ -258,10 +257,6 @@ func (h *Hub) deliver(e Entry) {
 	p := h.past
 	p.window.add(&e)
 	p.at = e.Position
-	if p.moved != nil {
-		close(p.moved)
-		p.moved = nil
-	}
 	switch e.Kind {
 	case KindEvent:
 		h.spreadLocked(&e)

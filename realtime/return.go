@@ -22,6 +22,7 @@ const markName = "telemed:at"
 // place is where a reader goes on.
 type place struct {
 	older []*Entry // from before the window
+	bytes int      // of older, roughly
 	next  uint64   // the number of the first entry in the window
 }
 
@@ -178,33 +179,31 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
+	for n := 0; ; n++ {
 		h.mu.Lock()
-		p := h.past
-		next, known := p.window.next[at]
-		newest, end := p.at, p.window.end()
-		if p.moved == nil {
-			p.moved = make(chan struct{})
-		}
-		moved := p.moved
+		next, known := h.past.window.next[at]
+		newest, end := h.past.at, h.past.window.end()
 		h.mu.Unlock()
-		if known {
+		switch {
+		case known:
 			return place{next: next}, nil
-		}
-		if newest == "" {
+		case newest == "":
 			return place{}, telemed.ErrUnavailable
-		}
-		found, ok, err := h.search(ctx, at, newest, end)
-		if err != nil || ok {
-			return found, err
+		case n%10 == 0: // the journal is asked less often than the window
+			if found, ok, err := h.search(ctx, at, newest, end); err != nil || ok {
+				return found, err
+			}
 		}
 		select { // another process has delivered at, and this one has not yet
-		case <-moved:
+		case <-time.After(lookAgain):
 		case <-ctx.Done():
-			return place{}, fmt.Errorf("realtime: %w", ErrGap)
+			return place{}, fmt.Errorf("realtime: the window does not reach so far: %w", ErrGap)
 		}
 	}
 }
+
+// lookAgain is how long a client waits before the window is looked at once more.
+const lookAgain = 20 * time.Millisecond
 
 // search asks the journal for what came after at. It reports false if the window does not
 // reach so far yet. newest and end are those of the window before the search.
@@ -215,18 +214,16 @@ func (h *Hub) search(ctx context.Context, at, newest Position, end uint64) (foun
 		return place{}, false, err
 	}
 	page := Page{UpTo: at, More: true}
-	for size := 0; page.More; {
+	for page.More {
 		if page, err = journal.Since(ctx, page.UpTo, nil, pageSize); err != nil {
 			return place{}, false, err
 		}
-		if h.meet(&found, page) {
-			return found, true, nil
-		}
-		for i := range page.Entries {
-			size += sizeOf(page.Entries[i])
-		}
-		if size > maxWindow {
+		met := h.meet(&found, page)
+		if found.bytes > maxWindow {
 			return place{}, false, fmt.Errorf("realtime: too much to catch up with: %w", ErrGap)
+		}
+		if met {
+			return found, true, nil
 		}
 	}
 	// Nothing comes after at, and nothing after the window: so they end at the same place.
@@ -254,16 +251,17 @@ func (h *Hub) meet(found *place, page Page) bool {
 	defer h.mu.Unlock()
 	w := &h.past.window
 	for i := range page.Entries {
-		if next, in := w.next[page.Entries[i].Position]; in {
-			if next > w.first { // it is an entry of the window
-				found.next = next - 1
-				return true
-			}
-			found.older = append(found.older, &page.Entries[i]) // it is the base
-			found.next = next
+		next, in := w.next[page.Entries[i].Position]
+		if in && next > w.first { // it is an entry of the window
+			found.next = next - 1
 			return true
 		}
 		found.older = append(found.older, &page.Entries[i])
+		found.bytes += sizeOf(page.Entries[i])
+		if in { // it is the last before the window
+			found.next = next
+			return true
+		}
 	}
 	next, in := w.next[page.UpTo]
 	found.next = next
