@@ -201,6 +201,65 @@ func TestNodeRecoversWithoutRooms(t *testing.T) {
 	node.end()
 }
 
+// gapped is a journal that loses its place when it is told to.
+type gapped struct {
+	*realtime.MemoryJournal
+	lose chan struct{}
+}
+
+func (j gapped) Follow(ctx context.Context, from realtime.Position, deliver func(realtime.Entry)) error {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	followed := make(chan error, 1)
+	go func() { followed <- j.MemoryJournal.Follow(running, from, deliver) }()
+	select {
+	case err := <-followed:
+		return err
+	case <-j.lose:
+		cancel()
+		<-followed
+		return realtime.ErrGap
+	}
+}
+
+// A gap of the journal ends all connections in a way that has clients return, and they are
+// not recovered before all begins anew.
+func TestGapIsSaid(t *testing.T) {
+	t.Parallel()
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			journal := gapped{&realtime.MemoryJournal{}, make(chan struct{})}
+			c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) { rooms.Journal = journal })
+			options := realtimetest.Options{Transport: transport}
+			client := c.dial(t, options)
+			ack(t, client, "join-clinic", 7)
+			journal.lose <- struct{}{}
+			<-client.Done()
+			require.Regexp(t, "1001|close packet|Session ID unknown", client.Err().Error())
+			c.broadcast(t, "clinic-7", "text", "while nobody was there")
+			require.Eventually(t, func() bool { return c.hub.Stats().Gaps == 1 }, time.Minute, time.Millisecond)
+
+			c.broadcast(t, "clinic-7", "text", "1")
+			options.Recover = c.dial(t, options)
+			ack(t, options.Recover, "join-clinic", 7)
+			c.broadcast(t, "clinic-7", "text", "a string, as an offset is")
+			require.Equal(t, "a string, as an offset is", text(t, next(t, options.Recover)))
+			require.NoError(t, options.Recover.Close())
+			c.broadcast(t, "clinic-7", "text", "2")
+			back := c.dial(t, options)
+			require.True(t, back.Recovered())
+			require.Equal(t, "2", text(t, next(t, back)))
+		})
+	}
+}
+
+func text(t *testing.T, event realtimetest.Event) (text string) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(event.Data, &text))
+	return text
+}
+
 // number is an event of TestRandomCuts.
 type number struct{ Clinic, N int }
 
