@@ -1,6 +1,7 @@
 package realtime_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -86,7 +87,7 @@ func (m *model) step(n int) {
 		who.conn.Close(nil)
 		who.open = false
 	case action < 99:
-		m.hub.Disconnect(who.conn.Client().Subject)
+		m.hub.Disconnect(context.Background(), who.conn.Client().Subject)
 		for _, other := range m.members {
 			other.open = other.open && other.conn.Client().Subject != who.conn.Client().Subject
 		}

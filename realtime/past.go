@@ -53,6 +53,7 @@ type trail struct {
 
 func newPast(p *fault.Problems, cfg *Config) *past {
 	p.Check(cfg.Recover >= 0, "Recover", "is negative")
+	p.Optional("Journal", cfg.Journal)
 	if cfg.Journal == nil {
 		p.Check(cfg.Recover == 0, "Recover", "is taken with a Journal only")
 		p.Check(len(cfg.RecoveryKeys) == 0, "RecoveryKeys", "are taken with a Journal only")

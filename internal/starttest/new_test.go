@@ -76,7 +76,7 @@ var good = map[string]bool{"realtime.NewHub": true}
 // least is of each interface that a Config has a field of.
 var unbuilt = []any{
 	(*sqlstore.Store)(nil), (*mongostore.Rows)(nil), (*store.Keyring)(nil), (*razorpay.Client)(nil), (*smtp.Client)(nil), (*template.Set)(nil),
-	(*oauth.FileSpool)(nil), (*socketio.Server)(nil), (*zoom.Client)(nil), (*fstest.MapFS)(nil), (*notifytest.Recorder)(nil),
+	(*oauth.FileSpool)(nil), (*socketio.Server)(nil), (*zoom.Client)(nil), (*fstest.MapFS)(nil), (*notifytest.Recorder)(nil), (*realtime.MemoryJournal)(nil),
 }
 
 func TestEveryConstructorIsKnown(t *testing.T) {

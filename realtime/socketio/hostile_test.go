@@ -58,7 +58,7 @@ func TestHostileCrowd(t *testing.T) {
 				require.Equal(t, fmt.Sprint(n), strings.Trim(string(event.Data), `"x`), "reader %d", i)
 			}
 		}
-		c.hub.Disconnect("")
+		c.hub.Disconnect(t.Context(), "")
 		require.Eventually(t, func() bool { return c.hub.Stats().Connections == len(readers) }, 20*time.Second, 10*time.Millisecond)
 	})
 }
@@ -76,7 +76,7 @@ func (c clinic) talk(ctx context.Context, t *testing.T) (sent int) {
 			t.Error(err)
 		}
 		if sent%100 == 99 {
-			c.hub.Disconnect("")
+			c.hub.Disconnect(t.Context(), "")
 		}
 		time.Sleep(time.Millisecond)
 	}

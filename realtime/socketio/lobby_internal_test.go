@@ -22,7 +22,7 @@ func TestEndedWhileOpening(t *testing.T) {
 		asked := 0
 		hub, err = realtime.NewHub(realtime.Config{Authenticate: func(r *http.Request) (string, error) {
 			if asked++; asked%2 == 0 {
-				hub.Disconnect("ada") // behind Connect, and before the lobby
+				hub.Disconnect(t.Context(), "ada") // behind Connect, and before the lobby
 				synctest.Wait()
 			}
 			return r.Header.Get("X-User"), nil

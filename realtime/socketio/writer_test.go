@@ -246,7 +246,9 @@ func TestPanicsLeaveNoSocket(t *testing.T) {
 		t.Parallel()
 		c := setup(t, quiet, func(_ *realtime.Config, wire *socketio.Config) { wire.Logger = slog.New(minedLog{}) })
 		s := c.connectSocket(t)
-		require.Equal(t, 1, c.hub.Disconnect(""))
+		ended, err := c.hub.Disconnect(t.Context(), "")
+		require.NoError(t, err)
+		require.Equal(t, 1, ended)
 		s.closed(1008)
 	})
 	t.Run("write", func(t *testing.T) {
