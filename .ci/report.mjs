@@ -9,6 +9,7 @@ const allowed = [
   /not on this machine|not beside this project/, // providers' documents, which are not part of the repository
   /does not implement|cannot hang|has no doctor who|Harness\.\w+ is (empty|nil)/, // a clause of a conformance suite about what this implementation has not
   /runs only as a child/, // the inside of another test
+  /runs without the race detector/, // the proof that a simulation notices what is wrong; go test has run it
   /race detector allocates/, // a count of allocations; it has run without the race detector
 ];
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/racetest"
 	"github.com/telemed-go/telemed/internal/signature"
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
@@ -148,7 +149,7 @@ func (fresh) Complete(context.Context, string, string, []byte, time.Duration) er
 // TestAllocations holds what a call costs: 85 allocations, and an order no more than
 // razorpay-go's own call of it.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if racetest.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	const most = 85

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/internal/racetest"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/oauth"
 )
@@ -66,7 +67,7 @@ func BenchmarkSealed(b *testing.B) {
 
 // TestFastPath holds what the benchmark promises.
 func TestFastPath(t *testing.T) {
-	if raceEnabled {
+	if racetest.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	rec := store.Record{ID: doctor, Token: token("a"), Status: store.StatusActive, UpdatedAt: time.Now(), Revision: "r"}

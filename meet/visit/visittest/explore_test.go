@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/internal/racetest"
 	"github.com/telemed-go/telemed/meet/visit"
 	"github.com/telemed-go/telemed/meet/visit/visittest"
 	"github.com/telemed-go/telemed/notify"
@@ -17,7 +18,7 @@ import (
 // Some schedules find what fails often. .ci/run lives through five hundred, and its word
 // long through ten thousand.
 var (
-	schedules = flag.Int("schedules", 16, "schedules of visits whose processes die")
+	schedules = flag.Int("schedules", racetest.Fewer(10, 3), "schedules of visits whose processes die")
 	first     = flag.Int("schedules.first", 0, "the first of them")
 	at        = flag.String("schedules.at", "", "the point at which a process dies in all of them")
 )
@@ -84,14 +85,15 @@ func TestSchedules(t *testing.T) {
 // lost answer, doubles it then, and nothing else.
 func TestSchedulesWithoutEvidence(t *testing.T) {
 	t.Parallel()
-	t.Log(explore(t, false, *first, max(8, *schedules/5), *at))
+	t.Log(explore(t, false, *first, max(racetest.Fewer(4, 2), *schedules/5), *at))
 }
 
 // TestDiesBehindTheSend: where each process dies behind a mail that it sent, some mails come
 // twice without evidence, and none with it.
 func TestDiesBehindTheSend(t *testing.T) {
 	t.Parallel()
-	const point, deaths = "kept: after SMTP write", 40
+	const point = "kept: after SMTP write"
+	deaths := racetest.Fewer(10, 4)
 	without, with := explore(t, false, 0, deaths, point), explore(t, true, 0, deaths, point)
 	t.Log(without)
 	t.Log(with)

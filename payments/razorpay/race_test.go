@@ -1,5 +1,0 @@
-//go:build race
-
-package razorpay_test
-
-const raceEnabled = true
