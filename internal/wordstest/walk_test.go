@@ -3,17 +3,17 @@
 package wordstest
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"testing"
 )
 
-// patient finds what no error may say, in the many ways in which it is written here. The
-// last ones are this application's secrets.
-var patient = regexp.MustCompile(`(?i)canary|9198123|asha|verma|s3cret`)
+// patient is what no error may say, whatever the case. The last one is in this
+// application's secrets.
+var patient = []string{"canary", "9198123", "asha", "verma", "s3cret"}
 
 // says returns all that err can be made to say: at each depth of Unwrap by each verb, as
 // JSON, and by both handlers of slog.
@@ -63,15 +63,11 @@ func logged(err error) string {
 
 // unhex reads what %x makes of a text.
 func unhex(text string) string {
-	var b strings.Builder
-	for i := 0; i+1 < len(text); i += 2 {
-		var c byte
-		if _, err := fmt.Sscanf(text[i:i+2], "%02x", &c); err != nil {
-			return text
-		}
-		b.WriteByte(c)
+	read, err := hex.DecodeString(text)
+	if err != nil {
+		return text
 	}
-	return b.String()
+	return string(read)
 }
 
 // leaks are the places where a word came through, each told once.
@@ -84,8 +80,12 @@ func (l leaks) look(what, answer string, err error) {
 }
 
 func (l leaks) lookAt(place, answer, text string) {
-	if word := patient.FindString(text); word != "" {
-		l[place] = fmt.Sprintf("%q after %s: %.200s", word, answer, text)
+	text = strings.ToLower(text)
+	for _, word := range patient {
+		if strings.Contains(text, word) {
+			l[place] = fmt.Sprintf("%q after %s: %.200s", word, answer, text)
+			return
+		}
 	}
 }
 
