@@ -33,7 +33,7 @@ func TestS1FrozenProcess(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%d/kills=%t", d.name, processes, kills), func(t *testing.T) {
 					t.Parallel()
 					f := newFrost(t, d, processes, kills)
-					f.freeze(int(max(*killFor/(20*time.Second), 2)), frozenFor)
+					f.freeze(int(max(*killFor/(20*time.Second), 3)), frozenFor) // the third freezes all
 					inFlight := f.inFlight
 					served := f.thaw()
 					require.Empty(t, f.provider.reuses(), "a spent token was presented")
