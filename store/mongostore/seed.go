@@ -70,10 +70,12 @@ const (
 //		access_token, refresh_token, scope, token_type,
 //		expiry_date /* Unix milliseconds */}}
 //
-// Zoom's tokens, or another provider's, come from another field by a second import. Without
+// Zoom's tokens, or another provider's, come from another field, by a second import. Without
 // an expiry_date, as in what Zoom answers with expires_in, a token is refreshed before use.
-// Zoom's refresh token can be spent once: from the import on the other backend must leave
-// it alone, or one of both loses the doctor. It goes through store.Set. A token that is in the store already is overwritten only if
+// Zoom's refresh token can be spent once: from the import on the other backend leaves it
+// alone, or the doctor must connect again.
+//
+// It goes through store.Set. A token that is in the store already is overwritten only if
 // it expires before the document's, its account is not known, and the document has a
 // refresh token: running it again, or after doctors have connected anew, does no harm. A
 // doctor who has disconnected since would be connected again: run it before the first one
