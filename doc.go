@@ -45,6 +45,21 @@
 //
 // [Shutdown] ends the parts under one limit.
 //
+// # How do I …
+//
+// The Examples of examples/tasks answer it, each a task from its beginning to its end:
+//
+//   - visit_test.go: a visit step by step, with every key
+//   - migrate_test.go: from a Node backend to this one, with both side by side
+//   - clinics_test.go: several clinics with their own accounts
+//   - retry_test.go: after ErrAmbiguous
+//   - provider_test.go and database_test.go: a provider and a database of one's own
+//   - testing_test.go: tests of one's own application
+//   - production_test.go: keys, proxies, timeouts, shutdown, retention, alerts
+//
+// examples/routers and examples/otel, modules of their own, have chi, gin, echo and
+// OpenTelemetry.
+//
 // # Errors
 //
 // An application that handles a rate limit handles it once, whoever sent it:

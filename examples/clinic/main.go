@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	_ "embed"
 	"errors"
+	"fmt"
 	"log"
 	"log/slog"
 	"net"
@@ -90,7 +91,7 @@ func run(ctx context.Context, env func(string) string) error {
 	// It listens behind the proxy that logs people in.
 	listener, err3 := net.Listen("tcp", cmp.Or(env("LISTEN"), "127.0.0.1:3001"))
 	if err := errors.Join(err1, err2, err3, st.CreateTables(ctx, schema)); err != nil {
-		return err
+		return fmt.Errorf("FRONTEND_URL, LISTEN or the database: %w", err)
 	}
 
 	mux := http.NewServeMux()

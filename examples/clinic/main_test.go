@@ -125,6 +125,22 @@ func TestNamesTheOneThatIsMissing(t *testing.T) {
 	}
 }
 
+// TestNamesTheOneThatIsWrong: whoever starts it has variables before them, and no Config.
+func TestNamesTheOneThatIsWrong(t *testing.T) {
+	t.Parallel()
+	all := startProviders(t, "http://"+freePort(t))
+	for name, value := range map[string]string{
+		"FRONTEND_URL": "lotus.example", "LISTEN": "3001", "CLINIC_KEY": "short", "CORS_ORIGIN": "*", "EMAIL_PORT": "smtp",
+		"GOOGLE_REDIRECT_URI": "http://lotus.example/callback", "ZOOM_BASE_URL": "zoom.us", "RAZORPAY_KEY_ID": "key",
+	} {
+		environ := all.environ()
+		environ[name] = value
+		clinic := newProcess(t, list(environ)...)
+		require.Error(t, clinic.Run(), name)
+		require.Contains(t, clinic.stderr.String(), name)
+	}
+}
+
 func list(environ map[string]string) (all []string) {
 	for name, value := range environ {
 		all = append(all, name+"="+value)

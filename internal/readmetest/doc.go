@@ -1,3 +1,4 @@
-// Package readmetest holds what the README says to the truth: its Go blocks compile, its
-// table names every package. It has tests only.
+// Package readmetest holds what the pages for people say to the truth: what they link to and
+// show is there, every package is in the table, every question has an answer. It has tests
+// only.
 package readmetest

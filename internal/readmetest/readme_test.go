@@ -16,36 +16,19 @@ const root = "../../"
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// The README's Go blocks compile, together where they are of one package, and are
-// formatted.
+// The README has one Go block: clinic as it is, which compiles and is tested there.
 func TestREADME(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(root + "README.md")
-	require.NoError(t, err)
-	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, blocks, 4)
-	clinic, err := os.ReadFile(root + "examples/clinic/main.go")
-	require.NoError(t, err)
-	require.Equal(t, string(clinic), blocks[0][1], "the README shows clinic as it is")
-	blocks = blocks[1:]
+	blocks := goBlock.FindAllStringSubmatch(read(t, "README.md"), -1)
+	require.Len(t, blocks, 1)
+	require.Equal(t, read(t, "examples/clinic/main.go"), blocks[0][1])
+}
 
-	// Inside the module, so that its imports are this tree; the leading dot keeps it out of
-	// ./... .
-	dir, err := os.MkdirTemp(".", ".readme")
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(root + path)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	for i, block := range blocks {
-		name := []string{"main.go", "meeting.go", "hospital_test.go"}[i]
-		folder := filepath.Join(dir, strings.TrimSuffix(name, "_test.go"))
-		if i < 2 {
-			folder = filepath.Join(dir, "host")
-		}
-		require.NoError(t, os.MkdirAll(folder, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(block[1]), 0o600))
-	}
-	run(t, "go", "vet", "./"+dir+"/host")
-	run(t, "go", "test", "./"+dir+"/hospital")
-	require.Empty(t, run(t, "gofmt", "-l", dir), "gofmt would change a block")
+	return string(text)
 }
 
 func run(t *testing.T, name string, args ...string) string {
@@ -58,44 +41,95 @@ func run(t *testing.T, name string, args ...string) string {
 // Every package has its line in the README's table.
 func TestREADMENamesEveryPackage(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(root + "README.md")
-	require.NoError(t, err)
+	readme := read(t, "README.md")
 	for path := range strings.FieldsSeq(run(t, "go", "list", root+"...")) {
 		pkg := strings.TrimPrefix(strings.TrimPrefix(path, "github.com/telemed-go/telemed"), "/")
 		if pkg == "" || strings.Contains(pkg, "internal") || strings.Contains(pkg, "examples") || strings.HasSuffix(pkg, "test") {
 			continue
 		}
-		require.Contains(t, string(readme), "| `"+pkg+"` |", "%s is missing in the table", pkg)
+		require.Contains(t, readme, "| `"+pkg+"` |", "%s is missing in the table", pkg)
 	}
 }
 
 var (
-	link   = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	quoted = regexp.MustCompile("`([a-z][a-zA-Z0-9_./-]*/[a-zA-Z0-9_./-]+|\\.ci/run)`")
+	link    = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	quoted  = regexp.MustCompile("`([a-z][a-zA-Z0-9_./-]*/[a-zA-Z0-9_./-]+|\\.ci/run)`")
 )
 
-// What the pages for people link to is there.
+// What the pages for people link to is there, and so is the heading.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	found := 0
 	for _, page := range []string{"README.md", ".github/CHANGELOG.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"} {
-		text, err := os.ReadFile(root + page)
-		require.NoError(t, err)
-		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+		for _, match := range link.FindAllStringSubmatch(read(t, page), -1) {
 			found++
-			_, err := os.Stat(filepath.Join(root, filepath.Dir(page), match[1]))
+			target := page
+			if match[1] != "" {
+				target = filepath.Join(filepath.Dir(page), match[1])
+			}
+			_, err := os.Stat(filepath.Join(root, target))
 			require.NoError(t, err, page)
+			if match[2] != "" {
+				require.Contains(t, anchors(read(t, target)), match[2], "%s has no such heading in %s", target, page)
+			}
 		}
 	}
-	require.Greater(t, found, 10)
+	require.Greater(t, found, 40)
+}
+
+// anchors returns what GitHub makes of the headings of a page.
+func anchors(text string) (found []string) {
+	for _, match := range heading.FindAllStringSubmatch(text, -1) {
+		found = append(found, regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(strings.ReplaceAll(match[1], " ", "-")), ""))
+	}
+	return found
+}
+
+// Each of a stranger's twenty questions has one answer: an Example that prints something.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	_, list, found := strings.Cut(read(t, ".github/CONTRIBUTING.md"), "| How do I … | |\n|---|---|\n")
+	require.True(t, found)
+	list, _, found = strings.Cut(list, "\n\n")
+	require.True(t, found)
+	rows := strings.Split(list, "\n")
+	require.Len(t, rows, 20)
+	for _, row := range rows {
+		answers := regexp.MustCompile("\\[`(Example\\w*)`\\]\\(\\.\\./([^)]*)\\)").FindAllStringSubmatch(row, -1)
+		require.Len(t, answers, 1, row)
+		_, body, found := strings.Cut(read(t, answers[0][2]), "\nfunc "+answers[0][1]+"() {\n")
+		require.True(t, found, row)
+		body, _, _ = strings.Cut(body, "\n}\n")
+		require.Regexp(t, `// (Output|Unordered output):`, body, row)
+	}
+}
+
+// Each task is linked from the README, and named in the documentation of the module. What
+// picture there is of the demonstration is shown.
+func TestTasks(t *testing.T) {
+	t.Parallel()
+	readme, doc := read(t, "README.md"), read(t, "doc.go")
+	files, err := filepath.Glob(root + "examples/tasks/*_test.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		require.Contains(t, readme, "](examples/tasks/"+filepath.Base(file)+")")
+		require.Contains(t, doc, filepath.Base(file))
+	}
+	for _, module := range []string{"examples/routers", "examples/otel"} {
+		require.Contains(t, readme, "]("+module+"/")
+		require.Contains(t, doc, module)
+	}
+	if _, err := os.Stat(root + ".github/hospital.png"); err == nil {
+		require.Contains(t, readme, "](.github/hospital.png)")
+	}
 }
 
 // What CONTRIBUTING tells to open is there.
 func TestTableOfChanges(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(root + ".github/CONTRIBUTING.md")
-	require.NoError(t, err)
-	_, table, found := strings.Cut(string(text), "| I want to … | open … |")
+	_, table, found := strings.Cut(read(t, ".github/CONTRIBUTING.md"), "| I want to … | open … |")
 	require.True(t, found)
 	table, _, found = strings.Cut(table, "\n## ")
 	require.True(t, found)
@@ -110,11 +144,7 @@ func TestTableOfChanges(t *testing.T) {
 // The Go version that the README names is the one that go.mod asks for.
 func TestGoVersion(t *testing.T) {
 	t.Parallel()
-	module, err := os.ReadFile(root + "go.mod")
-	require.NoError(t, err)
-	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(module)
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
 	require.NotNil(t, version)
-	readme, err := os.ReadFile(root + "README.md")
-	require.NoError(t, err)
-	require.Contains(t, string(readme), "# Go "+string(version[1])+" or later")
+	require.Contains(t, read(t, "README.md"), "# Go "+version[1]+" or later")
 }

@@ -111,7 +111,7 @@ func ExampleVisits_Move() {
 	if err != nil {
 		panic(err)
 	}
-	ctx, start := context.Background(), time.Date(2099, 3, 2, 10, 30, 0, 0, time.FixedZone("IST", 19800))
+	ctx, start := context.Background(), time.Date(2032, 3, 2, 10, 30, 0, 0, time.FixedZone("IST", 19800))
 	req := visit.Request{
 		ID: "appt-42", Provider: "google", Start: start, Duration: 30 * time.Minute,
 		Doctor:  visit.Doctor{ID: "dr-rao", Name: "Dr Meera Rao"},
@@ -138,8 +138,8 @@ func ExampleVisits_Move() {
 	// <nil>
 	// <nil>
 	// true
-	// visit booked for 2099-03-02T05:00:00Z
-	// visit moved to 2099-03-02T06:00:00Z
+	// visit booked for 2032-03-02T05:00:00Z
+	// visit moved to 2032-03-02T06:00:00Z
 	// visit cancelled by the patient
 	// <nil>
 }

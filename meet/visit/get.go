@@ -212,13 +212,21 @@ func (v *Visits) Refund(ctx context.Context, id string, req fulfill.RefundReques
 // engine of the application's own; see durable.Runner.Step. It returns when there is
 // something to do next, zero if not before something changes.
 func (v *Visits) Step(ctx context.Context, id string) (next time.Time, err error) {
-	for _, kind := range []string{BillKind, RowKind, MessagesKind} {
-		at, err := v.runner.Step(ctx, durable.ID{Kind: kind, Name: id})
-		if err != nil && (kind == RowKind || !errors.Is(err, telemed.ErrNotFound)) {
+	rows := []durable.ID{{Kind: BillKind, Name: id}, rowID(id), {Kind: MessagesKind, Name: id}}
+	for _, row := range rows {
+		at, err := v.runner.Step(ctx, row)
+		if err != nil && (row.Kind == RowKind || !errors.Is(err, telemed.ErrNotFound)) {
 			return at, err
 		}
-		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
+	}
+	// Read again, since each of them makes others due.
+	for _, row := range rows {
+		item, err := v.cfg.Store.Get(ctx, row)
+		if err != nil && !errors.Is(err, telemed.ErrNotFound) {
+			return time.Time{}, fmt.Errorf("visit: %w", err)
+		}
+		if !item.Due.IsZero() && (next.IsZero() || item.Due.Before(next)) {
+			next = item.Due
 		}
 	}
 	return next, nil

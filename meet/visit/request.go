@@ -32,7 +32,8 @@ type Request struct {
 	Patient Patient `json:"patient"`
 	// Provider is one of Config.Meetings. Empty: there is no meeting, the patient walks in.
 	Provider string `json:"provider,omitempty"`
-	// Start is when it begins, Duration how long it lasts, a minute to 24 hours. Required.
+	// Start is when it begins, in the next nine years, Duration how long it lasts, a minute to
+	// 24 hours. Required.
 	Start    time.Time     `json:"start"`
 	Duration time.Duration `json:"duration"`
 	// Price is what the patient pays before it is booked. Zero: it is free.
@@ -106,6 +107,10 @@ func (r Request) same(other Request) bool {
 // maxID is what a gateway takes as the Key of an order.
 const maxID = 40
 
+// farthest is how far ahead a visit may be. What is said of it, and its bill, may wait for
+// ten years at most.
+const farthest = 9 * 365 * aDay
+
 // validate names all that is wrong with r at a clinic.
 func (r Request) validate(c *clinic) error {
 	var p fault.Problems
@@ -117,6 +122,7 @@ func (r Request) validate(c *clinic) error {
 	p.Check(r.Provider == "" || known, "Provider", "is none of Config.Meetings")
 	p.Check(!r.Start.IsZero(), "Start", "is required")
 	p.Check(r.Start.IsZero() || r.Start.After(time.Now()), "Start", "is over")
+	p.Check(time.Until(r.Start) < farthest, "Start", "is more than nine years away")
 	p.Check(r.Duration >= time.Minute && r.Duration <= meet.MaxDuration, "Duration", "is not between a minute and 24 hours")
 	r.Doctor.check(&p, c.Preset)
 	r.Patient.check(&p, c)

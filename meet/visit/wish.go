@@ -123,6 +123,8 @@ func (w Writer) Move(ctx context.Context, id string, start time.Time) error {
 			return fmt.Errorf("visit: Move: it has begun: %w", telemed.ErrConflict)
 		case !start.After(now):
 			return fault.Invalid("visit: Move", "start", "is over")
+		case time.Until(start) >= farthest:
+			return fault.Invalid("visit: Move", "start", "is more than nine years away")
 		}
 		r.Gen, r.Start = r.Gen+1, start
 		r.audit("moved to " + stamp(start))

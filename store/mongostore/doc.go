@@ -56,7 +56,8 @@
 //
 // # Moving in
 //
-// [ImportSeed] brings the tokens over from doctor documents with a googleMeetToken.
+// [ImportSeed] brings the tokens over from doctor documents: Google's, and by a second import
+// Zoom's.
 //
 // # Errors
 //

@@ -160,6 +160,10 @@ func ExampleImportSeed() {
 			{Key: "scope", Value: "https://www.googleapis.com/auth/calendar.events"},
 			{Key: "token_type", Value: "Bearer"}, {Key: "expiry_date", Value: 1795514400000.0},
 		}},
+		{Key: "zoomToken", Value: bson.D{ // as Zoom answered
+			{Key: "access_token", Value: "access"}, {Key: "refresh_token", Value: "refresh"},
+			{Key: "scope", Value: "meeting:write:meeting"}, {Key: "token_type", Value: "bearer"}, {Key: "expires_in", Value: 3599},
+		}},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -173,15 +177,19 @@ func ExampleImportSeed() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for range 2 {
-		report, err := mongostore.ImportSeed(ctx, mongostore.SeedImport{
-			Doctors: db.Collection("doctors"), Tokens: tokens,
-		})
-		fmt.Printf("%+v %v\n", report, err)
+	for range 2 { // again does no harm
+		for provider, field := range map[string]string{"google": "", "zoom": "zoomToken"} {
+			report, err := mongostore.ImportSeed(ctx, mongostore.SeedImport{
+				Doctors: db.Collection("doctors"), Tokens: tokens, Provider: provider, TokenField: field,
+			})
+			fmt.Printf("%s %+v %v\n", provider, report, err)
+		}
 	}
-	// Output:
-	// {Seen:1 Imported:1 Kept:0 Incomplete:0 Failed:0} <nil>
-	// {Seen:1 Imported:0 Kept:1 Incomplete:0 Failed:0} <nil>
+	// Unordered output:
+	// google {Seen:1 Imported:1 Kept:0 Incomplete:0 Failed:0} <nil>
+	// zoom {Seen:1 Imported:1 Kept:0 Incomplete:0 Failed:0} <nil>
+	// google {Seen:1 Imported:0 Kept:1 Incomplete:0 Failed:0} <nil>
+	// zoom {Seen:1 Imported:0 Kept:1 Incomplete:0 Failed:0} <nil>
 }
 
 // An appointment and the reminder that belongs to it: both are there, or neither. Code that

@@ -1,6 +1,7 @@
 package mongostore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,15 +26,21 @@ type SeedImport struct {
 	// Tokens takes the tokens: a Store, encrypted or not, or any other TokenStore.
 	// Required.
 	Tokens store.TokenStore
-	// Provider is the Key.Provider of the tokens. If empty, "google".
+	// Provider is the AccountID.Provider of the tokens. If empty, "google".
 	Provider string
+	// TokenField is the field of a document that holds its token: "zoomToken", for an import of
+	// its own with the Provider "zoom". If empty, "googleMeetToken".
+	TokenField string
+	// ConnectedField is the field that must be true. If empty, "googleMeetConnected", or with a
+	// TokenField any document that has one.
+	ConnectedField string
 	// Subject returns the application's id of the doctor, the AccountID.Subject, for a
 	// document's _id. If nil, an ObjectID gives its 24 hexadecimal digits and a text
 	// itself.
 	Subject func(id bson.RawValue) (string, error)
 }
 
-// SeedReport counts the documents whose googleMeetConnected is true.
+// SeedReport counts the documents that say that they have a token.
 type SeedReport struct {
 	// Seen is how many there are; it is the sum of the others.
 	Seen int
@@ -63,6 +70,11 @@ const (
 //		access_token, refresh_token, scope, token_type,
 //		expiry_date /* Unix milliseconds */}}
 //
+// Zoom's tokens, or another provider's, come from another field, by a second import. Without
+// an expiry_date, as in what Zoom answers with expires_in, a token is refreshed before use.
+// Zoom's refresh token can be spent once: from the import on the other backend leaves it
+// alone, or the doctor must connect again.
+//
 // It goes through store.Set. A token that is in the store already is overwritten only if
 // it expires before the document's, its account is not known, and the document has a
 // refresh token: running it again, or after doctors have connected anew, does no harm. A
@@ -86,6 +98,9 @@ func ImportSeed(ctx context.Context, cfg SeedImport) (SeedReport, error) {
 	if cfg.Subject == nil {
 		cfg.Subject = subjectOf
 	}
+	if cfg.TokenField == "" {
+		cfg.TokenField, cfg.ConnectedField = "googleMeetToken", cmp.Or(cfg.ConnectedField, "googleMeetConnected")
+	}
 	run := seedRun{SeedImport: cfg}
 	err := run.all(alone(ctx))
 	return run.report, errors.Join(append(run.failed, err)...)
@@ -99,9 +114,12 @@ type seedRun struct {
 
 // all visits the documents. Only the fields that are imported cross the network.
 func (r *seedRun) all(ctx context.Context) error {
-	fields := options.Find().SetProjection(bson.D{{Key: "googleMeetToken", Value: 1}, {Key: "googleMeetConnected", Value: 1}}).SetBatchSize(seedBatch)
+	only, connected := bson.D{{Key: r.TokenField, Value: 1}}, bson.D{{Key: r.TokenField, Value: bson.D{{Key: "$nin", Value: bson.A{nil}}}}}
+	if r.ConnectedField != "" {
+		only, connected = append(only, bson.E{Key: r.ConnectedField, Value: 1}), bson.D{{Key: r.ConnectedField, Value: true}}
+	}
 	doctors := r.Doctors.Clone(pinned())
-	cursor, err := doctors.Find(ctx, bson.D{{Key: "googleMeetConnected", Value: true}}, fields)
+	cursor, err := doctors.Find(ctx, connected, options.Find().SetProjection(only).SetBatchSize(seedBatch))
 	if err != nil {
 		return unavailable("ImportSeed", err)
 	}
@@ -138,7 +156,7 @@ func (r *seedRun) one(ctx context.Context, document bson.Raw) error {
 		return errSeedID // an application's error may quote the id
 	}
 	key := store.AccountID{Provider: r.Provider, Subject: subject}
-	token, err := seedToken(document.Lookup("googleMeetToken"))
+	token, err := seedToken(document.Lookup(r.TokenField))
 	if err != nil {
 		return err
 	}
@@ -161,7 +179,7 @@ var (
 	errKept       = errors.New("the store has a better token")
 	errIncomplete = errors.New("there is no refresh token")
 	errSeedID     = errors.New("its _id gives no subject")
-	errSeedToken  = errors.New("its googleMeetToken is not a token")
+	errSeedToken  = errors.New("its token is not one")
 )
 
 // guard is a TokenStore in which store.Set cannot overwrite a better token. Set reads

@@ -50,6 +50,30 @@ func seeded(t *testing.T, doctors ...bson.D) (*wiretest.Server, *mongo.Collectio
 func TestImportSeed(t *testing.T) {
 	t.Parallel()
 
+	t.Run("of another provider", func(t *testing.T) {
+		t.Parallel()
+		zoom := func(name string, connected any, token any) bson.D {
+			return bson.D{{Key: "_id", Value: name}, {Key: "zoomConnected", Value: connected}, {Key: "zoomToken", Value: token}}
+		}
+		answered := bson.D{
+			{Key: "access_token", Value: "a"}, {Key: "refresh_token", Value: "r"}, {Key: "expires_in", Value: 3599}, {Key: "scope", Value: "b c"},
+		}
+		_, collection, tokens := seeded(t, zoom("one", true, answered), zoom("two", false, answered), zoom("none", nil, nil),
+			zoom("bad", true, "text"), seedDoctor("google", seedToken("seed", expiry)))
+		cfg := mongostore.SeedImport{Doctors: collection, Tokens: tokens, Provider: "zoom", TokenField: "zoomToken"}
+		report, err := mongostore.ImportSeed(t.Context(), cfg)
+		require.ErrorContains(t, err, "its token is not one")
+		require.Equal(t, mongostore.SeedReport{Seen: 3, Imported: 2, Failed: 1}, report)
+		cfg.ConnectedField = "zoomConnected"
+		report, err = mongostore.ImportSeed(t.Context(), cfg)
+		require.Error(t, err)
+		require.Equal(t, mongostore.SeedReport{Seen: 2, Kept: 1, Failed: 1}, report)
+		rec, err := tokens.Get(t.Context(), store.AccountID{Provider: "zoom", Subject: "one"})
+		require.NoError(t, err)
+		require.True(t, rec.Token.Expiry.IsZero(), "it is refreshed before use")
+		require.Equal(t, []string{"b", "c"}, rec.Token.Scopes)
+	})
+
 	t.Run("every token once", func(t *testing.T) {
 		t.Parallel()
 		object := bson.NewObjectID()

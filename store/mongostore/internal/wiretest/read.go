@@ -285,6 +285,9 @@ func holds(field, want bson.RawValue) (bool, *failure) {
 		if !ok || err != nil {
 			return false, &failure{codeBadValue, name + " needs an array"}
 		}
+		if field.IsZero() { // for these two, what is missing is null
+			field = bson.RawValue{Type: bson.TypeNull}
+		}
 		return slices.ContainsFunc(values, field.Equal) == (name == "$in"), nil
 	}
 	return false, &failure{codeNotImplemented, "wiretest does not know filter." + elements[0].Key()}

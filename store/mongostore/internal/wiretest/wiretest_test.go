@@ -293,16 +293,17 @@ func TestFilters(t *testing.T) {
 		filter, sort bson.D
 		want         []string
 	}{
-		"$lte is of one type":      {field("n", "$lte", int64(1)), nil, []string{"b", "d"}},
-		"$gt is of one type":       {field("n", "$gt", int64(0)), nil, []string{"a", "b", "d"}},
-		"$gt a text":               {field("color", "$gt", ""), nil, []string{"a", "b", "d"}},
-		"$in":                      {field("_id", "$in", bson.A{"a", "c", "x"}), nil, []string{"a", "c"}},
-		"$in of nothing":           {field("_id", "$in", bson.A{}), nil, []string{}},
-		"$nin has what is missing": {field("color", "$nin", bson.A{"red", "blue"}), nil, []string{"c", "d"}},
-		"$nin of nothing":          {field("_id", "$nin", bson.A{}), nil, []string{"a", "b", "c", "d"}},
-		"$or":                      {bson.D{{Key: "$or", Value: bson.A{byID("a"), bson.D{{Key: "color", Value: "blue"}}}}}, nil, []string{"a", "b"}},
-		"by two fields":            {bson.D{}, bson.D{{Key: "n", Value: 1}, {Key: "color", Value: 1}}, []string{"d", "b", "a", "c"}},
-		"a field that is missing":  {bson.D{}, bson.D{{Key: "color", Value: 1}, {Key: "_id", Value: 1}}, []string{"c", "d", "b", "a"}},
+		"$lte is of one type":         {field("n", "$lte", int64(1)), nil, []string{"b", "d"}},
+		"$gt is of one type":          {field("n", "$gt", int64(0)), nil, []string{"a", "b", "d"}},
+		"$gt a text":                  {field("color", "$gt", ""), nil, []string{"a", "b", "d"}},
+		"$in":                         {field("_id", "$in", bson.A{"a", "c", "x"}), nil, []string{"a", "c"}},
+		"$in of nothing":              {field("_id", "$in", bson.A{}), nil, []string{}},
+		"$nin has what is missing":    {field("color", "$nin", bson.A{"red", "blue"}), nil, []string{"c", "d"}},
+		"$nin null has what is there": {field("color", "$nin", bson.A{nil}), nil, []string{"a", "b", "d"}},
+		"$nin of nothing":             {field("_id", "$nin", bson.A{}), nil, []string{"a", "b", "c", "d"}},
+		"$or":                         {bson.D{{Key: "$or", Value: bson.A{byID("a"), bson.D{{Key: "color", Value: "blue"}}}}}, nil, []string{"a", "b"}},
+		"by two fields":               {bson.D{}, bson.D{{Key: "n", Value: 1}, {Key: "color", Value: 1}}, []string{"d", "b", "a", "c"}},
+		"a field that is missing":     {bson.D{}, bson.D{{Key: "color", Value: 1}, {Key: "_id", Value: 1}}, []string{"c", "d", "b", "a"}},
 	} {
 		find := options.Find()
 		if c.sort != nil {
