@@ -43,7 +43,9 @@ func (c *client) Message(text []byte, binary bool) error {
 		c.connected = true
 		c.session.Enter()
 		back := p.comesBack()
-		c.hand(len(p.data), func() { c.conn.Enter(c.conn.Context(), back.PID, back.Offset, c.welcome) })
+		c.hand(len(p.data), func() { // without granted rooms only the end of the connection is an error
+			_, _ = c.conn.Enter(c.conn.Context(), realtime.Return(back), nil, c.welcome)
+		})
 	case kindDisconnect: // of a namespace; a client that wants more closes the session itself
 		c.connected = false
 		c.session.Leave()

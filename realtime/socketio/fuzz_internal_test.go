@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/telemed-go/telemed/internal/engineio"
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // FuzzPacket decodes arbitrary Socket.IO packets; what is accepted must mean the
@@ -36,7 +37,7 @@ func FuzzPacket(f *testing.F) {
 		}
 		if name, args, err := p.event(); err == nil {
 			encoded, _ := json.Marshal(args)
-			if !json.Valid(engineio.Packets(encoder{}.Encode(name, []json.RawMessage{encoded}, ""))[2:]) {
+			if !json.Valid(engineio.Packets(encoder{}.Encode(realtime.Message{Name: name, Args: []json.RawMessage{encoded}}))[2:]) {
 				t.Fatalf("event %q cannot be sent back", name)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/telemed-go/telemed/internal/engineio"
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // The first bytes of Socket.IO packets, which are Engine.IO messages.
@@ -94,17 +95,17 @@ func (p packet) event() (name string, args []json.RawMessage, err error) {
 // encoder makes messages of the hub's events.
 type encoder struct{}
 
-func (encoder) Encode(name string, args []json.RawMessage, offset string) []byte {
-	quoted, err := json.Marshal(name)
+func (encoder) Encode(m realtime.Message) []byte {
+	quoted, err := json.Marshal(m.Name)
 	if err != nil {
 		panic(err) // a string can be encoded
 	}
 	text := append([]byte{kindEvent, '['}, quoted...)
-	for _, arg := range args {
+	for _, arg := range m.JSON() {
 		text = append(append(text, ','), arg...)
 	}
-	if offset != "" {
-		quoted, err := json.Marshal(offset)
+	if m.Offset != "" {
+		quoted, err := json.Marshal(m.Offset)
 		if err != nil {
 			panic(err) // a string can be encoded
 		}

@@ -316,7 +316,7 @@ func (late) End(error) {}
 
 type plain struct{}
 
-func (plain) Encode(string, []json.RawMessage, string) []byte { return []byte("x") }
+func (plain) Encode(realtime.Message) []byte { return []byte("x") }
 
 // A heartbeat does not wait for a busy hub, and the client has its time to answer.
 func TestHeartbeatBesideABusyHub(t *testing.T) {
