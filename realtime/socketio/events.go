@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/engineio"
 	"github.com/telemed-go/telemed/realtime"
 )
 
@@ -20,91 +21,76 @@ type reply struct {
 	Gap   bool              `json:"gap,omitempty"`
 }
 
-// packet reads one Engine.IO packet of the client. After an error the session must end.
-func (s *session) packet(text []byte) error {
-	if len(text) == 0 {
-		return errGarbage
+// Message implements engineio.Handler: it reads one Socket.IO packet of the client.
+func (c *client) Message(text []byte, binary bool) error {
+	if binary {
+		return engineio.ErrUnsupported
 	}
-	switch kind, body := text[0], text[1:]; kind {
-	case packetMessage:
-		return s.message(body)
-	case packetPong:
-		s.answered()
-		return nil
-	case packetNoop:
-		return nil
-	case packetClose:
-		s.goodbye(errClientLeft)
-		return nil
-	case packetBinary:
-		return errBinary
-	}
-	return errGarbage
-}
-
-// message reads one Socket.IO packet of the client. After an error the session must end.
-func (s *session) message(text []byte) error {
 	p, err := parsePacket(text)
 	if err != nil {
 		return err
 	}
 	switch {
 	case p.kind == kindConnect && p.namespace != defaultNamespace:
-		refusal := textFrame(connectErrorPacket(p.namespace))
-		s.hand(0, func() { s.conn.Send(refusal) })
+		refusal := connectErrorMessage(p.namespace)
+		c.hand(0, func() { c.conn.Send(refusal) })
 		return nil
-	case p.namespace != defaultNamespace, (p.kind == kindConnect) == s.connected:
-		return errGarbage
+	case p.namespace != defaultNamespace, (p.kind == kindConnect) == c.connected:
+		return engineio.ErrGarbage
 	}
 	switch p.kind {
 	case kindConnect:
-		s.enterNamespace()
+		c.connected = true
+		c.session.Enter()
 		back := p.comesBack()
-		s.hand(len(p.data), func() { s.conn.Enter(s.conn.Context(), back.PID, back.Offset, s.welcome) })
+		c.hand(len(p.data), func() { // without granted rooms only the end of the connection is an error
+			_, _ = c.conn.Enter(c.conn.Context(), realtime.Return(back), nil, c.welcome)
+		})
 	case kindDisconnect: // of a namespace; a client that wants more closes the session itself
-		s.leaveNamespace()
-		s.hand(0, s.conn.LeaveAll)
+		c.connected = false
+		c.session.Leave()
+		c.hand(0, c.conn.LeaveAll)
 	case kindEvent:
-		return s.event(p)
+		return c.event(p)
 	}
 	return nil // an acknowledgement: the server asks for none
 }
 
-func (s *session) event(p packet) error {
+func (c *client) event(p packet) error {
 	name, args, err := p.event()
 	if err != nil {
 		return err
 	}
 	id := p.ack // p.data is the reader's, and good only now
-	s.hand(len(p.data), func() {
-		answer := s.dispatch(s.conn.Context(), id, name, args)
+	c.hand(len(p.data), func() {
+		answer := c.dispatch(c.conn.Context(), id, name, args)
 		if id != "" && answer != nil {
-			s.conn.Send(textFrame(ackPacket(id, answer)))
+			c.conn.Send(ackMessage(id, answer))
 		}
 	})
 	return nil
 }
 
 // welcome is the answer to a client that enters.
-func (s *session) welcome(pid string) []byte {
-	return textFrame(connectedPacket(s.conn.Client().ID, pid))
+func (c *client) welcome(pid string) []byte {
+	return connectedMessage(c.conn.Client().ID, pid)
 }
 
 // dispatch lets the application or the hub handle an event and returns the reply as JSON,
 // nil if it is on its way already.
-func (s *session) dispatch(ctx context.Context, id, name string, args []json.RawMessage) []byte {
-	for _, join := range s.server.cfg.Joins {
+func (c *client) dispatch(ctx context.Context, id, name string, args []json.RawMessage) []byte {
+	for _, join := range c.server.cfg.Joins {
 		switch {
 		case name == join.Event:
-			return s.join(ctx, id, join.Prefix, args)
+			return c.join(ctx, id, join.Prefix, args)
 		case name == join.Leave && join.Leave != "":
-			return encodeReply(s.leave(join.Prefix, args))
+			return encodeReply(c.leave(join.Prefix, args))
 		}
 	}
-	if s.server.cfg.OnEvent == nil {
+	if c.server.cfg.OnEvent == nil {
 		return encodeReply(reply{Error: "unknown event"})
 	}
-	answer, err := s.server.cfg.OnEvent(ctx, s.conn.Client(), name, args)
+	answer, err := c.server.cfg.OnEvent(ctx, c.conn.Client(), name, args)
 	if err != nil {
 		return encodeReply(replyTo(err))
 	}
@@ -116,17 +102,17 @@ func (s *session) dispatch(ctx context.Context, id, name string, args []json.Raw
 
 // join returns nil when the client is in the room: the answer goes out together with the
 // join. ackID is empty if the client wants none.
-func (s *session) join(ctx context.Context, ackID, prefix string, args []json.RawMessage) []byte {
+func (c *client) join(ctx context.Context, ackID, prefix string, args []json.RawMessage) []byte {
 	id, ok := roomID(args)
 	since, known := sinceOf(args)
 	if !ok || !known {
 		return encodeReply(replyTo(telemed.ErrInvalid))
 	}
-	err := s.conn.JoinSince(ctx, prefix+id, since, func(at realtime.Position, gap bool) []byte {
+	err := c.conn.JoinSince(ctx, prefix+id, since, func(at realtime.Position, gap bool) []byte {
 		if ackID == "" {
 			return nil
 		}
-		return textFrame(ackPacket(ackID, encodeReply(reply{OK: true, At: at, Gap: gap})))
+		return ackMessage(ackID, encodeReply(reply{OK: true, At: at, Gap: gap}))
 	})
 	if err != nil {
 		return encodeReply(replyTo(err))
@@ -150,12 +136,12 @@ func sinceOf(args []json.RawMessage) (since realtime.Position, ok bool) {
 	return realtime.Position(position), true
 }
 
-func (s *session) leave(prefix string, args []json.RawMessage) reply {
+func (c *client) leave(prefix string, args []json.RawMessage) reply {
 	id, ok := roomID(args)
 	if !ok {
 		return replyTo(telemed.ErrInvalid)
 	}
-	s.conn.Leave(prefix + id)
+	c.conn.Leave(prefix + id)
 	return reply{OK: true}
 }
 

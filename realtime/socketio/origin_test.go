@@ -166,7 +166,7 @@ func TestNew(t *testing.T) {
 		fields = append(fields, field.Field)
 	}
 	require.Equal(t, []string{
-		"Authorize", "AllowedOrigins", "Joins", "Joins.Event", "Joins.Prefix",
+		"Authorize", "Joins", "Joins.Event", "Joins.Prefix", "AllowedOrigins",
 		"PingInterval", "PingTimeout", "UpgradeTimeout", "WriteTimeout", "MaxPayload",
 	}, fields)
 }

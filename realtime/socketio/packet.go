@@ -4,39 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/telemed-go/telemed/internal/engineio"
+	"github.com/telemed-go/telemed/realtime"
 )
 
-// The transports, as the query parameter names them.
-const (
-	pollingTransport   = "polling"
-	webSocketTransport = "websocket"
-)
-
-// The first bytes of Engine.IO packets.
-const (
-	packetOpen    = '0'
-	packetClose   = '1'
-	packetPing    = '2'
-	packetPong    = '3'
-	packetMessage = '4'
-	packetUpgrade = '5'
-	packetNoop    = '6'
-	packetBinary  = 'b' // base64, in polling payloads
-)
-
-// separator stands between the packets of a polling payload.
-const separator = '\x1e'
-
-// Whole packets. Nobody changes them.
-var (
-	pingMessage = textFrame([]byte{packetPing})
-	noopPacket  = []byte{packetNoop}
-	closePacket = []byte{packetClose}
-)
-
-func isPing(message []byte) bool { return bytes.Equal(message, pingMessage) }
-
-// The first bytes of Socket.IO packets, which are the body of Engine.IO messages.
+// The first bytes of Socket.IO packets, which are Engine.IO messages.
 const (
 	kindConnect      = '0'
 	kindDisconnect   = '1'
@@ -64,27 +37,27 @@ type packet struct {
 // parsePacket decodes a Socket.IO packet: kind, [namespace ","], [ack id], [JSON].
 func parsePacket(text []byte) (packet, error) {
 	if len(text) == 0 {
-		return packet{}, errGarbage
+		return packet{}, engineio.ErrGarbage
 	}
 	p := packet{kind: text[0], namespace: defaultNamespace}
 	if p.kind == kindBinaryEvent || p.kind == kindBinaryAck {
-		return packet{}, errBinary
+		return packet{}, engineio.ErrUnsupported
 	}
 	rest := text[1:]
 	if len(rest) > 0 && rest[0] == '/' {
 		name, after, _ := bytes.Cut(rest, []byte{','})
 		if len(name) > maxNamespace {
-			return packet{}, errGarbage
+			return packet{}, engineio.ErrGarbage
 		}
 		p.namespace, rest = string(name), after
 	}
 	digits := len(rest) - len(bytes.TrimLeft(rest, "0123456789"))
 	if digits > maxAckDigits {
-		return packet{}, errGarbage
+		return packet{}, engineio.ErrGarbage
 	}
 	p.ack, p.data = string(rest[:digits]), rest[digits:]
 	if !p.wellFormed() {
-		return packet{}, errGarbage
+		return packet{}, engineio.ErrGarbage
 	}
 	return p, nil
 }
@@ -111,10 +84,10 @@ func isJSON(data []byte, first byte) bool {
 func (p packet) event() (name string, args []json.RawMessage, err error) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(p.data, &list); err != nil || len(list) == 0 || !strings.HasPrefix(string(list[0]), `"`) {
-		return "", nil, errGarbage
+		return "", nil, engineio.ErrGarbage
 	}
 	if err := json.Unmarshal(list[0], &name); err != nil {
-		return "", nil, errGarbage
+		return "", nil, engineio.ErrGarbage
 	}
 	return name, list[1:], nil
 }
@@ -122,36 +95,35 @@ func (p packet) event() (name string, args []json.RawMessage, err error) {
 // encoder makes messages of the hub's events.
 type encoder struct{}
 
-func (encoder) Encode(name string, args []json.RawMessage, offset string) []byte {
-	quoted, err := json.Marshal(name)
+func (encoder) Encode(m realtime.Message) []byte {
+	quoted, err := json.Marshal(m.Name)
 	if err != nil {
 		panic(err) // a string can be encoded
 	}
-	text := append([]byte{packetMessage, kindEvent, '['}, quoted...)
-	for _, arg := range args {
+	text := append([]byte{kindEvent, '['}, quoted...)
+	for _, arg := range m.JSON() {
 		text = append(append(text, ','), arg...)
 	}
-	if offset != "" {
-		quoted, err := json.Marshal(offset)
+	if m.Offset != "" {
+		quoted, err := json.Marshal(m.Offset)
 		if err != nil {
 			panic(err) // a string can be encoded
 		}
 		text = append(append(text, ','), quoted...)
 	}
-	return textFrame(append(text, ']'))
+	return engineio.Text(append(text, ']'))
 }
 
-func ackPacket(id string, reply []byte) []byte {
-	text := append([]byte{packetMessage, kindAck}, id...)
-	return append(append(append(text, '['), reply...), ']')
+func ackMessage(id string, reply []byte) []byte {
+	return engineio.Text([]byte{kindAck}, []byte(id), []byte{'['}, reply, []byte{']'})
 }
 
-// connectedPacket lets a client in. Without pid it cannot come back.
-func connectedPacket(id, pid string) []byte {
+// connectedMessage lets a client in. Without pid it cannot come back.
+func connectedMessage(id, pid string) []byte {
 	if pid != "" {
 		id += `","pid":"` + pid
 	}
-	return []byte(string([]byte{packetMessage, kindConnect}) + `{"sid":"` + id + `"}`)
+	return engineio.Text([]byte{kindConnect}, []byte(`{"sid":"`+id+`"}`))
 }
 
 // comesBack is what a client brings back from an earlier connection.
@@ -169,6 +141,6 @@ func (p packet) comesBack() (back comesBack) {
 	return back
 }
 
-func connectErrorPacket(namespace string) []byte {
-	return []byte(string([]byte{packetMessage, kindConnectError}) + namespace + `,{"message":"Invalid namespace"}`)
+func connectErrorMessage(namespace string) []byte {
+	return engineio.Text([]byte{kindConnectError}, []byte(namespace+`,{"message":"Invalid namespace"}`))
 }

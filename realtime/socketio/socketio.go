@@ -76,7 +76,7 @@
 // A body must arrive within 10 seconds, whatever timeouts the http.Server has.
 //
 // A client costs the application no more than it should. These end the connection: a POST
-// with more than 4096 packets, a poll that the client breaks off, a client that enters no
+// with more packets than MaxPackets, a poll that the client breaks off, a client that enters no
 // namespace in time, and one refused join more than the hub's MaxRefusals. A client that
 // asks faster than it reads, or than the application answers, is not read meanwhile.
 //
@@ -108,9 +108,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/engineio"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/realtime"
 )
@@ -196,8 +196,13 @@ type Config struct {
 	// MaxPayload is how many bytes one message or POST of a client may have. If 0, 1000000.
 	MaxPayload int
 
+	// MaxPackets is how many packets one POST may have. A page that was offline sends all that
+	// it has kept in one. If 0, 4096.
+	MaxPackets int
+
 	// Logger hears how connections end, with their ids and never with what they
-	// carried, and what a Hub of the server's own has to say. If nil, nothing is logged.
+	// carried, and what a Hub of the server's own has to say. If nil, nothing is logged but
+	// panics, which go to slog.Default.
 	Logger *slog.Logger
 
 	env *fault.Env // of FromEnv
@@ -213,17 +218,9 @@ type Join struct {
 
 // Server is an http.Handler for the path /socket.io/. It is safe for concurrent use.
 type Server struct {
-	cfg     Config // with a Hub
-	ownHub  bool   // the server made it
-	origins map[string]bool
-	hosts   hosts
-
-	// session.go stands on this file, for a session reads cfg. Back up there goes only this
-	// map, in which a request finds its session.
-	mu       sync.Mutex
-	sessions map[string]*session // by Engine.IO session id
-
-	lobby lobby
+	cfg    Config // with a Hub
+	ownHub bool   // the server made it
+	engine *engineio.Server
 }
 
 var (
@@ -236,36 +233,42 @@ func New(cfg Config) (*Server, error) {
 	var p fault.Problems
 	p.From(cfg.env)
 	checkHub(&p, cfg)
-	origins := checkOrigins(&p, cfg.AllowedOrigins)
-	hosts := checkHosts(&p, cfg.AllowedHosts, origins)
 	checkJoins(&p, cfg.Joins)
+	p.Check(cfg.ConnectTimeout >= 0, "ConnectTimeout", "is negative")
+	server := &Server{cfg: cfg, ownHub: cfg.Hub == nil}
 	if cfg.Joins == nil {
-		cfg.Joins = []Join{{Event: "join-clinic", Leave: "leave-clinic", Prefix: "clinic-"}}
+		server.cfg.Joins = []Join{{Event: "join-clinic", Leave: "leave-clinic", Prefix: "clinic-"}}
 	}
-	setDefault(&p, "PingInterval", &cfg.PingInterval, 25*time.Second)
-	setDefault(&p, "PingTimeout", &cfg.PingTimeout, 20*time.Second)
-	setDefault(&p, "ConnectTimeout", &cfg.ConnectTimeout, 10*time.Second)
-	setDefault(&p, "UpgradeTimeout", &cfg.UpgradeTimeout, 10*time.Second)
-	setDefault(&p, "WriteTimeout", &cfg.WriteTimeout, 10*time.Second)
-	setDefault(&p, "MaxPayload", &cfg.MaxPayload, 1_000_000)
-	setDefault(&p, "MaxUnconnected", &cfg.MaxUnconnected, 1000)
-	setDefault(&p, "MaxUnconnectedPerAddr", &cfg.MaxUnconnectedPerAddr, 64)
+	server.engine = engineio.New(server.engineConfig(), &p)
 	if err := p.Err("socketio"); err != nil {
 		return nil, err
 	}
-	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	ownHub := cfg.Hub == nil
-	if ownHub {
-		hub, err := realtime.NewHub(realtime.Config{Authorize: cfg.Authorize, Authenticate: cfg.Authenticate, Logger: cfg.Logger})
+	server.cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if server.ownHub {
+		hub, err := realtime.NewHub(realtime.Config{Authorize: cfg.Authorize, Authenticate: cfg.Authenticate, Logger: server.cfg.Logger})
 		if err != nil {
 			return nil, err
 		}
-		cfg.Hub = hub
+		server.cfg.Hub = hub
 	}
-	return &Server{
-		cfg: cfg, ownHub: ownHub, origins: origins, hosts: hosts, sessions: make(map[string]*session),
-		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr},
-	}, nil
+	return server, nil
+}
+
+// ServeHTTP speaks Engine.IO. It answers polls and POSTs, and keeps a WebSocket
+// until it ends.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+func (s *Server) engineConfig() engineio.Config {
+	return engineio.Config{
+		Open:           s.open,
+		Authenticate:   func(r *http.Request) (string, error) { return s.cfg.Hub.Authenticate(r) },
+		Refused:        func(reason string) { s.cfg.Hub.Refuse("socketio: " + reason) },
+		AllowedOrigins: s.cfg.AllowedOrigins, AllowAnyOrigin: s.cfg.AllowAnyOrigin, AllowedHosts: s.cfg.AllowedHosts,
+		PingInterval: s.cfg.PingInterval, PingTimeout: s.cfg.PingTimeout, UpgradeTimeout: s.cfg.UpgradeTimeout,
+		WriteTimeout: s.cfg.WriteTimeout, ConnectTimeout: cmp.Or(s.cfg.ConnectTimeout, 10*time.Second),
+		MaxUnconnected: s.cfg.MaxUnconnected, MaxUnconnectedPerAddr: s.cfg.MaxUnconnectedPerAddr, ClientAddr: s.cfg.ClientAddr,
+		MaxPayload: s.cfg.MaxPayload, MaxPackets: s.cfg.MaxPackets, Logger: s.cfg.Logger,
+	}
 }
 
 func checkHub(p *fault.Problems, cfg Config) {
@@ -294,11 +297,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	return s.cfg.Hub.Shutdown(ctx)
-}
-
-func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {
-	p.Check(*value >= 0, field, "is negative")
-	*value = cmp.Or(*value, zero)
 }
 
 func checkJoins(p *fault.Problems, joins []Join) {

@@ -295,16 +295,18 @@ func TestUpgrade(t *testing.T) {
 			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 		}
-		second := func() answer { return c.request(t, "GET", "transport=websocket&sid="+p.sid, "", upgrade) }
-		second().refused(t, 400, 3)
+		second := func() { c.dialSocket(t, "&sid="+p.sid, nil).closed(1008) }
+		second()
 		s.send("2probe")
 		require.Equal(t, "3probe", s.text())
-		second().refused(t, 400, 3)
+		second()
 		s.send("5")
-		second().refused(t, 400, 3)
+		second()
+		s.send(`420["join-clinic","7"]`)
+		require.Equal(t, `430[{"ok":true}]`, s.text(), "the first goes on")
 		s.send("1")
 		s.closed(1000)
-		second().refused(t, 400, 1)
+		c.request(t, "GET", "transport=websocket&sid="+p.sid, "", upgrade).refused(t, 400, 1)
 	})
 
 	t.Run("only for the session's own subject", func(t *testing.T) {

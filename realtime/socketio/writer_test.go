@@ -226,7 +226,7 @@ func TestPanicOfAWrite(t *testing.T) {
 	c := start(t, func(server *httptest.Server) {
 		server.Listener = mined{server.Listener, &armed}
 		server.Start()
-	}, func(rooms *realtime.Config, _ *socketio.Config) { rooms.Logger = slog.New(slog.DiscardHandler) })
+	}, quiet)
 	s := c.connectSocket(t)
 	s.send(`420["join-clinic","7"]`)
 	require.Equal(t, `430[{"ok":true}]`, s.text())
@@ -238,10 +238,14 @@ func TestPanicOfAWrite(t *testing.T) {
 	require.Equal(t, ok, ack(t, c.dial(t, realtimetest.Options{}), "join-clinic", "7"))
 }
 
+// quiet is for panics that are planted.
+func quiet(rooms *realtime.Config, wire *socketio.Config) {
+	rooms.Logger, wire.Logger = slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)
+}
+
 // Neither a log that panics nor a connection whose first write does leaves a socket behind.
 func TestPanicsLeaveNoSocket(t *testing.T) {
 	t.Parallel()
-	quiet := func(rooms *realtime.Config, _ *socketio.Config) { rooms.Logger = slog.New(slog.DiscardHandler) }
 	t.Run("log", func(t *testing.T) {
 		t.Parallel()
 		c := setup(t, quiet, func(_ *realtime.Config, wire *socketio.Config) { wire.Logger = slog.New(minedLog{}) })

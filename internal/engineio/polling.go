@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import (
 	"bytes"
@@ -14,10 +14,6 @@ import (
 	"github.com/telemed-go/telemed/internal/inbound"
 )
 
-// maxPackets is how many packets one POST may carry. A page that was offline sends all that
-// it has kept in one; a client that puts more into one means harm.
-const maxPackets = 4096
-
 // maxBatch is how many bytes of packets one poll carries before the rest waits for the
 // next.
 const maxBatch = 1 << 20
@@ -25,15 +21,44 @@ const maxBatch = 1 << 20
 // maxPart is how many bytes of an answer must be taken within WriteTimeout.
 const maxPart = 64 << 10
 
+// lastPoll is how long a client that closes its session may take to come for the answer to
+// its last poll.
+const lastPoll = 100 * time.Millisecond
+
 // pausedPoll is how long a poll waits at most while the client is to upgrade. The client
 // may not know yet, or never hear of it through a proxy that swallows frames: without a
 // wait it would poll as fast as it can.
 const pausedPoll = 100 * time.Millisecond
 
-func (s *session) openPolling(w http.ResponseWriter) {
-	ok := s.conn.Do(func() {
-		if err := s.answer(w, s.server.openPacket(s.sid, webSocketTransport)); err != nil {
-			s.conn.Close(errPollLost)
+// told is a Sender that waits for its message to be gone. It has room for one.
+type told chan struct{}
+
+// Sent implements Sender.
+func (t told) Sent(int) {
+	select {
+	case t <- struct{}{}:
+	default:
+	}
+}
+
+// endPolls answers the last poll of a client that closes the session. The poll may still be
+// on its way.
+func (s *Session) endPolls() {
+	gone := make(told, 1)
+	if _, err := s.Put(gone, [][]byte{noopMessage}, noopMessage); err != nil {
+		return
+	}
+	select {
+	case <-gone:
+	case <-time.After(lastPoll):
+	case <-s.Context().Done():
+	}
+}
+
+func (s *Session) openPolling(w http.ResponseWriter) {
+	ok := s.do(func() {
+		if err := s.answer(w, s.server.openPacket(s.id, webSocketTransport)); err != nil {
+			s.Close(errPollLost)
 		}
 	})
 	if !ok {
@@ -42,15 +67,20 @@ func (s *session) openPolling(w http.ResponseWriter) {
 }
 
 // poll waits for packets and answers with them.
-func (s *session) poll(w http.ResponseWriter, r *http.Request) {
-	if s.currentPhase() == onWebSocket {
+func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
+	s.beatNow() // a busy machine may be late with it
+	if s.Context().Err() != nil {
+		unknownSession.write(w)
+		return
+	}
+	if s.OverWebSocket() {
 		badRequest.write(w)
 		return
 	}
 	select {
 	case s.polls <- struct{}{}:
 	default:
-		s.conn.Close(errOverlap)
+		s.Close(errOverlap)
 		badRequest.write(w)
 		return
 	}
@@ -64,23 +94,26 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if payload == nil { // browsers break polls off when the page is left
-		s.conn.Close(errClientLeft)
+		s.Close(errClientLeft)
 		return
 	}
 	if err := s.answer(w, payload); err != nil {
-		s.conn.Close(errPollLost) // better a new connection than a hole that nobody sees
+		s.Close(errPollLost) // better a new connection than a hole that nobody sees
 	}
 }
 
 // payload returns what a poll is answered with, nil if the request ended, and
 // false if the session does not poll any more.
-func (s *session) payload(request context.Context) ([]byte, bool) {
+func (s *Session) payload(request context.Context) ([]byte, bool) {
+	select {
+	case <-s.wake: // for the poll before, which did not need it
+	default:
+	}
 	phase := s.currentPhase()
-	if phase == onWebSocket {
+	if phase >= promoting {
 		return nil, false
 	}
-	life := s.conn.Context()
-	if life.Err() != nil {
+	if s.Context().Err() != nil {
 		return closePacket, true
 	}
 	if payload := s.batch(); payload != nil {
@@ -97,10 +130,10 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 				return payload, true
 			}
 		case <-s.wake:
-			return noopPacket, true
+			return noopPacket, s.currentPhase() != promoting
 		case <-soon:
 			return noopPacket, true
-		case <-life.Done():
+		case <-s.Context().Done():
 			return closePacket, true
 		case <-request.Done():
 			return nil, true
@@ -109,16 +142,15 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 }
 
 // batch takes what waits, nil if nothing does.
-func (s *session) batch() []byte {
-	payload, size := s.out.take()
-	if size > 0 {
-		s.conn.Sent(size)
+func (s *Session) batch() []byte {
+	payload := s.out.take()
+	if payload != nil {
 		s.moved.Store(true)
 	}
 	return payload
 }
 
-func (s *session) answer(w http.ResponseWriter, payload []byte) error {
+func (s *Session) answer(w http.ResponseWriter, payload []byte) error {
 	control := http.NewResponseController(w)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
@@ -152,8 +184,8 @@ func flush(control *http.ResponseController) error {
 
 // post reads the packets of a request's body. It answers when they are in the worker's hands:
 // until then the client sends no other, not even its answer to a heartbeat.
-func (s *session) post(w http.ResponseWriter, r *http.Request) {
-	if s.currentPhase() == onWebSocket {
+func (s *Session) post(w http.ResponseWriter, r *http.Request) {
+	if s.OverWebSocket() {
 		badRequest.write(w)
 		return
 	}
@@ -161,11 +193,11 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 	case s.posts <- struct{}{}:
 		defer func() { <-s.posts }()
 	default:
-		s.conn.Close(errOverlap)
+		s.Close(errOverlap)
 		badRequest.write(w)
 		return
 	}
-	if s.currentPhase() == onWebSocket || s.left { // left is the WebSocket's reader's own then
+	if s.OverWebSocket() || s.left { // left is the WebSocket's reader's own then
 		badRequest.write(w)
 		return
 	}
@@ -175,7 +207,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.packets(r.Context(), body); err != nil {
-		s.conn.Close(err)
+		s.Close(err)
 		badRequest.write(w)
 		return
 	}
@@ -184,11 +216,11 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok") // the packets count, whether it is read or not
 }
 
-func (s *session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (s *Session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/octet-stream" {
-		return nil, errBinary
+		return nil, ErrUnsupported
 	}
-	return inbound.ReadUntil(s.conn.Context(), w, r, int64(s.server.cfg.MaxPayload))
+	return inbound.ReadUntil(s.Context(), w, r, int64(s.server.cfg.MaxPayload))
 }
 
 func refusalForBody(err error) refusal {
@@ -204,17 +236,17 @@ func refusalForBody(err error) refusal {
 // packets reads a polling payload: Engine.IO packets with separators between them. What is
 // behind a close is not read. If the client hangs up while it waits for the worker, the
 // session ends, and with it whatever the application does and all that was to follow.
-func (s *session) packets(request context.Context, payload []byte) error {
+func (s *Session) packets(request context.Context, payload []byte) error {
 	if !utf8.Valid(payload) {
-		return errGarbage
+		return ErrGarbage
 	}
-	if bytes.Count(payload, []byte{separator}) >= maxPackets {
+	if bytes.Count(payload, []byte{separator}) >= s.server.cfg.MaxPackets {
 		return errTooMany
 	}
-	stop := context.AfterFunc(request, func() { s.conn.Close(errClientLeft) })
+	stop := context.AfterFunc(request, func() { s.Close(errClientLeft) })
 	defer stop()
 	for text := range bytes.SplitSeq(payload, []byte{separator}) {
-		if ctx := s.conn.Context(); ctx.Err() != nil {
+		if ctx := s.Context(); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err := s.packet(text); err != nil || s.left {
