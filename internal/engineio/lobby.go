@@ -120,7 +120,7 @@ func (s *Server) admit(session *Session) bool {
 		s.refuse(Crowd)
 		session.Close(errNoConnect)
 	}
-	if session.Context().Err() != nil {
+	if session.isOver() {
 		s.lobby.leave(session) // its end may have come before it was there
 	}
 	return ok

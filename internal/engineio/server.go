@@ -153,7 +153,7 @@ func (s *Server) connect(r *http.Request, from caller, transport string) (*Sessi
 	s.remember(session)
 	admitted := s.admitAddr(session) && (s.cfg.ConnectTimeout == 0 || s.admit(session))
 	session.startClocks()
-	if session.Context().Err() != nil {
+	if session.isOver() {
 		session.release() // its end may have come before there was something to release
 	}
 	if !admitted {
