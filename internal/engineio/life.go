@@ -15,29 +15,70 @@ import (
 // errPanic is the cause with which a session ends whose code panicked.
 var errPanic = errors.New("panic in the code of the session")
 
-// life is when a session ends, and what is done for it until then.
+// life is when a session ends, and what is done for it until then. It makes a context only if
+// somebody asks for one: most sessions are idle, and many.
 type life struct {
-	session  *Session
-	ctx      context.Context // the session's life, not a call's
-	cancel   context.CancelCauseFunc
-	finished chan struct{} // closed when the session has ended and work is 0
+	session *Session
+	done    chan struct{} // closed when the session has ended
 
-	lock  sync.Mutex
-	ended bool // guarded by lock
-	work  int  // guarded by lock: calls of do and run that have not returned
+	lock     sync.Mutex
+	ended    bool
+	work     int   // calls of do and run that have not returned
+	cause    error // of the end
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	finished chan struct{} // if not nil, it is closed when the session has ended and work is 0
 }
 
 func (l *life) init(s *Session) {
 	l.session = s
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
-	l.finished = make(chan struct{})
+	l.done = make(chan struct{})
 }
 
 // Context ends when the session does; context.Cause tells why.
-func (l *life) Context() context.Context { return l.ctx }
+func (l *life) Context() context.Context {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.ctx == nil {
+		l.ctx, l.cancel = context.WithCancelCause(context.Background())
+		if l.ended {
+			l.cancel(l.cause)
+		}
+	}
+	return l.ctx
+}
+
+// Done is closed when the session has ended.
+func (l *life) Done() <-chan struct{} { return l.done }
 
 // Finished is closed when the session has ended and nothing is done for it any more.
-func (l *life) Finished() <-chan struct{} { return l.finished }
+func (l *life) Finished() <-chan struct{} {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.finished == nil {
+		l.finished = make(chan struct{})
+		if l.ended && l.work == 0 {
+			close(l.finished)
+		}
+	}
+	return l.finished
+}
+
+func (l *life) isOver() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// why returns the cause of the end, nil before.
+func (l *life) why() error {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return l.cause
+}
 
 // Close ends the session with cause, or with telemed.ErrClosed if cause is nil. The first
 // call counts. A WebSocket is closed with the status that RFC 6455 has for the cause.
@@ -45,20 +86,29 @@ func (l *life) Close(cause error) {
 	if cause == nil {
 		cause = telemed.ErrClosed
 	}
-	l.lock.Lock()
-	if l.ended {
-		l.lock.Unlock()
+	handler, first := l.end(cause)
+	if !first {
 		return
 	}
-	l.ended = true
-	l.work++
-	handler := l.session.handler
-	l.lock.Unlock()
-	l.cancel(cause)
 	go l.run(l.session.finish)
 	if handler != nil {
 		handler.Closed(cause)
 	}
+}
+
+func (l *life) end(cause error) (handler Handler, first bool) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.ended {
+		return nil, false
+	}
+	l.ended, l.cause = true, cause
+	l.work++ // for finish
+	close(l.done)
+	if l.cancel != nil {
+		l.cancel(cause)
+	}
+	return l.session.handler, true
 }
 
 // handle gives the session its handler. If it has ended meanwhile, the handler hears of it.
@@ -68,7 +118,7 @@ func (l *life) handle(handler Handler) {
 	l.session.handler = handler
 	l.lock.Unlock()
 	if ended {
-		handler.Closed(context.Cause(l.ctx))
+		handler.Closed(l.why())
 	}
 }
 
@@ -121,7 +171,7 @@ func (l *life) hold() bool {
 func (l *life) free() {
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	if l.work--; l.work == 0 && l.ended {
+	if l.work--; l.work == 0 && l.ended && l.finished != nil {
 		close(l.finished)
 	}
 }

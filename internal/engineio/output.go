@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"bytes"
-	"context"
 	"sync"
 )
 
@@ -105,7 +104,7 @@ func (o *output) tell(shares []share) {
 	}
 }
 
-func (o *output) wait(ctx context.Context) { o.gauge.wait(ctx) }
+func (o *output) wait(done <-chan struct{}) { o.gauge.wait(done) }
 
 // webSocket returns the way out, nil while there are only polls.
 func (o *output) webSocket() *webSocket {
@@ -137,11 +136,11 @@ func (g *gauge) add(n int) {
 	}
 }
 
-func (g *gauge) wait(ctx context.Context) {
+func (g *gauge) wait(done <-chan struct{}) {
 	for low := g.high(); low != nil; low = g.high() {
 		select {
 		case <-low:
-		case <-ctx.Done():
+		case <-done:
 			return
 		}
 	}

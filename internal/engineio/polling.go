@@ -51,7 +51,7 @@ func (s *Session) endPolls() {
 	select {
 	case <-gone:
 	case <-time.After(lastPoll):
-	case <-s.Context().Done():
+	case <-s.Done():
 	}
 }
 
@@ -69,7 +69,7 @@ func (s *Session) openPolling(w http.ResponseWriter) {
 // poll waits for packets and answers with them.
 func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	s.beatNow() // a busy machine may be late with it
-	if s.Context().Err() != nil {
+	if s.isOver() {
 		unknownSession.write(w)
 		return
 	}
@@ -113,7 +113,7 @@ func (s *Session) payload(request context.Context) ([]byte, bool) {
 	if phase >= promoting {
 		return nil, false
 	}
-	if s.Context().Err() != nil {
+	if s.isOver() {
 		return closePacket, true
 	}
 	if payload := s.batch(); payload != nil {
@@ -133,7 +133,7 @@ func (s *Session) payload(request context.Context) ([]byte, bool) {
 			return noopPacket, s.currentPhase() != promoting
 		case <-soon:
 			return noopPacket, true
-		case <-s.Context().Done():
+		case <-s.Done():
 			return closePacket, true
 		case <-request.Done():
 			return nil, true
@@ -246,8 +246,8 @@ func (s *Session) packets(request context.Context, payload []byte) error {
 	stop := context.AfterFunc(request, func() { s.Close(errClientLeft) })
 	defer stop()
 	for text := range bytes.SplitSeq(payload, []byte{separator}) {
-		if ctx := s.Context(); ctx.Err() != nil {
-			return context.Cause(ctx)
+		if s.isOver() {
+			return s.why()
 		}
 		if err := s.packet(text); err != nil || s.left {
 			return err

@@ -22,6 +22,7 @@ type Session struct {
 	subject string
 	addr    netip.Addr    // of the client; not valid if nobody tells
 	place   *list.Element // guarded by server.lobby
+	counted bool          // guarded by server.lobby
 	handler Handler       // set before the first packet is read
 	out     output
 	tasks   tasks
@@ -94,7 +95,7 @@ func (s *Session) Send(message []byte) {
 }
 
 // Wait returns when fewer than 64 KiB wait for the client, or when the session has ended.
-func (s *Session) Wait() { s.out.wait(s.Context()) }
+func (s *Session) Wait() { s.out.wait(s.done) }
 
 // Enter says that the client has begun with what it came for.
 func (s *Session) Enter() {
@@ -118,7 +119,7 @@ func (s *Session) Leave() {
 func (s *Session) finish() {
 	s.release()
 	if ws := s.out.webSocket(); ws != nil {
-		ws.close(statusOf(context.Cause(s.Context())))
+		ws.close(statusOf(s.why()))
 	}
 }
 
@@ -126,6 +127,7 @@ func (s *Session) finish() {
 func (s *Session) release() {
 	s.stopClocks()
 	s.server.lobby.leave(s)
+	s.server.lobby.discount(s)
 	s.server.forget(s)
 }
 
@@ -181,12 +183,11 @@ func (s *Session) promote(ws *webSocket) bool {
 // before. They are free again before the client can hear of f: a late poll must not
 // overlap with it.
 func (s *Session) whileIdle(f func()) bool {
-	ctx := s.Context()
 	for _, busy := range []chan struct{}{s.polls, s.posts} {
 		select {
 		case busy <- struct{}{}:
 			defer func() { <-busy }()
-		case <-ctx.Done():
+		case <-s.Done():
 			return false
 		}
 	}

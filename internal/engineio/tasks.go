@@ -33,7 +33,7 @@ func (s *Session) Hand(size int, do func()) {
 		s.paused.Store(true)
 		select {
 		case <-room:
-		case <-s.Context().Done():
+		case <-s.Done():
 			return
 		}
 		s.moved.Store(true)
@@ -115,7 +115,7 @@ func (t *tasks) wakeLocked() {
 // asks faster than it reads is not answered meanwhile, and then not read.
 func (s *Session) work() {
 	for next, ok := s.tasks.next(); ok; next, ok = s.tasks.next() {
-		if s.Context().Err() == nil {
+		if !s.isOver() {
 			next.do()
 			s.stalled.Store(true)
 			s.handler.Wait()

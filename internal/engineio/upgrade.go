@@ -131,13 +131,13 @@ func (s *Session) probe(ws *webSocket) error {
 // took more than a small stack it goes on in a new goroutine: stacks of this size are never
 // given back, and most connections are idle for the rest of their lives.
 func (s *Session) serve(ws *webSocket) {
-	ctx, goesOn := s.Context(), false
+	goesOn := false
 	defer func() {
 		if !goesOn {
 			s.hangUp(ws)
 		}
 	}()
-	for ctx.Err() == nil && !s.left {
+	for !s.isOver() && !s.left {
 		_, _ = ws.frames.r.Peek(1) // waits here: in read, the smallest stack would not suffice
 		message, binary, err := ws.read()
 		small := err == nil && len(message) == 1 // the answer to a heartbeat
@@ -159,12 +159,12 @@ func (s *Session) serve(ws *webSocket) {
 			}
 		}
 	}
-	<-ctx.Done() // after a goodbye, the worker ends the session
+	<-s.Done() // after a goodbye, the worker ends the session
 }
 
 func (s *Session) hangUp(ws *webSocket) {
 	s.Close(errSocketLost) // it has ended already, unless there was a panic
-	ws.close(statusOf(context.Cause(s.Context())))
+	ws.close(statusOf(s.why()))
 	ws.hangUp()
 }
 
