@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,9 +29,7 @@ func (h *Hub) logPanic(cause any) {
 
 // encodings keeps what each Encoder made of one event.
 type encodings struct {
-	name  string
-	data  []byte // JSON; without entry
-	entry *Entry // of the Journal
+	entry *Entry // without a Journal it has no Position
 
 	mu   sync.Mutex // shards ask at the same time
 	done []encoding
@@ -46,19 +43,10 @@ type encoding struct {
 }
 
 // length is that of the event's data.
-func (e *encodings) length() int {
-	if e.entry == nil {
-		return len(e.data)
-	}
-	n := 0
-	for _, arg := range e.entry.Args {
-		n += len(arg)
-	}
-	return n
-}
+func (e *encodings) length() int { return e.entry.message("").size() }
 
 // size is what an event counts in the backlog of its hub.
-func (e *encodings) size() int { return e.length() + len(e.name) + 100 }
+func (e *encodings) size() int { return e.length() + len(e.entry.Name) + 100 }
 
 // by returns the message that encoder makes of the event, nil if it panics. Behind the
 // position in the offset stands suffix.
@@ -84,10 +72,7 @@ func (e *encodings) encode(encoder Encoder, suffix string, h *Hub) (message []by
 			message = nil
 		}
 	}()
-	if e.entry != nil {
-		return encoder.Encode(e.name, e.entry.Args, string(e.entry.Position)+suffix)
-	}
-	return encoder.Encode(e.name, []json.RawMessage{e.data}, "")
+	return encoder.Encode(e.entry.message(suffix))
 }
 
 // batch is some broadcasts as one encoder writes them.

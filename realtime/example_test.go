@@ -3,7 +3,6 @@ package realtime_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -17,8 +16,8 @@ import (
 type events struct{ hub *realtime.Hub }
 
 // Encode makes one Server-Sent Event; the data has no line breaks.
-func (events) Encode(name string, args []json.RawMessage, _ string) []byte {
-	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, args[0])
+func (events) Encode(m realtime.Message) []byte {
+	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", m.Name, m.JSON()[0])
 }
 
 func (e events) ServeHTTP(w http.ResponseWriter, r *http.Request) {

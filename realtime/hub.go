@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,7 +70,8 @@ type Config struct {
 	// the connection is ended with telemed.ErrForbidden. telemed.ErrUnavailable does not
 	// count. If 0, 64.
 	MaxRefusals int
-	// MaxEventSize is how many bytes the JSON of one event's Data may have. If 0, 1000000.
+	// MaxEventSize is how many bytes Data and More of one event may have together, as JSON,
+	// and a Binary as it is. If 0, 1000000.
 	MaxEventSize int
 
 	// Logger hears of refusals and slow connections, in numbers and never with data, subjects
@@ -107,10 +107,9 @@ type Stats struct {
 // every connection: nobody may change them. Encoders are compared with ==, and called from
 // several goroutines.
 //
-// args are JSON. offset is the event's position for a client that can catch up, and empty
-// if it has none.
+// An encoder that knows only JSON writes [Message.JSON], and so leaves no attachment out.
 type Encoder interface {
-	Encode(name string, args []json.RawMessage, offset string) []byte
+	Encode(m Message) []byte
 }
 
 // Hub keeps connections and rooms. It is safe for concurrent use. Its goroutines exist only
@@ -195,18 +194,19 @@ func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
 	if err := CheckRoom(room); err != nil {
 		return err
 	}
-	data, err := ev.Encode()
+	m, err := ev.Encode()
 	if err != nil {
 		return fmt.Errorf("realtime: Broadcast: %w", err)
 	}
-	if len(data) > h.cfg.MaxEventSize {
+	if m.size() > h.cfg.MaxEventSize {
 		return fault.Invalid("realtime: Broadcast: event", "Data", "is longer than %d bytes", h.cfg.MaxEventSize)
 	}
 
+	entry := Entry{Kind: KindEvent, Rooms: []string{room}, Name: m.Name, Args: m.Args, Attachments: m.Attachments}
 	if h.past != nil {
-		err = h.append(ctx, Entry{Kind: KindEvent, Rooms: []string{room}, Name: ev.Name, Args: []json.RawMessage{data}})
+		err = h.append(ctx, entry)
 	} else {
-		err = h.fanOut(ctx, room, &encodings{name: ev.Name, data: data})
+		err = h.fanOut(ctx, room, &encodings{entry: &entry})
 	}
 	if err != nil {
 		return fmt.Errorf("realtime: Broadcast: %w", err)

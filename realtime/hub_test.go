@@ -3,7 +3,6 @@ package realtime_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,9 +28,9 @@ type plain struct{ calls *atomic.Int32 }
 
 func newPlain() plain { return plain{new(atomic.Int32)} }
 
-func (p plain) Encode(name string, args []json.RawMessage, _ string) []byte {
+func (p plain) Encode(m realtime.Message) []byte {
 	p.calls.Add(1)
-	return []byte(name + "=" + string(args[0]))
+	return []byte(m.Name + "=" + string(m.Args[0]))
 }
 
 func anybody(context.Context, realtime.Client, string) error { return nil }

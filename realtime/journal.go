@@ -105,12 +105,10 @@ type Entry struct {
 	// Except are rooms whose clients are left out, also if they are in one of Rooms.
 	Except []string
 
-	// Name and Args are the event's, as [Event.Name] and [Event.Encode] have them. Each of
-	// Args is JSON.
-	Name string
-	Args []json.RawMessage
-	// Attachments are the binary parts of Args. In their place stands
-	// {"_placeholder":true,"num":0}, with the index of the attachment.
+	// Name, Args and Attachments are the event's, as [Message] has them. Each attachment is
+	// named once, in order.
+	Name        string
+	Args        []json.RawMessage
 	Attachments [][]byte
 	// Volatile events may be dropped for a client that is behind or away.
 	Volatile bool
@@ -151,6 +149,11 @@ func (e Entry) Reaches(in func(room string) bool) bool {
 	return (len(e.Rooms) == 0 || slices.ContainsFunc(e.Rooms, in)) && !slices.ContainsFunc(e.Except, in)
 }
 
+// message is what is sent of an event. Behind its position in the offset stands suffix.
+func (e *Entry) message(suffix string) Message {
+	return Message{Name: e.Name, Args: e.Args, Attachments: e.Attachments, Offset: string(e.Position) + suffix}
+}
+
 // Check says whether e may be appended, for those who implement Journal. Errors match
 // telemed.ErrInvalid and quote nothing of e.
 func (e Entry) Check() error {
@@ -180,6 +183,9 @@ func (e Entry) checkEvent(p *fault.Problems) {
 		if !json.Valid(arg) {
 			p.Add("Args["+strconv.Itoa(i)+"]", "is not JSON")
 		}
+	}
+	if len(e.Attachments) > 0 {
+		p.Check(placeholdersFit(e.Args, len(e.Attachments)), "Attachments", "are not what the placeholders of Args name")
 	}
 }
 

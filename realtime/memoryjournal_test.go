@@ -127,7 +127,7 @@ func TestEntryPrintsWithoutData(t *testing.T) {
 	err := entry.Check()
 	require.ErrorIs(t, err, telemed.ErrInvalid)
 	require.NotContains(t, err.Error(), "asha")
-	require.Equal(t, []string{"Rooms[0]", "Moved"}, fields(err))
+	require.Equal(t, []string{"Rooms[0]", "Attachments", "Moved"}, fields(err))
 }
 
 func fields(err error) (names []string) {

@@ -3,7 +3,6 @@ package realtime_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -66,7 +65,7 @@ func connectTo(t *testing.T, hub *realtime.Hub, encoder realtime.Encoder, output
 // bomb is an encoder that panics.
 type bomb struct{}
 
-func (bomb) Encode(string, []json.RawMessage, string) []byte { panic("about Asha") }
+func (bomb) Encode(realtime.Message) []byte { panic("about Asha") }
 
 // A panic of a transport's code ends its own connections, whatever it comes from, and the
 // hub goes on.
@@ -101,7 +100,7 @@ func TestPanicsEndOneConnection(t *testing.T) {
 // listed is an encoder that cannot be compared.
 type listed []string
 
-func (listed) Encode(string, []json.RawMessage, string) []byte { return []byte("x") }
+func (listed) Encode(realtime.Message) []byte { return []byte("x") }
 
 // What would end the program at the second connection is refused at the first.
 func TestEncoderMustBeComparable(t *testing.T) {

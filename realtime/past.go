@@ -274,11 +274,7 @@ func (h *Hub) deliver(e Entry) {
 
 // spreadLocked hands an event to the shards.
 func (h *Hub) spreadLocked(e *Entry) {
-	if len(e.Attachments) > 0 {
-		h.log.Warn("realtime: an event with binary parts cannot be sent and is passed over")
-		return
-	}
-	o := op{kind: opReach, event: &encodings{name: e.Name, entry: e}}
+	o := op{kind: opReach, event: &encodings{entry: e}}
 	if len(e.Rooms) == 1 && len(e.Except) == 0 {
 		o.kind, o.room = opBroadcast, e.Rooms[0]
 		members := len(h.rooms[o.room])

@@ -65,6 +65,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"unicode"
 	"unicode/utf8"
 
@@ -85,8 +86,8 @@ var (
 // Broadcaster sends events to everybody in a room. Hub is one; an application that runs
 // several processes puts its own in front of several hubs.
 //
-// Implementations are safe for concurrent use. They do not keep or change ev.Data after
-// they return, do not wait for slow receivers, and return nil for a room that nobody is
+// Implementations are safe for concurrent use. They do not keep or change ev.Data and
+// ev.More after they return, do not wait for slow receivers, and return nil for a room that nobody is
 // in. A wrong event or room gives telemed.ErrInvalid, a closed broadcaster
 // telemed.ErrClosed, a journal that is away telemed.ErrUnavailable, an ended ctx its error;
 // in each of these cases nobody received anything. With telemed.ErrAmbiguous nobody knows:
@@ -102,23 +103,44 @@ type Event struct {
 	// keep for themselves (connect, connect_error, disconnect, disconnecting,
 	// newListener, removeListener) are refused.
 	Name string
-	// Data is encoded by encoding/json, once for all receivers. nil is sent as null.
+	// Data is encoded by encoding/json, once for all receivers. nil is sent as null, and a
+	// [Binary] as bytes.
 	Data any
+	// More are further arguments behind Data, for pages whose listeners take several.
+	More []any
 }
 
-// Encode checks the event and returns its data as JSON. It is for those who
-// implement Broadcaster. Errors match telemed.ErrInvalid and do not quote the data.
-func (e Event) Encode() (json.RawMessage, error) {
+// Encode checks the event and returns what is sent of it, without an Offset. It is for
+// those who implement Broadcaster. Errors match telemed.ErrInvalid and do not quote the data.
+func (e Event) Encode() (Message, error) {
 	var p fault.Problems
 	p.Required("Name", e.Name)
 	p.Check(validName(e.Name), "Name", "is longer than %d bytes, or not plain text", maxName)
 	p.Check(!slices.Contains(reservedNames, e.Name), "Name", "is reserved by Socket.IO clients")
-	data, err := json.Marshal(e.Data)
-	p.Check(err == nil, "Data", "cannot be encoded as JSON")
-	if err := p.Err("event"); err != nil {
-		return nil, err
+	m := Message{Name: e.Name, Args: make([]json.RawMessage, 0, 1+len(e.More))}
+	m.add(&p, "Data", e.Data)
+	for i, value := range e.More {
+		m.add(&p, "More["+strconv.Itoa(i)+"]", value)
 	}
-	return data, nil
+	if len(m.Attachments) > 0 {
+		p.Check(placeholdersFit(m.Args, len(m.Attachments)), "Data", "or More has a \"_placeholder\" of its own beside a Binary")
+	}
+	if err := p.Err("event"); err != nil {
+		return Message{}, err
+	}
+	return m, nil
+}
+
+// add makes value the next argument.
+func (m *Message) add(p *fault.Problems, field string, value any) {
+	if bytes, ok := value.(Binary); ok {
+		m.Args = append(m.Args, placeholder(len(m.Attachments)))
+		m.Attachments = append(m.Attachments, append([]byte{}, bytes...)) // it is the caller's
+		return
+	}
+	arg, err := json.Marshal(value)
+	p.Check(err == nil, field, "cannot be encoded as JSON")
+	m.Args = append(m.Args, arg)
 }
 
 // Format tells the same for every verb.

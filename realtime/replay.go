@@ -13,7 +13,7 @@ type replay struct {
 // selects reports whether an event is for a connection that is in the rooms that in says.
 func (r *replay) selects(e *Entry, in func(room string) bool) bool {
 	switch {
-	case e.Kind != KindEvent, e.Volatile, len(e.Attachments) > 0:
+	case e.Kind != KindEvent, e.Volatile:
 		return false
 	case r.room == "":
 		return e.Reaches(in)
@@ -79,7 +79,7 @@ func (s *shard) replay(conn *Conn, r *replay) {
 			if !r.selects(e, in) {
 				continue
 			}
-			event := &encodings{name: e.Name, entry: e}
+			event := &encodings{entry: e}
 			message := event.encode(conn.encoder, suffix, s.hub)
 			if message == nil {
 				conn.Close(errPanic)
@@ -107,7 +107,7 @@ func (s *shard) mark(o op) {
 	if o.message != nil {
 		suffix = string(o.message)
 	}
-	marker := &encodings{name: markName, entry: &Entry{Position: at}}
+	marker := &encodings{entry: &Entry{Name: markName, Position: at}}
 	s.putOne(conn, marker.encode(conn.encoder, suffix, s.hub))
 	if conn.told = at; o.message != nil {
 		conn.told = ""

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // ErrReplaced is the cause with which a connection ends whose client has come back on
@@ -26,75 +27,136 @@ type place struct {
 	next  uint64   // the number of the first entry in the window
 }
 
+// Return is what a client brings back from an earlier connection, in any process with the
+// same Journal and RecoveryKeys. The zero value is a client that comes for the first time.
+type Return struct {
+	PID    string // what its last Enter has answered
+	Offset string // of the last event that it has got; empty if none came
+}
+
 // Enter lets the client in that speaks on the connection, behind what the transport has
-// agreed with it. A transport whose clients can come back calls it once, before Join.
+// agreed with it. A transport calls it once, before Join. granted are rooms that the
+// application puts the client into: Authorize is not asked for them.
 //
-// pid and offset are what the client brings back from an earlier connection, in any
-// process with the same Journal and RecoveryKeys: the answer to its last Enter, and the
-// offset of the last event that it has got. Both may be empty, and neither is trusted: the
-// subject must be the same, and Authorize is asked for each room again. A room that it
-// refuses is left out without a word. If telemed.ErrUnavailable is the answer of one, the
-// client is not recovered.
+// Nothing of back is trusted. The subject must be the same, and Authorize is asked again for
+// each room that is not granted. A room that it refuses is left out without a word. If
+// telemed.ErrUnavailable is the answer of one, the client is not recovered. A granted room
+// that the client had left stays left. If a room is granted that was not when the client
+// came first, it is not recovered: it must read the state of that room.
 //
 // Enter calls welcome and sends the message that it returns. If the client is recovered,
 // pid is the one that it has brought, and all events follow that it has missed, in order.
 // Else pid is a new one: the client reads the present state. It is empty without a
-// Config.Journal, or while that is away. Enter reports whether the client is recovered. If
-// the connection has ended, it does nothing.
-func (c *Conn) Enter(ctx context.Context, pid, offset string, welcome func(pid string) []byte) (recovered bool) {
-	if c.hub.past == nil {
-		c.Send(welcome(""))
-		return false
+// Config.Journal, or while that is away.
+//
+// Errors match telemed.ErrInvalid if a granted room is none, or one of the hub's own,
+// ErrFull if there are too many, telemed.ErrClosed if the connection has ended, and
+// telemed.ErrUnavailable if rooms are granted while the Journal is away. Nothing was sent
+// then, and the client is not in.
+func (c *Conn) Enter(
+	ctx context.Context, back Return, granted []string, welcome func(pid string) []byte,
+) (recovered bool, err error) {
+	granted, err = c.mayEnter(granted)
+	if err != nil {
+		return false, err
 	}
-	if c.hub.awaitJournal(ctx) == nil && pid != "" && c.comeBack(ctx, pid, offset, welcome) {
-		return true
+	if c.hub.past != nil && c.hub.awaitJournal(ctx) == nil && back.PID != "" {
+		if recovered, err = c.comeBack(ctx, back, granted, welcome); recovered || err != nil {
+			return recovered, err
+		}
 	}
-	return c.comeNew(welcome)
+	return false, c.comeNew(granted, welcome)
 }
 
-// comeNew always reports false.
-func (c *Conn) comeNew(welcome func(pid string) []byte) bool {
-	p := c.hub.past
-	text, id := "", rand.Text()
-	if at := c.hub.position(); at != "" {
-		text = p.tokens.seal(forPID, pid{ID: id, Expires: time.Now().Add(pidLife).Unix(), Subject: c.client.Subject, At: at})
+// mayEnter returns rooms without doubles.
+func (c *Conn) mayEnter(rooms []string) ([]string, error) {
+	unique := make([]string, 0, len(rooms))
+	for _, room := range rooms {
+		if err := CheckRoom(room); err != nil {
+			return nil, err
+		}
+		if c.hub.past != nil && ownRoom(room) {
+			return nil, fault.Invalid("realtime: Enter", "granted", "has a room that is the hub's own")
+		}
+		if !slices.Contains(unique, room) {
+			unique = append(unique, room)
+		}
+	}
+	if len(unique) > c.hub.cfg.MaxRooms {
+		return nil, fmt.Errorf("realtime: Enter: %w", ErrFull)
+	}
+	return unique, nil
+}
+
+func (c *Conn) comeNew(granted []string, welcome func(pid string) []byte) error {
+	id := rand.Text()
+	text := c.newPID(id, granted)
+	if c.hub.past != nil && text == "" && len(granted) > 0 {
+		return fmt.Errorf("realtime: Enter: the journal is away: %w", telemed.ErrUnavailable)
 	}
 	message := welcome(text)
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	if !c.sendLocked(message) {
-		return false
+		return fmt.Errorf("realtime: Enter: %w", telemed.ErrClosed)
 	}
-	c.presentLocked(id)
-	return false
+	if c.hub.past != nil {
+		c.presentLocked(id)
+	}
+	for _, room := range granted {
+		if err := c.enterLocked(room); err != nil { // the journal has gone away just now
+			c.hub.endLocked(c, telemed.ErrUnavailable)
+			return err
+		}
+	}
+	return nil
+}
+
+// newPID returns a sealed pid, or nothing without a journal that is there.
+func (c *Conn) newPID(id string, granted []string) string {
+	if c.hub.past == nil {
+		return ""
+	}
+	at := c.hub.position()
+	if at == "" {
+		return ""
+	}
+	if len(keyOf(granted)) > maxSealed {
+		granted = nil // too long to be brought back
+	}
+	return c.hub.past.tokens.seal(forPID, pid{
+		ID: id, Expires: time.Now().Add(pidLife).Unix(), Subject: c.client.Subject, Rooms: granted, At: at,
+	})
 }
 
 // comeBack reports false if the client cannot be recovered. Nothing has happened then, save
 // that Authorize was asked.
-func (c *Conn) comeBack(ctx context.Context, pid, offset string, welcome func(pid string) []byte) bool {
+func (c *Conn) comeBack(
+	ctx context.Context, back Return, granted []string, welcome func(pid string) []byte,
+) (recovered bool, err error) {
 	h := c.hub
-	id, rooms, at, ok := h.past.tokens.openReturn(pid, offset, c.client.Subject)
+	id, rooms, at, ok := h.past.tokens.openReturn(back, c.client.Subject, granted)
 	if !ok || len(rooms) > h.cfg.MaxRooms {
-		return false
+		return false, nil
 	}
-	allowed, ok := c.stillAllowed(ctx, rooms)
+	allowed, ok := c.stillAllowed(ctx, rooms, granted)
 	if !ok {
-		return false
+		return false, nil
 	}
 	from, err := h.find(ctx, at)
 	if err != nil {
-		return false
+		return false, nil
 	}
-	message := welcome(pid)
+	message := welcome(back.PID)
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	missed, whole := h.past.window.from(from.next)
 	if !whole || h.past.at == "" || c.kickedLocked(from.older, allowed) || c.kickedLocked(missed, allowed) {
-		return false
+		return false, nil
 	}
 	if !c.sendLocked(message) {
-		return true // it has ended: there is nobody to be told otherwise
+		return false, fmt.Errorf("realtime: Enter: %w", telemed.ErrClosed)
 	}
 	h.stats.Recovered++
 	c.presentLocked(id)
@@ -103,15 +165,19 @@ func (c *Conn) comeBack(ctx context.Context, pid, offset string, welcome func(pi
 	}
 	c.shard.push(op{kind: opReplay, conn: c, replay: &replay{older: from.older, missed: missed}})
 	c.markLocked(false)
-	return true
+	return true, nil
 }
 
-// stillAllowed asks Authorize for each room again. It reports false if the application
-// cannot tell.
-func (c *Conn) stillAllowed(ctx context.Context, rooms []string) (allowed []string, ok bool) {
+// stillAllowed asks Authorize again for each room that is not granted. It reports false if
+// the application cannot tell.
+func (c *Conn) stillAllowed(ctx context.Context, rooms, granted []string) (allowed []string, ok bool) {
 	for _, room := range rooms {
 		if CheckRoom(room) != nil || ownRoom(room) {
 			return nil, false
+		}
+		if slices.Contains(granted, room) {
+			allowed = append(allowed, room)
+			continue
 		}
 		err := c.authorize(ctx, room)
 		switch {

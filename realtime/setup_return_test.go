@@ -3,7 +3,6 @@ package realtime_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -19,12 +18,12 @@ import (
 // offsets is an encoder whose messages are "name data@offset".
 type offsets struct{}
 
-func (offsets) Encode(name string, args []json.RawMessage, offset string) []byte {
-	text := []string{name}
-	for _, arg := range args {
+func (offsets) Encode(m realtime.Message) []byte {
+	text := []string{m.Name}
+	for _, arg := range m.JSON() {
 		text = append(text, string(arg))
 	}
-	return []byte(strings.Join(text, " ") + "@" + offset)
+	return []byte(strings.Join(text, " ") + "@" + m.Offset)
 }
 
 // fragile is a MemoryJournal that fails when it is told to.
@@ -140,11 +139,13 @@ type guest struct {
 	conn *realtime.Conn
 	pid  string
 	back bool // recovered
+	// granted are the rooms that the application puts it into.
+	granted []string
 }
 
 func visit(t *testing.T, hub *realtime.Hub, subject string, rooms ...string) *guest {
 	t.Helper()
-	g := comeBack(t, hub, subject, "", "")
+	g := comeBack(t, hub, subject, realtime.Return{})
 	for _, room := range rooms {
 		require.NoError(t, g.conn.Join(t.Context(), room))
 	}
@@ -152,16 +153,17 @@ func visit(t *testing.T, hub *realtime.Hub, subject string, rooms ...string) *gu
 	return g
 }
 
-func comeBack(t *testing.T, hub *realtime.Hub, subject, pid, offset string) *guest {
+func comeBack(t *testing.T, hub *realtime.Hub, subject string, back realtime.Return, granted ...string) *guest {
 	t.Helper()
-	g := &guest{wire: &wire{}}
+	g := &guest{wire: &wire{}, granted: granted}
 	conn, err := hub.Connect(t.Context(), subject, offsets{}, g.wire)
 	require.NoError(t, err)
 	g.conn = conn
-	g.back = conn.Enter(t.Context(), pid, offset, func(pid string) []byte {
+	g.back, err = conn.Enter(t.Context(), back, granted, func(pid string) []byte {
 		g.pid = pid
 		return []byte("welcome@")
 	})
+	require.NoError(t, err)
 	synctest.Wait()
 	return g
 }
@@ -170,7 +172,7 @@ func comeBack(t *testing.T, hub *realtime.Hub, subject, pid, offset string) *gue
 func (g *guest) again(t *testing.T, hub *realtime.Hub) *guest {
 	t.Helper()
 	g.conn.Close(nil)
-	return comeBack(t, hub, g.conn.Client().Subject, g.pid, g.offset())
+	return comeBack(t, hub, g.conn.Client().Subject, realtime.Return{PID: g.pid, Offset: g.offset()}, g.granted...)
 }
 
 // offset is that of the last event.

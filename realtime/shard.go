@@ -167,8 +167,8 @@ func (s *shard) broadcast(ops []op, i int) int {
 			continue
 		}
 		conn.put(made.messages, made.joined, 0)
-		if last := ops[end-1].event.entry; last != nil {
-			conn.told = last.Position
+		if conn.trail != nil {
+			conn.told = ops[end-1].event.entry.Position
 		}
 	}
 	clear(s.made)

@@ -37,7 +37,7 @@ type pid struct {
 	ID      string   `json:"id"`
 	Expires int64    `json:"exp"` // Unix time
 	Subject string   `json:"sub"`
-	Rooms   []string `json:"rooms,omitempty"` // at connect
+	Rooms   []string `json:"rooms,omitempty"` // that were granted at connect
 	At      Position `json:"at"`              // at issue
 }
 
@@ -89,8 +89,9 @@ func (s *sealer) open(what, text string, value any) bool {
 	return false
 }
 
-// An offset is a position and, if the rooms are others than those of the pid, '~' and the
-// sealed set of all of them. Nothing behind '~' means that nobody can go on from there.
+// An offset is a position, '~', and the sealed set of all rooms, also if it is empty: who
+// has left all rooms is in none when it returns. Nothing behind '~' means that nobody can go
+// on from there. The rooms of a pid are good as long as its client has no offset.
 const noReturn = "~"
 
 // roomSet is a set of rooms that some connections have in common, so that they share the
@@ -121,11 +122,8 @@ func (c *Conn) suffixLocked() []byte {
 	set := p.sets[key]
 	if set == nil {
 		set = &roomSet{key: key}
-		switch {
-		case len(key) > maxSealed:
-			set.suffix = noReturn
-		case key != "": // without rooms the pid's are the same: a pid is issued in none
-			set.suffix = "~" + p.tokens.seal(forRooms, c.rooms)
+		if set.suffix = noReturn; len(key) <= maxSealed {
+			set.suffix += p.tokens.seal(forRooms, append([]string{}, c.rooms...))
 		}
 		p.sets[key] = set
 	}
@@ -145,22 +143,23 @@ func (c *Conn) dropSetLocked() {
 }
 
 // openReturn reads what a client brings back: its pid, the rooms it was in and the position
-// it was at.
-func (s *sealer) openReturn(text, offset, subject string) (id string, rooms []string, at Position, ok bool) {
+// it was at. What is granted now must have been granted when the pid was issued.
+func (s *sealer) openReturn(back Return, subject string, granted []string) (id string, rooms []string, at Position, ok bool) {
 	var token pid
-	if !s.open(forPID, text, &token) || time.Now().Unix() >= token.Expires || token.Subject != subject {
+	if !s.open(forPID, back.PID, &token) || time.Now().Unix() >= token.Expires || token.Subject != subject {
 		return "", nil, "", false
 	}
-	rooms, at = token.Rooms, token.At
-	if offset == "" {
-		return token.ID, rooms, at, true
-	}
-	position, sealed, has := strings.Cut(offset, "~")
-	if has {
-		rooms = nil
-		if !s.open(forRooms, sealed, &rooms) {
+	for _, room := range granted {
+		if !slices.Contains(token.Rooms, room) {
 			return "", nil, "", false
 		}
+	}
+	if back.Offset == "" {
+		return token.ID, token.Rooms, token.At, true
+	}
+	position, sealed, _ := strings.Cut(back.Offset, "~")
+	if !s.open(forRooms, sealed, &rooms) {
+		return "", nil, "", false
 	}
 	return token.ID, rooms, Position(position), validPosition(position)
 }

@@ -12,8 +12,9 @@ import (
 // Broadcast is what a Recorder was told to send.
 type Broadcast struct {
 	Room string
-	Name string          // the event's
-	Data json.RawMessage // the event's, encoded as a client would get it
+	Name string            // the event's
+	Data json.RawMessage   // the event's, as a client that knows only JSON would get it
+	More []json.RawMessage // the event's, likewise
 }
 
 // Recorder is a realtime.Broadcaster that sends nothing and remembers
@@ -37,12 +38,13 @@ func (r *Recorder) Broadcast(ctx context.Context, room string, ev realtime.Event
 	if err := realtime.CheckRoom(room); err != nil {
 		return err
 	}
-	data, err := ev.Encode()
+	m, err := ev.Encode()
 	if err != nil {
 		return fmt.Errorf("realtimetest: Broadcast: %w", err)
 	}
 	_, err = fake.Do(&r.errors, OpBroadcast, func() (int, error) {
-		return r.sent.Add(Broadcast{Room: room, Name: ev.Name, Data: data}), nil
+		data, more := m.JSON()[0], m.JSON()[1:]
+		return r.sent.Add(Broadcast{Room: room, Name: m.Name, Data: data, More: append([]json.RawMessage(nil), more...)}), nil
 	})
 	return err
 }

@@ -60,7 +60,9 @@ func (s *session) message(text []byte) error {
 	case kindConnect:
 		s.enterNamespace()
 		back := p.comesBack()
-		s.hand(len(p.data), func() { s.conn.Enter(s.conn.Context(), back.PID, back.Offset, s.welcome) })
+		s.hand(len(p.data), func() { // without granted rooms only the end of the connection is an error
+			_, _ = s.conn.Enter(s.conn.Context(), realtime.Return(back), nil, s.welcome)
+		})
 	case kindDisconnect: // of a namespace; a client that wants more closes the session itself
 		s.leaveNamespace()
 		s.hand(0, s.conn.LeaveAll)

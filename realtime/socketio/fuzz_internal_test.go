@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // Bytes from strangers. These tests see the insides because the front door is a
@@ -111,7 +113,7 @@ func FuzzPacket(f *testing.F) {
 		}
 		if name, args, err := p.event(); err == nil {
 			encoded, _ := json.Marshal(args)
-			if !json.Valid(packetIn(encoder{}.Encode(name, []json.RawMessage{encoded}, ""))[2:]) {
+			if !json.Valid(packetIn(encoder{}.Encode(realtime.Message{Name: name, Args: []json.RawMessage{encoded}}))[2:]) {
 				t.Fatalf("event %q cannot be sent back", name)
 			}
 		}

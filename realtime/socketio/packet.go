@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // The transports, as the query parameter names them.
@@ -122,17 +124,17 @@ func (p packet) event() (name string, args []json.RawMessage, err error) {
 // encoder makes messages of the hub's events.
 type encoder struct{}
 
-func (encoder) Encode(name string, args []json.RawMessage, offset string) []byte {
-	quoted, err := json.Marshal(name)
+func (encoder) Encode(m realtime.Message) []byte {
+	quoted, err := json.Marshal(m.Name)
 	if err != nil {
 		panic(err) // a string can be encoded
 	}
 	text := append([]byte{packetMessage, kindEvent, '['}, quoted...)
-	for _, arg := range args {
+	for _, arg := range m.JSON() {
 		text = append(append(text, ','), arg...)
 	}
-	if offset != "" {
-		quoted, err := json.Marshal(offset)
+	if m.Offset != "" {
+		quoted, err := json.Marshal(m.Offset)
 		if err != nil {
 			panic(err) // a string can be encoded
 		}
