@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // What the transport says itself.
@@ -61,11 +63,7 @@ func data(args []json.RawMessage) []byte {
 	case 1:
 		return args[0]
 	}
-	list, size := []byte{'['}, 0
-	for _, arg := range args {
-		size += len(arg) + 1
-	}
-	list = append(make([]byte, 0, size+1), list...)
+	list := []byte{'['}
 	for i, arg := range args {
 		if i > 0 {
 			list = append(list, ',')
@@ -83,6 +81,4 @@ func retry(milliseconds int64) []byte {
 // encoder is the realtime.Encoder of Server-Sent Events.
 type encoder struct{}
 
-func (encoder) Encode(name string, args []json.RawMessage, offset string) []byte {
-	return event(offset, name, data(args))
-}
+func (encoder) Encode(m realtime.Message) []byte { return event(m.Offset, m.Name, data(m.JSON())) }

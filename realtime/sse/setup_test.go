@@ -134,6 +134,11 @@ func (c clinic) listen(t *testing.T, rooms string, more ...string) *listener {
 	answer := c.do(t, c.ask(t, rooms, more...))
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	require.Equal(t, "text/event-stream", answer.Header.Get("Content-Type"))
+	return newListener(t, answer)
+}
+
+func newListener(t *testing.T, answer *http.Response) *listener {
+	t.Helper()
 	return &listener{t: t, answer: answer, lines: bufio.NewReader(answer.Body)}
 }
 
