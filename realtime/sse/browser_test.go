@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -78,6 +79,7 @@ func newFleet(t *testing.T, begin begin) *fleet {
 		f.requests.Add(1)
 		f.process().handler.ServeHTTP(w, r)
 	}))
+	f.server.Config.ErrorLog = log.New(io.Discard, "", 0) // a browser tries the certificate first
 	begin(f.server)
 	t.Cleanup(f.server.Close)
 	return f
