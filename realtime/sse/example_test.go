@@ -37,7 +37,7 @@ func Example() {
 			panic(err)
 		}
 	}
-	last = hear(server.URL, last)
+	hear(server.URL, last)
 	hear(server.URL, "a position that the journal does not know")
 	// Output:
 	// telemed:at null

@@ -125,3 +125,17 @@ func TestMaxPending(t *testing.T) {
 		stuck.leave()
 	}, func(rooms *realtime.Config, _ *sse.Config) { rooms.MaxPending = 2 << 20 })
 }
+
+// A database that takes longer than the server's timeouts is waited for.
+func TestSlowAuthorize(t *testing.T) {
+	inMemory(t, func(t *testing.T, hub *realtime.Hub, listen func() *listener) {
+		page := listen()
+		page.want(at)
+		page.leave()
+	}, func(rooms *realtime.Config, _ *sse.Config) {
+		rooms.Authorize = func(context.Context, realtime.Client, string) error {
+			time.Sleep(15 * time.Second)
+			return nil
+		}
+	})
+}
