@@ -19,8 +19,9 @@
 //     notify/smtp and notify/whatsapp deliver them; notify/outbox keeps them until they
 //     have been sent, once. notify/smtp/dkim signs mail.
 //   - realtime: rooms and broadcasts. realtime/socketio speaks to the socket.io client
-//     that pages have already; realtime/redisstream, a module of its own, keeps the events
-//     of several processes in one order.
+//     that pages have already, realtime/sse to the EventSource of browsers;
+//     realtime/redisstream, a module of its own, keeps the events of several processes in
+//     one order.
 //   - store: what is kept, and who does a thing. store/oauth refreshes the tokens of
 //     connected accounts exactly once, store/connect lets a doctor connect one;
 //     store/sqlstore and store/mongostore keep them in a database.

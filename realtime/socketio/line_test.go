@@ -86,6 +86,18 @@ func (l *line) keep(conn net.Conn) bool {
 	return true
 }
 
+// admit keeps a client's connection and says where it leads: after a lead and a cut, none is
+// left that leads where the line did before.
+func (l *line) admit(client net.Conn) (target string, budget int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return "", 0
+	}
+	l.open[client] = struct{}{}
+	return l.target, l.budget
+}
+
 func (l *line) drop(conn net.Conn) {
 	_ = conn.Close()
 	l.mu.Lock()
@@ -95,10 +107,8 @@ func (l *line) drop(conn net.Conn) {
 
 func (l *line) carry(client net.Conn) {
 	defer l.drop(client)
-	l.mu.Lock()
-	target, budget := l.target, l.budget
-	l.mu.Unlock()
-	if target == "" || !l.keep(client) {
+	target, budget := l.admit(client)
+	if target == "" {
 		return
 	}
 	server, err := net.Dial("tcp", target[len("http://"):])
