@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
+	"github.com/telemed-go/telemed/internal/origin"
 )
 
 // Config is what New needs. Open is required.
@@ -93,9 +94,8 @@ type Handler interface {
 
 // Server is an http.Handler. It is safe for concurrent use.
 type Server struct {
-	cfg     Config
-	origins map[string]bool
-	hosts   hosts
+	cfg   Config
+	rules *origin.Rules
 
 	// session.go stands on this file, for a session reads cfg. Back up there goes only this
 	// map, in which a request finds its session.
@@ -111,8 +111,9 @@ var _ http.Handler = (*Server)(nil)
 // New returns a server. What is wrong with cfg is added to p; then the server must not be
 // used.
 func New(cfg Config, p *fault.Problems) *Server {
-	origins := checkOrigins(p, cfg.AllowedOrigins)
-	hosts := checkHosts(p, cfg.AllowedHosts, origins)
+	rules := origin.New(p, origin.Config{
+		AllowedOrigins: cfg.AllowedOrigins, AllowAnyOrigin: cfg.AllowAnyOrigin, AllowedHosts: cfg.AllowedHosts,
+	})
 	setDefault(p, "PingInterval", &cfg.PingInterval, 25*time.Second)
 	setDefault(p, "PingTimeout", &cfg.PingTimeout, 20*time.Second)
 	setDefault(p, "ConnectTimeout", &cfg.ConnectTimeout, 0)
@@ -124,7 +125,7 @@ func New(cfg Config, p *fault.Problems) *Server {
 	setDefault(p, "MaxUnconnectedPerAddr", &cfg.MaxUnconnectedPerAddr, 64)
 	setDefault(p, "MaxPerAddr", &cfg.MaxPerAddr, 0)
 	return &Server{
-		cfg: cfg, origins: origins, hosts: hosts, sessions: make(map[string]*Session),
+		cfg: cfg, rules: rules, sessions: make(map[string]*Session),
 		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr},
 	}
 }

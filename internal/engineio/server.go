@@ -7,25 +7,26 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/inbound"
+	"github.com/telemed-go/telemed/internal/origin"
 )
 
 // ServeHTTP implements http.Handler. It answers polls and POSTs, and keeps a WebSocket
 // until it ends.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	inbound.Bound(w, r)
-	from := s.caller(r)
-	allow(w.Header(), r, from)
+	from := s.rules.Of(r)
+	origin.Allow(w.Header(), r, from)
 	switch {
-	case !s.hosts.allow(r):
+	case !s.rules.KnowsHost(r):
 		s.turnAway(ForeignHost, r)
 		misdirected.write(w)
 		return
-	case from == refused:
+	case from == origin.Refused:
 		s.turnAway(ForeignOrigin, r)
 		forbidden.write(w)
 		return
 	case r.Method == http.MethodOptions:
-		preflight(w, r)
+		origin.Preflight(w, r, "GET, POST")
 		return
 	case r.Method == http.MethodGet:
 		if _, err := inbound.Read(w, r, maxGetBody); err != nil {
@@ -53,7 +54,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const maxGetBody = 1 << 10
 
 // open begins a session.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, from caller, transport string) {
+func (s *Server) open(w http.ResponseWriter, r *http.Request, from origin.Caller, transport string) {
 	if r.Method != http.MethodGet {
 		badHandshake.write(w)
 		return
@@ -76,7 +77,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, from caller, trans
 
 // resume hands a request to the session that it names, if it comes from whom
 // the session belongs to.
-func (s *Server) resume(w http.ResponseWriter, r *http.Request, from caller, transport, sid string) {
+func (s *Server) resume(w http.ResponseWriter, r *http.Request, from origin.Caller, transport, sid string) {
 	session := s.session(sid)
 	if session == nil {
 		unknownSession.write(w)
@@ -109,35 +110,16 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, from caller, tra
 	}
 }
 
-func (s *Server) caller(r *http.Request) caller {
-	values := r.Header.Values("Origin")
-	if len(values) == 0 {
-		return withoutOrigin(r)
-	}
-	origin, ok := parseOrigin(values[0])
-	switch {
-	case len(values) > 1:
-		return refused
-	case ok && s.origins[origin.String()]:
-		return listed
-	case ok && sameHost(origin, r):
-		return own
-	case s.cfg.AllowAnyOrigin:
-		return foreign
-	}
-	return refused
-}
-
 // subject is who sent r. A foreign page must not use its visitor's cookies, so
 // for it nobody is asked.
-func (s *Server) subject(r *http.Request, from caller) (string, error) {
-	if from == foreign || s.cfg.Authenticate == nil {
+func (s *Server) subject(r *http.Request, from origin.Caller) (string, error) {
+	if from == origin.Foreign || s.cfg.Authenticate == nil {
 		return "", nil
 	}
 	return s.cfg.Authenticate(r)
 }
 
-func (s *Server) connect(r *http.Request, from caller, transport string) (*Session, error) {
+func (s *Server) connect(r *http.Request, from origin.Caller, transport string) (*Session, error) {
 	subject, err := s.subject(r, from)
 	if err != nil {
 		return nil, err
@@ -165,7 +147,7 @@ func (s *Server) connect(r *http.Request, from caller, transport string) (*Sessi
 // confirm opens the session, and asks again who sent r: a person who logged out after the
 // first answer and before Open could not be found by the application. Unless the answer is
 // the same, the session ends.
-func (s *Server) confirm(r *http.Request, from caller, session *Session) error {
+func (s *Server) confirm(r *http.Request, from origin.Caller, session *Session) error {
 	same := false
 	defer func() {
 		if !same { // also if the application's function panics: nobody else knows session yet

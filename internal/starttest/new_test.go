@@ -24,6 +24,7 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/socketio"
+	"github.com/telemed-go/telemed/realtime/sse"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/store/durable"
@@ -60,6 +61,7 @@ var constructors = map[string]constructor{
 	"realtime.NewHub":     of(realtime.NewHub),
 	"smtp.New":            of(smtp.New),
 	"socketio.New":        of(socketio.New),
+	"sse.New":             of(sse.New),
 	"sqlstore.New":        of(sqlstore.New),
 	"template.New":        of(template.New),
 	"visit.New":           of(visit.New),
