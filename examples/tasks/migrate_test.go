@@ -105,7 +105,7 @@ func Example_migrate() {
 	env := nodeEnv()
 	env["ZOOM_CLIENT_ID"], env["ZOOM_CLIENT_SECRET"], env["ZOOM_BASE_URL"] = fake.ClientID(), fake.ClientSecret().Reveal(), fake.URL()
 	env["ZOOM_REDIRECT_URI"], env["CLINIC_KEY"] = server.URL+"/api/auth/zoom/doctor/callback", store.NewKey().Reveal()
-	delete(env, "CORS_ORIGIN")
+	env["CORS_ORIGIN"] = env["FRONTEND_URL"]
 	getenv := func(name string) string { return env[name] }
 
 	keys, err1 := store.KeyringFromEnv(getenv, "CLINIC_KEY")
@@ -162,7 +162,13 @@ func Example_migrate() {
 	}
 	fmt.Println("the consent ends at", get(callback))
 
-	dashboard, err := realtimetest.Dial(ctx, server.URL, realtimetest.Options{Header: http.Header{"X-Forwarded-User": {"desk"}}})
+	dial := func(page string) (*realtimetest.Client, error) {
+		header := http.Header{"X-Forwarded-User": {"desk"}, "Origin": {page}}
+		return realtimetest.Dial(ctx, server.URL, realtimetest.Options{Header: header})
+	}
+	_, err = dial("https://elsewhere.example")
+	fmt.Println("a page of another site:", err)
+	dashboard, err := dial(getenv("FRONTEND_URL"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -174,6 +180,7 @@ func Example_migrate() {
 	// Output:
 	// imported: <nil>
 	// the consent ends at https://lotus.example/doctor/settings/integration?provider=zoom&success=true
+	// a page of another site: realtimetest: Dial: refused with 403 (code 4): Forbidden
 	// join-clinic: {"ok":true} <nil>
 	// new-appointment {"patientName":"Asha"} <nil>
 }
