@@ -112,7 +112,8 @@ func Example_migrate() {
 	tokens := store.NewMemory() // mongostore.New, over the same MongoDB
 	z, err2 := zoom.New(zoom.FromEnv(getenv, tokens))
 	google, err3 := googlemeet.New(googlemeet.FromEnv(getenv, tokens))
-	user := func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil } // your session
+	// user is your session.
+	user := func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil }
 	if err := errors.Join(err1, err2, err3); err != nil {
 		log.Fatal(err)
 	}
