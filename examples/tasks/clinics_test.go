@@ -61,7 +61,8 @@ func Example_clinics() {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/payments/{tenant}/{action}", visits.Payments()) // each clinic registers its own address at Razorpay
+	// Each clinic registers its own address at Razorpay.
+	mux.Handle("/api/payments/{tenant}/{action}", visits.Payments())
 
 	for _, tenant := range []string{"lotus", "harbor", "nobody"} {
 		err := visits.Book(ctx, visit.Request{
@@ -88,7 +89,8 @@ func Example_clinics() {
 		mux.ServeHTTP(w, r)
 		fmt.Println("Lotus's webhook at", tenant+":", w.Code)
 	}
-	for next := time.Now(); !next.IsZero() && time.Until(next) < time.Second; { // visits.Run, in an application
+	// This is what visits.Run does.
+	for next := time.Now(); !next.IsZero() && time.Until(next) < time.Second; {
 		time.Sleep(time.Until(next))
 		if next, err = visits.Step(ctx, "lotus-1"); err != nil {
 			log.Fatal(err)

@@ -148,7 +148,8 @@ func Example_database() {
 		panic(err)
 	}
 	rows := durable.Sealed(ownRows{&keyValue{rows: map[string]pair{}}}, keys) // for visit.Config.Store
-	claims := durable.NewClaims(rows)                                         // for zoom.Config.Claims and the webhooks
+	// These are for zoom.Config.Claims and the webhooks.
+	claims := durable.NewClaims(rows)
 
 	id := durable.ID{Kind: "reminder", Name: "appt-42"}
 	_, err = durable.Change(ctx, rows, id, func(item *durable.Item) error {

@@ -105,14 +105,15 @@ func Example_migrate() {
 	env := nodeEnv()
 	env["ZOOM_CLIENT_ID"], env["ZOOM_CLIENT_SECRET"], env["ZOOM_BASE_URL"] = fake.ClientID(), fake.ClientSecret().Reveal(), fake.URL()
 	env["ZOOM_REDIRECT_URI"], env["CLINIC_KEY"] = server.URL+"/api/auth/zoom/doctor/callback", store.NewKey().Reveal()
-	delete(env, "CORS_ORIGIN")
+	env["CORS_ORIGIN"] = env["FRONTEND_URL"]
 	getenv := func(name string) string { return env[name] }
 
 	keys, err1 := store.KeyringFromEnv(getenv, "CLINIC_KEY")
 	tokens := store.NewMemory() // mongostore.New, over the same MongoDB
 	z, err2 := zoom.New(zoom.FromEnv(getenv, tokens))
 	google, err3 := googlemeet.New(googlemeet.FromEnv(getenv, tokens))
-	user := func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil } // your session
+	// user is your session.
+	user := func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil }
 	if err := errors.Join(err1, err2, err3); err != nil {
 		log.Fatal(err)
 	}
@@ -162,7 +163,13 @@ func Example_migrate() {
 	}
 	fmt.Println("the consent ends at", get(callback))
 
-	dashboard, err := realtimetest.Dial(ctx, server.URL, realtimetest.Options{Header: http.Header{"X-Forwarded-User": {"desk"}}})
+	dial := func(page string) (*realtimetest.Client, error) {
+		header := http.Header{"X-Forwarded-User": {"desk"}, "Origin": {page}}
+		return realtimetest.Dial(ctx, server.URL, realtimetest.Options{Header: header})
+	}
+	_, err = dial("https://elsewhere.example")
+	fmt.Println("a page of another site:", err)
+	dashboard, err := dial(getenv("FRONTEND_URL"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -174,6 +181,7 @@ func Example_migrate() {
 	// Output:
 	// imported: <nil>
 	// the consent ends at https://lotus.example/doctor/settings/integration?provider=zoom&success=true
+	// a page of another site: realtimetest: Dial: refused with 403 (code 4): Forbidden
 	// join-clinic: {"ok":true} <nil>
 	// new-appointment {"patientName":"Asha"} <nil>
 }

@@ -73,9 +73,9 @@ func (b told) Shutdown(ctx context.Context) error {
 // telemed.Shutdown together: 30 s here.
 func Example_productionServer() {
 	env := map[string]string{"CORS_ORIGIN": "https://lotus.example"} // where the pages are
-	sockets := socketio.FromEnv(func(name string) string { return env[name] },
-		func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil },
-		func(context.Context, realtime.Client, string) error { return telemed.ErrForbidden }) // who may watch a room
+	user := func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil }
+	mayWatch := func(context.Context, realtime.Client, string) error { return telemed.ErrForbidden }
+	sockets := socketio.FromEnv(func(name string) string { return env[name] }, user, mayWatch)
 	sockets.AllowedHosts = []string{"api.lotus.example"}
 	live, err := socketio.New(sockets)
 	if err != nil {

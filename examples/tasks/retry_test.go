@@ -18,7 +18,8 @@ import (
 // again repeats a call whose outcome nobody knows. It takes the same Key each time: what
 // happened already is found and not done again.
 func again(ctx context.Context, call func() error) (err error) {
-	for wait := time.Millisecond; ; wait *= 2 { // seconds in earnest, and on from a row after a restart
+	// Seconds in earnest, and on from a row after a restart.
+	for wait := time.Millisecond; ; wait *= 2 {
 		if err = call(); !errors.Is(err, telemed.ErrAmbiguous) {
 			return err
 		}

@@ -87,10 +87,12 @@ func TestReminders(t *testing.T) {
 		if _, err := visits.Checkout(ctx, "appt-42"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := gateway.Pay(gateway.Orders()[0].ID); err != nil { // no webhook comes: a sweep finds the payment
+		// No webhook comes: a sweep finds the payment.
+		if _, err := gateway.Pay(gateway.Orders()[0].ID); err != nil {
 			t.Fatal(err)
 		}
-		for next := time.Now(); !next.IsZero() && next.Before(end); { // what visits.Run does, without asking each second
+		// What visits.Run does, without asking each second.
+		for next := time.Now(); !next.IsZero() && next.Before(end); {
 			time.Sleep(time.Until(next))
 			if next, err = visits.Step(ctx, "appt-42"); err != nil {
 				t.Fatal(err)

@@ -57,7 +57,8 @@ func Example_visit() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("paid:", visits.Retry(ctx, "appt-42")) // the webhook, the callback and a sweep say the same: look
+	// The webhook, the callback and a sweep say the same: look.
+	fmt.Println("paid:", visits.Retry(ctx, "appt-42"))
 	work()
 	fmt.Println("moved:", visits.Move(ctx, "appt-42", start.Add(time.Hour)), visits.Move(ctx, "appt-42", start.Add(time.Hour)))
 	work()
@@ -66,7 +67,8 @@ func Example_visit() {
 
 	fmt.Println("\nIts rows, by durable.ID:")
 	for item, err := range rows.List(ctx, durable.Filter{}) {
-		if item.ID.Name == "appt-42" { // beside the doctor's day and the rows by which reports are matched
+		// There are also the doctor's day, and rows by which reports are matched.
+		if item.ID.Name == "appt-42" {
 			fmt.Println(" ", item.ID, err)
 		}
 	}
