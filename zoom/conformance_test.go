@@ -7,11 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed/meet/meettest"
+	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 func (c *clinic) harness(t *testing.T) meettest.Harness {
 	t.Helper()
+	second := c.another(t)
+	for _, client := range []*zoom.Client{c.Client, second} {
+		client.ListSettlesIn(listLag / 2)
+	}
 	losses := map[string]func(){}
 	for _, op := range []string{zoomtest.OpCreate, zoomtest.OpList, zoomtest.OpGet, zoomtest.OpUpdate, zoomtest.OpDelete, zoomtest.OpToken} {
 		for kind, fault := range map[string]zoomtest.Fault{
@@ -25,7 +30,7 @@ func (c *clinic) harness(t *testing.T) meettest.Harness {
 		}
 	}
 	return meettest.Harness{
-		Provider: c.Client, Second: c.another(t), DoctorID: doctor, Stranger: "dr-who",
+		Provider: c.Client, Second: second, DoctorID: doctor, Stranger: "dr-who",
 		Losses: losses, Live: func() int { return len(c.live()) },
 		Reconnect: func(t *testing.T) { t.Helper(); c.connectAs(t, secondUser.ID) },
 	}

@@ -23,7 +23,7 @@ func (s *session) leftBehind(ctx context.Context, entry *meetkey.Entry, mark str
 	if !asked && !s.records.Forgets {
 		return nil, nil
 	}
-	settled := max(5*s.cfg.LookAfter, minSettle)
+	settled := max(5*s.cfg.LookAfter, s.minSettle)
 	for {
 		found, err := s.find(ctx, mark)
 		if err != nil || found != nil || !asked {
@@ -40,8 +40,8 @@ func (s *session) leftBehind(ctx context.Context, entry *meetkey.Entry, mark str
 }
 
 const (
-	// minSettle is how far behind Zoom's list may be, at the least that is allowed for.
-	minSettle = 10 * time.Second
+	// listSettles is how far behind Zoom's list may be, at the least that is allowed for.
+	listSettles = 10 * time.Second
 	// lookEvery is the pause between two looks into the list.
 	lookEvery = time.Second
 )

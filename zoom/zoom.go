@@ -180,7 +180,9 @@ type Client struct {
 	source   *oauth.Source
 	records  meetkey.Records
 	join     *url.URL
-	webhooks sync.Map // *Webhook: those that events has made
+	// minSettle is listSettles, but in tests whose list is not behind.
+	minSettle time.Duration
+	webhooks  sync.Map // *Webhook: those that events has made
 }
 
 var (
@@ -192,7 +194,7 @@ var (
 // matches telemed.ErrInvalid. It makes no network call.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
-	c := &Client{cfg: cfg, records: meetkey.NewRecords(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
+	c := &Client{cfg: cfg, minSettle: listSettles, records: meetkey.NewRecords(ProviderName+":meeting:", cfg.Claims, cfg.Tokens)}
 	// oauth.go stands above this file: its Provider calls back methods of this Client.
 	c.provider = c.oauth()
 	if err := cfg.validate(c.provider); err != nil {
