@@ -48,7 +48,8 @@ func TestFaults(t *testing.T) {
 		got[i].Status = 0
 	}
 	require.Equal(t, want, got)
-	p.Reset()
+	require.NoError(t, p.FailNext(local.Fault{Provider: local.Mail, Kind: "limit"}))
+	p.ClearFaults()
 	require.Empty(t, p.Pending())
 }
 

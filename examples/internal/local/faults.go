@@ -209,6 +209,25 @@ func (p *Providers) Pending() []Fault {
 	return left
 }
 
+// ClearFaults drops the faults that have not shown, and nothing else.
+func (p *Providers) ClearFaults() {
+	if p.Google != nil {
+		p.Google.ClearFaults()
+	}
+	if p.Zoom != nil {
+		p.Zoom.ClearFaults()
+	}
+	if p.Razorpay != nil {
+		p.Razorpay.ClearFaults()
+	}
+	if p.Mail != nil {
+		p.Mail.ClearFaults()
+	}
+	if p.WhatsApp != nil {
+		p.WhatsApp.ClearFaults()
+	}
+}
+
 // fault is the shape that all kits' faults have.
 type fault interface {
 	googlemeettest.Fault | zoomtest.Fault | razorpaytest.Fault | smtptest.Fault | whatsapptest.Fault

@@ -65,3 +65,6 @@ func (s *Server) Pending() []Fault {
 	}
 	return left
 }
+
+// ClearFaults drops the faults that have not shown, and nothing else.
+func (s *Server) ClearFaults() { s.engine.Script.Reset() }

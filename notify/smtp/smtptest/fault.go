@@ -65,6 +65,9 @@ func (s *Server) Pending() []Fault {
 	return left
 }
 
+// ClearFaults drops the faults that have not shown, and nothing else.
+func (s *Server) ClearFaults() { s.script.Reset() }
+
 // RejectRecipient refuses mail to address from now on, with 550 5.1.1.
 func (s *Server) RejectRecipient(address string) {
 	s.mu.Lock()

@@ -65,6 +65,9 @@ func (s *Server) Pending() []Fault {
 	return left
 }
 
+// ClearFaults drops the faults that have not shown, and nothing else.
+func (s *Server) ClearFaults() { s.engine.Script.Reset() }
+
 // problem is a refusal. Without a status it has the usual one, and without a kind it is
 // an OAuthException.
 type problem struct {
