@@ -217,6 +217,21 @@ type exchange struct {
 	Body     string    `json:"body,omitempty"`
 }
 
+// Short is the path without its query.
+func (e exchange) Short() string {
+	path, _, _ := strings.Cut(e.Path, "?")
+	return path
+}
+
+// Detail is what stands behind the line, empty if nothing does.
+func (e exchange) Detail() string {
+	_, query, _ := strings.Cut(e.Path, "?")
+	if text, err := url.QueryUnescape(query); err == nil {
+		query = strings.ReplaceAll(text, "&", "\n")
+	}
+	return strings.TrimSpace(query + "\n\n" + pretty(e.Body))
+}
+
 func tellLog(r request) (any, error) {
 	list := []exchange{}
 	for _, e := range r.wire() {

@@ -18,6 +18,6 @@ func TestNode(t *testing.T) {
 	}
 	status, stdout, stderr := sandbox(t, os.Environ(), "node", "testdata/backend.cjs")
 	require.Zero(t, status, stdout+stderr)
-	require.Equal(t, 20, strings.Count(stdout, "\n"), stdout)
-	require.Equal(t, 20, strings.Count(stdout, "ok   "), stdout)
+	require.Equal(t, 19, strings.Count(stdout, "\n"), stdout)
+	require.Equal(t, 19, strings.Count(stdout, "ok   "), stdout)
 }

@@ -54,7 +54,7 @@ type place struct {
 }
 
 // shownExchanges is how much of the wire the page shows.
-const shownExchanges = 60
+const shownExchanges = 30
 
 func (s *pages) view() view {
 	w := s.world()
@@ -82,7 +82,7 @@ func (s *pages) view() view {
 		v.Places = append(v.Places, place{name, local.Operations(name)})
 	}
 	for _, e := range w.wire() {
-		v.Wire = append(v.Wire, exchange{e.At, e.Provider, e.Webhook, e.Op, e.Method, e.Path, e.Status, pretty(e.Body)})
+		v.Wire = append(v.Wire, exchange{e.At, e.Provider, e.Webhook, e.Op, e.Method, e.Path, e.Status, e.Body})
 	}
 	v.Hidden = max(len(v.Wire)-shownExchanges, 0)
 	v.Wire = v.Wire[v.Hidden:]

@@ -63,7 +63,7 @@ func (s *pages) routes() http.Handler {
 	mux.HandleFunc("GET /mail/{number}", s.showMail)
 	mux.HandleFunc("GET /mail/{number}/{part}", s.mailPart)
 	mux.HandleFunc("GET /mail/{number}/file/{file}", s.mailFile)
-	for _, name := range []string{"style.css", "live.js"} {
+	for _, name := range []string{"style.css", "live.js", "icon.svg"} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, web, "web/"+name) })
 	}
 	mux.HandleFunc("GET "+environPath, func(w http.ResponseWriter, _ *http.Request) {

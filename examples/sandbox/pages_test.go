@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
@@ -23,7 +23,6 @@ import (
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/store"
-	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -45,7 +44,7 @@ type clinic struct {
 // newClinic starts the application first, so that the sandbox knows where it is.
 func newClinic(t *testing.T) (*clinic, *pages) {
 	t.Helper()
-	c := &clinic{heard: make(chan string, 20)}
+	c := &clinic{heard: make(chan string, 1000)}
 	mux := http.NewServeMux()
 	application := httptest.NewServer(mux)
 	t.Cleanup(application.Close)
@@ -218,28 +217,7 @@ func TestMessages(t *testing.T) {
 func TestConsents(t *testing.T) {
 	t.Parallel()
 	c, s := newClinic(t)
-	for _, tc := range []struct {
-		provider oauth.Provider
-		allow    func(string) (string, error)
-		meetings meet.MeetingProvider
-	}{
-		{c.google.OAuth(), s.world().Google.Authorize, c.google},
-		{c.zoom.OAuth(), s.world().Zoom.Authorize, c.zoom},
-	} {
-		verifier := oauth2.GenerateVerifier()
-		back, err := tc.allow(tc.provider.AuthCodeURL("state", verifier))
-		require.NoError(t, err)
-		u, err := url.Parse(back)
-		require.NoError(t, err)
-		require.Equal(t, "/api/auth/"+tc.provider.Name+"/doctor/callback", u.Path)
-		token, err := tc.provider.Exchange(t.Context(), u.Query().Get("code"), verifier)
-		require.NoError(t, err)
-		require.NoError(t, store.Set(t.Context(), c.tokens, store.AccountID{Provider: tc.provider.Name, Subject: "dr-rao"}, token))
-		m, err := tc.meetings.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour})
-		require.NoError(t, err)
-		require.Contains(t, m.JoinURL, "http://127.0.0.1:")
-		page(t, m.JoinURL)
-	}
+	c.connectDoctors(t, s)
 	press(t, s, "/control/consents/revoke", url.Values{"account": {zoomtest.DefaultUser().ID}})
 	c.hears(t, "zoom app_deauthorized")
 	_, err := c.zoom.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-2", Start: time.Now().Add(time.Hour), Duration: time.Hour})
@@ -264,4 +242,46 @@ func TestStrangersPages(t *testing.T) {
 		require.GreaterOrEqual(t, resp.StatusCode, 400, name)
 		require.Empty(t, s.notes.take(), name)
 	}
+}
+
+func sourceOf(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// TestMeetingRoom: a patient who comes first waits for the doctor, one who comes later waits
+// for being admitted. The application hears it as Zoom tells it.
+func TestMeetingRoom(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	c.connectDoctors(t, s)
+	meetings := s.world().meetings()
+	require.Len(t, meetings, 2)
+	press(t, s, "/control/clock", url.Values{"advance": {"24h"}}) // an application's clock stands
+	room := meetings[1].ID
+	for _, step := range []struct{ action, name, told, shown string }{
+		{"admit", "Asha", "", "cannot be now"},
+		{"wait", "Asha", "meeting.participant_jbh_waiting", "Asha waits"},
+		{"wait", "Asha", "", "is there already"},
+		{"start", "", "meeting.started", "started"},
+		{"admit", "Asha", "meeting.participant_admitted meeting.participant_joined", "Asha is inside"},
+		{"wait", "Ravi", "meeting.participant_joined_waiting_room", "Ravi waits"},
+		{"leave", "Ravi", "meeting.participant_left_waiting_room", "Asha is inside"},
+		{"leave", "Asha", "meeting.participant_left", "started"},
+		{"end", "", "meeting.ended", "scheduled"},
+		{"delete", "", "meeting.deleted", "deleted"},
+		{"start", "", "", "it was deleted"},
+	} {
+		shown := press(t, s, "/control/meetings", url.Values{"meeting": {room}, "action": {step.action}, "name": {step.name}})
+		require.Contains(t, shown, step.shown, step)
+		var want []string
+		for event := range strings.FieldsSeq(step.told) {
+			want = append(want, "zoom "+event)
+		}
+		c.hears(t, want...)
+	}
+	press(t, s, "/control/meetings", url.Values{"meeting": {meetings[0].ID}, "action": {"delete"}})
+	require.Equal(t, "deleted", s.world().meetings()[0].Status)
 }
