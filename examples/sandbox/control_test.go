@@ -83,6 +83,11 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, ask(t, s, http.MethodPost, "/control/"+tc[0], document, tc[1], &got), tc)
 		require.Contains(t, got["error"], tc[2])
 	}
+	for _, wait := range []string{"soon", "-1s", "2m"} {
+		var got map[string]string
+		require.Equal(t, http.StatusBadRequest, ask(t, s, http.MethodGet, "/control/mail?wait="+wait, "", "", &got))
+		require.Contains(t, got["error"], "is no time up to 1m0s")
+	}
 	require.Empty(t, s.world().Pending())
 	require.Empty(t, s.world().wire())
 	require.Empty(t, s.world().chats())
@@ -160,4 +165,12 @@ func TestLookingOnUsesNoFault(t *testing.T) {
 	press(t, s, "/control/faults", url.Values{"at": {"razorpay/create order"}, "kind": {"fail"}, "times": {"-1"}})
 	_, err := c.gateway.CreateOrder(t.Context(), payments.OrderRequest{Key: "bill_9", Amount: payments.INR(50000)})
 	require.ErrorIs(t, err, telemed.ErrAmbiguous)
+}
+
+// TestRunsFromAnywhere: "go run …@latest" takes no module that replaces or excludes others.
+func TestRunsFromAnywhere(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(sourceOf(t, "../../go.mod")) {
+		require.NotRegexp(t, `^(replace|exclude)\b`, line)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,34 @@ func decoded(header string) string {
 	return text
 }
 
-func tellMail(r request) (any, error) { return r.mails(), nil }
+// maxWait is how long one request waits for what arrives.
+const maxWait = time.Minute
+
+// wait returns a context that ends as the request says: at once if it says nothing.
+func (r request) wait() (context.Context, context.CancelFunc, error) {
+	text := cmp.Or(r.in.Get("wait"), "0s")
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxWait {
+		return nil, nil, fmt.Errorf("wait: %q is no time up to %s, such as 5s", text, maxWait)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), d)
+	return ctx, cancel, nil
+}
+
+// tellMail tells the mails to somebody, or all. It waits for the first one.
+func tellMail(r request) (any, error) {
+	ctx, cancel, err := r.wait()
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	to := r.in.Get("to")
+	// A mail that does not come in time is no error: the list is empty.
+	_, _ = r.Mail.WaitFor(ctx, func(m smtptest.Message) bool { return to == "" || smtptest.To(to)(m) })
+	return slices.DeleteFunc(r.mails(), func(m mail) bool {
+		return to != "" && !slices.ContainsFunc(m.To, func(address string) bool { return strings.EqualFold(address, to) })
+	}), nil
+}
 
 // chat is what one person reads and writes.
 type chat struct {
@@ -147,7 +175,17 @@ func (w *world) states() map[string]string {
 	return states
 }
 
-func tellChats(r request) (any, error) { return r.chats(), nil }
+// tellChats tells the chat with somebody, or all. It waits for the first message.
+func tellChats(r request) (any, error) {
+	ctx, cancel, err := r.wait()
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	phone := r.in.Get("phone")
+	_, _ = r.WhatsApp.WaitFor(ctx, func(m whatsapptest.Message) bool { return phone == "" || phoneOf(m) == phone })
+	return slices.DeleteFunc(r.chats(), func(c chat) bool { return phone != "" && c.Phone != phone }), nil
+}
 
 func replyToChat(r request) (any, error) {
 	phone, text := strings.TrimSpace(r.in.Get("phone")), r.in.Get("text")

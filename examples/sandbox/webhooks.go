@@ -104,6 +104,9 @@ func (h hook) Taken() int {
 	return h.Deliveries[len(h.Deliveries)-1].Status
 }
 
+// Pretty is the body for a person.
+func (h hook) Pretty() string { return pretty(h.Body) }
+
 func isSame(a, b fake.Event) bool {
 	return a.ID == b.ID && a.Type == b.Type && string(a.Body) == string(b.Body)
 }

@@ -206,8 +206,10 @@ const steps = {
     assert.equal(error.statusCode, 502);
   },
   async "mail: by STARTTLS, with the certificate from a file"() {
+    const coming = control("mail?to=asha@example.org&wait=20s");
     assert.deepEqual((await send()).accepted, ["asha@example.org"]);
-    const [mail] = await control("mail");
+    const [mail] = await coming;
+    assert.deepEqual(await control("mail?to=ravi@example.org"), []);
     assert.equal(mail.subject, "Appointment – आशा");
     assert.match(mail.html, /Dear आशा/);
   },
