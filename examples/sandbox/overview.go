@@ -177,7 +177,8 @@ func (s *pages) showMail(w http.ResponseWriter, r *http.Request) {
 		part = parts[0]
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = pageTemplates.ExecuteTemplate(w, "mail.html", shownMail{m, part, parts, m.body(part)}) // the browser has gone
+	shown := shownMail{m, part, parts, m.body(part)}
+	_ = pageTemplates.ExecuteTemplate(w, "mail.html", shown) // the browser has gone
 }
 
 // mailPolicy lets a mail be what it is in a mail program: with its own colours, and nothing

@@ -84,7 +84,7 @@ func same[E razorpaytest.Event | whatsapptest.Event](events []E) []fake.Event {
 type hook struct {
 	ID         string     `json:"id"`
 	Provider   string     `json:"provider"`
-	EventID    string     `json:"event_id"`
+	Event      string     `json:"event_id"`
 	Type       string     `json:"type"`
 	Held       bool       `json:"held"`
 	Deliveries []delivery `json:"deliveries"`
@@ -119,7 +119,7 @@ func (w *world) listHooks(provider string) ([]hook, error) {
 		held, deliveries := h.held(), h.deliveries()
 		for i, e := range h.events() {
 			shown := hook{
-				ID: h.provider + "-" + strconv.Itoa(i+1), Provider: h.provider, EventID: e.ID, Type: e.Type, Body: string(e.Body),
+				ID: h.provider + "-" + strconv.Itoa(i+1), Provider: h.provider, Event: e.ID, Type: e.Type, Body: string(e.Body),
 				Held: slices.ContainsFunc(held, func(other fake.Event) bool { return isSame(e, other) }), Deliveries: []delivery{},
 			}
 			for _, d := range deliveries {
