@@ -69,6 +69,14 @@ func (s *Script) Next(op string, aside ...string) Fault {
 	return found
 }
 
+// Pending returns the faults that still wait for their requests, each with the Times that
+// are left.
+func (s *Script) Pending() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.faults)
+}
+
 // Reset drops all faults.
 func (s *Script) Reset() {
 	s.mu.Lock()

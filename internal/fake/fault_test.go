@@ -27,7 +27,11 @@ func TestScript(t *testing.T) {
 	} {
 		require.Equal(t, want.status, script.Next(want.op, "token").Status, i)
 	}
+	script.FailNext(fake.Fault{Op: "get", Status: 6, Times: 3})
+	script.Next("get")
+	require.Equal(t, []fake.Fault{{Op: "put", Status: 4, Times: -1}, {Op: "get", Status: 6, Times: 2}}, script.Pending())
 	script.Reset()
+	require.Empty(t, script.Pending())
 	require.Zero(t, script.Next("put"))
 }
 

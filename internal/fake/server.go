@@ -68,6 +68,7 @@ type Request struct {
 	Scheme string
 	Body   string
 	Status int
+	At     time.Time // by the machine's clock
 }
 
 // NewServer returns a Server that listens and serves nothing yet.
@@ -259,7 +260,7 @@ func (s *Server) record(op string, r *http.Request, body []byte) Request {
 	header.Del("Authorization")
 	request := Request{
 		Op: op, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.Query(), Header: header,
-		Scheme: scheme, Body: string(body),
+		Scheme: scheme, Body: string(body), At: time.Now(),
 	}
 	if slices.Contains(s.cfg.Aside, op) {
 		request.Body = ""

@@ -47,6 +47,7 @@ type Event struct {
 type Delivery struct {
 	Event  Event
 	Status int
+	At     time.Time // by the machine's clock
 }
 
 // Webhooks sends webhooks at least once, one at a time, from a goroutine of its own that
@@ -62,6 +63,7 @@ type Webhooks struct {
 	held       bool
 	disabled   bool
 	events     []Event
+	waiting    []heldEvent // while held
 	queue      []*pending
 	busy       bool
 	changed    chan struct{} // closed and replaced at every change
@@ -74,6 +76,12 @@ type pending struct {
 	due   time.Time
 	pause time.Duration // before the next attempt
 	until time.Time
+}
+
+// heldEvent waits for Release. delivered is how many deliveries there were before it.
+type heldEvent struct {
+	event     Event
+	delivered int
 }
 
 // StartWebhooks returns Webhooks that send what Emit tells. Close it.
@@ -98,9 +106,11 @@ func (h *Webhooks) Emit(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)
-	if h.url != "" && !h.held && !h.disabled {
-		at := h.cfg.Now()
-		h.queue = append(h.queue, &pending{event: e, due: at, pause: h.cfg.Pause, until: at.Add(h.cfg.Patience)})
+	switch {
+	case h.held:
+		h.waiting = append(h.waiting, heldEvent{e, len(h.deliveries)})
+	case h.url != "" && !h.disabled:
+		h.enqueue(e)
 		h.signal()
 	}
 }
@@ -117,7 +127,7 @@ func (h *Webhooks) Deliver(ctx context.Context, e Event) (status int, err error)
 	status, err = h.post(ctx, target, e)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.deliveries = append(h.deliveries, Delivery{Event: e, Status: status})
+	h.deliveries = append(h.deliveries, Delivery{Event: e, Status: status, At: time.Now()})
 	return status, err
 }
 
@@ -184,6 +194,48 @@ func (h *Webhooks) Hold() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held = true
+}
+
+// Release ends Hold. What was held goes out now, oldest first, and comes again until it is
+// taken. What was delivered by hand meanwhile, and taken, does not.
+func (h *Webhooks) Release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = false
+	waiting := h.waiting
+	h.waiting = nil
+	if h.url == "" || h.disabled {
+		return
+	}
+	for _, e := range waiting {
+		if !slices.ContainsFunc(h.deliveries[e.delivered:], func(d Delivery) bool {
+			return sameEvent(d.Event, e.event) && h.cfg.Taken(d.Status)
+		}) {
+			h.enqueue(e.event)
+		}
+	}
+	h.signal()
+}
+
+func sameEvent(a, b Event) bool {
+	return a.ID == b.ID && a.Type == b.Type && bytes.Equal(a.Body, b.Body)
+}
+
+// Held returns what waits for Release, oldest first.
+func (h *Webhooks) Held() []Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []Event
+	for _, e := range h.waiting {
+		all = append(all, e.event)
+	}
+	return all
+}
+
+// enqueue has an event sent at once. It holds the lock.
+func (h *Webhooks) enqueue(e Event) {
+	at := h.cfg.Now()
+	h.queue = append(h.queue, &pending{event: e, due: at, pause: h.cfg.Pause, until: at.Add(h.cfg.Patience)})
 }
 
 // Disabled reports whether the endpoint was disabled. What was waiting then is lost.

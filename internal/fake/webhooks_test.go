@@ -192,3 +192,37 @@ func TestSendTellsWhatWasAnswered(t *testing.T) {
 		require.Len(t, app.got, 5)
 	})
 }
+
+// TestReleasedWebhooks: what was held goes out in order, and comes again. What was brought
+// by hand meanwhile goes out again only if it was not taken.
+func TestReleasedWebhooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		answers := []int{204, 503, 204, 503, 204}
+		app := &taker{answer: func() (int, error) {
+			next := answers[0]
+			answers = answers[1:]
+			return next, nil
+		}}
+		h := hooks(t, app, func(cfg *WebhookConfig) {
+			cfg.Taken = func(status int) bool { return status == http.StatusNoContent }
+		})
+		h.Hold()
+		for _, body := range []string{"a", "b", "c"} {
+			h.Emit(Event{ID: body, Body: []byte(body)})
+		}
+		require.Equal(t, h.Events(), h.Held())
+		for _, e := range []Event{h.Held()[1], h.Held()[2]} { // taken, and not
+			_, err := h.Deliver(t.Context(), e)
+			require.NoError(t, err)
+		}
+		h.Release()
+		require.Empty(t, h.Held())
+		require.NoError(t, h.Wait(t.Context()))
+		require.Equal(t, []string{"b b", "c c", "a a", "c c", "c c"}, app.got)
+		require.False(t, h.Deliveries()[0].At.IsZero())
+		h.Release()
+		require.NoError(t, h.Wait(t.Context()))
+		require.Len(t, app.got, 5)
+	})
+}

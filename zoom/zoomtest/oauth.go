@@ -19,6 +19,7 @@ type authState struct {
 	codes     map[string]code
 	access    map[string]accessToken
 	refresh   map[string]refreshToken
+	grants    []*grant // in the order of their making
 	refreshes int
 	reuses    int
 }
@@ -41,6 +42,7 @@ type grant struct {
 	accountID string // of a grant for a whole account, which has no user
 	scopes    []string
 	dead      bool
+	refreshes int
 }
 
 type accessToken struct {
@@ -241,7 +243,9 @@ func (s *Server) buy(w http.ResponseWriter, form url.Values) {
 		oauthError(w, "invalid_grant", "Invalid code verifier")
 	default:
 		s.auth.kill(c.user.ID)
-		s.issue(w, &grant{user: c.user, scopes: c.scopes})
+		g := &grant{user: c.user, scopes: c.scopes}
+		s.auth.grants = append(s.auth.grants, g)
+		s.issue(w, g)
 	}
 }
 
@@ -266,6 +270,7 @@ func (s *Server) rotate(w http.ResponseWriter, form url.Values) {
 	token.spent = true
 	s.auth.refresh[text] = token
 	s.auth.refreshes++
+	token.grant.refreshes++
 	if !s.cfg.KeepAccessTokens {
 		maps.DeleteFunc(s.auth.access, func(_ string, t accessToken) bool { return t.grant == token.grant })
 	}

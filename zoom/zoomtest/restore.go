@@ -15,6 +15,7 @@ func (s *Server) Restore(token store.Token) {
 		}
 	}
 	g := &grant{user: user, scopes: token.Scopes}
+	s.auth.grants = append(s.auth.grants, g)
 	s.auth.access[token.Access.Reveal()] = accessToken{grant: g, expires: token.Expiry}
 	s.auth.refresh[token.Refresh.Reveal()] = refreshToken{grant: g}
 }

@@ -193,3 +193,27 @@ func TestWhatZoomKnowsHasItsEffect(t *testing.T) {
 		require.Equal(t, want, status, "%s: %v", path, doc)
 	}
 }
+
+// TestGrants: what users have allowed, without a token in it.
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	s := zoomtest.NewServer(t)
+	require.Empty(t, s.Grants())
+	first := connect(t, s)
+	status, second := post(t, s, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first["refresh_token"].(string)}}, s.ClientSecret().Reveal())
+	require.Equal(t, http.StatusOK, status)
+	got := s.Grants()
+	require.Len(t, got, 1)
+	require.Equal(t, zoomtest.DefaultUser(), got[0].User)
+	require.NotEmpty(t, got[0].Scopes)
+	require.Equal(t, 1, got[0].Refreshes)
+	require.Greater(t, time.Until(got[0].Expires), 50*time.Minute)
+	require.NotContains(t, fmt.Sprint(got), second["access_token"])
+	s.ExpireTokens()
+	require.True(t, s.Grants()[0].Expires.IsZero())
+	connect(t, s)
+	require.Len(t, s.Grants(), 2)
+	require.True(t, s.Grants()[0].Ended, "a new consent replaces it")
+	s.Uninstall(zoomtest.DefaultUser().ID)
+	require.True(t, s.Grants()[1].Ended)
+}

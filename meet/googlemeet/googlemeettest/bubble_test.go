@@ -51,6 +51,18 @@ func TestStoryInABubble(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 2, fake.Refreshes())
 
+		grants := fake.Grants()
+		require.Len(t, grants, 1)
+		require.Equal(t, "doctor@example.org", grants[0].Email)
+		require.Contains(t, grants[0].Scopes, googlemeet.ScopeEvents)
+		require.Equal(t, 2, grants[0].Refreshes)
+		require.Equal(t, time.Now().Add(2*time.Hour).Truncate(time.Second), grants[0].Expires.Truncate(time.Second))
+		fake.ExpireTokens()
+		require.True(t, fake.Grants()[0].Expires.IsZero())
+		require.False(t, fake.Grants()[0].Ended)
+		fake.RevokeAccess("doctor@example.org")
+		require.True(t, fake.Grants()[0].Ended)
+
 		found, err := fake.WaitFor(t.Context(), func(r googlemeettest.Request) bool { return r.Status == http.StatusUnauthorized })
 		require.NoError(t, err)
 		require.Equal(t, googlemeettest.OpGet, found.Op)

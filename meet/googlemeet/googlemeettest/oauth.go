@@ -39,9 +39,10 @@ func newOAuthState() oauthState {
 
 // grant is what an account has allowed the application, by however many tokens.
 type grant struct {
-	email   string
-	scopes  []string
-	revoked bool
+	email     string
+	scopes    []string
+	revoked   bool
+	refreshes int
 }
 
 type code struct {
@@ -141,6 +142,7 @@ func (s *Server) renew(form url.Values) reply {
 	if g == nil || g.revoked {
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Token has been expired or revoked.")
 	}
+	g.refreshes++
 	return reply{status: http.StatusOK, doc: s.issue(g)}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/telemed-go/telemed/internal/fake"
 )
@@ -25,6 +26,8 @@ type Request struct {
 	// Status is what was answered. It is 0 before that, and if the answer was lost or
 	// cut.
 	Status int
+	// At is when it arrived, by this machine's clock.
+	At time.Time
 }
 
 // Requests returns what arrived, oldest first. With ops, only those.

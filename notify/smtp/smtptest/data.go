@@ -51,7 +51,7 @@ const lostAfter = 64
 func (s *session) loseMessage(f fake.Fault, message io.Reader) *reply {
 	s.pause(f)
 	_, _ = io.ReadFull(message, make([]byte, lostAfter))
-	return s.hangUp()
+	return s.note(OpData, s.hangUp())
 }
 
 // readDotted reads up to the dot that stands alone on a line. Only CRLF ends one.
@@ -85,7 +85,7 @@ func (s *session) take(part []byte) {
 // finish answers a message that is whole, as its fault wants it.
 func (s *session) finish(f fake.Fault, taken, tooLarge string, with ...string) *reply {
 	defer s.forget()
-	return s.play(f, func() *reply {
+	return s.note(OpData, s.play(f, func() *reply {
 		if s.tooLarge {
 			return s.say(tooLarge)
 		}
@@ -93,7 +93,7 @@ func (s *session) finish(f fake.Fault, taken, tooLarge string, with ...string) *
 			return refused
 		}
 		return s.say(taken, append(with, "{id}", strconv.Itoa(len(s.server.messages.All())))...)
-	})
+	}))
 }
 
 func (s *session) keep() *reply {

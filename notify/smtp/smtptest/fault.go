@@ -55,6 +55,19 @@ func (s *Server) FailNext(faults ...Fault) {
 	}
 }
 
+// Pending returns the faults that have not shown, each with the Times that are left. A test
+// whose fault is still there has not seen the request that it was for.
+func (s *Server) Pending() []Fault {
+	var left []Fault
+	for _, f := range s.script.Pending() {
+		left = append(left, Fault(f))
+	}
+	return left
+}
+
+// ClearFaults drops the faults that have not shown, and nothing else.
+func (s *Server) ClearFaults() { s.script.Reset() }
+
 // RejectRecipient refuses mail to address from now on, with 550 5.1.1.
 func (s *Server) RejectRecipient(address string) {
 	s.mu.Lock()

@@ -117,6 +117,7 @@ type Server struct {
 	cert     *fake.Certificate
 	script   fake.Script
 	messages fake.Log[Message]
+	commands fake.Log[Command]
 	served   sync.WaitGroup  // the accept loop and the connections
 	life     context.Context // ended by Close, to free what waits
 	end      context.CancelFunc
@@ -213,9 +214,23 @@ func (s *Server) Connections() int { return s.listener.Total() }
 // Messages returns what was accepted, oldest first.
 func (s *Server) Messages() []Message { return s.messages.All() }
 
-// Reset forgets the messages, and the faults that have not shown.
+// Command is a command of an operation, as it was replied to. What was in it is not kept.
+type Command struct {
+	// Op is one of the operations.
+	Op string
+	// Status is the reply's code. It is 0 if there was none, or half of one.
+	Status int
+	// At is when it was replied to, by this machine's clock.
+	At time.Time
+}
+
+// Commands returns the commands of all operations, oldest first.
+func (s *Server) Commands() []Command { return s.commands.All() }
+
+// Reset forgets the messages, the commands, and the faults that have not shown.
 func (s *Server) Reset() {
 	s.script.Reset()
+	s.commands.Reset()
 	s.messages.Reset()
 }
 

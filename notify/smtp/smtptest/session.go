@@ -48,7 +48,17 @@ type session struct {
 
 // perform carries out a command as its fault wants it.
 func (s *session) perform(op string, do func() *reply) *reply {
-	return s.play(s.server.script.Next(op), do)
+	return s.note(op, s.play(s.server.script.Next(op), do))
+}
+
+// note keeps what was replied to a command.
+func (s *session) note(op string, r *reply) *reply {
+	c := Command{Op: op, At: time.Now()}
+	if r != nil {
+		c.Status = r.code()
+	}
+	s.server.commands.Add(c)
+	return r
 }
 
 func (s *session) play(f fake.Fault, do func() *reply) *reply {

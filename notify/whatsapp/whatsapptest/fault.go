@@ -55,6 +55,19 @@ func (s *Server) FailNext(faults ...Fault) {
 	}
 }
 
+// Pending returns the faults that have not shown, each with the Times that are left. A test
+// whose fault is still there has not seen the request that it was for.
+func (s *Server) Pending() []Fault {
+	var left []Fault
+	for _, f := range s.engine.Pending() {
+		left = append(left, Fault(f))
+	}
+	return left
+}
+
+// ClearFaults drops the faults that have not shown, and nothing else.
+func (s *Server) ClearFaults() { s.engine.Script.Reset() }
+
 // problem is a refusal. Without a status it has the usual one, and without a kind it is
 // an OAuthException.
 type problem struct {

@@ -3,6 +3,7 @@ package whatsapptest
 import (
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Request is a request that arrived.
@@ -20,6 +21,8 @@ type Request struct {
 	// Status is what was answered. It is 0 before that, and if the answer was lost or
 	// cut.
 	Status int
+	// At is when it arrived, by this machine's clock.
+	At time.Time
 }
 
 // Requests returns what arrived, oldest first. With ops, only those.

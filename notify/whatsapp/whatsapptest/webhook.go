@@ -32,6 +32,8 @@ type Delivery struct {
 	Event Event
 	// Status is what the application answered; 0 if it did not.
 	Status int
+	// At is when it was answered or given up, by this machine's clock.
+	At time.Time
 }
 
 // The delivery of webhooks: Meta sends what is not taken again for days, with pauses that
@@ -62,6 +64,19 @@ func (s *Server) SetWebhookURL(url string) { s.hooks.SetURL(url) }
 // for Deliver.
 func (s *Server) HoldWebhooks() { s.hooks.Hold() }
 
+// ReleaseWebhooks ends HoldWebhooks. What was held goes out now, oldest first, except what
+// Deliver has brought meanwhile.
+func (s *Server) ReleaseWebhooks() { s.hooks.Release() }
+
+// Held returns the webhooks that wait for ReleaseWebhooks, oldest first.
+func (s *Server) Held() []Event {
+	var all []Event
+	for _, e := range s.hooks.Held() {
+		all = append(all, Event(e))
+	}
+	return all
+}
+
 // Events returns what happened by itself so far, delivered or not, oldest first.
 func (s *Server) Events() []Event {
 	var all []Event
@@ -75,7 +90,7 @@ func (s *Server) Events() []Event {
 func (s *Server) Deliveries() []Delivery {
 	var all []Delivery
 	for _, d := range s.hooks.Deliveries() {
-		all = append(all, Delivery{Event: Event(d.Event), Status: d.Status})
+		all = append(all, Delivery{Event: Event(d.Event), Status: d.Status, At: d.At})
 	}
 	return all
 }

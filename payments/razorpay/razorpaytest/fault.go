@@ -53,3 +53,16 @@ func (s *Server) FailNext(faults ...Fault) {
 		s.engine.FailNext(fake.Fault(f))
 	}
 }
+
+// Pending returns the faults that have not shown, each with the Times that are left. A test
+// whose fault is still there has not seen the request that it was for.
+func (s *Server) Pending() []Fault {
+	var left []Fault
+	for _, f := range s.engine.Pending() {
+		left = append(left, Fault(f))
+	}
+	return left
+}
+
+// ClearFaults drops the faults that have not shown, and nothing else.
+func (s *Server) ClearFaults() { s.engine.Script.Reset() }

@@ -17,27 +17,27 @@ type Paid struct {
 // or authorized if the order or the Config says so. It fails if the order is unknown, paid,
 // or has an authorized payment.
 func (s *Server) Pay(orderID string) (Paid, error) {
-	return s.pay(orderID, func(o *order) (string, int64, int64) { return o.currency, o.due(), o.due() })
+	return s.pay(orderID, Instrument{}, func(o *order) (string, int64, int64) { return o.currency, o.due(), o.due() })
 }
 
 // PayPart is Pay for an instalment: amount is in the order's smallest unit. The order must
 // have been made with partial_payment.
 func (s *Server) PayPart(orderID string, amount int64) (Paid, error) {
-	return s.pay(orderID, func(o *order) (string, int64, int64) { return o.currency, amount, amount })
+	return s.pay(orderID, Instrument{}, func(o *order) (string, int64, int64) { return o.currency, amount, amount })
 }
 
 // PayAs is Pay, but the payer is charged another amount, maybe in another currency: less by
 // an offer of the bank, more by a fee that the payer bears, or what a conversion makes of
 // it. The order is paid all the same.
 func (s *Server) PayAs(orderID string, charged payments.Money) (Paid, error) {
-	return s.pay(orderID, func(o *order) (string, int64, int64) {
+	return s.pay(orderID, Instrument{}, func(o *order) (string, int64, int64) {
 		return string(charged.Currency), charged.Minor, o.due()
 	})
 }
 
 // pay makes a payment. amounts says what the payer is charged, and what it counts for the
 // order.
-func (s *Server) pay(orderID string, amounts func(*order) (currency string, charged, credit int64)) (Paid, error) {
+func (s *Server) pay(orderID string, with Instrument, amounts func(*order) (currency string, charged, credit int64)) (Paid, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, err := s.payable(orderID)
@@ -53,7 +53,7 @@ func (s *Server) pay(orderID string, amounts func(*order) (currency string, char
 	case o.paid == 0 && credit < min(o.firstMin, o.due()):
 		return Paid{}, refusal(http.StatusBadRequest, "Payment amount is less than the first payment minimum amount", "amount")
 	}
-	p := s.attempt(o)
+	p := s.attempt(o, with)
 	p.currency, p.amount, p.credit = currency, charged, credit
 	s.authorize(p)
 	message := o.id + "|" + p.id
@@ -69,7 +69,7 @@ func (s *Server) FailPayment(orderID string) (paymentID string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return s.decline(o).id, nil
+	return s.decline(o, Instrument{}).id, nil
 }
 
 // AuthorizeLate has the bank answer after all, for a payment that failed. It is captured if
@@ -122,9 +122,9 @@ func (s *Server) payable(orderID string) (*order, error) {
 	return o, nil
 }
 
-func (s *Server) attempt(o *order) *payment {
+func (s *Server) attempt(o *order, with Instrument) *payment {
 	p := &payment{
-		id: newID("pay"), currency: o.currency, order: o, amount: o.due(), credit: o.due(), status: "created",
+		with: with, id: newID("pay"), currency: o.currency, order: o, amount: o.due(), credit: o.due(), status: "created",
 		notes: o.notes, created: s.now().Unix(),
 	}
 	s.payments = append(s.payments, p)
@@ -133,12 +133,16 @@ func (s *Server) attempt(o *order) *payment {
 	return p
 }
 
-func (s *Server) decline(o *order) *payment {
-	p := s.attempt(o)
+func (s *Server) decline(o *order, with Instrument) *payment {
+	p := s.attempt(o, with)
 	p.status = "failed"
 	p.failure = &checkoutError{
 		Code: "BAD_REQUEST_ERROR", Description: "The bank declined the payment. Please try another way to pay.",
 		Source: "bank", Step: "payment_authorization", Reason: "payment_failed", OrderID: o.id, PaymentID: p.id,
+	}
+	if with.Card != "" {
+		p.failure.Description = "Your payment could not be completed due to incorrect OTP or verification details."
+		p.failure.Source, p.failure.Step, p.failure.Reason = "customer", "payment_authentication", "authentication_failed"
 	}
 	s.emit("payment.failed", object{"payment": p})
 	return p

@@ -27,6 +27,8 @@ type Delivery struct {
 	Event Event
 	// Status is what the application answered; 0 if it did not.
 	Status int
+	// At is when it was answered or given up, by this machine's clock.
+	At time.Time
 }
 
 // The delivery of webhooks: Razorpay waits five seconds for an answer, and sends what is not
@@ -70,6 +72,19 @@ func (s *Server) WebhookDisabled() bool { return s.hooks.Disabled() }
 // HoldWebhooks keeps webhooks back from now on. They are in Events, for Deliver.
 func (s *Server) HoldWebhooks() { s.hooks.Hold() }
 
+// ReleaseWebhooks ends HoldWebhooks. What was held goes out now, oldest first, except what
+// Deliver has brought meanwhile.
+func (s *Server) ReleaseWebhooks() { s.hooks.Release() }
+
+// Held returns the webhooks that wait for ReleaseWebhooks, oldest first.
+func (s *Server) Held() []Event {
+	var all []Event
+	for _, e := range s.hooks.Held() {
+		all = append(all, Event(e))
+	}
+	return all
+}
+
 // Events returns all webhooks so far, delivered or not, in the order in which things
 // happened.
 func (s *Server) Events() []Event {
@@ -84,7 +99,7 @@ func (s *Server) Events() []Event {
 func (s *Server) Deliveries() []Delivery {
 	var all []Delivery
 	for _, d := range s.hooks.Deliveries() {
-		all = append(all, Delivery{Event: Event(d.Event), Status: d.Status})
+		all = append(all, Delivery{Event: Event(d.Event), Status: d.Status, At: d.At})
 	}
 	return all
 }

@@ -32,6 +32,7 @@ type capture struct {
 func (o *order) due() int64 { return o.amount - o.paid }
 
 type payment struct {
+	with                 Instrument
 	id, currency, status string
 	order                *order
 	amount, refunded     int64 // in currency
@@ -127,6 +128,7 @@ func (p *payment) doc() object {
 		doc["error_code"], doc["error_description"], doc["error_source"] = f.Code, f.Description, f.Source
 		doc["error_step"], doc["error_reason"] = f.Step, f.Reason
 	}
+	p.with.fill(doc)
 	return doc
 }
 
