@@ -4,12 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/origin"
 )
 
 // refusal is an HTTP answer of Engine.IO: the numbers are the protocol's own.
@@ -49,26 +48,16 @@ func (s *Server) refuse(reason Reason) {
 }
 
 // turnAway refuses a page for where it comes from, and tells the operator: behind a proxy
-// that rewrites Host, the own page is a stranger's. What the headers say is quoted and cut.
+// that rewrites Host, the own page is a stranger's.
 func (s *Server) turnAway(reason Reason, r *http.Request) {
 	s.refuse(reason)
 	if s.cfg.Logger == nil {
 		return
 	}
 	if skipped, ok := s.strangers.tell(time.Now()); ok {
-		s.cfg.Logger.Warn("engineio: refused: "+string(reason), "origin", header(r.Header.Get("Origin")), "host", header(r.Host), "skipped", skipped)
+		page, host := origin.Shown(r)
+		s.cfg.Logger.Warn("engineio: refused: "+string(reason), "origin", page, "host", host, "skipped", skipped)
 	}
-}
-
-// header is what a log may hold of a header that should have a host.
-func header(text string) string {
-	const limit = 100
-	return strings.Map(func(r rune) rune {
-		if r > ' ' && r < unicode.MaxASCII && !strings.ContainsRune("?#@", r) {
-			return r
-		}
-		return '*'
-	}, text[:min(len(text), limit)])
 }
 
 // seldom lets one line a second through.

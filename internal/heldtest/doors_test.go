@@ -21,6 +21,7 @@ import (
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/socketio"
+	"github.com/telemed-go/telemed/realtime/sse"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/store/connect"
 	"github.com/telemed-go/telemed/store/durable"
@@ -83,6 +84,7 @@ func handlers(t *testing.T) map[string]door {
 	} {
 		add("socketio.Server.ServeHTTP, "+what, s, "/socket.io/?"+query, "GET", "POST", "OPTIONS", "PUT")
 	}
+	add("sse.Handler.ServeHTTP", stream(t), "/live?room=clinic-1", "GET", "POST", "OPTIONS", "PUT")
 	return found
 }
 
@@ -174,12 +176,25 @@ func webhooks(t *testing.T) (*zoom.Webhook, *payments.Webhook, *whatsapp.Webhook
 }
 
 // live is a server with one session that polls.
-func live(t *testing.T) (server *socketio.Server, sid string) {
+func hub(t *testing.T) *realtime.Hub {
 	t.Helper()
 	hub, err := realtime.NewHub(realtime.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, hub.Shutdown(context.Background())) })
-	server, err = socketio.New(socketio.Config{Hub: hub})
+	return hub
+}
+
+// stream serves Server-Sent Events of rooms that nobody may join.
+func stream(t *testing.T) *sse.Handler {
+	t.Helper()
+	h, err := sse.New(sse.Config{Hub: hub(t)})
+	require.NoError(t, err)
+	return h
+}
+
+func live(t *testing.T) (server *socketio.Server, sid string) {
+	t.Helper()
+	server, err := socketio.New(socketio.Config{Hub: hub(t)})
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
 	server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil))

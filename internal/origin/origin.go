@@ -125,6 +125,25 @@ func sameHost(origin *url.URL, r *http.Request) bool {
 	return origin.Host == canonicalHost(origin.Scheme, r.Host) && (r.TLS == nil || origin.Scheme == "https")
 }
 
+// Shown is what a log may hold of where r comes from: its Origin and its Host, as far as they
+// have the form of one. "" stands for none, and "unreadable" for any other text.
+func Shown(r *http.Request) (page, host string) {
+	page, host = r.Header.Get("Origin"), "http://"+r.Host
+	for _, text := range []*string{&page, &host} {
+		origin, ok := parseOrigin(*text)
+		switch {
+		case ok && isASCII(origin.Host) && len(origin.Host) <= maxShown:
+			*text = origin.String()
+		case *text != "":
+			*text = "unreadable"
+		}
+	}
+	return page, strings.TrimPrefix(host, "http://")
+}
+
+// maxShown is how many bytes the name of a host may have: RFC 1035, and a port.
+const maxShown = 255 + len(":65535")
+
 // Allow writes the CORS headers that the caller's browser needs to read the answer.
 func Allow(h http.Header, r *http.Request, from Caller) {
 	h.Add("Vary", "Origin")
