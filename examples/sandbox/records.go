@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -169,9 +170,7 @@ func (w *world) states() map[string]string {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for id, state := range w.told {
-		states[id] = state
-	}
+	maps.Copy(states, w.told)
 	return states
 }
 

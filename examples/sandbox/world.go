@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -82,9 +83,7 @@ func newWorld(p *providers) (w *world, err error) {
 		Kit: "zoom", URL: p.webhookURL(local.Zoom), Client: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{}},
 		Now: w.ahead.Now, Sign: func(h http.Header, e fake.Event) {
 			// An application compares the time with its own clock, which is the machine's.
-			for name, values := range w.Zoom.Sign(time.Now(), e.Body) {
-				h[name] = values
-			}
+			maps.Copy(h, w.Zoom.Sign(time.Now(), e.Body))
 		},
 		Taken: func(status int) bool { return status >= 200 && status < 300 }, Pause: zoomPause, Patience: zoomPatience,
 	})

@@ -22,6 +22,6 @@ func ExampleServer_PayWith() {
 	paid, err := fake.PayWith(order.ID, razorpaytest.Instrument{VPA: "success@razorpay"})
 	fmt.Println(paid.OrderID == order.ID, err)
 	// Output:
-	// Your payment could not be completed due to incorrect OTP or verification details.
+	// razorpaytest: 400: Your payment could not be completed due to incorrect OTP or verification details.
 	// true <nil>
 }
