@@ -28,7 +28,10 @@ type Conn struct {
 	sending atomic.Int64    // bytes of Send that the Output does not have yet
 	ctx     context.Context // the connection's life, not a call's
 	cancel  context.CancelCauseFunc
+	own     string   // the room of the subject; empty if there are no such rooms
+	present bool     // Enter was called; guarded by hub.mu
 	rooms   []string // guarded by hub.mu
+	tells   []tell   // guarded by hub.mu
 	refused int      // joins that Authorize refused; guarded by hub.mu
 
 	before, after *Conn // of the same subject; guarded by hub.mu
@@ -91,12 +94,12 @@ func (c *Conn) mayJoin(ctx context.Context, room string) (in bool, err error) {
 	if err := CheckRoom(room); err != nil {
 		return false, err
 	}
+	if c.hub.ownRoom(room) {
+		c.hub.Refuse("join refused")
+		c.countRefusal(telemed.ErrForbidden)
+		return false, fmt.Errorf("realtime: Join: %w", telemed.ErrForbidden)
+	}
 	if c.hub.past != nil {
-		if ownRoom(room) {
-			c.hub.Refuse("join refused")
-			c.countRefusal(telemed.ErrForbidden)
-			return false, fmt.Errorf("realtime: Join: %w", telemed.ErrForbidden)
-		}
 		if err := c.hub.awaitJournal(ctx); err != nil {
 			return false, err
 		}
@@ -167,6 +170,7 @@ func (c *Conn) enterLocked(room string) error {
 	}
 	h.rooms[room][c] = struct{}{}
 	c.rooms = append(c.rooms, room)
+	h.tellLocked(c, room, true)
 	c.shard.push(op{kind: opJoin, conn: c, room: room, message: c.suffixLocked()})
 	return nil
 }
@@ -195,9 +199,7 @@ func (c *Conn) LeaveAll() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	c.leaveAllLocked()
-	if c.hub.past != nil {
-		c.absentLocked()
-	}
+	c.absentLocked()
 }
 
 func (c *Conn) leaveAllLocked() {

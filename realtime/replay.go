@@ -46,6 +46,10 @@ func (s *shard) reach(o *op) {
 			if conn.behind() || slices.ContainsFunc(rooms[:i], in) || slices.ContainsFunc(e.Except, in) {
 				continue
 			}
+			if conn.trail == nil {
+				s.putOne(conn, event.by(conn.encoder, "", s.hub), 0)
+				continue
+			}
 			s.putOne(conn, event.by(conn.encoder, conn.suffix, s.hub), o.number)
 			conn.told = e.Position
 		}
