@@ -40,11 +40,15 @@ func (c *Conn) fallBehind(next uint64, ops ...op) {
 	}
 	c.shard.lagging[c] = struct{}{}
 	c.pending.mu.Lock()
-	if !c.pending.ended && !c.pending.behind {
+	open := !c.pending.ended
+	if open {
 		c.pending.behind, c.pending.asked = true, false
 		c.hub.lagging.Add(1)
 	}
 	c.pending.mu.Unlock()
+	if open {
+		c.hub.observe(Behind, c)
+	}
 	c.add(0) // it may have become less already
 }
 
@@ -53,10 +57,14 @@ func (c *Conn) caughtUp() {
 	c.lag = nil
 	delete(c.shard.lagging, c)
 	c.pending.mu.Lock()
-	defer c.pending.mu.Unlock()
-	if c.pending.behind {
+	open := c.pending.behind
+	if open {
 		c.pending.behind = false
 		c.hub.lagging.Add(-1)
+	}
+	c.pending.mu.Unlock()
+	if open {
+		c.hub.observe(CaughtUp, c)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -28,6 +29,7 @@ type Conn struct {
 	sending atomic.Int64    // bytes of Send that the Output does not have yet
 	ctx     context.Context // the connection's life, not a call's
 	cancel  context.CancelCauseFunc
+	began   time.Time
 	own     string   // the room of the subject; empty if there are no such rooms
 	present bool     // Enter was called; guarded by hub.mu
 	rooms   []string // guarded by hub.mu
@@ -151,6 +153,7 @@ func (c *Conn) isInLocked(room string) (bool, error) {
 	}
 	if len(c.rooms) >= c.hub.cfg.MaxRooms {
 		c.hub.stats.Refused++
+		c.hub.observeLocked(Refused, c, nil)
 		return false, fmt.Errorf("realtime: Join: %w", ErrFull)
 	}
 	return false, nil
@@ -171,6 +174,7 @@ func (c *Conn) enterLocked(room string) error {
 	h.rooms[room][c] = struct{}{}
 	c.rooms = append(c.rooms, room)
 	h.tellLocked(c, room, true)
+	h.observeLocked(Joined, c, nil)
 	c.shard.push(op{kind: opJoin, conn: c, room: room, message: c.suffixLocked()})
 	return nil
 }

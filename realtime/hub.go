@@ -94,6 +94,11 @@ type Config struct {
 	// Shutdown, and nothing else. Rooms of subjects do not count.
 	OnJoin, OnLeave func(client Client, room string)
 
+	// Observe hears what happens, for metrics: after the fact, in order, by one goroutine. While
+	// it does not return up to 10,000 observations wait; further ones are left out. Shutdown
+	// waits for it. If nil, nothing is observed.
+	Observe func(Observation)
+
 	// Logger hears of refusals and slow connections, in numbers and never with data, subjects
 	// or room names. It also hears of panics in the application's functions: their type and
 	// where they came from, not their text. If nil, nothing is logged but panics, which go to
@@ -163,6 +168,9 @@ type Hub struct {
 	less     chan struct{} // if not nil, it is closed when the backlog is small
 
 	past *past // nil without a Journal
+
+	observations []observed // that wait for cfg.Observe
+	observing    bool
 
 	pending atomic.Int64 // bytes that wait for all connections
 	lagging atomic.Int64 // connections that are behind
@@ -321,6 +329,7 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 		client:  Client{ID: rand.Text(), Subject: subject},
 		encoder: encoder,
 		output:  output,
+		began:   time.Now(),
 	}
 	if h.cfg.SubjectPrefix != "" {
 		conn.own = h.subjectRoom(subject)
@@ -336,9 +345,11 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 	case len(h.conns) >= h.cfg.MaxConnections, h.tooManyLocked(subject):
 		conn.cancel(ErrFull)
 		h.stats.Refused++
+		h.observeLocked(Refused, nil, nil)
 		return nil, fmt.Errorf("realtime: Connect: %w", ErrFull)
 	}
 	h.conns[conn] = struct{}{}
+	h.observeLocked(Connected, conn, nil)
 	h.listLocked(conn)
 	conn.shard = h.shards[h.turn%len(h.shards)]
 	h.turn++
@@ -459,6 +470,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 func (h *Hub) Refuse(reason string) {
 	h.mu.Lock()
 	h.stats.Refused++
+	h.observeLocked(Refused, nil, nil)
 	h.mu.Unlock()
 	h.log.Info("realtime: refused", "reason", reason)
 }
@@ -468,6 +480,7 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 		return
 	}
 	delete(h.conns, conn)
+	h.observeLocked(Ended, conn, cause)
 	h.unlistLocked(conn)
 	conn.leaveAllLocked()
 	if errors.Is(cause, ErrSlow) {

@@ -210,6 +210,7 @@ func (h *Hub) lost(cause error) {
 	}
 	if errors.Is(cause, ErrGap) {
 		h.stats.Gaps++
+		h.observeLocked(Gap, nil, nil)
 	}
 	for conn := range h.conns {
 		h.endLocked(conn, cause)

@@ -163,6 +163,7 @@ func (c *Conn) comeBack(
 		return false, fmt.Errorf("realtime: Enter: %w", telemed.ErrClosed)
 	}
 	h.stats.Recovered++
+	h.observeLocked(Recovered, c, nil)
 	c.presentLocked(id)
 	for _, room := range allowed {
 		_ = c.enterLocked(room) // there are not more than MaxRooms
