@@ -155,7 +155,7 @@ func (c *Conn) comeBack(
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	missed, whole := h.past.window.from(from.next)
+	missed, whole := h.past.window.ofRooms(from.next, append([]string{everybody, c.own}, allowed...)...)
 	if !whole || h.past.at == "" || c.kickedLocked(from.older, allowed) || c.kickedLocked(missed, allowed) {
 		return false, nil
 	}
@@ -380,7 +380,7 @@ func (c *Conn) JoinSince(
 	back := &replay{room: room}
 	gap := since != ""
 	if from != nil {
-		missed, whole := h.past.window.from(from.next)
+		missed, whole := h.past.window.ofRooms(from.next, room)
 		if gap = !whole; whole {
 			back.older, back.missed = from.older, missed
 		}
