@@ -74,7 +74,6 @@ type slowly struct {
 	*tap
 	rooms []string
 	want  []string
-	ended bool
 }
 
 // People read as fast or slowly as they like, join, leave and ask in between: they get the

@@ -42,7 +42,8 @@
 // application did not authorise, [ErrFull] that a limit is reached and telemed.ErrClosed
 // that the hub is shut down or the connection has ended. A connection whose client takes
 // nothing any more, or falls behind by more than Config.MaxPending, ends with the cause
-// [ErrSlow]. A burst, or the answers to what a client has asked for, is no reason.
+// [ErrSlow]. With a Journal it may be behind by all that the hub keeps. A burst, or the
+// answers to what a client has asked for, is no reason.
 //
 // # Security
 //
@@ -87,8 +88,8 @@ var (
 // several processes puts its own in front of several hubs.
 //
 // Implementations are safe for concurrent use. They do not keep or change ev.Data and
-// ev.More after they return, do not wait for slow receivers, and return nil for a room that nobody is
-// in. A wrong event or room gives telemed.ErrInvalid, a closed broadcaster
+// ev.More after they return, do not wait for slow receivers, and return nil for a room that
+// nobody is in. A wrong event or room gives telemed.ErrInvalid, a closed broadcaster
 // telemed.ErrClosed, a journal that is away telemed.ErrUnavailable, an ended ctx its error;
 // in each of these cases nobody received anything. With telemed.ErrAmbiguous nobody knows:
 // whoever sends the event again may send it twice.
