@@ -159,7 +159,7 @@ func (l *lag) until() int {
 	if len(l.ops) == 0 {
 		return 1 << 30
 	}
-	return int(l.ops[0].number - min(l.next, l.ops[0].number)) //nolint:gosec // of one window
+	return int(l.ops[0].number - min(l.next, l.ops[0].number))
 }
 
 // next does what waits first, as much as there is room for.

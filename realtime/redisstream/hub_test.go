@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func heard(t *testing.T, conn *realtime.Conn, last string) (all string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	for !bytes.HasSuffix([]byte(all), []byte(last+"\n")) {
+	for !strings.HasSuffix(all, last+"\n") {
 		messages, err := conn.Next(ctx)
 		require.NoError(t, err, all)
 		all += string(bytes.Join(messages, nil))
