@@ -138,6 +138,8 @@ type Hub struct {
 
 	past *past // nil without a Journal
 
+	decisions decisions
+
 	pending atomic.Int64 // bytes that wait for all connections
 }
 
@@ -334,13 +336,17 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 // know.
 func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
 	if h.past != nil {
-		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{subjectRoom(subject)}}); err == nil {
+		follows := h.position() != "" // if not yet, it may pass the line over
+		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{subjectRoom(subject)}}); err == nil && follows {
 			return h.count(subject), nil
 		}
+	}
+	if err != nil {
 		err = fmt.Errorf("realtime: Disconnect: %w", err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.decisions.kickedLocked(subjectRoom(subject))
 	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
 		h.endLocked(conn, telemed.ErrForbidden)
 		ended++

@@ -52,6 +52,8 @@ const (
 	opReach  // an event that is not for one room alone
 	opReplay // what a connection has missed
 	opMark   // tells a connection its offset
+	// With a Journal or without.
+	opEmit // an event for one connection alone
 )
 
 type op struct {
@@ -133,6 +135,9 @@ func (s *shard) apply(ops []op, i int) int {
 		return i + 1
 	case opMark:
 		s.mark(o)
+		return i + 1
+	case opEmit:
+		s.emit(o)
 		return i + 1
 	}
 	return s.broadcast(ops, i)
