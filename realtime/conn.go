@@ -222,12 +222,14 @@ func (c *Conn) Close(cause error) {
 }
 
 // Do runs f in the caller's goroutine; Shutdown waits for it. It reports false,
-// and does not run f, if the connection has ended.
+// and does not run f, if the connection has ended. A panic of f ends the connection, as one
+// of Go does.
 func (c *Conn) Do(f func()) bool {
 	if !c.begin() {
 		return false
 	}
 	defer c.done()
+	defer c.guard()
 	f()
 	return true
 }

@@ -62,7 +62,7 @@ var outside = map[string][]string{
 	"notify/smtp":           {"gopkg.in/gomail.v2", "golang.org/x/net/idna", "github.com/xdg-go/scram"},
 	"notify/smtp/dkim":      {"github.com/emersion/go-msgauth/dkim"},
 	"notify/smtp/smtptest":  {"github.com/emersion/go-sasl", "github.com/xdg-go/scram"},
-	"realtime/socketio":     {"github.com/gobwas/ws"},
+	"internal/engineio":     {"github.com/gobwas/ws"},
 	"realtime/realtimetest": {"github.com/gobwas/ws"},
 	"store/mongostore":      {"go.mongodb.org/mongo-driver/v2"},
 

@@ -162,7 +162,7 @@ func process(t *testing.T) (hub *realtime.Hub, url string, stop func()) {
 
 // echo answers every event with its first argument.
 func echo(_ *realtime.Config, wire *socketio.Config) {
-	wire.OnEvent = func(_ context.Context, _ realtime.Client, _ string, args []json.RawMessage) (any, error) {
+	wire.OnEvent = func(_ context.Context, _ *socketio.Socket, _ string, args socketio.Args) (any, error) {
 		return args[0], nil
 	}
 }

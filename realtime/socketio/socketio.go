@@ -76,7 +76,7 @@
 // A body must arrive within 10 seconds, whatever timeouts the http.Server has.
 //
 // A client costs the application no more than it should. These end the connection: a POST
-// with more than 4096 packets, a poll that the client breaks off, a client that enters no
+// with more packets than MaxPackets, a poll that the client breaks off, a client that enters no
 // namespace in time, and one refused join more than the hub's MaxRefusals. A client that
 // asks faster than it reads, or than the application answers, is not read meanwhile.
 //
@@ -108,9 +108,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
+	"github.com/telemed-go/telemed/internal/engineio"
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/realtime"
 )
@@ -157,21 +157,38 @@ type Config struct {
 	// Joins lists the events by which clients enter and leave rooms. If nil,
 	// "join-clinic" and "leave-clinic" with a clinic's id, for the room "clinic-<id>".
 	Joins []Join
-	// OnEvent answers the other events that clients emit. reply is encoded as
-	// JSON and sent if the client asked for an acknowledgement, nil as {ok: true};
-	// an error is answered with {ok: false}. The events of one connection are handled one
-	// after the other, beside its heartbeats, and ctx ends with the connection. A panic ends
-	// the connection, and is logged by the Hub. args come from a stranger. If nil, such
-	// events do nothing and are acknowledged as unknown.
-	OnEvent func(ctx context.Context, client realtime.Client, name string, args []json.RawMessage) (reply any, err error)
+	// OnConnect decides whether a client may enter, each time that it connects, and so also
+	// when it comes back. auth is the JSON object of the page's io(url, {auth}), {} if there is
+	// none; a client that comes back adds pid and offset to it. It comes from a stranger.
+	//
+	// With an error the page gets connect_error, and stays away until its code calls connect():
+	// with the words of a [realtime.Refusal], or in fixed ones, see Errors. Only after
+	// telemed.ErrUnavailable, and when ctx has ended, the connection ends instead, and the page
+	// comes back by itself. If nil, everybody may enter.
+	OnConnect func(ctx context.Context, s *Socket, auth json.RawMessage) (Welcome, error)
+	// OnEvent answers the other events that clients emit. reply is sent if the client asked for
+	// an acknowledgement: [Args] as several values, nil as {ok: true}, and an error as
+	// {ok: false}. A panic ends the connection, and is logged. args come from a stranger. If
+	// nil, such events do nothing and are acknowledged as unknown.
+	//
+	// Packets of one connection are handled one after the other, beside its heartbeats: what
+	// takes longer belongs into a goroutine of the application's, which may keep s. ctx ends
+	// with the connection, and after HandlerTimeout.
+	OnEvent func(ctx context.Context, s *Socket, name string, args Args) (reply any, err error)
+	// Namespaces are those beside "/", by their names: "/staff". If nil, others than "/" are
+	// refused as invalid.
+	Namespaces map[string]Namespace
 
 	// PingInterval is the time between heartbeats. If 0, 25 seconds.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to answer a heartbeat. If 0, 20 seconds.
 	PingTimeout time.Duration
-	// ConnectTimeout is how long a client may take to enter the default namespace once it has
-	// a session, or to come back into it. If 0, 10 seconds.
+	// ConnectTimeout is how long a client may take to enter a namespace once it has a session,
+	// OnConnect included, or has left the last one. If 0, 10 seconds.
 	ConnectTimeout time.Duration
+	// HandlerTimeout is how long OnConnect, OnEvent and the hub's Authorize have for one
+	// packet: then their ctx ends. If 0, 30 seconds.
+	HandlerTimeout time.Duration
 	// UpgradeTimeout is how long the change from polling to WebSocket may take. If 0, 10
 	// seconds.
 	UpgradeTimeout time.Duration
@@ -196,8 +213,16 @@ type Config struct {
 	// MaxPayload is how many bytes one message or POST of a client may have. If 0, 1000000.
 	MaxPayload int
 
+	// MaxPackets is how many packets one POST may have. A page that was offline sends all that
+	// it has kept in one. If 0, 4096.
+	MaxPackets int
+	// MaxAttachments is how many binary parts one event of a client may have; together they
+	// have MaxPayload bytes at most. If 0, 8.
+	MaxAttachments int
+
 	// Logger hears how connections end, with their ids and never with what they
-	// carried, and what a Hub of the server's own has to say. If nil, nothing is logged.
+	// carried, and what a Hub of the server's own has to say. If nil, nothing is logged but
+	// panics, which go to slog.Default.
 	Logger *slog.Logger
 
 	env *fault.Env // of FromEnv
@@ -213,17 +238,10 @@ type Join struct {
 
 // Server is an http.Handler for the path /socket.io/. It is safe for concurrent use.
 type Server struct {
-	cfg     Config // with a Hub
-	ownHub  bool   // the server made it
-	origins map[string]bool
-	hosts   hosts
-
-	// session.go stands on this file, for a session reads cfg. Back up there goes only this
-	// map, in which a request finds its session.
-	mu       sync.Mutex
-	sessions map[string]*session // by Engine.IO session id
-
-	lobby lobby
+	cfg    Config // with a Hub
+	ownHub bool   // the server made it
+	engine *engineio.Server
+	spaces map[string]*space // by name
 }
 
 var (
@@ -236,36 +254,43 @@ func New(cfg Config) (*Server, error) {
 	var p fault.Problems
 	p.From(cfg.env)
 	checkHub(&p, cfg)
-	origins := checkOrigins(&p, cfg.AllowedOrigins)
-	hosts := checkHosts(&p, cfg.AllowedHosts, origins)
-	checkJoins(&p, cfg.Joins)
-	if cfg.Joins == nil {
-		cfg.Joins = []Join{{Event: "join-clinic", Leave: "leave-clinic", Prefix: "clinic-"}}
-	}
-	setDefault(&p, "PingInterval", &cfg.PingInterval, 25*time.Second)
-	setDefault(&p, "PingTimeout", &cfg.PingTimeout, 20*time.Second)
-	setDefault(&p, "ConnectTimeout", &cfg.ConnectTimeout, 10*time.Second)
-	setDefault(&p, "UpgradeTimeout", &cfg.UpgradeTimeout, 10*time.Second)
-	setDefault(&p, "WriteTimeout", &cfg.WriteTimeout, 10*time.Second)
-	setDefault(&p, "MaxPayload", &cfg.MaxPayload, 1_000_000)
-	setDefault(&p, "MaxUnconnected", &cfg.MaxUnconnected, 1000)
-	setDefault(&p, "MaxUnconnectedPerAddr", &cfg.MaxUnconnectedPerAddr, 64)
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 10*time.Second) // the engine checks these three
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 10*time.Second)
+	cfg.MaxPayload = cmp.Or(cfg.MaxPayload, 1_000_000)
+	setDefault(&p, "HandlerTimeout", &cfg.HandlerTimeout, 30*time.Second)
+	setDefault(&p, "MaxAttachments", &cfg.MaxAttachments, 8)
+	server := &Server{ownHub: cfg.Hub == nil, spaces: spaces(&p, &cfg)}
+	server.cfg = cfg
+	server.engine = engineio.New(server.engineConfig(), &p)
 	if err := p.Err("socketio"); err != nil {
 		return nil, err
 	}
-	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	ownHub := cfg.Hub == nil
-	if ownHub {
-		hub, err := realtime.NewHub(realtime.Config{Authorize: cfg.Authorize, Authenticate: cfg.Authenticate, Logger: cfg.Logger})
+	server.cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if server.ownHub {
+		hub, err := realtime.NewHub(realtime.Config{Authorize: cfg.Authorize, Authenticate: cfg.Authenticate, Logger: server.cfg.Logger})
 		if err != nil {
 			return nil, err
 		}
-		cfg.Hub = hub
+		server.cfg.Hub = hub
 	}
-	return &Server{
-		cfg: cfg, ownHub: ownHub, origins: origins, hosts: hosts, sessions: make(map[string]*session),
-		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr},
-	}, nil
+	return server, nil
+}
+
+// ServeHTTP speaks Engine.IO. It answers polls and POSTs, and keeps a WebSocket
+// until it ends.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+func (s *Server) engineConfig() engineio.Config {
+	return engineio.Config{
+		Open:           s.open,
+		Authenticate:   s.authenticate,
+		Refused:        func(reason string) { s.cfg.Hub.Refuse("socketio: " + reason) },
+		AllowedOrigins: s.cfg.AllowedOrigins, AllowAnyOrigin: s.cfg.AllowAnyOrigin, AllowedHosts: s.cfg.AllowedHosts,
+		PingInterval: s.cfg.PingInterval, PingTimeout: s.cfg.PingTimeout, UpgradeTimeout: s.cfg.UpgradeTimeout,
+		WriteTimeout: s.cfg.WriteTimeout, ConnectTimeout: s.cfg.ConnectTimeout,
+		MaxUnconnected: s.cfg.MaxUnconnected, MaxUnconnectedPerAddr: s.cfg.MaxUnconnectedPerAddr, ClientAddr: s.cfg.ClientAddr,
+		MaxPayload: s.cfg.MaxPayload, MaxPackets: s.cfg.MaxPackets, Logger: s.cfg.Logger,
+	}
 }
 
 func checkHub(p *fault.Problems, cfg Config) {
@@ -299,16 +324,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {
 	p.Check(*value >= 0, field, "is negative")
 	*value = cmp.Or(*value, zero)
-}
-
-func checkJoins(p *fault.Problems, joins []Join) {
-	seen := make(map[string]bool)
-	for _, join := range joins {
-		p.Required("Joins.Event", join.Event)
-		p.Required("Joins.Prefix", join.Prefix)
-		for _, event := range []string{join.Event, join.Leave} {
-			p.Check(event == "" || !seen[event], "Joins", "uses an event twice")
-			seen[event] = true
-		}
-	}
 }

@@ -54,11 +54,13 @@ func TestSocketCloses(t *testing.T) {
 		"close with status 1005":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xed})}, 1002},
 		"close with broken text":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xe8, 0xff})}, 1002},
 		"Engine.IO close":          {text("1"), 1000},
-		"binary frame":             {[]ws.Frame{ws.NewBinaryFrame([]byte{1})}, 1003},
-		"binary event":             {text(`451-["a",{"_placeholder":true,"num":0}]`), 1003},
-		"base64 packet":            {text("bAQID"), 1003},
-		"not UTF-8":                {text("42[\"\xff\"]"), 1007},
-		"too big":                  {text(strings.Repeat("x", 1001)), 1009},
+		"binary frame":             {[]ws.Frame{ws.NewBinaryFrame([]byte{1})}, 1008},
+		"text in a binary event":   {append(text(`451-["a",{"_placeholder":true,"num":0}]`), text(`42["b"]`)...), 1008},
+		"attachments too long": {append(text(`452-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`),
+			ws.NewBinaryFrame(make([]byte, 600)), ws.NewBinaryFrame(make([]byte, 600))), 1008},
+		"base64 packet": {text("bAQID"), 1008},
+		"not UTF-8":     {text("42[\"\xff\"]"), 1007},
+		"too big":       {text(strings.Repeat("x", 1001)), 1009},
 		"too big in fragments": {[]ws.Frame{
 			ws.NewFrame(ws.OpText, false, make([]byte, 600)), ws.NewFrame(ws.OpContinuation, true, make([]byte, 600)),
 		}, 1009},
@@ -110,6 +112,7 @@ func TestSocketCloses(t *testing.T) {
 		c := setup(t)
 		s := c.connectSocket(t)
 		require.Equal(t, 1, disconnect(t, c.hub, ""))
+		require.Equal(t, "41", s.text())
 		op, _ := s.read()
 		require.Equal(t, ws.OpClose, op)
 		s.frame(ws.NewCloseFrame(ws.NewCloseFrameBody(1008, "")))
@@ -295,16 +298,18 @@ func TestUpgrade(t *testing.T) {
 			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 		}
-		second := func() answer { return c.request(t, "GET", "transport=websocket&sid="+p.sid, "", upgrade) }
-		second().refused(t, 400, 3)
+		second := func() { c.dialSocket(t, "&sid="+p.sid, nil).closed(1008) }
+		second()
 		s.send("2probe")
 		require.Equal(t, "3probe", s.text())
-		second().refused(t, 400, 3)
+		second()
 		s.send("5")
-		second().refused(t, 400, 3)
+		second()
+		s.send(`420["join-clinic","7"]`)
+		require.Equal(t, `430[{"ok":true}]`, s.text(), "the first goes on")
 		s.send("1")
 		s.closed(1000)
-		second().refused(t, 400, 1)
+		c.request(t, "GET", "transport=websocket&sid="+p.sid, "", upgrade).refused(t, 400, 1)
 	})
 
 	t.Run("only for the session's own subject", func(t *testing.T) {

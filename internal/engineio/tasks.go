@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import "sync"
 
@@ -24,20 +24,23 @@ type task struct {
 	do   func()
 }
 
-// hand gives the worker something to do, and waits first while it has much.
-func (s *session) hand(size int, do func()) {
+// Hand gives the worker something to do, behind what it has to do already, and waits first
+// while that is much. size is how many bytes of what the client sent stay with do. The
+// Handler calls it while it hears a message. If the session has ended, or ends meanwhile, do
+// is not called.
+func (s *Session) Hand(size int, do func()) {
 	for room := s.put(task{size, do}); room != nil; room = s.put(task{size, do}) {
 		s.paused.Store(true)
 		select {
 		case <-room:
-		case <-s.conn.Context().Done():
+		case <-s.Context().Done():
 			return
 		}
 		s.moved.Store(true)
 	}
 	s.paused.Store(false)
 	if s.tasks.start() {
-		s.conn.Go(s.work) // not if the session has ended, and with it all tasks
+		s.start(s.work) // not if the session has ended, and with it all tasks
 	}
 }
 
@@ -45,13 +48,13 @@ func (s *session) hand(size int, do func()) {
 // While the client pauses polling there is room for two POSTs more: it waits for its POST to
 // be answered, and the worker may wait for a poll. One is being read when the pause begins,
 // and one may be on its way. With more, the client breaks the protocol, and waits.
-func (s *session) put(add task) (room <-chan struct{}) {
+func (s *Session) put(add task) (room <-chan struct{}) {
 	t := &s.tasks
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tasks, bytes := maxTasks, maxTaskBytes
-	if s.currentPhase() == pausing {
-		tasks += 2 * maxPackets
+	if s.pausesPolling() {
+		tasks += 2 * s.server.cfg.MaxPackets
 		bytes += 2 * s.server.cfg.MaxPayload
 	}
 	if len(t.list) >= tasks || t.bytes >= bytes {
@@ -63,6 +66,12 @@ func (s *session) put(add task) (room <-chan struct{}) {
 	t.list = append(t.list, add)
 	t.bytes += add.size
 	return nil
+}
+
+// pausesPolling reports whether the client stops to poll, or may.
+func (s *Session) pausesPolling() bool {
+	phase := s.currentPhase()
+	return phase == pausing || phase == promoting
 }
 
 // start reports whether a worker is needed.
@@ -104,19 +113,19 @@ func (t *tasks) wakeLocked() {
 
 // work is the worker. After each task it waits while much waits for the client: whoever
 // asks faster than it reads is not answered meanwhile, and then not read.
-func (s *session) work() {
+func (s *Session) work() {
 	for next, ok := s.tasks.next(); ok; next, ok = s.tasks.next() {
-		if s.conn.Context().Err() == nil {
+		if s.Context().Err() == nil {
 			next.do()
 			s.stalled.Store(true)
-			s.conn.Wait()
+			s.handler.Wait()
 			s.stalled.Store(false)
 		}
 	}
 }
 
 // goodbye ends the session with cause, behind what the client has asked for before.
-func (s *session) goodbye(cause error) {
+func (s *Session) goodbye(cause error) {
 	s.left = true
-	s.hand(0, func() { s.conn.Close(cause) })
+	s.Hand(0, func() { s.Close(cause) })
 }

@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import (
 	"bytes"
@@ -14,10 +14,6 @@ import (
 	"github.com/telemed-go/telemed/internal/inbound"
 )
 
-// maxPackets is how many packets one POST may carry. A page that was offline sends all that
-// it has kept in one; a client that puts more into one means harm.
-const maxPackets = 4096
-
 // maxBatch is how many bytes of packets one poll carries before the rest waits for the
 // next.
 const maxBatch = 1 << 20
@@ -30,10 +26,10 @@ const maxPart = 64 << 10
 // wait it would poll as fast as it can.
 const pausedPoll = 100 * time.Millisecond
 
-func (s *session) openPolling(w http.ResponseWriter) {
-	ok := s.conn.Do(func() {
-		if err := s.answer(w, s.server.openPacket(s.sid, webSocketTransport)); err != nil {
-			s.conn.Close(errPollLost)
+func (s *Session) openPolling(w http.ResponseWriter) {
+	ok := s.do(func() {
+		if err := s.answer(w, s.server.openPacket(s.id, webSocketTransport)); err != nil {
+			s.Close(errPollLost)
 		}
 	})
 	if !ok {
@@ -42,15 +38,15 @@ func (s *session) openPolling(w http.ResponseWriter) {
 }
 
 // poll waits for packets and answers with them.
-func (s *session) poll(w http.ResponseWriter, r *http.Request) {
-	if s.currentPhase() == onWebSocket {
+func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
+	if s.OverWebSocket() {
 		badRequest.write(w)
 		return
 	}
 	select {
 	case s.polls <- struct{}{}:
 	default:
-		s.conn.Close(errOverlap)
+		s.Close(errOverlap)
 		badRequest.write(w)
 		return
 	}
@@ -64,24 +60,23 @@ func (s *session) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if payload == nil { // browsers break polls off when the page is left
-		s.conn.Close(errClientLeft)
+		s.Close(errClientLeft)
 		return
 	}
 	if err := s.answer(w, payload); err != nil {
-		s.conn.Close(errPollLost) // better a new connection than a hole that nobody sees
+		s.Close(errPollLost) // better a new connection than a hole that nobody sees
 	}
 }
 
 // payload returns what a poll is answered with, nil if the request ended, and
 // false if the session does not poll any more.
-func (s *session) payload(request context.Context) ([]byte, bool) {
+func (s *Session) payload(request context.Context) ([]byte, bool) {
 	phase := s.currentPhase()
-	if phase == onWebSocket {
+	if phase >= promoting {
 		return nil, false
 	}
-	life := s.conn.Context()
-	if life.Err() != nil {
-		return closePacket, true
+	if s.Context().Err() != nil {
+		return s.farewell(), true
 	}
 	if payload := s.batch(); payload != nil {
 		return payload, true
@@ -97,28 +92,36 @@ func (s *session) payload(request context.Context) ([]byte, bool) {
 				return payload, true
 			}
 		case <-s.wake:
-			return noopPacket, true
+			return noopPacket, s.currentPhase() != promoting
 		case <-soon:
 			return noopPacket, true
-		case <-life.Done():
-			return closePacket, true
+		case <-s.Context().Done():
+			return s.farewell(), true
 		case <-request.Done():
 			return nil, true
 		}
 	}
 }
 
+// farewell is the answer to a poll that waits when the session ends. A client that has
+// closed it needs no close.
+func (s *Session) farewell() []byte {
+	if errors.Is(context.Cause(s.Context()), errClientLeft) {
+		return noopPacket
+	}
+	return closePacket
+}
+
 // batch takes what waits, nil if nothing does.
-func (s *session) batch() []byte {
-	payload, size := s.out.take()
-	if size > 0 {
-		s.conn.Sent(size)
+func (s *Session) batch() []byte {
+	payload := s.out.take()
+	if payload != nil {
 		s.moved.Store(true)
 	}
 	return payload
 }
 
-func (s *session) answer(w http.ResponseWriter, payload []byte) error {
+func (s *Session) answer(w http.ResponseWriter, payload []byte) error {
 	control := http.NewResponseController(w)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
@@ -152,8 +155,8 @@ func flush(control *http.ResponseController) error {
 
 // post reads the packets of a request's body. It answers when they are in the worker's hands:
 // until then the client sends no other, not even its answer to a heartbeat.
-func (s *session) post(w http.ResponseWriter, r *http.Request) {
-	if s.currentPhase() == onWebSocket {
+func (s *Session) post(w http.ResponseWriter, r *http.Request) {
+	if s.OverWebSocket() {
 		badRequest.write(w)
 		return
 	}
@@ -161,11 +164,11 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 	case s.posts <- struct{}{}:
 		defer func() { <-s.posts }()
 	default:
-		s.conn.Close(errOverlap)
+		s.Close(errOverlap)
 		badRequest.write(w)
 		return
 	}
-	if s.currentPhase() == onWebSocket || s.left { // left is the WebSocket's reader's own then
+	if s.OverWebSocket() || s.left { // left is the WebSocket's reader's own then
 		badRequest.write(w)
 		return
 	}
@@ -175,7 +178,7 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.packets(r.Context(), body); err != nil {
-		s.conn.Close(err)
+		s.Close(err)
 		badRequest.write(w)
 		return
 	}
@@ -184,11 +187,11 @@ func (s *session) post(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok") // the packets count, whether it is read or not
 }
 
-func (s *session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (s *Session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/octet-stream" {
-		return nil, errBinary
+		return nil, ErrUnsupported
 	}
-	return inbound.ReadUntil(s.conn.Context(), w, r, int64(s.server.cfg.MaxPayload))
+	return inbound.ReadUntil(s.Context(), w, r, int64(s.server.cfg.MaxPayload))
 }
 
 func refusalForBody(err error) refusal {
@@ -204,17 +207,17 @@ func refusalForBody(err error) refusal {
 // packets reads a polling payload: Engine.IO packets with separators between them. What is
 // behind a close is not read. If the client hangs up while it waits for the worker, the
 // session ends, and with it whatever the application does and all that was to follow.
-func (s *session) packets(request context.Context, payload []byte) error {
+func (s *Session) packets(request context.Context, payload []byte) error {
 	if !utf8.Valid(payload) {
-		return errGarbage
+		return ErrGarbage
 	}
-	if bytes.Count(payload, []byte{separator}) >= maxPackets {
+	if bytes.Count(payload, []byte{separator}) >= s.server.cfg.MaxPackets {
 		return errTooMany
 	}
-	stop := context.AfterFunc(request, func() { s.conn.Close(errClientLeft) })
+	stop := context.AfterFunc(request, func() { s.Close(errClientLeft) })
 	defer stop()
 	for text := range bytes.SplitSeq(payload, []byte{separator}) {
-		if ctx := s.conn.Context(); ctx.Err() != nil {
+		if ctx := s.Context(); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err := s.packet(text); err != nil || s.left {

@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import (
 	"bufio"
@@ -15,7 +15,6 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/realtime"
 )
 
 // isHandshake reports whether r asks for a WebSocket in the one way that RFC 6455 has.
@@ -38,11 +37,11 @@ func hasToken(list, token string) bool {
 }
 
 // openWebSocket begins a session on a WebSocket.
-func (s *session) openWebSocket(w http.ResponseWriter, r *http.Request) {
-	ok := s.conn.Do(func() {
+func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
+	ok := s.do(func() {
 		ws, err := s.accept(w, r)
 		if err != nil {
-			s.conn.Close(errSocketLost)
+			s.Close(errSocketLost)
 			return
 		}
 		s.goOn(ws, s.serveOpened)
@@ -54,14 +53,14 @@ func (s *session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 
 // goOn serves ws in a goroutine of its own, so that the request's may end: a connection
 // needs neither its headers nor net/http's buffers and stack.
-func (s *session) goOn(ws *webSocket, serve func(*webSocket)) {
+func (s *Session) goOn(ws *webSocket, serve func(*webSocket)) {
 	served := false
 	closeUnserved := func() {
 		if !served { // the session has ended, or there was a panic
 			_ = ws.conn.Close()
 		}
 	}
-	ok := s.conn.Go(func() {
+	ok := s.start(func() {
 		defer closeUnserved()
 		serve(ws)
 		served = true
@@ -71,9 +70,9 @@ func (s *session) goOn(ws *webSocket, serve func(*webSocket)) {
 	}
 }
 
-func (s *session) serveOpened(ws *webSocket) {
-	if err := ws.say(textFrame(s.server.openPacket(s.sid))); err != nil {
-		s.conn.Close(errSocketLost)
+func (s *Session) serveOpened(ws *webSocket) {
+	if err := ws.say(textFrame(s.server.openPacket(s.id))); err != nil {
+		s.Close(errSocketLost)
 	}
 	s.promote(ws)
 	s.serve(ws)
@@ -81,20 +80,22 @@ func (s *session) serveOpened(ws *webSocket) {
 
 // upgrade moves a session from polling to a WebSocket. If the client does not complete the
 // change, polling goes on.
-func (s *session) upgrade(w http.ResponseWriter, r *http.Request) {
-	if !s.startProbe() {
-		badRequest.write(w)
-		return
-	}
+func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) {
+	probes := s.startProbe()
 	ws, err := s.accept(w, r)
-	if err != nil {
+	switch {
+	case err != nil && probes:
 		s.setPhase(polling)
-		return
+	case err != nil:
+	case probes:
+		s.goOn(ws, s.serveUpgraded)
+	default: // there is one already: clients raise an HTTP error, and understand a close
+		ws.close(statusOf(errSecond))
+		ws.hangUp()
 	}
-	s.goOn(ws, s.serveUpgraded)
 }
 
-func (s *session) serveUpgraded(ws *webSocket) {
+func (s *Session) serveUpgraded(ws *webSocket) {
 	if err := s.probe(ws); err != nil {
 		s.setPhase(polling)
 		ws.close(statusOf(err))
@@ -105,9 +106,9 @@ func (s *session) serveUpgraded(ws *webSocket) {
 }
 
 // probe has the conversation by which client and server agree to change over.
-func (s *session) probe(ws *webSocket) error {
+func (s *Session) probe(ws *webSocket) error {
 	_ = ws.conn.SetReadDeadline(time.Now().Add(s.server.cfg.UpgradeTimeout))
-	stop := context.AfterFunc(s.conn.Context(), func() { _ = ws.conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(s.Context(), func() { _ = ws.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 
 	if err := ws.expect("2probe"); err != nil {
@@ -116,7 +117,7 @@ func (s *session) probe(ws *webSocket) error {
 	if err := ws.say(textFrame([]byte("3probe"))); err != nil {
 		return err
 	}
-	s.pausePolls()
+	s.changePolls(pausing)
 	if err := ws.expect(string(packetUpgrade)); err != nil {
 		return err
 	}
@@ -129,8 +130,8 @@ func (s *session) probe(ws *webSocket) error {
 // serve reads until the session ends, however it ends, and says goodbye. After a message that
 // took more than a small stack it goes on in a new goroutine: stacks of this size are never
 // given back, and most connections are idle for the rest of their lives.
-func (s *session) serve(ws *webSocket) {
-	ctx, goesOn := s.conn.Context(), false
+func (s *Session) serve(ws *webSocket) {
+	ctx, goesOn := s.Context(), false
 	defer func() {
 		if !goesOn {
 			s.hangUp(ws)
@@ -138,18 +139,22 @@ func (s *session) serve(ws *webSocket) {
 	}()
 	for ctx.Err() == nil && !s.left {
 		_, _ = ws.frames.r.Peek(1) // waits here: in read, the smallest stack would not suffice
-		text, err := ws.read()
-		small := err == nil && len(text) == 1 // the answer to a heartbeat
-		if err == nil {
-			err = s.packet(text)
+		message, binary, err := ws.read()
+		small := err == nil && len(message) == 1 // the answer to a heartbeat
+		switch {
+		case err != nil:
+		case binary:
+			err = s.handler.Message(message, true)
+		default:
+			err = s.packet(message)
 		}
 		if peer, ok := errors.AsType[*peerClosed](err); ok {
 			s.goodbye(peer)
 		} else if err != nil {
-			s.conn.Close(err)
+			s.Close(err)
 		}
 		if !small && !s.left && ws.frames.r.Buffered() == 0 {
-			if goesOn = s.conn.Go(func() { s.serve(ws) }); goesOn {
+			if goesOn = s.start(func() { s.serve(ws) }); goesOn {
 				return
 			}
 		}
@@ -157,9 +162,9 @@ func (s *session) serve(ws *webSocket) {
 	<-ctx.Done() // after a goodbye, the worker ends the session
 }
 
-func (s *session) hangUp(ws *webSocket) {
-	s.conn.Close(errSocketLost) // it has ended already, unless there was a panic
-	ws.close(statusOf(context.Cause(s.conn.Context())))
+func (s *Session) hangUp(ws *webSocket) {
+	s.Close(errSocketLost) // it has ended already, unless there was a panic
+	ws.close(statusOf(context.Cause(s.Context())))
 	ws.hangUp()
 }
 
@@ -171,14 +176,13 @@ func statusOf(cause error) ws.StatusCode {
 	switch {
 	case errors.Is(cause, errClientLeft):
 		return ws.StatusNormalClosure
-	case errors.Is(cause, errBinary):
+	case errors.Is(cause, ErrUnsupported):
 		return ws.StatusUnsupportedData
 	case errors.Is(cause, errNotUTF8):
 		return ws.StatusInvalidFramePayloadData
 	case errors.Is(cause, errTooBig):
 		return ws.StatusMessageTooBig
-	case errors.Is(cause, telemed.ErrClosed), errors.Is(cause, telemed.ErrUnavailable), errors.Is(cause, realtime.ErrGap),
-		errors.Is(cause, errPingTimeout):
+	case errors.Is(cause, telemed.ErrClosed), errors.Is(cause, telemed.ErrUnavailable), errors.Is(cause, errPingTimeout):
 		return ws.StatusGoingAway
 	case errors.As(cause, new(ws.ProtocolError)):
 		return ws.StatusProtocolError
@@ -186,7 +190,7 @@ func statusOf(cause error) ws.StatusCode {
 	return ws.StatusPolicyViolation
 }
 
-func (s *session) accept(w http.ResponseWriter, r *http.Request) (*webSocket, error) {
+func (s *Session) accept(w http.ResponseWriter, r *http.Request) (*webSocket, error) {
 	upgrader := ws.HTTPUpgrader{Timeout: s.server.cfg.WriteTimeout}
 	conn, buffers, _, err := upgrader.Upgrade(r, w)
 	if err != nil {

@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import (
 	"bytes"
@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-
-	"github.com/telemed-go/telemed/realtime"
 )
 
 const (
@@ -28,28 +26,27 @@ const (
 type webSocket struct {
 	conn    net.Conn
 	raw     *rawSocket // nil where only conn may be written to
-	session *session
+	session *Session
 	frames  frameReader
 	shared  bool // others write too: control frames go among theirs; the reader's own
 
 	mu      sync.Mutex
-	pending [][]byte      // whole frames, save the first if partial
-	partial bool          // the head of pending[0] is written
+	pending queue         // whole frames, save the first if partial
+	partial bool          // the head of the first is written
 	drained chan struct{} // closed when the goroutine ends; nil if there is none
 	broken  bool          // no byte may follow
 	bye     []byte        // our close frame: nothing may follow it
 }
 
-// put writes frames, and keeps what the socket does not take: so many bytes wait.
-func (c *webSocket) put(frames [][]byte, joined []byte) (waiting int, err error) {
+// put writes messages, and keeps what the socket does not take: so many bytes wait.
+func (c *webSocket) put(from Sender, messages [][]byte, joined []byte) (waiting int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.broken || c.bye != nil || (c.drained == nil && len(c.pending) > 0) {
+	if c.broken || c.bye != nil || (c.drained == nil && len(c.pending.messages) > 0) {
 		return 0, errSocketLost
 	}
 	if c.drained != nil {
-		c.pending = append(c.pending, frames...)
-		return length(frames), nil
+		return c.keep(from, messages), nil
 	}
 	n := 0
 	if c.raw != nil {
@@ -58,24 +55,29 @@ func (c *webSocket) put(frames [][]byte, joined []byte) (waiting int, err error)
 			return 0, errSocketLost
 		}
 	}
-	waiting = len(joined) - n
-	if waiting == 0 {
+	if n == len(joined) {
 		return 0, nil
 	}
-	for n >= len(frames[0]) {
-		n -= len(frames[0])
-		frames = frames[1:]
+	for n >= len(messages[0]) {
+		n -= len(messages[0])
+		messages = messages[1:]
 	}
-	c.pending = append(c.pending, frames[0][n:])
-	c.pending = append(c.pending, frames[1:]...)
+	waiting = c.keep(from, [][]byte{messages[0][n:]})
+	waiting += c.keep(from, messages[1:])
 	c.partial = n > 0
 	c.drained = make(chan struct{})
-	if !c.session.conn.Go(c.drain) { // it has ended: close writes what is left of a frame
+	if !c.session.start(c.drain) { // it has ended: close writes what is left of a frame
 		close(c.drained)
 		c.drained = nil
 		return 0, errSocketLost
 	}
 	return waiting, nil
+}
+
+func (c *webSocket) keep(from Sender, messages [][]byte) int {
+	n := c.pending.add(from, messages)
+	c.session.out.gauge.add(n)
+	return n
 }
 
 func (c *webSocket) busy() bool {
@@ -92,12 +94,12 @@ func (c *webSocket) drain() {
 			c.giveUp()
 		}
 	}()
-	for chunk := c.chunk(); chunk != nil; chunk = c.chunk() {
+	for chunk, shares := c.chunk(); chunk != nil; chunk, shares = c.chunk() {
 		if err := c.write(chunk); err != nil {
-			c.session.conn.Close(err)
+			c.session.Close(err)
 			return
 		}
-		c.session.conn.Sent(len(chunk))
+		c.session.out.gone(shares)
 		c.session.moved.Store(true)
 	}
 	over = true // the next drain may have begun already: what is in c is not ours
@@ -107,7 +109,7 @@ func (c *webSocket) drain() {
 func (c *webSocket) giveUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.broken, c.pending = true, nil
+	c.broken, c.pending = true, queue{}
 	close(c.drained)
 	c.drained = nil
 }
@@ -123,11 +125,10 @@ func (c *webSocket) chunkSize() int {
 
 // chunk takes whole frames from what waits. With nil the drain has ended, and our close
 // frame, if there is one, is out.
-func (c *webSocket) chunk() []byte {
+func (c *webSocket) chunk() (chunk []byte, shares []share) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.pending) == 0 {
-		c.pending = nil
+	if len(c.pending.messages) == 0 {
 		if c.bye != nil {
 			_, _ = c.conn.Write(c.bye)
 		} else {
@@ -135,20 +136,14 @@ func (c *webSocket) chunk() []byte {
 		}
 		close(c.drained)
 		c.drained = nil
-		return nil
+		return nil, nil
 	}
-	n, size := 1, len(c.pending[0])
-	for n < len(c.pending) && size+len(c.pending[n]) <= c.chunkSize() {
-		size += len(c.pending[n])
-		n++
+	part := c.pending.cut(c.pending.batch(c.chunkSize()))
+	c.partial = false
+	if len(part.messages) == 1 {
+		return part.messages[0], part.shares
 	}
-	chunk := c.pending[0]
-	if n > 1 {
-		chunk = bytes.Join(c.pending[:n], nil)
-	}
-	clear(c.pending[:n])
-	c.pending, c.partial = c.pending[n:], false
-	return chunk
+	return bytes.Join(part.messages, nil), part.shares
 }
 
 // write blocks until b is written, or the peer takes no byte for the timeout.
@@ -167,7 +162,7 @@ func (c *webSocket) write(b []byte) error {
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return errSocketLost
 		case closing, n == 0, c.raw == nil: // TLS cannot go on after a deadline
-			return realtime.ErrSlow
+			return ErrSlow
 		}
 	}
 	return nil
@@ -189,22 +184,22 @@ func (c *webSocket) say(frame []byte) error {
 	return nil
 }
 
-// read returns the next text message, and answers pings on the way. The bytes
-// are good until the next call.
-func (c *webSocket) read() ([]byte, error) {
+// read returns the next message, and answers pings on the way. The bytes are good until
+// the next call.
+func (c *webSocket) read() (message []byte, binary bool, err error) {
 	for {
 		op, payload, err := c.frames.next()
 		switch {
 		case err != nil:
-			return nil, readCause(err)
-		case op == ws.OpText:
-			return payload, nil
+			return nil, false, readCause(err)
+		case op == ws.OpText, op == ws.OpBinary:
+			return payload, op == ws.OpBinary, nil
 		case op == ws.OpPing:
 			if err := c.pong(payload); err != nil {
-				return nil, errSocketLost
+				return nil, false, errSocketLost
 			}
 		case op == ws.OpClose:
-			return nil, closedByPeer(payload)
+			return nil, false, closedByPeer(payload)
 		}
 	}
 }
@@ -213,7 +208,7 @@ func (c *webSocket) read() ([]byte, error) {
 // address.
 func readCause(err error) error {
 	switch {
-	case errors.Is(err, errBinary), errors.Is(err, errTooBig), errors.Is(err, errNotUTF8), errors.As(err, new(ws.ProtocolError)):
+	case errors.Is(err, errTooBig), errors.Is(err, errNotUTF8), errors.As(err, new(ws.ProtocolError)):
 		return err
 	}
 	return errSocketLost
@@ -224,15 +219,15 @@ func (c *webSocket) pong(payload []byte) error {
 	if !c.shared {
 		return c.say(frame)
 	}
-	c.session.conn.Send(frame)
-	c.session.conn.Wait() // whoever asks faster than it reads is not read meanwhile
+	c.session.Send(frame)
+	c.session.Wait() // whoever asks faster than it reads is not read meanwhile
 	return nil
 }
 
 func (c *webSocket) expect(want string) error {
-	got, err := c.read()
-	if err == nil && string(got) != want {
-		err = errGarbage
+	got, binary, err := c.read()
+	if err == nil && (binary || string(got) != want) {
+		err = ErrGarbage
 	}
 	return err
 }
@@ -246,13 +241,13 @@ func (c *webSocket) close(status ws.StatusCode) {
 	if c.bye == nil {
 		c.bye = frameOf(ws.OpClose, ws.NewCloseFrameBody(status, ""))
 		_ = c.conn.SetWriteDeadline(time.Now().Add(closeWait))
+		first := queue{}
 		if c.partial {
-			c.pending = c.pending[:min(len(c.pending), 1)]
-		} else {
-			c.pending = nil
+			first = c.pending.cut(1)
 		}
+		c.pending = first
 		if c.drained == nil && !c.broken {
-			_, _ = c.conn.Write(append(bytes.Join(c.pending, nil), c.bye...))
+			_, _ = c.conn.Write(append(bytes.Join(first.messages, nil), c.bye...))
 		}
 	}
 	for c.drained != nil { // the drain ends with our close frame

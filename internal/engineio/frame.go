@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import (
 	"bufio"
@@ -23,6 +23,7 @@ type frameReader struct {
 	limit  int
 	header [ws.MaxHeaderSize]byte
 	state  ws.State
+	op     ws.OpCode      // of the message that is being read
 	small  [maxSmall]byte // a short message
 	text   *bytes.Buffer  // the message so far, nil between long messages
 }
@@ -36,7 +37,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const keepBuffer = 16 << 10
 
-// next returns a whole text message, or a control frame. The bytes are good
+// next returns a whole message, or a control frame. The bytes are good
 // until the next call. After an error or a close frame there is none.
 func (f *frameReader) next() (ws.OpCode, []byte, error) {
 	if f.text != nil && !f.state.Fragmented() {
@@ -63,8 +64,6 @@ func (f *frameReader) step() (op ws.OpCode, payload []byte, err error) {
 		return 0, nil, err
 	}
 	switch {
-	case header.OpCode == ws.OpBinary:
-		return 0, nil, errBinary
 	case header.OpCode.IsControl():
 		payload = make([]byte, header.Length) // 125 bytes at most
 		_, err := io.ReadFull(f.r, payload)
@@ -75,7 +74,10 @@ func (f *frameReader) step() (op ws.OpCode, payload []byte, err error) {
 }
 
 func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
-	if header.OpCode == ws.OpText && header.Fin && header.Length <= int64(min(maxSmall, f.limit)) {
+	if header.OpCode != ws.OpContinuation {
+		f.op = header.OpCode
+	}
+	if header.OpCode != ws.OpContinuation && header.Fin && header.Length <= int64(min(maxSmall, f.limit)) {
 		return f.short(header)
 	}
 	if f.text == nil {
@@ -93,13 +95,13 @@ func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
 	ws.Cipher(f.text.Bytes()[start:], header.Mask, 0)
 	if !header.Fin {
 		f.state = f.state.Set(ws.StateFragmented)
-		return ws.OpText, nil, nil
+		return f.op, nil, nil
 	}
 	f.state = f.state.Clear(ws.StateFragmented)
 	if f.text.Len() == 0 {
-		return ws.OpText, []byte{}, nil
+		return f.op, []byte{}, nil
 	}
-	return valid(f.text.Bytes())
+	return f.valid(f.text.Bytes())
 }
 
 // short reads a message that is one frame and needs no buffer.
@@ -109,12 +111,12 @@ func (f *frameReader) short(header ws.Header) (ws.OpCode, []byte, error) {
 		return 0, nil, err
 	}
 	ws.Cipher(payload, header.Mask, 0)
-	return valid(payload)
+	return f.valid(payload)
 }
 
-func valid(text []byte) (ws.OpCode, []byte, error) {
-	if !utf8.Valid(text) {
+func (f *frameReader) valid(message []byte) (ws.OpCode, []byte, error) {
+	if f.op == ws.OpText && !utf8.Valid(message) {
 		return 0, nil, errNotUTF8
 	}
-	return ws.OpText, text, nil
+	return f.op, message, nil
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package socketio
+package engineio
 
 import (
 	"errors"

@@ -1,7 +1,6 @@
-package socketio
+package engineio
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/netip"
@@ -11,23 +10,17 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/stretchr/testify/require"
-
-	"github.com/telemed-go/telemed/realtime"
 )
 
 // A close that comes before the goroutine which is to write the rest of a frame, or instead
 // of it: the frame ends first. From outside, those moments cannot be met.
 func TestCloseBeforeTheDrain(t *testing.T) {
 	t.Parallel()
-	hub, err := realtime.NewHub(realtime.Config{})
-	require.NoError(t, err)
-	server, err := New(Config{Hub: hub})
-	require.NoError(t, err)
+	server := newServer(t, Config{})
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, listener.Close())
-		require.NoError(t, hub.Shutdown(context.Background()))
 	})
 	frame := textFrame(make([]byte, 512<<10)) // more than the buffers below
 	for n := range 20 {
@@ -37,17 +30,16 @@ func TestCloseBeforeTheDrain(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(64<<10))
 		require.NoError(t, conn.(*net.TCPConn).SetWriteBuffer(64<<10))
-		s := server.newSession(webSocketTransport, "sid", peer.LocalAddr().(*net.TCPAddr).AddrPort().Addr())
-		require.NoError(t, s.begin(t.Context(), ""))
+		s := server.newSession(webSocketTransport, "sid", "", netip.Addr{})
 		way := &webSocket{conn: conn, raw: newRawSocket(conn), session: s}
 		read := make(chan error, 1)
 		go func() { read <- readUntilClose(peer) }()
 
 		ended := n%2 == 1
 		if ended {
-			s.conn.Close(nil)
+			s.Close(nil)
 		}
-		waiting, err := way.put([][]byte{frame, frame}, append(frame[:len(frame):len(frame)], frame...))
+		waiting, err := way.put(nil, [][]byte{frame, frame}, append(frame[:len(frame):len(frame)], frame...))
 		require.Equal(t, ended, err != nil)
 		require.Equal(t, ended, waiting == 0)
 		way.close(ws.StatusGoingAway)
@@ -77,17 +69,13 @@ func readUntilClose(peer net.Conn) error {
 // piped is a WebSocket without a raw socket, as under TLS: whatever is put begins a drain.
 func piped(t *testing.T) (way *webSocket, peer net.Conn) {
 	t.Helper()
-	hub, err := realtime.NewHub(realtime.Config{})
-	require.NoError(t, err)
-	server, err := New(Config{Hub: hub})
-	require.NoError(t, err)
 	conn, peer := net.Pipe()
-	s := server.newSession(webSocketTransport, "sid", netip.Addr{})
-	require.NoError(t, s.begin(t.Context(), ""))
+	s := newServer(t, Config{}).newSession(webSocketTransport, "sid", "", netip.Addr{})
 	t.Cleanup(func() {
+		s.Close(nil)
 		require.NoError(t, peer.Close())
 		require.NoError(t, conn.Close())
-		require.NoError(t, hub.Shutdown(context.Background()))
+		<-s.Finished()
 	})
 	return &webSocket{conn: conn, session: s}, peer
 }
@@ -104,12 +92,12 @@ func TestDrainsDoNotMeet(t *testing.T) {
 		read <- err
 	}()
 	for n := range frames {
-		_, err := way.put([][]byte{frame}, frame)
+		_, err := way.put(nil, [][]byte{frame}, frame)
 		require.NoError(t, err, n)
 		if n%3 == 0 {
 			runtime.Gosched() // so that drains end and begin
 		}
 	}
 	require.NoError(t, <-read)
-	require.NoError(t, way.session.conn.Context().Err())
+	require.NoError(t, way.session.Context().Err())
 }

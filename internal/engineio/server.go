@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import (
 	"crypto/rand"
@@ -7,10 +7,9 @@ import (
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/inbound"
-	"github.com/telemed-go/telemed/realtime"
 )
 
-// ServeHTTP speaks Engine.IO. It answers polls and POSTs, and keeps a WebSocket
+// ServeHTTP implements http.Handler. It answers polls and POSTs, and keeps a WebSocket
 // until it ends.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	inbound.Bound(w, r)
@@ -18,11 +17,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	allow(w.Header(), r, from)
 	switch {
 	case !s.hosts.allow(r):
-		s.cfg.Hub.Refuse("socketio: the request's Host is not one of AllowedHosts")
+		s.refuse("the request's Host is not one of AllowedHosts")
 		forbidden.write(w)
 		return
 	case from == refused:
-		s.cfg.Hub.Refuse("socketio: the page's origin is not one of AllowedOrigins")
+		s.refuse("the page's origin is not one of AllowedOrigins")
 		forbidden.write(w)
 		return
 	case r.Method == http.MethodOptions:
@@ -88,7 +87,7 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, from caller, tra
 		forbidden.write(w)
 		return
 	}
-	if subject != session.conn.Client().Subject {
+	if subject != session.subject {
 		unknownSession.write(w) // the same words as for a session that there is not
 		return
 	}
@@ -105,7 +104,7 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, from caller, tra
 		badRequest.write(w)
 		return
 	}
-	if !session.conn.Do(func() { handle(w, r) }) {
+	if !session.do(func() { handle(w, r) }) {
 		unknownSession.write(w)
 	}
 }
@@ -132,13 +131,13 @@ func (s *Server) caller(r *http.Request) caller {
 // subject is who sent r. A foreign page must not use its visitor's cookies, so
 // for it nobody is asked.
 func (s *Server) subject(r *http.Request, from caller) (string, error) {
-	if from == foreign {
+	if from == foreign || s.cfg.Authenticate == nil {
 		return "", nil
 	}
-	return s.cfg.Hub.Authenticate(r)
+	return s.cfg.Authenticate(r)
 }
 
-func (s *Server) connect(r *http.Request, from caller, transport string) (*session, error) {
+func (s *Server) connect(r *http.Request, from caller, transport string) (*Session, error) {
 	subject, err := s.subject(r, from)
 	if err != nil {
 		return nil, err
@@ -147,40 +146,42 @@ func (s *Server) connect(r *http.Request, from caller, transport string) (*sessi
 	if s.cfg.ClientAddr != nil {
 		addr = networkOf(s.cfg.ClientAddr(r))
 	}
-	session := s.newSession(transport, rand.Text(), addr)
-	if err := session.begin(r.Context(), subject); err != nil {
-		return nil, err
-	}
-	if err := s.confirm(r, from, session.conn); err != nil {
+	session := s.newSession(transport, rand.Text(), subject, addr)
+	if err := s.confirm(r, from, session); err != nil {
 		return nil, err
 	}
 	s.remember(session)
-	admitted := s.admit(session)
+	admitted := s.cfg.ConnectTimeout == 0 || s.admit(session)
 	session.startClocks()
-	if session.conn.Context().Err() != nil {
-		session.release() // its End may have come before there was something to release
+	if session.Context().Err() != nil {
+		session.release() // its end may have come before there was something to release
 	}
 	if !admitted {
-		return nil, realtime.ErrFull
+		return nil, errFull
 	}
 	return session, nil
 }
 
-// confirm asks again who sent r, now that Hub.Disconnect finds conn: a person who
-// logged out after the first answer and before Connect was not found there. Unless
-// the answer is the same, conn ends.
-func (s *Server) confirm(r *http.Request, from caller, conn *realtime.Conn) error {
+// confirm opens the session, and asks again who sent r: a person who logged out after the
+// first answer and before Open could not be found by the application. Unless the answer is
+// the same, the session ends.
+func (s *Server) confirm(r *http.Request, from caller, session *Session) error {
 	same := false
 	defer func() {
-		if !same { // also if the application's function panics: nobody else knows conn yet
-			conn.Close(telemed.ErrForbidden)
+		if !same { // also if the application's function panics: nobody else knows session yet
+			session.Close(telemed.ErrForbidden)
 		}
 	}()
+	handler, err := s.cfg.Open(session, r)
+	if err != nil {
+		return err
+	}
+	session.handle(handler)
 	subject, err := s.subject(r, from)
 	if err != nil {
 		return err
 	}
-	if same = subject == conn.Client().Subject; !same {
+	if same = subject == session.subject; !same {
 		return telemed.ErrForbidden
 	}
 	return nil

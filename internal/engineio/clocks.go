@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import "time"
 
@@ -7,11 +7,11 @@ type clocks struct {
 	beat    *time.Timer
 	due     time.Time   // when beat has something to do
 	waiting bool        // for the answer to a heartbeat
-	connect *time.Timer // for the client to enter a namespace; nil if it is in
+	connect *time.Timer // for the client to enter; nil if it is in
 	over    bool        // the session has ended
 }
 
-func (s *session) startClocks() {
+func (s *Session) startClocks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clocks.over {
@@ -23,7 +23,7 @@ func (s *session) startClocks() {
 	s.expectConnect()
 }
 
-func (s *session) stopClocks() {
+func (s *Session) stopClocks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clocks.over = true
@@ -34,18 +34,14 @@ func (s *session) stopClocks() {
 	}
 }
 
-// expectConnect ends the session unless the client enters a namespace in time. The caller
-// holds mu.
-func (s *session) expectConnect() {
-	if !s.clocks.over {
-		s.clocks.connect = time.AfterFunc(s.server.cfg.ConnectTimeout, func() { s.conn.Close(errNoConnect) })
+// expectConnect ends the session unless the client enters in time. The caller holds mu.
+func (s *Session) expectConnect() {
+	if limit := s.server.cfg.ConnectTimeout; limit > 0 && !s.clocks.over {
+		s.clocks.connect = time.AfterFunc(limit, func() { s.Close(errNoConnect) })
 	}
 }
 
-// enterNamespace says that the client is in the default namespace.
-func (s *session) enterNamespace() {
-	s.connected = true
-	s.server.lobby.leave(s)
+func (s *Session) stopConnect() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clocks.connect != nil {
@@ -54,52 +50,44 @@ func (s *session) enterNamespace() {
 	}
 }
 
-// leaveNamespace says that the client has left it. It may come back, in time.
-func (s *session) leaveNamespace() {
-	s.connected = false
-	s.server.admit(s)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expectConnect()
+// beat sends a heartbeat, or ends the session if the client has not answered the last one.
+func (s *Session) beat() {
+	if s.hold() {
+		s.run(s.beatNow)
+	}
 }
 
-// beat sends a heartbeat, or ends the session if the client has not answered the last one.
-func (s *session) beat() { s.conn.Do(s.beatNow) }
-
-func (s *session) beatNow() {
+func (s *Session) beatNow() {
 	switch cfg := &s.server.cfg; {
 	case !s.isDue():
 	case s.await(true):
 		s.moved.Store(false)
-		s.pinging.Store(true)
-		s.conn.Mark()
-		s.conn.Send(pingMessage)
-		s.nextBeat(cfg.PingTimeout)
-	case s.pinging.Load(): // a busy hub has not sent it: Put sets the clock when it does
+		s.handler.Beat()
+		s.Send(pingMessage)
 		s.nextBeat(cfg.PingTimeout)
 	case s.paused.Load() && !s.stalled.Load():
 		// The answer may be unread. Another ping, for a client hangs up that hears none; and if
 		// it is gone, a write finds out.
 		s.moved.Store(false)
-		s.conn.Send(pingMessage)
+		s.Send(pingMessage)
 		s.nextBeat(cfg.PingTimeout)
 	case s.moved.Swap(false), s.out.busy():
 		// The ping may be unsent. WriteTimeout is for a WebSocket that takes nothing.
 		s.nextBeat(cfg.PingTimeout)
 	default:
-		s.conn.Close(errPingTimeout)
+		s.Close(errPingTimeout)
 	}
 }
 
 // answered hears of the client's answer to a heartbeat.
-func (s *session) answered() {
+func (s *Session) answered() {
 	if s.await(false) {
 		s.nextBeat(s.server.cfg.PingInterval)
 	}
 }
 
 // await sets whether an answer is waited for, and reports whether that is a change.
-func (s *session) await(waiting bool) bool {
+func (s *Session) await(waiting bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clocks.waiting == waiting {
@@ -110,13 +98,13 @@ func (s *session) await(waiting bool) bool {
 }
 
 // isDue reports false if the clock was set anew while it struck.
-func (s *session) isDue() bool {
+func (s *Session) isDue() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !time.Now().Before(s.clocks.due)
 }
 
-func (s *session) nextBeat(after time.Duration) {
+func (s *Session) nextBeat(after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.clocks.over {

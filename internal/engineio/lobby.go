@@ -1,4 +1,4 @@
-package socketio
+package engineio
 
 import (
 	"container/list"
@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// lobby has the sessions whose client has not entered a namespace. Whoever asks for
+// lobby has the sessions whose client has not entered. Whoever asks for
 // sessions and does nothing with them must not keep the others out. So who must go is of the
 // largest crowd, and the oldest in it: an honest client enters after one round trip.
 type lobby struct {
@@ -14,7 +14,7 @@ type lobby struct {
 	perAddr int
 
 	mu      sync.Mutex
-	waiting list.List // of *session, the oldest first
+	waiting list.List // of *Session, the oldest first
 	addrs   map[netip.Addr]int
 	crowds  map[crowd]int
 }
@@ -39,11 +39,11 @@ func networkOf(addr netip.Addr) netip.Addr {
 	return network.Addr()
 }
 
-func crowdOf(s *session) crowd { return crowd{s.conn.Client().Subject, s.addr} }
+func crowdOf(s *Session) crowd { return crowd{s.subject, s.addr} }
 
 // enter lets a session in, unless too many of its address are there. It returns the
 // session that must end because too many are there in all, or nil.
-func (l *lobby) enter(s *session) (excess *session, ok bool) {
+func (l *lobby) enter(s *Session) (excess *Session, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.addr.IsValid() {
@@ -67,7 +67,7 @@ func (l *lobby) enter(s *session) (excess *session, ok bool) {
 }
 
 // leave lets a session out. If it is not there, nothing happens.
-func (l *lobby) leave(s *session) {
+func (l *lobby) leave(s *Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.place != nil {
@@ -76,27 +76,27 @@ func (l *lobby) leave(s *session) {
 }
 
 // evict removes the session that must go next, nil if none is here.
-func (l *lobby) evict() *session {
+func (l *lobby) evict() *Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.evictLocked()
 }
 
-func (l *lobby) evictLocked() *session {
+func (l *lobby) evictLocked() *Session {
 	most := 0
 	for _, count := range l.crowds {
 		most = max(most, count)
 	}
 	for place := l.waiting.Front(); place != nil; place = place.Next() {
-		if l.crowds[crowdOf(place.Value.(*session))] == most {
+		if l.crowds[crowdOf(place.Value.(*Session))] == most {
 			return l.removeLocked(place)
 		}
 	}
 	return nil
 }
 
-func (l *lobby) removeLocked(place *list.Element) *session {
-	s := l.waiting.Remove(place).(*session)
+func (l *lobby) removeLocked(place *list.Element) *Session {
+	s := l.waiting.Remove(place).(*Session)
 	s.place = nil
 	if s.addr.IsValid() {
 		if l.addrs[s.addr]--; l.addrs[s.addr] == 0 {
@@ -110,17 +110,17 @@ func (l *lobby) removeLocked(place *list.Element) *session {
 }
 
 // admit puts a session into the lobby. A false answer has ended it.
-func (s *Server) admit(session *session) bool {
+func (s *Server) admit(session *Session) bool {
 	excess, ok := s.lobby.enter(session)
 	if excess != nil {
-		excess.conn.Close(errNoConnect)
+		excess.Close(errNoConnect)
 	}
 	if !ok {
-		s.cfg.Hub.Refuse("socketio: too many sessions of one address that do not connect")
-		session.conn.Close(errNoConnect)
+		s.refuse("too many sessions of one address that do not connect")
+		session.Close(errNoConnect)
 	}
-	if session.conn.Context().Err() != nil {
-		s.lobby.leave(session) // its End may have come before it was there
+	if session.Context().Err() != nil {
+		s.lobby.leave(session) // its end may have come before it was there
 	}
 	return ok
 }

@@ -1,0 +1,142 @@
+package engineio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"github.com/telemed-go/telemed"
+)
+
+// errPanic is the cause with which a session ends whose code panicked.
+var errPanic = errors.New("panic in the code of the session")
+
+// life is when a session ends, and what is done for it until then.
+type life struct {
+	session  *Session
+	ctx      context.Context // the session's life, not a call's
+	cancel   context.CancelCauseFunc
+	finished chan struct{} // closed when the session has ended and work is 0
+
+	lock  sync.Mutex
+	ended bool // guarded by lock
+	work  int  // guarded by lock: calls of do and run that have not returned
+}
+
+func (l *life) init(s *Session) {
+	l.session = s
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.finished = make(chan struct{})
+}
+
+// Context ends when the session does; context.Cause tells why.
+func (l *life) Context() context.Context { return l.ctx }
+
+// Finished is closed when the session has ended and nothing is done for it any more.
+func (l *life) Finished() <-chan struct{} { return l.finished }
+
+// Close ends the session with cause, or with telemed.ErrClosed if cause is nil. The first
+// call counts. A WebSocket is closed with the status that RFC 6455 has for the cause.
+func (l *life) Close(cause error) {
+	if cause == nil {
+		cause = telemed.ErrClosed
+	}
+	l.lock.Lock()
+	if l.ended {
+		l.lock.Unlock()
+		return
+	}
+	l.ended = true
+	l.work++
+	handler := l.session.handler
+	l.lock.Unlock()
+	l.cancel(cause)
+	go l.run(l.session.finish)
+	if handler != nil {
+		handler.Closed(cause)
+	}
+}
+
+// handle gives the session its handler. If it has ended meanwhile, the handler hears of it.
+func (l *life) handle(handler Handler) {
+	l.lock.Lock()
+	ended := l.ended
+	l.session.handler = handler
+	l.lock.Unlock()
+	if ended {
+		handler.Closed(context.Cause(l.ctx))
+	}
+}
+
+// do runs f in the caller's goroutine. It reports false, and does not run f, if the session
+// has ended.
+func (l *life) do(f func()) bool {
+	if !l.hold() {
+		return false
+	}
+	defer l.free()
+	f()
+	return true
+}
+
+// start runs f in a goroutine. It reports false, and does not run f, if the session has
+// ended.
+func (l *life) start(f func()) bool {
+	if !l.hold() {
+		return false
+	}
+	go l.run(f)
+	return true
+}
+
+func (l *life) run(f func()) {
+	defer l.free()
+	defer l.guard()
+	f()
+}
+
+// guard is deferred in goroutines of the package: no net/http is above to recover. A panic
+// ends the session and not the program.
+func (l *life) guard() {
+	if cause := recover(); cause != nil {
+		l.session.server.logPanic(cause)
+		l.Close(errPanic)
+	}
+}
+
+func (l *life) hold() bool {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.ended {
+		return false
+	}
+	l.work++
+	return true
+}
+
+func (l *life) free() {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.work--; l.work == 0 && l.ended {
+		close(l.finished)
+	}
+}
+
+// logPanic says where a panic came from. Its text may be about a patient, save that of the
+// runtime's own.
+func (s *Server) logPanic(cause any) {
+	defer func() { _ = recover() }() // the log itself may be what panics
+	log := s.cfg.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	text := fmt.Sprintf("%T", cause)
+	if own, ok := cause.(runtime.Error); ok {
+		text = own.Error()
+	}
+	log.Error("engineio: panic, one session ended", "panic", text, "stack", string(debug.Stack()))
+}
