@@ -48,8 +48,9 @@ type Options struct {
 type Event struct {
 	Name string
 	Data json.RawMessage // the first argument; nil if there is none
-	// Args are all arguments, without the Offset. Bytes have become a string in base64.
-	Args []json.RawMessage
+	// More are the arguments behind it, without the Offset. Bytes have become a string in base64,
+	// in Data too.
+	More []json.RawMessage
 	// Offset is what a server with a Journal puts behind the arguments. A page that joins with
 	// since keeps the last one of each room for that.
 	Offset string
@@ -428,8 +429,11 @@ func (c *Client) event(id string, list []json.RawMessage) error {
 	if event.Name == "telemed:at" { // it brings an offset, and no page listens to it
 		return nil
 	}
-	if event.Args = list[1:]; len(event.Args) > 0 {
-		event.Data = event.Args[0]
+	if len(list) > 1 {
+		event.Data = list[1]
+	}
+	if len(list) > 2 {
+		event.More = list[2:]
 	}
 	c.events = append(c.events, event)
 	c.signal()

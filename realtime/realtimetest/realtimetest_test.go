@@ -204,9 +204,9 @@ func TestServers(t *testing.T) {
 		want    []realtimetest.Event
 		end     string
 	}{
-		"a heartbeat before the welcome":  {[]string{"2\x1e40{\"sid\":\"a\"}\x1e2", `42["x",1,2]`, "1"}, []realtimetest.Event{{Name: "x", Data: []byte("1"), Args: []json.RawMessage{[]byte("1"), []byte("2")}}}, "close packet"},
-		"an event right behind it":        {[]string{"40{\"sid\":\"a\"}\x1e42[\"y\"]\x1e6", "1"}, []realtimetest.Event{{Name: "y", Args: []json.RawMessage{}}}, "close packet"},
-		"an acknowledgement of nothing":   {[]string{`40{"sid":"a"}`, "4399[]\x1e42[\"z\"]", "1"}, []realtimetest.Event{{Name: "z", Args: []json.RawMessage{}}}, "close packet"},
+		"a heartbeat before the welcome":  {[]string{"2\x1e40{\"sid\":\"a\"}\x1e2", `42["x",1,2]`, "1"}, []realtimetest.Event{{Name: "x", Data: []byte("1"), More: []json.RawMessage{[]byte("2")}}}, "close packet"},
+		"an event right behind it":        {[]string{"40{\"sid\":\"a\"}\x1e42[\"y\"]\x1e6", "1"}, []realtimetest.Event{{Name: "y"}}, "close packet"},
+		"an acknowledgement of nothing":   {[]string{`40{"sid":"a"}`, "4399[]\x1e42[\"z\"]", "1"}, []realtimetest.Event{{Name: "z"}}, "close packet"},
 		"a broken event":                  {[]string{`40{"sid":"a"}`, "42{}"}, nil, "form of an event"},
 		"an event without a name":         {[]string{`40{"sid":"a"}`, "42[1]"}, nil, "event's name"},
 		"a broken acknowledgement":        {[]string{`40{"sid":"a"}`, "431"}, nil, "acknowledgement"},
@@ -273,7 +273,7 @@ func TestDialFails(t *testing.T) {
 		}
 	})
 	for name, test := range map[string]struct{ answer, want string }{
-		"the namespace is refused": {`44{"message":"no"}`, `unexpected packet of type "44"`},
+		"the namespace is refused": {`44{"message":"no"}`, `refused with the message "no"`},
 		"the welcome has no id":    {`40{}`, "welcome"},
 		"the server closes":        {"6\x1e1", "close packet"},
 	} {
