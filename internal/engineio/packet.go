@@ -30,6 +30,7 @@ const separator = '\x1e'
 // Whole packets. Nobody changes them.
 var (
 	pingMessage = textFrame([]byte{packetPing})
+	noopMessage = textFrame([]byte{packetNoop})
 	noopPacket  = []byte{packetNoop}
 	closePacket = []byte{packetClose}
 )

@@ -21,10 +21,39 @@ const maxBatch = 1 << 20
 // maxPart is how many bytes of an answer must be taken within WriteTimeout.
 const maxPart = 64 << 10
 
+// lastPoll is how long a client that closes its session may take to come for the answer to
+// its last poll.
+const lastPoll = 100 * time.Millisecond
+
 // pausedPoll is how long a poll waits at most while the client is to upgrade. The client
 // may not know yet, or never hear of it through a proxy that swallows frames: without a
 // wait it would poll as fast as it can.
 const pausedPoll = 100 * time.Millisecond
+
+// told is a Sender that waits for its message to be gone. It has room for one.
+type told chan struct{}
+
+// Sent implements Sender.
+func (t told) Sent(int) {
+	select {
+	case t <- struct{}{}:
+	default:
+	}
+}
+
+// endPolls answers the last poll of a client that closes the session. The poll may still be
+// on its way.
+func (s *Session) endPolls() {
+	gone := make(told, 1)
+	if _, err := s.Put(gone, [][]byte{noopMessage}, noopMessage); err != nil {
+		return
+	}
+	select {
+	case <-gone:
+	case <-time.After(lastPoll):
+	case <-s.Context().Done():
+	}
+}
 
 func (s *Session) openPolling(w http.ResponseWriter) {
 	ok := s.do(func() {
@@ -50,6 +79,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
+	s.beatNow() // a busy machine may be late with it
 	// The server's WriteTimeout is not about a poll's wait. HTTP/2 resets the stream when it
 	// is over, and does not wait for a write. answer sets a deadline again.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
@@ -71,12 +101,16 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 // payload returns what a poll is answered with, nil if the request ended, and
 // false if the session does not poll any more.
 func (s *Session) payload(request context.Context) ([]byte, bool) {
+	select {
+	case <-s.wake: // for the poll before, which did not need it
+	default:
+	}
 	phase := s.currentPhase()
 	if phase >= promoting {
 		return nil, false
 	}
 	if s.Context().Err() != nil {
-		return s.farewell(), true
+		return closePacket, true
 	}
 	if payload := s.batch(); payload != nil {
 		return payload, true
@@ -96,20 +130,11 @@ func (s *Session) payload(request context.Context) ([]byte, bool) {
 		case <-soon:
 			return noopPacket, true
 		case <-s.Context().Done():
-			return s.farewell(), true
+			return closePacket, true
 		case <-request.Done():
 			return nil, true
 		}
 	}
-}
-
-// farewell is the answer to a poll that waits when the session ends. A client that has
-// closed it needs no close.
-func (s *Session) farewell() []byte {
-	if errors.Is(context.Cause(s.Context()), errClientLeft) {
-		return noopPacket
-	}
-	return closePacket
 }
 
 // batch takes what waits, nil if nothing does.

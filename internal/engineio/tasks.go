@@ -127,5 +127,10 @@ func (s *Session) work() {
 // goodbye ends the session with cause, behind what the client has asked for before.
 func (s *Session) goodbye(cause error) {
 	s.left = true
-	s.Hand(0, func() { s.Close(cause) })
+	s.Hand(0, func() {
+		if !s.OverWebSocket() {
+			s.endPolls()
+		}
+		s.Close(cause)
+	})
 }
