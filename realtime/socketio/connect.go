@@ -111,6 +111,9 @@ func (c *client) enter(place *seat, auth json.RawMessage) {
 	if err == nil {
 		err = socket.enter(place, readReturn(auth), welcome.Rooms)
 	}
+	if errors.Is(err, telemed.ErrClosed) {
+		err = context.Cause(l.conn.Context()) // it was kicked meanwhile, say
+	}
 	switch {
 	case err == nil:
 		c.session.Enter()
@@ -211,13 +214,18 @@ func (c *client) join(space *space) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, conn := range c.conns() {
-		if conn != l.conn && conn.Context().Err() == nil {
-			return l, nil
-		}
+	if !c.hasBeside(l) {
+		l.conn.Close(telemed.ErrForbidden)
+		return nil, telemed.ErrForbidden
 	}
-	l.conn.Close(telemed.ErrForbidden)
-	return nil, telemed.ErrForbidden
+	return l, nil
+}
+
+// hasBeside reports whether the client has a connection beside l that has not ended.
+func (c *client) hasBeside(l *link) bool {
+	return slices.ContainsFunc(c.conns(), func(conn *realtime.Conn) bool {
+		return conn != l.conn && conn.Context().Err() == nil
+	})
 }
 
 // leave hears that the client has left a namespace.
@@ -240,7 +248,7 @@ func (c *client) leave(place *seat) {
 
 // retire ends a connection. The session keeps one.
 func (c *client) retire(l *link, cause error) {
-	if conns := c.conns(); len(conns) == 1 && conns[0] == l.conn {
+	if l.conn.Context().Err() == nil && !c.hasBeside(l) {
 		if _, err := c.join(c.server.space(defaultNamespace)); err != nil {
 			c.session.Close(err)
 			return
