@@ -17,7 +17,35 @@
 //	socket.on("new-appointment", (appointment) => { … });
 //
 // Join rooms in the "connect" handler: a new connection starts in none, and is in a room when
-// the answer has come.
+// the answer has come. Or let [Config.OnConnect] grant them: then a page needs no join, and
+// one that joins but once is in its room again after each interruption.
+//
+// # Who comes in
+//
+// Config.Authenticate knows cookies and headers. A page that has a token instead gives it as
+// io(url, { auth: { token } }), and OnConnect looks at it:
+//
+//	OnConnect: func(ctx context.Context, s *socketio.Socket, auth json.RawMessage) (socketio.Welcome, error) {
+//		doctor, err := tokens.Doctor(ctx, auth)
+//		if err != nil {
+//			return socketio.Welcome{}, &realtime.Refusal{Message: "please log in"}
+//		}
+//		return socketio.Welcome{Subject: doctor.ID, Rooms: doctor.Rooms}, s.Emit("waiting", doctor.Patients)
+//	},
+//
+// Who is refused, be it by Authenticate or OnConnect, gets the page's connect_error and stays
+// away until the page calls connect(). So does who is sent away, by realtime.Hub.Disconnect,
+// [Socket.Disconnect] or MaxRefusals: the page gets "disconnect" with the reason "io server
+// disconnect". Where another login may be good, the page asks again:
+//
+//	socket.on("disconnect", (reason) => { if (reason === "io server disconnect") socket.connect(); });
+//
+// Everybody else comes back without a word of the page's: after a Shutdown, when the client
+// was too slow, or when the Journal has a gap.
+//
+// The [Socket] of OnConnect and Config.OnEvent is for one client: it emits to it, waits for
+// its answers, joins it to rooms and sends it away. Config.Namespaces are further ones over
+// the same connection.
 //
 // # Coming back
 //
@@ -45,9 +73,23 @@
 //
 // # Protocol
 //
-// The server speaks revision 4 of Engine.IO, over WebSocket and HTTP
-// long-polling with the upgrade between them, and revision 5 of Socket.IO, with the default
-// namespace and text packets only.
+// The server speaks revision 4 of Engine.IO, over WebSocket and HTTP long-polling with the
+// upgrade between them, and revision 5 of Socket.IO, with namespaces, several arguments,
+// acknowledgements both ways and attachments. Every clause of the official texts is met. Of
+// what they leave open, these differ from the server for Node.js:
+//
+//   - Clients of version 2 (revision 3 of Engine.IO) are refused: their heartbeats go the
+//     other way, and nobody maintains them.
+//   - There is no permessage-deflate, and no compression of polls: what is compressed beside a
+//     stranger's words tells its length, and a small frame may become a large one.
+//   - There is no WebTransport.
+//   - The attachments of a client stand in the order of their placeholders, once each, so that
+//     none is copied as often as a stranger likes.
+//   - A packet for a namespace that the client was never in ends the connection; one for a
+//     namespace that it has left, or was sent away from, is passed over.
+//   - An event has one name, a string. JavaScript's reserved names are an application's to
+//     refuse.
+//   - Names of namespaces are exact; there are no patterns.
 //
 // Protocols: https://socket.io/docs/v4/engine-io-protocol/ and
 // https://socket.io/docs/v4/socket-io-protocol/.
@@ -56,11 +98,14 @@
 //
 // A request that breaks the protocol gets a 4xx and Engine.IO's JSON, such as
 // {"code":1,"message":"Session ID unknown"}; a WebSocket is closed with the
-// status that RFC 6455 has for the case. A refused join is answered with
-// {ok: false, error}, where error is one of "not permitted", "unavailable",
-// "invalid request", "too many rooms", "unknown event" and, for an event of
-// the application's own, "failed". It is never the text
-// of an application's error.
+// status that RFC 6455 has for the case. A refused join or event is answered with
+// {ok: false, error}, where error is one of "not permitted", "unavailable", "invalid
+// request", "too many rooms", "unknown event" and "failed". They are the messages of
+// connect_error, too, beside "Invalid namespace" and what a [realtime.Refusal] says. Neither
+// is ever the text of an application's error.
+//
+// Authenticate's telemed.ErrUnavailable is 503, OnConnect's ends the connection: the client
+// comes back by itself.
 //
 // # Security
 //
@@ -68,8 +113,9 @@
 // as well as a poll: browsers send cookies with both. The hub's Authenticate is asked on
 // every HTTP request, so that a session id alone, read in an access log, opens nothing.
 // It is asked once more when a session has begun, so that a logout at that very moment
-// counts. The id is in the URL, as the protocol wants it. The client's `auth` option is
-// not read: use cookies, or the `extraHeaders` and `query` options.
+// counts. The id is in the URL, as the protocol wants it. A token in the
+// client's `auth` option is for OnConnect: it stands in no URL, and a page of another origin
+// has none.
 //
 // The Host header is a stranger's word too: see Config.AllowedHosts.
 //
@@ -77,7 +123,8 @@
 //
 // A client costs the application no more than it should. These end the connection: a POST
 // with more packets than MaxPackets, a poll that the client breaks off, a client that enters no
-// namespace in time, and one refused join more than the hub's MaxRefusals. A client that
+// namespace in time or is refused to enter some more than a dozen times, and one refused join
+// more than the hub's MaxRefusals. A client that
 // asks faster than it reads, or than the application answers, is not read meanwhile.
 //
 // # Several processes
@@ -196,8 +243,8 @@ type Config struct {
 	// as gone. If 0, 10 seconds. Behind TLS of the server's own, and in the answer to a poll, it
 	// must take a few kilobytes within that time.
 	WriteTimeout time.Duration
-	// MaxUnconnected is how many sessions there may be whose client has not entered the
-	// default namespace. With more, one ends, and so it does when the Hub is full: the oldest
+	// MaxUnconnected is how many sessions there may be whose client has not entered a
+	// namespace. With more, one ends, and so it does when the Hub is full: the oldest
 	// of the subject and ClientAddr that have most of them. Who opens sessions and leaves them
 	// keeps out nobody who has a login or, with ClientAddr, another address. If 0, 1000.
 	MaxUnconnected int
