@@ -49,9 +49,8 @@ type Config struct {
 	// answers must be the same, and for the first request once more behind Open. If nil,
 	// everybody is "".
 	Authenticate func(r *http.Request) (subject string, err error)
-	// Refused hears of a client that was turned away, in a sentence without a word of the
-	// client's. If nil, nobody does.
-	Refused func(reason string)
+	// Refused hears of each client that was turned away. If nil, nobody does.
+	Refused func(reason Reason)
 
 	// As those of socketio.Config.
 	AllowedOrigins []string
@@ -68,10 +67,13 @@ type Config struct {
 	// As those of socketio.Config. If 0, 1000 and 64.
 	MaxUnconnected, MaxUnconnectedPerAddr int
 	ClientAddr                            func(r *http.Request) netip.Addr
+	// As that of socketio.Config. If 0, there is no limit.
+	MaxPerAddr int
 	// As those of socketio.Config. If 0, 1000000 and 4096.
 	MaxPayload, MaxPackets int
 
-	// Logger hears of panics. If nil, slog.Default does.
+	// Logger hears of refused hosts and origins, at most once a second, and of panics. If nil,
+	// slog.Default hears of panics alone.
 	Logger *slog.Logger
 }
 
@@ -100,7 +102,8 @@ type Server struct {
 	mu       sync.Mutex
 	sessions map[string]*Session // by id
 
-	lobby lobby
+	lobby     lobby
+	strangers seldom
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -119,6 +122,7 @@ func New(cfg Config, p *fault.Problems) *Server {
 	setDefault(p, "MaxPackets", &cfg.MaxPackets, 4096)
 	setDefault(p, "MaxUnconnected", &cfg.MaxUnconnected, 1000)
 	setDefault(p, "MaxUnconnectedPerAddr", &cfg.MaxUnconnectedPerAddr, 64)
+	setDefault(p, "MaxPerAddr", &cfg.MaxPerAddr, 0)
 	return &Server{
 		cfg: cfg, origins: origins, hosts: hosts, sessions: make(map[string]*Session),
 		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr},
@@ -128,12 +132,6 @@ func New(cfg Config, p *fault.Problems) *Server {
 func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {
 	p.Check(*value >= 0, field, "is negative")
 	*value = cmp.Or(*value, zero)
-}
-
-func (s *Server) refuse(reason string) {
-	if s.cfg.Refused != nil {
-		s.cfg.Refused(reason)
-	}
 }
 
 // Evict ends the session that must go next because its client has not entered. It reports

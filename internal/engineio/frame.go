@@ -63,8 +63,7 @@ func (f *frameReader) step() (op ws.OpCode, payload []byte, err error) {
 	if err := ws.CheckHeader(header, f.state.Set(ws.StateServerSide)); err != nil {
 		return 0, nil, err
 	}
-	switch {
-	case header.OpCode.IsControl():
+	if header.OpCode.IsControl() {
 		payload = make([]byte, header.Length) // 125 bytes at most
 		_, err := io.ReadFull(f.r, payload)
 		ws.Cipher(payload, header.Mask, 0)

@@ -17,6 +17,7 @@ type lobby struct {
 	waiting list.List // of *Session, the oldest first
 	addrs   map[netip.Addr]int
 	crowds  map[crowd]int
+	all     map[netip.Addr]int // with those that have entered; only if there is a limit
 }
 
 // crowd is one login at one address. Without both, all are one crowd.
@@ -116,11 +117,49 @@ func (s *Server) admit(session *Session) bool {
 		excess.Close(errNoConnect)
 	}
 	if !ok {
-		s.refuse("too many sessions of one address that do not connect")
+		s.refuse(Crowd)
 		session.Close(errNoConnect)
 	}
 	if session.Context().Err() != nil {
 		s.lobby.leave(session) // its end may have come before it was there
 	}
 	return ok
+}
+
+// admitAddr counts a session among those of its address. A false answer has ended it.
+func (s *Server) admitAddr(session *Session) bool {
+	limit := s.cfg.MaxPerAddr
+	if limit == 0 || !session.addr.IsValid() || s.lobby.count(session, limit) {
+		return true
+	}
+	s.refuse(Crowd)
+	session.Close(errFull)
+	return false
+}
+
+func (l *lobby) count(s *Session, limit int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all[s.addr] >= limit {
+		return false
+	}
+	if l.all == nil {
+		l.all = make(map[netip.Addr]int)
+	}
+	l.all[s.addr]++
+	s.counted = true
+	return true
+}
+
+// discount undoes count, once.
+func (l *lobby) discount(s *Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !s.counted {
+		return
+	}
+	s.counted = false
+	if l.all[s.addr]--; l.all[s.addr] == 0 {
+		delete(l.all, s.addr)
+	}
 }

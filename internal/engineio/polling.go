@@ -68,6 +68,11 @@ func (s *Session) openPolling(w http.ResponseWriter) {
 
 // poll waits for packets and answers with them.
 func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
+	s.beatNow() // a busy machine may be late with it
+	if s.Context().Err() != nil {
+		unknownSession.write(w)
+		return
+	}
 	if s.OverWebSocket() {
 		badRequest.write(w)
 		return
@@ -79,7 +84,6 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	s.beatNow() // a busy machine may be late with it
 	// The server's WriteTimeout is not about a poll's wait. HTTP/2 resets the stream when it
 	// is over, and does not wait for a write. answer sets a deadline again.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})

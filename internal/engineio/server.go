@@ -17,11 +17,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	allow(w.Header(), r, from)
 	switch {
 	case !s.hosts.allow(r):
-		s.refuse("the request's Host is not one of AllowedHosts")
-		forbidden.write(w)
+		s.turnAway(ForeignHost, r)
+		misdirected.write(w)
 		return
 	case from == refused:
-		s.refuse("the page's origin is not one of AllowedOrigins")
+		s.turnAway(ForeignOrigin, r)
 		forbidden.write(w)
 		return
 	case r.Method == http.MethodOptions:
@@ -151,7 +151,7 @@ func (s *Server) connect(r *http.Request, from caller, transport string) (*Sessi
 		return nil, err
 	}
 	s.remember(session)
-	admitted := s.cfg.ConnectTimeout == 0 || s.admit(session)
+	admitted := s.admitAddr(session) && (s.cfg.ConnectTimeout == 0 || s.admit(session))
 	session.startClocks()
 	if session.Context().Err() != nil {
 		session.release() // its end may have come before there was something to release

@@ -22,6 +22,7 @@ type Session struct {
 	subject string
 	addr    netip.Addr    // of the client; not valid if nobody tells
 	place   *list.Element // guarded by server.lobby
+	counted bool          // guarded by server.lobby
 	handler Handler       // set before the first packet is read
 	out     output
 	tasks   tasks
@@ -126,6 +127,7 @@ func (s *Session) finish() {
 func (s *Session) release() {
 	s.stopClocks()
 	s.server.lobby.leave(s)
+	s.server.lobby.discount(s)
 	s.server.forget(s)
 }
 

@@ -341,3 +341,25 @@ func (m mined) Message(data []byte, binary bool) error {
 	}
 	return m.echo.Message(data, binary)
 }
+
+// While the client is told to upgrade, a poll waits a little. If the client upgrades meanwhile,
+// the poll was too late.
+func TestPollsBesideAnUpgrade(t *testing.T) {
+	t.Parallel()
+	inMemory(t, Config{}, func(w world) {
+		polls := w.open()
+		c := w.probe(polls)
+		for range 2 {
+			start := time.Now()
+			require.Equal(w.t, answer{200, "6"}, w.ask("GET", polls, ""))
+			require.Equal(w.t, pausedPoll, time.Since(start))
+		}
+		late := w.begin("GET", polls, "")
+		start := time.Now()
+		c.send("5")
+		require.Equal(w.t, 400, (<-late).status)
+		require.Zero(w.t, time.Since(start))
+		c.send("4hello")
+		require.Equal(w.t, "4hello", c.text())
+	})
+}

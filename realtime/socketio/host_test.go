@@ -71,7 +71,7 @@ func TestHosts(t *testing.T) {
 					require.Zero(t, c.hub.Stats().Refused)
 					continue
 				}
-				require.Equal(t, http.StatusForbidden, response.StatusCode)
+				require.Equal(t, http.StatusMisdirectedRequest, response.StatusCode)
 				require.EqualValues(t, n+1, c.hub.Stats().Refused)
 				require.Contains(t, log.String(), "the request's Host is not one of AllowedHosts")
 				require.NotContains(t, log.String(), "evil.example", "a stranger's words are not logged")

@@ -109,7 +109,7 @@ func TestUnconnectedPerAddress(t *testing.T) {
 
 func TestConnectTimeout(t *testing.T) {
 	t.Parallel()
-	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 300 * time.Millisecond })
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 2 * time.Second })
 	stays := c.connectSocket(t)
 	s, p := c.openSocket(t), c.openPolling(t, nil)
 	require.Equal(t, "1", p.get(t).body, "a poll that waits hears of it")

@@ -159,7 +159,7 @@ func (p poller) post(t *testing.T, body string) answer {
 // gone requires that the server has ended the session.
 func (p poller) gone(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return p.hub.Stats().Connections == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return p.hub.Stats().Connections == 0 }, 20*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return p.get(t).status == 400 }, 5*time.Second, time.Millisecond)
 	p.get(t).refused(t, 400, 1)
 	p.post(t, "3").refused(t, 400, 1)

@@ -187,7 +187,7 @@ type Config struct {
 
 	// AllowedHosts lists the names under which browsers reach the server: "api.clinic.example"
 	// for every port, "api.clinic.example:8443" for one. No scheme, no wildcard. A request
-	// with another Host header is refused, and counted and logged by the Hub.
+	// with another Host header is refused with 421, and counted by the Hub.
 	//
 	// A stranger's page can let its own name lead to this machine (DNS rebinding). For the
 	// browser it is then the server's own page, and only the Host header tells. Behind TLS
@@ -257,6 +257,9 @@ type Config struct {
 	// once; more are refused with 503. A hospital may be one address: its staff connects
 	// quickly, and does not count any more. If 0, 64.
 	MaxUnconnectedPerAddr int
+	// MaxPerAddr is how many sessions of one ClientAddr there may be at once, connected or not;
+	// more are refused with 503. If 0, there is no limit.
+	MaxPerAddr int
 	// MaxPayload is how many bytes one message or POST of a client may have. If 0, 1000000.
 	MaxPayload int
 
@@ -268,7 +271,8 @@ type Config struct {
 	MaxAttachments int
 
 	// Logger hears how connections end, with their ids and never with what they
-	// carried, and what a Hub of the server's own has to say. If nil, nothing is logged but
+	// carried, at most once a second which origin and Host were refused, and what a Hub of the
+	// server's own has to say. If nil, nothing is logged but
 	// panics, which go to slog.Default.
 	Logger *slog.Logger
 
@@ -331,11 +335,12 @@ func (s *Server) engineConfig() engineio.Config {
 	return engineio.Config{
 		Open:           s.open,
 		Authenticate:   s.authenticate,
-		Refused:        func(reason string) { s.cfg.Hub.Refuse("socketio: " + reason) },
+		Refused:        func(reason engineio.Reason) { s.cfg.Hub.Refuse("socketio: " + string(reason)) },
 		AllowedOrigins: s.cfg.AllowedOrigins, AllowAnyOrigin: s.cfg.AllowAnyOrigin, AllowedHosts: s.cfg.AllowedHosts,
 		PingInterval: s.cfg.PingInterval, PingTimeout: s.cfg.PingTimeout, UpgradeTimeout: s.cfg.UpgradeTimeout,
 		WriteTimeout: s.cfg.WriteTimeout, ConnectTimeout: s.cfg.ConnectTimeout,
 		MaxUnconnected: s.cfg.MaxUnconnected, MaxUnconnectedPerAddr: s.cfg.MaxUnconnectedPerAddr, ClientAddr: s.cfg.ClientAddr,
+		MaxPerAddr: s.cfg.MaxPerAddr,
 		MaxPayload: s.cfg.MaxPayload, MaxPackets: s.cfg.MaxPackets, Logger: s.cfg.Logger,
 	}
 }
