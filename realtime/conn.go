@@ -63,7 +63,9 @@ func (c *Conn) sendLocked(message []byte) bool {
 	}
 	c.hub.stats.Queued++
 	c.sending.Add(int64(len(message)))
-	c.add(len(message))
+	if _, readOn := c.count(len(message)); readOn {
+		c.shard.push(op{kind: opDrain, conn: c})
+	}
 	c.shard.push(op{kind: opSend, conn: c, message: message})
 	return true
 }

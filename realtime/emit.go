@@ -26,7 +26,7 @@ func (c *Conn) Emit(m Message) bool {
 }
 
 // emit puts an event that is for one connection alone.
-func (s *shard) emit(o op) {
+func (s *shard) emit(o *op) {
 	conn, at := o.conn, o.event.entry.Position
 	suffix := ""
 	if conn.trail != nil {
@@ -37,7 +37,9 @@ func (s *shard) emit(o op) {
 		conn.Close(errPanic)
 		return
 	}
-	conn.put([][]byte{message}, message, o.event.size())
+	if conn.put([][]byte{message}, message, o.event.size()) && !conn.behind() {
+		conn.fallBehind(o.number)
+	}
 	if at != "" {
 		conn.told = at
 	}

@@ -52,13 +52,16 @@ type Config struct {
 	// MaxPending is how many bytes may wait for one connection whose client takes them more
 	// slowly than they come. With more, the connection is ended with ErrSlow and counted in
 	// Stats; a client reconnects and reads the present state, which is better than a hole
-	// that nobody sees. What comes when nothing waits is kept whatever its length. A client
-	// that takes nothing at all is ended sooner, by the transport. If 0, 16 MiB, which is
-	// more than a burst of some ten thousand events.
+	// that nobody sees. With a Journal it is not ended but behind: it gets the further events
+	// when half of that has gone, and is ended when the hub does not keep them any more. What
+	// comes when nothing waits is kept whatever its length. A client that takes nothing at all
+	// is ended sooner, by the transport. If 0, 16 MiB, which is more than a burst of some ten
+	// thousand events.
 	MaxPending int
 	// MaxPendingTotal is how many bytes may wait for all connections together. With more,
-	// the connection for which most bytes wait is ended with ErrSlow. An event counts for
-	// each connection that it waits for, though memory has it once. If 0, 1 GiB.
+	// the connection for which most bytes wait is ended with ErrSlow. With a Journal whoever
+	// has something waiting is behind. An event counts for each connection that it waits for,
+	// though memory has it once. If 0, 1 GiB.
 	MaxPendingTotal int
 
 	// MaxConnections is how many connections the hub accepts at once. If 0, 10000.
@@ -98,6 +101,7 @@ type Stats struct {
 	Queued     uint64 // messages on their way to connections, of broadcasts and of transports
 	Slow       uint64 // connections ended with ErrSlow
 	Refused    uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
+	Behind     int    // connections that will be told later what waits for them, with a Journal
 	Recovered  uint64 // clients that got all that they had missed
 	Gaps       uint64 // times that all connections were ended because the Journal has a gap
 }
@@ -141,6 +145,7 @@ type Hub struct {
 	decisions decisions
 
 	pending atomic.Int64 // bytes that wait for all connections
+	lagging atomic.Int64 // connections that are behind
 }
 
 var _ Broadcaster = (*Hub)(nil)
@@ -392,7 +397,7 @@ func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	stats := h.stats
-	stats.Connections, stats.Rooms = len(h.conns), len(h.rooms)
+	stats.Connections, stats.Rooms, stats.Behind = len(h.conns), len(h.rooms), int(h.lagging.Load())
 	return stats
 }
 

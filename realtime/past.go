@@ -49,6 +49,7 @@ type trail struct {
 	set     *roomSet // of rooms; guarded by hub.mu
 	suffix  string   // of offsets; the shard's own
 	told    Position // that the client has with that suffix; the shard's own
+	lag     *lag     // nil unless the connection is behind; the shard's own
 }
 
 func newPast(p *fault.Problems, cfg *Config) *past {
