@@ -178,7 +178,7 @@ func (o *op) own() int {
 	case opSend:
 		return len(o.message)
 	case opEmit:
-		return o.event.size()
+		return o.event.length() + len(o.event.entry.Name)
 	}
 	return 0
 }

@@ -16,11 +16,13 @@ func (c *Conn) Emit(m Message) bool {
 		entry.Position = h.past.at
 	}
 	o := op{kind: opEmit, conn: c, event: &encodings{entry: entry}}
-	size := o.event.size()
+	size := o.own()
 	h.stats.Queued++
-	h.backlog += size
+	h.backlog += o.event.size()
 	c.sending.Add(int64(size))
-	c.add(size)
+	if _, readOn := c.count(size); readOn {
+		c.shard.push(op{kind: opDrain, conn: c})
+	}
 	c.shard.push(o)
 	return true
 }
@@ -37,7 +39,7 @@ func (s *shard) emit(o *op) {
 		conn.Close(errPanic)
 		return
 	}
-	if conn.put([][]byte{message}, message, o.event.size()) && !conn.behind() {
+	if conn.put([][]byte{message}, message, o.own()) && !conn.behind() {
 		conn.fallBehind(o.number)
 	}
 	if at != "" {

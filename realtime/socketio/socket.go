@@ -90,14 +90,20 @@ func (s *Socket) EmitWithAck(ctx context.Context, name string, args ...any) (Arg
 	if err := s.send(func() bool { return s.link.conn.Send(message) }); err != nil {
 		return nil, fmt.Errorf("socketio: EmitWithAck: %w", err)
 	}
-	select {
-	case args := <-answer:
-		return args, nil
-	case <-s.Context().Done():
-		return nil, fmt.Errorf("socketio: EmitWithAck: %w", telemed.ErrClosed)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("socketio: EmitWithAck: %w", ctx.Err())
+	var heard Args
+	s.client.session.Await(func() {
+		select {
+		case heard = <-answer:
+		case <-s.Context().Done():
+			err = telemed.ErrClosed
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("socketio: EmitWithAck: %w", err)
 	}
+	return heard, nil
 }
 
 // Join puts the client into a room if the hub's Authorize agrees; see [realtime.Conn.Join]

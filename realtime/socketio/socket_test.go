@@ -120,6 +120,9 @@ func TestAckOfABusyWorker(t *testing.T) {
 			}()
 			question := next(t, client)
 			require.Equal(t, []string{"1", `"dHdv"`}, []string{string(question.Data), string(question.More[0])})
+			for range 300 { // more than a busy worker has room for
+				require.NoError(t, client.Emit(within(t), "other"))
+			}
 			require.NoError(t, client.Ack(within(t), question, "x", []int{1}))
 			require.Equal(t, []json.RawMessage{[]byte(`"x"`), []byte("[1]")}, <-answer)
 		})
