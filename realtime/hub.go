@@ -331,7 +331,9 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 
 // Disconnect ends every connection of subject and returns how many there were in this
 // process. The clients are sent away: those of realtime/socketio are told so, and do not come
-// back before their page says connect(). Call it after a person has logged out or lost a right, or a login has expired,
+// back before their page says connect().
+//
+// Call it after a person has logged out or lost a right, or a login has expired,
 // so that Authenticate and Authorize know: a client that connects again is authenticated
 // and authorised afresh. The empty subject is every anonymous client.
 //

@@ -87,8 +87,8 @@ var (
 // several processes puts its own in front of several hubs.
 //
 // Implementations are safe for concurrent use. They do not keep or change ev.Data and
-// ev.More after they return, do not wait for slow receivers, and return nil for a room that nobody is
-// in. A wrong event or room gives telemed.ErrInvalid, a closed broadcaster
+// ev.More after they return, do not wait for slow receivers, and return nil for a room that
+// nobody is in. A wrong event or room gives telemed.ErrInvalid, a closed broadcaster
 // telemed.ErrClosed, a journal that is away telemed.ErrUnavailable, an ended ctx its error;
 // in each of these cases nobody received anything. With telemed.ErrAmbiguous nobody knows:
 // whoever sends the event again may send it twice.

@@ -25,12 +25,14 @@
 // Config.Authenticate knows cookies and headers. A page that has a token instead gives it as
 // io(url, { auth: { token } }), and OnConnect looks at it:
 //
-//	OnConnect: func(ctx context.Context, s *socketio.Socket, auth json.RawMessage) (socketio.Welcome, error) {
+//	OnConnect: func(
+//		ctx context.Context, s *socketio.Socket, auth json.RawMessage,
+//	) (welcome socketio.Welcome, err error) {
 //		doctor, err := tokens.Doctor(ctx, auth)
 //		if err != nil {
-//			return socketio.Welcome{}, &realtime.Refusal{Message: "please log in"}
+//			return welcome, &realtime.Refusal{Message: "please log in"}
 //		}
-//		return socketio.Welcome{Subject: doctor.ID, Rooms: doctor.Rooms}, s.Emit("waiting", doctor.Patients)
+//		return socketio.Welcome{Subject: doctor.ID, Rooms: doctor.Rooms}, nil
 //	},
 //
 // Who is refused, be it by Authenticate or OnConnect, gets the page's connect_error and stays
@@ -38,7 +40,9 @@
 // [Socket.Disconnect] or MaxRefusals: the page gets "disconnect" with the reason "io server
 // disconnect". Where another login may be good, the page asks again:
 //
-//	socket.on("disconnect", (reason) => { if (reason === "io server disconnect") socket.connect(); });
+//	socket.on("disconnect", (reason) => {
+//		if (reason === "io server disconnect") socket.connect();
+//	});
 //
 // Everybody else comes back without a word of the page's: after a Shutdown, when the client
 // was too slow, or when the Journal has a gap.

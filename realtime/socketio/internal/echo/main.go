@@ -63,7 +63,7 @@ func config() socketio.Config {
 		OnEvent:      answer,
 		Namespaces:   map[string]socketio.Namespace{"/custom": {OnConnect: greet, OnEvent: answer}},
 		PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond,
-		ConnectTimeout: 1500 * time.Millisecond, // the suite waits for it, and for three heartbeats before
+		ConnectTimeout: 1500 * time.Millisecond, // longer than three heartbeats
 	}
 }
 
