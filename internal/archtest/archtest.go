@@ -40,7 +40,7 @@ var sideways = map[string][]string{
 	"meet/googlemeet":  {"store/oauth"},
 	"zoom":             {"meet", "store/oauth"},
 
-	"realtime/socketio/internal/echo": {"realtime/socketio"}, // a program, as its users write them
+	"realtime/socketio": {"realtime/socketio"}, // of internal/echo, a program as its users write them
 
 	"store/connect":                {"store/oauth"},
 	"store/sqlstore":               {"store/durable"},
