@@ -185,7 +185,7 @@ func (s *Socket) enter(place *seat, back realtime.Return, granted []string) erro
 func (c *client) linkFor(place *seat) (*link, error) {
 	c.mu.Lock()
 	var spare *link
-	if i := slices.IndexFunc(c.links, func(l *link) bool { return l.seat == nil }); i >= 0 {
+	if i := slices.IndexFunc(c.links, func(l *link) bool { return l.seat == nil && l.conn.Context().Err() == nil }); i >= 0 {
 		spare = c.links[i]
 	}
 	if spare != nil && place.space.name == defaultNamespace {
