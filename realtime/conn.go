@@ -42,7 +42,11 @@ type Conn struct {
 }
 
 // Client returns who the connection belongs to.
-func (c *Conn) Client() Client { return c.client }
+func (c *Conn) Client() Client {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	return c.client
+}
 
 // Context ends when the connection does; context.Cause tells why: what Close was called
 // with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect, or

@@ -275,6 +275,9 @@ func (h *Hub) deliver(e Entry) {
 	case KindEvent:
 		h.spreadLocked(&e)
 	case KindKick:
+		for _, room := range e.Rooms {
+			h.decisions.kickedLocked(room)
+		}
 		for _, conn := range h.reachedLocked(&e) {
 			h.endLocked(conn, telemed.ErrForbidden)
 		}

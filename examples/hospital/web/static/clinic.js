@@ -35,7 +35,10 @@ async function catchUp() {
   visits.querySelectorAll("time").forEach(readable);
   heard.forEach(show); // what the server said meanwhile is newer
 }
-socket.on("disconnect", () => say("connection lost, trying again…", false));
+socket.on("disconnect", (reason) => {
+  say("connection lost, trying again…", false);
+  if (reason === "io server disconnect") socket.connect(); // another login may have ended, and not ours
+});
 
 function cell(row, text) {
   const td = row.insertCell();
