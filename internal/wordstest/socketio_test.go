@@ -4,6 +4,7 @@ package wordstest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
