@@ -60,7 +60,7 @@ type hospital struct {
 
 // compose makes it all, of what the environment says of the providers.
 func (h *hospital) compose(ctx context.Context) (err error) {
-	if h.door, err = newDoor(h.options, h.base, h.listener.Addr().String()); err != nil {
+	if err := h.openDoor(); err != nil {
 		return err
 	}
 	db, err1 := sql.Open("sqlite3", "file:"+filepath.ToSlash(h.db)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
@@ -91,7 +91,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Meetings:  map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
 		ReturnURL: h.base + "/visits/mine", AccountsURL: settings, WhatsApp: chat, Live: h.door.live, Logger: h.log,
 		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
-		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10, AllowUnreviewed: true,
+		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10, AllowUnreviewed: true, Observe: h.observe,
 	})
 	if err1 != nil {
 		return err1
@@ -104,7 +104,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Handler: h.routes(chat.Reports(h.visits.Report)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
-	return errors.Join(err1, st.CreateTables(ctx, schema), oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
+	return errors.Join(err1, st.CreateTables(ctx, schema), h.restoreLogins(ctx), oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
 }
 
 // routes mounts the SDK's handlers at the addresses that the hospital had before, beside its

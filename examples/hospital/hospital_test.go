@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -34,7 +35,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childDB) != "" { // TestCheck kills it
+	if os.Getenv(childDB) != "" { // a supervisor kills it
 		main()
 		return
 	}
@@ -53,12 +54,13 @@ func newWard(t *testing.T, o options, providers local.Providers) *ward {
 	t.Helper()
 	p, err := openPanel(providers)
 	require.NoError(t, err)
-	o.addr, o.db, o.env, o.panel, o.pace = "127.0.0.1:0", filepath.Join(p.folder, "hospital.db"), p.getenv, p, 5*time.Second
+	o.addr, o.db, o.env, o.pace = "127.0.0.1:0", filepath.Join(p.folder, "hospital.db"), p.getenv, 2*time.Second
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
 	}
 	h, err := open(t.Context(), o)
 	require.NoError(t, err)
+	p.follow("http://" + h.listener.Addr().String())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.run(ctx) }()
@@ -557,11 +559,16 @@ func TestDemonstrate(t *testing.T) {
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- demonstrate(ctx, in, options{addr: "127.0.0.1:0", log: slog.New(slog.DiscardHandler)}) }()
-	text := make([]byte, 400)
-	n, err := out.Read(text)
+	lines := bufio.NewReader(out)
+	word, err := lines.ReadString('\n')
 	require.NoError(t, err)
-	require.Contains(t, string(text[:n]), "The hospital is open: http://127.0.0.1:")
-	_, after, _ := strings.Cut(string(text[:n]), "everything in ")
+	require.Contains(t, word, "Starting", "there is a word while it starts")
+	opened, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, opened, "The hospital is open: http://127.0.0.1:")
+	kept, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	_, after, _ := strings.Cut(kept, "everything in ")
 	file, _, _ := strings.Cut(after, ". Stop")
 	require.FileExists(t, file)
 	cancel()

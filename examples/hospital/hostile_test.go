@@ -241,7 +241,7 @@ func TestEndOfALogin(t *testing.T) {
 	_, err := w.openDashboard()
 	require.NoError(t, err)
 	for range 1001 { // as many as there may be, so that the oldest go
-		w.h.door.Begin(discard{}, &http.Request{}, doctor.ID)
+		require.NoError(t, w.h.door.Begin(discard{}, &http.Request{}, doctor.ID))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -238,7 +238,7 @@ func (b *browser) request() *http.Request {
 
 func (b *browser) login(subject string) {
 	w := httptest.NewRecorder()
-	b.sessions.Begin(w, b.request(), subject)
+	_ = b.sessions.Begin(w, b.request(), subject) // nothing is kept
 	b.cookies = w.Result().Cookies()
 }
 
