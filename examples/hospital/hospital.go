@@ -104,7 +104,8 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Handler: h.routes(chat.Reports(h.visits.Report)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
-	return errors.Join(err1, st.CreateTables(ctx, schema), h.restoreLogins(ctx), oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
+	return errors.Join(err1, st.CreateTables(ctx, schema), h.restoreLogins(ctx),
+		oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
 }
 
 // routes mounts the SDK's handlers at the addresses that the hospital had before, beside its

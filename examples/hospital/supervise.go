@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -24,7 +25,7 @@ import (
 )
 
 // pace is that of a hospital which is killed: others wait for twice of it.
-const pace = 2 * time.Second
+const pace = 3 * time.Second
 
 // The variables that make a process a child of a supervisor: its SQLite file, and where
 // browsers reach it. Where the providers are is in the environment too.
@@ -278,14 +279,33 @@ func (s *supervisor) pass(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the hospital is not open", http.StatusServiceUnavailable)
 		return
 	}
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second)) // it has one
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		if err != nil {
+			http.Error(w, "the request did not arrive whole", http.StatusRequestEntityTooLarge)
+			return
+		}
+		r.Body = &wholeBody{*bytes.NewReader(body)}
+	}
 	s.proxy.ServeHTTP(w, r)
 }
+
+// wholeBody is a body that has arrived. The proxy's own one fails when it is read once more
+// after the answer, as net/http does, and the answer is cut then.
+type wholeBody struct{ bytes.Reader }
+
+// Close implements io.Closer.
+func (*wholeBody) Close() error { return nil }
 
 func (s *supervisor) rewrite(p *httputil.ProxyRequest) {
 	s.mu.Lock()
 	p.SetURL(&url.URL{Scheme: "http", Host: s.addr})
 	s.mu.Unlock()
 	p.Out.Host = p.In.Host
+	if whole, ok := p.In.Body.(*wholeBody); ok {
+		p.Out.Body = whole
+	}
 	if s.public { // what the proxy before this one says
 		p.Out.Header["X-Forwarded-For"], p.Out.Header["X-Forwarded-Proto"] = p.In.Header["X-Forwarded-For"], p.In.Header["X-Forwarded-Proto"]
 		return
