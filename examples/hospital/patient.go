@@ -117,8 +117,8 @@ func (h *hospital) showReceipt(w http.ResponseWriter, r *http.Request, v *visit.
 	var payment string
 	var at time.Time
 	for _, e := range entries {
-		if id, found := strings.CutPrefix(e.What, "paid by pay_"); found {
-			payment, at = "pay_"+id, e.At
+		if id, found := strings.CutPrefix(e.What, "payment "); found && strings.HasSuffix(id, " captured") {
+			payment, at = strings.TrimSuffix(id, " captured"), e.At
 		}
 	}
 	if payment == "" {

@@ -95,7 +95,7 @@ func slots(lang string, zone *time.Location, now time.Time, taken []interval) []
 }
 
 func slotAt(lang string, start time.Time, zone *time.Location) slot {
-	text := start.In(zone).Format("15:04 ") + zoneName(lang, start.In(zone))
+	text := clock(lang, start.In(zone))
 	if other := clinicClock(lang, start, zone); other != "" {
 		text += " · " + other
 	}

@@ -109,8 +109,17 @@ func (h *hospital) trace(ctx context.Context, v *visit.Visit, messages []outbox.
 	if s != nil {
 		t.wire()
 	}
-	slices.SortStableFunc(t.moments, func(a, b moment) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(t.moments, func(a, b moment) int { return a.order().Compare(b.order()) })
 	return t, nil
+}
+
+// order is where it stands. Rows say whole seconds, and they are written after the calls that
+// they are about; the wish that begins all of it comes before.
+func (m moment) order() time.Time {
+	if m.At.Nanosecond() != 0 || strings.HasPrefix(m.What, "booked for ") {
+		return m.At
+	}
+	return m.At.Add(time.Second - 1)
 }
 
 // wire adds what the providers have seen, and what was done to them since the visit began.

@@ -49,7 +49,8 @@ async function audit(page, name) {
 async function each(page, address, name) {
   for (const lang of ["en", "hi"]) {
     await page.context().addCookies([{ name: "hospital_language", value: lang, url: base }]);
-    await page.goto(base + address);
+    const answer = await page.goto(base + address);
+    assert.equal(answer.ok(), !["login", "error"].includes(name), name);
     assert.equal(await page.getAttribute("html", "lang"), lang);
     await audit(page, `${name}-${lang}`);
   }
