@@ -601,7 +601,7 @@ func TestBrowser(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	end()
 	require.NoError(t, s.close())
-	require.NoError(t, err, string(out))
+	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "visit complete")
 }
 

@@ -1,7 +1,9 @@
 // A visit as people make it, and as staff break it: a doctor in one window, a patient in another,
-// in headless Chromium. Each page is looked at by axe, in both languages and both themes.
+// in headless Chromium. Each page is looked at by axe.
 // Usage: node visit.cjs BASE_URL; TELEMED_NODE_MODULES holds playwright-core and axe-core;
-// TELEMED_CHROMIUM is the browser. With TELEMED_SCREENSHOTS, a folder, it keeps pictures there.
+// TELEMED_CHROMIUM is the browser. With TELEMED_AUDIT=all axe looks at each page in both languages
+// and both themes, else in one of each. With TELEMED_PICTURE, a file, it makes the README's picture
+// and ends there. With TELEMED_SCREENSHOTS, a folder, it keeps pictures there.
 "use strict";
 const assert = require("node:assert/strict");
 const path = require("node:path");
@@ -10,6 +12,7 @@ const axe = require(path.join(process.env.TELEMED_NODE_MODULES, "axe-core")).sou
 
 const base = process.argv[2];
 const shots = process.env.TELEMED_SCREENSHOTS;
+const all = process.env.TELEMED_AUDIT === "all";
 
 async function picture(page, name) {
   if (shots) await page.screenshot({ path: path.join(shots, name + ".png"), fullPage: true });
@@ -26,10 +29,10 @@ function watch(page, errors) {
 // audit has axe look at a page, in both themes, and has it narrow and wide.
 async function audit(page, name) {
   const wrong = [];
-  for (const colorScheme of ["light", "dark"]) {
+  for (const colorScheme of all ? ["light", "dark"] : [name.endsWith("-hi") ? "dark" : "light"]) {
     await page.emulateMedia({ colorScheme });
     await page.evaluate(axe);
-    const only = colorScheme === "dark" ? { runOnly: ["color-contrast"] } : {};
+    const only = all && colorScheme === "dark" ? { runOnly: ["color-contrast"] } : {};
     const found = await page.evaluate((only) => axe.run({ exclude: ["iframe"] }, { iframes: false, resultTypes: ["violations"], ...only }), only);
     for (const v of found.violations) wrong.push(`${name} ${colorScheme}: ${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3).join(" | ")}`);
     await picture(page, `${name}-${colorScheme}`);
@@ -46,8 +49,9 @@ async function audit(page, name) {
 }
 
 // each audits a page in English and in Hindi.
+let turn = 0;
 async function each(page, address, name) {
-  for (const lang of ["en", "hi"]) {
+  for (const lang of all ? ["en", "hi"] : [["en", "hi"][turn++ % 2]]) {
     await page.context().addCookies([{ name: "hospital_language", value: lang, url: base }]);
     const answer = await page.goto(base + address);
     assert.equal(answer.ok(), !["login", "error"].includes(name), name);
@@ -74,7 +78,7 @@ async function press(staff, id) {
 }
 
 // book fills in the form. The name tries to be markup.
-const name = "Asha <img src=x onerror=alert(1)>";
+const name = process.env.TELEMED_PICTURE ? "Asha Verma" : "Asha <img src=x onerror=alert(1)>";
 async function book(patient) {
   await patient.goto(base + "/book");
   // The times are by the browser's clock, and by the clinic's where that differs.
@@ -151,6 +155,14 @@ async function counter(staff) {
     await patient.locator("#received details").nth(1).waitFor({ timeout: 60000 });
     await staff.locator("#fail-chat").waitFor();
     await counter(staff);
+    if (process.env.TELEMED_PICTURE) {
+      await staff.setViewportSize({ width: 1180, height: 760 });
+      await staff.evaluate(() => { document.querySelectorAll("#about, #cancel").forEach((part) => part.remove()); scrollTo(0, 0); });
+      await staff.locator("#timeline li").evaluateAll((lines) => lines.slice(0, lines.findIndex((line) => line.textContent.includes("staff"))).forEach((line) => line.remove()));
+      await staff.screenshot({ path: process.env.TELEMED_PICTURE });
+      console.log("visit complete");
+      return;
+    }
     await staff.reload(); // the panel knows the message by now
     for (const button of ["fail-chat", "refuse-mail", "lose-order", "kill"]) await press(staff, button);
     await counter(staff);
@@ -186,6 +198,7 @@ async function counter(staff) {
     ]) await each(who, address, called);
 
     // A wrong form says so at its fields, and puts the cursor into the first, in Hindi here.
+    await patient.context().addCookies([{ name: "hospital_language", value: "hi", url: base }]);
     await patient.goto(base + "/book");
     await patient.fill("[name=name]", "Asha");
     await patient.fill("[name=email]", "asha@example.org");
