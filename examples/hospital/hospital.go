@@ -74,7 +74,8 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	g, z := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st)
 	pay, post := razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
 	g.RedirectURL, z.RedirectURL = h.base+"/api/auth/google/doctor/callback", h.base+"/api/auth/zoom/doctor/callback"
-	g.Refreshing.Spool, z.Refreshing.Spool = spool, spool
+	g.Refreshing = oauth.Tuning{Spool: spool, Timeout: h.pace, LeaseTTL: 2 * h.pace}
+	z.Refreshing = g.Refreshing
 	g.Logger, z.Logger, post.Logger, post.ReferenceHeader, pay.Claims = h.log, h.log, h.log, local.ReferenceHeader, st
 	h.google, err1 = googlemeet.New(g)
 	h.zoom, err2 = zoom.New(z)

@@ -145,12 +145,12 @@ async function counter(staff) {
     await patient.click("#pay");
     await patient.click("button#pay");
     await patient.locator("#status", { hasText: "booked" }).waitFor();
-    await press(staff, "kill"); // while the meeting is made
-    await staff.locator("#timeline li", { hasText: "the server is open again" }).waitFor();
     for (const button of ["webhook-release", "webhook-five"]) await press(staff, button);
 
     // The page of the patient lives.
     await patient.locator("#join").waitFor({ timeout: 60000 });
+    await press(staff, "kill"); // while messages are sent
+    await staff.locator("#timeline li", { hasText: "the server is open again" }).waitFor();
     await patient.locator(".chat").first().waitFor({ timeout: 60000 });
     await patient.locator("#received details").nth(1).waitFor({ timeout: 60000 });
     await staff.locator("#fail-chat").waitFor();
