@@ -484,9 +484,7 @@ func (w *walk) messages(subjects ...string) (string, error) {
 
 // counter is what there is of a visit that was paid, once everything is quiet.
 func (w *walk) counter() (string, error) {
-	if !w.quick {
-		time.Sleep(3 * pace) // time enough for what would be sent twice
-	}
+	time.Sleep(w.quiet()) // time enough for what would be sent twice
 	order, err := w.order()
 	if err != nil {
 		return "", err
@@ -512,6 +510,15 @@ func (w *walk) counter() (string, error) {
 	mails, chats := len(w.mails()), len(w.chats())
 	return fmt.Sprintf("meetings %d · charges %d · mails %d receipt, %d confirmed · WhatsApp %d", meetings, charges, mails/2, mails-mails/2, chats),
 		errors.Join(want(meetings, 1), want(charges, 1), want(len(kinds), 2), want(mails, 2), want(chats, 1))
+}
+
+// quiet is how long to wait for what would be done twice: after a death for those who take
+// over, else for what waits its turn.
+func (w *walk) quiet() time.Duration {
+	if w.quick || w.super == nil {
+		return pace / 2
+	}
+	return 3 * pace
 }
 
 // living counts the meetings at the time of the visit that were not deleted.

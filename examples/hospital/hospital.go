@@ -74,8 +74,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	g, z := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st)
 	pay, post := razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
 	g.RedirectURL, z.RedirectURL = h.base+"/api/auth/google/doctor/callback", h.base+"/api/auth/zoom/doctor/callback"
-	g.Refreshing = oauth.Tuning{Spool: spool, Timeout: h.pace, LeaseTTL: 2 * h.pace}
-	z.Refreshing = g.Refreshing
+	g.Refreshing, z.Refreshing = h.refreshing(spool), h.refreshing(spool)
 	g.Logger, z.Logger, post.Logger, post.ReferenceHeader, pay.Claims = h.log, h.log, h.log, local.ReferenceHeader, st
 	h.google, err1 = googlemeet.New(g)
 	h.zoom, err2 = zoom.New(z)
@@ -105,8 +104,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Handler: h.routes(chat.Reports(h.visits.Report)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
-	return errors.Join(err1, st.CreateTables(ctx, schema), h.restoreLogins(ctx),
-		oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
+	return errors.Join(err1, st.CreateTables(ctx, schema), h.restore(ctx))
 }
 
 // routes mounts the SDK's handlers at the addresses that the hospital had before, beside its

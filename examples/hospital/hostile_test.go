@@ -67,7 +67,9 @@ func begin(t *testing.T, w *ward, method, path string) net.Conn {
 
 // No route can be held by a body that never comes. All are tried at once.
 func TestSlowBodies(t *testing.T) {
-	w := start(t)
+	t.Parallel()
+	w := newWard(t, options{bodyTime: 2 * time.Second}, local.Providers{})
+	w.connectBoth(t)
 	p, err := w.patient.get("/socket.io/?EIO=4&transport=polling")
 	require.NoError(t, err)
 	sid := regexp.MustCompile(`"sid":"([^"]+)"`).FindStringSubmatch(p.body)

@@ -15,6 +15,7 @@ import (
 	"github.com/telemed-go/telemed/examples/internal/guard"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/socketio"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // door is what stands before all pages: under which names the hospital is reached, and who
@@ -34,7 +35,7 @@ func (h *hospital) openDoor() error {
 		return errors.New("-url must be an address such as https://clinic.example")
 	}
 	d := &door{hosts: []string{u.Host, h.listener.Addr().String()}}
-	if d.Guard, err = guard.New(guard.Config{Hosts: d.hosts, TrustProxy: h.public != ""}); err != nil {
+	if d.Guard, err = guard.New(guard.Config{Hosts: d.hosts, TrustProxy: h.public != "", BodyTime: h.bodyTime}); err != nil {
 		return err
 	}
 	d.Sessions = d.NewSessions(guard.SessionsConfig{
@@ -58,6 +59,16 @@ func (h *hospital) forgetLogin(key string) {
 	if _, err := h.rows.ExecContext(context.Background(), `DELETE FROM logins WHERE session = $1`, key); err != nil {
 		h.log.Error("a login that has ended is still kept", slog.Any("error", err))
 	}
+}
+
+// refreshing is how tokens are refreshed. Who dies with one is taken for dead by the pace.
+func (h *hospital) refreshing(spool oauth.Spool) oauth.Tuning {
+	return oauth.Tuning{Spool: spool, Timeout: h.pace, LeaseTTL: 2 * h.pace}
+}
+
+// restore takes up what the process before this one had: logins, and tokens not saved yet.
+func (h *hospital) restore(ctx context.Context) error {
+	return errors.Join(h.restoreLogins(ctx), oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
 }
 
 // restoreLogins lets those in who were logged in before the process died.

@@ -36,6 +36,7 @@ type options struct {
 	addr, public string              // where it listens, and where browsers reach it if that differs
 	db           string              // the SQLite file
 	env          func(string) string // where the providers are
+	bodyTime     time.Duration       // how long a form may take to arrive; 0 for what is usual
 	pace         time.Duration       // after twice of it a process counts as dead; 0 for what is usual
 	log          *slog.Logger
 }
@@ -53,7 +54,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	do := demonstrate
 	switch {
-	case flag.NArg() > 0: // "check" instead of "-check"
+	case flag.NArg() > 0:
 		log.Fatal("hospital: it takes flags alone; see -help")
 	case *check:
 		do = func(ctx context.Context, out io.Writer, o options) error { return runCheck(ctx, out, o, false) }

@@ -37,7 +37,7 @@ func init() {
 			},
 			"hour":  func(t time.Time) string { return t.In(clinicZone).Format("15:04") },
 			"local": func(t time.Time) string { return clock(lang, t.In(clinicZone)) },
-			"utc":   func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+			"utc":   func(t time.Time) string { return strings.TrimSuffix(t.UTC().Format("15:04:05.000"), ".000") },
 			"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 			"place": func(provider string) string { return places[provider] },
 			"word":  func(s visit.Status) string { return translate(lang, statuses[s]) },
