@@ -23,21 +23,22 @@ const clinicKey = "bm90IGEgc2VjcmV0OiB0ZWxlbWVkJ3Mgc2FuZGJveCE="
 type variable struct{ name, value string }
 
 // variables are what an application needs to be at the providers, in the order in which
-// they are printed.
+// they are printed. Those of the application itself stay as they are.
 func (p *providers) variables(getenv func(string) string) []variable {
 	host, port, _ := net.SplitHostPort(p.mail.Addr()) // it listens there
+	w := p.world()
 	all := []variable{
-		{"GOOGLE_CLIENT_ID", p.google.ClientID()},
-		{"GOOGLE_CLIENT_SECRET", p.google.ClientSecret().Reveal()},
-		{"GOOGLE_BASE_URL", p.google.URL()},
-		{"ZOOM_CLIENT_ID", p.zoom.ClientID()},
-		{"ZOOM_CLIENT_SECRET", p.zoom.ClientSecret().Reveal()},
-		{"ZOOM_WEBHOOK_SECRET", p.zoom.WebhookSecret().Reveal()},
-		{"ZOOM_BASE_URL", p.zoom.URL()},
-		{"RAZORPAY_KEY_ID", p.razorpay.KeyID()},
-		{"RAZORPAY_KEY_SECRET", p.razorpay.KeySecret().Reveal()},
-		{"RAZORPAY_WEBHOOK_SECRET", p.razorpay.WebhookSecret().Reveal()},
-		{"RAZORPAY_BASE_URL", p.razorpay.URL()},
+		{"GOOGLE_CLIENT_ID", w.Google.ClientID()},
+		{"GOOGLE_CLIENT_SECRET", w.Google.ClientSecret().Reveal()},
+		{"GOOGLE_BASE_URL", w.Google.URL()},
+		{"ZOOM_CLIENT_ID", w.Zoom.ClientID()},
+		{"ZOOM_CLIENT_SECRET", w.Zoom.ClientSecret().Reveal()},
+		{"ZOOM_WEBHOOK_SECRET", w.Zoom.WebhookSecret().Reveal()},
+		{"ZOOM_BASE_URL", w.Zoom.URL()},
+		{"RAZORPAY_KEY_ID", w.Razorpay.KeyID()},
+		{"RAZORPAY_KEY_SECRET", w.Razorpay.KeySecret().Reveal()},
+		{"RAZORPAY_WEBHOOK_SECRET", w.Razorpay.WebhookSecret().Reveal()},
+		{"RAZORPAY_BASE_URL", w.Razorpay.URL()},
 		{"EMAIL_HOST", host},
 		{"EMAIL_PORT", port},
 		{"EMAIL_USER", mailUser},
@@ -45,12 +46,15 @@ func (p *providers) variables(getenv func(string) string) []variable {
 		{"EMAIL_FROM", "City Clinic <care@clinic.example>"},
 		{"EMAIL_SECURITY", "starttls"},
 		{"EMAIL_TLS_CA", string(p.mail.Certificate())},
-		{"WHATSAPP_ACCESS_TOKEN", p.whatsapp.Token().Reveal()},
-		{"WHATSAPP_PHONE_NUMBER_ID", p.whatsapp.PhoneNumberID()},
-		{"WHATSAPP_BUSINESS_ACCOUNT_ID", "200000000000002"},
-		{"WHATSAPP_APP_SECRET", p.whatsapp.AppSecret().Reveal()},
+		{"EMAIL_TLS_CA_FILE", p.files.mail},
+		{"NODE_EXTRA_CA_CERTS", p.files.node},
+		{"WHATSAPP_ACCESS_TOKEN", w.WhatsApp.Token().Reveal()},
+		{"WHATSAPP_PHONE_NUMBER_ID", w.WhatsApp.PhoneNumberID()},
+		{"WHATSAPP_BUSINESS_ACCOUNT_ID", w.WhatsApp.BusinessAccountID()},
+		{"WHATSAPP_APP_SECRET", w.WhatsApp.AppSecret().Reveal()},
 		{"WHATSAPP_VERIFY_TOKEN", verifyToken},
-		{"WHATSAPP_BASE_URL", p.whatsapp.URL()},
+		{"WHATSAPP_BASE_URL", w.WhatsApp.URL()},
+		{"SANDBOX_URL", p.pages},
 	}
 	for _, own := range []variable{
 		{"GOOGLE_REDIRECT_URI", p.api + "/auth/google/doctor/callback"},

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,7 +38,7 @@ func TestVariables(t *testing.T) {
 		"GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "GOOGLE_BASE_URL",
 		"ZOOM_CLIENT_ID", "ZOOM_CLIENT_SECRET", "ZOOM_WEBHOOK_SECRET", "ZOOM_BASE_URL",
 		"RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET", "RAZORPAY_BASE_URL",
-		"EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER", "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TLS_CA",
+		"EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER", "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TLS_CA", "EMAIL_TLS_CA_FILE", "NODE_EXTRA_CA_CERTS", "SANDBOX_URL",
 		"WHATSAPP_ACCESS_TOKEN", "WHATSAPP_PHONE_NUMBER_ID", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "WHATSAPP_BASE_URL",
 	} {
 		require.NotEmpty(t, got[name], name)
@@ -94,4 +96,31 @@ func TestExportQuotes(t *testing.T) {
 	got, err := exec.CommandContext(t.Context(), "sh", "-c", text+`printf '%s|%s' "$A" "$B"`).Output()
 	require.NoError(t, err)
 	require.Equal(t, `it's $HOME "x" \n`+"|two\nlines", string(got))
+}
+
+// TestCertificateFile: the file is the one that was asked for, or one that is gone at the
+// end. What Node.js trusts already stays trusted.
+func TestCertificateFile(t *testing.T) {
+	t.Parallel()
+	own := filepath.Join(t.TempDir(), "own.pem")
+	require.NoError(t, os.WriteFile(own, []byte("the company's\n"), 0o600))
+	file := filepath.Join(t.TempDir(), "certificate.pem")
+	show := `printf '%s|%s|' "$EMAIL_TLS_CA_FILE" "$NODE_EXTRA_CA_CERTS"; cat "$EMAIL_TLS_CA_FILE"; printf '|'; cat "$NODE_EXTRA_CA_CERTS"`
+	status, stdout, stderr := sandbox(t, []string{"PATH=/usr/bin:/bin", "NODE_EXTRA_CA_CERTS=" + own}, "-certificate", file, "sh", "-c", show)
+	require.Zero(t, status, stderr)
+	parts := strings.Split(stdout, "|")
+	require.Equal(t, file, parts[0])
+	require.True(t, strings.HasPrefix(parts[2], "-----BEGIN CERTIFICATE-----\n"))
+	require.Equal(t, parts[2]+"the company's\n", parts[3])
+	require.FileExists(t, file)
+	require.NoFileExists(t, parts[1])
+
+	status, stdout, stderr = sandbox(t, []string{"PATH=/usr/bin:/bin"}, "sh", "-c", show)
+	require.Zero(t, status, stderr)
+	parts = strings.Split(stdout, "|")
+	require.Equal(t, parts[0], parts[1])
+	require.NoFileExists(t, parts[0])
+	status, _, stderr = sandbox(t, nil, "-certificate", "/no/such/folder/c.pem", "true")
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stderr, "sandbox: certificate: ")
 }

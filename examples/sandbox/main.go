@@ -1,9 +1,13 @@
 // Command sandbox is all providers on this machine: Google, Zoom, Razorpay, a mail server
-// and WhatsApp, with pages to consent, to pay and to read what patients read. It runs a
-// command with the variables that lead there:
+// and WhatsApp, with pages to consent, to pay, to read what patients read and to break
+// things. It runs a command, in any language, with the variables that lead there:
 //
 //	go run ./examples/sandbox go run ./examples/clinic
-//	go run ./examples/sandbox bash
+//	go run ./examples/sandbox npm start
+//
+// or from anywhere, without a clone:
+//
+//	go run github.com/telemed-go/telemed/examples/sandbox@latest npm start
 //
 // The command's exit status is the sandbox's, and signals reach it. Without a command the
 // sandbox runs until Ctrl-C, and another terminal gets the variables:
@@ -13,16 +17,44 @@
 //
 // Flags stand before the command:
 //
-//	-listen   where the pages are; the providers follow on the next five ports. With port 0
-//	          all ports are free ones.
-//	-api      where the application answers. Webhooks go to PATH/payments/webhook,
-//	          PATH/whatsapp and PATH/auth/zoom/doctor/events. Also WEBHOOK_BASE.
-//	-env      prints the variables of the sandbox that runs at -listen, for a shell.
+//	-listen       where the pages are; the providers follow on the next five ports. With
+//	              port 0 all ports are free ones.
+//	-api          where the application answers. Webhooks go to PATH/payments/webhook,
+//	              PATH/whatsapp and PATH/auth/zoom/doctor/events. Also WEBHOOK_BASE.
+//	-certificate  where the mail server's certificate is written. If empty, to a new file
+//	              that is removed at the end.
+//	-env          prints the variables of the sandbox that runs at -listen, for a shell.
 //
 // What the environment says of the application itself stays: GOOGLE_REDIRECT_URI,
 // ZOOM_REDIRECT_URI, FRONTEND_URL and CLINIC_KEY. The accounts are the sandbox's in any
 // case, so that nothing real is touched. Its keys are written down in this folder: they
-// protect nothing. What the providers keep is gone when it ends.
+// protect nothing. What the providers keep is gone when it ends. The certificate is in
+// EMAIL_TLS_CA as text, in EMAIL_TLS_CA_FILE as a file, and in NODE_EXTRA_CA_CERTS together
+// with what that named before.
+//
+// # Control
+//
+// A test controls the sandbox by plain HTTP, at the address of the pages, which is in
+// SANDBOX_URL too. GET /control is the whole list; this is its short form:
+//
+//	POST /control/reset                       everything anew
+//	POST /control/clock                       advance=24h
+//	POST /control/faults                      provider, op, kind, times, status, delay
+//	POST /control/webhooks/target             api, or provider and url
+//	POST /control/webhooks/hold               provider
+//	POST /control/webhooks/release            provider, order=reversed
+//	POST /control/webhooks/deliver            id, or provider and type; times=5
+//	POST /control/payments                    order, scenario
+//	POST /control/meetings                    meeting, action, name
+//	POST /control/consents/allow              url of a consent page
+//	GET  /control/log                         what went over the wire, nothing secret in it
+//	GET  /control/mail, /control/chats, …     what arrived
+//
+// So an answer of Zoom's is lost, and the meeting is made nevertheless:
+//
+//	curl -d provider=zoom -d op=create -d kind=lose-answer localhost:4000/control/faults
+//
+// Requests that a page of another site makes are refused.
 package main
 
 import (
@@ -66,6 +98,7 @@ func run(ctx context.Context, p process) int {
 	flags.SetOutput(p.stderr)
 	listen := flags.String("listen", "127.0.0.1:4000", "where the pages are; the providers follow on the next five ports")
 	api := flags.String("api", cmp.Or(getenv("WEBHOOK_BASE"), "http://127.0.0.1:3001/api"), "where the application answers")
+	certificate := flags.String("certificate", "", "where the mail server's certificate is written; if empty, to a new file that is removed at the end")
 	printOnly := flags.Bool("env", false, "print the variables of the sandbox that runs at -listen")
 	if err := flags.Parse(p.args); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -75,7 +108,7 @@ func run(ctx context.Context, p process) int {
 	if *printOnly {
 		return finish(p, printVariables(ctx, p.stdout, *listen))
 	}
-	providers, err := start(*listen, *api)
+	providers, err := start(*listen, *api, *certificate, getenv("NODE_EXTRA_CA_CERTS"))
 	if err != nil {
 		return finish(p, err)
 	}

@@ -73,7 +73,7 @@ func TestLines(t *testing.T) {
 // TestPortTaken: whichever port is taken, the sandbox says so, and leaves nothing behind. It
 // runs alone: a command that another test starts holds our sockets until it is executed.
 func TestPortTaken(t *testing.T) {
-	for place, name := range []string{"pages", "googlemeettest", "zoomtest", "razorpaytest", "smtptest", "whatsapptest"} {
+	for place, name := range []string{"pages", "Google", "Zoom", "Razorpay", "mail", "WhatsApp"} {
 		base := freePorts(t)
 		other, err := net.Listen("tcp", address(base+place))
 		require.NoError(t, err)

@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
@@ -23,7 +23,6 @@ import (
 	"github.com/telemed-go/telemed/payments"
 	"github.com/telemed-go/telemed/payments/razorpay"
 	"github.com/telemed-go/telemed/store"
-	"github.com/telemed-go/telemed/store/oauth"
 	"github.com/telemed-go/telemed/zoom"
 	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
@@ -45,11 +44,11 @@ type clinic struct {
 // newClinic starts the application first, so that the sandbox knows where it is.
 func newClinic(t *testing.T) (*clinic, *pages) {
 	t.Helper()
-	c := &clinic{heard: make(chan string, 20)}
+	c := &clinic{heard: make(chan string, 1000)}
 	mux := http.NewServeMux()
 	application := httptest.NewServer(mux)
 	t.Cleanup(application.Close)
-	p, err := start("127.0.0.1:0", application.URL+"/api/")
+	p, err := start("127.0.0.1:0", application.URL+"/api/", "", "")
 	require.NoError(t, err)
 	t.Cleanup(p.close)
 	s, err := servePages(p, lookup(nil))
@@ -151,14 +150,19 @@ func page(t *testing.T, address string) string {
 	return string(body)
 }
 
-// press sends a form of the page, and returns the page that comes then.
+// press sends a form of the page as a browser does, and returns the page that comes then.
 func press(t *testing.T, s *pages, path string, form url.Values) string {
 	t.Helper()
-	resp, err := http.PostForm(s.providers.pages+path, form)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.providers.pages+path, strings.NewReader(form.Encode()))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "text/html,*/*;q=0.8")
+	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
 	return string(body)
 }
 
@@ -175,11 +179,11 @@ func TestPayment(t *testing.T) {
 	require.NotNil(t, checkout, shown)
 	require.Contains(t, page(t, strings.ReplaceAll(checkout[1], "&amp;", "&")), "Pay INR 500.00", "a browser can pay there")
 
-	shown = press(t, s, "/pay", url.Values{"order": {first.ID}})
+	shown = press(t, s, "/control/payments", url.Values{"order": {first.ID}, "scenario": {"upi"}})
 	c.hears(t, "razorpay payment.authorized", "razorpay payment.captured", "razorpay order.paid")
-	require.NotContains(t, shown, "action=\"/pay\"", "nothing is due")
-	require.Contains(t, press(t, s, "/pay", url.Values{"order": {first.ID}}), "Order already paid")
-	require.NotContains(t, page(t, s.providers.pages), "already paid", "a problem is shown once")
+	require.NotContains(t, shown, "value=\"upi\"", "nothing is due")
+	require.Contains(t, press(t, s, "/control/payments", url.Values{"order": {first.ID}, "scenario": {"upi"}}), "Order already paid")
+	require.NotContains(t, page(t, s.providers.pages), "Order already paid", "a problem is shown once")
 }
 
 func TestMessages(t *testing.T) {
@@ -196,15 +200,15 @@ func TestMessages(t *testing.T) {
 	require.Contains(t, shown, "https://meet.example/abc")
 	require.Contains(t, shown, "&#43;919876543210")
 	require.NotContains(t, shown, "<b>Asha</b>")
-	mail := page(t, s.providers.pages+"/mail/0")
+	mail := page(t, s.providers.pages+"/mail/1/html")
 	require.Contains(t, mail, "https://meet.example/abc")
-	for _, none := range []string{"1", "-1", "x"} {
+	for _, none := range []string{"0", "2", "-1", "x", "1/nonsense", "1/file/9", "1/file/x", "2/html"} {
 		resp, err := http.Get(s.providers.pages + "/mail/" + none)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, http.StatusNotFound, resp.StatusCode)
 	}
-	press(t, s, "/reply", url.Values{"phone": {"+919876543210"}, "text": {"STOP"}})
+	press(t, s, "/control/chats/reply", url.Values{"phone": {"+919876543210"}, "text": {"STOP"}})
 	c.hears(t, "whatsapp text STOP")
 }
 
@@ -213,41 +217,11 @@ func TestMessages(t *testing.T) {
 func TestConsents(t *testing.T) {
 	t.Parallel()
 	c, s := newClinic(t)
-	for _, tc := range []struct {
-		provider oauth.Provider
-		allow    func(string) (string, error)
-		meetings meet.MeetingProvider
-	}{
-		{c.google.OAuth(), s.providers.google.Authorize, c.google},
-		{c.zoom.OAuth(), s.providers.zoom.Authorize, c.zoom},
-	} {
-		verifier := oauth2.GenerateVerifier()
-		back, err := tc.allow(tc.provider.AuthCodeURL("state", verifier))
-		require.NoError(t, err)
-		u, err := url.Parse(back)
-		require.NoError(t, err)
-		require.Equal(t, "/api/auth/"+tc.provider.Name+"/doctor/callback", u.Path)
-		token, err := tc.provider.Exchange(t.Context(), u.Query().Get("code"), verifier)
-		require.NoError(t, err)
-		require.NoError(t, store.Set(t.Context(), c.tokens, store.AccountID{Provider: tc.provider.Name, Subject: "dr-rao"}, token))
-		m, err := tc.meetings.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-1", Start: time.Now().Add(time.Hour), Duration: time.Hour})
-		require.NoError(t, err)
-		require.Contains(t, m.JoinURL, "http://127.0.0.1:")
-		page(t, m.JoinURL)
-	}
-	press(t, s, "/remove-zoom", url.Values{"user": {zoomtest.DefaultUser().ID}})
+	c.connectDoctors(t, s)
+	press(t, s, "/control/consents/revoke", url.Values{"account": {zoomtest.DefaultUser().ID}})
 	c.hears(t, "zoom app_deauthorized")
 	_, err := c.zoom.Create(t.Context(), "dr-rao", meet.Request{Key: "appt-2", Start: time.Now().Add(time.Hour), Duration: time.Hour})
 	require.Error(t, err)
-}
-
-func TestRemoveZoomButton(t *testing.T) {
-	t.Parallel()
-	c, s := newClinic(t)
-	user := regexp.MustCompile(`name="user" value="([^"]+)"`).FindStringSubmatch(page(t, s.providers.pages))
-	require.NotNil(t, user)
-	press(t, s, "/remove-zoom", url.Values{"user": {user[1]}})
-	c.hears(t, "zoom app_deauthorized")
 }
 
 // TestStrangersPages: no page of somebody else's presses the buttons or reads the pages.
@@ -258,7 +232,7 @@ func TestStrangersPages(t *testing.T) {
 		"another site":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
 		"a name of its own": func(r *http.Request) { r.Host = "evil.example" },
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.providers.pages+"/pay", strings.NewReader("order=order_1"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.providers.pages+"/control/payments", strings.NewReader("order=order_1"))
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		change(req)
@@ -266,6 +240,48 @@ func TestStrangersPages(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.GreaterOrEqual(t, resp.StatusCode, 400, name)
-		require.Empty(t, s.problems.take(), name)
+		require.Empty(t, s.notes.take(), name)
 	}
+}
+
+func sourceOf(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// TestMeetingRoom: a patient who comes first waits for the doctor, one who comes later waits
+// for being admitted. The application hears it as Zoom tells it.
+func TestMeetingRoom(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	c.connectDoctors(t, s)
+	meetings := s.world().meetings()
+	require.Len(t, meetings, 2)
+	press(t, s, "/control/clock", url.Values{"advance": {"24h"}}) // an application's clock stands
+	room := meetings[1].ID
+	for _, step := range []struct{ action, name, told, shown string }{
+		{"admit", "Asha", "", "cannot be now"},
+		{"wait", "Asha", "meeting.participant_jbh_waiting", "Asha waits"},
+		{"wait", "Asha", "", "is there already"},
+		{"start", "", "meeting.started", "started"},
+		{"admit", "Asha", "meeting.participant_admitted meeting.participant_joined", "Asha is inside"},
+		{"wait", "Ravi", "meeting.participant_joined_waiting_room", "Ravi waits"},
+		{"leave", "Ravi", "meeting.participant_left_waiting_room", "Asha is inside"},
+		{"leave", "Asha", "meeting.participant_left", "started"},
+		{"end", "", "meeting.ended", "scheduled"},
+		{"delete", "", "meeting.deleted", "deleted"},
+		{"start", "", "", "it was deleted"},
+	} {
+		shown := press(t, s, "/control/meetings", url.Values{"meeting": {room}, "action": {step.action}, "name": {step.name}})
+		require.Contains(t, shown, step.shown, step)
+		var want []string
+		for event := range strings.FieldsSeq(step.told) {
+			want = append(want, "zoom "+event)
+		}
+		c.hears(t, want...)
+	}
+	press(t, s, "/control/meetings", url.Values{"meeting": {meetings[0].ID}, "action": {"delete"}})
+	require.Equal(t, "deleted", s.world().meetings()[0].Status)
 }

@@ -7,14 +7,11 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
-	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
+	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
-	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
-	"github.com/telemed-go/telemed/payments/razorpay/razorpaytest"
-	"github.com/telemed-go/telemed/zoom/zoomtest"
 )
 
 // The keys are the same each time, so that an application that runs on need not be
@@ -24,25 +21,36 @@ const (
 	verifyToken            = "sandbox-verify-token"
 )
 
+// The ports, counted from that of the pages.
+const (
+	pagesPort = iota
+	googlePort
+	zoomPort
+	razorpayPort
+	mailPort
+	whatsappPort
+)
+
 // providers are all that the sandbox stands for.
 type providers struct {
 	host string // of all addresses
 	port int    // of the pages; 0 for free ports
 	api  string // of the application, without a slash at its end
 
-	google   *googlemeettest.Server
-	zoom     *zoomtest.Server
-	razorpay *razorpaytest.Server
 	mail     *smtptest.Server
-	whatsapp *whatsapptest.Server
+	files    certificates
+	passages map[int]*passage // by port, of those whose servers a reset replaces
 
-	pages  string // the address of the pages, once they are served
-	closes []func()
+	mu      sync.RWMutex
+	present *world
+	targets map[string]string // by provider: where webhooks go, if that was said later than api
+
+	pages string // the address of the pages, once they are served
 }
 
 // start starts all providers on the ports after that of the pages. An error names the
-// provider whose port is taken.
-func start(listen, api string) (*providers, error) {
+// provider whose port is taken. Certificate and nodeOwn are those of writeCertificates.
+func start(listen, api, certificate, nodeOwn string) (*providers, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return nil, fmt.Errorf("-listen: %w", err)
@@ -54,23 +62,115 @@ func start(listen, api string) (*providers, error) {
 	if !webAddress(api) {
 		return nil, fmt.Errorf("-api: %q is no http address", api)
 	}
-	p := &providers{host: host, port: number, api: strings.TrimRight(api, "/")}
-	for i, begin := range []func(addr string) error{p.startGoogle, p.startZoom, p.startRazorpay, p.startMail, p.startWhatsApp} {
-		if err := begin(p.address(i + 1)); err != nil {
-			p.close()
-			return nil, taken(err)
-		}
+	p := &providers{host: host, port: number, api: strings.TrimRight(api, "/"), passages: map[int]*passage{}, targets: map[string]string{}}
+	err = p.open()
+	if err == nil {
+		p.files, err = writeCertificates(certificate, nodeOwn, p.mail.Certificate())
+	}
+	if err != nil {
+		p.close()
+		return nil, taken(err)
 	}
 	return p, nil
 }
 
-// address is where the nth server listens.
+// open starts what listens, and the first world.
+func (p *providers) open() (err error) {
+	for _, place := range []struct {
+		port int
+		name string
+	}{{googlePort, "Google"}, {zoomPort, "Zoom"}, {razorpayPort, "Razorpay"}, {whatsappPort, "WhatsApp"}} {
+		opened, err := openPassage(p.address(place.port))
+		if err != nil {
+			return fmt.Errorf("%s: %w", place.name, err)
+		}
+		p.passages[place.port] = opened
+	}
+	p.mail, err = smtptest.Start(smtptest.Config{Addr: p.address(mailPort), Username: mailUser, Password: mailPassword})
+	if err != nil {
+		return fmt.Errorf("mail: %w", err)
+	}
+	return p.reset()
+}
+
+// reset replaces all that the providers have. Their addresses, keys and the certificate of
+// the mail server stay.
+func (p *providers) reset() error {
+	next, err := newWorld(p)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	last := p.present
+	p.present = next
+	p.mail.Reset()
+	var before []*server
+	for port, to := range map[int]dial{
+		googlePort: next.Google.Dial, zoomPort: next.Zoom.Dial, razorpayPort: next.Razorpay.Dial, whatsappPort: next.WhatsApp.Dial,
+	} {
+		before = append(before, p.passages[port].lead(to))
+	}
+	p.mu.Unlock()
+	if last != nil {
+		last.close()
+		for _, s := range before {
+			s.carried.Wait() // or a client would write to a connection that is just ending
+		}
+	}
+	return nil
+}
+
+// world is what the providers have now.
+func (p *providers) world() *world {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.present
+}
+
+// address is where the nth server is to listen.
 func (p *providers) address(n int) string {
 	port := p.port
 	if port != 0 {
 		port += n
 	}
 	return net.JoinHostPort(p.host, strconv.Itoa(port))
+}
+
+// shown is where clients find the server of a passage.
+func (p *providers) shown(n int) string {
+	_, port, _ := net.SplitHostPort(p.passages[n].listener.Addr().String()) // it listens there
+	return net.JoinHostPort(reachable(p.host), port)
+}
+
+// reachable is how a client on this machine names host.
+func reachable(host string) string {
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return "127.0.0.1"
+	}
+	return host
+}
+
+// webhookPaths are where an application takes webhooks.
+var webhookPaths = map[string]string{
+	local.Razorpay: "/payments/webhook", local.WhatsApp: "/whatsapp", local.Zoom: "/auth/zoom/doctor/events",
+}
+
+// webhookURL is where a provider's webhooks go.
+func (p *providers) webhookURL(provider string) string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if target, said := p.targets[provider]; said {
+		return target
+	}
+	return p.api + webhookPaths[provider]
+}
+
+// aim has a provider's webhooks go elsewhere from now on, nowhere if target is empty.
+func (p *providers) aim(provider, target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.targets[provider] = target
+	p.present.aim(provider, target)
 }
 
 // taken says what helps if a port is taken.
@@ -83,60 +183,28 @@ func taken(err error) error {
 
 // close ends all providers.
 func (p *providers) close() {
-	for _, end := range p.closes {
-		end()
+	for _, open := range p.passages {
+		open.close()
 	}
-	p.closes = nil
-}
-
-// keep takes a server that was started into the providers.
-func keep[S interface{ Close() }](p *providers, place *S, server S, err error) error {
-	if err == nil {
-		*place = server
-		p.closes = append(p.closes, server.Close)
+	if p.present != nil {
+		p.present.close()
 	}
-	return err
-}
-
-func (p *providers) startGoogle(addr string) error {
-	s, err := googlemeettest.Start(googlemeettest.Config{Addr: addr, Email: "dr.rao@clinic.example"})
-	return keep(p, &p.google, s, err)
-}
-
-func (p *providers) startZoom(addr string) error {
-	s, err := zoomtest.Start(zoomtest.Config{Addr: addr})
-	return keep(p, &p.zoom, s, err)
-}
-
-func (p *providers) startRazorpay(addr string) error {
-	s, err := razorpaytest.Start(razorpaytest.Config{
-		Addr: addr, KeyID: "rzp_test_sandbox000001", KeySecret: telemed.NewSecret("sandbox-key-secret"),
-		WebhookSecret: telemed.NewSecret("sandbox-webhook-secret"), WebhookURL: p.api + "/payments/webhook",
-	})
-	return keep(p, &p.razorpay, s, err)
-}
-
-func (p *providers) startMail(addr string) error {
-	s, err := smtptest.Start(smtptest.Config{Addr: addr, Username: mailUser, Password: mailPassword})
-	return keep(p, &p.mail, s, err)
-}
-
-func (p *providers) startWhatsApp(addr string) error {
-	s, err := whatsapptest.Start(whatsapptest.Config{
-		Addr: addr, WebhookURL: p.api + "/whatsapp", Statuses: []string{"sent", "delivered"},
-	})
-	return keep(p, &p.whatsapp, s, err)
+	if p.mail != nil {
+		p.mail.Close()
+	}
+	p.files.remove()
 }
 
 // introduce prints a line for each provider.
 func (p *providers) introduce(out io.Writer) {
+	w := p.world()
 	for _, line := range [][2]string{
-		{"pages", p.pages + "   mail, chats, orders: what patients read and do"},
-		{"Google", p.google.URL() + "   consent at /o/oauth2/v2/auth, rooms at /meet/…"},
-		{"Zoom", p.zoom.URL() + "   consent at /oauth/authorize, rooms at /j/…"},
-		{"Razorpay", p.razorpay.URL() + "   checkout at /v1/checkout/embedded; webhooks to " + p.api + "/payments/webhook"},
+		{"pages", p.pages + "   mail, chats, payments, meetings, faults; for programs " + p.pages + "/control"},
+		{"Google", w.Google.URL() + "   consent at /o/oauth2/v2/auth, rooms at /meet/…"},
+		{"Zoom", w.Zoom.URL() + "   consent at /oauth/authorize, rooms at /j/…; webhooks to " + p.webhookURL(local.Zoom)},
+		{"Razorpay", w.Razorpay.URL() + "   checkout at /v1/checkout/embedded; webhooks to " + p.webhookURL(local.Razorpay)},
 		{"mail", "smtp://" + p.mail.Addr() + "   the inbox is in the pages"},
-		{"WhatsApp", p.whatsapp.URL() + "   chats are in the pages; webhooks to " + p.api + "/whatsapp"},
+		{"WhatsApp", w.WhatsApp.URL() + "   chats are in the pages; webhooks to " + p.webhookURL(local.WhatsApp)},
 	} {
 		fmt.Fprintf(out, "sandbox: %-8s %s\n", line[0], line[1])
 	}

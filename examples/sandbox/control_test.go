@@ -1,0 +1,176 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/examples/internal/local"
+	"github.com/telemed-go/telemed/payments"
+)
+
+// ask asks the control with a body of a kind, and decodes the answer into into.
+func ask(t *testing.T, s *pages, method, path, kind, body string, into any) (status int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.providers.pages+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", kind)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(into))
+	return resp.StatusCode
+}
+
+const form, document = "application/x-www-form-urlencoded", "application/json"
+
+// TestParameters: the query, a form and JSON are the same.
+func TestParameters(t *testing.T) {
+	t.Parallel()
+	_, s := newClinic(t)
+	var got []waiting
+	for _, tc := range [][3]string{
+		{"?provider=zoom&op=create&kind=lose-answer&times=2", "", ""},
+		{"", form, "provider=zoom&op=create&kind=lose-answer&times=2"},
+		{"", document, `{"provider":"zoom","op":"create","kind":"lose-answer","times":2}`},
+		{"", form, "at=zoom/create&kind=lose+answer&times=2&status=&delay="},
+	} {
+		require.Equal(t, http.StatusOK, ask(t, s, http.MethodPost, "/control/faults"+tc[0], tc[1], tc[2], &got))
+		require.Equal(t, []waiting{{Provider: "zoom", Op: "create", Kind: "lose answer", Times: 2}}, got)
+		require.Equal(t, http.StatusOK, ask(t, s, http.MethodDelete, "/control/faults", "", "", &map[string]string{}))
+	}
+	require.Equal(t, http.StatusOK, ask(t, s, http.MethodGet, "/control/faults", "", "", &got))
+	require.Empty(t, got)
+}
+
+// TestRefusals: what is wrong is told, and nothing is done.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	_, s := newClinic(t)
+	for _, tc := range [][3]string{
+		{"faults", `{"provider":"paypal","kind":"fail"}`, `provider: "paypal" is none of`},
+		{"faults", `{"provider":"zoom","kind":"fail","times":"often"}`, `times: "often" is no whole number`},
+		{"faults", `{"provider":["zoom"]}`, "provider: is neither a text nor a number"},
+		{"faults", `nonsense`, "the body is no JSON object"},
+		{"clock", `{"advance":"tomorrow"}`, `advance: "tomorrow" is no time`},
+		{"clock", `{"advance":"-1h"}`, `advance: "-1h" is no time`},
+		{"clock", `{"advance":"1000000h"}`, `advance: "1000000h" is no time`},
+		{"webhooks/hold", `{"provider":"google"}`, `provider: "google" is none of`},
+		{"webhooks/release", `{"order":"random"}`, `order: "random" is not reversed`},
+		{"webhooks/deliver", `{"id":"razorpay-1"}`, "there is no such webhook"},
+		{"webhooks/deliver", `{"times":101}`, "times: is not from 1 to 100"},
+		{"webhooks/target", `{"api":"nowhere"}`, "api is required"},
+		{"webhooks/target", `{"provider":"zoom","url":"javascript:1"}`, "api is required"},
+		{"payments", `{"order":"order_1","scenario":"upi"}`, "does not exist"},
+		{"payments", `{"order":"order_1","scenario":"steal"}`, `scenario: "steal" is none of upi, card`},
+		{"payments", `{"payment":"pay_1","scenario":"upi"}`, `scenario: "upi" is neither late`},
+		{"refunds", `{"refund":"rfnd_1","status":"lost"}`, `status: "lost" is none of`},
+		{"meetings", `{"meeting":"1","action":"start"}`, "there is no such meeting"},
+		{"chats/status", `{"id":"wamid.1","status":"read"}`, "there is no such message"},
+		{"chats/status", `{"id":"wamid.1","status":"eaten"}`, `status: "eaten" is none of`},
+		{"chats/reply", `{"phone":"+919876543210"}`, "phone and text are required"},
+		{"consents/allow", `{"url":"https://accounts.google.com/o/oauth2/v2/auth"}`, "url: is no consent page"},
+		{"consents/expire", `{"provider":"zoomy"}`, "provider: is neither"},
+		{"consents/revoke", `{"account":"nobody"}`, "account: has consented to nothing"},
+	} {
+		var got map[string]string
+		require.Equal(t, http.StatusBadRequest, ask(t, s, http.MethodPost, "/control/"+tc[0], document, tc[1], &got), tc)
+		require.Contains(t, got["error"], tc[2])
+	}
+	for _, wait := range []string{"soon", "-1s", "2m"} {
+		var got map[string]string
+		require.Equal(t, http.StatusBadRequest, ask(t, s, http.MethodGet, "/control/mail?wait="+wait, "", "", &got))
+		require.Contains(t, got["error"], "is no time up to 1m0s")
+	}
+	require.Empty(t, s.world().Pending())
+	require.Empty(t, s.world().wire())
+	require.Empty(t, s.world().chats())
+}
+
+// TestControlText: every route of the control stands in its page, and every operation of a
+// provider.
+func TestControlText(t *testing.T) {
+	t.Parallel()
+	_, s := newClinic(t)
+	text := page(t, s.providers.pages+"/control")
+	for _, route := range regexp.MustCompile(`"([a-z/]+)":\s+(?:s\.)?[a-z]+[A-Z]?\w*,`).FindAllStringSubmatch(sourceOf(t, "control.go"), -1) {
+		require.Contains(t, text, "/control/"+route[1])
+	}
+	require.Greater(t, strings.Count(text, "/control/"), 20)
+	list, _, found := strings.Cut(text[strings.Index(text, "The operations:"):], "Webhooks\n")
+	require.True(t, found)
+	list = strings.Join(strings.Fields(list), " ")
+	for _, provider := range local.Names() {
+		for _, op := range local.Operations(provider) {
+			require.Contains(t, list, op, provider)
+		}
+	}
+	for _, kind := range local.Kinds() {
+		require.Contains(t, text, strings.ReplaceAll(kind, " ", "-"))
+	}
+	for _, one := range scenarios {
+		require.Contains(t, text, one.ID)
+	}
+}
+
+// TestReset: everything is gone, the addresses and keys stay, webhooks go where they were
+// sent to, and a client that goes on with its connection is answered.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	c.fill(t, s)
+	before := s.variables(lookup(nil))
+	require.Equal(t, http.StatusOK, ask(t, s, http.MethodPost, "/control/webhooks/hold", document, "{}", &map[string]string{}))
+	require.Equal(t, http.StatusOK, ask(t, s, http.MethodPost, "/control/reset", document, "{}", &map[string]string{}))
+	require.Equal(t, before, s.variables(lookup(nil)))
+	v := s.view()
+	for name, empty := range map[string]bool{
+		"mails": len(v.Mails) == 0, "chats": len(v.Chats) == 0, "orders": len(v.Orders) == 0, "meetings": len(v.Meetings) == 0,
+		"consents": len(v.Consents) == 0, "webhooks": len(v.Hooks) == 0, "faults": len(v.Faults) == 0, "wire": len(v.Wire) == 0,
+	} {
+		require.True(t, empty, name)
+	}
+	for len(c.heard) > 0 {
+		<-c.heard
+	}
+	order, err := c.gateway.CreateOrder(t.Context(), payments.OrderRequest{Key: "bill_3", Amount: payments.INR(50000)})
+	require.NoError(t, err)
+	press(t, s, "/control/payments", url.Values{"order": {order.ID}, "scenario": {"card"}})
+	c.hears(t, "razorpay payment.authorized", "razorpay payment.captured", "razorpay order.paid")
+	require.Error(t, c.google.Cancel(t.Context(), "dr-rao", "visit"), "the consent is gone")
+}
+
+// TestLookingOnUsesNoFault: neither the page nor the control asks a provider.
+func TestLookingOnUsesNoFault(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	c.fill(t, s)
+	for _, provider := range local.Names() {
+		require.NoError(t, s.world().FailNext(local.Fault{Provider: provider, Kind: "lose request"}))
+	}
+	asked := len(s.world().wire())
+	page(t, s.providers.pages)
+	for _, what := range []string{"mail", "chats", "payments", "meetings", "consents", "webhooks", "log", "faults", "clock", "environment"} {
+		page(t, s.providers.pages+"/control/"+what)
+	}
+	require.Len(t, s.world().Pending(), len(local.Names()))
+	require.Len(t, s.world().wire(), asked)
+	s.world().ClearFaults()
+	press(t, s, "/control/faults", url.Values{"at": {"razorpay/create order"}, "kind": {"fail"}, "times": {"-1"}})
+	_, err := c.gateway.CreateOrder(t.Context(), payments.OrderRequest{Key: "bill_9", Amount: payments.INR(50000)})
+	require.ErrorIs(t, err, telemed.ErrAmbiguous)
+}
+
+// TestRunsFromAnywhere: "go run …@latest" takes no module that replaces or excludes others.
+func TestRunsFromAnywhere(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(sourceOf(t, "../../go.mod")) {
+		require.NotRegexp(t, `^(replace|exclude)\b`, line)
+	}
+}
