@@ -24,9 +24,10 @@ import (
 var web embed.FS
 
 // pageTemplates are the pages in each language.
-var pageTemplates = map[string]*template.Template{}
+var pageTemplates = parsePages()
 
-func init() {
+func parsePages() map[string]*template.Template {
+	pages := map[string]*template.Template{}
 	for _, lang := range languages {
 		funcs := template.FuncMap{
 			"lang": func() string { return lang }, "t": func(english string, args ...any) string { return translate(lang, english, args...) },
@@ -43,8 +44,9 @@ func init() {
 			"word":  func(s visit.Status) string { return translate(lang, statuses[s]) },
 			"flag":  flagged,
 		}
-		pageTemplates[lang] = template.Must(template.New("").Funcs(funcs).ParseFS(web, "web/*.html"))
+		pages[lang] = template.Must(template.New("").Funcs(funcs).ParseFS(web, "web/*.html"))
 	}
+	return pages
 }
 
 // places are the providers' names for people, and statuses what a visit's status is called.

@@ -316,7 +316,7 @@ func (s *supervisor) rewrite(p *httputil.ProxyRequest) {
 }
 
 // broken is that the hospital was killed while it answered. Who only reads asks again.
-func (s *supervisor) broken(w http.ResponseWriter, r *http.Request, err error) {
+func (s *supervisor) broken(w http.ResponseWriter, r *http.Request, _ error) {
 	again := r.Context().Value(retriedKey{}) == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == ""
 	if again && r.Context().Err() == nil {
 		time.Sleep(20 * time.Millisecond) // its death is heard of in a moment
