@@ -268,6 +268,7 @@ func ownPath(path string) string {
 	return u.EscapedPath()
 }
 
+// retriedKey is how often a request was passed on already.
 type retriedKey struct{}
 
 // pass hands a request to the hospital, once that is open.
@@ -317,10 +318,11 @@ func (s *supervisor) rewrite(p *httputil.ProxyRequest) {
 
 // broken is that the hospital was killed while it answered. Who only reads asks again.
 func (s *supervisor) broken(w http.ResponseWriter, r *http.Request, _ error) {
-	again := r.Context().Value(retriedKey{}) == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == ""
+	times, _ := r.Context().Value(retriedKey{}).(int)
+	again := times < 20 && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == ""
 	if again && r.Context().Err() == nil {
-		time.Sleep(20 * time.Millisecond) // its death is heard of in a moment
-		s.pass(w, r.WithContext(context.WithValue(r.Context(), retriedKey{}, true)))
+		time.Sleep(50 * time.Millisecond) // its death is heard of in a moment
+		s.pass(w, r.WithContext(context.WithValue(r.Context(), retriedKey{}, times+1)))
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
