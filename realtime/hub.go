@@ -117,6 +117,7 @@ type Client struct {
 // Stats is a snapshot of a hub. The counters only grow.
 type Stats struct {
 	Connections int // open now
+	Unconnected int // of them, those whose client has not entered: see [Conn.Enter]
 	Rooms       int // with at least one member now
 
 	Broadcasts uint64 // accepted
@@ -126,8 +127,13 @@ type Stats struct {
 	PendingBytes int
 	Stale        time.Duration
 
-	Slow      uint64 // connections ended with ErrSlow
-	Refused   uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
+	Slow    uint64 // connections ended with ErrSlow
+	Refused uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
+	// RefusedOrigins and RefusedHosts are those of Refused that came from a page of a foreign
+	// origin, or asked for a foreign host. Browsers that all stand here may be the
+	// application's own, behind a proxy that rewrites Host.
+	RefusedOrigins, RefusedHosts uint64
+
 	Behind    int    // connections that will be told later what waits for them, with a Journal
 	Recovered uint64 // clients that got all that they had missed
 	Gaps      uint64 // times that all connections were ended because the Journal has a gap
@@ -165,6 +171,7 @@ type Hub struct {
 	shards   []*shard
 	turn     int           // of the shard that gets the next connection
 	backlog  int           // bytes of broadcasts that shards have not handed out yet
+	present  int           // connections whose client has entered
 	less     chan struct{} // if not nil, it is closed when the backlog is small
 
 	past *past // nil without a Journal
@@ -442,6 +449,7 @@ func (h *Hub) Stats() Stats {
 	stats := h.stats
 	stats.PendingBytes, stats.Stale = int(h.pending.Load()), h.staleLocked()
 	stats.Connections, stats.Rooms, stats.Behind = len(h.conns), len(h.rooms), int(h.lagging.Load())
+	stats.Unconnected = len(h.conns) - h.present
 	return stats
 }
 
@@ -471,17 +479,6 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("realtime: Shutdown: %w", ctx.Err())
 	}
-}
-
-// Refuse counts a connection in Stats.Refused and logs why. It is for a transport that
-// turns a client away before it asks the hub. reason is a sentence of the transport's own,
-// without a word of the client's.
-func (h *Hub) Refuse(reason string) {
-	h.mu.Lock()
-	h.stats.Refused++
-	h.observeLocked(Refused, nil, nil)
-	h.mu.Unlock()
-	h.log.Info("realtime: refused", "reason", reason)
 }
 
 func (h *Hub) endLocked(conn *Conn, cause error) {

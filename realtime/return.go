@@ -227,6 +227,7 @@ func (c *Conn) presentLocked(id string) {
 		return
 	}
 	c.present = true
+	c.hub.present++
 	c.shard.push(op{kind: opJoin, conn: c, room: everybody, message: c.suffixLocked()})
 	if c.own != "" {
 		c.shard.push(op{kind: opJoin, conn: c, room: c.own, message: c.suffixLocked()})
@@ -236,6 +237,7 @@ func (c *Conn) presentLocked(id string) {
 func (c *Conn) absentLocked() {
 	if c.present {
 		c.present = false
+		c.hub.present--
 		c.shard.push(op{kind: opLeave, conn: c, room: everybody})
 		if c.own != "" {
 			c.shard.push(op{kind: opLeave, conn: c, room: c.own})
