@@ -381,7 +381,9 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 // appends a line to it, and each process ends its connections when it comes to that: no
 // event that is appended later reaches them. If that fails, the connections of this process
 // are ended at once, and the error is that of [Journal.Append]: other processes may not
-// know.
+// know. A process that was only about to read the journal, because it has just started or
+// the journal has a gap, ends the connections that it has by then with telemed.ErrUnavailable:
+// their clients come back, and are authenticated again.
 func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
 	if h.past != nil {
 		follows := h.position() != "" // if not yet, it may pass the line over
@@ -394,7 +396,7 @@ func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err er
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.decisions.kickedLocked(h.subjectRoom(subject))
+	h.decisions.kickedLocked(h.subjectRoom(subject), telemed.ErrForbidden)
 	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
 		h.endLocked(conn, telemed.ErrForbidden)
 		ended++

@@ -232,6 +232,7 @@ func TestNotRecovered(t *testing.T) {
 						test.config(cfg)
 					}
 				})
+				connected(t, hub, "first") // the process knows the journal from now on
 				back := comeBack(t, hub, subject, realtime.Return{PID: pid, Offset: offset})
 				require.False(t, back.back)
 				require.NotEmpty(t, back.pid)
@@ -313,6 +314,7 @@ func TestGapEndsAll(t *testing.T) {
 		}
 		require.Equal(t, uint64(1), hub.Stats().Gaps)
 		journal.setFail(nil)
+		time.Sleep(maxPause) // who comes sooner is sent home once more
 		fresh := visit(t, hub, "ada", "x")
 		put(t, journal, to("1", "x"))
 		require.Equal(t, []string{"1"}, fresh.events())
