@@ -44,6 +44,10 @@ type Config struct {
 	// see [Staler]. Connections stay, and who returns gets what this process has. If 0, 5
 	// seconds.
 	StaleAfter time.Duration
+	// Presence tells other processes who is here, each 10 seconds, for their [Hub.Presence]:
+	// ids and subjects of clients, by room. With a Journal only; one that is no [Roster] has
+	// nobody to tell.
+	Presence bool
 	// SubjectPrefix begins the names of rooms that are the hub's own: each client is in that
 	// of its subject, SubjectPrefix + subject, and none can join another. If empty, "user-"
 	// with a Journal, and without one there are no such rooms.
@@ -387,8 +391,9 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
 	if h.past != nil {
 		follows := h.position() != "" // if not yet, it may pass the line over
+		there := h.count(subject)     // the line may be read before Append returns
 		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{h.subjectRoom(subject)}}); err == nil && follows {
-			return h.count(subject), nil
+			return there, nil
 		}
 	}
 	if err != nil {

@@ -3,9 +3,10 @@ package realtime
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ const (
 // past is what a hub with a Journal has beside its connections. hub.mu guards it.
 type past struct {
 	journal Journal
+	process string // a name for this one
 	tokens  *sealer
 
 	ctx     context.Context // the life of the hub
@@ -61,6 +63,7 @@ func newPast(p *fault.Problems, cfg *Config) *past {
 	if cfg.Journal == nil {
 		p.Check(cfg.Recover == 0, "Recover", "is taken with a Journal only")
 		p.Check(len(cfg.RecoveryKeys) == 0, "RecoveryKeys", "are taken with a Journal only")
+		p.Check(!cfg.Presence, "Presence", "is taken with a Journal only")
 		p.Check(cfg.StaleAfter == 0, "StaleAfter", "is taken with a Journal only")
 		return nil
 	}
@@ -72,6 +75,7 @@ func newPast(p *fault.Problems, cfg *Config) *past {
 	ctx, stop := context.WithCancel(context.Background())
 	return &past{
 		journal: cfg.Journal,
+		process: rand.Text(),
 		tokens:  newSealer(p, cfg.RecoveryKeys),
 		ctx:     ctx, stop: stop,
 		window: window{age: cfg.Recover},
@@ -87,6 +91,7 @@ func (h *Hub) followLocked() {
 		return
 	}
 	h.past.started = true
+	h.announceLocked()
 	h.work++
 	go func() {
 		defer func() {
@@ -118,7 +123,7 @@ func (h *Hub) follow() {
 			told = words
 		}
 		select {
-		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-time.After(pause/2 + mathrand.N(pause/2)):
 		case <-ctx.Done():
 		}
 	}

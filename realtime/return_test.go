@@ -643,3 +643,25 @@ func BenchmarkMassReturn(b *testing.B) {
 		require.Equal(b, pid, come(realtime.Return{PID: pid}))
 	}
 }
+
+// prompt is a journal whose followers have read a line before its Append returns.
+type prompt struct{ realtime.MemoryJournal }
+
+func (j *prompt) Append(ctx context.Context, e realtime.Entry) (realtime.Position, error) {
+	p, err := j.MemoryJournal.Append(ctx, e)
+	synctest.Wait()
+	return p, err
+}
+
+// Disconnect says how many there were, also if they are gone when the journal answers.
+func TestDisconnectCountsWhoIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub := processOf(t, &prompt{})
+		visit(t, hub, "ada", "x")
+		visit(t, hub, "ada")
+		ended, err := hub.Disconnect(t.Context(), "ada")
+		require.NoError(t, err)
+		require.Equal(t, 2, ended)
+	})
+}
