@@ -44,6 +44,10 @@ type Config struct {
 	// see [Staler]. Connections stay, and who returns gets what this process has. If 0, 5
 	// seconds.
 	StaleAfter time.Duration
+	// Presence tells other processes who is here, each 10 seconds, for their [Hub.Presence]:
+	// ids and subjects of clients, by room. With a Journal only; one that is no [Roster] has
+	// nobody to tell.
+	Presence bool
 	// SubjectPrefix begins the names of rooms that are the hub's own: each client is in that
 	// of its subject, SubjectPrefix + subject, and none can join another. If empty, "user-"
 	// with a Journal, and without one there are no such rooms.
@@ -117,6 +121,7 @@ type Client struct {
 // Stats is a snapshot of a hub. The counters only grow.
 type Stats struct {
 	Connections int // open now
+	Unconnected int // of them, those whose client has not entered: see [Conn.Enter]
 	Rooms       int // with at least one member now
 
 	Broadcasts uint64 // accepted
@@ -126,8 +131,13 @@ type Stats struct {
 	PendingBytes int
 	Stale        time.Duration
 
-	Slow      uint64 // connections ended with ErrSlow
-	Refused   uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
+	Slow    uint64 // connections ended with ErrSlow
+	Refused uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
+	// RefusedOrigins and RefusedHosts are those of Refused that came from a page of a foreign
+	// origin, or asked for a foreign host. Browsers that all stand here may be the
+	// application's own, behind a proxy that rewrites Host.
+	RefusedOrigins, RefusedHosts uint64
+
 	Behind    int    // connections that will be told later what waits for them, with a Journal
 	Recovered uint64 // clients that got all that they had missed
 	Gaps      uint64 // times that all connections were ended because the Journal has a gap
@@ -165,6 +175,7 @@ type Hub struct {
 	shards   []*shard
 	turn     int           // of the shard that gets the next connection
 	backlog  int           // bytes of broadcasts that shards have not handed out yet
+	present  int           // connections whose client has entered
 	less     chan struct{} // if not nil, it is closed when the backlog is small
 
 	past *past // nil without a Journal
@@ -374,12 +385,15 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 // appends a line to it, and each process ends its connections when it comes to that: no
 // event that is appended later reaches them. If that fails, the connections of this process
 // are ended at once, and the error is that of [Journal.Append]: other processes may not
-// know.
+// know. A process that was only about to read the journal, because it has just started or
+// the journal has a gap, ends the connections that it has by then with telemed.ErrUnavailable:
+// their clients come back, and are authenticated again.
 func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
 	if h.past != nil {
 		follows := h.position() != "" // if not yet, it may pass the line over
+		there := h.count(subject)     // the line may be read before Append returns
 		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{h.subjectRoom(subject)}}); err == nil && follows {
-			return h.count(subject), nil
+			return there, nil
 		}
 	}
 	if err != nil {
@@ -387,7 +401,7 @@ func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err er
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.decisions.kickedLocked(h.subjectRoom(subject))
+	h.decisions.kickedLocked(h.subjectRoom(subject), telemed.ErrForbidden)
 	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
 		h.endLocked(conn, telemed.ErrForbidden)
 		ended++
@@ -442,6 +456,7 @@ func (h *Hub) Stats() Stats {
 	stats := h.stats
 	stats.PendingBytes, stats.Stale = int(h.pending.Load()), h.staleLocked()
 	stats.Connections, stats.Rooms, stats.Behind = len(h.conns), len(h.rooms), int(h.lagging.Load())
+	stats.Unconnected = len(h.conns) - h.present
 	return stats
 }
 
@@ -471,17 +486,6 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("realtime: Shutdown: %w", ctx.Err())
 	}
-}
-
-// Refuse counts a connection in Stats.Refused and logs why. It is for a transport that
-// turns a client away before it asks the hub. reason is a sentence of the transport's own,
-// without a word of the client's.
-func (h *Hub) Refuse(reason string) {
-	h.mu.Lock()
-	h.stats.Refused++
-	h.observeLocked(Refused, nil, nil)
-	h.mu.Unlock()
-	h.log.Info("realtime: refused", "reason", reason)
 }
 
 func (h *Hub) endLocked(conn *Conn, cause error) {

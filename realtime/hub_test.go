@@ -95,13 +95,13 @@ func TestBroadcast(t *testing.T) {
 	stats := hub.Stats()
 	require.EqualValues(t, 4+5, stats.Queued, "and queued sends one message")
 	stats.Queued = 0
-	require.Equal(t, realtime.Stats{Connections: 3, Rooms: 2, Broadcasts: 4}, stats)
+	require.Equal(t, realtime.Stats{Connections: 3, Unconnected: 3, Rooms: 2, Broadcasts: 4}, stats)
 
 	a.Close(nil)
 	b.Close(nil)
 	stats = hub.Stats()
 	stats.Queued = 0
-	require.Equal(t, realtime.Stats{Connections: 1, Broadcasts: 4}, stats, "rooms end with their last member")
+	require.Equal(t, realtime.Stats{Connections: 1, Unconnected: 1, Broadcasts: 4}, stats, "rooms end with their last member")
 }
 
 func TestBroadcastEncodesOnce(t *testing.T) {
@@ -173,7 +173,7 @@ func TestJoin(t *testing.T) {
 		hub := newHub(t, realtime.Config{})
 		conn := connect(t, hub, "ada")
 		require.ErrorIs(t, conn.Join(t.Context(), "x"), telemed.ErrForbidden)
-		require.Equal(t, realtime.Stats{Connections: 1, Refused: 1}, hub.Stats())
+		require.Equal(t, realtime.Stats{Connections: 1, Unconnected: 1, Refused: 1}, hub.Stats())
 	})
 
 	t.Run("whom Authorize lets in", func(t *testing.T) {

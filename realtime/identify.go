@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/telemed-go/telemed"
@@ -10,19 +11,26 @@ import (
 // hub.mu guards them.
 type decisions struct {
 	open  int
-	kicks uint64            // all that were, to tell earlier from later
-	last  map[string]uint64 // by the room of the subject; kept while one is open
+	kicks uint64          // all that were, to tell earlier from later
+	last  map[string]kick // by the room of the subject; kept while one is open
 }
 
-func (d *decisions) kickedLocked(room string) {
+type kick struct {
+	number uint64
+	cause  error // with which connections end
+}
+
+func (d *decisions) kickedLocked(room string, cause error) {
 	if d.open == 0 {
 		return
 	}
 	if d.last == nil {
-		d.last = make(map[string]uint64)
+		d.last = make(map[string]kick)
 	}
-	d.kicks++
-	d.last[room] = d.kicks
+	if d.kicks++; errors.Is(d.last[room].cause, telemed.ErrForbidden) {
+		cause = telemed.ErrForbidden // the doubt is about the same
+	}
+	d.last[room] = kick{d.kicks, cause}
 }
 
 // Identify gives an anonymous connection the subject that decide returns: of a token, say,
@@ -43,8 +51,8 @@ func (c *Conn) Identify(decide func() (subject string, err error)) error {
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.decisions.last[h.subjectRoom(subject)] > since {
-		h.endLocked(c, telemed.ErrForbidden)
+	if kicked := h.decisions.last[h.subjectRoom(subject)]; kicked.number > since {
+		h.endLocked(c, kicked.cause)
 	}
 	if _, open := h.conns[c]; !open {
 		return fmt.Errorf("realtime: Identify: %w", telemed.ErrClosed)

@@ -84,3 +84,35 @@ func strs(messages [][]byte) (texts []string) {
 	}
 	return texts
 }
+
+// Who has a connection and has not entered is told apart, whichever way it goes on.
+func TestStatsOfWhoHasNotEntered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub(t, realtime.Config{Authorize: anybody})
+		var conns []*realtime.Conn
+		for range 3 {
+			conn, err := hub.Connect(t.Context(), "ada", offsets{}, &wire{})
+			require.NoError(t, err)
+			conns = append(conns, conn)
+		}
+		enter := func(conn *realtime.Conn) {
+			_, err := conn.Enter(t.Context(), realtime.Return{}, nil, func(string) []byte { return nil })
+			require.NoError(t, err)
+		}
+		counted := func() []int { stats := hub.Stats(); return []int{stats.Connections, stats.Unconnected} }
+		require.Equal(t, []int{3, 3}, counted())
+		enter(conns[0])
+		enter(conns[1])
+		require.Equal(t, []int{3, 1}, counted())
+		enter(conns[1])
+		require.Equal(t, []int{3, 1}, counted())
+		conns[1].LeaveAll()
+		require.Equal(t, []int{3, 2}, counted())
+		conns[0].Close(nil)
+		conns[1].Close(nil)
+		require.Equal(t, []int{1, 1}, counted())
+		conns[2].Close(nil)
+		require.Equal(t, []int{0, 0}, counted())
+	})
+}

@@ -3,9 +3,10 @@ package realtime
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ const (
 // past is what a hub with a Journal has beside its connections. hub.mu guards it.
 type past struct {
 	journal Journal
+	process string // a name for this one
 	tokens  *sealer
 
 	ctx     context.Context // the life of the hub
@@ -61,6 +63,7 @@ func newPast(p *fault.Problems, cfg *Config) *past {
 	if cfg.Journal == nil {
 		p.Check(cfg.Recover == 0, "Recover", "is taken with a Journal only")
 		p.Check(len(cfg.RecoveryKeys) == 0, "RecoveryKeys", "are taken with a Journal only")
+		p.Check(!cfg.Presence, "Presence", "is taken with a Journal only")
 		p.Check(cfg.StaleAfter == 0, "StaleAfter", "is taken with a Journal only")
 		return nil
 	}
@@ -72,6 +75,7 @@ func newPast(p *fault.Problems, cfg *Config) *past {
 	ctx, stop := context.WithCancel(context.Background())
 	return &past{
 		journal: cfg.Journal,
+		process: rand.Text(),
 		tokens:  newSealer(p, cfg.RecoveryKeys),
 		ctx:     ctx, stop: stop,
 		window: window{age: cfg.Recover},
@@ -87,6 +91,7 @@ func (h *Hub) followLocked() {
 		return
 	}
 	h.past.started = true
+	h.announceLocked()
 	h.work++
 	go func() {
 		defer func() {
@@ -118,7 +123,7 @@ func (h *Hub) follow() {
 			told = words
 		}
 		select {
-		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-time.After(pause/2 + mathrand.N(pause/2)):
 		case <-ctx.Done():
 		}
 	}
@@ -158,13 +163,18 @@ func (h *Hub) followOnce(ctx context.Context) (err error) {
 // fill reads the window. Nobody is let in before.
 func (h *Hub) fill(ctx context.Context) (Position, error) {
 	p := h.past
+	reaches := time.Now()
 	base, err := h.base(ctx)
 	if err != nil {
 		return "", err
 	}
+	if !p.gapped {
+		reaches = reaches.Add(-p.window.age / 2) // the other half is for clocks that differ
+	}
 	h.mu.Lock()
 	p.window.reset(base)
 	h.mu.Unlock()
+	var kicks []*Entry
 	from, more := base, true
 	for more {
 		page, err := p.journal.Since(ctx, from, nil, pageSize)
@@ -178,6 +188,9 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 		h.mu.Lock()
 		for i := range page.Entries {
 			p.window.add(&page.Entries[i])
+			if page.Entries[i].Kind == KindKick {
+				kicks = append(kicks, &page.Entries[i])
+			}
 		}
 		h.mu.Unlock()
 		from, more = page.UpTo, page.More
@@ -187,8 +200,27 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 	p.window.seen(from)
 	p.away = time.Time{}
 	p.at, p.gapped = from, false
+	h.doubtLocked(reaches, kicks)
 	close(p.live)
 	return from, nil
+}
+
+// doubtLocked ends the connections that were there before the hub knew its journal, if a kick
+// may have passed them over: whoever one of kicks names, and who is older than the window
+// reaches. They come back, and are authenticated anew. A kick of before the connection does
+// the same, since clocks of two machines do not tell which came first.
+func (h *Hub) doubtLocked(reaches time.Time, kicks []*Entry) {
+	for _, e := range kicks {
+		for _, room := range e.Rooms {
+			h.decisions.kickedLocked(room, telemed.ErrUnavailable)
+		}
+	}
+	for conn := range h.conns {
+		kicked := slices.ContainsFunc(kicks, func(e *Entry) bool { return e.Reaches(conn.inLocked) })
+		if kicked || conn.began.Before(reaches) {
+			h.endLocked(conn, telemed.ErrUnavailable)
+		}
+	}
 }
 
 // base is where the window begins. After a gap nothing before it can be told.
@@ -276,7 +308,7 @@ func (h *Hub) deliver(e Entry) {
 		h.spreadLocked(&e)
 	case KindKick:
 		for _, room := range e.Rooms {
-			h.decisions.kickedLocked(room)
+			h.decisions.kickedLocked(room, telemed.ErrForbidden)
 		}
 		for _, conn := range h.reachedLocked(&e) {
 			h.endLocked(conn, telemed.ErrForbidden)

@@ -8,6 +8,32 @@ import (
 	"github.com/telemed-go/telemed/internal/redact"
 )
 
+// Reason is why a client was turned away, in a sentence of the code that did so, without a
+// word of the client's.
+type Reason string
+
+// The reasons that Stats counts apart.
+const (
+	ForeignHost   Reason = "the request's Host is not one of AllowedHosts"
+	ForeignOrigin Reason = "the page's origin is not one of AllowedOrigins"
+)
+
+// Refuse counts a client in Stats.Refused and logs why. It is for a transport that turns one
+// away before it asks the hub.
+func (h *Hub) Refuse(reason Reason) {
+	h.mu.Lock()
+	h.stats.Refused++
+	switch reason {
+	case ForeignHost:
+		h.stats.RefusedHosts++
+	case ForeignOrigin:
+		h.stats.RefusedOrigins++
+	}
+	h.observeLocked(Refused, nil, nil)
+	h.mu.Unlock()
+	h.log.Info("realtime: refused", "reason", string(reason))
+}
+
 // Refusal is an error by which an application chooses the words for a client that it does
 // not let in, where the transport has words for that: those of a page's connect_error in
 // realtime/socketio. Config.Authenticate may return it. It matches telemed.ErrForbidden.

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrReplaced is the cause with which a connection ends whose client has come back on
-// another one.
+// another one of the same process, see [Conn.Enter].
 var ErrReplaced = errors.New("the client has come back on another connection")
 
 // markName is the name of an event without data that carries an offset alone, where a
@@ -43,6 +43,11 @@ type Return struct {
 // telemed.ErrUnavailable is the answer of one, the client is not recovered. A granted room
 // that the client had left stays left. If a room is granted that was not when the client
 // came first, it is not recovered: it must read the state of that room.
+//
+// An earlier connection of the client that is half open, because its end was lost, ends
+// with ErrReplaced at once if it is in this process. In another process it ends by its
+// heartbeat: until then Members and OnLeave have the client there, too. It takes nothing
+// away from the client, for which it is gone.
 //
 // Enter calls welcome and sends the message that it returns. If the client is recovered,
 // pid is the one that it has brought, and all events follow that it has missed, in order.
@@ -227,6 +232,7 @@ func (c *Conn) presentLocked(id string) {
 		return
 	}
 	c.present = true
+	c.hub.present++
 	c.shard.push(op{kind: opJoin, conn: c, room: everybody, message: c.suffixLocked()})
 	if c.own != "" {
 		c.shard.push(op{kind: opJoin, conn: c, room: c.own, message: c.suffixLocked()})
@@ -236,6 +242,7 @@ func (c *Conn) presentLocked(id string) {
 func (c *Conn) absentLocked() {
 	if c.present {
 		c.present = false
+		c.hub.present--
 		c.shard.push(op{kind: opLeave, conn: c, room: everybody})
 		if c.own != "" {
 			c.shard.push(op{kind: opLeave, conn: c, room: c.own})

@@ -232,6 +232,7 @@ func TestNotRecovered(t *testing.T) {
 						test.config(cfg)
 					}
 				})
+				connected(t, hub, "first") // the process knows the journal from now on
 				back := comeBack(t, hub, subject, realtime.Return{PID: pid, Offset: offset})
 				require.False(t, back.back)
 				require.NotEmpty(t, back.pid)
@@ -313,6 +314,7 @@ func TestGapEndsAll(t *testing.T) {
 		}
 		require.Equal(t, uint64(1), hub.Stats().Gaps)
 		journal.setFail(nil)
+		time.Sleep(maxPause) // who comes sooner is sent home once more
 		fresh := visit(t, hub, "ada", "x")
 		put(t, journal, to("1", "x"))
 		require.Equal(t, []string{"1"}, fresh.events())
@@ -640,4 +642,26 @@ func BenchmarkMassReturn(b *testing.B) {
 	for b.Loop() {
 		require.Equal(b, pid, come(realtime.Return{PID: pid}))
 	}
+}
+
+// prompt is a journal whose followers have read a line before its Append returns.
+type prompt struct{ realtime.MemoryJournal }
+
+func (j *prompt) Append(ctx context.Context, e realtime.Entry) (realtime.Position, error) {
+	p, err := j.MemoryJournal.Append(ctx, e)
+	synctest.Wait()
+	return p, err
+}
+
+// Disconnect says how many there were, also if they are gone when the journal answers.
+func TestDisconnectCountsWhoIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub := processOf(t, &prompt{})
+		visit(t, hub, "ada", "x")
+		visit(t, hub, "ada")
+		ended, err := hub.Disconnect(t.Context(), "ada")
+		require.NoError(t, err)
+		require.Equal(t, 2, ended)
+	})
 }

@@ -203,11 +203,14 @@ func (e *brokenEngine) lose() {
 	e.start, _ = e.inner.Head(context.Background())
 }
 
+// stop returns when everybody has noticed. Without that the engine could be back before a
+// Follow that does not wait for it has ended.
 func (e *brokenEngine) stop() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.away, e.back = true, make(chan struct{})
 	close(e.left)
+	e.mu.Unlock()
+	synctest.Wait()
 }
 
 func (e *brokenEngine) resume() {

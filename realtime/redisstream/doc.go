@@ -47,8 +47,9 @@
 //
 // One server, a replica behind it, or Sentinel; Redis 5 or later, tested with 7.0. The user
 // needs XADD, XREAD, XRANGE, XREVRANGE, MULTI and EXEC on the one key, and EVAL to mark a
-// loss. Each process has a
-// connection that waits, and a few that write. An entry costs Redis one XADD, and each
+// loss. For realtime's Config.Presence it needs EVAL, HGETALL, HSET, HDEL, PEXPIRE and TIME
+// on the keys that begin with Stream and ":present:", too. Each process has a connection
+// that waits, and a few that write. An entry costs Redis one XADD, and each
 // process reads it once, however many clients there are.
 //
 // # Errors

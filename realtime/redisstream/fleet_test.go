@@ -36,6 +36,7 @@ func hubOf(client *redis.Client) (*realtime.Hub, *redisstream.Client, error) {
 	}
 	hub, err := realtime.NewHub(realtime.Config{
 		Journal:      journal,
+		Presence:     true,
 		RecoveryKeys: [][]byte{bytes.Repeat([]byte{7}, 32)},
 		Authorize:    func(context.Context, realtime.Client, string) error { return nil },
 	})

@@ -84,6 +84,7 @@ type Client struct {
 var (
 	_ realtime.Journal = (*Client)(nil)
 	_ realtime.Staler  = (*Client)(nil)
+	_ realtime.Roster  = (*Client)(nil)
 )
 
 // New returns a Client, or an error that names every wrong field of cfg. It does not

@@ -73,6 +73,7 @@ func TestHosts(t *testing.T) {
 				}
 				require.Equal(t, http.StatusMisdirectedRequest, response.StatusCode)
 				require.EqualValues(t, n+1, c.hub.Stats().Refused)
+				require.EqualValues(t, n+1, c.hub.Stats().RefusedHosts)
 				require.Contains(t, log.String(), "the request's Host is not one of AllowedHosts")
 				require.NotContains(t, log.String(), "evil.example", "a stranger's words are not logged")
 			}
@@ -116,6 +117,7 @@ func TestRefusedOriginIsCounted(t *testing.T) {
 	var log bytes.Buffer
 	c := setup(t, func(hub *realtime.Config, _ *socketio.Config) { hub.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	c.request(t, "GET", "transport=polling", "", http.Header{"Origin": {"https://clinic.example"}}).refused(t, 403, 4)
-	require.EqualValues(t, 1, c.hub.Stats().Refused)
+	stats := c.hub.Stats()
+	require.Equal(t, []uint64{1, 1, 0}, []uint64{stats.Refused, stats.RefusedOrigins, stats.RefusedHosts})
 	require.Contains(t, log.String(), "the page's origin is not one of AllowedOrigins")
 }

@@ -103,7 +103,7 @@ func (c clinic) connectPolling(t *testing.T) poller {
 				require.Equal(t, "ok", p.post(t, "3").body)
 				continue
 			}
-			require.Regexp(t, `^40\{"sid":"[A-Z2-7]{26}"\}$`, packet)
+			require.Regexp(t, `^40\{"sid":"[A-Z2-7]{26}"(,"pid":"[\w-]+")?\}$`, packet)
 			connected = true
 		}
 	}
@@ -202,7 +202,7 @@ func (c clinic) connectSocket(t *testing.T) socket {
 		s.send("3")
 		welcome = s.text()
 	}
-	require.Regexp(t, `^40\{"sid":"[A-Z2-7]{26}"\}$`, welcome)
+	require.Regexp(t, `^40\{"sid":"[A-Z2-7]{26}"(,"pid":"[\w-]+")?\}$`, welcome)
 	return s
 }
 

@@ -339,7 +339,7 @@ func (s *Server) engineConfig() engineio.Config {
 	return engineio.Config{
 		Open:           s.open,
 		Authenticate:   s.authenticate,
-		Refused:        func(reason engineio.Reason) { s.cfg.Hub.Refuse("socketio: " + string(reason)) },
+		Refused:        func(reason engineio.Reason) { s.cfg.Hub.Refuse(realtime.Reason(reason)) },
 		AllowedOrigins: s.cfg.AllowedOrigins, AllowAnyOrigin: s.cfg.AllowAnyOrigin, AllowedHosts: s.cfg.AllowedHosts,
 		PingInterval: s.cfg.PingInterval, PingTimeout: s.cfg.PingTimeout, UpgradeTimeout: s.cfg.UpgradeTimeout,
 		WriteTimeout: s.cfg.WriteTimeout, ConnectTimeout: s.cfg.ConnectTimeout,

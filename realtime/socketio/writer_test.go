@@ -49,8 +49,17 @@ func eachWriter(t *testing.T, test func(t *testing.T, begin func(*httptest.Serve
 	}
 }
 
-// narrowSocket is in the default namespace, and has a small window.
+// narrowSocket is in clinic-7, and has a small window.
 func (c clinic) narrowSocket(t *testing.T) socket {
+	t.Helper()
+	s := c.narrowGuest(t)
+	s.send(`420["join-clinic","7"]`)
+	require.Equal(t, `430[{"ok":true}]`, s.text())
+	return s
+}
+
+// narrowGuest is in the default namespace, and has a small window.
+func (c clinic) narrowGuest(t *testing.T) socket {
 	t.Helper()
 	dialer := ws.Dialer{
 		TLSConfig: &tls.Config{InsecureSkipVerify: true}, // httptest made the certificate
@@ -73,8 +82,6 @@ func (c clinic) narrowSocket(t *testing.T) socket {
 	require.True(t, strings.HasPrefix(s.text(), "0{"))
 	s.send("40")
 	require.True(t, strings.HasPrefix(s.text(), "40{"))
-	s.send(`420["join-clinic","7"]`)
-	require.Equal(t, `430[{"ok":true}]`, s.text())
 	return s
 }
 

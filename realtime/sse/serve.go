@@ -26,11 +26,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	switch {
 	case !h.rules.KnowsHost(r):
-		h.cfg.Hub.Refuse("sse: the request's Host is not one of AllowedHosts")
+		h.cfg.Hub.Refuse(realtime.ForeignHost)
 		w.WriteHeader(http.StatusForbidden)
 		return
 	case from == origin.Refused:
-		h.cfg.Hub.Refuse("sse: the page's origin is not one of AllowedOrigins")
+		h.cfg.Hub.Refuse(realtime.ForeignOrigin)
 		w.WriteHeader(http.StatusForbidden)
 		return
 	case r.Method == http.MethodOptions:
