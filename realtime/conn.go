@@ -20,21 +20,22 @@ import (
 // [Hub.Connect] and Authenticate again, joins the rooms that the request names, and then,
 // inside [Conn.Do], writes what Next yields until Context ends.
 type Conn struct {
-	hub     *Hub
-	client  Client
-	encoder Encoder
-	output  Output
-	shard   *shard
-	pending pending
-	sending atomic.Int64    // bytes of Send that the Output does not have yet
-	ctx     context.Context // the connection's life, not a call's
-	cancel  context.CancelCauseFunc
-	began   time.Time
-	own     string   // the room of the subject; empty if there are no such rooms
-	present bool     // Enter was called; guarded by hub.mu
-	rooms   []string // guarded by hub.mu
-	tells   []tell   // guarded by hub.mu
-	refused int      // joins that Authorize refused; guarded by hub.mu
+	hub      *Hub
+	client   Client
+	encoder  Encoder
+	output   Output
+	shard    *shard
+	pending  pending
+	sending  atomic.Int64    // bytes of Send that the Output does not have yet
+	ctx      context.Context // the connection's life, not a call's
+	cancel   context.CancelCauseFunc
+	began    time.Time
+	own      string        // the room of the subject; empty if there are no such rooms
+	present  bool          // Enter was called; guarded by hub.mu
+	rooms    []string      // guarded by hub.mu
+	tells    []tell        // guarded by hub.mu
+	fewTells chan struct{} // if not nil, it is closed when few tells wait; guarded by hub.mu
+	refused  int           // joins that Authorize refused; guarded by hub.mu
 
 	before, after *Conn // of the same subject; guarded by hub.mu
 
@@ -108,6 +109,9 @@ func (c *Conn) mayJoin(ctx context.Context, room string) (in bool, err error) {
 	}
 	if in, err := c.isIn(room); in || err != nil {
 		return in, err
+	}
+	if err := c.awaitTells(ctx); err != nil {
+		return false, err
 	}
 	if err := c.authorize(ctx, room); err != nil {
 		c.hub.Refuse("join refused")

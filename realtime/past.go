@@ -41,6 +41,8 @@ type past struct {
 
 	sets map[string]*roomSet // of those who are in the same rooms
 	pids map[string]*Conn    // by the name of the pid
+
+	searches chan struct{} // has room for as many as may read the journal at once
 }
 
 // trail is what a connection has with a Journal only.
@@ -78,6 +80,8 @@ func newPast(p *fault.Problems, cfg *Config) *past {
 		live:   make(chan struct{}),
 		sets:   make(map[string]*roomSet),
 		pids:   make(map[string]*Conn),
+
+		searches: make(chan struct{}, maxSearches),
 	}
 }
 
@@ -162,9 +166,7 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 	if err != nil {
 		return "", err
 	}
-	h.mu.Lock()
-	p.window.reset(base)
-	h.mu.Unlock()
+	h.beginWindow(base)
 	from, more := base, true
 	for more {
 		page, err := p.journal.Since(ctx, from, nil, pageSize)
@@ -175,11 +177,7 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 		if err != nil {
 			return "", err
 		}
-		h.mu.Lock()
-		for i := range page.Entries {
-			p.window.add(&page.Entries[i])
-		}
-		h.mu.Unlock()
+		h.fillWith(page)
 		from, more = page.UpTo, page.More
 	}
 	h.mu.Lock()
@@ -189,6 +187,40 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 	p.at, p.gapped = from, false
 	close(p.live)
 	return from, nil
+}
+
+// beginWindow empties the window. Where a gap lies before it, nobody knows who was kicked there:
+// those who are there already come again, and are asked who they are.
+func (h *Hub) beginWindow(base Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.past.window.reset(base)
+	if h.past.gapped {
+		h.endAllLocked(telemed.ErrUnavailable)
+	}
+}
+
+// fillWith adds a page to the window. Nobody knows whether somebody who is there already
+// came before a kick in it or after it: so they come again.
+func (h *Hub) fillWith(page Page) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range page.Entries {
+		e := &page.Entries[i]
+		h.past.window.add(e)
+		if e.Kind != KindKick {
+			continue
+		}
+		for _, conn := range h.reachedLocked(e) {
+			h.endLocked(conn, telemed.ErrUnavailable)
+		}
+	}
+}
+
+func (h *Hub) endAllLocked(cause error) {
+	for conn := range h.conns {
+		h.endLocked(conn, cause)
+	}
 }
 
 // base is where the window begins. After a gap nothing before it can be told.
@@ -212,9 +244,7 @@ func (h *Hub) lost(cause error) {
 		h.stats.Gaps++
 		h.observeLocked(Gap, nil, nil)
 	}
-	for conn := range h.conns {
-		h.endLocked(conn, cause)
-	}
+	h.endAllLocked(cause)
 }
 
 // position is that of the newest entry which the connections have, "" if nobody knows.
@@ -227,9 +257,9 @@ func (h *Hub) position() Position {
 // awaitJournal waits a while for the hub to follow its journal.
 func (h *Hub) awaitJournal(ctx context.Context) error {
 	h.mu.Lock()
-	live, stale := h.past.live, h.staleLocked()
+	live := h.past.live
 	h.mu.Unlock()
-	if stale > h.cfg.StaleAfter {
+	if h.stale() > h.cfg.StaleAfter {
 		return fmt.Errorf("realtime: the journal is away: %w", telemed.ErrUnavailable)
 	}
 	timer := time.NewTimer(patience)
@@ -318,7 +348,7 @@ func (c *Conn) inLocked(room string) bool { return room == c.own || slices.Conta
 // moveLocked does what another process has said: nobody is asked.
 func (c *Conn) moveLocked(e *Entry) {
 	for _, room := range e.Moved {
-		if c.hub.ownRoom(room) {
+		if c.hub.ownRoom(room) || CheckRoom(room) != nil {
 			continue
 		}
 		if e.Kind == KindJoin {

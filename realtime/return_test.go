@@ -232,6 +232,8 @@ func TestNotRecovered(t *testing.T) {
 						test.config(cfg)
 					}
 				})
+				connect(t, hub, "eve") // so that the window is read before anybody comes whom it kicks
+				synctest.Wait()
 				back := comeBack(t, hub, subject, realtime.Return{PID: pid, Offset: offset})
 				require.False(t, back.back)
 				require.NotEmpty(t, back.pid)
@@ -312,7 +314,10 @@ func TestGapEndsAll(t *testing.T) {
 			require.ErrorIs(t, context.Cause(g.conn.Context()), realtime.ErrGap)
 		}
 		require.Equal(t, uint64(1), hub.Stats().Gaps)
+		early := connect(t, hub, "eve")
 		journal.setFail(nil)
+		time.Sleep(10 * time.Second)
+		require.ErrorIs(t, context.Cause(early.Context()), telemed.ErrUnavailable, "it may have been kicked in the gap")
 		fresh := visit(t, hub, "ada", "x")
 		put(t, journal, to("1", "x"))
 		require.Equal(t, []string{"1"}, fresh.events())

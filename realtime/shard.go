@@ -101,10 +101,10 @@ func (s *shard) run() {
 // take returns all operations that wait. If there are none, the goroutine must end. done is
 // how many bytes of broadcasts it has handed out since the last call.
 func (s *shard) take(done int) []op {
+	s.check()
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.workedOffLocked(done)
-	s.checkLocked()
 	if len(s.ops) == 0 {
 		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, nil
 		s.hub.workDoneLocked()
