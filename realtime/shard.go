@@ -106,7 +106,7 @@ func (s *shard) take(done int) []op {
 	defer s.hub.mu.Unlock()
 	s.hub.workedOffLocked(done)
 	if len(s.ops) == 0 {
-		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, nil
+		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, batches{}
 		s.hub.workDoneLocked()
 		return nil
 	}
@@ -200,8 +200,7 @@ func (s *shard) broadcast(ops []op, i int) int {
 			conn.fallBehind(ops[end-1].number)
 		}
 	}
-	clear(s.made)
-	s.made = s.made[:0]
+	s.made.reset()
 	return end
 }
 
