@@ -8,7 +8,7 @@ package realtime
 type lag struct {
 	next uint64 // the number of the next entry that it reads
 	ops  []op   // that wait until next has reached their number
-	own  int    // bytes of opSend among them
+	own  int    // bytes of opSend and opEmit among them
 }
 
 const (
@@ -94,9 +94,7 @@ func (c *Conn) readOn() {
 func (s *shard) later(o *op) {
 	l := o.conn.lag
 	l.ops = append(l.ops, *o)
-	if o.kind == opSend {
-		l.own += len(o.message)
-	}
+	l.own += o.own()
 	if len(l.ops) > maxLater || l.own > s.hub.cfg.MaxPending {
 		s.hub.endSlow(o.conn)
 	}
@@ -182,14 +180,25 @@ func (s *shard) next(conn *Conn) {
 			return
 		}
 	case opSend:
-		l.own -= len(o.message)
 		conn.put([][]byte{o.message}, o.message, len(o.message))
 	case opMark:
 		s.mark(&o)
 	default:
 		s.change(&o)
 	}
+	l.own -= o.own()
 	l.ops = l.ops[1:]
+}
+
+// own is how many bytes of the connection's own an operation has.
+func (o *op) own() int {
+	switch o.kind {
+	case opSend:
+		return len(o.message)
+	case opEmit:
+		return o.event.length() + len(o.event.entry.Name)
+	}
+	return 0
 }
 
 // entriesBetween returns the entries of the window from a number on, and before another. It

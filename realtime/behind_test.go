@@ -141,6 +141,9 @@ func (m *slowModel) step(n int) {
 		who.take(m.random.IntN(12))
 	case action < 78:
 		who.take(-1)
+	case action < 81:
+		require.True(m.t, who.conn.Emit(realtime.Message{Name: fmt.Sprint("own", n)}))
+		who.want = append(who.want, "own"+strconv.Itoa(n))
 	case action < 84:
 		require.True(m.t, who.conn.Send(fmt.Appendf(nil, "own%d", n)))
 		who.want = append(who.want, "own"+strconv.Itoa(n))

@@ -20,30 +20,35 @@ import (
 // [Hub.Connect] and Authenticate again, joins the rooms that the request names, and then,
 // inside [Conn.Do], writes what Next yields until Context ends.
 type Conn struct {
-	hub      *Hub
-	client   Client
-	encoder  Encoder
-	output   Output
-	shard    *shard
-	pending  pending
-	sending  atomic.Int64    // bytes of Send that the Output does not have yet
-	ctx      context.Context // the connection's life, not a call's
-	cancel   context.CancelCauseFunc
-	began    time.Time
-	own      string        // the room of the subject; empty if there are no such rooms
-	present  bool          // Enter was called; guarded by hub.mu
-	rooms    []string      // guarded by hub.mu
-	tells    []tell        // guarded by hub.mu
-	fewTells chan struct{} // if not nil, it is closed when few tells wait; guarded by hub.mu
-	refused  int           // joins that Authorize refused; guarded by hub.mu
+	hub     *Hub
+	client  Client
+	encoder Encoder
+	output  Output
+	shard   *shard
+	pending pending
+	sending atomic.Int64    // bytes of Send that the Output does not have yet
+	ctx     context.Context // the connection's life, not a call's
+	cancel  context.CancelCauseFunc
+	began   time.Time
+	own     string   // the room of the subject; empty if there are no such rooms
+	present bool     // Enter was called; guarded by hub.mu
+	rooms   []string // guarded by hub.mu
+	tells   []tell   // guarded by hub.mu
+	refused int      // joins that Authorize refused; guarded by hub.mu
 
 	before, after *Conn // of the same subject; guarded by hub.mu
+
+	fewTells chan struct{} // if not nil, it is closed when few tells wait; guarded by hub.mu
 
 	*trail // nil without a Journal
 }
 
 // Client returns who the connection belongs to.
-func (c *Conn) Client() Client { return c.client }
+func (c *Conn) Client() Client {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	return c.client
+}
 
 // Context ends when the connection does; context.Cause tells why: what Close was called
 // with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect, or

@@ -99,6 +99,10 @@ func TestKickedFromARoomThatIsLost(t *testing.T) {
 	})
 }
 
+func kickOf(subject string) realtime.Entry {
+	return realtime.Entry{Kind: realtime.KindKick, Rooms: []string{"user-" + subject}}
+}
+
 // slowStart is a journal whose first pages take their time.
 type slowStart struct {
 	realtime.MemoryJournal
@@ -123,7 +127,7 @@ func TestKickedBeforeTheJournalIsRead(t *testing.T) {
 		journal := &slowStart{wait: make(chan struct{})}
 		hub := processOf(t, journal)
 		ada, bob := connect(t, hub, "ada"), connect(t, hub, "bob")
-		require.Equal(t, 1, disconnect(t, hub, "ada"))
+		put(t, journal, kickOf("ada")) // by another process
 		close(journal.wait)
 		synctest.Wait()
 		require.ErrorIs(t, context.Cause(ada.Context()), telemed.ErrUnavailable)
@@ -149,7 +153,7 @@ func TestKickedBehindAGap(t *testing.T) {
 		close(journal.gap)
 		synctest.Wait()
 		ada := connect(t, hub, "ada")
-		disconnect(t, hub, "ada")
+		put(t, journal, kickOf("ada"))
 		close(journal.wait)
 		time.Sleep(time.Minute)
 		require.Error(t, context.Cause(ada.Context()))
@@ -183,6 +187,28 @@ func (j *gapping) Follow(ctx context.Context, from realtime.Position, deliver fu
 		return realtime.ErrGap
 	}
 	return err
+}
+
+// Who has not entered yet is in no room, whatever other servers say: it would hear of the room
+// before it is let in, and once more when it comes back.
+func TestMovedBeforeEnter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := &realtime.MemoryJournal{}
+		hub := processOf(t, journal)
+		old := visit(t, hub, "ada", "x")
+		old.conn.Close(nil)
+		back := &guest{wire: &wire{}}
+		conn, err := hub.Connect(t.Context(), "ada", offsets{}, back.wire)
+		require.NoError(t, err)
+		put(t, journal, realtime.Entry{Kind: realtime.KindJoin, Rooms: []string{"user-ada"}, Moved: []string{"x", "y"}}, to("1", "x"), to("2", "y"))
+		require.Empty(t, back.heard())
+		_, err = conn.Enter(t.Context(), realtime.Return{PID: old.pid, Offset: old.offset()}, nil, func(string) []byte { return []byte("welcome@") })
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Empty(t, back.events())
+		require.Zero(t, hub.Stats().Rooms)
+	})
 }
 
 // A client that is taken out of a room while it asks for the past of it is not put back: nobody

@@ -172,6 +172,8 @@ type Hub struct {
 	observations []observed // that wait for cfg.Observe
 	observing    bool
 
+	decisions decisions
+
 	pending atomic.Int64 // bytes that wait for all connections
 	lagging atomic.Int64 // connections that are behind
 }
@@ -363,7 +365,10 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 }
 
 // Disconnect ends every connection of subject and returns how many there were in this
-// process. Call it after a person has logged out or lost a right, or a login has expired,
+// process. The clients are sent away: those of realtime/socketio are told so, and do not come
+// back before their page says connect().
+//
+// Call it after a person has logged out or lost a right, or a login has expired,
 // so that Authenticate and Authorize know: a client that connects again is authenticated
 // and authorised afresh. The empty subject is every anonymous client.
 //
@@ -374,13 +379,17 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 // know.
 func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
 	if h.past != nil {
-		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{h.subjectRoom(subject)}}); err == nil {
+		follows := h.position() != "" // if not yet, it may pass the line over
+		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{h.subjectRoom(subject)}}); err == nil && follows {
 			return h.count(subject), nil
 		}
+	}
+	if err != nil {
 		err = fmt.Errorf("realtime: Disconnect: %w", err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.decisions.kickedLocked(h.subjectRoom(subject))
 	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
 		h.endLocked(conn, telemed.ErrForbidden)
 		ended++

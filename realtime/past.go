@@ -208,12 +208,19 @@ func (h *Hub) fillWith(page Page) {
 	for i := range page.Entries {
 		e := &page.Entries[i]
 		h.past.window.add(e)
-		if e.Kind != KindKick {
-			continue
+		if e.Kind == KindKick {
+			h.kickLocked(e, telemed.ErrUnavailable)
 		}
-		for _, conn := range h.reachedLocked(e) {
-			h.endLocked(conn, telemed.ErrUnavailable)
-		}
+	}
+}
+
+// kickLocked ends the connections that a kick reaches.
+func (h *Hub) kickLocked(e *Entry, cause error) {
+	for _, room := range e.Rooms {
+		h.decisions.kickedLocked(room)
+	}
+	for _, conn := range h.reachedLocked(e) {
+		h.endLocked(conn, cause)
 	}
 }
 
@@ -305,9 +312,7 @@ func (h *Hub) deliver(e Entry) {
 	case KindEvent:
 		h.spreadLocked(&e)
 	case KindKick:
-		for _, conn := range h.reachedLocked(&e) {
-			h.endLocked(conn, telemed.ErrForbidden)
-		}
+		h.kickLocked(&e, telemed.ErrForbidden)
 	case KindJoin, KindLeave:
 		for _, conn := range h.reachedLocked(&e) {
 			conn.moveLocked(&e)
@@ -345,8 +350,12 @@ func (h *Hub) reachedLocked(e *Entry) (reached []*Conn) {
 // subject, also before Enter.
 func (c *Conn) inLocked(room string) bool { return room == c.own || slices.Contains(c.rooms, room) }
 
-// moveLocked does what another process has said: nobody is asked.
+// moveLocked does what another process has said: nobody is asked. Who has not entered yet is
+// in no room.
 func (c *Conn) moveLocked(e *Entry) {
+	if e.Kind == KindJoin && !c.present {
+		return
+	}
 	for _, room := range e.Moved {
 		if c.hub.ownRoom(room) || CheckRoom(room) != nil {
 			continue

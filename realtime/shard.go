@@ -56,6 +56,8 @@ const (
 	opReplay // what a connection has missed
 	opMark   // tells a connection its offset
 	opDrain  // lets a connection that is behind read on
+	// With a Journal or without.
+	opEmit // an event for one connection alone
 )
 
 type op struct {
@@ -64,7 +66,7 @@ type op struct {
 	conn    *Conn      // all but opBroadcast and opReach
 	room    string     // opBroadcast, opJoin, opLeave; the position of opMark
 	message []byte     // opSend; the suffix from now on of opJoin and opLeave, and for once of opMark
-	event   *encodings // opBroadcast, opReach
+	event   *encodings // opBroadcast, opReach, opEmit
 	replay  *replay    // opReplay
 }
 
@@ -155,6 +157,8 @@ func (s *shard) change(o *op) {
 		}
 	case opMark:
 		s.mark(o)
+	case opEmit:
+		s.emit(o)
 	}
 }
 
