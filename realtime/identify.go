@@ -1,7 +1,9 @@
 package realtime
 
 import (
+	"container/list"
 	"fmt"
+	"slices"
 
 	"github.com/telemed-go/telemed"
 )
@@ -9,20 +11,40 @@ import (
 // decisions are the calls of [Conn.Identify] under way, and who was disconnected meanwhile.
 // hub.mu guards them.
 type decisions struct {
-	open  int
-	kicks uint64            // all that were, to tell earlier from later
-	last  map[string]uint64 // by the room of the subject; kept while one is open
+	open  list.List // of *int: how many of rooms were there when each began; the oldest first
+	rooms []string  // of the subjects that were disconnected since the oldest began
 }
 
 func (d *decisions) kickedLocked(room string) {
-	if d.open == 0 {
+	if d.open.Len() > 0 {
+		d.rooms = append(d.rooms, room)
+	}
+}
+
+func (d *decisions) beginLocked() *list.Element {
+	from := len(d.rooms)
+	return d.open.PushBack(&from)
+}
+
+// sinceLocked returns the rooms of those who were disconnected since a call began.
+func (d *decisions) sinceLocked(call *list.Element) []string { return d.rooms[*call.Value.(*int):] }
+
+// endLocked forgets what no call that is left needs.
+func (d *decisions) endLocked(call *list.Element) {
+	d.open.Remove(call)
+	oldest := d.open.Front()
+	if oldest == nil {
+		d.rooms = nil
 		return
 	}
-	if d.last == nil {
-		d.last = make(map[string]uint64)
+	gone := *oldest.Value.(*int)
+	if gone <= len(d.rooms)/2 {
+		return
 	}
-	d.kicks++
-	d.last[room] = d.kicks
+	d.rooms = append([]string(nil), d.rooms[gone:]...)
+	for call := oldest; call != nil; call = call.Next() {
+		*call.Value.(*int) -= gone
+	}
 }
 
 // Identify gives an anonymous connection the subject that decide returns: of a token, say,
@@ -34,16 +56,16 @@ func (d *decisions) kickedLocked(room string) {
 // match telemed.ErrClosed if the connection has ended, telemed.ErrInvalid if it has a
 // subject already, or ErrFull if Config.MaxPerSubject of it are open.
 func (c *Conn) Identify(decide func() (subject string, err error)) error {
-	since := c.decideFrom()
+	call := c.decides()
 	subject, err := "", error(nil)
-	defer c.decided()
+	defer c.decided(call)
 	if subject, err = decide(); err != nil || subject == "" {
 		return err
 	}
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.decisions.last[h.subjectRoom(subject)] > since {
+	if slices.Contains(h.decisions.sinceLocked(call), h.subjectRoom(subject)) {
 		h.endLocked(c, telemed.ErrForbidden)
 	}
 	if _, open := h.conns[c]; !open {
@@ -64,19 +86,14 @@ func (c *Conn) Identify(decide func() (subject string, err error)) error {
 	return nil
 }
 
-func (c *Conn) decideFrom() (kicks uint64) {
+func (c *Conn) decides() *list.Element {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	c.hub.decisions.open++
-	return c.hub.decisions.kicks
+	return c.hub.decisions.beginLocked()
 }
 
-func (c *Conn) decided() {
+func (c *Conn) decided(call *list.Element) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	if d := &c.hub.decisions; d.open == 1 {
-		*d = decisions{kicks: d.kicks}
-	} else {
-		d.open--
-	}
+	c.hub.decisions.endLocked(call)
 }
