@@ -136,20 +136,30 @@ func (s *shard) drain(o *op) {
 	conn.add(0) // again, if it may
 }
 
-// checkLocked ends with ErrSlow who is behind the window. The caller holds hub.mu.
-func (s *shard) checkLocked() {
-	if len(s.lagging) == 0 || s.checked == s.hub.past.window.first {
+// check ends with ErrSlow who is behind the window.
+func (s *shard) check() {
+	if len(s.lagging) == 0 {
 		return
+	}
+	if slow := s.endBehindWindow(); slow > 0 {
+		s.hub.log.Warn("realtime: slow connections ended", "connections", slow)
+	}
+}
+
+func (s *shard) endBehindWindow() (slow int) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if s.checked == s.hub.past.window.first {
+		return 0
 	}
 	s.checked = s.hub.past.window.first
 	for conn := range s.lagging {
-		switch {
-		case !conn.behind():
-		case conn.lag.next < s.checked:
+		if conn.behind() && conn.lag.next < s.checked {
 			s.hub.endLocked(conn, ErrSlow)
-			s.hub.log.Warn("realtime: slow connections ended", "connections", 1)
+			slow++
 		}
 	}
+	return slow
 }
 
 // until is how many entries come before the next of ops.

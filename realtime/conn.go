@@ -38,6 +38,8 @@ type Conn struct {
 
 	before, after *Conn // of the same subject; guarded by hub.mu
 
+	fewTells chan struct{} // if not nil, it is closed when few tells wait; guarded by hub.mu
+
 	*trail // nil without a Journal
 }
 
@@ -112,6 +114,9 @@ func (c *Conn) mayJoin(ctx context.Context, room string) (in bool, err error) {
 	}
 	if in, err := c.isIn(room); in || err != nil {
 		return in, err
+	}
+	if err := c.awaitTells(ctx); err != nil {
+		return false, err
 	}
 	if err := c.authorize(ctx, room); err != nil {
 		c.hub.Refuse("join refused")

@@ -31,15 +31,65 @@ func (h *Hub) logPanic(cause any) {
 type encodings struct {
 	entry *Entry // without a Journal it has no Position
 
-	mu   sync.Mutex // shards ask at the same time
-	done []encoding
-	one  [1]encoding // a hub with one transport allocates no list
+	mu   sync.Mutex     // shards ask at the same time
+	done ways[[]byte]   // nil for an encoder that panicked
+	one  [1]way[[]byte] // a hub with one transport allocates no list
 }
 
-type encoding struct {
+// ways keeps what was made for each encoder and each suffix of an offset. In most rooms there
+// are few, and in some as many as members.
+type ways[T any] struct {
+	list  []way[T]
+	index map[wayKey]int // of all in the list once there are more than fewWays
+}
+
+const fewWays = 8
+
+type wayKey struct {
 	encoder Encoder
-	suffix  string // of the offset
-	message []byte // nil if the encoder panicked
+	suffix  string
+}
+
+type way[T any] struct {
+	wayKey
+	made T
+}
+
+// find returns what was made, or false.
+func (w *ways[T]) find(key wayKey) (made T, known bool) {
+	if w.index != nil {
+		if at, known := w.index[key]; known {
+			return w.list[at].made, true
+		}
+		return made, false
+	}
+	for i := range w.list {
+		if w.list[i].wayKey == key {
+			return w.list[i].made, true
+		}
+	}
+	return made, false
+}
+
+func (w *ways[T]) add(key wayKey, made T) {
+	w.list = append(w.list, way[T]{key, made})
+	switch {
+	case w.index != nil:
+		w.index[key] = len(w.list) - 1
+	case len(w.list) > fewWays:
+		w.index = make(map[wayKey]int)
+		for i := range w.list {
+			w.index[w.list[i].wayKey] = i
+		}
+	}
+}
+
+// reset forgets all, and keeps the room of a few.
+func (w *ways[T]) reset() {
+	if clear(w.list); w.index != nil {
+		w.list, w.index = nil, nil
+	}
+	w.list = w.list[:0]
 }
 
 // length is that of the event's data.
@@ -53,16 +103,16 @@ func (e *encodings) size() int { return e.length() + len(e.entry.Name) + 100 }
 func (e *encodings) by(encoder Encoder, suffix string, h *Hub) []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, known := range e.done {
-		if known.encoder == encoder && known.suffix == suffix {
-			return known.message
-		}
+	key := wayKey{encoder, suffix}
+	if message, known := e.done.find(key); known {
+		return message
 	}
-	if e.done == nil {
-		e.done = e.one[:0]
+	if e.done.list == nil {
+		e.done.list = e.one[:0]
 	}
-	e.done = append(e.done, encoding{encoder, suffix, e.encode(encoder, suffix, h)})
-	return e.done[len(e.done)-1].message
+	message := e.encode(encoder, suffix, h)
+	e.done.add(key, message)
+	return message
 }
 
 func (e *encodings) encode(encoder Encoder, suffix string, h *Hub) (message []byte) {
@@ -77,32 +127,29 @@ func (e *encodings) encode(encoder Encoder, suffix string, h *Hub) (message []by
 
 // batch is some broadcasts as one encoder writes them.
 type batch struct {
-	encoder  Encoder
-	suffix   string
 	messages [][]byte
 	joined   []byte
 	broken   bool // the encoder panicked
 }
 
-// batches are those of the broadcasts that a shard is at: one for each encoder.
-type batches []batch
+// batches are those of the broadcasts that a shard is at.
+type batches struct{ ways[batch] }
 
 // by returns the batch of an encoder and a suffix for the broadcasts ops.
-func (b *batches) by(encoder Encoder, suffix string, ops []op, h *Hub) *batch {
-	for i := range *b {
-		if (*b)[i].encoder == encoder && (*b)[i].suffix == suffix {
-			return &(*b)[i]
-		}
+func (b *batches) by(encoder Encoder, suffix string, ops []op, h *Hub) batch {
+	key := wayKey{encoder, suffix}
+	if made, known := b.find(key); known {
+		return made
 	}
-	made := batch{encoder: encoder, suffix: suffix, messages: make([][]byte, 0, len(ops))}
+	made := batch{messages: make([][]byte, 0, len(ops))}
 	for _, o := range ops {
 		message := o.event.by(encoder, suffix, h)
 		made.messages = append(made.messages, message)
 		made.broken = made.broken || message == nil
 	}
 	made.joined = joined(made.messages)
-	*b = append(*b, made)
-	return &(*b)[len(*b)-1]
+	b.add(key, made)
+	return made
 }
 
 func joined(messages [][]byte) []byte {

@@ -43,9 +43,7 @@ func (c *Conn) EnterSince(
 		return err
 	}
 	missed := c.missedLocked(from, rooms)
-	if c.hub.past != nil {
-		c.presentLocked(rand.Text())
-	}
+	c.presentLocked(rand.Text())
 	for _, room := range rooms {
 		if err := c.enterLocked(room); err != nil { // the transport has joined others before
 			return err

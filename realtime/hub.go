@@ -264,6 +264,9 @@ func (h *Hub) emit(ctx context.Context, op string, entry Entry, ev Event) error 
 	if err != nil {
 		return fmt.Errorf("realtime: %s: %w", op, err)
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Broadcasts++
 	return nil
 }
 
@@ -279,7 +282,6 @@ func (h *Hub) fanOut(ctx context.Context, e *Entry) error {
 	if h.closed {
 		return telemed.ErrClosed
 	}
-	h.stats.Broadcasts++
 	h.spreadLocked(e)
 	return nil
 }
@@ -451,10 +453,11 @@ func (h *Hub) unlistLocked(conn *Conn) {
 
 // Stats returns the present numbers.
 func (h *Hub) Stats() Stats {
+	stale := h.stale()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	stats := h.stats
-	stats.PendingBytes, stats.Stale = int(h.pending.Load()), h.staleLocked()
+	stats.PendingBytes, stats.Stale = int(h.pending.Load()), stale
 	stats.Connections, stats.Rooms, stats.Behind = len(h.conns), len(h.rooms), int(h.lagging.Load())
 	stats.Unconnected = len(h.conns) - h.present
 	return stats

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
 
@@ -10,27 +11,53 @@ import (
 // decisions are the calls of [Conn.Identify] under way, and who was disconnected meanwhile.
 // hub.mu guards them.
 type decisions struct {
-	open  int
-	kicks uint64          // all that were, to tell earlier from later
-	last  map[string]kick // by the room of the subject; kept while one is open
+	open  list.List // of *int: how many of kicks were there when each began; the oldest first
+	kicks []kick    // since the oldest began
 }
 
 type kick struct {
-	number uint64
-	cause  error // with which connections end
+	room  string // of the subject that was disconnected
+	cause error  // with which its connections end
 }
 
 func (d *decisions) kickedLocked(room string, cause error) {
-	if d.open == 0 {
+	if d.open.Len() > 0 {
+		d.kicks = append(d.kicks, kick{room, cause})
+	}
+}
+
+func (d *decisions) beginLocked() *list.Element {
+	from := len(d.kicks)
+	return d.open.PushBack(&from)
+}
+
+// sinceLocked returns why the subject of room was disconnected since a call began, and nil if
+// it was not. That it must stay away says more than a doubt about it.
+func (d *decisions) sinceLocked(call *list.Element, room string) (cause error) {
+	for _, k := range d.kicks[*call.Value.(*int):] {
+		if k.room == room && !errors.Is(cause, telemed.ErrForbidden) {
+			cause = k.cause
+		}
+	}
+	return cause
+}
+
+// endLocked forgets what no call that is left needs.
+func (d *decisions) endLocked(call *list.Element) {
+	d.open.Remove(call)
+	oldest := d.open.Front()
+	if oldest == nil {
+		d.kicks = nil
 		return
 	}
-	if d.last == nil {
-		d.last = make(map[string]kick)
+	gone := *oldest.Value.(*int)
+	if gone <= len(d.kicks)/2 {
+		return
 	}
-	if d.kicks++; errors.Is(d.last[room].cause, telemed.ErrForbidden) {
-		cause = telemed.ErrForbidden // the doubt is about the same
+	d.kicks = append([]kick(nil), d.kicks[gone:]...)
+	for call := oldest; call != nil; call = call.Next() {
+		*call.Value.(*int) -= gone
 	}
-	d.last[room] = kick{d.kicks, cause}
 }
 
 // Identify gives an anonymous connection the subject that decide returns: of a token, say,
@@ -42,17 +69,17 @@ func (d *decisions) kickedLocked(room string, cause error) {
 // match telemed.ErrClosed if the connection has ended, telemed.ErrInvalid if it has a
 // subject already, or ErrFull if Config.MaxPerSubject of it are open.
 func (c *Conn) Identify(decide func() (subject string, err error)) error {
-	since := c.decideFrom()
+	call := c.decides()
 	subject, err := "", error(nil)
-	defer c.decided()
+	defer c.decided(call)
 	if subject, err = decide(); err != nil || subject == "" {
 		return err
 	}
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if kicked := h.decisions.last[h.subjectRoom(subject)]; kicked.number > since {
-		h.endLocked(c, kicked.cause)
+	if cause := h.decisions.sinceLocked(call, h.subjectRoom(subject)); cause != nil {
+		h.endLocked(c, cause)
 	}
 	if _, open := h.conns[c]; !open {
 		return fmt.Errorf("realtime: Identify: %w", telemed.ErrClosed)
@@ -72,19 +99,14 @@ func (c *Conn) Identify(decide func() (subject string, err error)) error {
 	return nil
 }
 
-func (c *Conn) decideFrom() (kicks uint64) {
+func (c *Conn) decides() *list.Element {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	c.hub.decisions.open++
-	return c.hub.decisions.kicks
+	return c.hub.decisions.beginLocked()
 }
 
-func (c *Conn) decided() {
+func (c *Conn) decided(call *list.Element) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	if d := &c.hub.decisions; d.open == 1 {
-		*d = decisions{kicks: d.kicks}
-	} else {
-		d.open--
-	}
+	c.hub.decisions.endLocked(call)
 }

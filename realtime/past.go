@@ -43,6 +43,8 @@ type past struct {
 
 	sets map[string]*roomSet // of those who are in the same rooms
 	pids map[string]*Conn    // by the name of the pid
+
+	searches chan struct{} // has room for as many as may read the journal at once
 }
 
 // trail is what a connection has with a Journal only.
@@ -82,6 +84,8 @@ func newPast(p *fault.Problems, cfg *Config) *past {
 		live:   make(chan struct{}),
 		sets:   make(map[string]*roomSet),
 		pids:   make(map[string]*Conn),
+
+		searches: make(chan struct{}, maxSearches),
 	}
 }
 
@@ -259,9 +263,9 @@ func (h *Hub) position() Position {
 // awaitJournal waits a while for the hub to follow its journal.
 func (h *Hub) awaitJournal(ctx context.Context) error {
 	h.mu.Lock()
-	live, stale := h.past.live, h.staleLocked()
+	live := h.past.live
 	h.mu.Unlock()
-	if stale > h.cfg.StaleAfter {
+	if h.stale() > h.cfg.StaleAfter {
 		return fmt.Errorf("realtime: the journal is away: %w", telemed.ErrUnavailable)
 	}
 	timer := time.NewTimer(patience)
@@ -350,10 +354,14 @@ func (h *Hub) reachedLocked(e *Entry) (reached []*Conn) {
 // subject, also before Enter.
 func (c *Conn) inLocked(room string) bool { return room == c.own || slices.Contains(c.rooms, room) }
 
-// moveLocked does what another process has said: nobody is asked.
+// moveLocked does what another process has said: nobody is asked. Who has not entered yet is
+// in no room.
 func (c *Conn) moveLocked(e *Entry) {
+	if e.Kind == KindJoin && !c.present {
+		return
+	}
 	for _, room := range e.Moved {
-		if c.hub.ownRoom(room) {
+		if c.hub.ownRoom(room) || CheckRoom(room) != nil {
 			continue
 		}
 		if e.Kind == KindJoin {

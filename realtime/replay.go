@@ -41,6 +41,9 @@ func (s *shard) reach(o *op) {
 		rooms = []string{everybody}
 	}
 	for i, room := range rooms {
+		if room == everybody && len(e.Rooms) > 0 {
+			continue // somebody else's name
+		}
 		for conn := range s.rooms[room] {
 			in := func(room string) bool { return s.isIn(conn, room) }
 			if conn.behind() || slices.ContainsFunc(rooms[:i], in) || slices.ContainsFunc(e.Except, in) {
@@ -56,9 +59,11 @@ func (s *shard) reach(o *op) {
 	}
 }
 
+// isIn reports whether a connection is in a room that an entry names. An entry of another
+// server may name everybody's, and does not mean it.
 func (s *shard) isIn(conn *Conn, room string) bool {
 	_, in := s.rooms[room][conn]
-	return in
+	return in && room != everybody
 }
 
 // putOne puts a message. number is that of the entry which comes next.

@@ -160,8 +160,8 @@ func (c *Conn) comeBack(
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	missed, whole := h.past.window.ofRooms(from.next, append([]string{everybody, c.own}, allowed...)...)
-	if !whole || h.past.at == "" || c.kickedLocked(from.older, allowed) || c.kickedLocked(missed, allowed) {
+	missed, whole := h.past.window.ofRooms(from.next, append([]string{everybody, c.own}, rooms...)...)
+	if !whole || h.past.at == "" || c.kickedLocked(from.older, rooms) || c.kickedLocked(missed, rooms) {
 		return false, nil
 	}
 	if !c.sendLocked(message) {
@@ -204,7 +204,7 @@ func (c *Conn) stillAllowed(ctx context.Context, rooms, granted []string) (allow
 }
 
 // kickedLocked reports whether somebody has moved or kicked the client while it was away.
-// Then it is not recovered.
+// Then it is not recovered. rooms are all that it was in.
 func (c *Conn) kickedLocked(entries []*Entry, rooms []string) bool {
 	in := func(room string) bool { return room == c.own || slices.Contains(rooms, room) }
 	for _, e := range entries {
@@ -253,7 +253,7 @@ func (c *Conn) absentLocked() {
 	}
 }
 
-// everybody is the room of a shard in which all are. Nobody can name it.
+// everybody is the room of a shard in which all are. No client can name it; see shard.isIn.
 const everybody = ""
 
 // find returns where a reader goes on behind at. Only a position that is not in the window
@@ -267,7 +267,7 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 	for n := 0; ; n++ {
 		h.mu.Lock()
 		next, known := h.past.window.next[at]
-		newest, end := h.past.at, h.past.window.end()
+		newest := h.past.at
 		h.mu.Unlock()
 		switch {
 		case known:
@@ -275,7 +275,7 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 		case newest == "":
 			return place{}, telemed.ErrUnavailable
 		case n%10 == 0: // the journal is asked less often than the window
-			if found, ok, err := h.search(ctx, at, newest, end); err != nil || ok {
+			if found, ok, err := h.searchInTurn(ctx, at); err != nil || ok {
 				return found, err
 			}
 		}
@@ -289,6 +289,26 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 
 // lookAgain is how long a client waits before the window is looked at once more.
 const lookAgain = 20 * time.Millisecond
+
+// maxSearches is how many clients look for their place in the journal at once. Each has
+// megabytes of the past in its hands; others wait, as long as their patience lasts.
+const maxSearches = 4
+
+func (h *Hub) searchInTurn(ctx context.Context, at Position) (found place, ok bool, err error) {
+	select {
+	case h.past.searches <- struct{}{}:
+		defer func() { <-h.past.searches }()
+	case <-ctx.Done():
+		return place{}, false, fmt.Errorf("realtime: too many look for their place: %w", ErrGap)
+	}
+	h.mu.Lock()
+	newest, end := h.past.at, h.past.window.end()
+	h.mu.Unlock()
+	if newest == "" {
+		return place{}, false, telemed.ErrUnavailable
+	}
+	return h.search(ctx, at, newest, end)
+}
 
 // search asks the journal for what came after at. It reports false if the window does not
 // reach so far yet. newest and end are those of the window before the search.
@@ -365,7 +385,8 @@ func (h *Hub) meet(found *place, page Page) bool {
 func (c *Conn) JoinSince(
 	ctx context.Context, room string, since Position, answer func(at Position, gap bool) []byte,
 ) error {
-	if _, err := c.mayJoin(ctx, room); err != nil {
+	wasIn, err := c.mayJoin(ctx, room)
+	if err != nil {
 		return err
 	}
 	var from *place
@@ -377,6 +398,9 @@ func (c *Conn) JoinSince(
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if wasIn && !slices.Contains(c.rooms, room) { // nobody was asked whether it may enter
+		return fmt.Errorf("realtime: Join: it was taken out of the room meanwhile: %w", telemed.ErrUnavailable)
+	}
 	if err := c.enterLocked(room); err != nil {
 		return err
 	}

@@ -103,12 +103,12 @@ func (s *shard) run() {
 // take returns all operations that wait. If there are none, the goroutine must end. done is
 // how many bytes of broadcasts it has handed out since the last call.
 func (s *shard) take(done int) []op {
+	s.check()
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.workedOffLocked(done)
-	s.checkLocked()
 	if len(s.ops) == 0 {
-		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, nil
+		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, batches{}
 		s.hub.workDoneLocked()
 		return nil
 	}
@@ -204,8 +204,7 @@ func (s *shard) broadcast(ops []op, i int) int {
 			conn.fallBehind(ops[end-1].number)
 		}
 	}
-	clear(s.made)
-	s.made = s.made[:0]
+	s.made.reset()
 	return end
 }
 

@@ -10,16 +10,19 @@ type Staler interface {
 	Stale() time.Duration
 }
 
-// staleLocked returns how long the journal has been away.
-func (h *Hub) staleLocked() (stale time.Duration) {
+// stale returns how long the journal has been away. The caller does not hold mu: the journal
+// may be the application's.
+func (h *Hub) stale() (stale time.Duration) {
 	if h.past == nil {
 		return 0
 	}
-	if !h.past.away.IsZero() {
-		stale = time.Since(h.past.away)
-	}
 	if journal, ok := h.past.journal.(Staler); ok {
-		stale = max(stale, journal.Stale())
+		stale = journal.Stale()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.past.away.IsZero() {
+		stale = max(stale, time.Since(h.past.away))
 	}
 	return stale
 }

@@ -75,12 +75,48 @@ func (c *Conn) tellAll() {
 	}
 }
 
+// maxTells is how many calls may wait for one connection before it cannot join further rooms.
+const maxTells = 1000
+
+// awaitTells returns when few calls wait for the connection, or the error of ctx. Whoever
+// enters and leaves faster than OnJoin takes it waits.
+func (c *Conn) awaitTells(ctx context.Context) error {
+	few := c.manyTells()
+	if few == nil {
+		return nil
+	}
+	select {
+	case <-few:
+	case <-c.ctx.Done():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// manyTells returns what is closed when few calls wait, nil if few do.
+func (c *Conn) manyTells() <-chan struct{} {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if len(c.tells) < maxTells {
+		return nil
+	}
+	if c.fewTells == nil {
+		c.fewTells = make(chan struct{})
+	}
+	return c.fewTells
+}
+
 // nextTell returns the first call, behind that which is done.
 func (c *Conn) nextTell(done bool) (next tell, more bool) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	if done {
 		c.tells = c.tells[1:]
+	}
+	if c.fewTells != nil && len(c.tells) < maxTells {
+		close(c.fewTells)
+		c.fewTells = nil
 	}
 	if len(c.tells) == 0 {
 		c.tells = nil

@@ -36,7 +36,7 @@ func (s *Session) stopClocks() {
 
 // expectConnect ends the session unless the client enters in time. The caller holds mu.
 func (s *Session) expectConnect() {
-	if limit := s.server.cfg.ConnectTimeout; limit > 0 && !s.clocks.over {
+	if limit := s.server.cfg.ConnectTimeout; limit > 0 && !s.clocks.over && s.clocks.connect == nil {
 		s.clocks.connect = time.AfterFunc(limit, func() { s.Close(errNoConnect) })
 	}
 }

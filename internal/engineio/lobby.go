@@ -47,6 +47,9 @@ func crowdOf(s *Session) crowd { return crowd{s.subject, s.addr} }
 func (l *lobby) enter(s *Session) (excess *Session, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s.place != nil { // it is here already
+		return nil, true
+	}
 	if s.addr.IsValid() {
 		if l.addrs[s.addr] >= l.perAddr {
 			return nil, false

@@ -84,9 +84,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		badRequest.write(w)
 		return
 	}
-	// The server's WriteTimeout is not about a poll's wait. HTTP/2 resets the stream when it
-	// is over, and does not wait for a write. answer sets a deadline again.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	due(w, time.Time{}) // answer sets a deadline again
 	payload, ok := s.payload(r.Context())
 	<-s.polls // before the answer: with it in hand the client polls again
 	if !ok {
@@ -100,6 +98,12 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	if err := s.answer(w, payload); err != nil {
 		s.Close(errPollLost) // better a new connection than a hole that nobody sees
 	}
+}
+
+// due sets when an answer must have been taken. The server's WriteTimeout is not about the
+// wait before it. HTTP/2 resets the stream when it is over, and does not wait for a write.
+func due(w http.ResponseWriter, at time.Time) {
+	_ = http.NewResponseController(w).SetWriteDeadline(at) // not supported: there is no connection
 }
 
 // payload returns what a poll is answered with, nil if the request ended, and
@@ -206,7 +210,10 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 		refusalForBody(err).write(w)
 		return
 	}
-	if err := s.packets(r.Context(), body); err != nil {
+	due(w, time.Time{})
+	err = s.packets(r.Context(), body)
+	due(w, time.Now().Add(s.server.cfg.WriteTimeout))
+	if err != nil {
 		s.Close(err)
 		badRequest.write(w)
 		return

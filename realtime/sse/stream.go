@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/telemed-go/telemed/realtime"
@@ -16,8 +17,12 @@ var (
 	errNoFlush = errors.New("the ResponseWriter cannot flush")
 )
 
-// maxPart is how many bytes must be taken within WriteTimeout.
-const maxPart = 64 << 10
+const (
+	// maxPart is how many bytes must be taken within WriteTimeout.
+	maxPart = 64 << 10
+	// closeWait is how long a listener may take for the rest when its connection has ended.
+	closeWait = time.Second
+)
 
 // stream is the answer to one request.
 type stream struct {
@@ -25,6 +30,9 @@ type stream struct {
 	control *http.ResponseController
 	request context.Context
 	cfg     Config
+
+	mu  sync.Mutex
+	bye time.Time // when the rest must have been taken; zero while the connection goes on
 }
 
 // newStream takes the server's own WriteTimeout off: HTTP/2 resets a stream when it is over,
@@ -37,8 +45,31 @@ func newStream(w http.ResponseWriter, r *http.Request, cfg Config) *stream {
 
 // due sets when what is written must have been taken.
 func (s *stream) due(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.bye.IsZero() {
+		at = s.bye
+	}
 	// http.ErrNotSupported says that there is no connection, as in a test.
 	_ = s.control.SetWriteDeadline(at)
+}
+
+// hurry leaves the listener a moment once ctx has ended, also if a write waits for it. After
+// release it does nothing.
+func (s *stream) hurry(ctx context.Context) (release func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		s.mu.Lock()
+		s.bye = time.Now().Add(closeWait)
+		s.mu.Unlock()
+		s.due(time.Time{})
+	})
+	return func() {
+		if !stop() {
+			<-done // w must not be used after the handler has returned
+		}
+	}
 }
 
 func (s *stream) refuse(status int) {
@@ -68,6 +99,7 @@ func (s *stream) later() {
 
 // serve writes the events of conn until one of both has ended.
 func (s *stream) serve(conn *realtime.Conn) {
+	defer s.hurry(conn.Context())()
 	err := s.open(s.cfg.Retry)
 	if errors.Is(err, http.ErrNotSupported) {
 		s.cfg.Logger.Error("sse: a middleware cannot flush: it needs an Unwrap or a Flush method")
