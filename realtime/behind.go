@@ -24,7 +24,7 @@ func (c *Conn) behind() bool {
 	if c.trail == nil || c.lag == nil {
 		return false
 	}
-	if c.ctx.Err() != nil {
+	if c.life.Err() != nil {
 		c.lag = nil
 		delete(c.shard.lagging, c)
 	}

@@ -26,9 +26,8 @@ type Conn struct {
 	output  Output
 	shard   *shard
 	pending pending
-	sending atomic.Int64    // bytes of Send that the Output does not have yet
-	ctx     context.Context // the connection's life, not a call's
-	cancel  context.CancelCauseFunc
+	sending atomic.Int64 // bytes of Send that the Output does not have yet
+	life    lifetime
 	began   time.Time
 	own     string   // the room of the subject; empty if there are no such rooms
 	present bool     // Enter was called; guarded by hub.mu
@@ -53,7 +52,7 @@ func (c *Conn) Client() Client {
 // Context ends when the connection does; context.Cause tells why: what Close was called
 // with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect, or
 // ErrReplaced, ErrGap, or an error of the hub's own after a panic.
-func (c *Conn) Context() context.Context { return c.ctx }
+func (c *Conn) Context() context.Context { return &c.life }
 
 // Send sends a message of the transport's own, such as an answer, behind the events that
 // are on their way already. It does not block; see [Conn.Wait]. It reports whether the

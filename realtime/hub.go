@@ -349,16 +349,14 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 	if h.cfg.SubjectPrefix != "" {
 		conn.own = h.subjectRoom(subject)
 	}
-	conn.ctx, conn.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	conn.life.values = context.WithoutCancel(ctx)
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		conn.cancel(telemed.ErrClosed)
 		return nil, fmt.Errorf("realtime: Connect: %w", telemed.ErrClosed)
 	case len(h.conns) >= h.cfg.MaxConnections, h.tooManyLocked(subject):
-		conn.cancel(ErrFull)
 		h.stats.Refused++
 		h.observeLocked(Refused, nil, nil)
 		return nil, fmt.Errorf("realtime: Connect: %w", ErrFull)
@@ -506,7 +504,7 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 	if h.past != nil {
 		conn.dropSetLocked()
 	}
-	conn.cancel(cause)
+	conn.life.end(cause)
 	conn.forget()
 	if _, own := conn.output.(*inbox); !own {
 		h.work++

@@ -100,7 +100,7 @@ func (c *Conn) Wait() {
 // counted already.
 func (c *Conn) put(messages [][]byte, joined []byte, own int) (full bool) {
 	defer c.guard()
-	if c.ctx.Err() != nil {
+	if c.life.Err() != nil {
 		return false
 	}
 	waiting, err := c.output.Put(messages, joined)
@@ -138,8 +138,8 @@ func (c *Conn) Next(ctx context.Context) ([][]byte, error) {
 		return nil, errors.Join(telemed.ErrInvalid, errors.New("realtime: Next: the connection has an Output"))
 	}
 	for {
-		if c.ctx.Err() != nil {
-			return nil, context.Cause(c.ctx)
+		if c.life.Err() != nil {
+			return nil, context.Cause(&c.life)
 		}
 		if messages := box.take(); len(messages) > 0 {
 			c.Sent(length(messages))
@@ -147,7 +147,7 @@ func (c *Conn) Next(ctx context.Context) ([][]byte, error) {
 		}
 		select {
 		case <-box.ready:
-		case <-c.ctx.Done():
+		case <-c.life.Done():
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -101,7 +101,7 @@ func (s *shard) putSome(conn *Conn, r *replay, entries []*Entry) (n int, full bo
 	if r.room != "" {
 		suffix = noReturn
 	}
-	if s.batch = s.batch[:0]; conn.ctx.Err() != nil {
+	if s.batch = s.batch[:0]; conn.life.Err() != nil {
 		return len(entries), false
 	}
 	for ; n < len(entries) && size < maxCoalesce; n++ {

@@ -15,11 +15,10 @@ import (
 // errPanic is the cause with which a session ends whose code panicked.
 var errPanic = errors.New("panic in the code of the session")
 
-// life is when a session ends, and what is done for it until then. It makes a context only if
-// somebody asks for one: most sessions are idle, and many.
+// life is when a session ends, and what is done for it until then. It makes contexts and
+// channels only if somebody asks for one: most sessions are idle, and many.
 type life struct {
 	session *Session
-	done    chan struct{} // closed when the session has ended
 
 	lock     sync.Mutex
 	ended    bool
@@ -27,12 +26,8 @@ type life struct {
 	cause    error // of the end
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
+	done     chan struct{} // if not nil, it is closed when the session has ended
 	finished chan struct{} // if not nil, it is closed when the session has ended and work is 0
-}
-
-func (l *life) init(s *Session) {
-	l.session = s
-	l.done = make(chan struct{})
 }
 
 // Context ends when the session does; context.Cause tells why.
@@ -49,7 +44,17 @@ func (l *life) Context() context.Context {
 }
 
 // Done is closed when the session has ended.
-func (l *life) Done() <-chan struct{} { return l.done }
+func (l *life) Done() <-chan struct{} {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.done == nil {
+		l.done = make(chan struct{})
+		if l.ended {
+			close(l.done)
+		}
+	}
+	return l.done
+}
 
 // Finished is closed when the session has ended and nothing is done for it any more.
 func (l *life) Finished() <-chan struct{} {
@@ -65,12 +70,9 @@ func (l *life) Finished() <-chan struct{} {
 }
 
 func (l *life) isOver() bool {
-	select {
-	case <-l.done:
-		return true
-	default:
-		return false
-	}
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return l.ended
 }
 
 // why returns the cause of the end, nil before.
@@ -104,7 +106,9 @@ func (l *life) end(cause error) (handler Handler, first bool) {
 	}
 	l.ended, l.cause = true, cause
 	l.work++ // for finish
-	close(l.done)
+	if l.done != nil {
+		close(l.done)
+	}
 	if l.cancel != nil {
 		l.cancel(cause)
 	}

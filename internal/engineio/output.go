@@ -104,7 +104,7 @@ func (o *output) tell(shares []share) {
 	}
 }
 
-func (o *output) wait(done <-chan struct{}) { o.gauge.wait(done) }
+func (o *output) wait(done func() <-chan struct{}) { o.gauge.wait(done) }
 
 // webSocket returns the way out, nil while there are only polls.
 func (o *output) webSocket() *webSocket {
@@ -136,11 +136,11 @@ func (g *gauge) add(n int) {
 	}
 }
 
-func (g *gauge) wait(done <-chan struct{}) {
+func (g *gauge) wait(done func() <-chan struct{}) {
 	for low := g.high(); low != nil; low = g.high() {
 		select {
 		case <-low:
-		case <-done:
+		case <-done():
 			return
 		}
 	}

@@ -86,13 +86,15 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	}
 	due(w, time.Time{}) // answer sets a deadline again
 	payload, ok := s.payload(r.Context())
+	if ok && payload == nil {
+		// Browsers break polls off when the page is left. polls stays full: a poll that is on
+		// its way is refused, as one that came later would be.
+		s.Close(errClientLeft)
+		return
+	}
 	<-s.polls // before the answer: with it in hand the client polls again
 	if !ok {
 		badRequest.write(w)
-		return
-	}
-	if payload == nil { // browsers break polls off when the page is left
-		s.Close(errClientLeft)
 		return
 	}
 	if err := s.answer(w, payload); err != nil {

@@ -61,7 +61,7 @@ const (
 
 func (s *Server) newSession(transport, id, subject string, addr netip.Addr) *Session {
 	session := &Session{server: s, id: id, subject: subject, addr: addr}
-	session.life.init(session)
+	session.life.session = session
 	if transport == webSocketTransport {
 		session.phase = onWebSocket
 		return session
@@ -97,7 +97,7 @@ func (s *Session) Send(message []byte) {
 }
 
 // Wait returns when fewer than 64 KiB wait for the client, or when the session has ended.
-func (s *Session) Wait() { s.out.wait(s.done) }
+func (s *Session) Wait() { s.out.wait(s.Done) }
 
 // Enter says that the client has begun with what it came for.
 func (s *Session) Enter() {

@@ -338,7 +338,21 @@ func (f *farewell) count(n int) {
 
 func (f *farewell) close() { f.session.Close(f.cause) }
 
-// limited is the time that a function of the application's has.
+// limited is the time that a function of the application's has. It does not ask ctx for a
+// channel: a connection would have that for the rest of its life.
 func (s *Server) limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.cfg.HandlerTimeout)
+	life, ok := ctx.(interface {
+		AfterFunc(f func()) (stop func() bool)
+	})
+	if !ok {
+		return context.WithTimeout(ctx, s.cfg.HandlerTimeout)
+	}
+	lasting, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := life.AfterFunc(func() { end(context.Cause(ctx)) })
+	call, cancel := context.WithTimeout(lasting, s.cfg.HandlerTimeout)
+	return call, func() {
+		stop()
+		cancel()
+		end(nil)
+	}
 }
