@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/fault"
@@ -28,7 +29,11 @@ type Conn struct {
 	sending atomic.Int64    // bytes of Send that the Output does not have yet
 	ctx     context.Context // the connection's life, not a call's
 	cancel  context.CancelCauseFunc
+	began   time.Time
+	own     string   // the room of the subject; empty if there are no such rooms
+	present bool     // Enter was called; guarded by hub.mu
 	rooms   []string // guarded by hub.mu
+	tells   []tell   // guarded by hub.mu
 	refused int      // joins that Authorize refused; guarded by hub.mu
 
 	before, after *Conn // of the same subject; guarded by hub.mu
@@ -37,7 +42,11 @@ type Conn struct {
 }
 
 // Client returns who the connection belongs to.
-func (c *Conn) Client() Client { return c.client }
+func (c *Conn) Client() Client {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	return c.client
+}
 
 // Context ends when the connection does; context.Cause tells why: what Close was called
 // with, ErrSlow, telemed.ErrClosed after Shutdown, telemed.ErrForbidden after Disconnect, or
@@ -59,7 +68,9 @@ func (c *Conn) sendLocked(message []byte) bool {
 	}
 	c.hub.stats.Queued++
 	c.sending.Add(int64(len(message)))
-	c.add(len(message))
+	if _, readOn := c.count(len(message)); readOn {
+		c.shard.push(op{kind: opDrain, conn: c})
+	}
 	c.shard.push(op{kind: opSend, conn: c, message: message})
 	return true
 }
@@ -89,12 +100,12 @@ func (c *Conn) mayJoin(ctx context.Context, room string) (in bool, err error) {
 	if err := CheckRoom(room); err != nil {
 		return false, err
 	}
+	if c.hub.ownRoom(room) {
+		c.hub.Refuse("join refused")
+		c.countRefusal(telemed.ErrForbidden)
+		return false, fmt.Errorf("realtime: Join: %w", telemed.ErrForbidden)
+	}
 	if c.hub.past != nil {
-		if ownRoom(room) {
-			c.hub.Refuse("join refused")
-			c.countRefusal(telemed.ErrForbidden)
-			return false, fmt.Errorf("realtime: Join: %w", telemed.ErrForbidden)
-		}
 		if err := c.hub.awaitJournal(ctx); err != nil {
 			return false, err
 		}
@@ -146,6 +157,7 @@ func (c *Conn) isInLocked(room string) (bool, error) {
 	}
 	if len(c.rooms) >= c.hub.cfg.MaxRooms {
 		c.hub.stats.Refused++
+		c.hub.observeLocked(Refused, c, nil)
 		return false, fmt.Errorf("realtime: Join: %w", ErrFull)
 	}
 	return false, nil
@@ -165,6 +177,8 @@ func (c *Conn) enterLocked(room string) error {
 	}
 	h.rooms[room][c] = struct{}{}
 	c.rooms = append(c.rooms, room)
+	h.tellLocked(c, room, true)
+	h.observeLocked(Joined, c, nil)
 	c.shard.push(op{kind: opJoin, conn: c, room: room, message: c.suffixLocked()})
 	return nil
 }
@@ -193,9 +207,7 @@ func (c *Conn) LeaveAll() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	c.leaveAllLocked()
-	if c.hub.past != nil {
-		c.absentLocked()
-	}
+	c.absentLocked()
 }
 
 func (c *Conn) leaveAllLocked() {

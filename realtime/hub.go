@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"reflect"
 	"runtime"
@@ -36,10 +37,17 @@ type Config struct {
 	// Journal keeps events for clients that were away for a moment, and joins the hubs of
 	// several processes: each of them delivers what the journal yields, in its order.
 	// Broadcast appends an event, and no more; its errors are then those of
-	// [Journal.Append] too. Rooms whose name begins with "user-" are the hub's own: each
-	// client is in that of its subject, and none can join another. If nil, an event reaches
-	// the connections that this hub has now, at most once.
+	// [Journal.Append] too. If nil, an event reaches the connections that this hub has now, at
+	// most once. With a Journal there are rooms of subjects, see SubjectPrefix.
 	Journal Journal
+	// StaleAfter is how long the Journal may be away before nobody can join a room any more:
+	// see [Staler]. Connections stay, and who returns gets what this process has. If 0, 5
+	// seconds.
+	StaleAfter time.Duration
+	// SubjectPrefix begins the names of rooms that are the hub's own: each client is in that
+	// of its subject, SubjectPrefix + subject, and none can join another. If empty, "user-"
+	// with a Journal, and without one there are no such rooms.
+	SubjectPrefix string
 	// Recover is how long a client may be away, by the journal's clock: the hub keeps the
 	// events of that time, up to 16 MiB, and asks the journal for older ones. With a Journal
 	// only. If 0, 2 minutes.
@@ -52,18 +60,24 @@ type Config struct {
 	// MaxPending is how many bytes may wait for one connection whose client takes them more
 	// slowly than they come. With more, the connection is ended with ErrSlow and counted in
 	// Stats; a client reconnects and reads the present state, which is better than a hole
-	// that nobody sees. What comes when nothing waits is kept whatever its length. A client
-	// that takes nothing at all is ended sooner, by the transport. If 0, 16 MiB, which is
-	// more than a burst of some ten thousand events.
+	// that nobody sees. With a Journal it is not ended but behind: it gets the further events
+	// when half of that has gone, and is ended when the hub does not keep them any more. What
+	// comes when nothing waits is kept whatever its length. A client that takes nothing at all
+	// is ended sooner, by the transport. If 0, 16 MiB, which is more than a burst of some ten
+	// thousand events.
 	MaxPending int
 	// MaxPendingTotal is how many bytes may wait for all connections together. With more,
-	// the connection for which most bytes wait is ended with ErrSlow. An event counts for
-	// each connection that it waits for, though memory has it once. If 0, 1 GiB.
+	// the connection for which most bytes wait is ended with ErrSlow. With a Journal whoever
+	// has something waiting is behind. An event counts for each connection that it waits for,
+	// though memory has it once. If 0, 1 GiB.
 	MaxPendingTotal int
 
 	// MaxConnections is how many connections the hub accepts at once. If 0, 10000.
 	// How many one address may have is for the proxy in front to say.
 	MaxConnections int
+	// MaxPerSubject is how many connections one subject may have at once; anonymous clients
+	// are not counted. If 0, as many as there are.
+	MaxPerSubject int
 	// MaxRooms is how many rooms one connection may be in. If 0, 64.
 	MaxRooms int
 	// MaxRefusals is how many joins of one connection Authorize may refuse. One more, and
@@ -73,6 +87,17 @@ type Config struct {
 	// MaxEventSize is how many bytes Data and More of one event may have together, as JSON,
 	// and a Binary as it is. If 0, 1000000.
 	MaxEventSize int
+
+	// OnJoin and OnLeave hear who has entered and left a room, also because a connection
+	// came back or ended. They are called after the fact, in the order of each connection and
+	// of many at once. A call that does not return holds up those about its connection, and
+	// Shutdown, and nothing else. Rooms of subjects do not count.
+	OnJoin, OnLeave func(client Client, room string)
+
+	// Observe hears what happens, for metrics: after the fact, in order, by one goroutine. While
+	// it does not return up to 10,000 observations wait; further ones are left out. Shutdown
+	// waits for it. If nil, nothing is observed.
+	Observe func(Observation)
 
 	// Logger hears of refusals and slow connections, in numbers and never with data, subjects
 	// or room names. It also hears of panics in the application's functions: their type and
@@ -96,10 +121,16 @@ type Stats struct {
 
 	Broadcasts uint64 // accepted
 	Queued     uint64 // messages on their way to connections, of broadcasts and of transports
-	Slow       uint64 // connections ended with ErrSlow
-	Refused    uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
-	Recovered  uint64 // clients that got all that they had missed
-	Gaps       uint64 // times that all connections were ended because the Journal has a gap
+	// PendingBytes are the bytes that wait for all connections now, and Stale since when the
+	// Journal is away; see [Staler].
+	PendingBytes int
+	Stale        time.Duration
+
+	Slow      uint64 // connections ended with ErrSlow
+	Refused   uint64 // joins refused, and connections refused by a limit, Authenticate or a transport
+	Behind    int    // connections that will be told later what waits for them, with a Journal
+	Recovered uint64 // clients that got all that they had missed
+	Gaps      uint64 // times that all connections were ended because the Journal has a gap
 }
 
 // Encoder turns an event into the bytes that one transport sends. The hub
@@ -138,7 +169,13 @@ type Hub struct {
 
 	past *past // nil without a Journal
 
+	observations []observed // that wait for cfg.Observe
+	observing    bool
+
+	decisions decisions
+
 	pending atomic.Int64 // bytes that wait for all connections
+	lagging atomic.Int64 // connections that are behind
 }
 
 var _ Broadcaster = (*Hub)(nil)
@@ -154,6 +191,7 @@ func NewHub(cfg Config) (*Hub, error) {
 		{"MaxPending", &cfg.MaxPending, 16 << 20},
 		{"MaxPendingTotal", &cfg.MaxPendingTotal, 1 << 30},
 		{"MaxConnections", &cfg.MaxConnections, 10_000},
+		{"MaxPerSubject", &cfg.MaxPerSubject, math.MaxInt},
 		{"MaxRooms", &cfg.MaxRooms, 64},
 		{"MaxRefusals", &cfg.MaxRefusals, 64},
 		{"MaxEventSize", &cfg.MaxEventSize, 1_000_000},
@@ -188,34 +226,38 @@ func NewHub(cfg Config) (*Hub, error) {
 // errors; telemed.ErrInvalid is also what an event above MaxEventSize gets. With a
 // Config.Journal, Broadcast waits for [Journal.Append] alone and returns its errors.
 func (h *Hub) Broadcast(ctx context.Context, room string, ev Event) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("realtime: Broadcast: %w", err)
-	}
 	if err := CheckRoom(room); err != nil {
 		return err
 	}
+	return h.emit(ctx, "Broadcast", Entry{Rooms: []string{room}}, ev)
+}
+
+// emit sends ev to whom entry names.
+func (h *Hub) emit(ctx context.Context, op string, entry Entry, ev Event) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("realtime: %s: %w", op, err)
+	}
 	m, err := ev.Encode()
 	if err != nil {
-		return fmt.Errorf("realtime: Broadcast: %w", err)
+		return fmt.Errorf("realtime: %s: %w", op, err)
 	}
 	if m.size() > h.cfg.MaxEventSize {
-		return fault.Invalid("realtime: Broadcast: event", "Data", "is longer than %d bytes", h.cfg.MaxEventSize)
+		return fault.Invalid("realtime: "+op+": event", "Data", "is longer than %d bytes", h.cfg.MaxEventSize)
 	}
-
-	entry := Entry{Kind: KindEvent, Rooms: []string{room}, Name: m.Name, Args: m.Args, Attachments: m.Attachments}
+	entry.Kind, entry.Name, entry.Args, entry.Attachments = KindEvent, m.Name, m.Args, m.Attachments
 	if h.past != nil {
 		err = h.append(ctx, entry)
 	} else {
-		err = h.fanOut(ctx, room, &encodings{entry: &entry})
+		err = h.fanOut(ctx, &entry)
 	}
 	if err != nil {
-		return fmt.Errorf("realtime: Broadcast: %w", err)
+		return fmt.Errorf("realtime: %s: %w", op, err)
 	}
 	return nil
 }
 
 // fanOut hands the event to all shards under one lock, which makes one order of events.
-func (h *Hub) fanOut(ctx context.Context, room string, event *encodings) error {
+func (h *Hub) fanOut(ctx context.Context, e *Entry) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for h.backlog > maxBacklog && !h.closed {
@@ -227,15 +269,7 @@ func (h *Hub) fanOut(ctx context.Context, room string, event *encodings) error {
 		return telemed.ErrClosed
 	}
 	h.stats.Broadcasts++
-	members := len(h.rooms[room])
-	h.stats.Queued += uint64(members)
-	if members == 0 {
-		return nil
-	}
-	for _, shard := range h.shards {
-		h.backlog += event.size()
-		shard.push(op{kind: opBroadcast, room: room, event: event})
-	}
+	h.spreadLocked(e)
 	return nil
 }
 
@@ -297,6 +331,10 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 		client:  Client{ID: rand.Text(), Subject: subject},
 		encoder: encoder,
 		output:  output,
+		began:   time.Now(),
+	}
+	if h.cfg.SubjectPrefix != "" {
+		conn.own = h.subjectRoom(subject)
 	}
 	conn.ctx, conn.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 
@@ -306,24 +344,29 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 	case h.closed:
 		conn.cancel(telemed.ErrClosed)
 		return nil, fmt.Errorf("realtime: Connect: %w", telemed.ErrClosed)
-	case len(h.conns) >= h.cfg.MaxConnections:
+	case len(h.conns) >= h.cfg.MaxConnections, h.tooManyLocked(subject):
 		conn.cancel(ErrFull)
 		h.stats.Refused++
+		h.observeLocked(Refused, nil, nil)
 		return nil, fmt.Errorf("realtime: Connect: %w", ErrFull)
 	}
 	h.conns[conn] = struct{}{}
+	h.observeLocked(Connected, conn, nil)
 	h.listLocked(conn)
 	conn.shard = h.shards[h.turn%len(h.shards)]
 	h.turn++
 	if h.past != nil {
-		conn.trail = &trail{own: subjectRoom(subject)}
+		conn.trail = &trail{}
 		h.followLocked()
 	}
 	return conn, nil
 }
 
 // Disconnect ends every connection of subject and returns how many there were in this
-// process. Call it after a person has logged out or lost a right, or a login has expired,
+// process. The clients are sent away: those of realtime/socketio are told so, and do not come
+// back before their page says connect().
+//
+// Call it after a person has logged out or lost a right, or a login has expired,
 // so that Authenticate and Authorize know: a client that connects again is authenticated
 // and authorised afresh. The empty subject is every anonymous client.
 //
@@ -334,13 +377,17 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 // know.
 func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
 	if h.past != nil {
-		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{subjectRoom(subject)}}); err == nil {
+		follows := h.position() != "" // if not yet, it may pass the line over
+		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{h.subjectRoom(subject)}}); err == nil && follows {
 			return h.count(subject), nil
 		}
+	}
+	if err != nil {
 		err = fmt.Errorf("realtime: Disconnect: %w", err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.decisions.kickedLocked(h.subjectRoom(subject))
 	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
 		h.endLocked(conn, telemed.ErrForbidden)
 		ended++
@@ -351,6 +398,14 @@ func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err er
 func (h *Hub) count(subject string) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.countLocked(subject)
+}
+
+func (h *Hub) tooManyLocked(subject string) bool {
+	return subject != "" && h.cfg.MaxPerSubject < math.MaxInt && h.countLocked(subject) >= h.cfg.MaxPerSubject
+}
+
+func (h *Hub) countLocked(subject string) (n int) {
 	for conn := h.subjects[subject]; conn != nil; conn = conn.after {
 		n++
 	}
@@ -385,7 +440,8 @@ func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	stats := h.stats
-	stats.Connections, stats.Rooms = len(h.conns), len(h.rooms)
+	stats.PendingBytes, stats.Stale = int(h.pending.Load()), h.staleLocked()
+	stats.Connections, stats.Rooms, stats.Behind = len(h.conns), len(h.rooms), int(h.lagging.Load())
 	return stats
 }
 
@@ -423,6 +479,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 func (h *Hub) Refuse(reason string) {
 	h.mu.Lock()
 	h.stats.Refused++
+	h.observeLocked(Refused, nil, nil)
 	h.mu.Unlock()
 	h.log.Info("realtime: refused", "reason", reason)
 }
@@ -432,13 +489,14 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 		return
 	}
 	delete(h.conns, conn)
+	h.observeLocked(Ended, conn, cause)
 	h.unlistLocked(conn)
 	conn.leaveAllLocked()
 	if errors.Is(cause, ErrSlow) {
 		h.stats.Slow++
 	}
+	conn.absentLocked()
 	if h.past != nil {
-		conn.absentLocked()
 		conn.dropSetLocked()
 	}
 	conn.cancel(cause)
@@ -452,6 +510,7 @@ func (h *Hub) endLocked(conn *Conn, cause error) {
 // leaveLocked is one part of leaving a room; the caller takes it off conn.rooms.
 func (h *Hub) leaveLocked(conn *Conn, room string) {
 	delete(h.rooms[room], conn)
+	h.tellLocked(conn, room, false)
 	conn.shard.push(op{kind: opLeave, conn: conn, room: room, message: conn.suffixLocked()})
 	if len(h.rooms[room]) == 0 {
 		delete(h.rooms, room)

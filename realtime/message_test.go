@@ -71,11 +71,11 @@ func TestMessageJSON(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{
 		`{ "f" : {"num":1, "_placeholder" : true} , "n":[-0.10,"<ü>",null,true,{}]}`: `{"f":"Ag==","n":[-0.10,"<ü>",null,true,{}]}`,
-		`[{"_placeholder":true,"num":0,"x":{}},{"\u005fplaceholder":true,"num":1}]`:        `["AQ==","Ag=="]`,
-		`{"_placeholder":false,"num":0}`:                                                   `{"_placeholder":false,"num":0}`,
-		`[{"_placeholder":true,"num":2},1]`:                                                `[null,1]`,
-		`[{"_placeholder":true,"num":-1}]`:                                                 `[null]`,
-		`[{"_placeholder":true,"num":"0"}, "end"]`:                                         `[null,"end"]`,
+		`[{"_placeholder":true,"num":0,"x":{}},{"\u005fplaceholder":true,"num":1}]`:  `["AQ==","Ag=="]`,
+		`{"_placeholder":false,"num":0}`:                                             `{"_placeholder":false,"num":0}`,
+		`[{"_placeholder":true,"num":2},1]`:                                          `[null,1]`,
+		`[{"_placeholder":true,"num":-1}]`:                                           `[null]`,
+		`[{"_placeholder":true,"num":"0"}, "end"]`:                                   `[null,"end"]`,
 	} {
 		m := realtime.Message{Args: []json.RawMessage{json.RawMessage(arg)}, Attachments: [][]byte{{1}, {2}}}
 		require.JSONEq(t, want, string(m.JSON()[0]), arg)

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type past struct {
 	gapped bool          // the next window begins at the end of the journal; of follow alone
 	at     Position      // the newest entry that the connections have; "" while nobody follows
 	live   chan struct{} // closed once at is known
+	away   time.Time     // since when the journal cannot be followed; zero if it can
 
 	sets map[string]*roomSet // of those who are in the same rooms
 	pids map[string]*Conn    // by the name of the pid
@@ -43,22 +45,27 @@ type past struct {
 
 // trail is what a connection has with a Journal only.
 type trail struct {
-	own     string   // the room of the subject
-	present bool     // Enter was called; guarded by hub.mu
-	pid     string   // its name; guarded by hub.mu
-	set     *roomSet // of rooms; guarded by hub.mu
-	suffix  string   // of offsets; the shard's own
-	told    Position // that the client has with that suffix; the shard's own
+	pid    string   // its name; guarded by hub.mu
+	set    *roomSet // of rooms; guarded by hub.mu
+	suffix string   // of offsets; the shard's own
+	told   Position // that the client has with that suffix; the shard's own
+	lag    *lag     // nil unless the connection is behind; the shard's own
 }
 
 func newPast(p *fault.Problems, cfg *Config) *past {
 	p.Check(cfg.Recover >= 0, "Recover", "is negative")
+	p.Check(cfg.StaleAfter >= 0, "StaleAfter", "is negative")
+	// The room of a subject that has no name of its own must fit.
+	p.Check(validName(cfg.SubjectPrefix) && len(cfg.SubjectPrefix) <= maxName/2, "SubjectPrefix", "is longer than 64 bytes, or not plain text")
 	p.Optional("Journal", cfg.Journal)
 	if cfg.Journal == nil {
 		p.Check(cfg.Recover == 0, "Recover", "is taken with a Journal only")
 		p.Check(len(cfg.RecoveryKeys) == 0, "RecoveryKeys", "are taken with a Journal only")
+		p.Check(cfg.StaleAfter == 0, "StaleAfter", "is taken with a Journal only")
 		return nil
 	}
+	cfg.SubjectPrefix = cmp.Or(cfg.SubjectPrefix, "user-")
+	cfg.StaleAfter = cmp.Or(cfg.StaleAfter, 5*time.Second)
 	if cfg.Recover == 0 {
 		cfg.Recover = 2 * time.Minute
 	}
@@ -105,6 +112,7 @@ func (h *Hub) follow() {
 			pause, told = minPause, ""
 		}
 		words := h.stopped(err)
+		h.setAway()
 		if words != told {
 			h.log.Warn(words)
 			told = words
@@ -177,6 +185,7 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.window.seen(from)
+	p.away = time.Time{}
 	p.at, p.gapped = from, false
 	close(p.live)
 	return from, nil
@@ -201,6 +210,7 @@ func (h *Hub) lost(cause error) {
 	}
 	if errors.Is(cause, ErrGap) {
 		h.stats.Gaps++
+		h.observeLocked(Gap, nil, nil)
 	}
 	for conn := range h.conns {
 		h.endLocked(conn, cause)
@@ -217,8 +227,11 @@ func (h *Hub) position() Position {
 // awaitJournal waits a while for the hub to follow its journal.
 func (h *Hub) awaitJournal(ctx context.Context) error {
 	h.mu.Lock()
-	live := h.past.live
+	live, stale := h.past.live, h.staleLocked()
 	h.mu.Unlock()
+	if stale > h.cfg.StaleAfter {
+		return fmt.Errorf("realtime: the journal is away: %w", telemed.ErrUnavailable)
+	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
@@ -262,6 +275,9 @@ func (h *Hub) deliver(e Entry) {
 	case KindEvent:
 		h.spreadLocked(&e)
 	case KindKick:
+		for _, room := range e.Rooms {
+			h.decisions.kickedLocked(room)
+		}
 		for _, conn := range h.reachedLocked(&e) {
 			h.endLocked(conn, telemed.ErrForbidden)
 		}
@@ -278,7 +294,7 @@ func (h *Hub) spreadLocked(e *Entry) {
 	if len(e.Rooms) == 1 && len(e.Except) == 0 {
 		o.kind, o.room = opBroadcast, e.Rooms[0]
 		members := len(h.rooms[o.room])
-		if members == 0 && !ownRoom(o.room) {
+		if members == 0 && !h.ownRoom(o.room) {
 			return
 		}
 		h.stats.Queued += uint64(members)
@@ -305,7 +321,7 @@ func (c *Conn) inLocked(room string) bool { return room == c.own || slices.Conta
 // moveLocked does what another process has said: nobody is asked.
 func (c *Conn) moveLocked(e *Entry) {
 	for _, room := range e.Moved {
-		if ownRoom(room) {
+		if c.hub.ownRoom(room) {
 			continue
 		}
 		if e.Kind == KindJoin {
@@ -317,17 +333,17 @@ func (c *Conn) moveLocked(e *Entry) {
 	c.markLocked(false)
 }
 
-// ownPrefix begins the names of the rooms in which all connections of one subject are.
-const ownPrefix = "user-"
-
-func ownRoom(room string) bool { return strings.HasPrefix(room, ownPrefix) }
+// ownRoom reports whether room is that of a subject.
+func (h *Hub) ownRoom(room string) bool {
+	return h.cfg.SubjectPrefix != "" && strings.HasPrefix(room, h.cfg.SubjectPrefix)
+}
 
 // subjectRoom is the room of a subject. A subject that no room can be named for has one by
 // its hash.
-func subjectRoom(subject string) string {
-	room := ownPrefix + subject
+func (h *Hub) subjectRoom(subject string) string {
+	room := h.cfg.SubjectPrefix + subject
 	if CheckRoom(room) == nil && !strings.HasPrefix(subject, "#") {
 		return room
 	}
-	return ownPrefix + "#" + digest(subject)
+	return h.cfg.SubjectPrefix + "#" + digest(subject)
 }

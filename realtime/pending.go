@@ -14,15 +14,27 @@ type pending struct {
 	bytes int           // may be below 0 for a moment: Sent can come before what it is about
 	ended bool          // nothing is counted any more
 	low   chan struct{} // if not nil, it is closed when few bytes wait
+	// With a Journal only.
+	behind bool // the connection reads on when few bytes wait
+	asked  bool // to read on, and has not yet
 }
 
 // add counts n bytes, or takes them off, and returns how many wait then.
 func (c *Conn) add(n int) int {
+	bytes, readOn := c.count(n)
+	if readOn {
+		c.readOn()
+	}
+	return bytes
+}
+
+// count is add for who holds hub.mu. With readOn the connection must be told to read on.
+func (c *Conn) count(n int) (bytes int, readOn bool) {
 	p := &c.pending
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
-		return 0
+		return 0, false
 	}
 	p.bytes += n
 	c.hub.pending.Add(int64(n))
@@ -30,7 +42,10 @@ func (c *Conn) add(n int) int {
 		close(p.low)
 		p.low = nil
 	}
-	return p.bytes
+	if p.behind && !p.asked && c.fewLocked() {
+		p.asked, readOn = true, true
+	}
+	return p.bytes, readOn
 }
 
 // forget gives back what the connection has of the hub's limit.
@@ -39,6 +54,10 @@ func (c *Conn) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
+	if p.behind {
+		p.behind = false
+		c.hub.lagging.Add(-1)
+	}
 	c.hub.pending.Add(-int64(p.bytes))
 	p.bytes = 0
 	if p.low != nil {
@@ -75,31 +94,40 @@ func (c *Conn) Wait() {
 	<-low
 }
 
-// put hands messages to the Output and ends the connection if too much waits. Only the
-// shard calls it. What came when nothing waited is kept whatever its length. own is how many
-// bytes of the messages Send has counted already.
-func (c *Conn) put(messages [][]byte, joined []byte, own int) {
+// put hands messages to the Output. If too much waits then, it ends the connection, or with
+// a Journal reports that the connection is full. Only the shard calls it. What came when
+// nothing waited is kept whatever its length. own is how many bytes of the messages Send has
+// counted already.
+func (c *Conn) put(messages [][]byte, joined []byte, own int) (full bool) {
 	defer c.guard()
 	if c.ctx.Err() != nil {
-		return
+		return false
 	}
 	waiting, err := c.output.Put(messages, joined)
 	if err != nil {
 		c.Close(err)
-		return
+		return false
 	}
 	if waiting == 0 && own == 0 {
-		return
+		return false
 	}
 	// What Send has counted and no Output has yet is no reason to end anybody: for that there
 	// is Wait.
 	sending := c.sending.Add(-int64(own))
 	kept := c.add(waiting-own) - int(sending)
-	if waiting > 0 && kept > waiting && kept > c.hub.cfg.MaxPending {
+	tooMuch := waiting > 0 && kept > waiting && kept > c.hub.cfg.MaxPending
+	if c.trail != nil {
+		return tooMuch || waiting > 0 && c.hub.tooMuch()
+	}
+	if tooMuch {
 		c.hub.endSlow(c)
 	}
 	c.hub.boundPending()
+	return false
 }
+
+// tooMuch reports whether more waits for all connections together than may.
+func (h *Hub) tooMuch() bool { return h.pending.Load() > int64(h.cfg.MaxPendingTotal) }
 
 // Next waits for messages and takes all that wait, in order. It is for a transport that
 // gave Connect no Output, and for one goroutine at a time. The error is ctx's, or the cause
@@ -133,7 +161,7 @@ func (h *Hub) endSlow(conn *Conn) {
 
 // boundPending ends who is furthest behind while more waits than the hub may hold.
 func (h *Hub) boundPending() {
-	for h.pending.Load() > int64(h.cfg.MaxPendingTotal) {
+	for h.tooMuch() {
 		if furthest := h.furthestBehind(); furthest != nil {
 			h.endSlow(furthest)
 			continue

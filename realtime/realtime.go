@@ -42,7 +42,8 @@
 // application did not authorise, [ErrFull] that a limit is reached and telemed.ErrClosed
 // that the hub is shut down or the connection has ended. A connection whose client takes
 // nothing any more, or falls behind by more than Config.MaxPending, ends with the cause
-// [ErrSlow]. A burst, or the answers to what a client has asked for, is no reason.
+// [ErrSlow]. With a Journal it may be behind by all that the hub keeps. A burst, or the
+// answers to what a client has asked for, is no reason.
 //
 // # Security
 //

@@ -34,8 +34,8 @@ func (c *Conn) follows(suffix []byte) {
 }
 
 // reach puts an event to all whom it concerns, once.
-func (s *shard) reach(event *encodings) {
-	e := event.entry
+func (s *shard) reach(o *op) {
+	event, e := o.event, o.event.entry
 	rooms := e.Rooms
 	if len(rooms) == 0 {
 		rooms = []string{everybody}
@@ -43,10 +43,14 @@ func (s *shard) reach(event *encodings) {
 	for i, room := range rooms {
 		for conn := range s.rooms[room] {
 			in := func(room string) bool { return s.isIn(conn, room) }
-			if slices.ContainsFunc(rooms[:i], in) || slices.ContainsFunc(e.Except, in) {
+			if conn.behind() || slices.ContainsFunc(rooms[:i], in) || slices.ContainsFunc(e.Except, in) {
 				continue
 			}
-			s.putOne(conn, event.by(conn.encoder, conn.suffix, s.hub))
+			if conn.trail == nil {
+				s.putOne(conn, event.by(conn.encoder, "", s.hub), 0)
+				continue
+			}
+			s.putOne(conn, event.by(conn.encoder, conn.suffix, s.hub), o.number)
 			conn.told = e.Position
 		}
 	}
@@ -57,48 +61,66 @@ func (s *shard) isIn(conn *Conn, room string) bool {
 	return in
 }
 
-func (s *shard) putOne(conn *Conn, message []byte) {
+// putOne puts a message. number is that of the entry which comes next.
+func (s *shard) putOne(conn *Conn, message []byte, number uint64) {
 	if message == nil {
 		conn.Close(errPanic)
 		return
 	}
 	s.batch = append(s.batch[:0], message)
-	conn.put(s.batch, message, 0)
+	if conn.put(s.batch, message, 0) && !conn.behind() {
+		conn.fallBehind(number)
+	}
 }
 
-// replay puts what a connection has missed.
-func (s *shard) replay(conn *Conn, r *replay) {
+// replay puts what a connection has missed, as much as it takes now. It reports whether that
+// was all.
+func (s *shard) replay(conn *Conn, r *replay) (done bool) {
+	for _, entries := range []*[]*Entry{&r.older, &r.missed} {
+		for len(*entries) > 0 {
+			n, full := s.putSome(conn, r, *entries)
+			*entries = (*entries)[n:]
+			if full {
+				return len(r.older)+len(r.missed) == 0
+			}
+		}
+	}
+	return true
+}
+
+// putSome puts the first of entries that r selects, some KiB of them. It returns how many
+// it has looked at.
+func (s *shard) putSome(conn *Conn, r *replay, entries []*Entry) (n int, full bool) {
 	in := func(room string) bool { return s.isIn(conn, room) }
 	suffix, size := conn.suffix, 0
 	if r.room != "" {
 		suffix = noReturn
 	}
-	s.batch = s.batch[:0]
-	for _, entries := range [][]*Entry{r.older, r.missed} {
-		for _, e := range entries {
-			if !r.selects(e, in) {
-				continue
-			}
-			event := &encodings{entry: e}
-			message := event.encode(conn.encoder, suffix, s.hub)
-			if message == nil {
-				conn.Close(errPanic)
-				return
-			}
-			s.batch = append(s.batch, message)
-			if size += len(message); size >= maxCoalesce {
-				conn.put(s.batch, joined(s.batch), 0)
-				s.batch, size = s.batch[:0], 0
-			}
+	if s.batch = s.batch[:0]; conn.ctx.Err() != nil {
+		return len(entries), false
+	}
+	for ; n < len(entries) && size < maxCoalesce; n++ {
+		e := entries[n]
+		if !r.selects(e, in) {
+			continue
+		}
+		event := &encodings{entry: e}
+		message := event.encode(conn.encoder, suffix, s.hub)
+		if message == nil {
+			conn.Close(errPanic)
+			return len(entries), false
+		}
+		s.batch = append(s.batch, message)
+		size += len(message)
+		if conn.told = e.Position; r.room != "" {
+			conn.told = ""
 		}
 	}
-	if len(s.batch) > 0 {
-		conn.put(s.batch, joined(s.batch), 0)
-	}
+	return n, len(s.batch) > 0 && conn.put(s.batch, joined(s.batch), 0)
 }
 
 // mark tells a connection its offset, unless it has it.
-func (s *shard) mark(o op) {
+func (s *shard) mark(o *op) {
 	conn, at := o.conn, Position(o.room)
 	if o.message == nil && conn.told == at {
 		return
@@ -108,7 +130,7 @@ func (s *shard) mark(o op) {
 		suffix = string(o.message)
 	}
 	marker := &encodings{entry: &Entry{Name: markName, Position: at}}
-	s.putOne(conn, marker.encode(conn.encoder, suffix, s.hub))
+	s.putOne(conn, marker.encode(conn.encoder, suffix, s.hub), o.number)
 	if conn.told = at; o.message != nil {
 		conn.told = ""
 	}

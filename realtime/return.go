@@ -60,9 +60,15 @@ func (c *Conn) Enter(
 	if err != nil {
 		return false, err
 	}
-	if c.hub.past != nil && c.hub.awaitJournal(ctx) == nil && back.PID != "" {
-		if recovered, err = c.comeBack(ctx, back, granted, welcome); recovered || err != nil {
-			return recovered, err
+	if c.hub.past != nil {
+		away := c.hub.awaitJournal(ctx)
+		if back.PID != "" && c.hub.position() != "" {
+			if recovered, err = c.comeBack(ctx, back, granted, welcome); recovered || err != nil {
+				return recovered, err
+			}
+		}
+		if away != nil && len(granted) > 0 {
+			return false, away
 		}
 	}
 	return false, c.comeNew(granted, welcome)
@@ -75,7 +81,7 @@ func (c *Conn) mayEnter(rooms []string) ([]string, error) {
 		if err := CheckRoom(room); err != nil {
 			return nil, err
 		}
-		if c.hub.past != nil && ownRoom(room) {
+		if c.hub.ownRoom(room) {
 			return nil, fault.Invalid("realtime: Enter", "granted", "has a room that is the hub's own")
 		}
 		if !slices.Contains(unique, room) {
@@ -100,9 +106,7 @@ func (c *Conn) comeNew(granted []string, welcome func(pid string) []byte) error 
 	if !c.sendLocked(message) {
 		return fmt.Errorf("realtime: Enter: %w", telemed.ErrClosed)
 	}
-	if c.hub.past != nil {
-		c.presentLocked(id)
-	}
+	c.presentLocked(id)
 	for _, room := range granted {
 		if err := c.enterLocked(room); err != nil { // the journal has gone away just now
 			c.hub.endLocked(c, telemed.ErrUnavailable)
@@ -151,7 +155,7 @@ func (c *Conn) comeBack(
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	missed, whole := h.past.window.from(from.next)
+	missed, whole := h.past.window.ofRooms(from.next, append([]string{everybody, c.own}, allowed...)...)
 	if !whole || h.past.at == "" || c.kickedLocked(from.older, allowed) || c.kickedLocked(missed, allowed) {
 		return false, nil
 	}
@@ -159,6 +163,7 @@ func (c *Conn) comeBack(
 		return false, fmt.Errorf("realtime: Enter: %w", telemed.ErrClosed)
 	}
 	h.stats.Recovered++
+	h.observeLocked(Recovered, c, nil)
 	c.presentLocked(id)
 	for _, room := range allowed {
 		_ = c.enterLocked(room) // there are not more than MaxRooms
@@ -172,7 +177,7 @@ func (c *Conn) comeBack(
 // the application cannot tell.
 func (c *Conn) stillAllowed(ctx context.Context, rooms, granted []string) (allowed []string, ok bool) {
 	for _, room := range rooms {
-		if CheckRoom(room) != nil || ownRoom(room) {
+		if CheckRoom(room) != nil || c.hub.ownRoom(room) {
 			return nil, false
 		}
 		if slices.Contains(granted, room) {
@@ -208,17 +213,22 @@ func (c *Conn) kickedLocked(entries []*Entry, rooms []string) bool {
 // presentLocked says that the client gets what is for everybody and for its subject. An
 // older connection of the same pid ends.
 func (c *Conn) presentLocked(id string) {
-	pids := c.hub.past.pids
-	if old := pids[id]; old != nil && old != c {
-		c.hub.endLocked(old, ErrReplaced)
+	if c.hub.past != nil {
+		pids := c.hub.past.pids
+		if old := pids[id]; old != nil && old != c {
+			c.hub.endLocked(old, ErrReplaced)
+		}
+		if c.pid != "" && pids[c.pid] == c {
+			delete(pids, c.pid)
+		}
+		c.pid, pids[id] = id, c
 	}
-	if c.pid != "" && pids[c.pid] == c {
-		delete(pids, c.pid)
+	if c.present {
+		return
 	}
-	c.pid, pids[id] = id, c
-	if !c.present {
-		c.present = true
-		c.shard.push(op{kind: opJoin, conn: c, room: everybody, message: c.suffixLocked()})
+	c.present = true
+	c.shard.push(op{kind: opJoin, conn: c, room: everybody, message: c.suffixLocked()})
+	if c.own != "" {
 		c.shard.push(op{kind: opJoin, conn: c, room: c.own, message: c.suffixLocked()})
 	}
 }
@@ -227,9 +237,11 @@ func (c *Conn) absentLocked() {
 	if c.present {
 		c.present = false
 		c.shard.push(op{kind: opLeave, conn: c, room: everybody})
-		c.shard.push(op{kind: opLeave, conn: c, room: c.own})
+		if c.own != "" {
+			c.shard.push(op{kind: opLeave, conn: c, room: c.own})
+		}
 	}
-	if c.hub.past.pids[c.pid] == c {
+	if c.hub.past != nil && c.hub.past.pids[c.pid] == c {
 		delete(c.hub.past.pids, c.pid)
 	}
 }
@@ -368,7 +380,7 @@ func (c *Conn) JoinSince(
 	back := &replay{room: room}
 	gap := since != ""
 	if from != nil {
-		missed, whole := h.past.window.from(from.next)
+		missed, whole := h.past.window.ofRooms(from.next, room)
 		if gap = !whole; whole {
 			back.older, back.missed = from.older, missed
 		}

@@ -617,3 +617,27 @@ func FuzzReturn(f *testing.F) {
 		require.ErrorIs(t, hub.Shutdown(t.Context()), nil)
 	})
 }
+
+// BenchmarkMassReturn is one return of many, while the hub keeps what other rooms were told.
+func BenchmarkMassReturn(b *testing.B) {
+	journal := &realtime.MemoryJournal{MaxBytes: 64 << 20}
+	hub := newHub(b, realtime.Config{Journal: journal, Authorize: anybody, MaxConnections: 1 << 30})
+	come := func(back realtime.Return) (pid string) {
+		conn, err := hub.Connect(b.Context(), "ada", offsets{}, nil)
+		require.NoError(b, err)
+		_, err = conn.Enter(b.Context(), back, []string{"x"}, func(text string) []byte { pid = text; return nil })
+		require.NoError(b, err)
+		conn.Close(nil)
+		return pid
+	}
+	pid := come(realtime.Return{})
+	for n := range 20_000 {
+		_, err := journal.Append(b.Context(), realtime.Entry{Kind: realtime.KindEvent, Name: "e", Rooms: []string{fmt.Sprint("room", n%200)}})
+		require.NoError(b, err)
+	}
+	require.NoError(b, hub.Broadcast(b.Context(), "x", realtime.Event{Name: "e"}))
+	b.ReportAllocs()
+	for b.Loop() {
+		require.Equal(b, pid, come(realtime.Return{PID: pid}))
+	}
+}

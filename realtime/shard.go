@@ -39,6 +39,9 @@ type shard struct {
 	spare []op                          // the goroutine's own
 	batch [][]byte                      // the goroutine's own
 	made  batches                       // the goroutine's own
+	// With a Journal only, and the goroutine's own.
+	lagging map[*Conn]struct{} // who is behind
+	checked uint64             // the first entry of the window when all of them were looked at
 }
 
 type opKind int
@@ -52,19 +55,26 @@ const (
 	opReach  // an event that is not for one room alone
 	opReplay // what a connection has missed
 	opMark   // tells a connection its offset
+	opDrain  // lets a connection that is behind read on
+	// With a Journal or without.
+	opEmit // an event for one connection alone
 )
 
 type op struct {
 	kind    opKind
+	number  uint64     // of the entry that comes next; with a Journal only
 	conn    *Conn      // all but opBroadcast and opReach
 	room    string     // opBroadcast, opJoin, opLeave; the position of opMark
 	message []byte     // opSend; the suffix from now on of opJoin and opLeave, and for once of opMark
-	event   *encodings // opBroadcast, opReach
+	event   *encodings // opBroadcast, opReach, opEmit
 	replay  *replay    // opReplay
 }
 
 // push hands an operation to the shard. The caller holds hub.mu.
 func (s *shard) push(o op) {
+	if s.hub.past != nil {
+		o.number = s.hub.past.window.end()
+	}
 	s.ops = append(s.ops, o)
 	if !s.running {
 		s.running = true
@@ -96,6 +106,7 @@ func (s *shard) take(done int) []op {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.workedOffLocked(done)
+	s.checkLocked()
 	if len(s.ops) == 0 {
 		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, nil
 		s.hub.workDoneLocked()
@@ -108,45 +119,61 @@ func (s *shard) take(done int) []op {
 
 // apply applies ops[i], and with it the like that follow. It returns the index of the next.
 func (s *shard) apply(ops []op, i int) int {
-	switch o := ops[i]; o.kind {
+	switch o := &ops[i]; {
+	case o.kind == opBroadcast:
+		return s.broadcast(ops, i)
+	case o.kind == opReach:
+		s.reach(o)
+	case o.kind == opDrain:
+		s.drain(o)
+	case o.conn.behind():
+		s.later(o)
+	case o.kind == opSend:
+		return s.send(ops, i)
+	default:
+		s.change(o)
+	}
+	return i + 1
+}
+
+// change applies what is about one connection, save opSend.
+func (s *shard) change(o *op) {
+	switch o.kind {
 	case opJoin:
 		if s.rooms[o.room] == nil {
 			s.rooms[o.room] = make(map[*Conn]struct{})
 		}
 		s.rooms[o.room][o.conn] = struct{}{}
 		o.conn.follows(o.message)
-		return i + 1
 	case opLeave:
 		delete(s.rooms[o.room], o.conn)
 		if len(s.rooms[o.room]) == 0 {
 			delete(s.rooms, o.room)
 		}
 		o.conn.follows(o.message)
-		return i + 1
-	case opSend:
-		return s.send(ops, i)
-	case opReach:
-		s.reach(o.event)
-		return i + 1
 	case opReplay:
-		s.replay(o.conn, o.replay)
-		return i + 1
+		if !s.replay(o.conn, o.replay) {
+			o.conn.fallBehind(o.number, *o)
+		}
 	case opMark:
 		s.mark(o)
-		return i + 1
+	case opEmit:
+		s.emit(o)
 	}
-	return s.broadcast(ops, i)
 }
 
 // send puts the messages to one connection that follow each other.
 func (s *shard) send(ops []op, i int) int {
-	conn, size := ops[i].conn, 0
+	conn, size, number := ops[i].conn, 0, uint64(0)
 	s.batch = s.batch[:0]
 	for ; i < len(ops) && ops[i].kind == opSend && ops[i].conn == conn && size < maxCoalesce; i++ {
 		s.batch = append(s.batch, ops[i].message)
 		size += len(ops[i].message)
+		number = ops[i].number
 	}
-	conn.put(s.batch, joined(s.batch), size)
+	if conn.put(s.batch, joined(s.batch), size) {
+		conn.fallBehind(number)
+	}
 	return i
 }
 
@@ -159,6 +186,9 @@ func (s *shard) broadcast(ops []op, i int) int {
 	for conn := range s.rooms[room] {
 		suffix := ""
 		if conn.trail != nil {
+			if conn.behind() {
+				continue
+			}
 			suffix = conn.suffix
 		}
 		made := s.made.by(conn.encoder, suffix, ops[i:end], s.hub)
@@ -166,9 +196,12 @@ func (s *shard) broadcast(ops []op, i int) int {
 			conn.Close(errPanic)
 			continue
 		}
-		conn.put(made.messages, made.joined, 0)
+		full := conn.put(made.messages, made.joined, 0)
 		if conn.trail != nil {
 			conn.told = ops[end-1].event.entry.Position
+		}
+		if full {
+			conn.fallBehind(ops[end-1].number)
 		}
 	}
 	clear(s.made)

@@ -1,6 +1,9 @@
 package realtime
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // maxWindow is how many bytes of entries a hub keeps, roughly.
 const maxWindow = 16 << 20
@@ -19,6 +22,9 @@ type window struct {
 	// the positions of entries, and extra, at which a search ended without an entry there.
 	next  map[Position]uint64
 	extra Position
+	// rooms has the numbers of the entries of each room, in order. Those for everybody are
+	// under that name.
+	rooms map[string][]uint64
 }
 
 // end is the number of the entry that comes next.
@@ -29,6 +35,7 @@ func (w *window) reset(base Position) {
 	w.first, w.entries, w.bytes = w.end(), nil, 0
 	w.base, w.extra = base, ""
 	w.next = map[Position]uint64{base: w.first}
+	w.rooms = make(map[string][]uint64)
 }
 
 // seen says that p is behind all entries.
@@ -40,6 +47,11 @@ func (w *window) seen(p Position) {
 }
 
 func (w *window) add(e *Entry) {
+	for _, room := range roomsOf(e) {
+		if numbers := w.rooms[room]; len(numbers) == 0 || numbers[len(numbers)-1] != w.end() {
+			w.rooms[room] = append(numbers, w.end())
+		}
+	}
 	w.entries = append(w.entries, e)
 	w.bytes += sizeOf(*e)
 	w.next[e.Position] = w.end()
@@ -51,6 +63,16 @@ func (w *window) add(e *Entry) {
 
 // drop forgets the oldest entry. Its position is the base now.
 func (w *window) drop() {
+	for _, room := range roomsOf(w.entries[0]) {
+		numbers := w.rooms[room]
+		switch {
+		case len(numbers) == 0 || numbers[0] != w.first: // the room is named twice
+		case len(numbers) == 1:
+			delete(w.rooms, room)
+		default:
+			w.rooms[room] = numbers[1:]
+		}
+	}
 	delete(w.next, w.base)
 	w.base = w.entries[0].Position
 	w.bytes -= sizeOf(*w.entries[0])
@@ -60,6 +82,37 @@ func (w *window) drop() {
 		delete(w.next, w.extra)
 		w.extra = ""
 	}
+}
+
+// roomsOf returns the rooms under which e is found.
+func roomsOf(e *Entry) []string {
+	if len(e.Rooms) == 0 {
+		return everybodyAlone
+	}
+	return e.Rooms
+}
+
+var everybodyAlone = []string{everybody}
+
+// ofRooms returns the entries from a number on that are for one of rooms, in order. What
+// others are told costs nothing. It reports false if the first of all entries is gone.
+func (w *window) ofRooms(number uint64, rooms ...string) ([]*Entry, bool) {
+	if number < w.first {
+		return nil, false
+	}
+	var found []uint64
+	for _, room := range rooms {
+		numbers := w.rooms[room]
+		at, _ := slices.BinarySearch(numbers, number)
+		found = append(found, numbers[at:]...)
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	entries := make([]*Entry, len(found))
+	for i, n := range found {
+		entries[i] = w.entries[n-w.first]
+	}
+	return entries, true
 }
 
 // from returns the entries from a number on. It reports false if the first of them is gone.

@@ -18,35 +18,48 @@ import (
 // bookingPage is the form with what was typed and what is wrong with it.
 type bookingPage struct {
 	Connected []string
+	Zones     []string
+	ZoneKnown bool // the patient, or the browser, has said it
+	Days      []day
 	Values    map[string]string
 	Wrong     problems
 	Fee       string
 }
 
+// showBooking shows the free times in the zone that is asked for, else in the clinic's until
+// the page knows the browser's.
 func (h *hospital) showBooking(w http.ResponseWriter, r *http.Request) {
-	day := time.Now().AddDate(0, 0, 1)
-	start := time.Date(day.Year(), day.Month(), day.Day(), 10, 30, 0, 0, time.UTC)
-	var visits int // a guess at the next free half hour; Book knows
-	if err := h.rows.QueryRowContext(r.Context(), `SELECT count(*) FROM visits`).Scan(&visits); err != nil {
-		h.fail(w, r, err)
-		return
+	zone := r.URL.Query().Get("zone")
+	_, err := time.LoadLocation(zone)
+	known := zone != "" && zone != "Local" && err == nil
+	if !known {
+		zone = clinicZone.String()
 	}
-	start = start.Add(time.Duration(visits%16) * 30 * time.Minute)
-	h.showForm(w, r, http.StatusOK, nil, map[string]string{
-		"form": rand.Text(), "zone": "Asia/Kolkata", "language": "en", "start": start.Format(startLayout),
+	h.showForm(w, r, http.StatusOK, bookingPage{
+		ZoneKnown: known, Values: map[string]string{"form": rand.Text(), "zone": zone, "language": languageOf(r)},
 	})
 }
 
-func (h *hospital) showForm(w http.ResponseWriter, r *http.Request, code int, wrong problems, values map[string]string) {
-	connected, err := h.connected(r.Context())
-	if err != nil {
+func (h *hospital) showForm(w http.ResponseWriter, r *http.Request, code int, p bookingPage) {
+	connected, err1 := h.connected(r.Context())
+	taken, err2 := h.taken(r.Context())
+	if err := cmp.Or(err1, err2); err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	if len(connected) > 0 && values["provider"] == "" {
-		values["provider"] = connected[0]
+	if len(connected) > 0 && p.Values["provider"] == "" {
+		p.Values["provider"] = connected[0]
 	}
-	h.show(w, code, "book.html", bookingPage{Connected: connected, Values: values, Wrong: wrong, Fee: fee.String()})
+	zone, err := time.LoadLocation(p.Values["zone"])
+	if err != nil || p.Values["zone"] == "Local" {
+		zone = clinicZone
+	}
+	p.Zones = zones
+	if !slices.Contains(zones, zone.String()) {
+		p.Zones = append([]string{zone.String()}, zones...)
+	}
+	p.Connected, p.Fee, p.Days = connected, fee.String(), slots(languageOf(r), zone, time.Now(), taken)
+	h.show(w, r, code, "book.html", p)
 }
 
 func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
@@ -70,11 +83,14 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 		for name := range r.PostForm {
 			values[name] = r.PostFormValue(name)
 		}
-		h.showForm(w, r, http.StatusBadRequest, wrong, values)
+		h.showForm(w, r, http.StatusBadRequest, bookingPage{Wrong: wrong, Values: values, ZoneKnown: true})
 		return
 	}
 	if err == nil {
 		h.door.SetCookie(w, r, http.Cookie{Name: visitCookie, Value: page, Path: "/visits/"})
+		if lang := req.Patient.Locale; lang != languageOf(r) && pageTemplates[lang] != nil {
+			h.setLanguage(w, r, lang) // who wants messages in it reads pages in it
+		}
 	}
 	h.to(w, r, "/visits/"+page, err)
 }
@@ -93,7 +109,7 @@ func bookingOf(r *http.Request, connected []string) (visit.Request, problems) {
 		wrong["start"] = problem
 	}
 	req := visit.Request{
-		Tenant: clinicID, Doctor: doctor, Provider: field("provider"), Start: start, Duration: 30 * time.Minute, Price: fee,
+		Tenant: clinicID, Doctor: doctor, Provider: field("provider"), Start: start, Duration: visitTime, Price: fee,
 		Patient: visit.Patient{
 			Name: field("name"), Email: field("email"), Phone: strings.ReplaceAll(field("phone"), " ", ""),
 			Zone: cmp.Or(field("zone"), "none"), Locale: field("language"),
@@ -105,11 +121,15 @@ func bookingOf(r *http.Request, connected []string) (visit.Request, problems) {
 	return req, wrong
 }
 
-// startLayout is what <input type="datetime-local"> sends.
+// startLayout is a time without a zone: the patient's is meant.
 const startLayout = "2006-01-02T15:04"
 
+// parseStart reads a time of the list, or one without a zone. Book knows whether it is free.
 func parseStart(text string, zone *time.Location) (time.Time, string) {
-	start, err := time.ParseInLocation(startLayout, text, zone)
+	start, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		start, err = time.ParseInLocation(startLayout, text, zone)
+	}
 	switch {
 	case err != nil:
 		return time.Time{}, "must be a date and a time"
@@ -129,18 +149,11 @@ func formKey(r *http.Request) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
-	text := r.PostFormValue("start")
-	start, problem := parseStart(text, zoneOf(v))
-	wrong := problems{"start": problem}
-	var err error
-	if problem == "" {
-		err = h.visits.Move(r.Context(), v.ID, start)
-		wrong = problemsOf(err)
+// zoneOf is the patient's zone.
+func zoneOf(v *visit.Visit) *time.Location {
+	zone, err := time.LoadLocation(v.Patient.Zone)
+	if err != nil {
+		return time.UTC
 	}
-	if wrong != nil {
-		h.showVisitPage(w, r, http.StatusBadRequest, v, text, wrong)
-		return
-	}
-	h.to(w, r, "/visits/"+r.PathValue("page"), err)
+	return zone
 }

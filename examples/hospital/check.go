@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/meet/visit"
 	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/notify/whatsapp/whatsapptest"
@@ -29,8 +28,9 @@ import (
 type visitor struct{ Name, Email, Phone string }
 
 var (
-	asha  = visitor{Name: "Asha Verma", Email: "asha@example.org", Phone: "+919876543210"}
-	bimal = visitor{Name: "Bimal Sen", Email: "bimal@example.org", Phone: "+919876543211"}
+	asha   = visitor{Name: "Asha Verma", Email: "asha@example.org", Phone: "+919876543210"}
+	bimal  = visitor{Name: "Bimal Sen", Email: "bimal@example.org", Phone: "+919876543211"}
+	chitra = visitor{Name: "Chitra Nair", Email: "chitra@example.org", Phone: "+919876543212"}
 )
 
 // runCheck walks the visit with a hospital in a process of its own, which it kills on the
@@ -38,19 +38,19 @@ var (
 func runCheck(ctx context.Context, out io.Writer, o options, quick bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	p, err := openPanel(local.Providers{})
+	alive, end := context.WithCancel(ctx)
+	defer end()
+	o.addr = "127.0.0.1:0"
+	super, err := supervise(alive, o)
 	if err != nil {
 		return err
 	}
-	c := &child{panel: p, log: o.log}
-	err = c.start(ctx)
-	if err == nil {
-		w := newWalker(ctx, out, p, c.base)
-		w.child, w.quick = c, quick
-		err = w.run()
-		w.close()
-	}
-	return errors.Join(err, c.kill(), p.close())
+	w := newWalker(ctx, out, super.panel, super.base)
+	w.super, w.quick = super, quick
+	err = w.run()
+	w.close()
+	end()
+	return errors.Join(err, super.close())
 }
 
 // walk goes through the visit as browsers do. It stops at the first step that sees
@@ -60,7 +60,7 @@ type walk struct {
 	ctx            context.Context
 	out            io.Writer
 	base           string
-	child          *child // nil if the hospital is in this process
+	super          *supervisor // nil if the hospital is in this process
 	staff, patient *browser
 	gateway        *razorpay.Client
 	who            visitor
@@ -118,10 +118,17 @@ func (w *walk) run() error {
 		{"mail and WhatsApp arrive in Hindi", func() (string, error) { return w.messages("भुगतान", "अपॉइंटमेंट") }},
 		{"the counter again", w.counter},
 		{"zoom meeting is made, without a name", func() (string, error) { return w.meeting("zoom") }},
+		{"staff breaks all of it beforehand", w.breakAll},
+		{"a third patient books and pays", w.bookBroken},
+		{"staff breaks the rest", w.breakRest},
+		{"the counter, after all of it", w.counter},
+		{"the timeline tells of it", w.timeline},
 		{"doctor disconnects google", w.disconnect},
 	}
 	if w.quick {
-		steps = slices.DeleteFunc(steps, func(s step) bool { return strings.HasPrefix(s.name, "killed while") })
+		steps = slices.DeleteFunc(steps, func(s step) bool {
+			return strings.HasPrefix(s.name, "killed while") || strings.Contains(s.name, "break") || strings.Contains(s.name, "third") || strings.Contains(s.name, "all of it") || strings.Contains(s.name, "timeline")
+		})
 	}
 	for _, step := range steps {
 		saw, err := step.do()
@@ -250,7 +257,7 @@ func (w *walk) book(provider, language string) (string, error) {
 		return "", fmt.Errorf("the booking ended at %s with %d", page.path, page.code)
 	}
 	w.visit = page.path
-	return page.status(), want(page.status(), statuses[visit.StatusReserved])
+	return page.status(), want(page.status(), translate(language, statuses[visit.StatusReserved]))
 }
 
 // shown is what the visit's page knows.
@@ -338,14 +345,14 @@ func (w *walk) failPayment() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !strings.Contains(page.body, "Nothing was taken") {
+	if !strings.Contains(page.body, "is not booked") {
 		return "", fmt.Errorf("the browser ended at %s with %d", page.path, page.code)
 	}
 	back, err := w.patient.get("/visits/mine")
 	if err != nil {
 		return "", err
 	}
-	return "nothing was taken", errors.Join(want(back.path, w.visit), want(back.status(), statuses[visit.StatusReserved]))
+	return "not booked", errors.Join(want(back.path, w.visit), want(back.status(), statuses[visit.StatusReserved]))
 }
 
 func (w *walk) forgePayment() (string, error) {
@@ -477,7 +484,7 @@ func (w *walk) messages(subjects ...string) (string, error) {
 
 // counter is what there is of a visit that was paid, once everything is quiet.
 func (w *walk) counter() (string, error) {
-	time.Sleep(3 * pace) // time enough for what would be sent twice
+	time.Sleep(w.quiet()) // time enough for what would be sent twice
 	order, err := w.order()
 	if err != nil {
 		return "", err
@@ -505,6 +512,15 @@ func (w *walk) counter() (string, error) {
 		errors.Join(want(meetings, 1), want(charges, 1), want(len(kinds), 2), want(mails, 2), want(chats, 1))
 }
 
+// quiet is how long to wait for what would be done twice: after a death for those who take
+// over, else for what waits its turn.
+func (w *walk) quiet() time.Duration {
+	if w.quick || w.super == nil {
+		return pace / 2
+	}
+	return 3 * pace
+}
+
 // living counts the meetings at the time of the visit that were not deleted.
 func (w *walk) living() (n int, err error) {
 	s, err := w.state()
@@ -519,6 +535,92 @@ func (w *walk) living() (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// press presses buttons of the staff's panel.
+func (w *walk) press(actions ...string) error {
+	s, err := w.state()
+	if err != nil && w.visit != "" {
+		return err
+	}
+	staff, err := w.staff.get("/clinic/visits/" + s.ID)
+	if err != nil {
+		return err
+	}
+	for _, action := range actions {
+		form := url.Values{"visit": {s.ID}, "provider": {"google"}, "back": {"/clinic/visits/" + s.ID}}
+		for _, match := range hidden.FindAllStringSubmatch(staff.body, -1) {
+			if match[1] == "order" || match[1] == "chat" {
+				form.Set(match[1], html.UnescapeString(match[2]))
+			}
+		}
+		page, err := w.staff.post("/demonstration/"+action, form)
+		if err != nil {
+			return err
+		}
+		if page.code != http.StatusOK || strings.Contains(page.path, "nothing=") {
+			return fmt.Errorf("%s ended at %s with %d", action, page.path, page.code)
+		}
+	}
+	return nil
+}
+
+func (w *walk) breakAll() (string, error) {
+	return "five answers will be lost, webhooks are held, tokens have expired",
+		w.press("lose-order", "lose-meeting", "lose-mail", "lose-chat", "webhook-hold", "expire")
+}
+
+func (w *walk) bookBroken() (string, error) {
+	w.who = chitra
+	booked, err := w.book("google", "en")
+	if err != nil {
+		return booked, err
+	}
+	// The order's answer is lost: the page says so, and the next look has the order.
+	if err := w.until("order", func() (bool, error) {
+		page, err := w.patient.get(w.visit + "/pay")
+		return page.code == http.StatusOK, err
+	}); err != nil {
+		return "", err
+	}
+	result, err := w.outcome("pay")
+	if err != nil {
+		return "", err
+	}
+	if _, err := w.patient.post("/payments/callback", result); err != nil {
+		return "", err
+	}
+	s, err := w.reach("paid", isBooked)
+	return s.JoinURL, err
+}
+
+func (w *walk) breakRest() (string, error) {
+	if err := w.press("webhook-release", "webhook-five", "kill"); err != nil {
+		return "", err
+	}
+	if told, err := w.messages("Payment received", "Appointment confirmed"); err != nil {
+		return told, err
+	}
+	err := w.until("WhatsApp", func() (bool, error) { return w.press("fail-chat") == nil, nil })
+	return "webhooks released, five more, a kill, a WhatsApp that failed late", errors.Join(err, w.press("kill"))
+}
+
+// timeline looks at the staff's page.
+func (w *walk) timeline() (string, error) {
+	s, err := w.state()
+	if err != nil {
+		return "", err
+	}
+	page, err := w.staff.get("/clinic/visits/" + s.ID)
+	if err != nil {
+		return "", err
+	}
+	for _, want := range []string{"booked for", "order_", "pay_", "→ no answer", "webhook payment.captured", "mail server has taken", "wamid.", "kills the server", "is open again"} {
+		if !strings.Contains(page.body, want) {
+			return "", fmt.Errorf("the timeline has no %q", want)
+		}
+	}
+	return fmt.Sprintf("%d lines", strings.Count(page.body, "<time")), nil
 }
 
 func (w *walk) host() (string, error) {

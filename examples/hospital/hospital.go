@@ -60,7 +60,7 @@ type hospital struct {
 
 // compose makes it all, of what the environment says of the providers.
 func (h *hospital) compose(ctx context.Context) (err error) {
-	if h.door, err = newDoor(h.options, h.base, h.listener.Addr().String()); err != nil {
+	if err := h.openDoor(); err != nil {
 		return err
 	}
 	db, err1 := sql.Open("sqlite3", "file:"+filepath.ToSlash(h.db)+"?_txlock=immediate&_pragma=busy_timeout(10000)")
@@ -74,7 +74,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 	g, z := googlemeet.FromEnv(h.env, st), zoom.FromEnv(h.env, st)
 	pay, post := razorpay.FromEnv(h.env), smtp.FromEnv(h.env)
 	g.RedirectURL, z.RedirectURL = h.base+"/api/auth/google/doctor/callback", h.base+"/api/auth/zoom/doctor/callback"
-	g.Refreshing.Spool, z.Refreshing.Spool = spool, spool
+	g.Refreshing, z.Refreshing = h.refreshing(spool), h.refreshing(spool)
 	g.Logger, z.Logger, post.Logger, post.ReferenceHeader, pay.Claims = h.log, h.log, h.log, local.ReferenceHeader, st
 	h.google, err1 = googlemeet.New(g)
 	h.zoom, err2 = zoom.New(z)
@@ -91,7 +91,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Meetings:  map[string]meet.MeetingProvider{"google": h.google, "zoom": h.zoom},
 		ReturnURL: h.base + "/visits/mine", AccountsURL: settings, WhatsApp: chat, Live: h.door.live, Logger: h.log,
 		Evidence: map[notify.Channel]notify.Evidence{notify.Email: mailEvents{h.env("EMAIL_EVENTS_URL")}},
-		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10, AllowUnreviewed: true,
+		Grace:    h.pace, EvidenceWait: 2 * h.pace, Spacing: h.pace / 10, AllowUnreviewed: true, Observe: h.observe,
 	})
 	if err1 != nil {
 		return err1
@@ -104,7 +104,7 @@ func (h *hospital) compose(ctx context.Context) (err error) {
 		Handler: h.routes(chat.Reports(h.visits.Report)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
-	return errors.Join(err1, st.CreateTables(ctx, schema), oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
+	return errors.Join(err1, st.CreateTables(ctx, schema), h.restore(ctx))
 }
 
 // routes mounts the SDK's handlers at the addresses that the hospital had before, beside its

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,10 +13,12 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +26,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/examples/internal/guard"
 	"github.com/telemed-go/telemed/examples/internal/local"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/meet/visit"
@@ -34,7 +38,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childDB) != "" { // TestCheck kills it
+	if os.Getenv(childDB) != "" { // a supervisor kills it
 		main()
 		return
 	}
@@ -53,12 +57,13 @@ func newWard(t *testing.T, o options, providers local.Providers) *ward {
 	t.Helper()
 	p, err := openPanel(providers)
 	require.NoError(t, err)
-	o.addr, o.db, o.env, o.panel, o.pace = "127.0.0.1:0", filepath.Join(p.folder, "hospital.db"), p.getenv, p, 5*time.Second
+	o.addr, o.db, o.env, o.pace = "127.0.0.1:0", filepath.Join(p.folder, "hospital.db"), p.getenv, 2*time.Second
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
 	}
 	h, err := open(t.Context(), o)
 	require.NoError(t, err)
+	p.follow("http://" + h.listener.Addr().String())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.run(ctx) }()
@@ -557,11 +562,16 @@ func TestDemonstrate(t *testing.T) {
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- demonstrate(ctx, in, options{addr: "127.0.0.1:0", log: slog.New(slog.DiscardHandler)}) }()
-	text := make([]byte, 400)
-	n, err := out.Read(text)
+	lines := bufio.NewReader(out)
+	word, err := lines.ReadString('\n')
 	require.NoError(t, err)
-	require.Contains(t, string(text[:n]), "The hospital is open: http://127.0.0.1:")
-	_, after, _ := strings.Cut(string(text[:n]), "everything in ")
+	require.Contains(t, word, "Starting", "there is a word while it starts")
+	opened, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, opened, "The hospital is open: http://127.0.0.1:")
+	kept, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	_, after, _ := strings.Cut(kept, "everything in ")
 	file, _, _ := strings.Cut(after, ". Stop")
 	require.FileExists(t, file)
 	cancel()
@@ -569,7 +579,8 @@ func TestDemonstrate(t *testing.T) {
 	require.NoDirExists(t, filepath.Dir(file))
 }
 
-// In a real browser: needs Chromium, node and the npm package playwright-core.
+// In a real browser, through a supervisor, with each button of the panel: needs Chromium, node
+// and the npm packages playwright-core and axe-core.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("TELEMED_NODE_MODULES") == "" {
@@ -579,12 +590,92 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Skip("chromium is not installed")
 	}
-	w := newWard(t, options{}, local.Providers{})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	alive, end := context.WithCancel(t.Context())
+	defer end()
+	s, err := supervise(alive, options{addr: "127.0.0.1:0", log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "testdata/visit.cjs", w.base)
+	cmd := exec.CommandContext(ctx, "node", "testdata/visit.cjs", s.base)
 	cmd.Env = append(os.Environ(), "TELEMED_CHROMIUM="+chromium)
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
+	end()
+	require.NoError(t, s.close())
+	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "visit complete")
+}
+
+var text = regexp.MustCompile(`\{\{t "([^"]+)"|\(t "([^"]+)"`)
+
+// Every text of the pages has a Hindi one, with the same blanks, and none is left over.
+func TestHindi(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{"%s at the clinic": true, "%s time": true, "Very soon, to try it out": true}
+	files, err := filepath.Glob("web/*.html")
+	require.NoError(t, err)
+	for _, name := range files {
+		page, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, match := range text.FindAllStringSubmatch(string(page), -1) {
+			used[match[1]+match[2]] = true
+		}
+	}
+	for _, list := range []map[string]string{titles} {
+		for _, english := range list {
+			used[english] = true
+		}
+	}
+	for _, english := range statuses {
+		used[english] = true
+	}
+	for _, english := range reasons {
+		used[english] = true
+	}
+	for _, b := range buttons {
+		used[b.Label] = true
+	}
+	for english := range used {
+		require.Contains(t, hindi, english)
+		for _, blank := range []string{"%s", "%d"} {
+			require.Equal(t, strings.Count(english, blank), strings.Count(hindi[english], blank), english)
+		}
+	}
+	for english := range hindi { // what fail and postLogin say
+		require.True(t, used[english] || strings.HasSuffix(english, "."), "nobody says %q", english)
+	}
+}
+
+// A login outlives the process, but not its end.
+func TestLoginsOutliveTheProcess(t *testing.T) {
+	w := start(t)
+	page, err := w.staff.get("/clinic")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, page.code)
+	o := w.h.options
+	o.addr = "127.0.0.1:0"
+	next, err := open(t.Context(), o)
+	require.NoError(t, err)
+	defer next.rows.Close()
+	defer next.listener.Close()
+	r := httptest.NewRequest(http.MethodGet, "/clinic", nil)
+	r.Header.Set("Cookie", w.staff.cookies())
+	_, err = next.door.Subject(r)
+	require.NoError(t, err)
+	next.door.End(httptest.NewRecorder(), r)
+	again, err := open(t.Context(), o)
+	require.NoError(t, err)
+	defer again.rows.Close()
+	defer again.listener.Close()
+	_, err = again.door.Subject(r)
+	require.ErrorIs(t, err, guard.ErrNoSession)
+}
+
+// A form of the panel leads to this site alone.
+func TestOwnPath(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/clinic/visits/a": "/clinic/visits/a", "//evil.example": "/", "https://evil.example/": "/", "/\\evil.example": "/", "": "/", "a": "/", "/a?b": "/a",
+	} {
+		require.Equal(t, want, ownPath(path), path)
+	}
 }

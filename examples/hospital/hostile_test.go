@@ -67,7 +67,9 @@ func begin(t *testing.T, w *ward, method, path string) net.Conn {
 
 // No route can be held by a body that never comes. All are tried at once.
 func TestSlowBodies(t *testing.T) {
-	w := start(t)
+	t.Parallel()
+	w := newWard(t, options{bodyTime: 2 * time.Second}, local.Providers{})
+	w.connectBoth(t)
 	p, err := w.patient.get("/socket.io/?EIO=4&transport=polling")
 	require.NoError(t, err)
 	sid := regexp.MustCompile(`"sid":"([^"]+)"`).FindStringSubmatch(p.body)
@@ -241,7 +243,7 @@ func TestEndOfALogin(t *testing.T) {
 	_, err := w.openDashboard()
 	require.NoError(t, err)
 	for range 1001 { // as many as there may be, so that the oldest go
-		w.h.door.Begin(discard{}, &http.Request{}, doctor.ID)
+		require.NoError(t, w.h.door.Begin(discard{}, &http.Request{}, doctor.ID))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/examples/internal/guard"
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/socketio"
+	"github.com/telemed-go/telemed/store/oauth"
 )
 
 // door is what stands before all pages: under which names the hospital is reached, and who
@@ -23,25 +27,72 @@ type door struct {
 	live  *socketio.Server
 }
 
-// newDoor believes the proxy on this machine that a public address needs. It has the live
-// server too, because the end of a login is the end of its dashboards.
-func newDoor(o options, base, local string) (*door, error) {
-	u, err := url.Parse(base)
+// openDoor believes the proxy on this machine that a public address needs. The door has the
+// live server too, because the end of a login is the end of its dashboards.
+func (h *hospital) openDoor() error {
+	u, err := url.Parse(h.base)
 	if err != nil || u.Host == "" {
-		return nil, errors.New("-url must be an address such as https://clinic.example")
+		return errors.New("-url must be an address such as https://clinic.example")
 	}
-	d := &door{hosts: []string{u.Host, local}}
-	if d.Guard, err = guard.New(guard.Config{Hosts: d.hosts, TrustProxy: o.public != ""}); err != nil {
-		return nil, err
+	d := &door{hosts: []string{u.Host, h.listener.Addr().String()}}
+	if d.Guard, err = guard.New(guard.Config{Hosts: d.hosts, TrustProxy: h.public != "", BodyTime: h.bodyTime}); err != nil {
+		return err
 	}
 	d.Sessions = d.NewSessions(guard.SessionsConfig{
-		Cookie: sessionCookie,
+		Cookie: sessionCookie, Keep: h.keepLogin, Forget: h.forgetLogin,
 		// Dashboards that are still logged in come back by themselves.
 		// Without a Journal it cannot fail.
 		OnEnd: func(subject string) { _, _ = d.live.Hub().Disconnect(context.Background(), subject) },
 	})
-	d.live, err = socketio.New(socketio.Config{Authenticate: d.watcher, Authorize: mayWatch, AllowedHosts: d.hosts, Logger: o.log})
-	return d, err
+	h.door = d
+	d.live, err = socketio.New(socketio.Config{Authenticate: d.watcher, Authorize: mayWatch, AllowedHosts: d.hosts, Logger: h.log})
+	return err
+}
+
+// keepLogin has a login outlive the process, so that nobody logs in again after a restart.
+func (h *hospital) keepLogin(s guard.Session) error {
+	_, err := h.rows.ExecContext(context.Background(), `INSERT INTO logins (session, subject, began) VALUES ($1, $2, $3)`, s.Key, s.Subject, s.Began.Unix())
+	return err
+}
+
+func (h *hospital) forgetLogin(key string) {
+	if _, err := h.rows.ExecContext(context.Background(), `DELETE FROM logins WHERE session = $1`, key); err != nil {
+		h.log.Error("a login that has ended is still kept", slog.Any("error", err))
+	}
+}
+
+// refreshing is how tokens are refreshed. Who dies with one is taken for dead by the pace.
+func (h *hospital) refreshing(spool oauth.Spool) oauth.Tuning {
+	return oauth.Tuning{Spool: spool, Timeout: h.pace, LeaseTTL: 2 * h.pace}
+}
+
+// restore takes up what the process before this one had: logins, and tokens not saved yet.
+func (h *hospital) restore(ctx context.Context) error {
+	return errors.Join(h.restoreLogins(ctx), oauth.Recover(ctx, h.google.Tokens(), h.zoom.Tokens()))
+}
+
+// restoreLogins lets those in who were logged in before the process died.
+func (h *hospital) restoreLogins(ctx context.Context) error {
+	rows, err := h.rows.QueryContext(ctx, `SELECT session, subject, began FROM logins ORDER BY began DESC`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var kept []guard.Session
+	for rows.Next() {
+		var s guard.Session
+		var began int64
+		if err := rows.Scan(&s.Key, &s.Subject, &began); err != nil {
+			return err
+		}
+		s.Began = time.Unix(began, 0)
+		kept = append(kept, s)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	h.door.Restore(kept...)
+	return nil
 }
 
 // Shutdown ends the logins.
@@ -69,11 +120,10 @@ func mayWatch(_ context.Context, who realtime.Client, room string) error {
 func (h *hospital) postLogin(w http.ResponseWriter, r *http.Request) {
 	if err := h.door.Attempt(r); err != nil {
 		w.Header().Set("Retry-After", "60")
-		h.show(w, http.StatusTooManyRequests, "error.html", problem{Text: "There were too many logins from here. Please try again in a minute."})
+		h.show(w, r, http.StatusTooManyRequests, "error.html", problem{Text: "There were too many logins from here. Please try again in a minute."})
 		return
 	}
-	h.door.Begin(w, r, doctor.ID)
-	http.Redirect(w, r, "/doctor/settings/integration", http.StatusSeeOther)
+	h.to(w, r, ownPath(cmp.Or(r.PostFormValue("back"), "/doctor")), h.door.Begin(w, r, doctor.ID))
 }
 
 func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +138,7 @@ func (h *hospital) postLogout(w http.ResponseWriter, r *http.Request) {
 func (h *hospital) ofStaff(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, err := h.door.Subject(r); err != nil {
-			h.show(w, http.StatusUnauthorized, "login.html", doctor.Name)
+			h.show(w, r, http.StatusUnauthorized, "login.html", map[string]string{"Doctor": doctor.Name, "Back": backOf(r)})
 			return
 		}
 		next(w, r)

@@ -7,7 +7,8 @@
 //	go run ./examples/hospital -check   # walks the whole visit, and kills itself on the way
 //
 // What the hospital composes and decides is in main.go and hospital.go. Its pages are in
-// pages.go and web, what the demonstration shows of the local providers in panel.go.
+// pages.go, patient.go, staff.go and web. What breaks it, and starts it again, is in
+// supervise.go, break.go and panel.go.
 package main
 
 import (
@@ -35,7 +36,7 @@ type options struct {
 	addr, public string              // where it listens, and where browsers reach it if that differs
 	db           string              // the SQLite file
 	env          func(string) string // where the providers are
-	panel        *panel              // what the local providers have; nil if they run elsewhere
+	bodyTime     time.Duration       // how long a form may take to arrive; 0 for what is usual
 	pace         time.Duration       // after twice of it a process counts as dead; 0 for what is usual
 	log          *slog.Logger
 }
@@ -53,12 +54,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	do := demonstrate
 	switch {
-	case flag.NArg() > 0: // "check" instead of "-check"
+	case flag.NArg() > 0:
 		log.Fatal("hospital: it takes flags alone; see -help")
 	case *check:
 		do = func(ctx context.Context, out io.Writer, o options) error { return runCheck(ctx, out, o, false) }
 	case os.Getenv(childDB) != "":
-		do = serveChild // of runCheck, which kills it
+		do = serveChild // of a supervisor, which kills it
 	}
 	err := do(ctx, os.Stdout, o)
 	stop()
@@ -67,13 +68,16 @@ func main() {
 	}
 }
 
+// listening is what a hospital says that is open, before its address.
+const listening = "The hospital listens on "
+
 // serve runs the hospital until ctx ends. What is under way is finished then.
 func serve(ctx context.Context, out io.Writer, o options) error {
 	h, err := open(ctx, o)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "The hospital is open: %s\nIt keeps everything in %s. Stop it with Ctrl-C.\n", h.base, h.db)
+	fmt.Fprintln(out, listening+h.listener.Addr().String())
 	return h.run(ctx)
 }
 
@@ -92,7 +96,6 @@ func open(ctx context.Context, o options) (*hospital, error) {
 
 // run ends first what others wait for. Who stops a process kills it a while later.
 func (h *hospital) run(ctx context.Context) error {
-	h.panel.follow(h.listener.Addr().String())
 	go oauth.Tend(ctx, h.google.Tokens(), h.zoom.Tokens())
 	go h.server.Serve(h.listener)
 	return errors.Join(h.visits.Run(ctx), telemed.Shutdown(2*time.Second, h.door.live, guard.Server{Server: h.server}),

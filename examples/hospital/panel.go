@@ -1,35 +1,62 @@
 package main
 
 import (
-	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/examples/internal/local"
-	"github.com/telemed-go/telemed/meet/visit"
-	"github.com/telemed-go/telemed/notify"
-	"github.com/telemed-go/telemed/notify/outbox"
-	"github.com/telemed-go/telemed/notify/smtp/smtptest"
 	"github.com/telemed-go/telemed/store"
 )
 
 // panel is what a demonstration has besides the hospital: the providers, all on this
-// machine, and what they have received.
+// machine, what they have received, and what was done to them. It outlives the hospital.
 type panel struct {
 	local.Providers
 	env    map[string]string
 	folder string // of the database, for as long as it runs
+	server *http.Server
+
+	mu   sync.Mutex
+	acts []act
+}
+
+// act is something that staff did to the demonstration, or that became of its server.
+type act struct {
+	At    time.Time
+	Visit string // empty: it is about all of them
+	What  string
+}
+
+// seenURL is the variable that says where the hospital reads what the providers have seen.
+const seenURL = "DEMONSTRATION_SEEN_URL"
+
+// seen is what the providers have received and done.
+type seen struct {
+	Mails    []seenMail
+	Chats    []seenChat
+	Meetings []time.Time         // when those begin that were not cancelled
+	Payments map[string][]string // captured, by order
+	Wire     []local.Exchange
+	Acts     []act
+	Armed    []local.Fault // faults that have not shown
+	Held     int           // webhooks that wait
+}
+
+type seenMail struct {
+	Number                                     int // among those of a visit, from 0
+	Reference, To, ID, Subject, HTML, Calendar string
+	At                                         time.Time
+}
+
+type seenChat struct {
+	Reference, To, ID, Text string
+	At                      time.Time
 }
 
 // openPanel starts the providers that are not among these.
@@ -40,129 +67,93 @@ func openPanel(providers local.Providers) (*panel, error) {
 		p.env["CLINIC_KEY"] = store.NewKey().Reveal()
 		p.folder, err = os.MkdirTemp("", "hospital-")
 	}
+	if err == nil {
+		err = p.show()
+	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
 }
 
+// show serves what the providers have seen, at an address that is a secret.
+func (p *panel) show() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it ends by close
+	if err != nil {
+		return err
+	}
+	path := "/" + rand.Text()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(p.seen()) })
+	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	p.env[seenURL] = "http://" + listener.Addr().String() + path
+	go func() { _ = p.server.Serve(listener) }()
+	return nil
+}
+
 func (p *panel) getenv(name string) string { return p.env[name] }
 
 func (p *panel) close() error {
-	p.Providers.Close()
+	var err error
+	if p.server != nil {
+		err = p.server.Close()
+	}
+	p.Close()
 	if p.folder == "" {
-		return nil
-	}
-	return os.RemoveAll(p.folder)
-}
-
-// follow has the providers tell the hospital that listens there. A panel that is nil has none.
-func (p *panel) follow(addr string) {
-	if p == nil {
-		return
-	}
-	p.Razorpay.SetWebhookURL("http://" + addr + "/webhooks/razorpay")
-	p.WhatsApp.SetWebhookURL("http://" + addr + "/webhooks/whatsapp")
-}
-
-// demonstrate runs a hospital with providers of its own.
-func demonstrate(ctx context.Context, out io.Writer, o options) (err error) {
-	if o.panel, err = openPanel(local.Providers{}); err != nil {
 		return err
 	}
-	o.env, o.db = o.panel.getenv, filepath.Join(o.panel.folder, "hospital.db")
-	return errors.Join(serve(ctx, out, o), o.panel.close())
+	return errors.Join(err, os.RemoveAll(p.folder))
 }
 
-// mailEvents asks the mail relay what it has taken.
-type mailEvents struct{ address string }
-
-// Outcome implements notify.Evidence.
-func (e mailEvents) Outcome(ctx context.Context, reference string, _ time.Time) (notify.Outcome, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.address+"?"+url.Values{"reference": {reference}}.Encode(), nil)
-	if err != nil {
-		return notify.OutcomeUnknown, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return notify.OutcomeUnknown, err
-	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusNoContent:
-		return notify.OutcomeArrived, nil
-	case http.StatusNotFound:
-		return notify.OutcomeNotArrived, nil
-	}
-	return notify.OutcomeUnknown, fmt.Errorf("mail events: status %d", resp.StatusCode)
+// follow has the providers tell the hospital at an address.
+func (p *panel) follow(base string) {
+	p.Razorpay.SetWebhookURL(base + "/webhooks/razorpay")
+	p.WhatsApp.SetWebhookURL(base + "/webhooks/whatsapp")
 }
 
-// showCheckout leads to Razorpay's page on this machine. In production the visit's page
-// opens Razorpay's form with checkout.js and these options.
-func (h *hospital) showCheckout(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
-	back := "/visits/" + r.PathValue("page")
-	ctx, cancel := context.WithTimeout(r.Context(), askFor)
-	defer cancel()
-	checkout, err := h.visits.Checkout(ctx, v.ID)
-	if err != nil || checkout.Options == nil { // nothing is to be paid any more
-		h.to(w, r, back, err)
-		return
-	}
-	var options struct {
-		OrderID string `json:"order_id"`
-	}
-	err = json.Unmarshal(checkout.Options, &options)
-	h.to(w, r, h.env("RAZORPAY_BASE_URL")+"/checkout?"+url.Values{
-		"order_id": {options.OrderID}, "name": {clinicName}, "description": {"Video consultation"},
-		"callback_url": {h.base + "/payments/callback"}, "cancel_url": {h.base + back},
-	}.Encode(), err)
+// note writes down what staff did to a visit, or what became of the server.
+func (p *panel) note(visit, what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.acts = append(p.acts, act{time.Now(), visit, what})
 }
 
-// shownMail is a mail of a visit and its number among those.
-type shownMail struct {
-	Number int
-	smtptest.Message
-}
-
-// received returns what the patient has received of a visit, the latest first. The doctor's
-// copies are not among it.
-func (h *hospital) received(ctx context.Context, v *visit.Visit) (mails []shownMail, chats []string, err error) {
-	if h.panel == nil {
-		return nil, nil, nil
+func (p *panel) seen() seen {
+	s := seen{Payments: map[string][]string{}, Wire: p.Wire(), Armed: p.Pending(), Held: len(p.Razorpay.Held())}
+	for _, m := range p.Mail.Messages() {
+		s.Mails = append(s.Mails, seenMail{0, m.Header.Get(local.ReferenceHeader), m.Recipients[0], m.ID, m.Subject, m.HTML, m.Calendar, m.At})
 	}
-	sent, err := h.visits.Messages(ctx, v.ID)
-	if err != nil {
-		return nil, nil, err
+	for _, m := range p.WhatsApp.Messages() {
+		s.Chats = append(s.Chats, seenChat{m.Reference, m.To, m.ID, m.Text, m.At})
 	}
-	for _, m := range h.panel.Mail.Messages() {
-		if strings.EqualFold(m.Recipients[0], v.Patient.Email) && slices.ContainsFunc(sent, func(s outbox.Status) bool { return strings.Trim(s.ID, "<>") == strings.Trim(m.ID, "<>") }) {
-			mails = append(mails, shownMail{len(mails), m})
+	for _, e := range p.Google.Events() {
+		if e.Status != "cancelled" {
+			s.Meetings = append(s.Meetings, e.Start)
 		}
 	}
-	for _, m := range h.panel.WhatsApp.Messages() {
-		if slices.ContainsFunc(sent, func(s outbox.Status) bool { return s.ID == m.ID }) {
-			chats = append(chats, m.Text)
+	for _, m := range p.Zoom.Meetings() {
+		if !m.Deleted {
+			s.Meetings = append(s.Meetings, m.Start)
 		}
 	}
-	slices.Reverse(mails)
-	slices.Reverse(chats)
-	return mails, chats, nil
-}
-
-// showMail is the HTML of a mail. It is shown in a frame of its own that can do nothing
-// but open links in a new window.
-func (h *hospital) showMail(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
-	mails, _, err := h.received(r.Context(), v)
-	n, wrong := strconv.Atoi(r.PathValue("n"))
-	if err == nil && (wrong != nil || n < 0 || n >= len(mails)) {
-		err = telemed.ErrNotFound
+	for _, e := range p.Razorpay.Events() {
+		var paid struct {
+			Payload struct {
+				Payment struct {
+					Entity struct {
+						ID      string `json:"id"`
+						OrderID string `json:"order_id"`
+					}
+				}
+			}
+		}
+		if e.Type == "payment.captured" && json.Unmarshal(e.Body, &paid) == nil {
+			payment := paid.Payload.Payment.Entity
+			s.Payments[payment.OrderID] = append(s.Payments[payment.OrderID], payment.ID)
+		}
 	}
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	slices.Reverse(mails)
-	w.Header().Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'")
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = io.WriteString(w, strings.Replace(mails[n].HTML, "<head>", `<head><base target="_blank">`, 1))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Acts = append(s.Acts, p.acts...)
+	return s
 }

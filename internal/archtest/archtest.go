@@ -35,10 +35,13 @@ var (
 
 // sideways are the arrows that a floor does not explain.
 var sideways = map[string][]string{
-	"internal/webhook":             {"store"}, // Claims is an application's, and says what was handled
-	"internal/meetkey":             {"store"}, // as above: what became of a meeting's Key
-	"meet/googlemeet":              {"store/oauth"},
-	"zoom":                         {"meet", "store/oauth"},
+	"internal/webhook": {"store"}, // Claims is an application's, and says what was handled
+	"internal/meetkey": {"store"}, // as above: what became of a meeting's Key
+	"meet/googlemeet":  {"store/oauth"},
+	"zoom":             {"meet", "store/oauth"},
+
+	"realtime/socketio": {"realtime/socketio"}, // of internal/echo, a program as its users write them
+
 	"store/connect":                {"store/oauth"},
 	"store/sqlstore":               {"store/durable"},
 	"store/storetest":              {"store/durable"}, // a suite for each contract of what is kept

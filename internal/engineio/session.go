@@ -36,7 +36,9 @@ type Session struct {
 	left    bool        // the client has said goodbye; the reader's own
 	paused  atomic.Bool // the reader waits for the worker
 	stalled atomic.Bool // the worker waits for the client
-	moved   atomic.Bool // the client has taken something, or may have answered unread
+
+	awaiting atomic.Int32 // calls of Await that have not returned
+	moved    atomic.Bool  // the client has taken something, or may have answered unread
 
 	mu     sync.Mutex
 	phase  phase

@@ -53,7 +53,7 @@ func (s *Session) put(add task) (room <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tasks, bytes := maxTasks, maxTaskBytes
-	if s.pausesPolling() {
+	if s.pausesPolling() || s.awaiting.Load() > 0 {
 		tasks += 2 * s.server.cfg.MaxPackets
 		bytes += 2 * s.server.cfg.MaxPayload
 	}
@@ -66,6 +66,15 @@ func (s *Session) put(add task) (room <-chan struct{}) {
 	t.list = append(t.list, add)
 	t.bytes += add.size
 	return nil
+}
+
+// Await runs f, which waits for what the client is to send. Meanwhile as much is read as while
+// the client pauses polling: f may run in the worker, and the answer stand behind much else.
+func (s *Session) Await(f func()) {
+	s.awaiting.Add(1)
+	defer s.awaiting.Add(-1)
+	s.tasks.wakeReader()
+	f()
 }
 
 // pausesPolling reports whether the client stops to poll, or may.

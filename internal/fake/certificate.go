@@ -16,8 +16,8 @@ import (
 
 // Certificate is a fake's own. It signs itself, and its key lives in memory only.
 type Certificate struct {
-	pair  tls.Certificate
-	roots *x509.CertPool
+	server *tls.Config
+	roots  *x509.CertPool
 }
 
 // NewCertificate makes a certificate for loopback and for host, a name or an IP address.
@@ -41,7 +41,8 @@ func NewCertificate(host string) (*Certificate, error) {
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf)
 	pair := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-	return &Certificate{pair: pair, roots: roots}, nil
+	server := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return &Certificate{server: server, roots: roots}, nil
 }
 
 // certificateFor says what stands in a certificate. Each has a name of its own: OpenSSL
@@ -71,10 +72,9 @@ func certificateFor(host string) (*x509.Certificate, error) {
 	return form, nil
 }
 
-// Server returns the TLS configuration of the fake.
-func (c *Certificate) Server() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{c.pair}, MinVersion: tls.VersionTLS12}
-}
+// Server returns the TLS configuration of the fake. It is one for all connections, as a real
+// server's: it knows its own tickets.
+func (c *Certificate) Server() *tls.Config { return c.server }
 
 // Client returns a TLS configuration that trusts this certificate alone.
 func (c *Certificate) Client() *tls.Config {
@@ -83,5 +83,5 @@ func (c *Certificate) Client() *tls.Config {
 
 // PEM returns the certificate for programs that trust what stands in a file.
 func (c *Certificate) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.pair.Certificate[0]})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.server.Certificates[0].Certificate[0]})
 }

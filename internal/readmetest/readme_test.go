@@ -121,9 +121,8 @@ func TestTasks(t *testing.T) {
 		require.Contains(t, readme, "]("+module+"/")
 		require.Contains(t, doc, module)
 	}
-	if _, err := os.Stat(root + ".github/hospital.png"); err == nil {
-		require.Contains(t, readme, "](.github/hospital.png)")
-	}
+	require.FileExists(t, root+".github/demonstration.png")
+	require.Contains(t, readme, "](.github/demonstration.png)")
 }
 
 // What CONTRIBUTING tells to open is there.

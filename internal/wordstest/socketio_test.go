@@ -51,7 +51,7 @@ func room(t *testing.T) (url string, log *lines) {
 	require.NoError(t, err)
 	server, err := socketio.New(socketio.Config{
 		Hub: hub, Logger: logger,
-		OnEvent: func(_ context.Context, _ realtime.Client, name string, _ []json.RawMessage) (any, error) {
+		OnEvent: func(_ context.Context, _ *socketio.Socket, name string, _ socketio.Args) (any, error) {
 			if name == "ask" {
 				return map[string]any{"ok": true}, nil
 			}

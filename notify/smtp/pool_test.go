@@ -2,6 +2,7 @@ package smtp_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -75,6 +76,26 @@ func TestConnectionIsReplaced(t *testing.T) {
 			require.Equal(t, c.want, fake.Connections())
 		})
 	}
+}
+
+// A relay that ends connections often is not looked at anew each time: a ticket says that it
+// is the same server.
+func TestNextConnectionResumes(t *testing.T) {
+	t.Parallel()
+	var resumed []bool
+	_, client := pair(t, smtptest.Config{}, func(cfg *smtp.Config) {
+		cfg.MaxMessages = 1
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.VerifyConnection = func(state tls.ConnectionState) error {
+			resumed = append(resumed, state.DidResume)
+			return nil
+		}
+	})
+	for i := range 3 {
+		_, err := client.Notify(t.Context(), message(strconv.Itoa(i)))
+		require.NoError(t, err)
+	}
+	require.Equal(t, []bool{false, true, true}, resumed)
 }
 
 // An answer too many would be taken for the answer to the next message.

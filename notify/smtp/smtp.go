@@ -210,6 +210,11 @@ func clientTLS(base *tls.Config, host string) *tls.Config {
 	base = base.Clone()
 	base.ServerName = cmp.Or(base.ServerName, host)
 	base.MinVersion = max(base.MinVersion, tls.VersionTLS12)
+	if base.ClientSessionCache == nil {
+		// A relay ends a connection every hundred mails or so. The next one then proves by a
+		// ticket that it is the same server, and no certificate is looked at again.
+		base.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
 	return base
 }
 

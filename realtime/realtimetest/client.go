@@ -3,6 +3,7 @@ package realtimetest
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/realtime"
 )
 
 // Transport is how a Client talks to its server.
@@ -35,6 +37,9 @@ type Options struct {
 	// does that was away: what it has missed comes first if the server knows it. See
 	// [Client.Recovered].
 	Recover *Client
+	// Auth is what a page gives as io(url, {auth}): a value whose JSON is an object. If nil,
+	// nothing is sent. A page's own pid and offset win over those of Recover.
+	Auth any
 	// TLS is for https URLs. If nil, the system's certificates are trusted.
 	TLS *tls.Config
 }
@@ -43,10 +48,24 @@ type Options struct {
 type Event struct {
 	Name string
 	Data json.RawMessage // the first argument; nil if there is none
+	// More are the arguments behind it, without the Offset. Bytes have become a string in base64,
+	// in Data too.
+	More []json.RawMessage
 	// Offset is what a server with a Journal puts behind the arguments. A page that joins with
 	// since keeps the last one of each room for that.
 	Offset string
+
+	ack string // the id of an acknowledgement that the server wants
 }
+
+// ConnectError is a server's refusal to let the client in, in the words that a page gets with
+// its connect_error.
+type ConnectError struct {
+	Message string
+	Data    json.RawMessage // nil if there is none
+}
+
+func (e *ConnectError) Error() string { return "refused with the message " + strconv.Quote(e.Message) }
 
 // HandshakeError is a server's refusal of an HTTP request, be it the first or a later
 // poll.
@@ -74,7 +93,8 @@ type Client struct {
 	events []Event
 	offset string        // of the last event
 	more   chan struct{} // has room for one; full when events is not empty or the reader has returned
-	acks   map[string]chan json.RawMessage
+	acks   map[string]chan []json.RawMessage
+	binary *binary // an event whose attachments have not all come
 	lastID int
 	err    error
 }
@@ -110,8 +130,8 @@ func Dial(ctx context.Context, rawURL string, options Options) (*Client, error) 
 	if err != nil {
 		return nil, fmt.Errorf("realtimetest: Dial: %w", err)
 	}
-	client := &Client{wire: w, ended: make(chan struct{}), more: make(chan struct{}, 1), acks: make(map[string]chan json.RawMessage)}
-	if err := client.connect(ctx, options.Recover); err != nil {
+	client := &Client{wire: w, ended: make(chan struct{}), more: make(chan struct{}, 1), acks: make(map[string]chan []json.RawMessage)}
+	if err := client.connect(ctx, options); err != nil {
 		w.close()
 		return nil, fmt.Errorf("realtimetest: Dial: %w", err)
 	}
@@ -122,19 +142,13 @@ func Dial(ctx context.Context, rawURL string, options Options) (*Client, error) 
 }
 
 // connect enters the default namespace, and answers heartbeats meanwhile.
-func (c *Client) connect(ctx context.Context, old *Client) error {
-	packet := "40"
-	if old != nil && old.pid != "" {
-		old.mu.Lock()
-		c.offset = old.offset
-		old.mu.Unlock()
-		data, err := json.Marshal(map[string]string{"pid": old.pid, "offset": c.offset})
-		if err != nil {
-			return err
-		}
-		packet += string(data)
+func (c *Client) connect(ctx context.Context, options Options) error {
+	old := options.Recover
+	auth, err := c.auth(options)
+	if err != nil {
+		return err
 	}
-	if err := c.wire.write(ctx, packet); err != nil {
+	if err := c.wire.write(ctx, "40"+auth); err != nil {
 		return err
 	}
 	for c.id == "" {
@@ -151,7 +165,35 @@ func (c *Client) connect(ctx context.Context, old *Client) error {
 	return nil
 }
 
+// auth is what a page sends when it connects.
+func (c *Client) auth(options Options) (string, error) {
+	fields := make(map[string]any)
+	if old := options.Recover; old != nil && old.pid != "" {
+		old.mu.Lock()
+		c.offset = old.offset
+		old.mu.Unlock()
+		fields["pid"], fields["offset"] = old.pid, c.offset
+	}
+	if options.Auth != nil {
+		text, err := json.Marshal(options.Auth)
+		if err != nil || json.Unmarshal(text, &fields) != nil {
+			return "", errors.New("the Auth of Options is no JSON object")
+		}
+	} else if len(fields) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(fields)
+	return string(text), err
+}
+
 func (c *Client) welcome(ctx context.Context, packet string, old *Client) error {
+	if words, refused := strings.CutPrefix(packet, "44"); refused {
+		var refusal ConnectError
+		if json.Unmarshal([]byte(words), &refusal) != nil {
+			return errors.New("unexpected form of the server's refusal")
+		}
+		return &refusal
+	}
 	body, ok := strings.CutPrefix(packet, "40")
 	if !ok || c.id != "" {
 		return c.handle(ctx, packet)
@@ -180,8 +222,18 @@ func (c *Client) Emit(ctx context.Context, name string, args ...any) error {
 	return c.emit(ctx, "", name, args)
 }
 
-// EmitAck sends an event and returns the first argument of the server's acknowledgement.
+// EmitAck sends an event and returns the first argument of the server's acknowledgement, nil
+// if that has none.
 func (c *Client) EmitAck(ctx context.Context, name string, args ...any) (json.RawMessage, error) {
+	answer, err := c.EmitWithAck(ctx, name, args...)
+	if err != nil || len(answer) == 0 {
+		return nil, err
+	}
+	return answer[0], nil
+}
+
+// EmitWithAck sends an event and returns all arguments of the server's acknowledgement.
+func (c *Client) EmitWithAck(ctx context.Context, name string, args ...any) ([]json.RawMessage, error) {
 	id, answer := c.expectAck()
 	defer c.forgetAck(id)
 	if err := c.emit(ctx, id, name, args); err != nil {
@@ -193,7 +245,7 @@ func (c *Client) EmitAck(ctx context.Context, name string, args ...any) (json.Ra
 	case <-c.ended:
 		return nil, c.Err()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("realtimetest: EmitAck: %w", ctx.Err())
+		return nil, fmt.Errorf("realtimetest: waiting for an acknowledgement: %w", ctx.Err())
 	}
 }
 
@@ -211,12 +263,28 @@ func (c *Client) emit(ctx context.Context, id, name string, args []any) error {
 	return nil
 }
 
-func (c *Client) expectAck() (id string, answer <-chan json.RawMessage) {
+// Ack answers an event that the server wants an acknowledgement of, as a page's listener
+// does by its callback. It is an error if the event asks for none.
+func (c *Client) Ack(ctx context.Context, event Event, args ...any) error {
+	if event.ack == "" {
+		return errors.New("realtimetest: Ack: the event asks for no acknowledgement")
+	}
+	data, err := json.Marshal(append([]any{}, args...))
+	if err != nil {
+		return fmt.Errorf("realtimetest: Ack: %w", err)
+	}
+	if err := c.wire.write(ctx, "43"+event.ack+string(data)); err != nil {
+		return fmt.Errorf("realtimetest: Ack: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) expectAck() (id string, answer <-chan []json.RawMessage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	id = strconv.Itoa(c.lastID)
 	c.lastID++
-	c.acks[id] = make(chan json.RawMessage, 1)
+	c.acks[id] = make(chan []json.RawMessage, 1)
 	return id, c.acks[id]
 }
 
@@ -321,26 +389,40 @@ func (c *Client) handle(ctx context.Context, packet string) error {
 		return errors.New("the server disconnected the client from the namespace")
 	case packet == "6":
 		return nil
-	case isMessage && strings.HasPrefix(body, "2"):
-		return c.event(body[1:])
-	case isMessage && strings.HasPrefix(body, "3"):
-		return c.ack(body[1:])
+	case isMessage && (strings.HasPrefix(body, "2") || strings.HasPrefix(body, "3")):
+		return c.packet(body, nil)
+	case isMessage && (strings.HasPrefix(body, "5") || strings.HasPrefix(body, "6")):
+		return c.begin(body)
+	case strings.HasPrefix(packet, "b"):
+		return c.attachment(packet[1:])
 	}
 	return fmt.Errorf("unexpected packet of type %.2q", packet)
 }
 
-func (c *Client) event(body string) error {
+// packet hears an event or an acknowledgement, once all of it is there.
+func (c *Client) packet(body string, attachments [][]byte) error {
+	id, _, _ := strings.Cut(body[1:], "[")
 	var list []json.RawMessage
-	var event Event
-	if err := json.Unmarshal([]byte(body), &list); err != nil || len(list) == 0 {
-		return errors.New("unexpected form of an event")
+	if err := json.Unmarshal([]byte(body[1+len(id):]), &list); err != nil {
+		return errors.New("unexpected form of an event or an acknowledgement")
 	}
-	if err := json.Unmarshal(list[0], &event.Name); err != nil {
+	list = realtime.Message{Args: list, Attachments: attachments}.JSON()
+	if body[0] == '3' {
+		c.acknowledged(id, list)
+		return nil
+	}
+	return c.event(id, list)
+}
+
+func (c *Client) event(id string, list []json.RawMessage) error {
+	event := Event{ack: id}
+	if len(list) == 0 || json.Unmarshal(list[0], &event.Name) != nil {
 		return errors.New("unexpected form of an event's name")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if last := len(list) - 1; c.pid != "" && last > 0 && list[last][0] == '"' && json.Unmarshal(list[last], &c.offset) == nil {
+	last := len(list) - 1
+	if c.pid != "" && id == "" && last > 0 && list[last][0] == '"' && json.Unmarshal(list[last], &c.offset) == nil {
 		event.Offset = c.offset
 		list = list[:last]
 	}
@@ -350,26 +432,49 @@ func (c *Client) event(body string) error {
 	if len(list) > 1 {
 		event.Data = list[1]
 	}
+	if len(list) > 2 {
+		event.More = list[2:]
+	}
 	c.events = append(c.events, event)
 	c.signal()
 	return nil
 }
 
-func (c *Client) ack(body string) error {
-	id, _, _ := strings.Cut(body, "[")
-	var list []json.RawMessage
-	if err := json.Unmarshal([]byte(body[len(id):]), &list); err != nil {
-		return errors.New("unexpected form of an acknowledgement")
-	}
-	var first json.RawMessage
-	if len(list) > 0 {
-		first = list[0]
-	}
+func (c *Client) acknowledged(id string, args []json.RawMessage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if answer := c.acks[id]; answer != nil {
-		answer <- first // has room: an id is answered once
+		answer <- args // has room: an id is answered once
 		delete(c.acks, id)
 	}
+}
+
+// binary is a packet whose attachments follow it.
+type binary struct {
+	body        string // as that of a packet without any
+	count       int
+	attachments [][]byte
+}
+
+func (c *Client) begin(body string) error {
+	digits, rest, _ := strings.Cut(body[1:], "-")
+	count, err := strconv.Atoi(digits)
+	if err != nil || count < 1 {
+		return errors.New("unexpected form of a binary event")
+	}
+	c.binary = &binary{body: string(body[0]-3) + rest, count: count}
 	return nil
+}
+
+func (c *Client) attachment(text string) error {
+	b := c.binary
+	data, err := base64.StdEncoding.DecodeString(text)
+	if b == nil || err != nil {
+		return errors.New("unexpected binary message")
+	}
+	if b.attachments = append(b.attachments, data); len(b.attachments) < b.count {
+		return nil
+	}
+	c.binary = nil
+	return c.packet(b.body, b.attachments)
 }

@@ -92,6 +92,7 @@ func engineAway(c *journalTest) {
 	if _, err := j.Since(c.Context(), start, nil, 1); !errors.Is(err, telemed.ErrUnavailable) {
 		c.Errorf("Since without an engine: %v, want ErrUnavailable", err)
 	}
+	c.awaitStale(j, true)
 	c.Start()
 	c.awaitEngine(j)
 	c.appendAll(other, numbered("after", 3))
@@ -103,7 +104,22 @@ func engineAway(c *journalTest) {
 	}
 	for _, f := range followers {
 		f.want(told)
+	}
+	c.awaitStale(j, false)
+	for _, f := range followers {
 		f.end()
+	}
+}
+
+// awaitStale waits until a realtime.Staler that is followed says whether its engine is away.
+func (c *journalTest) awaitStale(j realtime.Journal, away bool) {
+	c.Helper()
+	journal, ok := j.(realtime.Staler)
+	for end := time.Now().Add(patience); ok && (journal.Stale() > 0) != away; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.Errorf("Stale is %v, and the engine is away: %t", journal.Stale(), away)
+			return
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
@@ -203,7 +204,7 @@ func TestServers(t *testing.T) {
 		want    []realtimetest.Event
 		end     string
 	}{
-		"a heartbeat before the welcome":  {[]string{"2\x1e40{\"sid\":\"a\"}\x1e2", `42["x",1,2]`, "1"}, []realtimetest.Event{{Name: "x", Data: []byte("1")}}, "close packet"},
+		"a heartbeat before the welcome":  {[]string{"2\x1e40{\"sid\":\"a\"}\x1e2", `42["x",1,2]`, "1"}, []realtimetest.Event{{Name: "x", Data: []byte("1"), More: []json.RawMessage{[]byte("2")}}}, "close packet"},
 		"an event right behind it":        {[]string{"40{\"sid\":\"a\"}\x1e42[\"y\"]\x1e6", "1"}, []realtimetest.Event{{Name: "y"}}, "close packet"},
 		"an acknowledgement of nothing":   {[]string{`40{"sid":"a"}`, "4399[]\x1e42[\"z\"]", "1"}, []realtimetest.Event{{Name: "z"}}, "close packet"},
 		"a broken event":                  {[]string{`40{"sid":"a"}`, "42{}"}, nil, "form of an event"},
@@ -272,7 +273,7 @@ func TestDialFails(t *testing.T) {
 		}
 	})
 	for name, test := range map[string]struct{ answer, want string }{
-		"the namespace is refused": {`44{"message":"no"}`, `unexpected packet of type "44"`},
+		"the namespace is refused": {`44{"message":"no"}`, `refused with the message "no"`},
 		"the welcome has no id":    {`40{}`, "welcome"},
 		"the server closes":        {"6\x1e1", "close packet"},
 	} {

@@ -3,6 +3,7 @@ package realtimetest
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,6 +126,8 @@ func (s *socket) read(ctx context.Context) ([]string, error) {
 		switch header.OpCode {
 		case ws.OpText:
 			return []string{string(payload)}, nil
+		case ws.OpBinary: // as polls carry it
+			return []string{"b" + base64.StdEncoding.EncodeToString(payload)}, nil
 		case ws.OpPing:
 			err = s.frame(ctx, ws.OpPong, payload)
 		case ws.OpClose:

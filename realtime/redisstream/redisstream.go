@@ -81,7 +81,10 @@ type Client struct {
 	stale                        atomic.Int64 // since when, in Unix nanoseconds; 0: it is not
 }
 
-var _ realtime.Journal = (*Client)(nil)
+var (
+	_ realtime.Journal = (*Client)(nil)
+	_ realtime.Staler  = (*Client)(nil)
+)
 
 // New returns a Client, or an error that names every wrong field of cfg. It does not
 // connect yet. Call Shutdown in the end.
@@ -124,10 +127,17 @@ func once(of *redis.Options) *redis.Options {
 // Stats returns the present numbers.
 func (j *Client) Stats() Stats {
 	stats := Stats{Appended: j.appended.Load(), Read: j.read.Load(), Unread: j.unread.Load(), Gaps: j.gaps.Load()}
-	if since := j.stale.Load(); since != 0 {
-		stats.Stale = max(time.Since(time.Unix(0, since)), 1)
-	}
+	stats.Stale = j.Stale()
 	return stats
+}
+
+// Stale returns what stands in Stats.
+func (j *Client) Stale() time.Duration {
+	since := j.stale.Load()
+	if since == 0 {
+		return 0
+	}
+	return max(time.Since(time.Unix(0, since)), 1)
 }
 
 // Shutdown ends every Follow, waits for calls that have begun, or until ctx ends, and

@@ -1,11 +1,15 @@
 package socketio
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/engineio"
@@ -13,36 +17,58 @@ import (
 	"github.com/telemed-go/telemed/realtime"
 )
 
-// client is a session of the engine's and its connection of the hub: whichever ends first
-// ends the other. It has the connection from the handshake on, so that Hub.Disconnect finds
-// it before it has entered a namespace.
+// client is one session of the engine's. It has a connection of the hub for each namespace
+// that it has entered, and one from the handshake on while there is none: Hub.Disconnect
+// finds it at any time.
 type client struct {
 	server  *Server
 	session *engineio.Session
-	conn    *realtime.Conn
-	opening sync.Mutex // held until conn is set
+	values  context.Context // those of the first request; it does not end
+	refused *refusalWords   // not nil: it is let into no namespace
 
-	connected bool // the client is in the default namespace; the reader's own
+	// The reader's own.
+	seats   []*seat  // the namespaces that it is in, or on its way into
+	left    []string // those that it was in
+	partial *partial // an event whose attachments have not all come
+
+	refusals int // the worker's own
+
+	mu    sync.Mutex
+	links []*link
+	bye   bool // the session ends with what is on its way
+}
+
+// seat is a client's place in a namespace, from its connect packet on.
+type seat struct {
+	space  *space
+	socket *Socket // set by the worker before it lets the client in; guarded by client.mu
+	gone   bool    // it was refused, kicked or left; guarded by client.mu
+}
+
+// link is a connection of the hub. Its methods are those of a realtime.Output.
+type link struct {
+	client *client
+	conn   *realtime.Conn // set under client.mu
+	seat   *seat          // nil while the client has entered no namespace; guarded by client.mu
+	in     bool           // the client is let in; guarded by client.mu
+	out    atomic.Bool    // Socket.Disconnect was called: the end is among the messages
 }
 
 var (
 	_ engineio.Handler = (*client)(nil)
-	_ realtime.Output  = (*client)(nil)
+	_ realtime.Output  = (*link)(nil)
 )
 
-// open makes a session a connection of the hub. If the hub is full, one goes that has not
-// entered a namespace.
+// open makes a client of a session.
 func (s *Server) open(session *engineio.Session, r *http.Request) (engineio.Handler, error) {
-	c := &client{server: s, session: session}
-	c.opening.Lock()
-	defer c.opening.Unlock() // End, which may come at once, waits for conn
-	connect := func() (err error) {
-		c.conn, err = s.cfg.Hub.Connect(r.Context(), session.Subject(), encoder{}, c)
-		return err
+	c := &client{server: s, session: session, values: context.WithoutCancel(r.Context())}
+	if session.Subject() == refusedSubject {
+		c.refused = s.refusedWords(r)
 	}
-	err := connect()
+	// If the hub is full, one goes that has not entered a namespace.
+	_, err := c.connect(s.space(defaultNamespace))
 	for errors.Is(err, realtime.ErrFull) && s.engine.Evict() {
-		err = connect() // again if the other had ended, or somebody else took the place
+		_, err = c.connect(s.space(defaultNamespace)) // again if somebody else took the place
 	}
 	if err != nil {
 		return nil, err
@@ -50,34 +76,251 @@ func (s *Server) open(session *engineio.Session, r *http.Request) (engineio.Hand
 	return c, nil
 }
 
-// Put implements realtime.Output.
-func (c *client) Put(messages [][]byte, joined []byte) (waiting int, err error) {
-	waiting, err = c.session.Put(c.conn, messages, joined)
-	return waiting, causeOf(err)
+// connect adds a connection of the hub.
+func (c *client) connect(space *space) (*link, error) {
+	l := &link{client: c}
+	c.mu.Lock()
+	defer c.mu.Unlock() // End, which may come at once, waits for conn
+	conn, err := c.server.cfg.Hub.Connect(c.values, c.subject(), space.encoder(), l)
+	if err != nil {
+		return nil, err
+	}
+	l.conn = conn
+	c.links = append(c.links, l)
+	return l, nil
 }
 
-// End implements realtime.Output. Hub.Shutdown waits for all that the session does.
-func (c *client) End(cause error) {
-	c.opening.Lock()
-	id := c.conn.Client().ID
-	c.opening.Unlock()
-	if errors.Is(cause, realtime.ErrGap) { // the client is to come back
-		cause = fault.Tagged(telemed.ErrUnavailable, cause)
+// subject is what the hub's Authenticate says of the client.
+func (c *client) subject() string {
+	if c.refused != nil {
+		return ""
 	}
-	c.session.Close(cause)
-	defer func() { <-c.session.Finished() }()
-	c.server.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "socketio: connection ended",
-		slog.String("connection", id), slog.String("cause", cause.Error()))
+	return c.session.Subject()
+}
+
+// Message implements engineio.Handler: it reads one Socket.IO packet.
+func (c *client) Message(data []byte, binary bool) error {
+	if binary {
+		return c.attachment(data)
+	}
+	if c.partial != nil {
+		return engineio.ErrGarbage
+	}
+	p, err := parsePacket(data, c.server.cfg.MaxAttachments)
+	if err != nil {
+		return err
+	}
+	if p.kind == kindConnect {
+		return c.enters(p)
+	}
+	place := c.seatIn(p.namespace)
+	if place == nil {
+		if slices.Contains(c.left, p.namespace) {
+			return c.passOver(p)
+		}
+		return engineio.ErrGarbage
+	}
+	if p.kind == kindDisconnect {
+		c.stands(place)
+		c.hand(0, func() { c.leave(place) })
+		return nil
+	}
+	event := &partial{seat: place, packet: p, data: len(p.data)}
+	if event.list, err = p.list(); err != nil {
+		return err
+	}
+	return c.hear(event)
+}
+
+// passOver hears what a client has sent before it knew that it is in a namespace no more.
+func (c *client) passOver(p packet) error {
+	if p.attachments > 0 {
+		c.partial = &partial{packet: p}
+	}
+	return nil
+}
+
+// partial is an event or an acknowledgement whose attachments may be on their way.
+type partial struct {
+	packet
+	seat        *seat // nil if nobody is there to hear it
+	list        []json.RawMessage
+	attached    [][]byte
+	data, bytes int // of the JSON, and of the attachments
+}
+
+// hear hands an event on once all of it is there.
+func (c *client) hear(event *partial) error {
+	if len(event.attached) < event.attachments {
+		c.partial = event
+		return nil
+	}
+	c.partial = nil
+	if event.seat == nil {
+		return nil
+	}
+	event.packet.data = nil // it is the reader's
+	if event.kind == kindAck {
+		args, err := readArgs(event.list, event.attached)
+		if err == nil {
+			c.acknowledged(event.seat, event.ack, args)
+		}
+		return err
+	}
+	return c.event(event)
+}
+
+// attachment takes the next of an event's.
+func (c *client) attachment(data []byte) error {
+	event := c.partial
+	if event == nil {
+		return engineio.ErrGarbage
+	}
+	if event.bytes += len(data); event.bytes > c.server.cfg.MaxPayload {
+		return engineio.ErrGarbage
+	}
+	event.attached = append(event.attached, slices.Clone(data))
+	return c.hear(event)
+}
+
+func (c *client) event(event *partial) error {
+	name, ok := eventName(event.list)
+	if !ok {
+		return engineio.ErrGarbage
+	}
+	args, err := readArgs(event.list[1:], event.attached)
+	if err != nil {
+		return err
+	}
+	place, id := event.seat, event.ack
+	c.hand(event.data+event.bytes, func() {
+		if socket := c.socketOf(place); socket != nil {
+			socket.handle(id, name, args)
+		}
+	})
+	return nil
+}
+
+// seatIn returns the client's seat in a namespace, nil if it has none.
+func (c *client) seatIn(namespace string) *seat {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, seat := range c.seats {
+		if seat.space.name != namespace {
+			continue
+		}
+		if seat.gone { // by the server's doing
+			c.standsLocked(i)
+			return nil
+		}
+		return seat
+	}
+	return nil
+}
+
+func (c *client) stands(place *seat) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.seats, place); i >= 0 {
+		c.standsLocked(i)
+	}
+}
+
+func (c *client) standsLocked(i int) {
+	name := c.seats[i].space.name
+	c.seats = slices.Delete(c.seats, i, i+1)
+	if !slices.Contains(c.left, name) {
+		c.left = append(c.left, name)
+	}
+}
+
+// socketOf returns the socket of a client that was let in and has not left.
+func (c *client) socketOf(place *seat) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if place.gone {
+		return nil
+	}
+	return place.socket
+}
+
+// hand has the worker do something, unless the session ends before.
+func (c *client) hand(size int, do func()) {
+	c.session.Hand(size, func() {
+		for _, conn := range c.conns() {
+			if conn.Do(do) { // the hub's Shutdown waits for it
+				return
+			}
+		}
+	})
+}
+
+func (c *client) conns() []*realtime.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conns := make([]*realtime.Conn, len(c.links))
+	for i, link := range c.links {
+		conns[i] = link.conn
+	}
+	return conns
 }
 
 // Wait implements engineio.Handler.
-func (c *client) Wait() { c.conn.Wait() }
+func (c *client) Wait() {
+	for _, conn := range c.conns() {
+		conn.Wait()
+	}
+	c.session.Wait()
+}
 
 // Beat implements engineio.Handler.
-func (c *client) Beat() { c.conn.Mark() }
+func (c *client) Beat() {
+	for _, conn := range c.conns() {
+		conn.Mark()
+	}
+}
 
 // Closed implements engineio.Handler.
-func (c *client) Closed(cause error) { c.conn.Close(causeOf(cause)) }
+func (c *client) Closed(cause error) {
+	for _, conn := range c.conns() {
+		conn.Close(causeOf(cause))
+	}
+}
+
+// Put implements realtime.Output.
+func (l *link) Put(messages [][]byte, joined []byte) (waiting int, err error) {
+	over := -1
+	if l.out.Load() {
+		over = slices.IndexFunc(messages, isEnd)
+	}
+	if over >= 0 {
+		messages = messages[:over]
+		joined = bytes.Join(messages, nil)
+	}
+	if len(messages) > 0 {
+		waiting, err = l.client.session.Put(l.conn, messages, joined)
+	}
+	if over >= 0 {
+		l.conn.Close(errDisconnected)
+	}
+	return waiting, causeOf(err)
+}
+
+// endMessage is never sent. It stands in the hub's queue where Socket.Disconnect was called.
+var endMessage = []byte("end")
+
+func isEnd(message []byte) bool { return len(message) > 0 && &message[0] == &endMessage[0] }
+
+// End implements realtime.Output.
+func (l *link) End(cause error) {
+	c := l.client
+	last := c.ends(l, cause)
+	c.server.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "socketio: connection ended",
+		slog.String("connection", l.conn.Client().ID), slog.String("cause", cause.Error()))
+	if last {
+		<-c.session.Finished() // Hub.Shutdown waits for all that the session does
+	}
+}
 
 // causeOf says with the hub's words why a session ends.
 func causeOf(err error) error {
@@ -87,8 +330,10 @@ func causeOf(err error) error {
 	return err
 }
 
-// hand has the worker do something for the connection. A panic ends it, and the hub's log
-// hears of that.
-func (c *client) hand(size int, do func()) {
-	c.session.Hand(size, func() { c.conn.Do(do) })
+// sessionCause says with the engine's words why a connection has ended.
+func sessionCause(cause error) error {
+	if errors.Is(cause, realtime.ErrGap) { // the client is to come back
+		return fault.Tagged(telemed.ErrUnavailable, cause)
+	}
+	return cause
 }

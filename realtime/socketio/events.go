@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/telemed-go/telemed"
-	"github.com/telemed-go/telemed/internal/engineio"
 	"github.com/telemed-go/telemed/realtime"
 )
 
@@ -21,140 +20,107 @@ type reply struct {
 	Gap   bool              `json:"gap,omitempty"`
 }
 
-// Message implements engineio.Handler: it reads one Socket.IO packet of the client.
-func (c *client) Message(text []byte, binary bool) error {
-	if binary {
-		return engineio.ErrUnsupported
+// handle answers an event of the client.
+func (s *Socket) handle(ackID, name string, args Args) {
+	ctx, cancel := s.client.server.limited(s.Context())
+	defer cancel()
+	answer := s.dispatch(ctx, ackID, name, args)
+	if ackID != "" && answer != nil {
+		s.link.conn.Send(answer(ackID))
 	}
-	p, err := parsePacket(text)
-	if err != nil {
-		return err
-	}
-	switch {
-	case p.kind == kindConnect && p.namespace != defaultNamespace:
-		refusal := connectErrorMessage(p.namespace)
-		c.hand(0, func() { c.conn.Send(refusal) })
-		return nil
-	case p.namespace != defaultNamespace, (p.kind == kindConnect) == c.connected:
-		return engineio.ErrGarbage
-	}
-	switch p.kind {
-	case kindConnect:
-		c.connected = true
-		c.session.Enter()
-		back := p.comesBack()
-		c.hand(len(p.data), func() { // without granted rooms only the end of the connection is an error
-			_, _ = c.conn.Enter(c.conn.Context(), realtime.Return(back), nil, c.welcome)
-		})
-	case kindDisconnect: // of a namespace; a client that wants more closes the session itself
-		c.connected = false
-		c.session.Leave()
-		c.hand(0, c.conn.LeaveAll)
-	case kindEvent:
-		return c.event(p)
-	}
-	return nil // an acknowledgement: the server asks for none
 }
 
-func (c *client) event(p packet) error {
-	name, args, err := p.event()
-	if err != nil {
-		return err
+// acknowledgement makes the message that answers an event with an id.
+type acknowledgement func(id string) []byte
+
+// with answers with values.
+func (s *Socket) with(values ...any) acknowledgement {
+	m, err := message("", values)
+	if err != nil { // the application's values; our own replies can be encoded
+		m, _ = message("", []any{reply{Error: "failed"}})
 	}
-	id := p.ack // p.data is the reader's, and good only now
-	c.hand(len(p.data), func() {
-		answer := c.dispatch(c.conn.Context(), id, name, args)
-		if id != "" && answer != nil {
-			c.conn.Send(ackMessage(id, answer))
-		}
-	})
-	return nil
+	return func(id string) []byte { return ackMessage(s.space.name, id, m) }
 }
 
-// welcome is the answer to a client that enters.
-func (c *client) welcome(pid string) []byte {
-	return connectedMessage(c.conn.Client().ID, pid)
-}
-
-// dispatch lets the application or the hub handle an event and returns the reply as JSON,
-// nil if it is on its way already.
-func (c *client) dispatch(ctx context.Context, id, name string, args []json.RawMessage) []byte {
-	for _, join := range c.server.cfg.Joins {
+// dispatch lets the application or the hub handle an event and returns the reply, nil if it
+// is on its way already.
+func (s *Socket) dispatch(ctx context.Context, ackID, name string, args Args) acknowledgement {
+	for _, join := range s.space.Joins {
 		switch {
 		case name == join.Event:
-			return c.join(ctx, id, join.Prefix, args)
+			return s.joinAs(ctx, ackID, join.Prefix, args)
 		case name == join.Leave && join.Leave != "":
-			return encodeReply(c.leave(join.Prefix, args))
+			return s.with(s.leaveAs(join.Prefix, args))
 		}
 	}
-	if c.server.cfg.OnEvent == nil {
-		return encodeReply(reply{Error: "unknown event"})
+	if s.space.OnEvent == nil {
+		return s.with(reply{Error: "unknown event"})
 	}
-	answer, err := c.server.cfg.OnEvent(ctx, c.conn.Client(), name, args)
-	if err != nil {
-		return encodeReply(replyTo(err))
+	answer, err := s.space.OnEvent(ctx, s, name, args)
+	switch values, several := answer.(Args); {
+	case err != nil:
+		return s.with(replyTo(err))
+	case several:
+		return s.with(values...)
+	case answer == nil:
+		return s.with(reply{OK: true})
 	}
-	if answer == nil {
-		return encodeReply(reply{OK: true})
-	}
-	return encodeReply(answer)
+	return s.with(answer)
 }
 
-// join returns nil when the client is in the room: the answer goes out together with the
+// joinAs returns nil when the client is in the room: the answer goes out together with the
 // join. ackID is empty if the client wants none.
-func (c *client) join(ctx context.Context, ackID, prefix string, args []json.RawMessage) []byte {
-	id, ok := roomID(args)
-	since, known := sinceOf(args)
+func (s *Socket) joinAs(ctx context.Context, ackID, prefix string, args Args) acknowledgement {
+	id, ok := roomID(args.json(0))
+	since, known := sinceOf(args.json(1))
 	if !ok || !known {
-		return encodeReply(replyTo(telemed.ErrInvalid))
+		return s.with(replyTo(telemed.ErrInvalid))
 	}
-	err := c.conn.JoinSince(ctx, prefix+id, since, func(at realtime.Position, gap bool) []byte {
+	room := s.space.Prefix + prefix + id
+	err := s.link.conn.JoinSince(ctx, room, since, func(at realtime.Position, gap bool) []byte {
 		if ackID == "" {
 			return nil
 		}
-		return ackMessage(ackID, encodeReply(reply{OK: true, At: at, Gap: gap}))
+		return s.with(reply{OK: true, At: at, Gap: gap})(ackID)
 	})
 	if err != nil {
-		return encodeReply(replyTo(err))
+		return s.with(replyTo(err))
 	}
 	return nil
 }
 
 // sinceOf reads the second argument of a join, {"since": position}. An offset, of which the
 // position is the first part, serves as well.
-func sinceOf(args []json.RawMessage) (since realtime.Position, ok bool) {
-	if len(args) < 2 {
-		return "", true
-	}
+func sinceOf(arg json.RawMessage) (since realtime.Position, ok bool) {
 	var options struct {
 		Since string `json:"since"`
 	}
-	if args[1][0] == '{' && json.Unmarshal(args[1], &options) != nil {
+	if len(arg) > 0 && arg[0] == '{' && json.Unmarshal(arg, &options) != nil {
 		return "", false
 	}
 	position, _, _ := strings.Cut(options.Since, "~")
 	return realtime.Position(position), true
 }
 
-func (c *client) leave(prefix string, args []json.RawMessage) reply {
-	id, ok := roomID(args)
+func (s *Socket) leaveAs(prefix string, args Args) reply {
+	id, ok := roomID(args.json(0))
 	if !ok {
 		return replyTo(telemed.ErrInvalid)
 	}
-	c.conn.Leave(prefix + id)
+	s.link.conn.Leave(s.space.Prefix + prefix + id)
 	return reply{OK: true}
 }
 
-// roomID reads the first argument: a non-empty string, or a whole number as
-// databases count. The hub checks the rest.
-func roomID(args []json.RawMessage) (id string, ok bool) {
-	if len(args) == 0 {
+// roomID reads the first argument: a non-empty string, or a whole number as databases count.
+// The hub checks the rest.
+func roomID(arg json.RawMessage) (id string, ok bool) {
+	if len(arg) == 0 {
 		return "", false
 	}
-	if len(bytes.Trim(args[0], "0123456789")) == 0 {
-		return string(args[0]), true
+	if len(bytes.Trim(arg, "0123456789")) == 0 {
+		return string(arg), true
 	}
-	err := json.Unmarshal(args[0], &id)
+	err := json.Unmarshal(arg, &id)
 	return id, err == nil && id != ""
 }
 
@@ -164,7 +130,7 @@ func replyTo(err error) reply {
 	switch {
 	case err == nil:
 		return reply{OK: true}
-	case errors.Is(err, telemed.ErrUnavailable), errors.Is(err, telemed.ErrClosed):
+	case errors.Is(err, telemed.ErrUnavailable), errors.Is(err, telemed.ErrClosed), errors.Is(err, context.DeadlineExceeded):
 		return reply{Error: "unavailable"}
 	case errors.Is(err, realtime.ErrFull):
 		return reply{Error: "too many rooms"}
@@ -174,12 +140,4 @@ func replyTo(err error) reply {
 		return reply{Error: "not permitted"}
 	}
 	return reply{Error: "failed"}
-}
-
-func encodeReply(answer any) []byte {
-	text, err := json.Marshal(answer)
-	if err != nil { // the application's value; our own replies can be encoded
-		return []byte(`{"ok":false,"error":"failed"}`)
-	}
-	return text
 }

@@ -107,9 +107,9 @@ func TestAuthorizeKnowsTheSubject(t *testing.T) {
 			require.Equal(t, refusedWith("not permitted"), ack(t, bob, "join-clinic", "1"))
 
 			_, err := realtimetest.Dial(within(t), c.url, realtimetest.Options{Transport: transport, Header: cookie("mallory")})
-			refusal, is := errors.AsType[*realtimetest.HandshakeError](err)
+			refusal, is := errors.AsType[*realtimetest.ConnectError](err)
 			require.True(t, is, "%v", err)
-			require.Equal(t, realtimetest.HandshakeError{Status: 403, Code: 4, Reason: "Forbidden"}, *refusal)
+			require.Equal(t, realtimetest.ConnectError{Message: "not permitted"}, *refusal)
 		})
 	}
 }
@@ -121,12 +121,12 @@ func TestOnEvent(t *testing.T) {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
-				wire.OnEvent = func(_ context.Context, client realtime.Client, name string, args []json.RawMessage) (any, error) {
+				wire.OnEvent = func(_ context.Context, s *socketio.Socket, name string, args socketio.Args) (any, error) {
 					switch name {
 					case "echo":
-						return args, nil
+						return []any(args), nil
 					case "who":
-						return client.Subject, nil
+						return s.Client().Subject, nil
 					case "forbid":
 						return nil, telemed.ErrForbidden
 					case "fail":
@@ -251,6 +251,7 @@ func TestGuessing(t *testing.T) {
 	for range 70 {
 		s.send(guesses(1))
 	}
+	require.Equal(t, "41", s.text())
 	s.closed(ws.StatusPolicyViolation)
 	require.EqualValues(t, 2*65, asked.Load())
 }

@@ -160,13 +160,16 @@ func TestNew(t *testing.T) {
 		AllowedOrigins: []string{"*"},
 		Joins:          []socketio.Join{{Event: "a", Leave: "a", Prefix: "x-"}, {Leave: "b"}},
 		PingInterval:   -1, PingTimeout: -1, UpgradeTimeout: -1, WriteTimeout: -1, MaxPayload: -1,
+		ConnectTimeout: -1, HandlerTimeout: -1, MaxAttachments: -1,
+		Namespaces: map[string]socketio.Namespace{"staff": {Joins: []socketio.Join{{Event: "a"}}, Prefix: "\n"}},
 	})
 	var fields []string
 	for _, field := range telemed.Fields(err) {
 		fields = append(fields, field.Field)
 	}
 	require.Equal(t, []string{
-		"Authorize", "Joins", "Joins.Event", "Joins.Prefix", "AllowedOrigins",
-		"PingInterval", "PingTimeout", "UpgradeTimeout", "WriteTimeout", "MaxPayload",
+		"Authorize", "HandlerTimeout", "MaxAttachments", "Joins", "Joins.Event", "Joins.Prefix",
+		"Namespaces", "Namespaces.Joins.Prefix", "Namespaces.Prefix", "AllowedOrigins",
+		"PingInterval", "PingTimeout", "ConnectTimeout", "UpgradeTimeout", "WriteTimeout", "MaxPayload",
 	}, fields)
 }

@@ -3,7 +3,7 @@ package socketio
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
+	"strconv"
 
 	"github.com/telemed-go/telemed/internal/engineio"
 	"github.com/telemed-go/telemed/realtime"
@@ -28,22 +28,29 @@ const (
 
 // packet is a decoded Socket.IO packet.
 type packet struct {
-	kind      byte
-	namespace string
-	ack       string // digits; empty if the client wants no acknowledgement
-	data      []byte // JSON of the form that kind asks for, or empty where it may be
+	kind        byte // kindEvent and kindAck also with attachments
+	attachments int  // how many follow
+	namespace   string
+	ack         string // digits; empty if no acknowledgement is wanted
+	data        []byte // JSON of the form that kind asks for, or empty where it may be
 }
 
-// parsePacket decodes a Socket.IO packet: kind, [namespace ","], [ack id], [JSON].
-func parsePacket(text []byte) (packet, error) {
+// parsePacket decodes a Socket.IO packet: kind, [attachments "-"], [namespace ","], [ack id],
+// [JSON]. It allows limit attachments.
+func parsePacket(text []byte, limit int) (packet, error) {
 	if len(text) == 0 {
 		return packet{}, engineio.ErrGarbage
 	}
 	p := packet{kind: text[0], namespace: defaultNamespace}
-	if p.kind == kindBinaryEvent || p.kind == kindBinaryAck {
-		return packet{}, engineio.ErrUnsupported
-	}
 	rest := text[1:]
+	if p.kind == kindBinaryEvent || p.kind == kindBinaryAck {
+		count, after, found := bytes.Cut(rest, []byte{'-'})
+		n, err := strconv.ParseUint(string(count[:min(len(count), maxAckDigits)]), 10, 32)
+		if err != nil || !found || len(count) > maxAckDigits || n > uint64(limit) {
+			return packet{}, engineio.ErrGarbage
+		}
+		p.kind, p.attachments, rest = p.kind-kindBinaryEvent+kindEvent, int(n), after
+	}
 	if len(rest) > 0 && rest[0] == '/' {
 		name, after, _ := bytes.Cut(rest, []byte{','})
 		if len(name) > maxNamespace {
@@ -80,67 +87,119 @@ func isJSON(data []byte, first byte) bool {
 	return len(data) > 0 && data[0] == first && json.Valid(data)
 }
 
-// event decodes the data of an event: its name and its arguments.
-func (p packet) event() (name string, args []json.RawMessage, err error) {
+// list decodes the data of an event or of an acknowledgement. Nothing of it is p's.
+func (p packet) list() ([]json.RawMessage, error) {
 	var list []json.RawMessage
-	if err := json.Unmarshal(p.data, &list); err != nil || len(list) == 0 || !strings.HasPrefix(string(list[0]), `"`) {
-		return "", nil, engineio.ErrGarbage
+	if err := json.Unmarshal(p.data, &list); err != nil {
+		return nil, engineio.ErrGarbage
 	}
-	if err := json.Unmarshal(list[0], &name); err != nil {
-		return "", nil, engineio.ErrGarbage
-	}
-	return name, list[1:], nil
+	return list, nil
 }
 
-// encoder makes messages of the hub's events.
-type encoder struct{}
+// eventName reads the name of an event, which is the first of its list.
+func eventName(list []json.RawMessage) (name string, ok bool) {
+	if len(list) == 0 || list[0][0] != '"' {
+		return "", false
+	}
+	err := json.Unmarshal(list[0], &name)
+	return name, err == nil
+}
 
-func (encoder) Encode(m realtime.Message) []byte {
-	quoted, err := json.Marshal(m.Name)
-	if err != nil {
-		panic(err) // a string can be encoded
+// messageOf is a packet as the engine sends it, and what follows it.
+func messageOf(text []byte, attachments ...[]byte) []byte {
+	message := engineio.Text(text)
+	for _, data := range attachments {
+		message = append(message, engineio.Binary(data)...)
 	}
-	text := append([]byte{kindEvent, '['}, quoted...)
-	for _, arg := range m.JSON() {
-		text = append(append(text, ','), arg...)
+	return message
+}
+
+// head begins a packet of the server's.
+func head(kind byte, attachments int, namespace, ack string) []byte {
+	text := []byte{kind}
+	if attachments > 0 {
+		text = append(strconv.AppendInt([]byte{kind - kindEvent + kindBinaryEvent}, int64(attachments), 10), '-')
 	}
+	if namespace != defaultNamespace {
+		text = append(append(text, namespace...), ',')
+	}
+	return append(text, ack...)
+}
+
+// encoder makes messages of the hub's events for the clients in a namespace.
+type encoder struct{ namespace string }
+
+// Encode implements realtime.Encoder.
+func (e encoder) Encode(m realtime.Message) []byte { return eventMessage(e.namespace, "", m) }
+
+// eventMessage is an event that wants the acknowledgement ack, if that is not empty.
+func eventMessage(namespace, ack string, m realtime.Message) []byte {
+	list := make([]json.RawMessage, 0, len(m.Args)+2)
+	list = append(append(list, quoted(m.Name)), m.Args...)
 	if m.Offset != "" {
-		quoted, err := json.Marshal(m.Offset)
-		if err != nil {
-			panic(err) // a string can be encoded
-		}
-		text = append(append(text, ','), quoted...)
+		list = append(list, quoted(m.Offset))
 	}
-	return engineio.Text(append(text, ']'))
+	return listMessage(kindEvent, namespace, ack, list, m.Attachments)
 }
 
-func ackMessage(id string, reply []byte) []byte {
-	return engineio.Text([]byte{kindAck}, []byte(id), []byte{'['}, reply, []byte{']'})
+// ackMessage acknowledges an event of the client's with the arguments of m.
+func ackMessage(namespace, ack string, m realtime.Message) []byte {
+	return listMessage(kindAck, namespace, ack, m.Args, m.Attachments)
+}
+
+func listMessage(kind byte, namespace, ack string, list []json.RawMessage, attachments [][]byte) []byte {
+	text := append(head(kind, len(attachments), namespace, ack), '[')
+	for i, value := range list {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(text, value...)
+	}
+	return messageOf(append(text, ']'), attachments...)
 }
 
 // connectedMessage lets a client in. Without pid it cannot come back.
-func connectedMessage(id, pid string) []byte {
+func connectedMessage(namespace, id, pid string) []byte {
 	if pid != "" {
 		id += `","pid":"` + pid
 	}
-	return engineio.Text([]byte{kindConnect}, []byte(`{"sid":"`+id+`"}`))
+	return messageOf(append(head(kindConnect, 0, namespace, ""), `{"sid":"`+id+`"}`...))
 }
 
-// comesBack is what a client brings back from an earlier connection.
-type comesBack struct {
-	PID    string `json:"pid"`
-	Offset string `json:"offset"`
+// disconnectMessage sends a client out of a namespace. It does not come back by itself.
+func disconnectMessage(namespace string) []byte {
+	return messageOf(head(kindDisconnect, 0, namespace, ""))
 }
 
-// comesBack reads the data of a connect packet. Texts of another form are the page's own
-// and count as none.
-func (p packet) comesBack() (back comesBack) {
-	if len(p.data) == 0 || json.Unmarshal(p.data, &back) != nil {
-		return comesBack{}
+// connectErrorMessage refuses a client.
+func connectErrorMessage(namespace string, words refusalWords) []byte {
+	return messageOf(append(head(kindConnectError, 0, namespace, ""), quoted(words)...))
+}
+
+// refusalWords are what a page is told whose connection is refused.
+type refusalWords struct {
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// quoted encodes what always can be.
+func quoted(value any) []byte {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
 	}
-	return back
+	return text
 }
 
-func connectErrorMessage(namespace string) []byte {
-	return engineio.Text([]byte{kindConnectError}, []byte(namespace+`,{"message":"Invalid namespace"}`))
+// readReturn reads what a client brings back from the data of a connect packet. Texts of
+// another form are the page's own and count as none.
+func readReturn(auth []byte) realtime.Return {
+	var back struct {
+		PID    string `json:"pid"`
+		Offset string `json:"offset"`
+	}
+	if json.Unmarshal(auth, &back) != nil {
+		return realtime.Return{}
+	}
+	return realtime.Return(back)
 }

@@ -211,9 +211,11 @@ func (s socket) frame(f ws.Frame) {
 	require.NoError(s.t, ws.WriteFrame(s.conn, ws.MaskFrame(f)))
 }
 
-func (s socket) send(text string) {
+func (s socket) send(texts ...string) {
 	s.t.Helper()
-	s.frame(ws.NewTextFrame([]byte(text)))
+	for _, text := range texts {
+		s.frame(ws.NewTextFrame([]byte(text)))
+	}
 }
 
 func (s socket) read() (ws.OpCode, string) {

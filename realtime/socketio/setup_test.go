@@ -2,7 +2,6 @@ package socketio_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -145,7 +144,7 @@ func repeat(text string, bytes int) string { return strings.Repeat(text, bytes/l
 
 // whoami answers every event with the client's subject.
 func whoami(_ *realtime.Config, wire *socketio.Config) {
-	wire.OnEvent = func(_ context.Context, client realtime.Client, _ string, _ []json.RawMessage) (any, error) {
-		return client.Subject, nil
+	wire.OnEvent = func(_ context.Context, s *socketio.Socket, _ string, _ socketio.Args) (any, error) {
+		return s.Client().Subject, nil
 	}
 }

@@ -17,7 +17,39 @@
 //	socket.on("new-appointment", (appointment) => { … });
 //
 // Join rooms in the "connect" handler: a new connection starts in none, and is in a room when
-// the answer has come.
+// the answer has come. Or let [Config.OnConnect] grant them: then a page needs no join, and
+// one that joins but once is in its room again after each interruption.
+//
+// # Who comes in
+//
+// Config.Authenticate knows cookies and headers. A page that has a token instead gives it as
+// io(url, { auth: { token } }), and OnConnect looks at it:
+//
+//	OnConnect: func(
+//		ctx context.Context, s *socketio.Socket, auth json.RawMessage,
+//	) (welcome socketio.Welcome, err error) {
+//		doctor, err := tokens.Doctor(ctx, auth)
+//		if err != nil {
+//			return welcome, &realtime.Refusal{Message: "please log in"}
+//		}
+//		return socketio.Welcome{Subject: doctor.ID, Rooms: doctor.Rooms}, nil
+//	},
+//
+// Who is refused, be it by Authenticate or OnConnect, gets the page's connect_error and stays
+// away until the page calls connect(). So does who is sent away, by realtime.Hub.Disconnect,
+// [Socket.Disconnect] or MaxRefusals: the page gets "disconnect" with the reason "io server
+// disconnect". Where another login may be good, the page asks again:
+//
+//	socket.on("disconnect", (reason) => {
+//		if (reason === "io server disconnect") socket.connect();
+//	});
+//
+// Everybody else comes back without a word of the page's: after a Shutdown, when the client
+// was too slow, or when the Journal has a gap.
+//
+// The [Socket] of OnConnect and Config.OnEvent is for one client: it emits to it, waits for
+// its answers, joins it to rooms and sends it away. Config.Namespaces are further ones over
+// the same connection.
 //
 // # Coming back
 //
@@ -45,9 +77,23 @@
 //
 // # Protocol
 //
-// The server speaks revision 4 of Engine.IO, over WebSocket and HTTP
-// long-polling with the upgrade between them, and revision 5 of Socket.IO, with the default
-// namespace and text packets only.
+// The server speaks revision 4 of Engine.IO, over WebSocket and HTTP long-polling with the
+// upgrade between them, and revision 5 of Socket.IO, with namespaces, several arguments,
+// acknowledgements both ways and attachments. Every clause of the official texts is met. Of
+// what they leave open, these differ from the server for Node.js:
+//
+//   - Clients of version 2 (revision 3 of Engine.IO) are refused: their heartbeats go the
+//     other way, and nobody maintains them.
+//   - There is no permessage-deflate, and no compression of polls: what is compressed beside a
+//     stranger's words tells its length, and a small frame may become a large one.
+//   - There is no WebTransport.
+//   - The attachments of a client stand in the order of their placeholders, once each, so that
+//     none is copied as often as a stranger likes.
+//   - A packet for a namespace that the client was never in ends the connection; one for a
+//     namespace that it has left, or was sent away from, is passed over.
+//   - An event has one name, a string. JavaScript's reserved names are an application's to
+//     refuse.
+//   - Names of namespaces are exact; there are no patterns.
 //
 // Protocols: https://socket.io/docs/v4/engine-io-protocol/ and
 // https://socket.io/docs/v4/socket-io-protocol/.
@@ -56,11 +102,14 @@
 //
 // A request that breaks the protocol gets a 4xx and Engine.IO's JSON, such as
 // {"code":1,"message":"Session ID unknown"}; a WebSocket is closed with the
-// status that RFC 6455 has for the case. A refused join is answered with
-// {ok: false, error}, where error is one of "not permitted", "unavailable",
-// "invalid request", "too many rooms", "unknown event" and, for an event of
-// the application's own, "failed". It is never the text
-// of an application's error.
+// status that RFC 6455 has for the case. A refused join or event is answered with
+// {ok: false, error}, where error is one of "not permitted", "unavailable", "invalid
+// request", "too many rooms", "unknown event" and "failed". They are the messages of
+// connect_error, too, beside "Invalid namespace" and what a [realtime.Refusal] says. Neither
+// is ever the text of an application's error.
+//
+// Authenticate's telemed.ErrUnavailable is 503, OnConnect's ends the connection: the client
+// comes back by itself.
 //
 // # Security
 //
@@ -68,8 +117,9 @@
 // as well as a poll: browsers send cookies with both. The hub's Authenticate is asked on
 // every HTTP request, so that a session id alone, read in an access log, opens nothing.
 // It is asked once more when a session has begun, so that a logout at that very moment
-// counts. The id is in the URL, as the protocol wants it. The client's `auth` option is
-// not read: use cookies, or the `extraHeaders` and `query` options.
+// counts. The id is in the URL, as the protocol wants it. A token in the
+// client's `auth` option is for OnConnect: it stands in no URL, and a page of another origin
+// has none.
 //
 // The Host header is a stranger's word too: see Config.AllowedHosts.
 //
@@ -77,7 +127,8 @@
 //
 // A client costs the application no more than it should. These end the connection: a POST
 // with more packets than MaxPackets, a poll that the client breaks off, a client that enters no
-// namespace in time, and one refused join more than the hub's MaxRefusals. A client that
+// namespace in time or is refused to enter some more than a dozen times, and one refused join
+// more than the hub's MaxRefusals. A client that
 // asks faster than it reads, or than the application answers, is not read meanwhile.
 //
 // # Several processes
@@ -157,21 +208,38 @@ type Config struct {
 	// Joins lists the events by which clients enter and leave rooms. If nil,
 	// "join-clinic" and "leave-clinic" with a clinic's id, for the room "clinic-<id>".
 	Joins []Join
-	// OnEvent answers the other events that clients emit. reply is encoded as
-	// JSON and sent if the client asked for an acknowledgement, nil as {ok: true};
-	// an error is answered with {ok: false}. The events of one connection are handled one
-	// after the other, beside its heartbeats, and ctx ends with the connection. A panic ends
-	// the connection, and is logged by the Hub. args come from a stranger. If nil, such
-	// events do nothing and are acknowledged as unknown.
-	OnEvent func(ctx context.Context, client realtime.Client, name string, args []json.RawMessage) (reply any, err error)
+	// OnConnect decides whether a client may enter, each time that it connects, and so also
+	// when it comes back. auth is the JSON object of the page's io(url, {auth}), {} if there is
+	// none; a client that comes back adds pid and offset to it. It comes from a stranger.
+	//
+	// With an error the page gets connect_error, and stays away until its code calls connect():
+	// with the words of a [realtime.Refusal], or in fixed ones, see Errors. Only after
+	// telemed.ErrUnavailable, and when ctx has ended, the connection ends instead, and the page
+	// comes back by itself. If nil, everybody may enter.
+	OnConnect func(ctx context.Context, s *Socket, auth json.RawMessage) (Welcome, error)
+	// OnEvent answers the other events that clients emit. reply is sent if the client asked for
+	// an acknowledgement: [Args] as several values, nil as {ok: true}, and an error as
+	// {ok: false}. A panic ends the connection, and is logged. args come from a stranger. If
+	// nil, such events do nothing and are acknowledged as unknown.
+	//
+	// Packets of one connection are handled one after the other, beside its heartbeats: what
+	// takes longer belongs into a goroutine of the application's, which may keep s. ctx ends
+	// with the connection, and after HandlerTimeout.
+	OnEvent func(ctx context.Context, s *Socket, name string, args Args) (reply any, err error)
+	// Namespaces are those beside "/", by their names: "/staff". If nil, others than "/" are
+	// refused as invalid.
+	Namespaces map[string]Namespace
 
 	// PingInterval is the time between heartbeats. If 0, 25 seconds.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to answer a heartbeat. If 0, 20 seconds.
 	PingTimeout time.Duration
-	// ConnectTimeout is how long a client may take to enter the default namespace once it has
-	// a session, or to come back into it. If 0, 10 seconds.
+	// ConnectTimeout is how long a client may take to enter a namespace once it has a session,
+	// OnConnect included, or has left the last one. If 0, 10 seconds.
 	ConnectTimeout time.Duration
+	// HandlerTimeout is how long OnConnect, OnEvent and the hub's Authorize have for one
+	// packet: then their ctx ends. If 0, 30 seconds.
+	HandlerTimeout time.Duration
 	// UpgradeTimeout is how long the change from polling to WebSocket may take. If 0, 10
 	// seconds.
 	UpgradeTimeout time.Duration
@@ -179,8 +247,8 @@ type Config struct {
 	// as gone. If 0, 10 seconds. Behind TLS of the server's own, and in the answer to a poll, it
 	// must take a few kilobytes within that time.
 	WriteTimeout time.Duration
-	// MaxUnconnected is how many sessions there may be whose client has not entered the
-	// default namespace. With more, one ends, and so it does when the Hub is full: the oldest
+	// MaxUnconnected is how many sessions there may be whose client has not entered a
+	// namespace. With more, one ends, and so it does when the Hub is full: the oldest
 	// of the subject and ClientAddr that have most of them. Who opens sessions and leaves them
 	// keeps out nobody who has a login or, with ClientAddr, another address. If 0, 1000.
 	MaxUnconnected int
@@ -202,6 +270,9 @@ type Config struct {
 	// MaxPackets is how many packets one POST may have. A page that was offline sends all that
 	// it has kept in one. If 0, 4096.
 	MaxPackets int
+	// MaxAttachments is how many binary parts one event of a client may have; together they
+	// have MaxPayload bytes at most. If 0, 8.
+	MaxAttachments int
 
 	// Logger hears how connections end, with their ids and never with what they
 	// carried, at most once a second which origin and Host were refused, and what a Hub of the
@@ -225,6 +296,7 @@ type Server struct {
 	cfg    Config // with a Hub
 	ownHub bool   // the server made it
 	engine *engineio.Server
+	spaces map[string]*space // by name
 }
 
 var (
@@ -237,12 +309,13 @@ func New(cfg Config) (*Server, error) {
 	var p fault.Problems
 	p.From(cfg.env)
 	checkHub(&p, cfg)
-	checkJoins(&p, cfg.Joins)
-	p.Check(cfg.ConnectTimeout >= 0, "ConnectTimeout", "is negative")
-	server := &Server{cfg: cfg, ownHub: cfg.Hub == nil}
-	if cfg.Joins == nil {
-		server.cfg.Joins = []Join{{Event: "join-clinic", Leave: "leave-clinic", Prefix: "clinic-"}}
-	}
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 10*time.Second) // the engine checks these three
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 10*time.Second)
+	cfg.MaxPayload = cmp.Or(cfg.MaxPayload, 1_000_000)
+	setDefault(&p, "HandlerTimeout", &cfg.HandlerTimeout, 30*time.Second)
+	setDefault(&p, "MaxAttachments", &cfg.MaxAttachments, 8)
+	server := &Server{ownHub: cfg.Hub == nil, spaces: spaces(&p, &cfg)}
+	server.cfg = cfg
 	server.engine = engineio.New(server.engineConfig(), &p)
 	if err := p.Err("socketio"); err != nil {
 		return nil, err
@@ -265,11 +338,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Se
 func (s *Server) engineConfig() engineio.Config {
 	return engineio.Config{
 		Open:           s.open,
-		Authenticate:   func(r *http.Request) (string, error) { return s.cfg.Hub.Authenticate(r) },
+		Authenticate:   s.authenticate,
 		Refused:        func(reason engineio.Reason) { s.cfg.Hub.Refuse("socketio: " + string(reason)) },
 		AllowedOrigins: s.cfg.AllowedOrigins, AllowAnyOrigin: s.cfg.AllowAnyOrigin, AllowedHosts: s.cfg.AllowedHosts,
 		PingInterval: s.cfg.PingInterval, PingTimeout: s.cfg.PingTimeout, UpgradeTimeout: s.cfg.UpgradeTimeout,
-		WriteTimeout: s.cfg.WriteTimeout, ConnectTimeout: cmp.Or(s.cfg.ConnectTimeout, 10*time.Second),
+		WriteTimeout: s.cfg.WriteTimeout, ConnectTimeout: s.cfg.ConnectTimeout,
 		MaxUnconnected: s.cfg.MaxUnconnected, MaxUnconnectedPerAddr: s.cfg.MaxUnconnectedPerAddr, ClientAddr: s.cfg.ClientAddr,
 		MaxPerAddr: s.cfg.MaxPerAddr,
 		MaxPayload: s.cfg.MaxPayload, MaxPackets: s.cfg.MaxPackets, Logger: s.cfg.Logger,
@@ -304,14 +377,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.cfg.Hub.Shutdown(ctx)
 }
 
-func checkJoins(p *fault.Problems, joins []Join) {
-	seen := make(map[string]bool)
-	for _, join := range joins {
-		p.Required("Joins.Event", join.Event)
-		p.Required("Joins.Prefix", join.Prefix)
-		for _, event := range []string{join.Event, join.Leave} {
-			p.Check(event == "" || !seen[event], "Joins", "uses an event twice")
-			seen[event] = true
-		}
-	}
+func setDefault[T int | time.Duration](p *fault.Problems, field string, value *T, zero T) {
+	p.Check(*value >= 0, field, "is negative")
+	*value = cmp.Or(*value, zero)
 }

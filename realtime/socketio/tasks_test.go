@@ -78,7 +78,7 @@ func TestPausedReaderHearsHeartbeats(t *testing.T) {
 		open := make(chan struct{})
 		_, get, post := inMemory(t, socketio.Config{
 			PingInterval: time.Second, PingTimeout: 3 * time.Second,
-			OnEvent: func(ctx context.Context, _ realtime.Client, _ string, _ []json.RawMessage) (any, error) {
+			OnEvent: func(ctx context.Context, _ *socketio.Socket, _ string, _ socketio.Args) (any, error) {
 				select {
 				case <-open:
 				case <-ctx.Done():
@@ -133,7 +133,7 @@ func TestOfflineBufferOverPolling(t *testing.T) {
 func TestUpgradeWhileAPostWaits(t *testing.T) {
 	t.Parallel()
 	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
-		wire.OnEvent = func(context.Context, realtime.Client, string, []json.RawMessage) (any, error) {
+		wire.OnEvent = func(context.Context, *socketio.Socket, string, socketio.Args) (any, error) {
 			return repeat("x", 70_000), nil // more than may wait
 		}
 	})
@@ -165,7 +165,7 @@ func TestPausingKeepsTheBounds(t *testing.T) {
 	const posts, size = 10, 100_000
 	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
 		wire.MaxPayload, wire.UpgradeTimeout = size, time.Minute
-		wire.OnEvent = func(ctx context.Context, _ realtime.Client, _ string, _ []json.RawMessage) (any, error) {
+		wire.OnEvent = func(ctx context.Context, _ *socketio.Socket, _ string, _ socketio.Args) (any, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
@@ -193,7 +193,7 @@ func TestGoodbyeComesLast(t *testing.T) {
 	for _, goodbye := range []string{"1", "41\x1e1"} {
 		done := make(chan string, 3)
 		c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
-			wire.OnEvent = func(ctx context.Context, _ realtime.Client, name string, _ []json.RawMessage) (any, error) {
+			wire.OnEvent = func(ctx context.Context, _ *socketio.Socket, name string, _ socketio.Args) (any, error) {
 				done <- name
 				return nil, ctx.Err()
 			}
@@ -295,7 +295,7 @@ func TestPostThatNeverPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub, _, post := inMemory(t, socketio.Config{
 			PingInterval: time.Second, PingTimeout: 3 * time.Second,
-			OnEvent: func(context.Context, realtime.Client, string, []json.RawMessage) (any, error) {
+			OnEvent: func(context.Context, *socketio.Socket, string, socketio.Args) (any, error) {
 				return repeat("x", 70_000), nil
 			},
 		})

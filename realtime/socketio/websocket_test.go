@@ -54,11 +54,13 @@ func TestSocketCloses(t *testing.T) {
 		"close with status 1005":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xed})}, 1002},
 		"close with broken text":   {[]ws.Frame{ws.NewCloseFrame([]byte{0x03, 0xe8, 0xff})}, 1002},
 		"Engine.IO close":          {text("1"), 1000},
-		"binary frame":             {[]ws.Frame{ws.NewBinaryFrame([]byte{1})}, 1003},
-		"binary event":             {text(`451-["a",{"_placeholder":true,"num":0}]`), 1003},
-		"base64 packet":            {text("bAQID"), 1003},
-		"not UTF-8":                {text("42[\"\xff\"]"), 1007},
-		"too big":                  {text(strings.Repeat("x", 1001)), 1009},
+		"binary frame":             {[]ws.Frame{ws.NewBinaryFrame([]byte{1})}, 1008},
+		"text in a binary event":   {append(text(`451-["a",{"_placeholder":true,"num":0}]`), text(`42["b"]`)...), 1008},
+		"attachments too long": {append(text(`452-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`),
+			ws.NewBinaryFrame(make([]byte, 600)), ws.NewBinaryFrame(make([]byte, 600))), 1008},
+		"base64 packet": {text("bAQID"), 1008},
+		"not UTF-8":     {text("42[\"\xff\"]"), 1007},
+		"too big":       {text(strings.Repeat("x", 1001)), 1009},
 		"too big in fragments": {[]ws.Frame{
 			ws.NewFrame(ws.OpText, false, make([]byte, 600)), ws.NewFrame(ws.OpContinuation, true, make([]byte, 600)),
 		}, 1009},
@@ -110,6 +112,7 @@ func TestSocketCloses(t *testing.T) {
 		c := setup(t)
 		s := c.connectSocket(t)
 		require.Equal(t, 1, disconnect(t, c.hub, ""))
+		require.Equal(t, "41", s.text())
 		op, _ := s.read()
 		require.Equal(t, ws.OpClose, op)
 		s.frame(ws.NewCloseFrame(ws.NewCloseFrameBody(1008, "")))

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -136,7 +135,7 @@ func TestCloseBehindAPart(t *testing.T) {
 			c.broadcast(t, "clinic-7", "e", long)
 		}
 		require.Equal(t, `42["e","`+long+`"]`, s.text(), "the others have begun")
-		go func() { _, _ = c.hub.Disconnect(t.Context(), "") }()
+		go func() { _ = c.hub.Shutdown(within(t)) }()
 		op, text := s.read()
 		for ; op == ws.OpText; op, text = s.read() {
 			require.Len(t, text, len(long)+len(`42["e",""]`))
@@ -154,7 +153,7 @@ func TestAcksWaitForTheirReader(t *testing.T) {
 		answer := repeat("x", 5000)
 		c := start(t, begin, func(rooms *realtime.Config, wire *socketio.Config) {
 			rooms.MaxPending = 100_000
-			wire.OnEvent = func(context.Context, realtime.Client, string, []json.RawMessage) (any, error) {
+			wire.OnEvent = func(context.Context, *socketio.Socket, string, socketio.Args) (any, error) {
 				handled.Add(1)
 				return answer, nil
 			}
@@ -253,6 +252,7 @@ func TestPanicsLeaveNoSocket(t *testing.T) {
 		ended, err := c.hub.Disconnect(t.Context(), "")
 		require.NoError(t, err)
 		require.Equal(t, 1, ended)
+		require.Equal(t, "41", s.text())
 		s.closed(1008)
 	})
 	t.Run("write", func(t *testing.T) {

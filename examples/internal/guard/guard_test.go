@@ -238,7 +238,7 @@ func (b *browser) request() *http.Request {
 
 func (b *browser) login(subject string) {
 	w := httptest.NewRecorder()
-	b.sessions.Begin(w, b.request(), subject)
+	_ = b.sessions.Begin(w, b.request(), subject) // nothing is kept
 	b.cookies = w.Result().Cookies()
 }
 
@@ -332,4 +332,37 @@ func TestManyNetworks(t *testing.T) {
 	}
 	require.Equal(t, 101, refused)
 	require.NoError(t, s.Attempt(known.request()))
+}
+
+// A session that was kept lasts as long as it would have, and no longer.
+func TestSessionsThatAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := guard.New(guard.Config{Hosts: []string{"clinic.example"}})
+		require.NoError(t, err)
+		kept := map[string]guard.Session{}
+		config := guard.SessionsConfig{
+			Cookie: "c", Lifetime: time.Hour,
+			Keep:   func(s guard.Session) error { kept[s.Key] = s; return nil },
+			Forget: func(key string) { delete(kept, key) },
+		}
+		first, second := g.NewSessions(config), g.NewSessions(config)
+		defer second.Close()
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil)
+		require.NoError(t, first.Begin(w, r, "rao"))
+		r.AddCookie(w.Result().Cookies()[0])
+		first.Close() // the process ends
+		require.Len(t, kept, 1)
+		for key, s := range kept {
+			require.NotContains(t, r.Header.Get("Cookie"), key, "who reads the key cannot log in")
+			second.Restore(s)
+		}
+		time.Sleep(59 * time.Minute)
+		who, err := second.Subject(r)
+		require.NoError(t, err)
+		require.Equal(t, "rao", who)
+		time.Sleep(2 * time.Minute)
+		_, err = second.Subject(r)
+		require.ErrorIs(t, err, guard.ErrNoSession)
+		require.Empty(t, kept)
+	})
 }

@@ -3,6 +3,8 @@ package guard
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -24,15 +26,26 @@ type SessionsConfig struct {
 	// OnEnd hears of a session that was ended by its Lifetime or by Max, so that what it
 	// opened can be closed. If nil, nobody does.
 	OnEnd func(subject string)
+	// Keep writes down a session that has begun, Forget strikes it out, so that a process
+	// that comes after this one can Restore it. A session's key is a hash of its cookie: who
+	// reads it cannot log in with it. If nil, logins end with the process.
+	Keep   func(Session) error
+	Forget func(key string)
 }
 
-// Sessions are the logins of one process. They are safe for concurrent use.
+// Session is a login, as it is kept.
+type Session struct {
+	Key, Subject string
+	Began        time.Time
+}
+
+// Sessions are the logins. They are safe for concurrent use.
 type Sessions struct {
 	guard *Guard
 	cfg   SessionsConfig
 
 	mu       sync.Mutex
-	byID     map[string]*session
+	byKey    map[string]*session
 	minute   time.Time // when attempts were last forgotten
 	attempts map[netip.Prefix]int
 }
@@ -59,7 +72,13 @@ func (g *Guard) NewSessions(cfg SessionsConfig) *Sessions {
 	if cfg.OnEnd == nil {
 		cfg.OnEnd = func(string) {}
 	}
-	return &Sessions{guard: g, cfg: cfg, byID: map[string]*session{}, attempts: map[netip.Prefix]int{}}
+	if cfg.Keep == nil {
+		cfg.Keep = func(Session) error { return nil }
+	}
+	if cfg.Forget == nil {
+		cfg.Forget = func(string) {}
+	}
+	return &Sessions{guard: g, cfg: cfg, byKey: map[string]*session{}, attempts: map[netip.Prefix]int{}}
 }
 
 // Attempt counts a login that r's network tries. Call it before the password is looked
@@ -80,18 +99,37 @@ func (s *Sessions) Attempt(r *http.Request) error {
 	return nil
 }
 
-// Begin logs subject in, under a new id. A session that the browser had ends.
-func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, subject string) {
-	id := rand.Text() + rand.Text()
+// Restore begins sessions that Keep has written down, for as long as they last still.
+func (s *Sessions) Restore(kept ...Session) {
 	s.mu.Lock()
-	s.drop(s.id(r))
+	defer s.mu.Unlock()
+	for _, k := range kept {
+		if left := time.Until(k.Began.Add(s.cfg.Lifetime)); left > 0 && len(s.byKey) < s.cfg.Max {
+			s.byKey[k.Key] = &session{k.Subject, k.Began, time.AfterFunc(left, func() { s.expire(k.Key) })}
+		} else {
+			s.cfg.Forget(k.Key)
+		}
+	}
+}
+
+// Begin logs subject in, under a new id. A session that the browser had ends. An error is
+// that Keep could not write it down: then nobody is logged in.
+func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, subject string) error {
+	id := rand.Text() + rand.Text()
+	begun := Session{keyOf(id), subject, time.Now()}
+	if err := s.cfg.Keep(begun); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.drop(s.key(r))
 	pushed := s.makeRoom()
-	s.byID[id] = &session{subject, time.Now(), time.AfterFunc(s.cfg.Lifetime, func() { s.expire(id) })}
+	s.byKey[begun.Key] = &session{subject, begun.Began, time.AfterFunc(s.cfg.Lifetime, func() { s.expire(begun.Key) })}
 	s.mu.Unlock()
 	s.guard.SetCookie(w, r, http.Cookie{Name: s.cfg.Cookie, Value: id, Path: "/", MaxAge: int(s.cfg.Lifetime / time.Second)})
 	if pushed != "" {
 		s.cfg.OnEnd(pushed)
 	}
+	return nil
 }
 
 // End logs the browser out, and returns who it was, or "".
@@ -99,39 +137,46 @@ func (s *Sessions) End(w http.ResponseWriter, r *http.Request) (subject string) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.guard.SetCookie(w, r, http.Cookie{Name: s.cfg.Cookie, Path: "/", MaxAge: -1})
-	return s.drop(s.id(r))
+	return s.drop(s.key(r))
 }
 
 // Subject returns who is logged in, or ErrNoSession.
 func (s *Sessions) Subject(r *http.Request) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if found := s.byID[s.id(r)]; found != nil {
+	if found := s.byKey[s.key(r)]; found != nil {
 		return found.subject, nil
 	}
 	return "", ErrNoSession
 }
 
-// Close ends all sessions. OnEnd does not hear of them.
+// Close ends all sessions in this process. Neither OnEnd nor Forget hears of them.
 func (s *Sessions) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id := range s.byID {
-		s.drop(id)
+	for _, found := range s.byKey {
+		found.timer.Stop()
 	}
+	clear(s.byKey)
 }
 
-func (s *Sessions) id(r *http.Request) string {
+// key is that of the browser's session, "" if it has none.
+func (s *Sessions) key(r *http.Request) string {
 	cookie, err := r.Cookie(s.cfg.Cookie)
 	if err != nil {
 		return ""
 	}
-	return cookie.Value
+	return keyOf(cookie.Value)
 }
 
-func (s *Sessions) expire(id string) {
+func keyOf(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])
+}
+
+func (s *Sessions) expire(key string) {
 	s.mu.Lock()
-	subject := s.drop(id)
+	subject := s.drop(key)
 	s.mu.Unlock()
 	if subject != "" {
 		s.cfg.OnEnd(subject)
@@ -140,25 +185,26 @@ func (s *Sessions) expire(id string) {
 
 // makeRoom ends the oldest session if there are Max. The caller holds mu.
 func (s *Sessions) makeRoom() (subject string) {
-	if len(s.byID) < s.cfg.Max {
+	if len(s.byKey) < s.cfg.Max {
 		return ""
 	}
 	oldest := ""
-	for id, found := range s.byID {
-		if oldest == "" || found.began.Before(s.byID[oldest].began) {
-			oldest = id
+	for key, found := range s.byKey {
+		if oldest == "" || found.began.Before(s.byKey[oldest].began) {
+			oldest = key
 		}
 	}
 	return s.drop(oldest)
 }
 
 // drop forgets a session and returns whose it was. The caller holds mu.
-func (s *Sessions) drop(id string) (subject string) {
-	found := s.byID[id]
+func (s *Sessions) drop(key string) (subject string) {
+	found := s.byKey[key]
 	if found == nil {
 		return ""
 	}
 	found.timer.Stop()
-	delete(s.byID, id)
+	delete(s.byKey, key)
+	s.cfg.Forget(key)
 	return found.subject
 }

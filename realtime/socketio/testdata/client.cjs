@@ -47,10 +47,11 @@ const scenarios = {
     report("appointment", { data: appointments[0] });
     report("echo", { data: await socket.emitWithAck("echo", appointments[0]) });
 
-    const lost = once(socket, "disconnect"), back = once(socket, "connect"), id = socket.id;
+    const lost = once(socket, "disconnect"), id = socket.id;
     report("connected");
     const [reason] = await lost;
-    await back;
+    socket.connect(); // by itself, a page that was sent away stays away
+    await once(socket, "connect");
     report("reconnected", { reason, answer: await socket.emitWithAck("join-clinic", "7"), fresh: socket.id !== id });
     await heard(appointments, 2);
     report("again", { data: appointments[1], numbers: numbers.length });
@@ -76,13 +77,64 @@ const scenarios = {
     };
     await fail("namespace", io(url + "/admin", options));
     await fail("origin", io(url, { ...options, forceNew: true, reconnection: false, extraHeaders: { origin: "https://evil.example" } }));
-    await fail("authentication", io(url, { ...options, forceNew: true, reconnection: false, extraHeaders: { cookie: "user=mallory" } }));
+    const refused = io(url, { ...options, forceNew: true, extraHeaders: { cookie: "user=mallory" } });
+    const [error] = await once(refused, "connect_error");
+    report("authentication", { message: error.message, retries: refused.active });
+  },
 
-    const socket = io(url, { ...options, forceNew: true, reconnection: false });
+  // All that a page may do beside joining, one after the other.
+  async surface() {
+    const page = (namespace, more) => io(url + namespace, { ...options, ...more });
+
+    // refused in words, then let in with another token
+    const socket = page("/", { auth: { token: "wrong" }, autoConnect: false });
+    socket.on("greeting", (...args) => report("greeting", { args }));
+    socket.on("question", (a, b, answer) => answer(b, a, Buffer.from([7, 8])));
+    socket.on("picture", (picture, name) => report("picture", { bytes: [...picture], name }));
+    socket.on("news", (...args) => report("news", { data: args }));
+    socket.connect();
+    const [error] = await once(socket, "connect_error");
+    report("refused", { message: error.message, data: error.data, retries: socket.active });
+    socket.auth = { token: "right" };
+    socket.connect();
     await once(socket, "connect");
-    socket.emit("picture", Buffer.from([1, 2, 3]));
-    const [reason] = await once(socket, "disconnect");
-    report("binary", { reason });
+    report("connected");
+
+    report("several", { answer: await new Promise((resolve) => socket.emit("swap", 1, "two", { x: 3 }, (...answers) => resolve(answers))) });
+    const echoed = await new Promise((resolve) => socket.emit("swap", Buffer.from([1, 2, 3]), { deep: Buffer.from([4]) }, (...answers) => resolve(answers)));
+    report("binary", { bytes: [...echoed[1]], deep: echoed[0].deep });
+    report("asked", { answer: await socket.emitWithAck("ask-me") });
+
+    // a second namespace on the same engine, which the first one survives
+    const staff = page("/staff", { auth: { token: "right" } });
+    staff.on("news", (...args) => report("staff news", { data: args }));
+    staff.connect(); // the manager was told not to by itself
+    await once(staff, "connect");
+    report("staff", { same: staff.io.engine === socket.io.engine, id: staff.id !== socket.id, answer: await staff.emitWithAck("who") });
+    await once(socket, "all-said");
+    staff.disconnect();
+    report("left", { answer: await socket.emitWithAck("swap", "still here"), connected: socket.connected });
+
+    // what was kept while there was no connection comes in one POST
+    socket.disconnect();
+    for (let n = 0; n < 300; n++) socket.emit("count", n);
+    socket.connect();
+    await once(socket, "connect");
+    const counted = await socket.emitWithAck("counted");
+    if (counted !== 300) throw new Error("counted " + JSON.stringify(counted));
+    report("counted");
+
+    // sent away, it stays away
+    const lost = once(socket, "disconnect");
+    report("ready");
+    const [reason] = await lost;
+    report("kicked", { reason, retries: socket.active });
+    socket.connect();
+    await once(socket, "connect");
+    const again = once(socket, "disconnect");
+    socket.emit("kick-me");
+    const [reason2] = await again;
+    report("sent away", { reason: reason2, retries: socket.active });
   },
 
   // The server goes and another one takes its place. What the page does is in its "connect" handler.

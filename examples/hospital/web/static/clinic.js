@@ -3,6 +3,8 @@
 
 const live = document.getElementById("live");
 const visits = document.getElementById("visits");
+const said = document.getElementById("said");
+const words = JSON.parse(live.dataset.words);
 const socket = io();
 
 function say(text, good) {
@@ -14,13 +16,13 @@ let heard = []; // since the room was joined
 
 socket.on("connect", () => {
   socket.emit("join-clinic", live.dataset.clinic, async (answer) => {
-    if (!answer.ok) return say("not permitted", false);
+    if (!answer.ok) return say(live.dataset.denied, false);
     heard = [];
     try {
       await catchUp();
-      say("live", true);
+      say(live.dataset.liveText, true);
     } catch {
-      say("please load this page again", false);
+      say(live.dataset.reload, false);
     }
   });
 });
@@ -35,7 +37,10 @@ async function catchUp() {
   visits.querySelectorAll("time").forEach(readable);
   heard.forEach(show); // what the server said meanwhile is newer
 }
-socket.on("disconnect", () => say("connection lost, trying again…", false));
+socket.on("disconnect", (reason) => {
+  say(live.dataset.lost, false);
+  if (reason === "io server disconnect") socket.connect(); // another login may have ended, and not ours
+});
 
 function cell(row, text) {
   const td = row.insertCell();
@@ -61,14 +66,14 @@ function show(visit) {
   time.dateTime = visit.start;
   cell(row, "").append(time);
   cell(row, places[visit.provider] ?? "");
-  cell(row, visit.status);
+  cell(row, words[visit.status] ?? visit.status);
   if (old) old.replaceWith(row);
   readable(time);
 }
 
 // readable writes a time in the words and zone of whoever looks at it.
 function readable(time) {
-  time.textContent = new Date(time.dateTime).toLocaleString([], {
+  time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, {
     day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
   });
 }
@@ -78,5 +83,6 @@ for (const event of ["new-appointment", "appointment-changed"]) {
   socket.on(event, (visit) => {
     heard.push(visit);
     show(visit);
+    said.textContent = visit.patientName + ", " + (words[visit.status] ?? visit.status);
   });
 }

@@ -1,0 +1,344 @@
+package socketio
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/engineio"
+	"github.com/telemed-go/telemed/realtime"
+)
+
+// The causes with which connections of the hub end while their session may go on.
+var (
+	errLeft         = errors.New("client left the namespace")
+	errTurnedAway   = errors.New("client was not let in")
+	errSpare        = errors.New("not needed any more")
+	errDisconnected = errors.New("disconnected by the application")
+)
+
+// maxTurnedAway is how often a session may be refused to enter before it ends.
+const maxTurnedAway = 16
+
+// What a page is told that is not let in. A Refusal has other words.
+var (
+	notPermitted     = refusalWords{Message: "not permitted"}
+	invalidNamespace = refusalWords{Message: "Invalid namespace"} // as the protocol's text has it
+)
+
+// refusedSubject is that of a session whose client Authenticate refuses: it is opened all the
+// same, because only there a page hears why. No application's subject begins so.
+const refusedSubject = "\x00refused"
+
+// authenticate is the engine's.
+func (s *Server) authenticate(r *http.Request) (subject string, err error) {
+	subject, err = s.cfg.Hub.Authenticate(r)
+	switch {
+	case errors.Is(err, telemed.ErrUnavailable):
+		return "", telemed.ErrUnavailable
+	case err != nil:
+		return refusedSubject, nil
+	}
+	return subject, nil
+}
+
+// refusedWords asks Authenticate once more, for its words.
+func (s *Server) refusedWords(r *http.Request) *refusalWords {
+	words := notPermitted
+	if _, err := s.cfg.Hub.Authenticate(r); err != nil {
+		words = wordsFor(err)
+	}
+	return &words
+}
+
+// wordsFor speaks of err to a page in fixed words, or in those of a Refusal.
+func wordsFor(err error) refusalWords {
+	if refusal, ok := errors.AsType[*realtime.Refusal](err); ok {
+		words := refusalWords{Message: refusal.Message}
+		if words.Message == "" {
+			words.Message = notPermitted.Message
+		}
+		if refusal.Data != nil {
+			words.Data, _ = json.Marshal(refusal.Data)
+		}
+		return words
+	}
+	return refusalWords{Message: replyTo(err).Error}
+}
+
+// enters hears a connect packet.
+func (c *client) enters(p packet) error {
+	space := c.server.space(p.namespace)
+	if space == nil {
+		namespace := p.namespace
+		c.hand(0, func() { c.refuse(namespace, invalidNamespace) })
+		return nil
+	}
+	if c.seatIn(p.namespace) != nil {
+		return engineio.ErrGarbage
+	}
+	place := &seat{space: space}
+	c.mu.Lock()
+	c.seats = append(c.seats, place)
+	c.mu.Unlock()
+	auth := json.RawMessage(bytes.Clone(p.data))
+	if len(auth) == 0 {
+		auth = json.RawMessage("{}")
+	}
+	c.hand(len(auth), func() { c.enter(place, auth) })
+	return nil
+}
+
+// enter lets the client into a namespace, or says why not.
+func (c *client) enter(place *seat, auth json.RawMessage) {
+	if c.refused != nil {
+		c.farewell(connectErrorMessage(place.space.name, *c.refused), telemed.ErrForbidden)
+		return
+	}
+	l, err := c.linkFor(place)
+	if err != nil {
+		c.session.Close(err)
+		return
+	}
+	socket := &Socket{client: c, link: l, space: place.space}
+	welcome, err := socket.welcome(auth)
+	if err == nil {
+		err = socket.enter(place, readReturn(auth), welcome.Rooms)
+	}
+	if errors.Is(err, telemed.ErrClosed) {
+		err = context.Cause(l.conn.Context()) // it was kicked meanwhile, say
+	}
+	switch {
+	case err == nil:
+		c.session.Enter()
+		socket.letIn()
+	case errors.Is(err, telemed.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		c.session.Close(telemed.ErrUnavailable) // the client is to come back
+	default:
+		c.mu.Lock()
+		place.gone, place.socket, l.in = true, nil, false
+		c.mu.Unlock()
+		c.refuse(place.space.name, wordsFor(err))
+		c.retire(l, errTurnedAway)
+	}
+}
+
+// welcome asks the application.
+func (s *Socket) welcome(auth json.RawMessage) (welcome Welcome, err error) {
+	onConnect := s.space.OnConnect
+	if onConnect == nil {
+		return Welcome{}, nil
+	}
+	ctx, cancel := s.client.server.limited(s.Context())
+	defer cancel()
+	ask := func() (string, error) {
+		welcome, err = onConnect(ctx, s, auth)
+		return welcome.Subject, err
+	}
+	subject := s.Client().Subject
+	if subject == "" {
+		return welcome, s.link.conn.Identify(ask)
+	}
+	if _, err := ask(); err != nil {
+		return Welcome{}, err
+	}
+	if welcome.Subject != "" && welcome.Subject != subject {
+		s.client.server.cfg.Logger.Error("socketio: OnConnect names a subject where Authenticate has another")
+		return Welcome{}, telemed.ErrForbidden
+	}
+	return welcome, nil
+}
+
+// enter makes the client a member of the hub.
+func (s *Socket) enter(place *seat, back realtime.Return, granted []string) error {
+	if s.isOut() {
+		return telemed.ErrForbidden
+	}
+	rooms := make([]string, len(granted))
+	for i, room := range granted {
+		rooms[i] = s.space.Prefix + room
+	}
+	c := s.client
+	c.mu.Lock()
+	place.socket, s.link.in = s, true // a kick from now on is told
+	c.mu.Unlock()
+	ctx, cancel := c.server.limited(s.Context())
+	defer cancel()
+	id := s.Client().ID
+	recovered, err := s.link.conn.Enter(ctx, back, rooms, func(pid string) []byte {
+		return connectedMessage(s.space.name, id, pid)
+	})
+	if errors.Is(err, telemed.ErrInvalid) {
+		c.server.cfg.Logger.Error("socketio: OnConnect grants what is no room")
+	}
+	s.recovered.Store(recovered)
+	return err
+}
+
+// linkFor returns the connection with which a client enters a namespace.
+func (c *client) linkFor(place *seat) (*link, error) {
+	c.mu.Lock()
+	var spare *link
+	if i := slices.IndexFunc(c.links, func(l *link) bool { return l.seat == nil && l.conn.Context().Err() == nil }); i >= 0 {
+		spare = c.links[i]
+	}
+	if spare != nil && place.space.name == defaultNamespace {
+		spare.seat = place
+		c.mu.Unlock()
+		return spare, nil
+	}
+	c.mu.Unlock()
+	l, err := c.join(place.space)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	l.seat = place
+	c.mu.Unlock()
+	if spare != nil {
+		spare.conn.Close(errSpare)
+	}
+	return l, nil
+}
+
+// join adds a connection of the hub to those that the client has. If its subject was kicked
+// before the hub knew the new one, the others have ended.
+func (c *client) join(space *space) (*link, error) {
+	l, err := c.connect(space)
+	if err != nil {
+		return nil, err
+	}
+	if !c.hasBeside(l) {
+		l.conn.Close(telemed.ErrForbidden)
+		return nil, telemed.ErrForbidden
+	}
+	return l, nil
+}
+
+// hasBeside reports whether the client has a connection beside l that has not ended.
+func (c *client) hasBeside(l *link) bool {
+	return slices.ContainsFunc(c.conns(), func(conn *realtime.Conn) bool {
+		return conn != l.conn && conn.Context().Err() == nil
+	})
+}
+
+// leave hears that the client has left a namespace.
+func (c *client) leave(place *seat) {
+	c.mu.Lock()
+	place.gone = true
+	i := slices.IndexFunc(c.links, func(l *link) bool { return l.seat == place })
+	if i < 0 {
+		c.mu.Unlock()
+		return
+	}
+	l := c.links[i]
+	l.in = false
+	c.mu.Unlock()
+	c.retire(l, errLeft)
+	if !c.isInside() {
+		c.session.Leave()
+	}
+}
+
+// retire ends a connection. The session keeps one.
+func (c *client) retire(l *link, cause error) {
+	if l.conn.Context().Err() == nil && !c.hasBeside(l) {
+		if _, err := c.join(c.server.space(defaultNamespace)); err != nil {
+			c.session.Close(err)
+			return
+		}
+	}
+	l.conn.Close(cause)
+}
+
+// isInside reports whether the client is in a namespace.
+func (c *client) isInside() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.links, func(l *link) bool { return l.in })
+}
+
+// refuse tells the client that it cannot enter. One that goes on trying is ended.
+func (c *client) refuse(namespace string, words refusalWords) {
+	message := connectErrorMessage(namespace, words)
+	if c.refusals++; c.refusals > maxTurnedAway {
+		c.farewell(message, telemed.ErrForbidden)
+		return
+	}
+	c.session.Send(message)
+}
+
+// ends hears of the end of a connection, and reports whether the session ends with it.
+func (c *client) ends(l *link, cause error) bool {
+	c.mu.Lock()
+	c.links = slices.DeleteFunc(c.links, func(other *link) bool { return other == l })
+	in, last, bye := l.in, len(c.links) == 0, c.bye
+	var namespace string
+	if l.seat != nil {
+		l.seat.gone = true
+		namespace = l.seat.space.name
+	}
+	c.mu.Unlock()
+	kicked := errors.Is(cause, telemed.ErrForbidden) || errors.Is(cause, errDisconnected)
+	switch {
+	case bye && kicked: // it ends already
+	case in && kicked && last:
+		c.farewell(disconnectMessage(namespace), telemed.ErrForbidden)
+	case in && kicked:
+		c.session.Send(disconnectMessage(namespace))
+		return false
+	case errors.Is(cause, errLeft), errors.Is(cause, errTurnedAway), errors.Is(cause, errSpare):
+		return false
+	case kicked && !last: // the others are kicked, too, or the worker is about to close the session
+		return false
+	default:
+		c.session.Close(sessionCause(cause))
+	}
+	return true
+}
+
+// farewell ends the session with cause once the client has taken message.
+func (c *client) farewell(message []byte, cause error) {
+	c.mu.Lock()
+	c.bye = true
+	c.mu.Unlock()
+	f := &farewell{session: c.session, cause: cause}
+	waiting, err := c.session.Put(f, [][]byte{message}, message)
+	if err != nil {
+		c.session.Close(err)
+		return
+	}
+	timer := time.AfterFunc(c.server.cfg.WriteTimeout, f.close)
+	context.AfterFunc(c.session.Context(), func() { timer.Stop() })
+	f.count(waiting)
+}
+
+// farewell counts the bytes of a last message.
+type farewell struct {
+	session *engineio.Session
+	cause   error
+	waiting atomic.Int64
+}
+
+// Sent implements engineio.Sender.
+func (f *farewell) Sent(n int) { f.count(-n) }
+
+// count hears of bytes that wait, or of those that are gone, which may come first.
+func (f *farewell) count(n int) {
+	if f.waiting.Add(int64(n)) == 0 {
+		f.close()
+	}
+}
+
+func (f *farewell) close() { f.session.Close(f.cause) }
+
+// limited is the time that a function of the application's has.
+func (s *Server) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.cfg.HandlerTimeout)
+}
