@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,28 +43,67 @@ func (r request) number(name string, usual int) (int, error) {
 	return n, nil
 }
 
-// controls are the routes of the control. A page's forms use them too.
+// control is a route of the control.
+type control struct {
+	takes string // the names of its parameters, with spaces between them
+	do    func(request) (any, error)
+}
+
+// told are the controls that tell something, by what follows GET /control/.
+func (s *pages) told() map[string]control {
+	return map[string]control{
+		"environment": {"", s.tellEnvironment},
+		"clock":       {"", tellClock},
+		"faults":      {"", tellFaults},
+		"log":         {"provider op", tellLog},
+		"webhooks":    {"provider", tellHooks},
+		"mail":        {"to wait", tellMail},
+		"chats":       {"phone wait", tellChats},
+		"payments":    {"", tellPayments},
+		"meetings":    {"", tellMeetings},
+		"consents":    {"", tellConsents},
+	}
+}
+
+// acts are the controls that do something, by what follows POST /control/.
+func (s *pages) acts() map[string]control {
+	return map[string]control{
+		"reset":            {"", s.reset},
+		"clock":            {"advance", advanceClock},
+		"faults":           {"provider op at kind times status delay", addFault},
+		"faults/clear":     {"", clearFaults},
+		"webhooks/target":  {"api provider url", s.aimWebhooks},
+		"webhooks/hold":    {"provider", holdWebhooks},
+		"webhooks/release": {"provider order", releaseWebhooks},
+		"webhooks/deliver": {"id provider type times", deliverWebhook},
+		"chats/reply":      {"phone name text", replyToChat},
+		"chats/status":     {"id status code", tellStatus},
+		"payments":         {"order payment scenario", playPayment},
+		"refunds":          {"refund status", settleRefund},
+		"meetings":         {"meeting action name", playMeeting},
+		"consents/allow":   {"url", allowConsent},
+		"consents/expire":  {"provider", expireTokens},
+		"consents/revoke":  {"account", revokeConsent},
+	}
+}
+
+// controls serves the routes of the control. A page's forms use them too.
 func (s *pages) controls(mux *http.ServeMux) {
 	mux.HandleFunc("GET /control", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, controlText) // the client has gone
 	})
-	for path, tell := range map[string]func(request) (any, error){
-		"environment": s.tellEnvironment, "clock": tellClock, "faults": tellFaults, "log": tellLog, "webhooks": tellHooks,
-		"mail": tellMail, "chats": tellChats, "payments": tellPayments, "meetings": tellMeetings, "consents": tellConsents,
-	} {
-		mux.HandleFunc("GET /control/"+path, s.answer("", tell))
+	for path, c := range s.told() {
+		mux.HandleFunc("GET /control/"+path, s.answer("", c))
 	}
-	for path, act := range map[string]func(request) (any, error){
-		"reset": s.reset, "webhooks/target": s.aimWebhooks, "clock": advanceClock, "faults": addFault, "faults/clear": clearFaults,
-		"webhooks/hold": holdWebhooks, "webhooks/release": releaseWebhooks, "webhooks/deliver": deliverWebhook,
-		"chats/reply": replyToChat, "chats/status": tellStatus, "payments": playPayment, "refunds": settleRefund,
-		"meetings": playMeeting, "consents/allow": allowConsent, "consents/expire": expireTokens, "consents/revoke": revokeConsent,
-	} {
+	for path, c := range s.acts() {
 		section, _, _ := strings.Cut(path, "/")
-		mux.HandleFunc("POST /control/"+path, s.answer(sections[section], act))
+		mux.HandleFunc("POST /control/"+path, s.answer(sections[section], c))
 	}
-	mux.HandleFunc("DELETE /control/faults", s.answer("", clearFaults))
+	mux.HandleFunc("DELETE /control/faults", s.answer("", control{"", clearFaults}))
+	mux.HandleFunc("/control/", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusNotFound, problem(fmt.Errorf("%s %s is no route: GET /control lists them", r.Method, r.URL.Path)))
+	})
 }
 
 // sections are the places of the page to which a form goes back.
@@ -70,51 +112,102 @@ var sections = map[string]string{
 	"payments": "payments", "refunds": "payments", "meetings": "meetings", "consents": "consents",
 }
 
-// answer serves do. A browser goes back to the page, which tells what came of it; every
-// other client gets JSON.
-func (s *pages) answer(section string, do func(request) (any, error)) http.HandlerFunc {
+// answer serves a control. A browser goes back to the page, which tells what came of it;
+// every other client gets JSON.
+func (s *pages) answer(section string, c control) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		in, err := parameters(w, r)
+		in, err := parameters(w, r, strings.Fields(c.takes))
 		var result any
 		if err == nil {
-			result, err = do(request{s.world(), r, in})
+			result, err = c.do(request{s.world(), r, in})
 		}
 		if section != "" && strings.Contains(r.Header.Get("Accept"), "text/html") {
 			s.notes.add(result, err)
 			http.Redirect(w, r, "/#"+section, http.StatusSeeOther)
 			return
 		}
-		status := http.StatusOK
 		if err != nil {
-			status, result = http.StatusBadRequest, map[string]string{"error": err.Error()}
+			writeJSON(w, http.StatusBadRequest, problem(err))
+			return
 		}
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		w.WriteHeader(status)
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(result) // the client has gone
+		writeJSON(w, http.StatusOK, result)
 	}
+}
+
+func problem(err error) map[string]string { return map[string]string{"error": err.Error()} }
+
+func writeJSON(w http.ResponseWriter, status int, result any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(result) // the client has gone
 }
 
 // maxParameters is how much a request of the control may be, in bytes.
 const maxParameters = 64 << 10
 
-// parameters reads those of the query, of a form, or of a JSON object.
-func parameters(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxParameters)
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind != "application/json" {
-		err := r.ParseForm()
-		return r.Form, err
+// parameters reads those of the query, of a form, or of a JSON object. A name that is not
+// among names is an error: a test whose fault is misspelt must not pass.
+func parameters(w http.ResponseWriter, r *http.Request, names []string) (url.Values, error) {
+	in, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("the query: %w", err)
 	}
-	in := r.URL.Query()
-	decoder := json.NewDecoder(r.Body)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxParameters))
+	if err != nil {
+		return nil, fmt.Errorf("the body: %w", err)
+	}
+	if len(body) > 0 {
+		more, err := bodyParameters(r.Header.Get("Content-Type"), body)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(in, more)
+	}
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		switch {
+		case slices.Contains(names, name):
+		case len(names) == 0:
+			return nil, fmt.Errorf("%s: there are no parameters here", name)
+		default:
+			return nil, fmt.Errorf("%s: is none of the parameters %s", name, strings.Join(names, ", "))
+		}
+	}
+	return in, nil
+}
+
+// bodyParameters reads a body that is not empty.
+func bodyParameters(contentType string, body []byte) (url.Values, error) {
+	kind, more, _ := mime.ParseMediaType(contentType)
+	switch kind {
+	case "application/json":
+		return jsonParameters(body)
+	case "application/x-www-form-urlencoded":
+		in, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, fmt.Errorf("the form: %w", err)
+		}
+		return in, nil
+	case "multipart/form-data":
+		form, err := multipart.NewReader(bytes.NewReader(body), more["boundary"]).ReadForm(maxParameters)
+		if err != nil || len(form.File) > 0 {
+			return nil, errors.New("the body is no form of texts")
+		}
+		return form.Value, nil
+	}
+	return nil, fmt.Errorf("the body is neither a form nor JSON by its Content-Type, %q", contentType)
+}
+
+func jsonParameters(body []byte) (url.Values, error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var fields map[string]any
-	if err := decoder.Decode(&fields); err != nil {
+	if err := decoder.Decode(&fields); err != nil || fields == nil || decoder.Decode(new(any)) != io.EOF {
 		return nil, errors.New("the body is no JSON object")
 	}
+	in := url.Values{}
 	for name, value := range fields {
 		switch value.(type) {
 		case string, json.Number, bool:
@@ -189,10 +282,18 @@ func addFault(r request) (any, error) {
 	f.Times, err1 = r.number("times", 1)
 	f.Status, err2 = r.number("status", 0)
 	if text := r.in.Get("delay"); text != "" {
-		f.Delay, err3 = time.ParseDuration(text)
+		if f.Delay, err3 = time.ParseDuration(text); err3 != nil || f.Delay < 0 {
+			err3 = fmt.Errorf("delay: %q is no time from 0 on, such as 3s", text)
+		}
 	}
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
+	}
+	switch {
+	case f.Times < -1 || f.Times == 0:
+		return nil, errors.New("times: is neither from 1 on nor -1, for all until a reset")
+	case f.Status != 0 && f.Kind != "fail":
+		return nil, errors.New("status: is for the kind fail alone")
 	}
 	if err := r.FailNext(f); err != nil {
 		return nil, err
@@ -255,14 +356,14 @@ func (s *pages) aimWebhooks(r request) (any, error) {
 	api, provider, target := r.in.Get("api"), r.in.Get("provider"), r.in.Get("url")
 	_, known := webhookPaths[provider]
 	switch {
-	case webAddress(api) && provider == "":
+	case webBase(api) && provider == "" && target == "":
 		for name, path := range webhookPaths {
 			s.aim(name, strings.TrimRight(api, "/")+path)
 		}
 	case known && r.in.Has("url") && (target == "" || webAddress(target)):
 		s.aim(provider, target)
 	default:
-		return nil, errors.New("api is required, or provider and url; both are http addresses")
+		return nil, errors.New("api is required, or provider and url; both are http addresses, and api has no query")
 	}
 	return done, nil
 }

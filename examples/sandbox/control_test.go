@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -49,6 +50,45 @@ func TestParameters(t *testing.T) {
 	require.Empty(t, got)
 }
 
+// TestBodies: what a client sends without a word of what it is is not passed over: a form of
+// a browser's FormData is read, text is refused, and no body is none in every kind.
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	_, s := newClinic(t)
+	var body strings.Builder
+	parts := multipart.NewWriter(&body)
+	for name, value := range map[string]string{"provider": "zoom", "op": "create", "kind": "cut"} {
+		require.NoError(t, parts.WriteField(name, value))
+	}
+	require.NoError(t, parts.Close())
+	var got []waiting
+	require.Equal(t, http.StatusOK, ask(t, s, http.MethodPost, "/control/faults", parts.FormDataContentType(), body.String(), &got))
+	require.Equal(t, []waiting{{Provider: "zoom", Op: "create", Kind: "cut", Times: 1}}, got)
+	for _, kind := range []string{"", "text/plain;charset=UTF-8", "application/octet-stream", parts.FormDataContentType()} {
+		var refused map[string]string
+		require.Equal(t, http.StatusBadRequest, ask(t, s, http.MethodPost, "/control/webhooks/hold", kind, `{"provider":"zoom"}`, &refused), kind)
+		require.Regexp(t, "is neither a form nor JSON|is no form of texts", refused["error"])
+	}
+	for _, kind := range []string{"", document, form, "text/plain"} {
+		require.Equal(t, http.StatusOK, ask(t, s, http.MethodPost, "/control/reset", kind, "", &map[string]string{}), kind)
+	}
+}
+
+// TestPhones: the + of a query is a space, and a chat has one number nevertheless.
+func TestPhones(t *testing.T) {
+	t.Parallel()
+	c, s := newClinic(t)
+	for _, phone := range []string{"+919876543210", "%2B919876543210", "919876543210", "%2B91+98765-43210"} {
+		require.Equal(t, http.StatusOK, ask(t, s, http.MethodPost, "/control/chats/reply", form, "text=STOP&phone="+phone, &map[string]string{}))
+		c.hears(t, "whatsapp text STOP")
+	}
+	var got []chat
+	require.Equal(t, http.StatusOK, ask(t, s, http.MethodGet, "/control/chats?phone=+919876543210", "", "", &got))
+	require.Len(t, got, 1)
+	require.Equal(t, "+919876543210", got[0].Phone)
+	require.Len(t, got[0].Messages, 4)
+}
+
 // TestRefusals: what is wrong is told, and nothing is done.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
@@ -58,6 +98,20 @@ func TestRefusals(t *testing.T) {
 		{"faults", `{"provider":"zoom","kind":"fail","times":"often"}`, `times: "often" is no whole number`},
 		{"faults", `{"provider":["zoom"]}`, "provider: is neither a text nor a number"},
 		{"faults", `nonsense`, "the body is no JSON object"},
+		{"faults", `null`, "the body is no JSON object"},
+		{"faults", `{"provider":"zoom","kind":"fail"} {}`, "the body is no JSON object"},
+		{"faults", `{"provider":"zoom","kind":"fail","time":3}`, "time: is none of the parameters provider, op,"},
+		{"faults?kind=%zz", `{"provider":"zoom"}`, "the query: invalid URL escape"},
+		{"faults", `{"provider":"zoom","kind":"fail","times":0}`, "times: is neither"},
+		{"faults", `{"provider":"zoom","kind":"fail","times":-2}`, "times: is neither"},
+		{"faults", `{"provider":"zoom","kind":"hang","status":500}`, "status: is for the kind fail alone"},
+		{"faults", `{"provider":"zoom","kind":"delay","delay":"-3s"}`, `delay: "-3s" is no time`},
+		{"faults", `{"provider":"zoom","kind":"delay","delay":"later"}`, `delay: "later" is no time`},
+		{"faults", `{"provider":"zoom","kind":"delay"}`, "delay: is required"},
+		{"faults", `{"provider":"` + strings.Repeat("x", maxParameters) + `"}`, "the body: http: request body too large"},
+		{"faults/clear", `{"provider":"zoom"}`, "provider: there are no parameters here"},
+		{"nonsense", `{}`, "POST /control/nonsense is no route"},
+		{"log", `{}`, "POST /control/log is no route"},
 		{"clock", `{"advance":"tomorrow"}`, `advance: "tomorrow" is no time`},
 		{"clock", `{"advance":"-1h"}`, `advance: "-1h" is no time`},
 		{"clock", `{"advance":"1000000h"}`, `advance: "1000000h" is no time`},
@@ -67,6 +121,9 @@ func TestRefusals(t *testing.T) {
 		{"webhooks/deliver", `{"times":101}`, "times: is not from 1 to 100"},
 		{"webhooks/target", `{"api":"nowhere"}`, "api is required"},
 		{"webhooks/target", `{"provider":"zoom","url":"javascript:1"}`, "api is required"},
+		{"webhooks/target", `{"provider":"zoom","url":"http://:80/"}`, "api is required"},
+		{"webhooks/target", `{"api":"http://127.0.0.1:1/api?clinic=1"}`, "api has no query"},
+		{"webhooks/target", `{"api":"http://127.0.0.1:1/api","url":"http://127.0.0.1:1/"}`, "api is required"},
 		{"payments", `{"order":"order_1","scenario":"upi"}`, "does not exist"},
 		{"payments", `{"order":"order_1","scenario":"steal"}`, `scenario: "steal" is none of upi, card`},
 		{"payments", `{"payment":"pay_1","scenario":"upi"}`, `scenario: "upi" is neither late`},
@@ -75,12 +132,15 @@ func TestRefusals(t *testing.T) {
 		{"chats/status", `{"id":"wamid.1","status":"read"}`, "there is no such message"},
 		{"chats/status", `{"id":"wamid.1","status":"eaten"}`, `status: "eaten" is none of`},
 		{"chats/reply", `{"phone":"+919876543210"}`, "phone and text are required"},
+		{"chats/reply", `{"phone":"Asha","text":"STOP"}`, `phone: "Asha" is no number`},
 		{"consents/allow", `{"url":"https://accounts.google.com/o/oauth2/v2/auth"}`, "url: is no consent page"},
 		{"consents/expire", `{"provider":"zoomy"}`, "provider: is neither"},
 		{"consents/revoke", `{"account":"nobody"}`, "account: has consented to nothing"},
 	} {
 		var got map[string]string
-		require.Equal(t, http.StatusBadRequest, ask(t, s, http.MethodPost, "/control/"+tc[0], document, tc[1], &got), tc)
+		status := ask(t, s, http.MethodPost, "/control/"+tc[0], document, tc[1], &got)
+		require.Equal(t, strings.Contains(tc[2], "no route"), status == http.StatusNotFound, tc)
+		require.GreaterOrEqual(t, status, http.StatusBadRequest, tc)
 		require.Contains(t, got["error"], tc[2])
 	}
 	for _, wait := range []string{"soon", "-1s", "2m"} {
@@ -99,10 +159,17 @@ func TestControlText(t *testing.T) {
 	t.Parallel()
 	_, s := newClinic(t)
 	text := page(t, s.providers.pages+"/control")
-	for _, route := range regexp.MustCompile(`"([a-z/]+)":\s+(?:s\.)?[a-z]+[A-Z]?\w*,`).FindAllStringSubmatch(sourceOf(t, "control.go"), -1) {
-		require.Contains(t, text, "/control/"+route[1])
+	for method, controls := range map[string]map[string]control{"GET ": s.told(), "POST": s.acts()} {
+		for path, c := range controls {
+			route := "/control/" + path
+			place := regexp.MustCompile(method + " +" + route + `\s`).FindStringIndex(text)
+			require.NotNil(t, place, route)
+			after, _, _ := strings.Cut(text[place[1]:], "\n\n")
+			for name := range strings.FieldsSeq(strings.ReplaceAll(c.takes, " at ", " ")) {
+				require.Regexp(t, `\b`+name+`\b`, after, path)
+			}
+		}
 	}
-	require.Greater(t, strings.Count(text, "/control/"), 20)
 	list, _, found := strings.Cut(text[strings.Index(text, "The operations:"):], "Webhooks\n")
 	require.True(t, found)
 	list = strings.Join(strings.Fields(list), " ")

@@ -69,8 +69,11 @@ func (p *providers) variables(getenv func(string) string) []variable {
 
 func webAddress(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	return err == nil && u.Hostname() != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
+
+// webBase reports whether paths can stand behind an address.
+func webBase(address string) bool { return webAddress(address) && !strings.ContainsAny(address, "?#") }
 
 // origin is an address without its path.
 func origin(address string) string {
@@ -113,7 +116,12 @@ func export(variables []variable) string {
 func printVariables(ctx context.Context, out io.Writer, listen string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listen+environPath, nil)
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("-listen: %w", err)
+	}
+	address := "http://" + net.JoinHostPort(reachable(host), port) + environPath
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return fmt.Errorf("-listen: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -76,6 +77,13 @@ func TestAnotherTerminal(t *testing.T) {
 	got, err := shell.Output()
 	require.NoError(t, err)
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+ City Clinic <care@clinic\.example> -----BEGIN CERTIFICATE-----\n`, string(got))
+	_, port, err := net.SplitHostPort(listen)
+	require.NoError(t, err)
+	for _, everywhere := range []string{":" + port, "0.0.0.0:" + port} { // as the sandbox takes it
+		status, same, stderr := sandbox(t, nil, "-listen", everywhere, "-env")
+		require.Zero(t, status, stderr)
+		require.Equal(t, stdout, same)
+	}
 	s.signals <- syscall.SIGINT
 	require.Zero(t, <-s.ended)
 

@@ -81,11 +81,11 @@ func (s *pages) view() view {
 	for _, name := range local.Names() {
 		v.Places = append(v.Places, place{name, local.Operations(name)})
 	}
-	for _, e := range w.wire() {
+	latest, hidden := w.Latest(shownExchanges, w.zoomTold()...)
+	for _, e := range latest {
 		v.Wire = append(v.Wire, exchange{e.At, e.Provider, e.Webhook, e.Op, e.Method, e.Path, e.Status, e.Body})
 	}
-	v.Hidden = max(len(v.Wire)-shownExchanges, 0)
-	v.Wire = v.Wire[v.Hidden:]
+	v.Hidden = hidden
 	slices.Reverse(v.Mails)
 	slices.Reverse(v.Orders)
 	slices.Reverse(v.Meetings)

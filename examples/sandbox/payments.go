@@ -67,28 +67,29 @@ func money(minor int64, currency string) string {
 // up a fault.
 func (w *world) orders() []order {
 	docs, paid, back := w.Razorpay.Documents()
-	list := []order{}
-	for _, doc := range docs {
-		o := order{Payments: []payment{}}
-		_ = json.Unmarshal(doc, &o) // documents of the fake's always decode
-		for _, doc := range paid {
-			p := payment{Refunds: []refund{}}
-			_ = json.Unmarshal(doc, &p)
-			if p.OrderID != o.ID {
-				continue
-			}
-			for _, doc := range back {
-				var r refund
-				_ = json.Unmarshal(doc, &r)
-				if r.PaymentID == p.ID {
-					p.Refunds = append(p.Refunds, r)
-				}
-			}
-			o.Payments = append(o.Payments, p)
-		}
-		list = append(list, o)
+	refunds := map[string][]refund{}
+	for _, r := range decodeAll[refund](back) {
+		refunds[r.PaymentID] = append(refunds[r.PaymentID], r)
+	}
+	of := map[string][]payment{}
+	for _, p := range decodeAll[payment](paid) {
+		p.Refunds = append([]refund{}, refunds[p.ID]...)
+		of[p.OrderID] = append(of[p.OrderID], p)
+	}
+	list := append([]order{}, decodeAll[order](docs)...)
+	for i, o := range list {
+		list[i].Payments = append([]payment{}, of[o.ID]...)
 	}
 	return list
+}
+
+// decodeAll decodes documents of the fake's, which always decode.
+func decodeAll[T any](docs []json.RawMessage) []T {
+	all := make([]T, len(docs))
+	for i, doc := range docs {
+		_ = json.Unmarshal(doc, &all[i])
+	}
+	return all
 }
 
 func tellPayments(r request) (any, error) { return r.orders(), nil }

@@ -59,8 +59,8 @@ func start(listen, api, certificate, nodeOwn string) (*providers, error) {
 	if err != nil || number < 0 || number > 65530 {
 		return nil, fmt.Errorf("-listen: %q is no port with five more behind it", port)
 	}
-	if !webAddress(api) {
-		return nil, fmt.Errorf("-api: %q is no http address", api)
+	if !webBase(api) {
+		return nil, fmt.Errorf("-api: %q is no http address without a query", api)
 	}
 	p := &providers{host: host, port: number, api: strings.TrimRight(api, "/"), passages: map[int]*passage{}, targets: map[string]string{}}
 	err = p.open()
@@ -103,6 +103,9 @@ func (p *providers) reset() error {
 	p.mu.Lock()
 	last := p.present
 	p.present = next
+	for provider, target := range p.targets {
+		next.aim(provider, target) // some may have been said since next was made
+	}
 	p.mail.Reset()
 	var before []*server
 	for port, to := range map[int]dial{

@@ -181,20 +181,50 @@ func tellChats(r request) (any, error) {
 		return nil, err
 	}
 	defer cancel()
-	phone := r.in.Get("phone")
+	phone, err := r.phone()
+	if err != nil {
+		return nil, err
+	}
 	_, _ = r.WhatsApp.WaitFor(ctx, func(m whatsapptest.Message) bool { return phone == "" || phoneOf(m) == phone })
 	return slices.DeleteFunc(r.chats(), func(c chat) bool { return phone != "" && c.Phone != phone }), nil
 }
 
+// phone is a number in its one form, empty if there is none. The + of a query or of a form is
+// a space unless it is written as %2B.
+func (r request) phone() (string, error) {
+	text := r.in.Get("phone")
+	digits := strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimPrefix(text, "+"))
+	switch {
+	case digits == "":
+		return "", nil
+	case strings.Trim(digits, "0123456789") != "":
+		return "", fmt.Errorf("phone: %q is no number such as +919876543210", text)
+	}
+	return "+" + digits, nil
+}
+
 func replyToChat(r request) (any, error) {
-	phone, text := strings.TrimSpace(r.in.Get("phone")), r.in.Get("text")
-	if phone == "" || strings.TrimSpace(text) == "" {
+	text := r.in.Get("text")
+	phone, err := r.phone()
+	switch {
+	case err != nil:
+		return nil, err
+	case phone == "" || strings.TrimSpace(text) == "":
 		return nil, errors.New("phone and text are required")
 	}
 	r.mu.Lock()
 	r.said = append(r.said, said{Phone: phone, Text: text, At: r.now()})
 	r.mu.Unlock()
-	return done, r.WhatsApp.SendText(r.Context(), phone, cmp.Or(r.in.Get("name"), "Patient"), text)
+	return done, untaken(r.WhatsApp.SendText(r.Context(), phone, cmp.Or(r.in.Get("name"), "Patient"), text))
+}
+
+// untaken says of a webhook that was not taken that what it tells is so nevertheless. It comes
+// again, unless webhooks are held.
+func untaken(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("it is done, but its webhook was not taken: %w", err)
 }
 
 func tellStatus(r request) (any, error) {
@@ -210,13 +240,13 @@ func tellStatus(r request) (any, error) {
 		}
 		codes = []int{code}
 	}
-	err := r.WhatsApp.SendStatus(r.Context(), id, state, codes...)
-	if err == nil || !strings.Contains(err.Error(), "no such message") {
-		r.mu.Lock()
-		r.told[id] = state
-		r.mu.Unlock()
+	if !slices.ContainsFunc(r.WhatsApp.Messages(), func(m whatsapptest.Message) bool { return m.ID == id }) {
+		return nil, errors.New("id: there is no such message")
 	}
-	return done, err
+	r.mu.Lock()
+	r.told[id] = state
+	r.mu.Unlock()
+	return done, untaken(r.WhatsApp.SendStatus(r.Context(), id, state, codes...))
 }
 
 // consent is an account and what it has allowed.

@@ -43,7 +43,7 @@ func (w *world) razorpayHooks() hooks {
 	s := w.Razorpay
 	return hooks{
 		local.Razorpay, s.HoldWebhooks, s.ReleaseWebhooks,
-		func() []fake.Event { return same(s.Held()) }, func() []fake.Event { return same(s.Events()) },
+		func() []fake.Event { return plain(s.Held()) }, func() []fake.Event { return plain(s.Events()) },
 		func() []fake.Delivery {
 			var all []fake.Delivery
 			for _, d := range s.Deliveries() {
@@ -59,7 +59,7 @@ func (w *world) whatsappHooks() hooks {
 	s := w.WhatsApp
 	return hooks{
 		local.WhatsApp, s.HoldWebhooks, s.ReleaseWebhooks,
-		func() []fake.Event { return same(s.Held()) }, func() []fake.Event { return same(s.Events()) },
+		func() []fake.Event { return plain(s.Held()) }, func() []fake.Event { return plain(s.Events()) },
 		func() []fake.Delivery {
 			var all []fake.Delivery
 			for _, d := range s.Deliveries() {
@@ -71,7 +71,7 @@ func (w *world) whatsappHooks() hooks {
 	}
 }
 
-func same[E razorpaytest.Event | whatsapptest.Event](events []E) []fake.Event {
+func plain[E razorpaytest.Event | whatsapptest.Event](events []E) []fake.Event {
 	var all []fake.Event
 	for _, e := range events {
 		all = append(all, fake.Event(e))
@@ -107,27 +107,26 @@ func (h hook) Taken() int {
 // Pretty is the body for a person.
 func (h hook) Pretty() string { return pretty(h.Body) }
 
-func isSame(a, b fake.Event) bool {
-	return a.ID == b.ID && a.Type == b.Type && string(a.Body) == string(b.Body)
-}
+// same is equal for two events if they are one.
+func same(e fake.Event) string { return e.ID + "\x00" + e.Type + "\x00" + string(e.Body) }
 
 // listHooks returns the webhooks of a provider, or of all, oldest first.
 func (w *world) listHooks(provider string) ([]hook, error) {
 	all, err := w.webhooks(provider)
 	list := []hook{}
 	for _, h := range all {
-		held, deliveries := h.held(), h.deliveries()
+		held, sent := map[string]bool{}, map[string][]delivery{}
+		for _, e := range h.held() {
+			held[same(e)] = true
+		}
+		for _, d := range h.deliveries() {
+			sent[same(d.Event)] = append(sent[same(d.Event)], delivery{d.Status, d.At})
+		}
 		for i, e := range h.events() {
-			shown := hook{
+			list = append(list, hook{
 				ID: h.provider + "-" + strconv.Itoa(i+1), Provider: h.provider, Event: e.ID, Type: e.Type, Body: string(e.Body),
-				Held: slices.ContainsFunc(held, func(other fake.Event) bool { return isSame(e, other) }), Deliveries: []delivery{},
-			}
-			for _, d := range deliveries {
-				if isSame(e, d.Event) {
-					shown.Deliveries = append(shown.Deliveries, delivery{d.Status, d.At})
-				}
-			}
-			list = append(list, shown)
+				Held: held[same(e)], Deliveries: append([]delivery{}, sent[same(e)]...),
+			})
 		}
 	}
 	return list, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -133,17 +132,19 @@ func (w *world) advance(d time.Duration) {
 // now is the providers' time.
 func (w *world) now() time.Time { return w.ahead.Now() }
 
-// wire is what went over the wire, Zoom's webhooks among it, oldest first.
-func (w *world) wire() []local.Exchange {
-	all := w.Wire()
+// zoomTold are Zoom's webhooks as they went over the wire.
+func (w *world) zoomTold() []local.Exchange {
+	var all []local.Exchange
 	for _, d := range w.zoomHooks.Deliveries() {
 		all = append(all, local.Exchange{
 			Provider: local.Zoom, Op: d.Event.Type, Webhook: true, Method: http.MethodPost, Body: string(d.Event.Body), Status: d.Status, At: d.At,
 		})
 	}
-	slices.SortStableFunc(all, func(a, b local.Exchange) int { return a.At.Compare(b.At) })
 	return all
 }
+
+// wire is what went over the wire, Zoom's webhooks among it, oldest first.
+func (w *world) wire() []local.Exchange { return w.Wire(w.zoomTold()...) }
 
 // aim has a provider's webhooks go elsewhere.
 func (w *world) aim(provider, target string) {

@@ -19,7 +19,7 @@ import (
 // happened already is found and not done again.
 func again(ctx context.Context, call func() error) (err error) {
 	// Seconds in earnest, and on from a row after a restart.
-	for wait := time.Millisecond; ; wait *= 2 {
+	for wait := time.Millisecond; ; wait = min(2*wait, time.Minute) {
 		if err = call(); !errors.Is(err, telemed.ErrAmbiguous) {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 func ExampleFromEnv() {
 	env := map[string]string{"CORS_ORIGIN": "*"}
 	getenv := func(name string) string { return env[name] }
+	// Your session, or a header that the proxy in front sets over whatever a browser sent.
 	loggedIn := func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil }
 	mayJoin := func(_ context.Context, client realtime.Client, room string) error {
 		if client.Subject == "ada" && room == "clinic-7" {

@@ -105,6 +105,11 @@ func TestWire(t *testing.T) {
 	require.Equal(t, "zoom google google zoom razorpay whatsapp", strings.Join(order, " "))
 	require.NotContains(t, fmt.Sprintf("%+v", wire), "hunter2")
 	require.Contains(t, wire[2].Body, "Visit")
+	last := local.Exchange{Provider: local.Zoom, Webhook: true, Body: `{"password":"hunter2"}`, At: time.Now()}
+	latest, before := p.Latest(2, last)
+	require.Equal(t, 5, before)
+	require.Equal(t, wire[5], latest[0])
+	require.Equal(t, `{"password":"…"}`, latest[1].Body, "what others add is made safe too")
 	p.Reset()
 	require.Empty(t, p.Wire())
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -33,8 +34,28 @@ type Exchange struct {
 	At time.Time
 }
 
-// Wire returns what went over the wire since the last Reset, oldest first.
-func (p *Providers) Wire() []Exchange {
+// Wire returns what went over the wire since the last Reset, and more beside it, oldest
+// first.
+func (p *Providers) Wire(more ...Exchange) []Exchange {
+	all, _ := p.Latest(math.MaxInt, more...)
+	return all
+}
+
+// Latest is the last n of Wire, and how many came before them. It is quick however many
+// those are.
+func (p *Providers) Latest(n int, more ...Exchange) (latest []Exchange, before int) {
+	all := append(p.arrived(), more...)
+	slices.SortStableFunc(all, func(a, b Exchange) int { return a.At.Compare(b.At) })
+	before = max(len(all)-n, 0)
+	latest = all[before:]
+	for i := range latest {
+		latest[i].Body = safe(latest[i].Body)
+	}
+	return latest, before
+}
+
+// arrived is what went over the wire, in no order, with the bodies as they were.
+func (p *Providers) arrived() []Exchange {
 	var all []Exchange
 	if p.Google != nil {
 		all = append(all, requests(Google, p.Google.Requests())...)
@@ -59,7 +80,6 @@ func (p *Providers) Wire() []Exchange {
 			all = append(all, webhook(WhatsApp, d.Event.Type, d.Event.Body, d.Status, d.At))
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Exchange) int { return a.At.Compare(b.At) })
 	return all
 }
 
@@ -77,14 +97,14 @@ func requests[R request](provider string, arrived []R) []Exchange {
 			path += "?" + query
 		}
 		all = append(all, Exchange{
-			Provider: provider, Op: shape.Op, Method: shape.Method, Path: path, Body: safe(shape.Body), Status: shape.Status, At: shape.At,
+			Provider: provider, Op: shape.Op, Method: shape.Method, Path: path, Body: shape.Body, Status: shape.Status, At: shape.At,
 		})
 	}
 	return all
 }
 
 func webhook(provider, kind string, body []byte, status int, at time.Time) Exchange {
-	return Exchange{Provider: provider, Op: kind, Webhook: true, Method: "POST", Body: safe(string(body)), Status: status, At: at}
+	return Exchange{Provider: provider, Op: kind, Webhook: true, Method: "POST", Body: string(body), Status: status, At: at}
 }
 
 // secretName matches what is not shown, whatever stands before it in the name.

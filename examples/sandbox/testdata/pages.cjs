@@ -1,8 +1,9 @@
 // Looks at the sandbox's pages as people do: on a phone and on a desk, in light and in dark,
 // with JavaScript and without.
 // Usage: node pages.cjs EMPTY FULL, two addresses of sandboxes. TELEMED_NODE_MODULES holds
-// playwright-core and axe-core; TELEMED_CHROMIUM is the browser. With TELEMED_SCREENSHOTS, a
-// folder, it keeps pictures there.
+// playwright-core and axe-core; TELEMED_CHROMIUM is the browser. With TELEMED_EVERY_PAGE each
+// page is looked at in each width and colour, not only the fullest ones in one of each. With
+// TELEMED_SCREENSHOTS, a folder, it does that too, and keeps pictures there.
 "use strict";
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
@@ -13,6 +14,7 @@ const axe = fs.readFileSync(path.join(modules, "axe-core", "axe.min.js"), "utf8"
 
 const [empty, full] = process.argv.slice(2);
 const shots = process.env.TELEMED_SCREENSHOTS;
+const every = shots || process.env.TELEMED_EVERY_PAGE;
 let looked = 0;
 
 // look has axe read the page, and checks that nothing is wider than the window.
@@ -34,28 +36,38 @@ function watch(page, errors) {
   page.on("pageerror", (error) => errors.push(String(error)));
 }
 
-// states are the pages in all their states. Each is looked at in both widths and in both
-// colours, and with pictures in each width and colour.
-async function states(browser) {
-  const all = [[320, "dark"], [1280, "light"]];
-  if (shots) all.push([320, "light"], [1280, "dark"]);
-  for (const [width, colorScheme] of all) {
-    const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
-    const page = await context.newPage();
-    const errors = [];
-    watch(page, errors);
-    const name = (what) => `${what}-${width}-${colorScheme}`;
+// wear makes the window one of a width and a colour.
+async function wear(page, width, colorScheme) {
+  await page.setViewportSize({ width, height: 900 });
+  await page.emulateMedia({ colorScheme });
+}
+
+async function lookAtFull(page, name) {
+  await page.goto(full);
+  await page.evaluate(() => document.querySelectorAll("details").forEach((d) => { d.open = d.id.startsWith("scopes") || !d.parentElement.nextElementSibling; }));
+  await look(page, name);
+}
+
+async function lookAtMail(page, part, name) {
+  await page.goto(full + "/mail/1?as=" + part);
+  await look(page, name);
+}
+
+// states are the pages in all their states.
+async function states(page) {
+  if (!every) {
+    await wear(page, 320, "dark");
+    await lookAtFull(page, "full");
+    await wear(page, 1280, "light");
+    await lookAtMail(page, "html", "mail");
+    return;
+  }
+  for (const [width, colour] of [[320, "dark"], [320, "light"], [1280, "dark"], [1280, "light"]]) {
+    await wear(page, width, colour);
     await page.goto(empty);
-    await look(page, name("empty"));
-    await page.goto(full);
-    await page.evaluate(() => document.querySelectorAll("details").forEach((d) => { d.open = d.id.startsWith("scopes") || !d.parentElement.nextElementSibling; }));
-    await look(page, name("full"));
-    for (const part of shots ? ["html", "text", "calendar", "headers", "raw"] : [width === 320 ? "html" : "raw"]) {
-      await page.goto(full + "/mail/1?as=" + part);
-      await look(page, name("mail-" + part));
-    }
-    assert.deepEqual(errors, [], "the browser complains");
-    await context.close();
+    await look(page, `empty-${width}-${colour}`);
+    await lookAtFull(page, `full-${width}-${colour}`);
+    for (const part of ["html", "text", "calendar", "headers", "raw"]) await lookAtMail(page, part, `mail-${part}-${width}-${colour}`);
   }
 }
 
@@ -84,20 +96,20 @@ async function withoutScript(browser) {
   await press("consents", "Expire all access tokens", "access token expired");
   await press("meetings", "Come to the waiting room", "is there already");
   await context.close();
-  const dark = await browser.newContext({ viewport: { width: 320, height: 900 }, colorScheme: "dark" });
-  const after = await dark.newPage();
-  await after.goto(full);
-  await after.locator("#payments").getByRole("button", { name: "Leave refunds pending" }).click();
-  await after.getByText("Done.").waitFor();
-  await look(after, "note-320-dark");
-  await dark.close();
+}
+
+// notes: what came of a button is told in colours that can be read.
+async function notes(page) {
+  await wear(page, 320, "dark");
+  await page.goto(full);
+  await page.locator("#payments").getByRole("button", { name: "Leave refunds pending" }).click();
+  await page.getByText("Done.").waitFor();
+  if (every) await look(page, "note-320-dark");
 }
 
 // live: what happens shows by itself, is said, and what somebody types stays.
-async function live(browser) {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
-  const errors = [];
-  watch(page, errors);
+async function live(page) {
+  await wear(page, 1280, "light");
   await page.goto(empty);
   await page.locator("[name=delay]").fill("7s");
   const made = await fetch(empty + "/control/faults", { method: "POST", body: new URLSearchParams({ provider: "zoom", op: "create", kind: "hang" }) });
@@ -107,7 +119,6 @@ async function live(browser) {
   await page.locator("h1").click();
   await page.locator("[name=delay]").blur();
   await page.getByText("zoom create: hang").waitFor();
-  assert.deepEqual(errors, [], "the browser complains");
 }
 
 (async () => {
@@ -116,9 +127,14 @@ async function live(browser) {
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
   try {
-    await states(browser);
-    await live(browser);
+    const page = await (await browser.newContext()).newPage();
+    const errors = [];
+    watch(page, errors);
+    await states(page);
+    await live(page);
     await withoutScript(browser);
+    await notes(page);
+    assert.deepEqual(errors, [], "the browser complains");
     console.log(`${looked} pages, 0 violations`);
   } finally {
     await browser.close();
