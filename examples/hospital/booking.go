@@ -67,12 +67,13 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, telemed.ErrInvalid)
 		return
 	}
-	connected, err := h.connected(r.Context())
-	if err != nil {
+	connected, err1 := h.connected(r.Context())
+	taken, err2 := h.taken(r.Context())
+	if err := cmp.Or(err1, err2); err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	req, own := bookingOf(r, connected)
+	req, own := bookingOf(r, connected, taken)
 	page, err := h.book(r.Context(), formKey(r), req)
 	wrong := problemsOf(err)
 	if wrong != nil { // else the form was not looked at
@@ -97,14 +98,10 @@ func (h *hospital) postBooking(w http.ResponseWriter, r *http.Request) {
 
 // bookingOf reads the form. What Book looks at is not looked at here. A field that is wrong
 // for the hospital alone is left out, so that Book refuses it, with all others that are wrong.
-func bookingOf(r *http.Request, connected []string) (visit.Request, problems) {
+func bookingOf(r *http.Request, connected []string, taken []interval) (visit.Request, problems) {
 	field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
 	wrong := problems{}
-	zone, err := time.LoadLocation(field("zone"))
-	if err != nil {
-		zone = time.UTC
-	}
-	start, problem := parseStart(field("start"), zone)
+	start, problem := parseStart(field("start"), taken)
 	if problem != "" {
 		wrong["start"] = problem
 	}
@@ -121,20 +118,15 @@ func bookingOf(r *http.Request, connected []string) (visit.Request, problems) {
 	return req, wrong
 }
 
-// startLayout is a time without a zone: the patient's is meant.
-const startLayout = "2006-01-02T15:04"
-
-// parseStart reads a time of the list, or one without a zone. Book knows whether it is free.
-func parseStart(text string, zone *time.Location) (time.Time, string) {
+// parseStart reads a time of the list. It has its zone, so that no clock that is put back makes
+// two of it. Book knows whether it is over, or taken.
+func parseStart(text string, taken []interval) (time.Time, string) {
 	start, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		start, err = time.ParseInLocation(startLayout, text, zone)
-	}
 	switch {
 	case err != nil:
-		return time.Time{}, "must be a date and a time"
-	case start.After(time.Now().AddDate(1, 0, 0)):
-		return time.Time{}, "is more than a year ahead"
+		return time.Time{}, "must be a time of the list"
+	case !offered(start, time.Now(), taken):
+		return time.Time{}, "is not one of the doctor's times"
 	}
 	return start, ""
 }

@@ -46,6 +46,9 @@ func TestBadInputAtEachDoor(t *testing.T) {
 		}
 		return values
 	}
+	const notOffered = "is not one of the doctor&#39;s times"
+	now := time.Now()
+	morning := hours(now.AddDate(0, 0, 1))[0]
 	tests := map[string]struct {
 		path string
 		form url.Values
@@ -61,9 +64,16 @@ func TestBadInputAtEachDoor(t *testing.T) {
 		"unknown zone":       {"/book", form("zone", "Mars/Olympus"), 400, "IANA name of a zone"},
 		"zone of the server": {"/book", form("zone", "Local"), 400, "IANA name of a zone"},
 		"zone as a path":     {"/book", form("zone", "../../etc/passwd"), 400, "IANA name of a zone"},
-		"past":               {"/book", form("start", "2001-01-01T10:00"), 400, "is over"},
-		"far future":         {"/book", form("start", "2199-01-01T10:00"), 400, "more than a year"},
-		"garbage date":       {"/book", form("start", "soon"), 400, "must be a date"},
+		"past":               {"/book", form("start", "2001-01-01T10:00:00Z"), 400, "is over"},
+		"far future":         {"/book", form("start", "2199-01-01T10:00:00+05:30"), 400, notOffered},
+		"at night":           {"/book", form("start", morning.Add(-6*time.Hour).Format(time.RFC3339)), 400, notOffered},
+		"when it closes":     {"/book", form("start", morning.Add((lastHour-firstHour)*time.Hour).Format(time.RFC3339)), 400, notOffered},
+		"between two times":  {"/book", form("start", morning.Add(10*time.Minute).Format(time.RFC3339)), 400, notOffered},
+		"a second late":      {"/book", form("start", morning.Add(time.Second).Format(time.RFC3339)), 400, notOffered},
+		"next week":          {"/book", form("start", morning.AddDate(0, 0, daysAhead).Format(time.RFC3339)), 400, notOffered},
+		"no zone":            {"/book", form("start", morning.Format("2006-01-02T15:04")), 400, "must be a time of the list"},
+		"garbage date":       {"/book", form("start", "soon"), 400, "must be a time of the list"},
+		"no date":            {"/book", form("start", ""), 400, "must be a time of the list"},
 		"unknown provider":   {"/book", form("provider", "skype"), 400, "is not connected"},
 		"empty":              {"/book", nil, 400, "is required"},
 		"oversized":          {"/book", form("name", strings.Repeat("n", 70000)), 413, "65536 bytes"},
@@ -73,7 +83,7 @@ func TestBadInputAtEachDoor(t *testing.T) {
 		"strange order": {"/payments/callback", url.Values{"razorpay_order_id": {"order_AAAAAAAAAAAAAA"}, "razorpay_payment_id": {"pay_AAAAAAAAAAAAAA"},
 			"razorpay_signature": {strings.Repeat("0", 64)}}, 400, ""},
 		"no such visit":          {"/visits/visit-guess/cancel", nil, 404, "no such visit"},
-		"no such visit to move":  {"/visits/visit-guess/reschedule", url.Values{"start": {"2030-01-01T10:00"}}, 404, "no such visit"},
+		"no such visit to move":  {"/visits/visit-guess/reschedule", url.Values{"start": {"2030-01-01T10:00:00Z"}}, 404, "no such visit"},
 		"unsigned webhook":       {"/webhooks/razorpay", nil, 401, ""},
 		"path climbing":          {"/visits/..%2f..%2fetc/cancel", nil, 404, "no such visit"},
 		"a doctor without login": {"/api/auth/zoom/doctor/disconnect", nil, 401, ""},
@@ -132,7 +142,7 @@ func TestPagesThatAreNotThere(t *testing.T) {
 		require.Contains(t, page.body, "There is no such page.", path)
 	}
 	w.change(t, "/cancel", nil)
-	page := w.change(t, "/reschedule", url.Values{"start": {w.is(t).Start.Add(time.Hour).Format(startLayout)}})
+	page := w.change(t, "/reschedule", url.Values{"start": {w.is(t).Start.Add(time.Hour).Format(time.RFC3339)}})
 	require.Equal(t, http.StatusConflict, page.code)
 	require.Contains(t, page.body, `href="`+w.visit+`"`)
 }
@@ -210,7 +220,7 @@ func TestLongForm(t *testing.T) {
 func TestMoveToABadTime(t *testing.T) {
 	w := booked(t, "zoom")
 	before := w.is(t)
-	for _, start := range []string{"", "soon", "2001-01-01T10:00", "2199-01-01T10:00"} {
+	for _, start := range []string{"", "soon", "2001-01-01T10:00:00Z", "2199-01-01T10:00:00Z", before.Start.Add(time.Minute).Format(time.RFC3339)} {
 		page := w.change(t, "/reschedule", url.Values{"start": {start}})
 		require.Equal(t, http.StatusBadRequest, page.code, start)
 		require.Contains(t, page.body, `id="wrong-start"`)

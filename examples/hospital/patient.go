@@ -169,10 +169,14 @@ func (h *hospital) postCancel(w http.ResponseWriter, r *http.Request, v *visit.V
 }
 
 func (h *hospital) postReschedule(w http.ResponseWriter, r *http.Request, v *visit.Visit) {
+	taken, err := h.taken(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
 	text := r.PostFormValue("start")
-	start, problem := parseStart(text, zoneOf(v))
+	start, problem := parseStart(text, taken)
 	wrong := problems{"start": problem}
-	var err error
 	if problem == "" {
 		err = h.visits.Move(r.Context(), v.ID, start)
 		wrong = problemsOf(err)

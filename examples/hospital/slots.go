@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,27 +72,53 @@ func free(start time.Time, taken []interval) bool {
 // slots are the free times of the coming days in a patient's zone, each by the clinic's clock
 // too where that differs. The first one is so soon that the whole visit can be tried.
 func slots(lang string, zone *time.Location, now time.Time, taken []interval) []day {
-	soon := now.Add(10 * time.Minute).Truncate(5 * time.Minute)
-	for !free(soon, taken) {
-		soon = soon.Add(5 * time.Minute)
-	}
+	soon := verySoon(now, taken)
 	days := []day{{translate(lang, "Very soon, to try it out"), []slot{slotAt(lang, soon, zone)}}}
+	for _, start := range hours(now) {
+		if start.Before(now.Add(time.Hour)) || start.Equal(soon) || !free(start, taken) {
+			continue
+		}
+		name := dayName(lang, start.In(zone))
+		if days[len(days)-1].Name != name {
+			days = append(days, day{Name: name})
+		}
+		last := &days[len(days)-1]
+		last.Slots = append(last.Slots, slotAt(lang, start, zone))
+	}
+	return days
+}
+
+// hours are the doctor's times from the morning of this day on, by the clinic's clock.
+func hours(now time.Time) (starts []time.Time) {
 	for n := range daysAhead {
 		date := now.In(clinicZone).AddDate(0, 0, n)
 		open := time.Date(date.Year(), date.Month(), date.Day(), firstHour, 0, 0, 0, clinicZone)
 		for start := open; start.Before(open.Add((lastHour - firstHour) * time.Hour)); start = start.Add(visitTime) {
-			if start.Before(now.Add(time.Hour)) || !free(start, taken) {
-				continue
-			}
-			name := dayName(lang, start.In(zone))
-			if days[len(days)-1].Name != name {
-				days = append(days, day{Name: name})
-			}
-			last := &days[len(days)-1]
-			last.Slots = append(last.Slots, slotAt(lang, start, zone))
+			starts = append(starts, start)
 		}
 	}
-	return days
+	return starts
+}
+
+// soonStep is what the times that come very soon are multiples of.
+const soonStep = 5 * time.Minute
+
+// verySoon is the first free time, whatever the doctor's hours are.
+func verySoon(now time.Time, taken []interval) time.Time {
+	soon := now.Add(2 * soonStep).Truncate(soonStep)
+	for !free(soon, taken) {
+		soon = soon.Add(soonStep)
+	}
+	return soon
+}
+
+// offered reports whether a list has, or had when the patient got it, this time. Taken ones are
+// among them: Book knows of those, and so it does of what is over.
+func offered(start, now time.Time, taken []interval) bool {
+	if start.Equal(start.Truncate(soonStep)) && !start.After(verySoon(now, taken)) {
+		return true
+	}
+	return slices.ContainsFunc(hours(now), start.Equal)
 }
 
 func slotAt(lang string, start time.Time, zone *time.Location) slot {

@@ -179,16 +179,41 @@ func (s *supervisor) shut() {
 
 // open waits until the hospital is open.
 func (s *supervisor) open(ctx context.Context) error {
+	_, err := s.whenOpen(ctx)
+	return err
+}
+
+// whenOpen waits until the hospital is open, and returns what tells this life of it from others.
+func (s *supervisor) whenOpen(ctx context.Context) (ready chan struct{}, err error) {
 	s.mu.Lock()
-	ready := s.ready
+	ready = s.ready
 	s.mu.Unlock()
 	select {
 	case <-ready:
-		return nil
+		return ready, nil
 	case <-s.ended:
-		return cmp.Or(s.err, errors.New("the hospital has ended"))
+		return nil, cmp.Or(s.err, errors.New("the hospital has ended"))
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
+	}
+}
+
+// replaced waits until the death of a life is heard of.
+func (s *supervisor) replaced(ctx context.Context, before chan struct{}) error {
+	for {
+		s.mu.Lock()
+		now := s.ready
+		s.mu.Unlock()
+		if now != before {
+			return nil
+		}
+		select {
+		case <-s.ended:
+			return cmp.Or(s.err, errors.New("the hospital has ended"))
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }
 
@@ -207,21 +232,10 @@ func (s *supervisor) kill(ctx context.Context, visit string) error {
 	if err := cmd.Process.Kill(); err != nil {
 		return err
 	}
-	for {
-		s.mu.Lock()
-		now := s.ready
-		s.mu.Unlock()
-		if now != before {
-			return s.open(ctx)
-		}
-		select {
-		case <-s.ended:
-			return s.err
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
-		}
+	if err := s.replaced(ctx, before); err != nil {
+		return err
 	}
+	return s.open(ctx)
 }
 
 // close ends all of it. The context of supervise has ended, or the hospital has.
@@ -268,23 +282,34 @@ func ownPath(path string) string {
 	return u.EscapedPath()
 }
 
-// retriedKey is how often a request was passed on already.
-type retriedKey struct{}
+// passedKey is to which life of the hospital a request was passed on, and how often before.
+type passedKey struct{}
+
+type passed struct {
+	ready chan struct{} // of that life
+	times int
+}
 
 // pass hands a request to the hospital, once that is open.
 func (s *supervisor) pass(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
-	err := s.open(ctx)
+	ready, err := s.whenOpen(ctx)
 	cancel()
 	if err != nil {
 		http.Error(w, "the hospital is not open", http.StatusServiceUnavailable)
 		return
 	}
+	before, _ := r.Context().Value(passedKey{}).(passed)
+	r = r.WithContext(context.WithValue(r.Context(), passedKey{}, passed{ready, before.times + 1}))
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second)) // it has one
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			http.Error(w, "that is more than a mebibyte", http.StatusRequestEntityTooLarge)
+			return
+		}
 		if err != nil {
-			http.Error(w, "the request did not arrive whole", http.StatusRequestEntityTooLarge)
+			http.Error(w, "the request did not arrive whole", http.StatusRequestTimeout)
 			return
 		}
 		r.Body = &wholeBody{*bytes.NewReader(body)}
@@ -316,14 +341,22 @@ func (s *supervisor) rewrite(p *httputil.ProxyRequest) {
 	p.Out.Header.Set("X-Forwarded-Proto", "http")
 }
 
-// broken is that the hospital was killed while it answered. Who only reads asks again.
+// deathIsHeard is how long after a broken answer the death that broke it may be heard of, on a
+// busy machine.
+const deathIsHeard = 20 * time.Second
+
+// broken is that the hospital was killed while it answered. Who only reads asks the next one.
 func (s *supervisor) broken(w http.ResponseWriter, r *http.Request, _ error) {
-	times, _ := r.Context().Value(retriedKey{}).(int)
-	again := times < 20 && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == ""
-	if again && r.Context().Err() == nil {
-		time.Sleep(50 * time.Millisecond) // its death is heard of in a moment
-		s.pass(w, r.WithContext(context.WithValue(r.Context(), retriedKey{}, times+1)))
-		return
+	before, _ := r.Context().Value(passedKey{}).(passed)
+	reads := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == ""
+	if reads && before.times < 4 {
+		ctx, cancel := context.WithTimeout(r.Context(), deathIsHeard)
+		err := s.replaced(ctx, before.ready)
+		cancel()
+		if err == nil {
+			s.pass(w, r)
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusBadGateway)
