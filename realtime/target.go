@@ -87,7 +87,7 @@ func (c *Conn) awaitTells(ctx context.Context) error {
 	}
 	select {
 	case <-few:
-	case <-c.ctx.Done():
+	case <-c.life.Done():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
