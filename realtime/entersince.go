@@ -101,11 +101,7 @@ func (c *Conn) placeOf(ctx context.Context, rooms []string, offset string) *plac
 	if !c.hub.past.tokens.open(forRooms, sealed, &were) || keyOf(were) != keyOf(rooms) {
 		return nil
 	}
-	found, err := c.hub.find(ctx, Position(position))
-	if err != nil {
-		return nil
-	}
-	return &found
+	return c.hub.placeAfter(ctx, Position(position))
 }
 
 // missedLocked returns what came after a place, nil if that cannot be told.

@@ -389,13 +389,8 @@ func (c *Conn) JoinSince(
 	if err != nil {
 		return err
 	}
-	var from *place
-	if since != "" && c.hub.past != nil {
-		if found, err := c.hub.find(ctx, since); err == nil {
-			from = &found
-		}
-	}
 	h := c.hub
+	from := h.placeAfter(ctx, since)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if wasIn && !slices.Contains(c.rooms, room) { // nobody was asked whether it may enter
@@ -429,6 +424,18 @@ func (c *Conn) JoinSince(
 		c.markLocked(false)
 	}
 	return nil
+}
+
+// placeAfter returns where a client goes on, nil if there is no such place or it asks for none.
+func (h *Hub) placeAfter(ctx context.Context, since Position) *place {
+	if since == "" || h.past == nil {
+		return nil
+	}
+	found, err := h.find(ctx, since)
+	if err != nil {
+		return nil
+	}
+	return &found
 }
 
 func (c *Conn) answerLocked(message []byte) {

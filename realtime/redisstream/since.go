@@ -17,8 +17,8 @@ const (
 	lookBytes = 8 << 20 // of data that one Since looks at, roughly
 )
 
-// Since returns a page. It looks at some megabytes at most; what it has not looked at
-// comes after Page.UpTo, and More says so. See realtime.Journal for errors.
+// Since returns a page. When it has looked at some megabytes, it asks Redis for no more; what
+// it has not looked at comes after Page.UpTo, and More says so. See realtime.Journal for errors.
 func (j *Client) Since(ctx context.Context, from realtime.Position, rooms []string, limit int) (realtime.Page, error) {
 	var p fault.Problems
 	p.Check(from != "", "from", "is empty: ask Head")
