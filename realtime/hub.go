@@ -344,12 +344,12 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 		client:  Client{ID: rand.Text(), Subject: subject},
 		encoder: encoder,
 		output:  output,
+		life:    lifetime{values: context.WithoutCancel(ctx)},
 		began:   time.Now(),
 	}
 	if h.cfg.SubjectPrefix != "" {
 		conn.own = h.subjectRoom(subject)
 	}
-	conn.life.values = context.WithoutCancel(ctx)
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
