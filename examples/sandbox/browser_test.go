@@ -71,7 +71,7 @@ func (c *clinic) connectDoctors(t *testing.T, s *pages) {
 }
 
 // TestBrowser: the pages have no violation that axe finds, on a phone and on a desk, in light
-// and in dark; with TELEMED_EVERY_PAGE set, in every state of theirs. All buttons work
+// and in dark; with TELEMED_AUDIT=all, in every state of theirs. All buttons work
 // without JavaScript, and with it the page lives.
 func TestBrowser(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,7 @@
 // Looks at the sandbox's pages as people do: on a phone and on a desk, in light and in dark,
 // with JavaScript and without.
 // Usage: node pages.cjs EMPTY FULL, two addresses of sandboxes. TELEMED_NODE_MODULES holds
-// playwright-core and axe-core; TELEMED_CHROMIUM is the browser. With TELEMED_EVERY_PAGE each
+// playwright-core and axe-core; TELEMED_CHROMIUM is the browser. With TELEMED_AUDIT=all each
 // page is looked at in each width and colour, not only the fullest ones in one of each. With
 // TELEMED_SCREENSHOTS, a folder, it does that too, and keeps pictures there.
 "use strict";
@@ -14,7 +14,7 @@ const axe = fs.readFileSync(path.join(modules, "axe-core", "axe.min.js"), "utf8"
 
 const [empty, full] = process.argv.slice(2);
 const shots = process.env.TELEMED_SCREENSHOTS;
-const every = shots || process.env.TELEMED_EVERY_PAGE;
+const every = shots || process.env.TELEMED_AUDIT === "all";
 let looked = 0;
 
 // look has axe read the page, and checks that nothing is wider than the window.
