@@ -11,13 +11,14 @@
 // The stream is that of @socket.io/redis-streams-adapter 0.3, with its defaults: servers
 // in Node and in Go serve the same rooms, both ways, during a migration. What Node sends
 // reaches Follow: broadcasts, also with binary arguments, socketsJoin, socketsLeave and
-// disconnectSockets. Three things do not cross over:
+// disconnectSockets. Four things do not cross over:
 //
 //   - Broadcasts that ask for acknowledgements, serverSideEmit and fetchSockets. Node sends
 //     them by publish and subscribe; this package does not subscribe, so Node neither waits
 //     for it nor lists its clients.
 //   - The sessions of connectionStateRecovery. A client that changes from one kind of
 //     server to the other is told that it was not recovered.
+//   - Presence. Node's clients are not among those that realtime's Hub.Presence returns.
 //   - Node's order. It delivers its own events before it reads the others'. Followers here
 //     see the order of the stream.
 //
@@ -65,7 +66,8 @@
 //
 // Events lie in Redis until they are trimmed, and rooms with them. With Node beside it they
 // lie there in clear, which Config.InsecureClear says. Without Node, Config.Seal encrypts
-// them. Passwords and TLS are those of Config.Client. go-redis prints by a logger of its
+// them. So it is with ids and subjects of clients where realtime's Config.Presence is set;
+// names of rooms stand there as a SHA-256. Passwords and TLS are those of Config.Client. go-redis prints by a logger of its
 // own, with the server's address; redis.SetLogger replaces it.
 //
 // # Testing
