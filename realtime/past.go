@@ -21,6 +21,8 @@ const (
 	patience = 5 * time.Second
 	// pageSize is how many entries one Since asks for.
 	pageSize = 1000
+	// minReach is how far back a hub looks for kicks at least, however short its window is.
+	minReach = 2 * time.Minute
 	minPause = 50 * time.Millisecond
 	maxPause = 5 * time.Second
 )
@@ -173,7 +175,7 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 		return "", err
 	}
 	if !p.gapped {
-		reaches = reaches.Add(-p.window.age / 2) // the other half is for clocks that differ
+		reaches = reaches.Add(-max(p.window.age, minReach) / 2) // the other half is for clocks that differ
 	}
 	h.mu.Lock()
 	p.window.reset(base)
@@ -232,7 +234,7 @@ func (h *Hub) base(ctx context.Context) (Position, error) {
 	if h.past.gapped {
 		return h.past.journal.Head(ctx)
 	}
-	return h.past.journal.At(ctx, time.Now().Add(-h.past.window.age))
+	return h.past.journal.At(ctx, time.Now().Add(-max(h.past.window.age, minReach)))
 }
 
 var errTrimmed = errors.New("the journal cannot tell the whole window")

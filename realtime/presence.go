@@ -91,7 +91,8 @@ func (h *Hub) announce(roster Roster) {
 		case <-ctx.Done():
 		}
 	}
-	_ = h.announceOnce(context.WithoutCancel(ctx), roster, nil, told, announceEnd) // else it is forgotten
+	// If that fails, the engine forgets by itself.
+	_ = h.announceOnce(context.WithoutCancel(ctx), roster, nil, told, announceEnd)
 }
 
 // announceOnce tells who is in rooms, and that the others of told are left.

@@ -67,8 +67,9 @@
 // Events lie in Redis until they are trimmed, and rooms with them. With Node beside it they
 // lie there in clear, which Config.InsecureClear says. Without Node, Config.Seal encrypts
 // them. So it is with ids and subjects of clients where realtime's Config.Presence is set;
-// names of rooms stand there as a SHA-256. Passwords and TLS are those of Config.Client. go-redis prints by a logger of its
-// own, with the server's address; redis.SetLogger replaces it.
+// names of rooms stand there as a SHA-256. Passwords and TLS are those of Config.Client.
+// go-redis prints by a logger of its own, with the server's address; redis.SetLogger
+// replaces it.
 //
 // # Testing
 //
