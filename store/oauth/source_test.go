@@ -894,7 +894,14 @@ func TestFrozenHolderKillsTheNextToken(t *testing.T) {
 // written to it then is sent.
 type slowDial struct {
 	stands time.Duration
+	mu     sync.Mutex
 	sent   []string
+}
+
+func (d *slowDial) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.sent)
 }
 
 func (d *slowDial) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -903,6 +910,8 @@ func (d *slowDial) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.sent = append(d.sent, string(body))
 	return nil, http.ErrServerClosed
 }
@@ -927,7 +936,7 @@ func TestFrozenHolderSendsNothing(t *testing.T) {
 				})
 				go func() { _, _ = s.Token(t.Context(), doctor) }()
 				time.Sleep(stands + time.Second)
-				require.Len(t, dial.sent, sent)
+				require.Equal(t, sent, dial.count())
 				require.Equal(t, sent == 1, c.record().Lease.Tainted, "what was not sent is not spent")
 			})
 		})
