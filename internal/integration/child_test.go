@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"sync"
@@ -65,6 +67,9 @@ type childConfig struct {
 	Spool, SpoolKey string
 	// SlowSave is how long the database takes to save a token.
 	SlowSave time.Duration
+
+	// late is told of an exchange whose answer was not waited for any longer. May be nil.
+	late func(token string, took time.Duration)
 }
 
 const (
@@ -86,6 +91,10 @@ type report struct {
 	Access map[string][]string `json:",omitempty"`
 	// Failed has the errors of callers, but for those of accounts that must be reconnected.
 	Failed []string `json:",omitempty"`
+	// Late is a refresh token that this process has sent, and whose answer it has not waited
+	// for any longer, after Took.
+	Late string        `json:",omitempty"`
+	Took time.Duration `json:",omitempty"`
 	// Gave is an effect that this process gave up.
 	Gave string `json:",omitempty"`
 	// Effects are those that this process noted.
@@ -108,24 +117,46 @@ func doctorKey(n int) store.AccountID {
 const processHeader = "X-Test-Process"
 
 // named is a client whose requests carry the process's name.
-func named(process string, exchange time.Duration) *http.Client {
-	return &http.Client{Timeout: exchange, Transport: namedTransport(process)}
+func (c childConfig) named() *http.Client {
+	// The shorter of the two timeouts ends an exchange; neither may while the process is frozen.
+	return &http.Client{Timeout: c.patience(), Transport: namedTransport{c.Name, c.late}}
 }
 
-type namedTransport string
+// patience is how long an answer is waited for.
+func (c childConfig) patience() time.Duration { return c.Exchange * 9 / 10 }
+
+type namedTransport struct {
+	process string
+	late    func(token string, took time.Duration) // may be nil
+}
 
 func (n namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
-	req.Header.Set(processHeader, string(n))
-	return http.DefaultTransport.RoundTrip(req)
+	req.Header.Set(processHeader, n.process)
+	said := &output{}
+	if req.Body != nil {
+		req.Body = heard{io.TeeReader(req.Body, said), req.Body}
+	}
+	begin := time.Now()
+	response, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil && errors.Is(context.Cause(req.Context()), context.DeadlineExceeded) && n.late != nil {
+		form, _ := url.ParseQuery(said.String())
+		n.late(form.Get("refresh_token"), time.Since(begin))
+	}
+	return response, err
+}
+
+// heard is a body of which somebody keeps what is read.
+type heard struct {
+	io.Reader
+	io.Closer
 }
 
 // source returns what refreshes tokens in this process, as zoom does it.
 func (c childConfig) source(tokens store.TokenStore, onRefresh func(store.AccountID)) (*oauth.Source, *zoom.Client, error) {
 	z, err := zoom.New(zoom.Config{
 		ClientID: c.ClientID, ClientSecret: telemed.NewSecret(c.Secret), RedirectURL: "http://127.0.0.1:3001/callback",
-		// The shorter of the two timeouts ends an exchange; neither may while the process is frozen.
-		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: named(c.Name, c.Exchange*9/10),
+		Tokens: tokens, Endpoints: c.Endpoints, HTTPClient: c.named(),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -211,6 +242,7 @@ func runChild(text string) error {
 		c.claimRounds(tokens)
 		return nil
 	}
+	c.late = func(token string, took time.Duration) { c.write(report{Late: token, Took: took}) }
 	c.source, _, err = c.childConfig.source(tokens, func(key store.AccountID) {
 		c.write(report{Saved: key.Subject, At: time.Now().UnixNano()})
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ type fleet struct {
 	dead  map[string]time.Time // process to when it was killed
 	saves []save
 	gave  map[string]bool // "process effect": what processes gave up
+	told  []moment        // what was done to processes
+	late  map[string]bool // refresh tokens whose answer came too late
 	count int
 }
 
@@ -37,6 +40,38 @@ type fleet struct {
 type save struct {
 	process, doctor string
 	at              time.Time
+}
+
+// moment is something that happened.
+type moment struct {
+	at   time.Time
+	what string
+}
+
+// tell notes what is done to a process, for the history of a failure.
+func (f *fleet) tell(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = append(f.told, moment{time.Now(), what})
+}
+
+// history tells what became of a doctor's tokens, for a failure's message.
+func (f *fleet) history(doctor string) string {
+	all := f.provider.moments(doctor)
+	f.mu.Lock()
+	all = append(all, f.told...)
+	for _, s := range f.saves {
+		if s.doctor == doctor {
+			all = append(all, moment{s.at, s.process + " has saved"})
+		}
+	}
+	f.mu.Unlock()
+	slices.SortStableFunc(all, func(a, b moment) int { return a.at.Compare(b.at) })
+	var text strings.Builder
+	for _, m := range all {
+		fmt.Fprintf(&text, "%s %s\n", m.at.Format("15:04:05.000"), m.what)
+	}
+	return text.String()
 }
 
 // newFleet connects the doctors and starts nothing.
@@ -50,7 +85,7 @@ func newFleet(t *testing.T, d database, ttl, latency time.Duration, doctors int)
 		p.connect(t, tokens, n)
 	}
 	return &fleet{
-		provider: p, tokens: tokens, dead: map[string]time.Time{},
+		provider: p, tokens: tokens, dead: map[string]time.Time{}, late: map[string]bool{},
 		cfg: childConfig{
 			Driver: d.driver, Dialect: d.dialect, DSN: dsn, Table: tables.Table, Doctors: doctors, Exchange: exchangeTime,
 			Endpoints: p.endpoints(), ClientID: p.fake.ClientID(), Secret: p.fake.ClientSecret().Reveal(),
@@ -122,6 +157,13 @@ func (f *fleet) read(p *process, stdout io.Reader) {
 		if json.Unmarshal(lines.Bytes(), &r) != nil {
 			continue // cut by a kill
 		}
+		if r.Late != "" {
+			f.tell(fmt.Sprintf("%s has waited %v for an answer to %.14s", p.name, r.Took, r.Late))
+			f.mu.Lock()
+			f.late[r.Late] = f.late[r.Late] || r.Took >= f.cfg.patience()
+			f.mu.Unlock()
+			continue
+		}
 		if r.Gave != "" {
 			f.mu.Lock()
 			f.gave[p.name+" "+r.Gave] = true
@@ -146,6 +188,16 @@ func (f *fleet) hasSaved(process, doctor string, after time.Time) bool {
 	return slices.ContainsFunc(f.saves, func(s save) bool {
 		return s.process == process && s.doctor == doctor && !s.at.Before(after)
 	})
+}
+
+// cameLate reports whether a process has waited for the answer to a refresh token for as
+// long as it was told to. A machine can be so busy that the provider takes longer, and then
+// the answer is as good as lost. A process that gave up before is a bug. It says nothing of
+// processes that are frozen.
+func (f *fleet) cameLate(token string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.late[token]
 }
 
 // killed returns when the process was killed.

@@ -63,7 +63,7 @@ func TestFrozenForLonger(t *testing.T) {
 			t.Logf("%d exchanges were answered to a process frozen for %v: %d tokens presented again, %d accounts lost",
 				inFlight, frozenLong, len(f.provider.reuses()), len(lost))
 			for key, reason := range lost {
-				require.Contains(t, reason, "an earlier refresh may have succeeded", "%v", key)
+				require.Contains(t, reason, "an earlier refresh may have succeeded", "%s:\n%s", key.Subject, f.history(key.Subject))
 			}
 			require.True(t, kills || len(lost) == 0, "this provider forgives, and the answer was there in the end")
 		})
@@ -116,11 +116,13 @@ func (f *frost) freeze(n int, d time.Duration) {
 			if p.name == name || !f.alone && i%3 == 2 {
 				frozen = append(frozen, p)
 				require.NoError(f, p.cmd.Process.Signal(syscall.SIGSTOP))
+				f.tell(p.name + " is frozen")
 			}
 		}
 		time.Sleep(d)
 		f.inFlight += f.provider.answeredSince(begin, frozen)
 		for _, p := range frozen {
+			f.tell(p.name + " goes on")
 			require.NoError(f, p.cmd.Process.Signal(syscall.SIGCONT))
 		}
 	}

@@ -2,8 +2,10 @@ package integration_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -184,6 +186,22 @@ func (p *provider) spend(token string) (exchange, bool) {
 		}
 	}
 	return exchange{}, false
+}
+
+// moments are a doctor's exchanges.
+func (p *provider) moments(doctor string) (all []moment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.ledger {
+		if p.owner[e.spent] != doctor {
+			continue
+		}
+		all = append(all, moment{e.arrived, fmt.Sprintf("%s sends %.14s", e.process, e.spent)})
+		if !e.answered.IsZero() {
+			all = append(all, moment{e.answered, fmt.Sprintf("%s is answered %.14s", e.process, cmp.Or(e.issued, "no"))})
+		}
+	}
+	return all
 }
 
 // reuses returns each exchange of a token that was spent, with the one that spent it.

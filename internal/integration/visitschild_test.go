@@ -219,11 +219,11 @@ type shown struct {
 
 // Broadcast implements realtime.Broadcaster.
 func (d desk) Broadcast(ctx context.Context, room string, ev realtime.Event) error {
-	data, err := ev.Encode()
+	message, err := ev.Encode()
 	if err != nil {
 		return err
 	}
-	return d.post(ctx, "/live", shown{room, ev.Name, data})
+	return d.post(ctx, "/live", shown{room, ev.Name, message.Args[0]})
 }
 
 // Outcome implements notify.Evidence.

@@ -175,6 +175,7 @@ type attempt struct {
 	response     *http.Response // nil if there is no answer, or a success without its end
 	body         bytes.Reader
 	began, wrote atomic.Bool // a connection was asked for; a byte of the request may have left
+	late, spoke  atomic.Bool // a body was held back; one was not (see heldBody)
 	trace        httptrace.ClientTrace
 }
 
@@ -194,7 +195,7 @@ func (t *Transport) attempt(ctx context.Context, req *http.Request) *attempt {
 	a.watch()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	response, err := t.roundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &a.trace)), cancel)
+	response, err := t.roundTrip(a.heldBack(req.WithContext(httptrace.WithClientTrace(ctx, &a.trace))), cancel)
 	if err != nil {
 		a.Unsent = a.sentNothing(err)
 		a.lost(inOurWords(err))
@@ -238,9 +239,9 @@ func (a *attempt) watch() {
 }
 
 // sentNothing reports whether an attempt that failed with err did so before it sent a
-// byte.
+// byte, or a byte of what it has to say.
 func (a *attempt) sentNothing(err error) bool {
-	return !a.wrote.Load() && (a.began.Load() || neverSent(err))
+	return a.late.Load() && !a.spoke.Load() || !a.wrote.Load() && (a.began.Load() || neverSent(err))
 }
 
 // lost is an attempt without a whole answer.

@@ -115,6 +115,11 @@ func (w *world) checkMoney(b *bill, s fulfill.Status, is sums) {
 			w.problem("%s: refund %s was made %d times", b.key, mark, n)
 		}
 	}
+	for key := range is.backByKey {
+		if _, asked := b.askedBack[key]; !asked && !strings.HasPrefix(key, "orphan:") {
+			w.problem("%s: nobody wanted refund %s", b.key, key)
+		}
+	}
 	for key, wanted := range b.askedBack {
 		if got := is.backByKey[key]; wanted > 0 && got > wanted {
 			w.problem("%s: %d of refund %s was given back, and %d wanted", b.key, got, key, wanted)

@@ -27,7 +27,7 @@ import (
 // Some schedules find what fails often. .ci/run lives through five hundred, and its
 // word long through ten thousand.
 var (
-	schedules = flag.Int("schedules", racetest.Fewer(40, 12), "random schedules of payments")
+	schedules = flag.Int("schedules", racetest.Fewer(60, 12), "random schedules of payments")
 	firstSeed = flag.Int("schedules.first", 0, "the first of them")
 )
 
@@ -41,7 +41,7 @@ func TestSchedules(t *testing.T) {
 	for part := range parts {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			for seed := *firstSeed + part; seed < *firstSeed+*schedules; seed += parts {
-				w := live(t, uint64(seed), false)
+				w := live(t, uint64(seed), nil)
 				require.Emptyf(t, strings.Join(w.problems, "\n"), "schedule %d", seed)
 				for _, b := range w.bills {
 					total[string(w.status(b.key).State)]++
@@ -60,28 +60,49 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-// TestSchedulesFindTheUsualPattern: an application that books by what events say.
-func TestSchedulesFindTheUsualPattern(t *testing.T) {
+// TestSchedulesFindFaults: as few schedules as TestSchedules lives through find what an
+// application, or this package, must not do.
+func TestSchedulesFindFaults(t *testing.T) {
 	t.Parallel()
-	found := func(seed uint64) bool {
-		return slices.ContainsFunc(live(t, seed, true).problems, func(problem string) bool {
-			return strings.Contains(problem, "never booked")
+	for name, test := range map[string]struct {
+		plant func(w *world)
+		want  string
+	}{
+		"it books by what events say":       {func(w *world) { w.trusts = true }, "never booked"},
+		"a callback books by itself":        {func(w *world) { w.callbackBooks = true }, "is fulfilled"},
+		"a refund has another key each try": {(*world).forgetKeys, "times"},
+		"nobody sweeps":                     {func(w *world) { w.sweepless = true }, "never booked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(60) {
+				problems := live(t, seed, test.plant).problems
+				if slices.ContainsFunc(problems, func(problem string) bool { return strings.Contains(problem, test.want) }) {
+					return
+				}
+			}
+			t.Fatal("no schedule notices it")
 		})
 	}
-	for seed := range uint64(40) {
-		if found(seed) {
-			return
-		}
-	}
-	t.Fatal("no schedule notices it")
 }
 
-func live(t *testing.T, seed uint64, trusts bool) (w *world) {
+// forgetKeys has each try of a refund be another one, and processes die behind refunds.
+func (w *world) forgetKeys() {
+	w.rekeys, w.tiers = true, 1
+	for range 4 {
+		w.strikes = append(w.strikes, strike{call: "/refund", after: true})
+	}
+}
+
+// live lives through a schedule, with a fault if one is planted.
+func live(t *testing.T, seed uint64, plant func(*world)) (w *world) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w = newWorld(seed)
 		defer w.srv.Close()
-		w.trusts = trusts
+		if plant != nil {
+			plant(w)
+		}
 		for _, b := range w.bills {
 			w.plan(b)
 		}
@@ -101,9 +122,9 @@ func newWorld(seed uint64) *world {
 	}
 	srv.HoldWebhooks()
 	w := &world{
-		begin: time.Now(), r: r, srv: srv, rows: durable.NewMemory(), running: make([]*process, 3), refunds: map[string]time.Time{}, stuck: map[string]bool{},
+		begin: time.Now(), r: r, tiers: 3, srv: srv, rows: durable.NewMemory(), running: make([]*process, 3), refunds: map[string]time.Time{}, stuck: map[string]bool{},
 	}
-	w.truth = w.newClient(srv.Client().Transport)
+	w.truth, w.deaf = w.newClient(srv.Client().Transport), r.IntN(6) == 0
 	if r.IntN(3) > 0 {
 		w.claims = store.NewMemory()
 	}
@@ -115,6 +136,10 @@ func newWorld(seed uint64) *world {
 	}
 	for range max(r.IntN(4)-1, 0) {
 		w.freezes = append(w.freezes, 1+r.IntN(120))
+	}
+	for range r.IntN(4) {
+		call := []string{"/refund", "/refund", "/capture", "/orders"}[r.IntN(4)]
+		w.strikes = append(w.strikes, strike{call: call, after: r.IntN(3) > 0, freeze: r.IntN(4) == 0})
 	}
 	for range r.IntN(3) {
 		op := []string{"", razorpaytest.OpCreateOrder, razorpaytest.OpCreateRefund, razorpaytest.OpCapture, razorpaytest.OpOrderPayments}[r.IntN(5)]
@@ -221,12 +246,15 @@ func (w *world) returned(b *bill, paid razorpaytest.Paid) {
 	}
 	w.mu.Unlock()
 	for range w.n(3) {
-		w.later(time.Duration(w.n(60))*time.Second, func() { _, _ = w.any().bills.Settle(context.Background(), b.key) })
+		if w.deaf {
+			break
+		}
+		w.later(time.Duration(w.n(60))*time.Second, func() { w.callback(b) })
 	}
 	if w.n(6) == 0 {
 		w.later(time.Duration(w.n(3600))*time.Second, func() { w.giveBackByHand(b, paid.PaymentID) })
 	}
-	if w.n(4) == 0 {
+	if w.n(w.tiers) == 0 {
 		w.later(time.Duration(w.n(7200))*time.Second, func() {
 			amount := new(payments.INR(int64(1+w.n(4)) * 10000))
 			if w.n(3) == 0 {
@@ -234,6 +262,15 @@ func (w *world) returned(b *bill, paid razorpaytest.Paid) {
 			}
 			w.refund(b.key, "tier", amount)
 		})
+	}
+}
+
+// callback is the browser that comes back.
+func (w *world) callback(b *bill) {
+	p := w.any()
+	s, err := p.bills.Settle(context.Background(), b.key)
+	if err == nil && w.callbackBooks && s.OrderID != "" {
+		_ = p.book(context.Background(), fulfill.Paid{Key: b.key, OrderID: s.OrderID})
 	}
 }
 
@@ -321,6 +358,9 @@ func (w *world) deliver() {
 				panic(err)
 			}
 			w.refunds[made.Refund.ID] = time.Now().Add(time.Minute + w.span(4*24*time.Hour))
+		}
+		if w.deaf {
+			continue
 		}
 		for range []int{0, 0, 1, 1, 2, 3}[w.r.IntN(6)] {
 			w.todo = append(w.todo, event{time.Now().Add(w.span(4 * time.Hour)), func() { w.hear(e) }})

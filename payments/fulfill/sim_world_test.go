@@ -25,18 +25,27 @@ import (
 // world is one schedule: a gateway, rows, three processes that are killed and started
 // again, and everything that happens to some bills.
 type world struct {
-	begin   time.Time
-	r       *rand.Rand // under mu
-	srv     *razorpaytest.Server
-	rows    *durable.Memory
-	claims  store.Claims     // nil: a memory of each process's own
-	truth   *razorpay.Client // reads the gateway without any process
-	bills   []*bill
-	trusts  bool // the application books by what events say
+	begin  time.Time
+	r      *rand.Rand // under mu
+	srv    *razorpaytest.Server
+	rows   *durable.Memory
+	claims store.Claims     // nil: a memory of each process's own
+	truth  *razorpay.Client // reads the gateway without any process
+	bills  []*bill
+
+	// The faults that are planted.
+	trusts        bool // the application books by what events say
+	callbackBooks bool // the application books in its callback too
+	rekeys        bool // each try of a refund has a key of its own
+	sweepless     bool // rows wait until somebody says look
+
+	deaf    bool // no event and no browser comes through
+	tiers   int  // one payment in so many is followed by a refund of a part
 	all     sync.WaitGroup
 	ops     int
 	kills   []int // the operations at which a process dies
 	freezes []int // and at which it stands still
+	strikes []strike
 	killed  int
 	running []*process
 
@@ -46,6 +55,15 @@ type world struct {
 	todo     []event
 	problems []string
 	stuck    map[string]bool
+}
+
+// strike is that a process dies or stands still at a call which must not be made twice: the
+// next one of that kind, whichever bill it is about. An operation taken at random is seldom
+// one of those.
+type strike struct {
+	call   string // how its path ends
+	after  bool   // when it has happened, and before anybody knows
+	freeze bool
 }
 
 // event is something that happens at a time.
@@ -59,7 +77,9 @@ type bill struct {
 	key       string
 	until     time.Time
 	gone      bool
-	booked    int  // effects, idempotent by Key
+	booked    int // effects, idempotent by Key
+	booking   int // calls of Fulfill that are under way
+	bookedBy  *process
 	written   bool // that it is fulfilled
 	cancelled bool
 	paidAt    time.Time
@@ -82,6 +102,7 @@ type process struct {
 	cancel context.CancelFunc
 	client *razorpay.Client
 	dead   bool      // under world.mu
+	stood  bool      // under world.mu; it has stood still at least once
 	thaws  time.Time // under world.mu
 }
 
@@ -101,13 +122,38 @@ func (p *process) step() error {
 		panic("no end of operations")
 	}
 	if slices.Contains(p.freezes, p.ops) {
-		p.thaws = time.Now().Add(5 * simTTL)
+		p.freeze()
 	}
 	if slices.Contains(p.kills, p.ops) {
 		p.die()
 		return errKilled
 	}
 	return nil
+}
+
+// freeze has the process stand still until others have taken over what it has. mu is held.
+func (p *process) freeze() {
+	p.stood = true
+	p.thaws = time.Now().Add(5 * simTTL)
+}
+
+// struck is what a strike does to the process at a call, before it or after it.
+func (p *process) struck(req *http.Request, after bool) error {
+	if req.Method != http.MethodPost {
+		return nil
+	}
+	p.mu.Lock()
+	i := slices.IndexFunc(p.strikes, func(s strike) bool { return s.after == after && strings.HasSuffix(req.URL.Path, s.call) })
+	if i >= 0 && !p.dead {
+		if p.strikes[i].freeze {
+			p.freeze()
+		} else {
+			p.die()
+		}
+		p.strikes = slices.Delete(p.strikes, i, i+1)
+	}
+	p.mu.Unlock()
+	return p.step()
 }
 
 // die kills the process. mu is held.
@@ -135,7 +181,16 @@ func (p *process) RoundTrip(req *http.Request) (*http.Response, error) {
 		p.problem("%s lapsed and is captured", key)
 	}
 	time.Sleep(time.Duration(p.n(300)) * time.Millisecond)
-	return around(p, func() (*http.Response, error) { return p.srv.Client().Transport.RoundTrip(req) })
+	if err := p.struck(req, false); err != nil {
+		return nil, err
+	}
+	return around(p, func() (*http.Response, error) {
+		response, err := p.srv.Client().Transport.RoundTrip(req)
+		if died := p.struck(req, true); died != nil {
+			return nil, died
+		}
+		return response, err
+	})
 }
 
 // keyOf returns the bill of a payment that is to be captured.
@@ -166,6 +221,9 @@ func (d dying) Get(ctx context.Context, id durable.ID) (durable.Item, error) {
 }
 
 func (d dying) Put(ctx context.Context, item durable.Item) (string, error) {
+	if d.p.sweepless && item.Lease.Owner == "" && item.Due.After(time.Now().Add(10*time.Minute)) {
+		item.Due = time.Time{}
+	}
 	return around(d.p, func() (string, error) {
 		revision, err := d.Memory.Put(ctx, item)
 		if err == nil && bytes.Contains(item.Data, []byte(`"fulfilled":`)) {
@@ -193,6 +251,20 @@ func (d dying) Lease(ctx context.Context, q durable.Query, after string, lease d
 	return items, next, nil
 }
 
+// rekeying is a gateway whose caller forgets under which key it has asked.
+type rekeying struct {
+	*razorpay.Client
+	w *world
+}
+
+// Refund implements payments.PaymentGateway.
+func (g rekeying) Refund(ctx context.Context, req payments.RefundRequest) (*payments.Refund, error) {
+	if g.w.rekeys {
+		req.Key += fmt.Sprint("/", g.w.n(1<<30))
+	}
+	return g.Client.Refund(ctx, req)
+}
+
 func (w *world) newClient(transport http.RoundTripper) *razorpay.Client {
 	client, err := razorpay.New(razorpay.Config{
 		KeyID: w.srv.KeyID(), KeySecret: w.srv.KeySecret(), BaseURL: w.srv.URL(), Claims: w.claims,
@@ -210,7 +282,7 @@ func (w *world) start() *process {
 	p.client = w.newClient(p)
 	var err error
 	p.bills, err = fulfill.New(fulfill.Config{
-		Store: dying{w.rows, p}, Gateway: p.client, Fulfill: p.book, Notify: p.told, LeaseTTL: simTTL,
+		Store: dying{w.rows, p}, Gateway: rekeying{p.client, w}, Fulfill: p.book, Notify: p.told, LeaseTTL: simTTL,
 		OnStuck: func(item durable.Item) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -283,8 +355,11 @@ func (p *process) book(ctx context.Context, paid fulfill.Paid) error {
 		p.problem("%s is fulfilled and not paid: %v", paid.Key, err)
 	}
 	b, dice := p.bill(paid.Key), p.n(8)
+	p.enter(b)
+	time.Sleep(time.Duration(p.n(500)) * time.Millisecond)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	b.booking--
 	switch {
 	case b.written:
 		p.problems = append(p.problems, paid.Key+" is fulfilled again")
@@ -298,7 +373,21 @@ func (p *process) book(ctx context.Context, paid fulfill.Paid) error {
 		p.die()
 		return errKilled
 	}
+	b.bookedBy = p
 	return nil
+}
+
+// enter begins a booking. There is one at a time, and after one that went well a further one
+// only if that process has died or stood still meanwhile.
+func (p *process) enter(b *bill) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if by := b.bookedBy; by != nil && !by.dead && !by.stood {
+		p.problems = append(p.problems, b.key+" is fulfilled by two, and nobody was taken for dead")
+	}
+	if b.booking++; b.booking > 1 {
+		p.problems = append(p.problems, b.key+" is fulfilled by two at once")
+	}
 }
 
 // told is the application's Notify: it checks what it is told, and does what a person

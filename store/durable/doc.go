@@ -22,6 +22,10 @@
 //   - A death between an effect and its fact has the effect happen again, or leaves it
 //     unknown if the row said before that it was about to happen; see Effect.Ahead. That
 //     is where an idempotency key or evidence is needed, and nowhere else.
+//   - An attempt counts once it has failed, in the write that says so. One that ran out of
+//     its half of the lease has failed too. What was not begun counts as none, and neither
+//     does a death: a deploy or a kill takes no attempt away. So an effect that ends its
+//     process each time is begun again each time its lease is dead; the log says so.
 //   - Nothing is dropped in silence. What cannot be done is stuck, and somebody is told.
 //
 // [Memory] keeps rows for tests and demonstrations, sqlstore.Rows and mongostore.Rows in

@@ -277,9 +277,11 @@ func (a *attempt) restartClock(d time.Duration) {
 }
 
 // exchange spends the refresh token, once. It is bounded by Timeout and independent of
-// any caller. A process that stood still meanwhile reads on: the answer may be here.
+// any caller. A process that stood still meanwhile reads on: the answer may be here. One
+// that stood still before sends nothing any more, once others may have taken the lease over:
+// the token may be spent, and its successor with it.
 func (a *attempt) exchange() {
-	ctx, cancel := wait.Timeout(a.shared.run, a.view.tuning.Timeout)
+	ctx, cancel := wait.Timeout(wait.BeginBy(a.shared.run, a.view.leasedAt.Add(a.view.tuning.LeaseTTL)), a.view.tuning.Timeout)
 	defer cancel()
 	if err := a.shared.credentials.begin(time.Now(), a.view.tuning.Timeout); err != nil {
 		a.exchangeFailed(err)

@@ -16,12 +16,12 @@
 //
 // Against a provider whose refresh tokens stay (Google), no account is ever disconnected
 // by this package. Against one whose refresh tokens are spent by use (Zoom), that happens
-// only if the provider's answer is lost on the wire, or the process is killed in the
-// moment before the answer is saved, and then the record says so. A [Spool] narrows that
-// moment to the exchange itself while the database is down. A process that alone is cut
-// off from the database right after an exchange, for longer than a lease lives, looks
-// dead to the others: they find the token spent and mark the account, which is active
-// again as soon as that process can save.
+// only if the provider's answer is lost on the wire or takes longer than Tuning.Timeout, or
+// the process is killed in the moment before the answer is saved, and then the record says
+// so. A [Spool] narrows that moment to the exchange itself while the database is down. A
+// process that alone is cut off from the database right after an exchange, for longer than
+// a lease lives, looks dead to the others: they find the token spent and mark the account,
+// which is active again as soon as that process can save.
 //
 // # Leases
 //
@@ -31,6 +31,11 @@
 // still for the TTL that its holder wrote into it, with the store answering all the
 // while. Whoever takes it over leaves its holder a last chance to save before anything is
 // spent.
+//
+// Until the first byte of an exchange is sent, its process may stand still. [Provider.Refresh]
+// looks at the clock once more when that byte is asked for, and sends nothing under a lease
+// that may be dead: a spent token that is presented again may end the grant, whoever has
+// its successor.
 //
 // A refresh is not tied to the caller's context. A new token is saved until it is saved,
 // over any revision, as long as the record still holds the token that was spent for it.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/faultytest"
@@ -885,6 +888,59 @@ func TestFrozenHolderKillsTheNextToken(t *testing.T) {
 		require.ErrorIs(t, err, telemed.ErrReconnect)
 		require.ErrorContains(t, err, "an earlier refresh may have succeeded")
 	})
+}
+
+// slowDial is a transport whose process stands still while it makes its connection. What is
+// written to it then is sent.
+type slowDial struct {
+	stands time.Duration
+	mu     sync.Mutex
+	sent   []string
+}
+
+func (d *slowDial) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.sent)
+}
+
+func (d *slowDial) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(d.stands)
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sent = append(d.sent, string(body))
+	return nil, http.ErrServerClosed
+}
+
+// A holder that was frozen just ahead of the first byte of its exchange wakes up when
+// others have taken its lease over. It presents nothing any more.
+func TestFrozenHolderSendsNothing(t *testing.T) {
+	t.Parallel()
+	for stands, sent := range map[time.Duration]int{time.Second: 1, 59 * time.Second: 1, 61 * time.Second: 0, time.Hour: 0} {
+		t.Run(stands.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, dial := newClinic(t), &slowDial{stands: stands}
+				provider := oauth.Provider{
+					Name: "zoom", TokenURL: "https://zoom.example/token", AuthStyle: oauth2.AuthStyleInHeader, HTTPClient: &http.Client{Transport: dial, Timeout: 2 * time.Hour},
+				}
+				s := c.source(func(cfg *oauth.SourceConfig) {
+					// It hears of its deadline only when it runs again, as one that stood still does.
+					cfg.Refresh = func(ctx context.Context, old store.Token) (store.Token, error) {
+						return provider.Refresh(context.WithoutCancel(ctx), old)
+					}
+				})
+				go func() { _, _ = s.Token(t.Context(), doctor) }()
+				time.Sleep(stands + time.Second)
+				require.Equal(t, sent, dial.count())
+				require.Equal(t, sent == 1, c.record().Lease.Tainted, "what was not sent is not spent")
+			})
+		})
+	}
 }
 
 func TestTheLeaseIsYoungAtEveryExchange(t *testing.T) {
