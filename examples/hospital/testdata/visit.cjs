@@ -232,6 +232,7 @@ async function counter(staff) {
     await patient.click("#cancel summary");
     await patient.click("#cancel button");
     await patient.locator("#status", { hasText: "cancelled" }).waitFor();
+    await english(dashboard); // in which it reads its table anew
     await dashboard.evaluate(() => socket.connect());
     await dashboard.locator("#visits td", { hasText: "cancelled" }).waitFor();
     await each(patient, visit, "cancelled");
