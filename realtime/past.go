@@ -174,8 +174,8 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 	if err != nil {
 		return "", err
 	}
-	if !p.gapped {
-		reaches = reaches.Add(-max(p.window.age, minReach) / 2) // the other half is for clocks that differ
+	if !p.gapped { // half of it is for clocks that differ
+		reaches = reaches.Add(-max(p.window.age, minReach) / 2)
 	}
 	h.mu.Lock()
 	p.window.reset(base)
