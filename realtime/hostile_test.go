@@ -3,7 +3,6 @@ package realtime_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -302,6 +301,8 @@ type busybody struct {
 	n   int
 }
 
+func (b *busybody) Enabled(context.Context, slog.Level) bool { return true }
+
 func (b *busybody) Handle(context.Context, slog.Record) error {
 	b.hub.Stats()
 	b.mu.Lock()
@@ -315,7 +316,7 @@ func (b *busybody) Handle(context.Context, slog.Record) error {
 func TestLogMayUseTheHub(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		journal, log := &realtime.MemoryJournal{}, &busybody{Handler: slog.NewTextHandler(io.Discard, nil)}
+		journal, log := &realtime.MemoryJournal{}, &busybody{Handler: slog.DiscardHandler}
 		hub := processOf(t, journal, func(cfg *realtime.Config) {
 			cfg.MaxPending, cfg.Recover, cfg.Logger = 300, time.Second, slog.New(log)
 		})

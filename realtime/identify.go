@@ -70,9 +70,9 @@ func (d *decisions) endLocked(call *list.Element) {
 // subject already, or ErrFull if Config.MaxPerSubject of it are open.
 func (c *Conn) Identify(decide func() (subject string, err error)) error {
 	call := c.decides()
-	subject, err := "", error(nil)
 	defer c.decided(call)
-	if subject, err = decide(); err != nil || subject == "" {
+	subject, err := decide()
+	if err != nil || subject == "" {
 		return err
 	}
 	h := c.hub

@@ -29,8 +29,8 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:3000", "where to listen")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := serve(ctx, *addr); err != nil {
+	err := serve(ctx, *addr)
+	if stop(); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -140,9 +140,20 @@ func (s socket) sendBinary(parts ...[]byte) {
 
 func (s socket) frame() ws.Frame {
 	s.t.Helper()
-	frame, err := ws.ReadFrame(s.r)
+	frame, err := s.tryFrame()
 	require.NoError(s.t, err)
 	return frame
+}
+
+func (s socket) tryFrame() (frame ws.Frame, err error) {
+	s.t.Helper()
+	if frame.Header, err = ws.ReadHeader(s.r); err != nil {
+		return frame, err
+	}
+	require.Less(s.t, frame.Header.Length, int64(1<<20))
+	frame.Payload = make([]byte, frame.Header.Length)
+	_, err = io.ReadFull(s.r, frame.Payload)
+	return frame, err
 }
 
 func (s socket) read() string {
@@ -186,10 +197,10 @@ func (s socket) requireWelcome(namespace string) {
 // closed requires the end of the WebSocket, behind heartbeats at most.
 func (s socket) closed() {
 	s.t.Helper()
-	frame, err := ws.ReadFrame(s.r)
+	frame, err := s.tryFrame()
 	for err == nil && frame.Header.OpCode == ws.OpText {
 		require.Equal(s.t, "2", string(frame.Payload))
-		frame, err = ws.ReadFrame(s.r)
+		frame, err = s.tryFrame()
 	}
 	require.NotErrorIs(s.t, err, os.ErrDeadlineExceeded)
 	if err == nil {
@@ -259,8 +270,11 @@ var handshake = []clause{
 
 func noSocket(t *testing.T, url string) {
 	t.Helper()
-	_, _, _, err := ws.DefaultDialer.Dial(t.Context(), strings.Replace(url, "http", "ws", 1))
+	conn, _, _, err := ws.DefaultDialer.Dial(t.Context(), strings.Replace(url, "http", "ws", 1))
 	require.Error(t, err)
+	if conn != nil {
+		_ = conn.Close()
+	}
 }
 
 var heartbeat = []clause{
