@@ -24,7 +24,7 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
-// Some schedules find what fails often. .ci/run lives through five hundred, and its
+// Some schedules find what fails often. .ci/run lives through hundreds, and its
 // word long through ten thousand.
 var (
 	schedules = flag.Int("schedules", racetest.Fewer(60, 12), "random schedules of payments")

@@ -15,7 +15,7 @@ import (
 	"github.com/telemed-go/telemed/payments"
 )
 
-// Some schedules find what fails often. .ci/run lives through five hundred, and its word
+// Some schedules find what fails often. .ci/run lives through hundreds, and its word
 // long through ten thousand.
 var (
 	schedules = flag.Int("schedules", racetest.Fewer(10, 3), "schedules of visits whose processes die")
