@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/notify"
 	"github.com/telemed-go/telemed/notify/outbox"
@@ -55,8 +56,11 @@ func (v *Visits) says(ctx context.Context, r *record, m outbox.Message) (string,
 	}
 	switch m.Template {
 	case template.Confirmed, template.DoctorBooked, template.Reminder:
-		if !r.ready() {
+		if !r.booked() {
 			return "", outbox.ErrUntrue
+		}
+		if !r.ready() {
+			return "", errUnready
 		}
 	case template.VisitWaiting:
 		if !r.isLate(time.Now()) {
@@ -73,6 +77,11 @@ func (v *Visits) says(ctx context.Context, r *record, m outbox.Message) (string,
 	}
 	return m.Template, err
 }
+
+// errUnready is that a message was queued once all was ready, and it is not at the moment: the
+// doctor has deleted the meeting, or a process that stood still has written down an older
+// start. It will be again, and until the end of the visit the message waits for that.
+var errUnready = fault.Tagged(telemed.ErrUnavailable, errors.New("visit: the meeting is being made anew"))
 
 // heard reports whether somebody may have got an earlier message of this one's kind: that
 // something has moved is said to nobody else.

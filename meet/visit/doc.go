@@ -55,8 +55,9 @@
 //	the page     "new-appointment", then "appointment-changed", in the room "clinic-" + Tenant
 //
 // What a message says is read when it is sent; one that is not true any more by then is not
-// sent. Confirmed, moved and cancelled go by mail and by WhatsApp, reminders by WhatsApp or
-// else mail, all about money by mail or else WhatsApp.
+// sent, and one about a meeting that is just being made anew waits. Confirmed, moved and
+// cancelled go by mail and by WhatsApp, reminders by WhatsApp or else mail, all about money by
+// mail or else WhatsApp.
 //
 // # Errors
 //
