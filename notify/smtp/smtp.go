@@ -111,8 +111,8 @@ type Config struct {
 	DialTimeout time.Duration
 	// CommandTimeout bounds each answer. If 0, 30 seconds.
 	CommandTimeout time.Duration
-	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance.
-	// If 0, 2 minutes.
+	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance,
+	// together with the envelope where all of it leaves at once. If 0, 2 minutes.
 	DataTimeout time.Duration
 
 	// MaxConns is how many connections may be in use at once; further messages wait. If 0, 4.
