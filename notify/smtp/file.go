@@ -62,14 +62,14 @@ func (l *letter) stream(ctx context.Context, w io.Writer, p *part) (err error) {
 		return errors.New("there is nothing to read")
 	}
 	defer r.Close()
-	if l.signed == nil {
+	if l.sums == nil {
 		return copyBytes(ctx, w, r, p.file.Size)
 	}
 	sum := sha256.New()
 	if err := copyBytes(ctx, io.MultiWriter(w, sum), r, p.file.Size); err != nil {
 		return err
 	}
-	if !l.signed.sameFile(p.index, string(sum.Sum(nil))) {
+	if !l.sameFile(p.index, string(sum.Sum(nil))) {
 		return errFileChanged
 	}
 	return nil

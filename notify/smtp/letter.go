@@ -26,8 +26,10 @@ type letter struct {
 	size     int64
 	head     []byte  // its first bytes, all of them up to maxWhole
 	start    int     // how many of them are the header that we write
-	signed   *signed // nil if it is not
 	buffer   *[]byte // where head is, from the pool
+	// The sums of the files that are opened, by their place, if the letter is signed. What was
+	// signed and what is sent must be the same.
+	sums map[int]string
 
 	bodies, inline, attached []part
 	boundary                 string // how those of multiparts begin

@@ -13,14 +13,10 @@ import (
 	"github.com/telemed-go/telemed/internal/fault"
 )
 
-// signed is what must not change between the signature and the sending: the sums of the
-// files that are opened, by their place.
-type signed struct{ sums map[int]string }
-
 // sign renders the letter for sign, which reads it meanwhile, and puts the fields that sign
 // returns ahead of it. So a letter of any length is signed, and none is held whole for it.
 func (l *letter) sign(ctx context.Context, sign func(io.Reader) (string, error), begin func(*header)) error {
-	l.signed = &signed{sums: map[int]string{}}
+	l.sums = map[int]string{}
 	r, w := io.Pipe()
 	var unread error
 	var rendering sync.WaitGroup
@@ -87,12 +83,11 @@ func (l *letter) measureInto(ctx context.Context, w *io.PipeWriter, begin func(*
 // fieldLines is whole fields of a header, which may be folded, and at least one.
 var fieldLines = regexp.MustCompile(`^(?:[!-9;-~]+:[\t -~]*\r\n(?:[\t ][\t ]*[!-~][\t -~]*\r\n)*)+$`)
 
-// sameFile notes the sum of a file that is opened, or compares it with the one noted. What
-// was signed and what is sent must be the same.
-func (s *signed) sameFile(i int, sum string) bool {
-	first, ok := s.sums[i]
+// sameFile notes the sum of a file that is opened, or compares it with the one noted.
+func (l *letter) sameFile(i int, sum string) bool {
+	first, ok := l.sums[i]
 	if !ok {
-		s.sums[i] = sum
+		l.sums[i] = sum
 	}
 	return !ok || first == sum
 }
