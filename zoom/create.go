@@ -152,7 +152,8 @@ func (s *session) post(ctx context.Context, mark, code string, req meet.Request)
 	body := newMeeting{
 		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: code, Settings: s.settings,
 	}
-	if end, ok := ctx.Deadline(); ok { // that of the lock: a process that stood still must not send after it
+	// That of the lock: a process that stood still sends nothing after it.
+	if end, ok := ctx.Deadline(); ok {
 		ctx = wait.BeginBy(ctx, end)
 	}
 	call := rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}

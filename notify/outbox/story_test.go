@@ -157,10 +157,8 @@ func TestAServerThatAlwaysLosesItsAnswer(t *testing.T) {
 // TestASendThatIsInVainEachTime has what carries the message lose it each time, as a process
 // does that dies of it. It is not begun again for ever at the pace of the evidence.
 func TestASendThatIsInVainEachTime(t *testing.T) {
-	var relay *events
 	mails := func(c *clinic, cfg *outbox.Config) {
-		relay = &events{clinic: c, outcome: notify.OutcomeNotArrived}
-		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: relay}
+		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: &events{clinic: c, outcome: notify.OutcomeNotArrived}}
 	}
 	for name, test := range map[string]struct {
 		channels func(*outbox.Message)

@@ -98,8 +98,9 @@ func (c RunnerConfig) validate() error {
 // "not now", says itself how long; that, and an error that matches telemed.ErrUnauthorized
 // or telemed.ErrReconnect, is nobody's failure and counts as no attempt. A panic counts as
 // four. The end of the process counts as one: the first in a row is tried again as soon as
-// the lease is dead, a further one after the pause of a failure. After MaxAttempts the row is stuck, until somebody calls Retry, or changes it and
-// sets Due. So is at once a row that a Fact has made too long to be written down.
+// the lease is dead, a further one after the pause of a failure. After MaxAttempts the row
+// is stuck, until somebody calls Retry, or changes it and sets Due. So is at once a row that
+// a Fact has made too long to be written down.
 type Runner struct {
 	cfg      RunnerConfig
 	versions map[string]int
