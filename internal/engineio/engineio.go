@@ -126,7 +126,7 @@ func New(cfg Config, p *fault.Problems) *Server {
 	setDefault(p, "MaxPerAddr", &cfg.MaxPerAddr, 0)
 	return &Server{
 		cfg: cfg, rules: rules, sessions: make(map[string]*Session),
-		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr},
+		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr, time: cfg.ConnectTimeout},
 	}
 }
 
