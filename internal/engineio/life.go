@@ -22,11 +22,10 @@ type life struct {
 
 	lock     sync.Mutex
 	ended    bool
-	work     int   // calls of do and run that have not returned
+	work     int32 // calls of do and run that have not returned
 	cause    error // of the end
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	done     chan struct{} // if not nil, it is closed when the session has ended
 	finished chan struct{} // if not nil, it is closed when the session has ended and work is 0
 }
 
@@ -44,17 +43,7 @@ func (l *life) Context() context.Context {
 }
 
 // Done is closed when the session has ended.
-func (l *life) Done() <-chan struct{} {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	if l.done == nil {
-		l.done = make(chan struct{})
-		if l.ended {
-			close(l.done)
-		}
-	}
-	return l.done
-}
+func (l *life) Done() <-chan struct{} { return l.Context().Done() }
 
 // Finished is closed when the session has ended and nothing is done for it any more.
 func (l *life) Finished() <-chan struct{} {
@@ -106,9 +95,6 @@ func (l *life) end(cause error) (handler Handler, first bool) {
 	}
 	l.ended, l.cause = true, cause
 	l.work++ // for finish
-	if l.done != nil {
-		close(l.done)
-	}
 	if l.cancel != nil {
 		l.cancel(cause)
 	}
