@@ -38,6 +38,8 @@ type past struct {
 	started bool
 
 	window window
+	expiry *time.Timer   // calls expire; nil before the first entry
+	armed  bool          // it will
 	gapped bool          // the next window begins at the end of the journal; of follow alone
 	at     Position      // the newest entry that the connections have; "" while nobody follows
 	live   chan struct{} // closed once at is known
@@ -204,6 +206,8 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.window.seen(from)
+	p.window.caughtUp(time.Now())
+	h.armLocked(0)
 	p.away = time.Time{}
 	p.at, p.gapped = from, false
 	h.doubtLocked(reaches, kicks)
@@ -308,6 +312,7 @@ func (h *Hub) deliver(e Entry) {
 	}
 	p := h.past
 	p.window.add(&e)
+	h.armLocked(0)
 	p.at = e.Position
 	switch e.Kind {
 	case KindEvent:

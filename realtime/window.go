@@ -15,6 +15,10 @@ type window struct {
 	entries []*Entry
 	first   uint64 // the number of entries[0]
 	bytes   int
+	dropped int // bytes of entries that the array behind entries still has
+
+	// now is the journal's time at heard, by the clock of this process.
+	now, heard time.Time
 
 	// base is the position before entries[0].
 	base Position
@@ -32,7 +36,7 @@ func (w *window) end() uint64 { return w.first + uint64(len(w.entries)) }
 
 // reset empties the window: it begins at base now. The numbers go on.
 func (w *window) reset(base Position) {
-	w.first, w.entries, w.bytes = w.end(), nil, 0
+	w.first, w.entries, w.bytes, w.dropped = w.end(), nil, 0, 0
 	w.base, w.extra = base, ""
 	w.next = map[Position]uint64{base: w.first}
 	w.rooms = make(map[string][]uint64)
@@ -55,10 +59,38 @@ func (w *window) add(e *Entry) {
 	w.entries = append(w.entries, e)
 	w.bytes += sizeOf(*e)
 	w.next[e.Position] = w.end()
-	oldest := e.At.Add(-w.age)
-	for len(w.entries) > 1 && (w.bytes > maxWindow || w.entries[0].At.Before(oldest)) {
+	w.now, w.heard = e.At, time.Now()
+	w.trim()
+	if w.dropped > maxWindow/4 {
+		w.release()
+	}
+}
+
+// caughtUp says that the journal has no entry behind those of the window at t, by the clock of
+// this process. Before, the newest may have been old when it came.
+func (w *window) caughtUp(t time.Time) {
+	if t.After(w.now) {
+		w.now = t
+	}
+	w.heard = t
+}
+
+// trim drops what is over the bounds. The newest entry stays, however large, but not
+// however old.
+func (w *window) trim() {
+	for len(w.entries) > 0 && (w.over() <= 0 || w.bytes > maxWindow && len(w.entries) > 1) {
 		w.drop()
 	}
+}
+
+// over returns when the oldest entry is too old. There must be one.
+func (w *window) over() time.Duration {
+	return w.entries[0].At.Sub(w.now) + w.age + 1 - time.Since(w.heard)
+}
+
+// release gives up what was dropped. It may be in the hands of readers still.
+func (w *window) release() {
+	w.entries, w.dropped = append([]*Entry(nil), w.entries...), 0
 }
 
 // drop forgets the oldest entry. Its position is the base now.
@@ -76,6 +108,7 @@ func (w *window) drop() {
 	delete(w.next, w.base)
 	w.base = w.entries[0].Position
 	w.bytes -= sizeOf(*w.entries[0])
+	w.dropped += sizeOf(*w.entries[0])
 	w.entries = w.entries[1:]
 	w.first++
 	if w.extra != "" && w.next[w.extra] < w.first {
