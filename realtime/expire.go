@@ -32,7 +32,10 @@ func (h *Hub) expire() {
 // endLocked forgets what was kept. The hub is closed.
 func (p *past) endLocked() {
 	p.stop()
-	if p.window.reset(""); p.expiry != nil {
-		p.expiry.Stop()
+	p.window.reset("")
+	for _, timer := range []*time.Timer{p.expiry, p.telling} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 }

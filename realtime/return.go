@@ -13,7 +13,7 @@ import (
 )
 
 // ErrReplaced is the cause with which a connection ends whose client has come back on
-// another one of the same process, see [Conn.Enter].
+// another one, see [Conn.Enter].
 var ErrReplaced = errors.New("the client has come back on another connection")
 
 // markName is the name of an event without data that carries an offset alone, where a
@@ -45,9 +45,11 @@ type Return struct {
 // came first, it is not recovered: it must read the state of that room.
 //
 // An earlier connection of the client that is half open, because its end was lost, ends
-// with ErrReplaced at once if it is in this process. In another process it ends by its
-// heartbeat: until then Members and OnLeave have the client there, too. It takes nothing
-// away from the client, for which it is gone.
+// with ErrReplaced: at once in this process, and in another one with the next line that this
+// hub appends to the Journal about all who have come back, a second later. Until then Members
+// has the client there, too. Such a line ends nobody who has connected in the last 10 seconds,
+// and if it cannot be appended the heartbeat decides. There is no line for each client: when
+// thousands return after a deploy, it would push out of the Journal what they return for.
 //
 // Enter calls welcome and sends the message that it returns. If the client is recovered,
 // pid is the one that it has brought, and all events follow that it has missed, in order.
@@ -170,6 +172,7 @@ func (c *Conn) comeBack(
 	h.stats.Recovered++
 	h.observeLocked(Recovered, c, nil)
 	c.presentLocked(id)
+	h.returnedLocked(id)
 	for _, room := range allowed {
 		_ = c.enterLocked(room) // there are not more than MaxRooms
 	}
