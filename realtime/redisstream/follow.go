@@ -151,7 +151,7 @@ func (f *follower) take(ctx context.Context, message redis.XMessage) error {
 
 // away and back log a change once.
 func (j *Client) away(ctx context.Context, err error) {
-	if j.stale.CompareAndSwap(0, time.Now().UnixNano()) {
+	if j.stale.CompareAndSwap(0, max(int64(j.sinceBegan()), 1)) {
 		j.log.LogAttrs(ctx, slog.LevelWarn, "redisstream: Redis does not answer", slog.String("error", failed("Follow", err).Error()))
 	}
 }
@@ -159,6 +159,6 @@ func (j *Client) away(ctx context.Context, err error) {
 func (j *Client) back(ctx context.Context) {
 	if since := j.stale.Swap(0); since != 0 {
 		j.log.LogAttrs(ctx, slog.LevelInfo, "redisstream: Redis answers again",
-			slog.Duration("after", time.Since(time.Unix(0, since))))
+			slog.Duration("after", j.sinceBegan()-time.Duration(since)))
 	}
 }
