@@ -53,7 +53,7 @@
 // that waits, and a few that write. An entry costs Redis one XADD, and each
 // process reads it once, however many clients there are. Redis holds an answer in memory until
 // it is read, and counts it in entries. So few are asked for while they are long: an answer has
-// about 4 MiB, and where long entries follow short ones once 32 of them.
+// about 4 MiB, and where long entries follow short ones once 64 of them.
 //
 // # Errors
 //

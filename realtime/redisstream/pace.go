@@ -10,7 +10,7 @@ const (
 	// readBytes is how long an answer may be before fewer are asked for.
 	readBytes = 4 << 20
 	// maxAnswer is how long an answer may be at all, of entries that Config.MaxEntry allows.
-	maxAnswer = 128 << 20
+	maxAnswer = 256 << 20
 )
 
 // pace says how many entries the next command asks for. Redis counts what it returns in

@@ -70,7 +70,7 @@ func (c *measured) Read(b []byte) (int, error) {
 // Whoever reads has a few megabytes of the stream in its hands, however long the entries are.
 func TestAnswersAreBounded(t *testing.T) {
 	t.Parallel()
-	const long, few, most = 1_000_000, 6_000_000, 34_000_000
+	const long, few, most = 1_000_000, 6_000_000, 66_000_000
 	s, g := startServer(t), &gauge{}
 	require.NoError(t, s.client.ConfigSet(t.Context(), "appendonly", "no").Err())
 	j := s.open(func(cfg *redisstream.Config) { cfg.Client = g.client(t, s) })
@@ -104,10 +104,10 @@ func TestAnswersAreBounded(t *testing.T) {
 	// Nobody can know that long entries follow short ones. It happens once.
 	t.Run("long behind short", func(t *testing.T) {
 		pipe := s.client.Pipeline()
-		for range 200 {
+		for range 300 {
 			pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "socket.io", Values: []string{"nsp", "/other"}})
 		}
-		for range 60 {
+		for range 80 {
 			pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "socket.io", Values: []string{"nsp", "/other", "data", strings.Repeat("x", long)}})
 		}
 		from := head(t, j)

@@ -43,7 +43,7 @@ type Config struct {
 	// Node servers beside it must have the same (maxLen). If 0, 10000.
 	MaxLen int64
 	// MaxEntry is how many bytes an entry may have. Append refuses more; what is read and
-	// has more is passed over. How many are read at once follows from it: 128 MiB of them at
+	// has more is passed over. How many are read at once follows from it: 256 MiB of them at
 	// most, and no more than 128. If 0, 4 MiB.
 	MaxEntry int
 
