@@ -62,7 +62,7 @@ var outside = map[string][]string{
 	"zoom":                  {"golang.org/x/oauth2"},
 	"meet/googlemeet":       {"golang.org/x/oauth2", "google.golang.org/api"},
 	"payments/razorpay":     {"github.com/razorpay/razorpay-go"},
-	"notify/smtp":           {"gopkg.in/gomail.v2", "golang.org/x/net/idna", "github.com/xdg-go/scram"},
+	"notify/smtp":           {"golang.org/x/net/idna", "github.com/xdg-go/scram"},
 	"notify/smtp/dkim":      {"github.com/emersion/go-msgauth/dkim"},
 	"notify/smtp/smtptest":  {"github.com/emersion/go-sasl", "github.com/xdg-go/scram"},
 	"internal/engineio":     {"github.com/gobwas/ws"},

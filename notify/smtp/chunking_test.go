@@ -44,7 +44,7 @@ func TestServerWithoutBDAT(t *testing.T) {
 				}
 				chunks := 0
 				for _, command := range server.seen() {
-					require.True(t, slices.Contains([]string{"MAIL FROM:<care@clinic.example>", "RCPT TO:<asha@example.org>", "BDAT 19", "Mime-Version: 1.0", "DATA", "QUIT"}, strings.Split(command, " SIZE=")[0]) ||
+					require.True(t, slices.Contains([]string{"MAIL FROM:<care@clinic.example>", "RCPT TO:<asha@example.org>", "BDAT 19", "MIME-Version: 1.0", "DATA", "QUIT"}, strings.Split(command, " SIZE=")[0]) ||
 						strings.HasPrefix(command, "EHLO "), "the server read %q as a command", command)
 					if command == "BDAT 19" {
 						chunks++

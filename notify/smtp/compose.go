@@ -4,72 +4,59 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"io"
+	"math/bits"
 	"mime"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
-	"gopkg.in/gomail.v2"
 
-	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/notify"
 )
 
-// compose makes the MIME message. The header of the mail is written here, see header.go;
-// gomail nests and encodes the parts. What it trusts its caller with is settled before:
-// content types are ASCII, file names are RFC 2231 parameters of our own, and what it
-// writes to does not fail, so that it cannot send half a message: see letter.
-func (c *Client) compose(ctx context.Context, msg notify.Message, content *notify.Content, now time.Time) (l *letter, err error) {
-	defer func() {
-		if cause := recover(); cause != nil { // its text could hold the message
-			l, err = nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
-		}
-	}()
-	l = &letter{from: wireAddress(c.from.Address), to: wireAddress(msg.To.Email), id: c.ids.of(msg)}
+// compose makes the MIME message: its header in header.go, its parts in mime.go.
+func (c *Client) compose(ctx context.Context, msg notify.Message, content *notify.Content, now time.Time) (*letter, error) {
+	l := &letter{from: wireAddress(c.from.Address), to: wireAddress(msg.To.Email), id: c.ids.of(msg)}
 	l.envelopeOf(c, cmp.Or(msg.Mail, noMail))
-	m := gomail.NewMessage()
-	m.SetDateHeader("Date", now)
-	addBodies(m, content)
+	token, _, _ := strings.Cut(l.id[1:], "@")
+	l.boundary = "=_" + token
+	l.addBodies(content)
 	for i := range content.Files {
-		addFile(m, l, i, &content.Files[i])
+		l.addFile(i, &content.Files[i])
 	}
-	l.mime = m
-	begin := func(h *header) { c.writeHeader(h, l, msg, content.Subject) }
-	if c.cfg.Sign != nil {
-		if err := l.sign(ctx, c.cfg.Sign, begin); err != nil {
-			return nil, err
-		}
-	} else if !l.measure(begin, nil) {
-		return nil, failed("compose", telemed.ErrInvalid, "the message cannot be composed")
+	begin := func(h *header) { c.writeHeader(h, l, msg, content.Subject, now) }
+	if c.cfg.Sign == nil {
+		_ = l.measure(ctx, begin, nil) // it has no error
+		return l, nil
+	}
+	if err := l.sign(ctx, c.cfg.Sign, begin); err != nil {
+		l.free()
+		return nil, err
 	}
 	return l, nil
 }
 
 // addBodies adds the same message as text, HTML and invitation: the last that a
 // mail program understands is what it shows, so the richest comes last.
-func addBodies(m *gomail.Message, content *notify.Content) {
+func (l *letter) addBodies(content *notify.Content) {
 	text := unixLines(content.Text)
 	if !strings.HasSuffix(text, "\n") {
-		text += "\r\n" // a mail ends with a whole line
+		text += "\n" // a mail ends with a whole line
 	}
-	body, encoding := bodyOf(text)
-	m.SetBody("text/plain", body, encoding)
+	l.bodies = append(make([]part, 0, 2), textPart("text/plain; charset=UTF-8", text))
 	if content.HTML != "" {
-		body, encoding := bodyOf(unixLines(content.HTML))
-		m.AddAlternative("text/html", body, encoding)
+		l.bodies = append(l.bodies, textPart("text/html; charset=UTF-8", unixLines(content.HTML)))
 	}
 	for _, file := range content.Files {
 		if kind, ok := calendarType(file); ok && file.Open == nil && file.ContentID == "" {
-			m.AddAlternative(kind, string(file.Data), gomail.SetPartEncoding(gomail.Base64))
+			l.bodies = append(l.bodies, part{kind: kind, text: string(file.Data), base64: true})
 		}
 	}
 }
 
-// calendarType returns the content type of an invitation as gomail wants it,
-// which is without the charset: it adds UTF-8 itself. A file is also shown as
-// invitation only if it says a method, as mail programs ask for.
+// calendarType returns the content type of an invitation. A file is also shown as one only
+// if it says a method, as mail programs ask for.
 func calendarType(file notify.File) (string, bool) {
 	media, params, err := mime.ParseMediaType(file.ContentType)
 	if err != nil || media != "text/calendar" || params["method"] == "" || !utf8.Valid(file.Data) {
@@ -78,37 +65,23 @@ func calendarType(file notify.File) (string, bool) {
 	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
 		return "", false
 	}
-	delete(params, "charset")
+	params["charset"] = "UTF-8"
 	return mime.FormatMediaType(media, params), true
 }
 
 // addFile attaches a file, or puts an image beside the HTML that shows it.
-func addFile(m *gomail.Message, l *letter, i int, file *notify.File) {
-	add, disposition := m.Attach, "attachment"
-	if file.ContentID != "" {
-		add, disposition = m.Embed, "inline"
-	}
-	media, params, _ := mime.ParseMediaType(file.ContentType) // Validate has parsed it before
-	header := map[string][]string{
-		"Content-Type":              {mime.FormatMediaType(media, params)},
-		"Content-Disposition":       {mime.FormatMediaType(disposition, map[string]string{"filename": file.Name})},
-		"Content-Transfer-Encoding": {string(gomail.Base64)},
-	}
-	if file.ContentID != "" {
-		header["Content-ID"] = []string{"<" + file.ContentID + ">"}
-	}
+func (l *letter) addFile(i int, file *notify.File) {
 	l.weigh(file)
-	add("file", gomail.SetHeader(header), gomail.SetCopyFunc(func(w io.Writer) error {
-		l.copyFile(w, i, file)
-		return nil
-	}))
-}
-
-// lines gives text the line ends of a mail, CRLF, whatever it had.
-func lines(text string) string {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
-	text = strings.ReplaceAll(text, "\r", "\n")
-	return strings.ReplaceAll(text, "\n", "\r\n")
+	media, params, _ := mime.ParseMediaType(file.ContentType) // Validate has parsed it before
+	p := part{kind: mime.FormatMediaType(media, params), file: file, index: i}
+	name := map[string]string{"filename": file.Name}
+	if file.ContentID == "" {
+		p.more = "Content-Disposition: " + mime.FormatMediaType("attachment", name) + "\r\n"
+		l.attached = append(l.attached, p)
+		return
+	}
+	p.more = "Content-Disposition: " + mime.FormatMediaType("inline", name) + "\r\nContent-ID: <" + file.ContentID + ">\r\n"
+	l.inline = append(l.inline, p)
 }
 
 // unixLines returns text with lines that end by \n alone: a lone \r is a line's end too.
@@ -119,15 +92,14 @@ func unixLines(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 }
 
-// bodyOf keeps Latin text readable on the wire, and Hindi short: in quoted-printable a
+// textPart keeps Latin text readable on the wire, and Hindi short: in quoted-printable a
 // Devanagari letter takes nine bytes, in base64 four. At a quarter base64 is shorter by a
-// tenth; below, it is not worth its cost, which is an allocation for each line. Quoted-printable
-// ends lines as a mail does by itself.
-func bodyOf(text string) (string, gomail.PartSetting) {
+// tenth. Quoted-printable ends lines as a mail does by itself.
+func textPart(kind, text string) part {
 	if bytesBeyondASCII(text) > len(text)/4 {
-		return lines(text), gomail.SetPartEncoding(gomail.Base64)
+		return part{kind: kind, text: strings.ReplaceAll(text, "\n", "\r\n"), base64: true}
 	}
-	return text, gomail.SetPartEncoding(gomail.QuotedPrintable)
+	return part{kind: kind, text: text}
 }
 
 // formatAddress writes an address with its display name. The address is from
@@ -204,19 +176,15 @@ func aLabels(domain string) (string, bool) {
 
 func isASCII(text string) bool { return bytesBeyondASCII(text) == 0 }
 
-// bytesBeyondASCII counts them. It passes over eight bytes of ASCII at once.
+// bytesBeyondASCII counts them, eight at once.
 func bytesBeyondASCII(text string) (n int) {
-	for len(text) >= 8 {
+	const highBits = 0x8080808080808080
+	for ; len(text) >= 8; text = text[8:] {
 		p := text[:8]
-		text = text[8:]
-		if p[0]|p[1]|p[2]|p[3]|p[4]|p[5]|p[6]|p[7] >= utf8.RuneSelf {
-			n += oneByOne(p)
-		}
+		word := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+			uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+		n += bits.OnesCount64(word & highBits)
 	}
-	return n + oneByOne(text)
-}
-
-func oneByOne(text string) (n int) {
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {
 			n++

@@ -23,7 +23,7 @@ import (
 type conn struct {
 	client *Client // for its configuration and its log
 
-	raw net.Conn // deadlines and closing act here, below TLS
+	raw *gate // deadlines and closing act here, below TLS
 	r   *bufio.Reader
 	w   *bufio.Writer
 	tls bool
@@ -47,6 +47,20 @@ type conn struct {
 	ended bool // the context in charge has ended: no deadline may be set later than now
 }
 
+// gate is the network below TLS. While it is shut, a read finds what TLS has at hand, and
+// nothing of what is in the socket.
+type gate struct {
+	net.Conn
+	shut bool
+}
+
+func (g *gate) Read(p []byte) (int, error) {
+	if g.shut {
+		return 0, os.ErrDeadlineExceeded // TLS goes on after it
+	}
+	return g.Conn.Read(p)
+}
+
 // dial makes a connection that is ready for MAIL.
 func (c *Client) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.DialTimeout, errDialTimeout)
@@ -55,7 +69,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, lost(ctx, "connect", telemed.ErrUnavailable, err)
 	}
-	k, ready := &conn{client: c, raw: raw, look: look(raw)}, false
+	k, ready := &conn{client: c, raw: &gate{Conn: raw}, look: look(raw)}, false
 	defer func() {
 		if !ready { // also if Config.Token panics
 			k.kill()
@@ -212,13 +226,12 @@ const gaze = time.Millisecond
 // instance, would be read as the answer to the next command, and every verdict would move
 // to the wrong message.
 //
-// What counts is above TLS, for below it session tickets lie about. A read after its deadline
-// finds what TLS has decrypted or has at hand, and nothing of what is in the socket. So the
-// socket is looked into, and only if there is something in it, or no telling, a read waits.
+// What counts is above TLS, for below it session tickets lie about. So the socket is looked
+// into, and only if there is something in it, or no telling, a read waits.
 func (k *conn) quiet() bool {
-	if k.look != nil && k.look() {
-		_ = k.raw.SetReadDeadline(time.Unix(1, 0))
-	} else {
+	k.raw.shut = k.look != nil && k.look()
+	defer func() { k.raw.shut = false }()
+	if !k.raw.shut {
 		k.setTimeout(gaze)
 	}
 	_, err := k.r.Peek(1)
@@ -329,10 +342,11 @@ func (k *conn) lostStep(op string, r reply, kind error) error {
 	return &Error{Op: op, Code: r.code, Reason: outOfStep, kind: kind}
 }
 
-// answer reads one reply. kind is what it means if none comes. After a lost
-// connection or a 421, which announces one, the connection is not used again.
+// answer reads one reply, for which it waits so long, or, if patience is 0, as long as was
+// set before. kind is what it means if none comes. After a lost connection or a 421, which
+// announces one, the connection is not used again.
 func (k *conn) answer(ctx context.Context, op string, kind error, patience time.Duration) (reply, error) {
-	if !k.heard() {
+	if patience > 0 && !k.heard() {
 		k.setTimeout(patience)
 	}
 	r, err := readReply(k.r)

@@ -19,7 +19,7 @@ func TestEndOfContextOutlastsDeadlines(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
-	k := &conn{raw: near}
+	k := &conn{raw: &gate{Conn: near}}
 	ctx, cancel := context.WithCancel(t.Context())
 	stop := k.bindTo(ctx)
 	cancel()
@@ -45,7 +45,7 @@ func TestConnectionMadeWhileCutOff(t *testing.T) {
 	var p *pool
 	p = newPool(1, time.Second, func(context.Context) (*conn, error) {
 		require.ErrorIs(t, p.close(ended), context.Canceled)
-		return &conn{raw: near}, nil
+		return &conn{raw: &gate{Conn: near}}, nil
 	})
 	_, err := p.get(t.Context())
 	require.ErrorIs(t, err, telemed.ErrClosed)

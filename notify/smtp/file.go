@@ -1,10 +1,10 @@
 package smtp
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
-	"slices"
 	"strconv"
 
 	"github.com/telemed-go/telemed"
@@ -25,46 +25,36 @@ func fileSize(file *notify.File) int64 {
 	return int64(len(file.Data))
 }
 
-// base64Length is how long n bytes are in lines of 76, of which the last has no end.
-func base64Length(n int64) int64 {
-	n = (n + 2) / 3 * 4
-	if n == 0 {
-		return 0
+// copyFile encodes a file. An error that is not of what it is written to, nor the context's
+// end, is a *fileError.
+func (l *letter) copyFile(ctx context.Context, w *base64Lines, p *part) error {
+	var err error
+	if p.file.Open == nil {
+		_, err = w.Write(p.file.Data)
+	} else {
+		err = l.stream(ctx, w, p)
 	}
-	return n + 2*((n-1)/76)
-}
-
-// copyFile writes a file to w, or only counts it. A failure is kept in the letter, for w
-// never fails: gomail would panic.
-func (l *letter) copyFile(w io.Writer, i int, file *notify.File) {
 	switch {
-	case l.counting:
-		l.size += base64Length(fileSize(file))
-	case l.failure != nil || l.failed != nil && l.failed():
-	case file.Open == nil: // in pieces, for gomail encodes each to its end, whatever has failed
-		for p := range slices.Chunk(file.Data, 12<<10) {
-			if l.failed != nil && l.failed() {
-				return
-			}
-			_, _ = w.Write(p)
-		}
-	default:
-		if err := l.stream(w, i, file); err != nil {
-			l.failure = &fileError{i, err}
-		}
+	case w.err != nil:
+		return w.err
+	case err == nil:
+		return w.Close()
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
+	return &fileError{p.index, err}
 }
 
 // stream opens the file, and writes as many bytes of it as it said it has. That there is
 // none more is known before the end of the message is written, and that it is the one which
 // was signed.
-func (l *letter) stream(w io.Writer, i int, file *notify.File) (err error) {
+func (l *letter) stream(ctx context.Context, w io.Writer, p *part) (err error) {
 	defer func() {
 		if recover() != nil { // its text could name the file
 			err = errFilePanic
 		}
 	}()
-	r, err := file.Open()
+	r, err := p.file.Open()
 	if err != nil {
 		return err
 	}
@@ -72,14 +62,14 @@ func (l *letter) stream(w io.Writer, i int, file *notify.File) (err error) {
 		return errors.New("there is nothing to read")
 	}
 	defer r.Close()
-	if l.signed == nil {
-		return l.copyBytes(w, r, file.Size)
+	if l.sums == nil {
+		return copyBytes(ctx, w, r, p.file.Size)
 	}
 	sum := sha256.New()
-	if err := l.copyBytes(io.MultiWriter(w, sum), r, file.Size); err != nil || l.failed() {
+	if err := copyBytes(ctx, io.MultiWriter(w, sum), r, p.file.Size); err != nil {
 		return err
 	}
-	if !l.signed.sameFile(i, string(sum.Sum(nil))) {
+	if !l.sameFile(p.index, string(sum.Sum(nil))) {
 		return errFileChanged
 	}
 	return nil
@@ -90,17 +80,19 @@ const maxIdle = 100
 
 // copyBytes copies size bytes, and then r must be at its end. It asks for one byte more than
 // there should be.
-func (l *letter) copyBytes(w io.Writer, r io.Reader, size int64) error {
+func copyBytes(ctx context.Context, w io.Writer, r io.Reader, size int64) error {
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	p := (*buffer)[:cap(*buffer)]
 	left, idle := size, 0
-	for !l.failed() {
+	for ctx.Err() == nil { // it may be read for long before a byte of it is written
 		n, err := r.Read(p[:min(int64(len(p)), left+1)])
 		if int64(n) > left || err == io.EOF && int64(n) < left {
 			return errFileSize
 		}
-		_, _ = w.Write(p[:n])
+		if _, err := w.Write(p[:n]); err != nil {
+			return err
+		}
 		left -= int64(n)
 		switch {
 		case err == io.EOF:
@@ -115,7 +107,7 @@ func (l *letter) copyBytes(w io.Writer, r io.Reader, size int64) error {
 			}
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 var (
@@ -125,8 +117,6 @@ var (
 	errFileChanged = errors.New("the file changed after it was signed")
 	// errFilePanic is a file that panicked where it was opened, read or closed.
 	errFilePanic = errors.New("the file panicked")
-	// errRendering is a letter that gomail could not render.
-	errRendering = errors.New("the message cannot be rendered")
 	// errLength is a letter that comes out longer or shorter than it was.
 	errLength = errors.New("the message changed while it was sent")
 )
@@ -142,7 +132,7 @@ func (e *fileError) Error() string { return "a file could not be read" }
 // ofFile makes the error of a file that stopped its message at op, nil for another error. The
 // application's own error may name the file, so it is kept as far as it is known only.
 func ofFile(op string, err error) error {
-	if err == errLength || err == errRendering {
+	if err == errLength {
 		return failed(op, telemed.ErrUnavailable, err.Error())
 	}
 	e, ok := errors.AsType[*fileError](err)

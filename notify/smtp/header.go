@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/notify"
@@ -48,13 +49,11 @@ func (h *header) text(name, text string, plain bool) {
 	h.field(name, text)
 }
 
-// mimeVersion is the first line of a mail, the same for all: see envelope.
-const mimeVersion = "Mime-Version: 1.0\r\n"
-
-// writeHeader writes the header but for Date and what belongs to the parts, which gomail
-// writes behind it.
-func (c *Client) writeHeader(h *header, l *letter, msg notify.Message, subject string) {
-	h.line = append(h.line, mimeVersion...)
+// writeHeader writes the header, but for what belongs to the parts, which comes behind it.
+// It begins with a field that is the same for all: see envelope.
+func (c *Client) writeHeader(h *header, l *letter, msg notify.Message, subject string, now time.Time) {
+	h.field("MIME-Version", "1.0")
+	h.field("Date", now.Format(time.RFC1123Z))
 	h.field("Message-ID", l.id)
 	h.field("From", formatAddress(c.from.Name, l.from))
 	h.field("To", formatAddress(msg.To.Name, l.to))

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -10,15 +11,12 @@ import (
 	"strings"
 	"sync"
 
-	"gopkg.in/gomail.v2"
-
 	"github.com/telemed-go/telemed/notify"
 )
 
 // letter is a composed e-mail: the envelope and the bytes that go between. Up to maxWhole
 // they are in memory. Those of a longer one are only counted, and written again to the
-// connection, piece by piece, whenever they are sent: gomail writes as many each time, for
-// its boundaries are random and all of one length. If the letter is signed they are the same.
+// connection, piece by piece, whenever they are sent.
 type letter struct {
 	from, to string
 	id       string   // with angle brackets
@@ -28,15 +26,17 @@ type letter struct {
 	size     int64
 	head     []byte  // its first bytes, all of them up to maxWhole
 	start    int     // how many of them are the header that we write
-	signed   *signed // nil if it is not
-	mime     *gomail.Message
 	buffer   *[]byte // where head is, from the pool
+	// The sums of the files that are opened, by their place, if the letter is signed. What was
+	// signed and what is sent must be the same.
+	sums map[int]string
 
-	files    int64       // how long all files are, in base64
-	opens    bool        // one is opened when it is sent
-	counting bool        // files are counted and not written
-	failure  error       // of a file
-	failed   func() bool // whether writing has failed: no more is read then
+	bodies, inline, attached []part
+	boundary                 string // how those of multiparts begin
+
+	files    int64 // how long all files are, in base64
+	opens    bool  // one is opened when it is sent
+	counting bool  // files are counted and not written
 
 	foreign string // the field of the first address beyond ASCII, "" if there is none
 }
@@ -112,10 +112,11 @@ func (l *letter) free() {
 	}
 }
 
-// measure renders the letter to learn how long it is, and keeps its beginning. Each piece
-// goes to also too, unless that is nil. Files are only counted if the letter is longer than
-// maxWhole with them, or they are opened when it is sent, and nothing else asks for them.
-func (l *letter) measure(begin func(*header), also func([]byte)) bool {
+// measure renders the letter to learn how long it is, and keeps its beginning. It goes to
+// also too, unless that is nil. Files are only counted if the letter is longer than maxWhole
+// with them, or they are opened when it is sent, and nothing else asks for them: then
+// nothing can fail.
+func (l *letter) measure(ctx context.Context, begin func(*header), also *bufio.Writer) error {
 	l.buffer = buffers.Get().(*[]byte)
 	h := header{line: (*l.buffer)[:0]}
 	begin(&h)
@@ -123,103 +124,76 @@ func (l *letter) measure(begin func(*header), also func([]byte)) bool {
 	l.counting = also == nil && (l.opens || l.files > maxWhole)
 	defer func() { l.counting = false }()
 	if also != nil {
-		also(h.line)
+		_, _ = also.Write(h.line) // the last write has its error
 	}
-	return l.render(func(p []byte) {
-		l.size += int64(len(p))
-		if !l.counting { // what comes behind a file that is counted is not at its place
-			l.head = append(l.head, p[:min(len(p), max(0, maxWhole-len(l.head)))]...)
-		}
-		if also != nil {
-			also(p)
-		}
-	})
+	return l.render(ctx, &measurer{l, also})
 }
 
-// render has gomail write what comes behind the header that we write, with a line end at its
-// end, and reports whether it went well. Base64 does not end its last line.
-func (l *letter) render(write func([]byte)) bool {
-	w := &renderer{write: write}
-	if l.signed != nil {
-		w.write = l.signed.sameBoundaries(write)
-	}
-	_, err := l.mime.WriteTo(w)
-	if err == nil && w.end != [2]byte{'\r', '\n'} {
-		write([]byte("\r\n"))
-	}
-	return err == nil
+// measurer counts what is written and keeps the beginning.
+type measurer struct {
+	l    *letter
+	also *bufio.Writer
 }
 
-// renderer never fails: gomail forgets some errors and panics at others.
-type renderer struct {
-	write   func([]byte)
-	end     [2]byte // the last that was written
-	scratch []byte
+func (m *measurer) Write(p []byte) (int, error) {
+	count(m.l, p)
+	if m.also == nil {
+		return len(p), nil
+	}
+	return m.also.Write(p)
 }
 
-// WriteString is for io.WriteString, with which gomail writes headers: without it each
-// string is copied to memory of its own.
-func (r *renderer) WriteString(text string) (int, error) {
-	if text == mimeVersion { // gomail's own: the header has one
-		return len(text), nil
+// WriteString spares io.WriteString a copy.
+func (m *measurer) WriteString(p string) (int, error) {
+	count(m.l, p)
+	if m.also == nil {
+		return len(p), nil
 	}
-	r.scratch = append(r.scratch[:0], text...)
-	return r.Write(r.scratch)
+	return m.also.WriteString(p)
 }
 
-func (r *renderer) Write(p []byte) (int, error) {
-	switch len(p) {
-	case 0:
-		return 0, nil
-	case 1:
-		r.end = [2]byte{r.end[1], p[0]}
-	default:
-		r.end = [2]byte(p[len(p)-2:])
+func count[T string | []byte](l *letter, p T) {
+	l.size += int64(len(p))
+	if !l.counting { // what comes behind a file that is counted is not at its place
+		l.head = append(l.head, p[:min(len(p), max(0, maxWhole-len(l.head)))]...)
 	}
-	r.write(p)
-	return len(p), nil
 }
 
 // writeTo writes what comes after the first skip bytes. After an error w has got fewer bytes
 // than it was told, and the last line is not whole.
-func (l *letter) writeTo(ctx context.Context, w io.Writer, skip int) (err error) {
+func (l *letter) writeTo(ctx context.Context, w io.Writer, skip int) error {
 	if l.whole() {
 		_, err := w.Write(l.head[skip:])
 		return err
 	}
-	defer func() {
-		if recover() != nil {
-			err = errLength
-		}
-	}()
-	l.failure = nil
-	at, failure := int64(-skip), error(nil)
-	write := func(p []byte) {
-		from := min(int64(len(p)), max(0, -at))
-		at += int64(len(p))
-		if failure == nil {
-			failure = l.failure
-		}
-		if failure == nil && at > l.size-int64(skip) {
-			failure = errLength
-		}
-		if failure == nil && from < int64(len(p)) {
-			_, failure = w.Write(p[from:])
-		}
+	rest := &remainder{w: w, skip: skip, left: l.size}
+	if _, err := rest.Write(l.head[:l.start]); err != nil {
+		return err
 	}
-	l.failed = func() bool {
-		failure = cmp.Or(failure, ctx.Err()) // a file may be read for long before a byte of it is written
-		return failure != nil
+	if err := l.render(ctx, rest); err != nil {
+		return err
 	}
-	write(l.head[:l.start])
-	ok := l.render(write)
-	if failure == nil {
-		failure = l.failure
+	if rest.left > 0 {
+		return errLength
 	}
-	if failure == nil && (!ok || at != l.size-int64(skip)) {
-		failure = errLength
+	return nil
+}
+
+// remainder passes on what comes after the first skip bytes, of not more than left in all.
+type remainder struct {
+	w    io.Writer
+	skip int
+	left int64
+}
+
+func (r *remainder) Write(p []byte) (int, error) {
+	if r.left -= int64(len(p)); r.left < 0 {
+		return 0, errLength
 	}
-	return failure
+	skipped := min(len(p), r.skip)
+	r.skip -= skipped
+	n, err := r.w.Write(p[skipped:])
+	return skipped + n, err
 }
 
 // speaks reports whether a line of the letter could be read as the command RCPT, without

@@ -63,7 +63,7 @@ func TestRFC7677(t *testing.T) {
 			prover, err := scram.SHA256.NewClient("user", "pencil", "")
 			require.NoError(t, err)
 			prover.WithNonceGenerator(func() string { return "rOprNGfwEbeRWgbNEkqO" })
-			k := &conn{client: &Client{cfg: Config{CommandTimeout: time.Minute}}, raw: near, tls: true}
+			k := &conn{client: &Client{cfg: Config{CommandTimeout: time.Minute}}, raw: &gate{Conn: near}, tls: true}
 			k.attach(near)
 			err = k.scram(t.Context(), prover.NewConversation())
 			require.NoError(t, near.Close())

@@ -100,7 +100,7 @@ func tooLarge(e *Error) *Error {
 
 // envelope sends MAIL and RCPT, and DATA if the message will not go by BDAT. If it will,
 // the first one on a connection begins here with a chunk that is its opening line,
-// Mime-Version: whether the server knows BDAT shows before it has a byte that a person
+// MIME-Version: whether the server knows BDAT shows before it has a byte that a person
 // wrote. The chunk costs a round trip where there is no PIPELINING. It is not an empty
 // chunk, which Postfix refuses. begun is how many bytes of the message it took.
 func (k *conn) envelope(ctx context.Context, l *letter, chunking bool) (begun int, err error) {
@@ -263,7 +263,7 @@ func (k *conn) oneFlight(ctx context.Context, l *letter) error {
 func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 	patience := k.client.cfg.CommandTimeout
 	if kind == telemed.ErrAmbiguous {
-		patience = k.client.cfg.DataTimeout
+		patience = 0 // one time for the message and all its answers is set
 	}
 	var first error
 	for _, s := range steps {
@@ -276,7 +276,8 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 			if kind != telemed.ErrAmbiguous {
 				return errStale
 			}
-			first, patience = errStale, min(patience, leaving) // it may go on and take the message
+			// It may go on and take the message.
+			first, patience = errStale, min(leaving, k.client.cfg.DataTimeout)
 		case first != nil && r.code == 354:
 			k.broken = true // it waits for a message to nobody: leave it without a dot
 			return first

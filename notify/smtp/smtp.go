@@ -111,15 +111,15 @@ type Config struct {
 	DialTimeout time.Duration
 	// CommandTimeout bounds each answer. If 0, 30 seconds.
 	CommandTimeout time.Duration
-	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance.
-	// If 0, 2 minutes.
+	// DataTimeout bounds the sending of the message's bytes and the wait for its acceptance,
+	// together with the envelope where all of it leaves at once. If 0, 2 minutes.
 	DataTimeout time.Duration
 
 	// MaxConns is how many connections may be in use at once; further messages wait. If 0, 4.
 	// While the server says that it is too much, there are fewer.
 	MaxConns int
-	// MaxMessages is how many messages a connection carries before it is replaced. If 0,
-	// 100.
+	// MaxMessages is how many messages a connection carries before it is replaced. If 0, 500,
+	// as with Exim; a relay that wants fewer says so in its manual.
 	MaxMessages int
 	// IdleTimeout is how long an unused connection is kept. If 0, 30 seconds; if negative,
 	// none is kept.
@@ -197,7 +197,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.CommandTimeout = cmp.Or(cfg.CommandTimeout, 30*time.Second)
 	cfg.DataTimeout = cmp.Or(cfg.DataTimeout, 2*time.Minute)
 	cfg.MaxConns = cmp.Or(cfg.MaxConns, 4)
-	cfg.MaxMessages = cmp.Or(cfg.MaxMessages, 100)
+	cfg.MaxMessages = cmp.Or(cfg.MaxMessages, 500)
 	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 30*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return cfg
@@ -211,8 +211,8 @@ func clientTLS(base *tls.Config, host string) *tls.Config {
 	base.ServerName = cmp.Or(base.ServerName, host)
 	base.MinVersion = max(base.MinVersion, tls.VersionTLS12)
 	if base.ClientSessionCache == nil {
-		// A relay ends a connection every hundred mails or so. The next one then proves by a
-		// ticket that it is the same server, and no certificate is looked at again.
+		// A connection is replaced now and then. The next one proves by a ticket that it is
+		// the same server, and no certificate is looked at again.
 		base.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	}
 	return base

@@ -108,7 +108,7 @@ func TestPoolSlowsDown(t *testing.T) {
 		if verdict != nil {
 			return nil, verdict
 		}
-		k := &conn{client: &Client{}, raw: near}
+		k := &conn{client: &Client{}, raw: &gate{Conn: near}}
 		k.attach(near)
 		return k, nil
 	})
