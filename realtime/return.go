@@ -22,7 +22,7 @@ const markName = "telemed:at"
 
 // place is where a reader goes on.
 type place struct {
-	older []*Entry // from before the window
+	older []*Entry // from before the window, or about to be
 	bytes int      // of older, roughly
 	next  uint64   // the number of the first entry in the window
 }
@@ -268,13 +268,10 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for n := 0; ; n++ {
-		h.mu.Lock()
-		next, known := h.past.window.next[at]
-		newest := h.past.at
-		h.mu.Unlock()
+		found, known, newest := h.placeInWindow(at)
 		switch {
 		case known:
-			return place{next: next}, nil
+			return found, nil
 		case newest == "":
 			return place{}, telemed.ErrUnavailable
 		case n%10 == 0: // the journal is asked less often than the window
@@ -288,6 +285,16 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 			return place{}, fmt.Errorf("realtime: the window does not reach so far: %w", ErrGap)
 		}
 	}
+}
+
+func (h *Hub) placeInWindow(at Position) (found place, known bool, newest Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next, known := h.past.window.next[at]
+	if known {
+		found = h.past.window.placeAt(next)
+	}
+	return found, known, h.past.at
 }
 
 // lookAgain is how long a client waits before the window is looked at once more.
@@ -358,22 +365,24 @@ func (h *Hub) meet(found *place, page Page) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := &h.past.window
+	goOn := func(number uint64) bool {
+		found.next = w.placeAt(number).next
+		found.older = append(found.older, w.placeAt(number).older...)
+		return true
+	}
 	for i := range page.Entries {
 		next, in := w.next[page.Entries[i].Position]
 		if in && next > w.first { // it is an entry of the window
-			found.next = next - 1
-			return true
+			return goOn(next - 1)
 		}
 		found.older = append(found.older, &page.Entries[i])
 		found.bytes += sizeOf(page.Entries[i])
 		if in { // it is the last before the window
-			found.next = next
-			return true
+			return goOn(next)
 		}
 	}
 	next, in := w.next[page.UpTo]
-	found.next = next
-	return in
+	return in && goOn(next)
 }
 
 // JoinSince is Join for clients that keep a position themselves. It calls answer and sends

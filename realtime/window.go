@@ -148,6 +148,17 @@ func (w *window) ofRooms(number uint64, rooms ...string) ([]*Entry, bool) {
 	return entries, true
 }
 
+// edge is how many entries may be dropped between the moment when a reader finds its place and
+// that when it reads on from there.
+const edge = 256
+
+// placeAt returns where a reader goes on that has all before a number. What may be dropped
+// next, it has in its hands.
+func (w *window) placeAt(number uint64) place {
+	next := max(number, min(w.first+edge, w.end()))
+	return place{older: w.entries[number-w.first : next-w.first], next: next}
+}
+
 // from returns the entries from a number on. It reports false if the first of them is gone.
 func (w *window) from(number uint64) ([]*Entry, bool) {
 	if number < w.first {
