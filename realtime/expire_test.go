@@ -38,7 +38,6 @@ func TestIdleJournalForgets(t *testing.T) {
 		time.Sleep(time.Minute)
 		_, err = j.Append(t.Context(), later)
 		require.NoError(t, err)
-		e, later = realtime.Entry{}, realtime.Entry{}
 
 		time.Sleep(9 * time.Minute)
 		require.True(t, there())
@@ -52,7 +51,6 @@ func TestIdleJournalForgets(t *testing.T) {
 		e, there = secret("chen")
 		_, err = j.Append(t.Context(), e)
 		require.NoError(t, err)
-		e = realtime.Entry{}
 		time.Sleep(9 * time.Minute)
 		require.True(t, there())
 		time.Sleep(2 * time.Minute)
