@@ -204,7 +204,7 @@ func second[T any](_ T, err error) error { return err }
 // Without namespace a client must come back in time.
 func TestLeavingStartsTheConnectTimeout(t *testing.T) {
 	t.Parallel()
-	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 100 * time.Millisecond })
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 2 * time.Second })
 	s := c.connectSocket(t)
 	s.send("41")
 	s.closed(ws.StatusPolicyViolation)
