@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/meet"
 )
@@ -140,5 +141,8 @@ func (s *session) amend(ctx context.Context, mark, id string, change func(*meetk
 
 // recordError is the error of Config.Claims, before anything was sent.
 func (s *session) recordError(ctx context.Context, err error) *Error {
+	if errors.Is(err, fault.UnderWay) {
+		return &Error{Op: s.op, RetryAfter: meetkey.AskAgain, kind: fault.UnderWay, err: hidden(ctx, err)}
+	}
 	return &Error{Op: s.op, kind: telemed.ErrUnavailable, err: hidden(ctx, err)}
 }

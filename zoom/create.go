@@ -13,6 +13,7 @@ import (
 	"github.com/telemed-go/telemed"
 	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/internal/rest"
+	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/meet"
 )
 
@@ -30,7 +31,9 @@ import (
 // A doctor's calls with the same Key wait for each other, in all processes that share
 // Config.Claims. If the error is telemed.ErrAmbiguous, call again: Create then looks for
 // the meeting in Zoom's list, for ten seconds at least, before it makes one. A process
-// that dies in Create keeps its Key from others for a minute.
+// that dies in Create keeps its Key from others until ten seconds after the end of its ctx,
+// a minute at most. Who has no time left to wait for it gets telemed.ErrUnavailable with
+// Error.RetryAfter: nothing was sent.
 //
 // Request.Attendees must be empty: Zoom invites nobody. See
 // https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings.
@@ -134,7 +137,7 @@ func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string,
 		return own, cmp.Or(s.note(ctx, entry, mark, own, req.Start), s.usable(own))
 	}
 	mismatch := s.mismatch(own, fields)
-	if s.withdraw(ctx, own.id()) != nil {
+	if s.withdraw(ctx, entry, own.id()) != nil {
 		return nil, cmp.Or(s.note(ctx, entry, mark, own, req.Start), error(mismatch))
 	}
 	mismatch.MeetingID = ""
@@ -148,6 +151,10 @@ func (s *session) create(ctx context.Context, entry *meetkey.Entry, mark string,
 func (s *session) post(ctx context.Context, mark, code string, req meet.Request) (*meeting, error) {
 	body := newMeeting{
 		schedule: newSchedule(req, time.Now()), Type: scheduled, Agenda: mark, Password: code, Settings: s.settings,
+	}
+	// That of the lock: a process that stood still sends nothing after it.
+	if end, ok := ctx.Deadline(); ok {
+		ctx = wait.BeginBy(ctx, end)
 	}
 	call := rest.Request{Method: http.MethodPost, Path: "/users/me/meetings", JSON: body}
 	return s.meeting(ctx, call, func(m *meeting) bool { return !m.isOthers(mark) })
@@ -189,8 +196,10 @@ func (c *Client) overridden(m *meeting) []string {
 const settingsPrefix = "settings."
 
 // withdraw deletes a meeting that must not stay, also if the caller has gone.
-func (s *session) withdraw(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+func (s *session) withdraw(ctx context.Context, entry *meetkey.Entry, id string) error {
+	ctx, end := entry.Undo(ctx)
+	defer end()
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	err := s.delete(ctx, id)
 	if gone(err) {

@@ -41,7 +41,8 @@ type Error struct {
 	// RequestID is Zoom's tracking id, for its support. Empty if there was none, or none
 	// that looks random.
 	RequestID string
-	// RetryAfter is how long to wait, 0 if Zoom did not say.
+	// RetryAfter is how long to wait, 0 if nobody said: Zoom, or this package while another
+	// call with the same Key is under way.
 	RetryAfter time.Duration
 	// MeetingID is the meeting that exists all the same, with ErrMismatch and
 	// telemed.ErrConflict, or that was cancelled, with meet.ErrCancelled. Empty if there is

@@ -1,8 +1,10 @@
 package zoom_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/store"
 	"github.com/telemed-go/telemed/zoom"
@@ -112,6 +115,82 @@ func TestCreateThatWasNotWrittenDown(t *testing.T) {
 		require.NoError(t, err)
 		c.wantOne(t, m.ID)
 		require.NoError(t, c.Cancel(t.Context(), doctor, m.ID))
+	})
+}
+
+// A process is killed in Create: nothing is given back. Who has no time to wait is told so,
+// and who has waits for as long as the dead one had time, and a little more.
+func TestCreateAfterAKill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, zoomtest.Config{ListLag: listLag, InMemory: true})
+		dying := &dyingClaims{Claims: c.tokens, lives: 1} // it writes that Zoom is asked, and no more
+		req, begin := visit(t, "appt-42"), time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		_, err := c.another(t, func(cfg *zoom.Config) { cfg.Claims = dying }).Create(ctx, doctor, req)
+		require.Error(t, err)
+
+		hasty, end := context.WithTimeout(t.Context(), time.Second)
+		defer end()
+		_, err = c.Create(hasty, doctor, req)
+		require.ErrorIs(t, err, telemed.ErrUnavailable)
+		require.ErrorIs(t, err, fault.UnderWay)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.EqualError(t, err, "zoom: Create: another call with the same key is under way: context deadline exceeded")
+		require.Equal(t, 2*time.Second, zoomError(t, err).RetryDelay())
+
+		m, err := c.Create(t.Context(), doctor, req)
+		require.NoError(t, err)
+		c.wantOne(t, m.ID)
+		require.GreaterOrEqual(t, time.Since(begin), 25*time.Second, "what the dead one asked for may be under way")
+		require.Less(t, time.Since(begin), 35*time.Second)
+	})
+}
+
+// standstill is the connection of a process that stands still before it sends a meeting.
+type standstill struct{ http.RoundTripper }
+
+func (s standstill) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodPost || req.Body == nil {
+		return s.RoundTripper.RoundTrip(req)
+	}
+	time.Sleep(2 * time.Minute)
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	late := req.Clone(context.WithoutCancel(req.Context())) // what is begun goes out
+	late.Body = io.NopCloser(bytes.NewReader(body))
+	return s.RoundTripper.RoundTrip(late)
+}
+
+// A process stands still in Create until others have made the meeting.
+func TestCreateThatStoodStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, zoomtest.Config{ListLag: listLag, InMemory: true})
+		frozen := c.another(t, func(cfg *zoom.Config) {
+			client := *cfg.HTTPClient
+			client.Transport = standstill{client.Transport}
+			cfg.HTTPClient = &client
+		})
+		req := visit(t, "appt-42")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			if _, err := frozen.Create(ctx, doctor, req); err == nil {
+				t.Error("it was too late")
+			}
+		})
+		time.Sleep(time.Second)
+		m, err := c.Create(t.Context(), doctor, req)
+		require.NoError(t, err)
+		wg.Wait()
+		again, err := c.Create(t.Context(), doctor, req)
+		require.NoError(t, err)
+		c.wantOne(t, m.ID, again.ID)
 	})
 }
 

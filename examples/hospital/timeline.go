@@ -25,7 +25,7 @@ type moment struct {
 }
 
 // observe writes down each effect that was tried for a visit. What a process was killed in is
-// not among it: that is seen on the wire.
+// told by whoever takes the row over, without its name.
 func (h *hospital) observe(e durable.Event) {
 	if !slices.Contains([]string{visit.RowKind, visit.BillKind, visit.MessagesKind}, e.ID.Kind) {
 		return

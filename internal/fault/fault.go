@@ -104,6 +104,10 @@ func Invalid(prefix, field, format string, args ...any) error {
 	return p.Err(prefix)
 }
 
+// UnderWay means that another call is at what this one is to do, or was until its process
+// died. Nothing was done. It is nobody's failure: the same call is to be made again soon.
+var UnderWay = Tagged(telemed.ErrUnavailable, errors.New("another call with the same key is under way"))
+
 // Tagged returns err so that errors.Is also finds tag, without a change to its text.
 func Tagged(tag, err error) error {
 	if err == nil || errors.Is(err, tag) {

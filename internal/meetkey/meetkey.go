@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/wait"
 	"github.com/telemed-go/telemed/store"
 )
@@ -95,17 +96,19 @@ func (b Records) Absent(known Record, asked, now string) Absence {
 }
 
 const (
-	// lease is how long a process that died keeps others from a record.
+	// lease is how long a process that died keeps others from a record at most.
 	lease = time.Minute
-	// margin is how long before the end of its lease a holder stops.
-	margin = 10 * time.Second
-	// recordLease is how long a process that died while it read keeps a record busy.
-	recordLease = 5 * time.Second
+	// margin is how long before the end of its lease a holder stops: it writes down then
+	// what it knows, which takes noteTime twice at most.
+	margin = 2 * noteTime
 	// noteTime bounds what is written, also if the caller has gone.
 	noteTime = 5 * time.Second
 	// aftermath is how long a record is kept after the start of its meeting.
 	aftermath = 366 * 24 * time.Hour
 )
+
+// recordLease is how long a process that died while it read keeps a record busy.
+func recordLease() time.Duration { return 5 * time.Second }
 
 // The pauses between two looks at a claim that is busy.
 const (
@@ -113,16 +116,23 @@ const (
 	longestPause = 250 * time.Millisecond
 )
 
-// take claims a key as soon as it is not busy. It also returns when it asked.
-func (b Records) take(ctx context.Context, key string, lease time.Duration) (store.Claim, time.Time, error) {
+// AskAgain is how long to wait after fault.UnderWay. Whoever asks waits for the holder, so
+// that it is not often.
+const AskAgain = 2 * time.Second
+
+// take claims a key as soon as it is not busy. If it still is when ctx ends, the error
+// matches fault.UnderWay.
+func (b Records) take(ctx context.Context, key string, lease func() time.Duration) (store.Claim, error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		begun := time.Now()
-		claim, err := b.Claims.Claim(ctx, key, lease)
-		if err != nil || claim.State != store.ClaimBusy {
-			return claim, begun, err
+		claim, err := b.Claims.Claim(ctx, key, lease())
+		switch {
+		case err != nil && pause > firstPause && ctx.Err() != nil:
+			return store.Claim{}, fault.Tagged(fault.UnderWay, err)
+		case err != nil || claim.State != store.ClaimBusy:
+			return claim, err
 		}
 		if err := wait.For(ctx, wait.Jitter(pause)); err != nil {
-			return store.Claim{}, begun, err
+			return store.Claim{}, fault.Tagged(fault.UnderWay, err)
 		}
 	}
 }
@@ -140,15 +150,25 @@ type Entry struct {
 }
 
 // Open returns the record under a name, locked, and waits for whoever has the lock until
-// ctx ends. Close it.
+// ctx ends: the error matches fault.UnderWay then. Close it.
+//
+// The lock is for no longer than ctx has time, and the margin. So a process that dies keeps
+// a caller with little time waiting for as little. It is long enough: what the holder asks
+// for has begun by Deadline, and who has the lock next knows when that was.
 func (b Records) Open(ctx context.Context, name string) (*Entry, error) {
 	e := &Entry{records: b, key: b.Prefix + name}
-	lock, begun, err := b.take(ctx, e.lockKey(), lease)
+	lock, err := b.take(ctx, e.lockKey(), func() time.Duration {
+		e.until = time.Now().Add(lease - margin)
+		if end, ok := ctx.Deadline(); ok && end.Before(e.until) {
+			e.until = end
+		}
+		return max(time.Until(e.until), 0) + margin
+	})
 	if err != nil {
 		return nil, err
 	}
-	e.lock, e.until = lock.Token, begun.Add(lease-margin)
-	record, _, err := b.take(ctx, e.key, recordLease)
+	e.lock = lock.Token
+	record, err := b.take(ctx, e.key, recordLease)
 	if err == nil {
 		e.token, e.written = record.Token, record.State == store.ClaimDone
 		e.Record, err = decode(record)
@@ -175,13 +195,25 @@ func decode(claim store.Claim) (Record, error) {
 	return r, nil
 }
 
-// Deadline is when the lock's holder must have ended what it does.
+// Deadline is when the lock's holder must have ended what it does. It is not after the
+// deadline of Open's ctx.
 func (e *Entry) Deadline() time.Time { return e.until }
 
+// Undo returns a context for taking back what was done, also if ctx has ended. It leaves time
+// to write that down before the lease ends.
+func (e *Entry) Undo(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(context.WithoutCancel(ctx), e.until.Add(margin-noteTime))
+}
+
 // Write writes the record down, also if ctx has ended. It is kept until a year after
-// start, and a cancelled one for as long as store.Claims allows.
+// start, and a cancelled one for as long as store.Claims allows. That something was asked
+// for is not written after the lease: somebody may know more by then.
 func (e *Entry) Write(ctx context.Context, r Record, start time.Time) error {
-	err := e.records.write(ctx, e.key, e.token, r, keep(r, start))
+	var by time.Time
+	if r.State == Asked {
+		by = e.end()
+	}
+	err := e.records.write(ctx, e.key, e.token, r, keep(r, start), by)
 	if errors.Is(err, telemed.ErrConflict) { // its own lease ran out, and somebody looked
 		e.token, err = e.records.put(ctx, e.key, r, keep(r, start))
 	}
@@ -192,14 +224,18 @@ func (e *Entry) Write(ctx context.Context, r Record, start time.Time) error {
 	return nil
 }
 
-// Clear forgets the record: what was asked for did surely not happen.
+// Clear forgets the record: what was asked for did surely not happen. After the lease it
+// does nothing but return an error: another holder may have asked for it since.
 func (e *Entry) Clear(ctx context.Context) error {
 	if !e.written {
 		return nil // Close releases it
 	}
 	e.Record = Record{}
-	return e.records.write(ctx, e.key, e.token, Record{}, time.Millisecond)
+	return e.records.write(ctx, e.key, e.token, Record{}, time.Millisecond, e.end())
 }
+
+// end is when the lease ends.
+func (e *Entry) end() time.Time { return e.until.Add(margin) }
 
 // Close gives the lock back. It may be called again.
 func (e *Entry) Close(ctx context.Context) {
@@ -225,7 +261,11 @@ func keep(r Record, start time.Time) time.Duration {
 // writeTries is how often a record is written at most. Writing it twice does no harm.
 const writeTries = 3
 
-func (b Records) write(ctx context.Context, key, token string, r Record, keep time.Duration) error {
+var errLate = errors.New("the lease is over")
+
+// write writes a record, but not after by, if that is set. A token does not tell those apart
+// who have read the same record.
+func (b Records) write(ctx context.Context, key, token string, r Record, keep time.Duration, by time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
 	value, err := json.Marshal(r)
@@ -233,6 +273,9 @@ func (b Records) write(ctx context.Context, key, token string, r Record, keep ti
 		return err
 	}
 	for try := 1; ; try++ {
+		if !by.IsZero() && wait.Over(by) {
+			return errLate
+		}
 		err := b.Claims.Complete(ctx, key, token, value, keep)
 		if err == nil || try == writeTries || errors.Is(err, telemed.ErrConflict) || wait.For(ctx, wait.Jitter(100*time.Millisecond)) != nil {
 			return err
@@ -243,7 +286,7 @@ func (b Records) write(ctx context.Context, key, token string, r Record, keep ti
 // Read returns the record under a name as it is, without a lock. It is zero if there is
 // none.
 func (b Records) Read(ctx context.Context, name string) (Record, error) {
-	claim, _, err := b.take(ctx, b.Prefix+name, recordLease)
+	claim, err := b.take(ctx, b.Prefix+name, recordLease)
 	if err != nil {
 		return Record{}, err
 	}
@@ -264,9 +307,9 @@ func (b Records) Note(ctx context.Context, name string, r Record, start time.Tim
 func (b Records) put(ctx context.Context, key string, r Record, keep time.Duration) (token string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
-	claim, _, err := b.take(ctx, key, recordLease)
+	claim, err := b.take(ctx, key, recordLease)
 	if err != nil {
 		return "", err
 	}
-	return claim.Token, b.write(ctx, key, claim.Token, r, keep)
+	return claim.Token, b.write(ctx, key, claim.Token, r, keep, time.Time{})
 }

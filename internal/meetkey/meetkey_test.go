@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/leaktest"
 	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/store"
@@ -218,4 +219,108 @@ func TestAbsent(t *testing.T) {
 		}
 		require.Equal(t, test.want, meetkey.Records{Forgets: test.forgets}.Absent(known, test.asked, test.now), "%+v", test)
 	}
+}
+
+// TestWhoComesLateForgetsNothing has a holder stand still past its lease, while another one
+// makes the meeting. What the first one thinks of the provider's answer is not true any more.
+func TestWhoComesLateForgetsNothing(t *testing.T) {
+	t.Parallel()
+	for what, late := range map[string]func(context.Context, *meetkey.Entry) error{
+		"nothing was made": func(ctx context.Context, e *meetkey.Entry) error { return e.Clear(ctx) },
+		"it was asked for": func(ctx context.Context, e *meetkey.Entry) error {
+			return e.Write(ctx, meetkey.Record{State: meetkey.Asked, Over: time.Now()}, time.Now())
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := records(store.NewMemory())
+				frozen := open(t, b)
+				require.NoError(t, frozen.Write(t.Context(), meetkey.Record{State: meetkey.Asked, Over: frozen.Deadline()}, time.Now()))
+				other := open(t, b)
+				require.NoError(t, other.Write(t.Context(), made, time.Now()))
+				other.Close(t.Context())
+				require.Error(t, late(t.Context(), frozen))
+				frozen.Close(t.Context())
+				time.Sleep(time.Second)
+				read, err := b.Read(t.Context(), name)
+				require.NoError(t, err)
+				require.Equal(t, made, read)
+			})
+		})
+	}
+}
+
+// TestAHolderWithLittleTime keeps others from a record for as long as its caller has time,
+// and the margin, and ends by then itself.
+func TestAHolderWithLittleTime(t *testing.T) {
+	t.Parallel()
+	for what, test := range map[string]struct{ time, want time.Duration }{
+		"little": {15 * time.Second, 25 * time.Second}, "none": {time.Millisecond, 11 * time.Second},
+		"much": {time.Hour, time.Minute}, "no end": {0, time.Minute},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := records(store.NewMemory())
+				ctx, cancel := t.Context(), context.CancelFunc(func() {})
+				if test.time > 0 {
+					ctx, cancel = context.WithTimeout(ctx, test.time)
+				}
+				defer cancel()
+				begin := time.Now()
+				died, err := b.Open(ctx, name)
+				require.NoError(t, err)
+				require.False(t, died.Deadline().After(begin.Add(test.want-10*time.Second)))
+				if end, ok := ctx.Deadline(); ok {
+					require.False(t, died.Deadline().After(end))
+				}
+				undo, done := died.Undo(ctx)
+				defer done()
+				last, _ := undo.Deadline()
+				require.Equal(t, died.Deadline().Add(5*time.Second), last)
+				open(t, b).Close(t.Context())
+				require.False(t, time.Now().Before(died.Deadline().Add(10*time.Second)), "what it asked for last may be under way")
+				require.Less(t, time.Since(begin), test.want+time.Second)
+			})
+		})
+	}
+}
+
+// TestUnderWay tells who cannot wait that another one is at it, and nobody else.
+func TestUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		claims := &slow{Claims: store.NewMemory()}
+		b := records(claims)
+		open(t, b)
+		for _, claims.takes = range []time.Duration{0, 700 * time.Millisecond} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := b.Open(ctx, name)
+			require.ErrorIs(t, err, fault.UnderWay)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		claims.takes = time.Hour
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := b.Open(ctx, "another")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, fault.UnderWay, "a database that does not answer is no holder")
+	})
+}
+
+// slow takes its time.
+type slow struct {
+	store.Claims
+	takes time.Duration
+}
+
+func (s *slow) Claim(ctx context.Context, key string, lease time.Duration) (store.Claim, error) {
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		return store.Claim{}, ctx.Err()
+	}
+	return s.Claims.Claim(ctx, key, lease)
 }

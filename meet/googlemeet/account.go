@@ -13,6 +13,7 @@ import (
 	"google.golang.org/api/googleapi"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/internal/meetkey"
 	"github.com/telemed-go/telemed/meet"
 )
@@ -138,6 +139,9 @@ func (k *call) recordError(ctx context.Context, err error) *Error {
 	cause := context.Cause(ctx)
 	if cause == nil {
 		cause = errors.New(err.Error())
+	}
+	if errors.Is(err, fault.UnderWay) {
+		return &Error{Op: k.op, RetryAfter: meetkey.AskAgain, kind: fault.UnderWay, err: cause}
 	}
 	return &Error{Op: k.op, kind: telemed.ErrUnavailable, err: cause}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 	"github.com/telemed-go/telemed/meet"
 	"github.com/telemed-go/telemed/meet/googlemeet"
 	"github.com/telemed-go/telemed/meet/googlemeet/googlemeettest"
@@ -345,6 +346,36 @@ func TestPartOfTheGuests(t *testing.T) {
 	require.Equal(t, "Follow-up", event.Summary)
 	require.Equal(t, []string{"asha@example.org", "ravi@example.org"}, event.Attendees, "nobody was uninvited unseen")
 	require.Contains(t, c.fake.Requests(googlemeettest.OpGet)[0].Query.Get("fields"), "attendeesOmitted")
+}
+
+// held are Claims of which somebody else has every key. Who asks a third time has waited for
+// long enough.
+type held struct {
+	store.Claims
+	asks int
+	stop func()
+}
+
+func (h *held) Claim(context.Context, string, time.Duration) (store.Claim, error) {
+	if h.asks++; h.asks == 3 {
+		h.stop()
+	}
+	return store.Claim{State: store.ClaimBusy}, nil
+}
+
+// Who cannot wait for another call is told when to ask again, and nothing was sent.
+func TestCreateWhileAnotherIsUnderWay(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := config(t, c.fake, c.tokens)
+	cfg.Claims = &held{stop: cancel}
+	_, err := newClient(t, cfg).Create(ctx, doctor, request(t, "appt-1"))
+	require.ErrorIs(t, err, telemed.ErrUnavailable)
+	require.ErrorIs(t, err, fault.UnderWay)
+	require.EqualError(t, err, "googlemeet: Create: another call with the same key is under way: context canceled")
+	require.Equal(t, 2*time.Second, failure(t, err).RetryDelay())
+	require.Zero(t, c.live())
 }
 
 // mute are Claims that hear and cannot write any more, after some writes.

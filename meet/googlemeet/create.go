@@ -21,7 +21,9 @@ import (
 // was cancelled, or deleted in the calendar, is meet.ErrCancelled: the Key is used up.
 //
 // A doctor's calls with the same Key wait for each other, in all processes that share
-// Config.Claims; a process that dies in Create keeps its Key from others for a minute. See
+// Config.Claims. A process that dies in Create keeps its Key from others until ten seconds
+// after the end of its ctx, a minute at most. Who has no time left to wait for it gets
+// telemed.ErrUnavailable with Error.RetryAfter. See
 // https://developers.google.com/workspace/calendar/api/v3/reference/events/insert.
 func (c *Client) Create(ctx context.Context, doctorID string, req meet.Request) (*meet.Meeting, error) {
 	var p problems

@@ -27,7 +27,8 @@ type Error struct {
 	// this package. May be empty.
 	// See https://developers.google.com/workspace/calendar/api/guides/errors.
 	Reason string
-	// RetryAfter is how long Google asks to wait; 0 if it does not say.
+	// RetryAfter is how long to wait, 0 if nobody said: Google, or this package while
+	// another call with the same Key is under way.
 	RetryAfter time.Duration
 	// Meeting is what exists in spite of the error, with its ID; nil if nothing is known
 	// to. It is not part of the error's JSON: its join link lets a patient in.

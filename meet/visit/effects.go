@@ -72,11 +72,17 @@ type partly struct {
 // Unwrap returns what failed.
 func (p partly) Unwrap() error { return p.error }
 
-// failed has an action rest after its nth failure, and the others done.
+// failed has an action rest after its nth failure, and the others done. One that has waited
+// for another process to end the same, or to be taken for dead, has not failed.
 func (v *Visits) failed(item durable.Item, a action, n int, err error) (durable.Fact, error) {
 	until := time.Now().Add(durable.RestAfter(n, err))
+	var soon interface{ RetryDelay() time.Duration }
+	waits := errors.Is(err, fault.UnderWay) && errors.As(err, &soon)
+	if waits {
+		n, until = n-1, time.Now().Add(soon.RetryDelay())
+	}
 	// The doctor is told of an account that does not work.
-	if n == stuckAfter && !errors.Is(err, telemed.ErrReconnect) && !errors.Is(err, telemed.ErrNotConnected) {
+	if n == stuckAfter && !waits && !errors.Is(err, telemed.ErrReconnect) && !errors.Is(err, telemed.ErrNotConnected) {
 		v.tellStuck(item.ID.Name, item.Tenant, stuckText(a, n))
 	}
 	return v.fact(func(r *record) {

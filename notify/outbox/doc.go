@@ -37,7 +37,8 @@
 // Whether a message was sent is unknown after such a death, and after telemed.ErrAmbiguous.
 // No outbox alone can keep both "never twice" and "never lost" then. Evidence can: a report
 // of the provider (see Report), or an answer of Config.Evidence. With it a message arrives
-// once. Without it, a Notice and a Reminder are sent again after Config.EvidenceWait, so that
+// once: a send that it says did not arrive has failed, and is made again, the first at once.
+// Without it, a Notice and a Reminder are sent again after Config.EvidenceWait, so that
 // one death in a round trip is one message too many, and a message of the category Once waits
 // for a person. After three sends that nobody knows of every message does.
 //

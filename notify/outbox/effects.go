@@ -318,7 +318,7 @@ func (s *sending) refused(err error) durable.Fact {
 }
 
 // failed has the message rest on this channel. A provider's "not now" is no failure, and is
-// waited for. After twelve failures another channel is taken if there is one.
+// waited for.
 func (s *sending) failed(err error) (durable.Fact, error) {
 	n := s.way.Rest.N + 1
 	delay := durable.RestAfter(n, err)
@@ -327,11 +327,15 @@ func (s *sending) failed(err error) (durable.Fact, error) {
 		delay = min(asked<<(2*min(n-1, 8)), max(asked, 30*time.Minute))
 	}
 	until := time.Now().Add(delay)
-	return s.not(func(r *record, m *message, w *way) {
-		w.Rest = durable.Rest{N: n, At: utc(until)}
-		if n >= stuckAfter && len(m.left()) > 1 {
-			w.State, w.Why = wayRefused, telemed.ErrUnavailable.Error()
-			r.note(m.Key, "is given up on "+string(w.Channel))
-		}
-	}), told(err)
+	return s.not(func(r *record, m *message, w *way) { m.rest(r, w, durable.Rest{N: n, At: utc(until)}) }), told(err)
+}
+
+// rest has the message rest on a channel. After twelve failures it is given up for another
+// one.
+func (m *message) rest(r *record, w *way, rest durable.Rest) {
+	w.Rest = rest
+	if rest.N >= stuckAfter && len(m.left()) > 1 {
+		w.State, w.Why = wayRefused, telemed.ErrUnavailable.Error()
+		r.note(m.Key, "is given up on "+string(w.Channel))
+	}
 }

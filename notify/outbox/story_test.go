@@ -154,6 +154,38 @@ func TestAServerThatAlwaysLosesItsAnswer(t *testing.T) {
 	})
 }
 
+// TestASendThatIsInVainEachTime has what carries the message lose it each time, as a process
+// does that dies of it. It is not begun again for ever at the pace of the evidence.
+func TestASendThatIsInVainEachTime(t *testing.T) {
+	mails := func(c *clinic, cfg *outbox.Config) {
+		cfg.Evidence = map[notify.Channel]notify.Evidence{notify.Email: &events{clinic: c, outcome: notify.OutcomeNotArrived}}
+	}
+	for name, test := range map[string]struct {
+		channels func(*outbox.Message)
+		alarms   []string
+		state    string
+	}{
+		"one channel": {byMail, []string{"outbox/visit-42 confirmed: email failed 12 times"}, ""},
+		"two":         {func(m *outbox.Message) { m.Channels = []notify.Channel{notify.Email, notify.WhatsApp} }, nil, "sent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, mails, func(c *clinic) {
+				c.mail.FailNext(smtptest.Fault{Op: smtptest.OpData, LoseRequest: true, Times: -1})
+				c.enqueue(message("confirmed", test.channels))
+				c.wait(3 * time.Minute)
+				require.Equal(t, 1, c.asked)
+				c.wait(24 * time.Hour)
+				require.Less(t, c.asked, 70)
+				require.Equal(t, test.alarms, c.alarms())
+				if test.state != "" {
+					require.Equal(t, notify.WhatsApp, c.is("confirmed", test.state).Channel)
+					c.got(1, 0)
+				}
+			})
+		})
+	}
+}
+
 // events is a mail relay's list of events, as an Evidence.
 type events struct {
 	*clinic

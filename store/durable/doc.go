@@ -23,9 +23,12 @@
 //     unknown if the row said before that it was about to happen; see Effect.Ahead. That
 //     is where an idempotency key or evidence is needed, and nowhere else.
 //   - An attempt counts once it has failed, in the write that says so. One that ran out of
-//     its half of the lease has failed too. What was not begun counts as none, and neither
-//     does a death: a deploy or a kill takes no attempt away. So an effect that ends its
-//     process each time is begun again each time its lease is dead; the log says so.
+//     its half of the lease has failed too. What was not begun counts as none.
+//   - A death counts as an attempt, in the write that takes the dead lease over: it may have
+//     been the effect that ended the process. So an effect that does so each time is stuck
+//     in the end, as one that fails each time. A deploy that lets Run return takes no
+//     attempt away. What else was under way in a process that died is gone on with at once;
+//     the attempt that it lost is forgotten with the next success.
 //   - Nothing is dropped in silence. What cannot be done is stuck, and somebody is told.
 //
 // [Memory] keeps rows for tests and demonstrations, sqlstore.Rows and mongostore.Rows in

@@ -26,6 +26,8 @@ func (j *job) follow(done outcome, more bool) (next Item, effect Effect, told ou
 			next.Due = time.Now()
 		}
 		return next, Effect{}, done
+	case errors.Is(done.err, errDied) && next.Attempts < min(2, j.runner.cfg.MaxAttempts):
+		// It may have been anybody's kill: what was under way is gone on with at once.
 	case done.err != nil:
 		j.failed(&next, done.effect, done.err)
 		return next, Effect{}, done
@@ -108,7 +110,7 @@ func (j *job) plan(next *Item, more bool) (effect Effect, err error) {
 	case effect.Ahead != nil:
 		err = j.apply("Ahead", effect.Ahead, next)
 	}
-	effect.Name = cmp.Or(effect.Name, "effect")
+	effect.Name = cmp.Or(effect.Name, unnamed)
 	return effect, err
 }
 

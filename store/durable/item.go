@@ -44,7 +44,8 @@ type Item struct {
 	Due time.Time
 	// Lease is whose hands it is in. Whoever changes a row leaves it as it is.
 	Lease Lease
-	// Attempts counts failures of the effect that is next, 0 after a success.
+	// Attempts counts failures of the effect that is next, and deaths of the process that
+	// had the row in hand. It is 0 after a success.
 	Attempts int
 	// Stuck says why a person must look, at most MaxStuck bytes without anything of a
 	// person in them. A stuck row is not due before somebody sets Due. Empty: it is not

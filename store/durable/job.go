@@ -17,6 +17,7 @@ type job struct {
 	due    time.Time // Item.Due, as far as this job has a hand in it
 	item   Item      // as it was read or written last
 	begin  time.Time // when the write of the lease began
+	died   bool      // whoever had the row before ended while it had it
 	turn   *turn
 }
 
@@ -29,6 +30,9 @@ func (j *job) run(ctx context.Context) {
 	entered := j.enter(ctx)
 	defer func() { j.leave(entered) }()
 	done := outcome{}
+	if j.died {
+		done = outcome{effect: unnamed, err: errDied}
+	}
 	for n := 0; ; n++ {
 		effect, ok := j.write(done, entered && n < burst && ctx.Err() == nil)
 		if !ok {
@@ -46,7 +50,15 @@ type outcome struct {
 	took   time.Duration
 }
 
-var errLate = errors.New("the lease is half over")
+var (
+	errLate = errors.New("the lease is half over")
+	// errDied is counted by the write that leases the row anew: it may be the last thing
+	// that this process does too.
+	errDied = errors.New("the process ended while it ran")
+)
+
+// unnamed is an effect whose name nobody knows.
+const unnamed = "effect"
 
 // over reports whether half of the lease has passed, by either clock of this process: the
 // one that only runs may stop while the machine sleeps, and the other one may be set. A

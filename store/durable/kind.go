@@ -29,6 +29,10 @@ type Effect struct {
 	Do func(ctx context.Context) (Fact, error)
 	// Ahead changes the row before Do begins: "is being sent". Then a death in the middle
 	// can be told from one before. If nil, nothing is written before: Do can be repeated.
+	//
+	// Plan may have something else done after such a death: to look what happened. Its
+	// success sets Item.Attempts to 0, so that the kind itself counts in Data how often Do
+	// has been begun in vain.
 	Ahead Fact
 	// At is when to look again if Do is nil. Zero: not before somebody changes the row and
 	// sets Due.

@@ -26,7 +26,9 @@ func (j *job) failed(next *Item, effect string, err error) {
 		next.Due = j.sooner(now.Add(jittered(refusedDelay)))
 		return
 	}
-	next.Attempts++
+	if !errors.Is(err, errDied) {
+		next.Attempts++
+	}
 	if _, ok := errors.AsType[*panicked](err); ok {
 		next.Attempts += 3
 	}
@@ -87,4 +89,5 @@ func stuckBecause(effect string, err error) string {
 var kinds = []error{
 	telemed.ErrInvalid, telemed.ErrNotFound, telemed.ErrConflict, telemed.ErrForbidden, telemed.ErrAmbiguous,
 	telemed.ErrRateLimited, telemed.ErrUnavailable, telemed.ErrDecrypt, telemed.ErrNotConnected,
+	errDied,
 }

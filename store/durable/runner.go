@@ -31,8 +31,9 @@ type RunnerConfig struct {
 	// PollEvery is how long an idle Runner waits before it looks again, ± 20 percent; see
 	// Wake. If 0, one second.
 	PollEvery time.Duration
-	// MaxAttempts is how often an effect may fail before its row is stuck. If 0, 12, which
-	// takes about three hours.
+	// MaxAttempts is how often an effect may fail, or end its process, before its row is
+	// stuck. If 0, 12, which takes about three hours. With 1, whatever is under way in a
+	// process that dies is stuck.
 	MaxAttempts int
 	// OnStuck is called when a row was written down as stuck: a person must look. It must
 	// not block, nor call Step for this row: it is in this worker's hands until OnStuck has
@@ -50,7 +51,8 @@ type RunnerConfig struct {
 type Event struct {
 	ID     ID
 	Tenant string
-	// Effect is its name.
+	// Effect is its name. It is "effect" if it has none, and if nobody knows it since the
+	// process ended while it ran: whoever takes the row over observes that.
 	Effect string
 	// Err is why it failed, nil if it did not.
 	Err error
@@ -95,8 +97,10 @@ func (c RunnerConfig) validate() error {
 // half an hour, ± 20 percent. An error that has RetryDelay() time.Duration, a provider's
 // "not now", says itself how long; that, and an error that matches telemed.ErrUnauthorized
 // or telemed.ErrReconnect, is nobody's failure and counts as no attempt. A panic counts as
-// four. After MaxAttempts the row is stuck, until somebody calls Retry, or changes it and
-// sets Due. So is at once a row that a Fact has made too long to be written down.
+// four. The end of the process counts as one: the first in a row is tried again as soon as
+// the lease is dead, a further one after the pause of a failure. After MaxAttempts the row
+// is stuck, until somebody calls Retry, or changes it and sets Due. So is at once a row that
+// a Fact has made too long to be written down.
 type Runner struct {
 	cfg      RunnerConfig
 	versions map[string]int
@@ -265,7 +269,7 @@ func (r *Runner) takeOneByOne(ctx context.Context, q Query) (jobs []*job, err er
 	unopened := 0
 	defer func() { r.passOver.Store(unopened > 0) }()
 	for _, id := range shuffledFrom(ids, wanted) {
-		j, err := r.leaseOne(ctx, id, func(item Item) bool { return isDue(item, time.Now()) && item.Lease.Owner == "" })
+		j, err := r.leaseOne(ctx, id, func(item *Item) bool { return isDue(*item, time.Now()) && item.Lease.Owner == "" })
 		switch {
 		case errors.Is(err, telemed.ErrDecrypt):
 			unopened++
@@ -283,11 +287,12 @@ func (r *Runner) takeOneByOne(ctx context.Context, q Query) (jobs []*job, err er
 	return jobs, nil
 }
 
-// leaseOne leases a row if it still is as wanted. The job is nil if it is not.
-func (r *Runner) leaseOne(ctx context.Context, id ID, wanted func(Item) bool) (*job, error) {
+// leaseOne leases a row if it still is as wanted, which may change what is written beside
+// the lease. The job is nil if it is not.
+func (r *Runner) leaseOne(ctx context.Context, id ID, wanted func(*Item) bool) (*job, error) {
 	item, err := r.cfg.Store.Get(ctx, id)
 	version, known := r.versions[id.Kind]
-	if err != nil || !wanted(item) || !known || item.Version > version {
+	if err != nil || !wanted(&item) || !known || item.Version > version {
 		return nil, err
 	}
 	ctx, cancel := r.toTheEnd(ctx)
@@ -310,9 +315,9 @@ func isDue(item Item, now time.Time) bool { return !item.Due.IsZero() && !item.D
 // again. What a dead process holds is not taken over by Step: some process must Run.
 func (r *Runner) Step(ctx context.Context, id ID) (next time.Time, err error) {
 	var seen Item
-	j, err := r.leaseOne(ctx, id, func(item Item) bool {
-		seen = item
-		return isDue(item, time.Now()) && item.Lease.Owner == ""
+	j, err := r.leaseOne(ctx, id, func(item *Item) bool {
+		seen = *item
+		return isDue(seen, time.Now()) && item.Lease.Owner == ""
 	})
 	switch {
 	case errors.Is(err, telemed.ErrConflict): // others were faster just now

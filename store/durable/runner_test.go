@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,13 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		child()
+		return
+	}
+	leaktest.Main(m)
+}
 
 // letter is what the rows of these tests are about: it is to be sent so many times.
 type letter struct {

@@ -81,7 +81,9 @@ func (w *watcher) look(ctx context.Context) (dead []Held, err error) {
 	return dead, nil
 }
 
-// takeOver works a row whose lease is dead, if nobody else was faster.
+// takeOver works a row whose lease is dead, if nobody else was faster. The attempt that did
+// not come to an end is counted before anything of the application is called: that may
+// have ended the process.
 func (w *watcher) takeOver(ctx context.Context, held Held, all *sync.WaitGroup) {
 	r := w.runner
 	select {
@@ -89,7 +91,10 @@ func (w *watcher) takeOver(ctx context.Context, held Held, all *sync.WaitGroup) 
 	case <-ctx.Done():
 		return
 	}
-	j, err := r.leaseOne(ctx, held.ID, func(item Item) bool { return item.Lease == held.Lease })
+	j, err := r.leaseOne(ctx, held.ID, func(item *Item) bool {
+		item.Attempts++
+		return item.Lease == held.Lease
+	})
 	if j == nil {
 		r.release(1)
 		if err != nil && !errors.Is(err, telemed.ErrConflict) && !errors.Is(err, telemed.ErrNotFound) && ctx.Err() == nil {
@@ -98,6 +103,7 @@ func (w *watcher) takeOver(ctx context.Context, held Held, all *sync.WaitGroup) 
 		return
 	}
 	r.cfg.Logger.Warn("durable: lease of a silent process taken over", slog.Any("row", j.item))
+	j.died = true
 	all.Go(func() {
 		defer r.release(1)
 		j.run(ctx)
