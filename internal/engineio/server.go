@@ -121,7 +121,7 @@ func (s *Server) subject(r *http.Request, from origin.Caller) (string, error) {
 	return s.cfg.Authenticate(r)
 }
 
-// refusedSubject is that of sessions which OpenRefused has made: they are a crowd of their own.
+// refusedSubject is that of sessions which OpenRefused has made: a crowd of their own.
 const refusedSubject = "\x00refused"
 
 func (s *Server) connect(r *http.Request, from origin.Caller, transport string) (*Session, error) {

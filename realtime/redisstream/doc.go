@@ -60,9 +60,9 @@
 // A *Error has the operation and Redis's error code. telemed.ErrUnavailable: Redis could
 // not be reached, or refused, and nothing was appended. telemed.ErrUnauthorized: it does
 // not know the user or does not permit the command. telemed.ErrAmbiguous: the answer to an
-// Append was lost, or has words that are none of Redis's, as those of a proxy. An entry is sent once and never again by itself. Follow never returns
-// because Redis is away: it tries again, after 50 ms and up to 5 s, at random moments, and
-// Stats tells since when.
+// Append was lost, or has words that are none of Redis's, as those of a proxy. An entry is
+// sent once and never again by itself. Follow never returns because Redis is away: it tries
+// again, after 50 ms and up to 5 s, at random moments, and Stats tells since when.
 //
 // # Security
 //
