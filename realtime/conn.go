@@ -282,10 +282,12 @@ func (c *Conn) begin() bool {
 	return true
 }
 
-func (c *Conn) done() {
-	c.hub.mu.Lock()
-	defer c.hub.mu.Unlock()
-	c.hub.workDoneLocked()
+func (c *Conn) done() { c.hub.workDone() }
+
+func (h *Hub) workDone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.workDoneLocked()
 }
 
 func (h *Hub) workDoneLocked() {

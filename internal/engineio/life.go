@@ -3,13 +3,10 @@ package engineio
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime"
-	"runtime/debug"
 	"sync"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // errPanic is the cause with which a session ends whose code panicked.
@@ -166,17 +163,6 @@ func (l *life) free() {
 	}
 }
 
-// logPanic says where a panic came from. Its text may be about a patient, save that of the
-// runtime's own.
 func (s *Server) logPanic(cause any) {
-	defer func() { _ = recover() }() // the log itself may be what panics
-	log := s.cfg.Logger
-	if log == nil {
-		log = slog.Default()
-	}
-	text := fmt.Sprintf("%T", cause)
-	if own, ok := cause.(runtime.Error); ok {
-		text = own.Error()
-	}
-	log.Error("engineio: panic, one session ended", "panic", text, "stack", string(debug.Stack()))
+	fault.LogPanic(s.cfg.Logger, "engineio: panic, one session ended", cause)
 }

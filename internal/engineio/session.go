@@ -34,6 +34,7 @@ type Session struct {
 
 	counted bool        // guarded by server.lobby
 	left    bool        // the client has said goodbye; the reader's own
+	refused bool        // Config.OpenRefused has made it; set before anybody knows it
 	paused  atomic.Bool // the reader waits for the worker
 	stalled atomic.Bool // the worker waits for the client
 

@@ -53,10 +53,17 @@ var (
 
 // open makes a client of a session.
 func (s *Server) open(session *engineio.Session, r *http.Request) (engineio.Handler, error) {
-	c := &client{server: s, session: session, request: r.Context()}
-	if session.Subject() == refusedSubject {
-		c.refused = s.refusedWords(r)
-	}
+	return s.openFor(&client{server: s, session: session, request: r.Context()})
+}
+
+// openRefused makes one whom Authenticate refuses. Its session is opened all the same,
+// because only there a page hears why.
+func (s *Server) openRefused(session *engineio.Session, r *http.Request, why error) (engineio.Handler, error) {
+	words := wordsFor(why)
+	return s.openFor(&client{server: s, session: session, request: r.Context(), refused: &words})
+}
+
+func (s *Server) openFor(c *client) (engineio.Handler, error) {
 	// If the hub is full, one goes that has not entered a namespace.
 	_, err := c.connect(s.space(defaultNamespace))
 	for errors.Is(err, realtime.ErrFull) && s.engine.Evict() {

@@ -32,29 +32,13 @@ var (
 	invalidNamespace = refusalWords{Message: "Invalid namespace"} // as the protocol's text has it
 )
 
-// refusedSubject is that of a session whose client Authenticate refuses: it is opened all the
-// same, because only there a page hears why. No application's subject begins so.
-const refusedSubject = "\x00refused"
-
 // authenticate is the engine's.
 func (s *Server) authenticate(r *http.Request) (subject string, err error) {
 	subject, err = s.cfg.Hub.Authenticate(r)
-	switch {
-	case errors.Is(err, telemed.ErrUnavailable):
-		return "", telemed.ErrUnavailable
-	case err != nil:
-		return refusedSubject, nil
+	if errors.Is(err, telemed.ErrUnavailable) {
+		return "", telemed.ErrUnavailable // alone: it is no refusal
 	}
-	return subject, nil
-}
-
-// refusedWords asks Authenticate once more, for its words.
-func (s *Server) refusedWords(r *http.Request) *refusalWords {
-	words := notPermitted
-	if _, err := s.cfg.Hub.Authenticate(r); err != nil {
-		words = wordsFor(err)
-	}
-	return &words
+	return subject, err
 }
 
 // wordsFor speaks of err to a page in fixed words, or in those of a Refusal.

@@ -34,8 +34,8 @@ type Socket struct {
 	mu      sync.Mutex
 	in      bool          // the client has the answer that lets it in
 	out     bool          // Disconnect was called before that
-	lastAck uint32        // when it comes round, its first answers are not waited for any more
 	held    []func() bool // what is sent behind that answer
+	lastAck uint64
 	acks    map[string]chan Args
 }
 
@@ -201,7 +201,7 @@ func (s *Socket) expectAck() (id string, answer <-chan Args) {
 	if s.acks == nil {
 		s.acks = make(map[string]chan Args)
 	}
-	id = strconv.FormatUint(uint64(s.lastAck), 10)
+	id = strconv.FormatUint(s.lastAck, 10)
 	s.lastAck++
 	waits := make(chan Args, 1)
 	s.acks[id] = waits
