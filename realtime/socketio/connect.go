@@ -117,8 +117,8 @@ func (s *Socket) welcome(auth json.RawMessage) (welcome Welcome, err error) {
 	if onConnect == nil {
 		return Welcome{}, nil
 	}
-	ctx, cancel := s.client.server.limited(s.Context())
-	defer cancel()
+	ctx := s.call()
+	defer ctx.end()
 	ask := func() (string, error) {
 		welcome, err = onConnect(ctx, s, auth)
 		return welcome.Subject, err
@@ -150,8 +150,8 @@ func (s *Socket) enter(back realtime.Return, granted []string) error {
 	c.mu.Lock()
 	s.stay, s.link.in = max(s.stay, inside), true // a kick from now on is told
 	c.mu.Unlock()
-	ctx, cancel := c.server.limited(s.Context())
-	defer cancel()
+	ctx := s.call()
+	defer ctx.end()
 	id := s.Client().ID
 	recovered, err := s.link.conn.Enter(ctx, back, rooms, func(pid string) []byte {
 		return connectedMessage(s.space.name, id, pid)
@@ -319,22 +319,3 @@ func (f *farewell) count(n int) {
 }
 
 func (f *farewell) close() { f.session.Close(f.cause) }
-
-// limited is the time that a function of the application's has. It does not ask ctx for a
-// channel: a connection would have that for the rest of its life.
-func (s *Server) limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	life, ok := ctx.(interface {
-		AfterFunc(f func()) (stop func() bool)
-	})
-	if !ok {
-		return context.WithTimeout(ctx, s.cfg.HandlerTimeout)
-	}
-	lasting, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := life.AfterFunc(func() { end(context.Cause(ctx)) })
-	call, cancel := context.WithTimeout(lasting, s.cfg.HandlerTimeout)
-	return call, func() {
-		stop()
-		cancel()
-		end(nil)
-	}
-}

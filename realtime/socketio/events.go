@@ -22,8 +22,8 @@ type reply struct {
 
 // handle answers an event of the client.
 func (s *Socket) handle(ackID, name string, args Args) {
-	ctx, cancel := s.client.server.limited(s.Context())
-	defer cancel()
+	ctx := s.call()
+	defer ctx.end()
 	answer := s.dispatch(ctx, ackID, name, args)
 	if ackID != "" && answer != nil {
 		s.link.conn.Send(answer(ackID))
