@@ -96,7 +96,7 @@ func TestDiesBehindTheSend(t *testing.T) {
 	for from := 0; from < 40 && without.MailTwice == 0; from += 4 {
 		without.Add(explore(t, false, from, 4, point))
 	}
-	with := explore(t, true, 0, 4, point)
+	with := explore(t, true, 0, 10, point)
 	t.Log(without)
 	t.Log(with)
 	require.Positive(t, without.MailTwice)
