@@ -30,10 +30,10 @@ type Conn struct {
 	life    lifetime
 	began   time.Time
 	own     string   // the room of the subject; empty if there are no such rooms
-	present bool     // Enter was called; guarded by hub.mu
 	rooms   []string // guarded by hub.mu
 	tells   []tell   // guarded by hub.mu
-	refused int      // joins that Authorize refused; guarded by hub.mu
+	present bool     // Enter was called; guarded by hub.mu
+	refused int32    // joins that Authorize refused; guarded by hub.mu
 
 	before, after *Conn // of the same subject; guarded by hub.mu
 
@@ -140,7 +140,7 @@ func (c *Conn) countRefusal(err error) {
 	}
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
-	if c.refused++; c.refused > c.hub.cfg.MaxRefusals {
+	if c.refused++; int(c.refused) > c.hub.cfg.MaxRefusals {
 		c.hub.endLocked(c, telemed.ErrForbidden)
 	}
 }
@@ -282,10 +282,12 @@ func (c *Conn) begin() bool {
 	return true
 }
 
-func (c *Conn) done() {
-	c.hub.mu.Lock()
-	defer c.hub.mu.Unlock()
-	c.hub.workDoneLocked()
+func (c *Conn) done() { c.hub.workDone() }
+
+func (h *Hub) workDone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.workDoneLocked()
 }
 
 func (h *Hub) workDoneLocked() {

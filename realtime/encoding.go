@@ -3,28 +3,16 @@ package realtime
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime"
-	"runtime/debug"
 	"sync"
+
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // errPanic is the cause with which a connection ends whose code panicked.
 var errPanic = errors.New("panic in the code of the connection")
 
-// logPanic says where a panic came from. Its text may be about a patient, save that of the
-// runtime's own.
 func (h *Hub) logPanic(cause any) {
-	log := h.cfg.Logger
-	if log == nil {
-		log = slog.Default()
-	}
-	text := fmt.Sprintf("%T", cause)
-	if own, ok := cause.(runtime.Error); ok {
-		text = own.Error()
-	}
-	log.Error("realtime: panic, one connection ended", "panic", text, "stack", string(debug.Stack()))
+	fault.LogPanic(h.cfg.Logger, "realtime: panic, one connection ended", cause)
 }
 
 // encodings keeps what each Encoder made of one event.

@@ -53,8 +53,8 @@ type Config struct {
 	// with a Journal, and without one there are no such rooms.
 	SubjectPrefix string
 	// Recover is how long a client may be away, by the journal's clock: the hub keeps the
-	// events of that time, up to 16 MiB, and asks the journal for older ones. With a Journal
-	// only. If 0, 2 minutes.
+	// events of that time, up to 16 MiB and for a second more at most, and asks the journal for
+	// older ones. With a Journal only. If 0, 2 minutes.
 	Recover time.Duration
 	// RecoveryKeys seal what clients bring back when they return: the first one seals, all
 	// open. Each has 32 random bytes. All processes that share a Journal have the same.
@@ -470,7 +470,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	if !h.closed {
 		h.closed = true
 		if h.past != nil {
-			h.past.stop()
+			h.past.endLocked()
 		}
 		for conn := range h.conns {
 			h.endLocked(conn, telemed.ErrClosed)

@@ -16,7 +16,8 @@ import (
 
 // MemoryJournal is a Journal of one process, and lives as long as it. Its zero value is
 // ready; it must not be copied, and its fields must not change, once it is used. It is
-// safe for concurrent use, starts no goroutine and never answers telemed.ErrUnavailable.
+// safe for concurrent use and never answers telemed.ErrUnavailable. It has no goroutine. While
+// it keeps something, it has a timer that drops what is old.
 //
 // A position holds at random which MemoryJournal it is of: after a restart, or in another
 // process, the old positions are [ErrGap].
@@ -24,7 +25,8 @@ type MemoryJournal struct {
 	// MaxBytes is how much memory the entries may take, roughly. If 0 or less, 16 MiB. The
 	// newest entry stays in any case.
 	MaxBytes int
-	// MaxAge is how long an entry stays. If 0 or less, 10 minutes.
+	// MaxAge is how long an entry stays, and at most a second longer. That holds also if nobody
+	// uses the journal any more. If 0 or less, 10 minutes.
 	MaxAge time.Duration
 
 	mu      sync.Mutex
@@ -34,6 +36,8 @@ type MemoryJournal struct {
 	last    uint64  // the number of the newest entry; the first one ever is 1
 	bytes   int
 	grown   chan struct{} // closed at the next Append; nil if nobody waits
+	timer   *time.Timer   // calls expire; nil before the first entry
+	armed   bool          // it will
 }
 
 var _ Journal = (*MemoryJournal)(nil)
@@ -56,6 +60,7 @@ func (j *MemoryJournal) Append(ctx context.Context, e Entry) (Position, error) {
 	j.entries = append(j.entries, e)
 	j.bytes += sizeOf(e)
 	j.dropLocked(e.At)
+	j.armLocked(e.At, 0)
 	if j.grown != nil {
 		close(j.grown)
 		j.grown = nil
@@ -206,12 +211,9 @@ func (j *MemoryJournal) keptLocked(number uint64) ([]Entry, error) {
 // dropLocked keeps the bounds. What is dropped is zeroed at once, and its room in the
 // slice given back once it is half of it.
 func (j *MemoryJournal) dropLocked(now time.Time) {
-	maxBytes, oldest := j.MaxBytes, now.Add(-10*time.Minute)
+	maxBytes, oldest := j.MaxBytes, now.Add(-j.maxAge())
 	if maxBytes <= 0 {
 		maxBytes = 16 << 20
-	}
-	if j.MaxAge > 0 {
-		oldest = now.Add(-j.MaxAge)
 	}
 	for j.dropped < len(j.entries) {
 		first := &j.entries[j.dropped]
@@ -228,6 +230,38 @@ func (j *MemoryJournal) dropLocked(now time.Time) {
 		j.entries = append(make([]Entry, 0, cmp.Or(len(j.entries)-j.dropped, 64)), j.entries[j.dropped:]...)
 		j.dropped = 0
 	}
+}
+
+func (j *MemoryJournal) maxAge() time.Duration {
+	if j.MaxAge > 0 {
+		return j.MaxAge
+	}
+	return 10 * time.Minute
+}
+
+// expireEach is the time between two looks for what is old, so that much traffic costs few.
+const expireEach = time.Second
+
+// armLocked sets the timer for the age of the oldest entry, but not within the time of least.
+func (j *MemoryJournal) armLocked(now time.Time, least time.Duration) {
+	if j.armed || j.dropped == len(j.entries) {
+		return
+	}
+	over := j.entries[j.dropped].At.Add(j.maxAge() + 1).Sub(now)
+	if j.armed = true; j.timer == nil {
+		j.timer = time.AfterFunc(max(over, least), j.expire)
+		return
+	}
+	j.timer.Reset(max(over, least))
+}
+
+func (j *MemoryJournal) expire() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := time.Now()
+	j.armed = false
+	j.dropLocked(now)
+	j.armLocked(now, expireEach)
 }
 
 // sizeOf is roughly what e takes.

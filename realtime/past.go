@@ -38,10 +38,15 @@ type past struct {
 	started bool
 
 	window window
+	expiry *time.Timer   // calls expire; nil before the first entry
+	armed  bool          // it will
 	gapped bool          // the next window begins at the end of the journal; of follow alone
 	at     Position      // the newest entry that the connections have; "" while nobody follows
 	live   chan struct{} // closed once at is known
 	away   time.Time     // since when the journal cannot be followed; zero if it can
+
+	returns []string    // pids of those who have come back, to be told of
+	telling *time.Timer // calls tellReturns; nil before the first return
 
 	sets map[string]*roomSet // of those who are in the same rooms
 	pids map[string]*Conn    // by the name of the pid
@@ -100,11 +105,7 @@ func (h *Hub) followLocked() {
 	h.announceLocked()
 	h.work++
 	go func() {
-		defer func() {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.workDoneLocked()
-		}()
+		defer h.workDone()
 		h.follow()
 	}()
 }
@@ -194,7 +195,7 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 		h.mu.Lock()
 		for i := range page.Entries {
 			p.window.add(&page.Entries[i])
-			if page.Entries[i].Kind == KindKick {
+			if page.Entries[i].Kind == KindKick && !h.tellsReturns(&page.Entries[i]) {
 				kicks = append(kicks, &page.Entries[i])
 			}
 		}
@@ -204,6 +205,8 @@ func (h *Hub) fill(ctx context.Context) (Position, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.window.seen(from)
+	p.window.caughtUp(time.Now())
+	h.armLocked(0)
 	p.away = time.Time{}
 	p.at, p.gapped = from, false
 	h.doubtLocked(reaches, kicks)
@@ -308,18 +311,21 @@ func (h *Hub) deliver(e Entry) {
 	}
 	p := h.past
 	p.window.add(&e)
+	h.armLocked(0)
 	p.at = e.Position
-	switch e.Kind {
-	case KindEvent:
+	switch {
+	case e.Kind == KindEvent:
 		h.spreadLocked(&e)
-	case KindKick:
+	case h.tellsReturns(&e):
+		h.replaceLocked(&e)
+	case e.Kind == KindKick:
 		for _, room := range e.Rooms {
 			h.decisions.kickedLocked(room, telemed.ErrForbidden)
 		}
 		for _, conn := range h.reachedLocked(&e) {
 			h.endLocked(conn, telemed.ErrForbidden)
 		}
-	case KindJoin, KindLeave:
+	case e.Kind == KindJoin, e.Kind == KindLeave:
 		for _, conn := range h.reachedLocked(&e) {
 			conn.moveLocked(&e)
 		}

@@ -12,8 +12,8 @@ import (
 type pending struct {
 	mu    sync.Mutex
 	bytes int           // may be below 0 for a moment: Sent can come before what it is about
-	ended bool          // nothing is counted any more
 	low   chan struct{} // if not nil, it is closed when few bytes wait
+	ended bool          // nothing is counted any more
 	// With a Journal only.
 	behind bool // the connection reads on when few bytes wait
 	asked  bool // to read on, and has not yet

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrReplaced is the cause with which a connection ends whose client has come back on
-// another one of the same process, see [Conn.Enter].
+// another one, see [Conn.Enter].
 var ErrReplaced = errors.New("the client has come back on another connection")
 
 // markName is the name of an event without data that carries an offset alone, where a
@@ -22,7 +22,7 @@ const markName = "telemed:at"
 
 // place is where a reader goes on.
 type place struct {
-	older []*Entry // from before the window
+	older []*Entry // from before the window, or about to be
 	bytes int      // of older, roughly
 	next  uint64   // the number of the first entry in the window
 }
@@ -45,9 +45,11 @@ type Return struct {
 // came first, it is not recovered: it must read the state of that room.
 //
 // An earlier connection of the client that is half open, because its end was lost, ends
-// with ErrReplaced at once if it is in this process. In another process it ends by its
-// heartbeat: until then Members and OnLeave have the client there, too. It takes nothing
-// away from the client, for which it is gone.
+// with ErrReplaced: at once in this process, and in another one with the next line that this
+// hub appends to the Journal about all who have come back, a second later. Until then Members
+// has the client there, too. Such a line ends nobody who has connected in the last 10 seconds,
+// and if it cannot be appended the heartbeat decides. There is no line for each client: when
+// thousands return after a deploy, it would push out of the Journal what they return for.
 //
 // Enter calls welcome and sends the message that it returns. If the client is recovered,
 // pid is the one that it has brought, and all events follow that it has missed, in order.
@@ -170,6 +172,7 @@ func (c *Conn) comeBack(
 	h.stats.Recovered++
 	h.observeLocked(Recovered, c, nil)
 	c.presentLocked(id)
+	h.returnedLocked(id)
 	for _, room := range allowed {
 		_ = c.enterLocked(room) // there are not more than MaxRooms
 	}
@@ -265,13 +268,10 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for n := 0; ; n++ {
-		h.mu.Lock()
-		next, known := h.past.window.next[at]
-		newest := h.past.at
-		h.mu.Unlock()
+		found, known, newest := h.placeInWindow(at)
 		switch {
 		case known:
-			return place{next: next}, nil
+			return found, nil
 		case newest == "":
 			return place{}, telemed.ErrUnavailable
 		case n%10 == 0: // the journal is asked less often than the window
@@ -285,6 +285,16 @@ func (h *Hub) find(ctx context.Context, at Position) (place, error) {
 			return place{}, fmt.Errorf("realtime: the window does not reach so far: %w", ErrGap)
 		}
 	}
+}
+
+func (h *Hub) placeInWindow(at Position) (found place, known bool, newest Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next, known := h.past.window.next[at]
+	if known {
+		found = h.past.window.placeAt(next)
+	}
+	return found, known, h.past.at
 }
 
 // lookAgain is how long a client waits before the window is looked at once more.
@@ -355,22 +365,24 @@ func (h *Hub) meet(found *place, page Page) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := &h.past.window
+	goOn := func(number uint64) bool {
+		found.next = w.placeAt(number).next
+		found.older = append(found.older, w.placeAt(number).older...)
+		return true
+	}
 	for i := range page.Entries {
 		next, in := w.next[page.Entries[i].Position]
 		if in && next > w.first { // it is an entry of the window
-			found.next = next - 1
-			return true
+			return goOn(next - 1)
 		}
 		found.older = append(found.older, &page.Entries[i])
 		found.bytes += sizeOf(page.Entries[i])
 		if in { // it is the last before the window
-			found.next = next
-			return true
+			return goOn(next)
 		}
 	}
 	next, in := w.next[page.UpTo]
-	found.next = next
-	return in
+	return in && goOn(next)
 }
 
 // JoinSince is Join for clients that keep a position themselves. It calls answer and sends

@@ -667,3 +667,39 @@ func TestDisconnectCountsWhoIsGone(t *testing.T) {
 		require.Equal(t, 2, ended)
 	})
 }
+
+// Between the moment when a client finds its place and that when it reads on, the window goes
+// on, too: what it drops is not lost to the client.
+func TestWindowDropsWhileAClientReturns(t *testing.T) {
+	t.Parallel()
+	for _, away := range []time.Duration{30 * time.Second, 60 * time.Second, 3 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			journal := &realtime.MemoryJournal{}
+			hub := processOf(t, journal, func(cfg *realtime.Config) { cfg.Recover = time.Minute })
+			old := visit(t, hub, "ada", "x")
+			put(t, journal, to("0", "x"))
+			offset := old.offset()
+			old.conn.Close(nil)
+			want := []string{}
+			speak := func(times time.Duration) {
+				for range times / time.Second {
+					time.Sleep(time.Second)
+					want = append(want, fmt.Sprint(len(want)+1))
+					put(t, journal, to(want[len(want)-1], "x"))
+				}
+			}
+			speak(away)
+			back := &guest{wire: &wire{}}
+			conn, err := hub.Connect(t.Context(), "ada", offsets{}, back.wire)
+			require.NoError(t, err)
+			recovered, err := conn.Enter(t.Context(), realtime.Return{PID: old.pid, Offset: offset}, nil, func(string) []byte {
+				speak(40 * time.Second)
+				return []byte("welcome@")
+			})
+			require.NoError(t, err)
+			require.True(t, recovered, away)
+			synctest.Wait()
+			require.Equal(t, want, back.events())
+		})
+	}
+}

@@ -7,6 +7,8 @@ const (
 	maxCoalesce = 32 << 10
 	// maxOwn is how many bytes may wait for a connection before Conn.Wait waits.
 	maxOwn = 64 << 10
+	// keepOps is how many operations a shard has room for while it has none.
+	keepOps = 64
 	// maxBacklog is how many bytes of broadcasts may be on their way to all shards before
 	// Broadcast waits.
 	maxBacklog = 64 << 20
@@ -108,7 +110,11 @@ func (s *shard) take(done int) []op {
 	defer s.hub.mu.Unlock()
 	s.hub.workedOffLocked(done)
 	if len(s.ops) == 0 {
-		s.running, s.ops, s.spare, s.batch, s.made = false, nil, nil, nil, batches{}
+		s.running = false
+		if cap(s.ops)+cap(s.spare) > keepOps { // else the next few cost no memory
+			s.ops, s.spare, s.batch, s.made = nil, nil, nil, batches{}
+		}
+		clear(s.batch[:cap(s.batch)])
 		s.hub.workDoneLocked()
 		return nil
 	}

@@ -15,6 +15,10 @@ type window struct {
 	entries []*Entry
 	first   uint64 // the number of entries[0]
 	bytes   int
+	dropped int // bytes of entries that the array behind entries still has
+
+	// now is the journal's time at heard, by the clock of this process.
+	now, heard time.Time
 
 	// base is the position before entries[0].
 	base Position
@@ -32,7 +36,7 @@ func (w *window) end() uint64 { return w.first + uint64(len(w.entries)) }
 
 // reset empties the window: it begins at base now. The numbers go on.
 func (w *window) reset(base Position) {
-	w.first, w.entries, w.bytes = w.end(), nil, 0
+	w.first, w.entries, w.bytes, w.dropped = w.end(), nil, 0, 0
 	w.base, w.extra = base, ""
 	w.next = map[Position]uint64{base: w.first}
 	w.rooms = make(map[string][]uint64)
@@ -55,10 +59,38 @@ func (w *window) add(e *Entry) {
 	w.entries = append(w.entries, e)
 	w.bytes += sizeOf(*e)
 	w.next[e.Position] = w.end()
-	oldest := e.At.Add(-w.age)
-	for len(w.entries) > 1 && (w.bytes > maxWindow || w.entries[0].At.Before(oldest)) {
+	w.now, w.heard = e.At, time.Now()
+	w.trim()
+	if w.dropped > maxWindow/4 {
+		w.release()
+	}
+}
+
+// caughtUp says that the journal has no entry behind those of the window at t, by the clock of
+// this process. Before, the newest may have been old when it came.
+func (w *window) caughtUp(t time.Time) {
+	if t.After(w.now) {
+		w.now = t
+	}
+	w.heard = t
+}
+
+// trim drops what is over the bounds. The newest entry stays, however large, but not
+// however old.
+func (w *window) trim() {
+	for len(w.entries) > 0 && (w.over() <= 0 || w.bytes > maxWindow && len(w.entries) > 1) {
 		w.drop()
 	}
+}
+
+// over returns when the oldest entry is too old. There must be one.
+func (w *window) over() time.Duration {
+	return w.entries[0].At.Sub(w.now) + w.age + 1 - time.Since(w.heard)
+}
+
+// release gives up what was dropped. It may be in the hands of readers still.
+func (w *window) release() {
+	w.entries, w.dropped = append([]*Entry(nil), w.entries...), 0
 }
 
 // drop forgets the oldest entry. Its position is the base now.
@@ -76,6 +108,7 @@ func (w *window) drop() {
 	delete(w.next, w.base)
 	w.base = w.entries[0].Position
 	w.bytes -= sizeOf(*w.entries[0])
+	w.dropped += sizeOf(*w.entries[0])
 	w.entries = w.entries[1:]
 	w.first++
 	if w.extra != "" && w.next[w.extra] < w.first {
@@ -113,6 +146,17 @@ func (w *window) ofRooms(number uint64, rooms ...string) ([]*Entry, bool) {
 		entries[i] = w.entries[n-w.first]
 	}
 	return entries, true
+}
+
+// edge is how many entries may be dropped between the moment when a reader finds its place and
+// that when it reads on from there.
+const edge = 256
+
+// placeAt returns where a reader goes on that has all before a number. What may be dropped
+// next, it has in its hands.
+func (w *window) placeAt(number uint64) place {
+	next := max(number, min(w.first+edge, w.end()))
+	return place{older: w.entries[number-w.first : next-w.first], next: next}
 }
 
 // from returns the entries from a number on. It reports false if the first of them is gone.

@@ -5,10 +5,9 @@ import "time"
 // clocks are the times of a session, guarded by its mu. They cost no goroutine.
 type clocks struct {
 	beat    *time.Timer
-	due     time.Time   // when beat has something to do; zero while it does it
-	waiting bool        // for the answer to a heartbeat
-	connect *time.Timer // for the client to enter; nil if it is in
-	over    bool        // the session has ended
+	due     time.Time // when beat has something to do; zero while it does it
+	waiting bool      // for the answer to a heartbeat
+	over    bool      // the session has ended
 }
 
 func (s *Session) startClocks() {
@@ -20,33 +19,14 @@ func (s *Session) startClocks() {
 	interval := s.server.cfg.PingInterval
 	s.clocks.due = time.Now().Add(interval)
 	s.clocks.beat = time.AfterFunc(interval, s.beat)
-	s.expectConnect()
 }
 
 func (s *Session) stopClocks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clocks.over = true
-	for _, timer := range []*time.Timer{s.clocks.beat, s.clocks.connect} {
-		if timer != nil {
-			timer.Stop()
-		}
-	}
-}
-
-// expectConnect ends the session unless the client enters in time. The caller holds mu.
-func (s *Session) expectConnect() {
-	if limit := s.server.cfg.ConnectTimeout; limit > 0 && !s.clocks.over && s.clocks.connect == nil {
-		s.clocks.connect = time.AfterFunc(limit, func() { s.Close(errNoConnect) })
-	}
-}
-
-func (s *Session) stopConnect() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.clocks.connect != nil {
-		s.clocks.connect.Stop()
-		s.clocks.connect = nil
+	if s.clocks.beat != nil {
+		s.clocks.beat.Stop()
 	}
 }
 

@@ -46,6 +46,10 @@ type Config struct {
 	// error the client is refused: with 403 if it matches telemed.ErrForbidden, else with 503.
 	// s ends then. It may have ended before Open returns, and its Handler hears of it.
 	Open func(s *Session, r *http.Request) (Handler, error)
+	// OpenRefused is called instead of Open where Authenticate says telemed.ErrForbidden, for a
+	// session in which the client only hears why. Authenticate is not asked for its further
+	// requests. If nil, such a client is refused with 403.
+	OpenRefused func(s *Session, r *http.Request, why error) (Handler, error)
 	// Authenticate returns who sent r. It is asked for each request of a session, whose
 	// answers must be the same, and for the first request once more behind Open. If nil,
 	// everybody is "".
@@ -126,7 +130,7 @@ func New(cfg Config, p *fault.Problems) *Server {
 	setDefault(p, "MaxPerAddr", &cfg.MaxPerAddr, 0)
 	return &Server{
 		cfg: cfg, rules: rules, sessions: make(map[string]*Session),
-		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr},
+		lobby: lobby{limit: cfg.MaxUnconnected, perAddr: cfg.MaxUnconnectedPerAddr, time: cfg.ConnectTimeout},
 	}
 }
 

@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -17,20 +16,15 @@ var (
 )
 
 // frameReader puts messages together from frames of a client, none of which it
-// trusts. Its zero value with r and limit is ready.
+// trusts. Its zero value with in.from and limit is ready.
 type frameReader struct {
-	r      *bufio.Reader
+	in     smallReader
 	limit  int
 	header [ws.MaxHeaderSize]byte
 	state  ws.State
-	op     ws.OpCode      // of the message that is being read
-	small  [maxSmall]byte // a short message
-	text   *bytes.Buffer  // the message so far, nil between long messages
+	op     ws.OpCode     // of the message that is being read
+	text   *bytes.Buffer // the message so far, nil between long messages
 }
-
-// maxSmall is how long a message may be that needs no buffer, such as the answer to a
-// heartbeat.
-const maxSmall = 32
 
 // buffers are for messages. What grew large is not kept.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -56,7 +50,7 @@ func (f *frameReader) next() (ws.OpCode, []byte, error) {
 
 // step reads one frame; payload is nil if it is not the last of its message.
 func (f *frameReader) step() (op ws.OpCode, payload []byte, err error) {
-	header, err := ws.ReadHeaderBuffer(f.r, f.header[:])
+	header, err := ws.ReadHeaderBuffer(&f.in, f.header[:])
 	if err != nil {
 		return 0, nil, err
 	}
@@ -65,7 +59,7 @@ func (f *frameReader) step() (op ws.OpCode, payload []byte, err error) {
 	}
 	if header.OpCode.IsControl() {
 		payload = make([]byte, header.Length) // 125 bytes at most
-		_, err := io.ReadFull(f.r, payload)
+		_, err := io.ReadFull(&f.in, payload)
 		ws.Cipher(payload, header.Mask, 0)
 		return header.OpCode, payload, err
 	}
@@ -76,7 +70,7 @@ func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
 	if header.OpCode != ws.OpContinuation {
 		f.op = header.OpCode
 	}
-	if header.OpCode != ws.OpContinuation && header.Fin && header.Length <= int64(min(maxSmall, f.limit)) {
+	if header.OpCode != ws.OpContinuation && header.Fin && header.Length <= int64(min(readSize, f.limit)) {
 		return f.short(header)
 	}
 	if f.text == nil {
@@ -88,7 +82,7 @@ func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
 		return 0, nil, errTooBig
 	}
 	// CopyN grows with what arrives: a header alone reserves nothing.
-	if _, err := io.CopyN(f.text, f.r, header.Length); err != nil {
+	if _, err := io.CopyN(f.text, &f.in, header.Length); err != nil {
 		return 0, nil, err
 	}
 	ws.Cipher(f.text.Bytes()[start:], header.Mask, 0)
@@ -105,8 +99,8 @@ func (f *frameReader) data(header ws.Header) (ws.OpCode, []byte, error) {
 
 // short reads a message that is one frame and needs no buffer.
 func (f *frameReader) short(header ws.Header) (ws.OpCode, []byte, error) {
-	payload := f.small[:header.Length]
-	if _, err := io.ReadFull(f.r, payload); err != nil {
+	payload, err := f.in.take(int(header.Length))
+	if err != nil {
 		return 0, nil, err
 	}
 	ws.Cipher(payload, header.Mask, 0)

@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"strings"
@@ -27,7 +26,7 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		const limit = 100
-		frames := frameReader{r: bufio.NewReader(bytes.NewReader(wire)), limit: limit}
+		frames := frameReader{in: smallReader{from: bytes.NewReader(wire)}, limit: limit}
 		for range len(wire) {
 			op, payload, err := frames.next()
 			if err != nil {
@@ -69,7 +68,7 @@ func FuzzFragments(f *testing.F) {
 		}
 		write(ws.NewFrame(op, true, rest))
 
-		frames := frameReader{r: bufio.NewReader(&wire), limit: len(text)}
+		frames := frameReader{in: smallReader{from: &wire}, limit: len(text)}
 		for {
 			op, payload, err := frames.next()
 			if err != nil {

@@ -3,13 +3,10 @@ package engineio
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime"
-	"runtime/debug"
 	"sync"
 
 	"github.com/telemed-go/telemed"
+	"github.com/telemed-go/telemed/internal/fault"
 )
 
 // errPanic is the cause with which a session ends whose code panicked.
@@ -22,11 +19,10 @@ type life struct {
 
 	lock     sync.Mutex
 	ended    bool
-	work     int   // calls of do and run that have not returned
+	work     int32 // calls of do and run that have not returned
 	cause    error // of the end
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	done     chan struct{} // if not nil, it is closed when the session has ended
 	finished chan struct{} // if not nil, it is closed when the session has ended and work is 0
 }
 
@@ -44,17 +40,7 @@ func (l *life) Context() context.Context {
 }
 
 // Done is closed when the session has ended.
-func (l *life) Done() <-chan struct{} {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	if l.done == nil {
-		l.done = make(chan struct{})
-		if l.ended {
-			close(l.done)
-		}
-	}
-	return l.done
-}
+func (l *life) Done() <-chan struct{} { return l.Context().Done() }
 
 // Finished is closed when the session has ended and nothing is done for it any more.
 func (l *life) Finished() <-chan struct{} {
@@ -106,9 +92,6 @@ func (l *life) end(cause error) (handler Handler, first bool) {
 	}
 	l.ended, l.cause = true, cause
 	l.work++ // for finish
-	if l.done != nil {
-		close(l.done)
-	}
 	if l.cancel != nil {
 		l.cancel(cause)
 	}
@@ -180,17 +163,6 @@ func (l *life) free() {
 	}
 }
 
-// logPanic says where a panic came from. Its text may be about a patient, save that of the
-// runtime's own.
 func (s *Server) logPanic(cause any) {
-	defer func() { _ = recover() }() // the log itself may be what panics
-	log := s.cfg.Logger
-	if log == nil {
-		log = slog.Default()
-	}
-	text := fmt.Sprintf("%T", cause)
-	if own, ok := cause.(runtime.Error); ok {
-		text = own.Error()
-	}
-	log.Error("engineio: panic, one session ended", "panic", text, "stack", string(debug.Stack()))
+	fault.LogPanic(s.cfg.Logger, "engineio: panic, one session ended", cause)
 }

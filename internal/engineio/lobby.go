@@ -4,20 +4,30 @@ import (
 	"container/list"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // lobby has the sessions whose client has not entered. Whoever asks for
 // sessions and does nothing with them must not keep the others out. So who must go is of the
-// largest crowd, and the oldest in it: an honest client enters after one round trip.
+// largest crowd, and the oldest in it: an honest client enters after one round trip. And all
+// must go whose time is over. One clock is enough for that: it is set for the oldest.
 type lobby struct {
 	limit   int
 	perAddr int
+	time    time.Duration // that a session may be here
 
 	mu      sync.Mutex
-	waiting list.List // of *Session, the oldest first
+	waiting list.List   // of *guest, the oldest first
+	clock   *time.Timer // nil before the first guest
+	ticking bool
 	addrs   map[netip.Addr]int
 	crowds  map[crowd]int
 	all     map[netip.Addr]int // with those that have entered; only if there is a limit
+}
+
+type guest struct {
+	session *Session
+	until   time.Time
 }
 
 // crowd is one login at one address. Without both, all are one crowd.
@@ -63,7 +73,8 @@ func (l *lobby) enter(s *Session) (excess *Session, ok bool) {
 		l.crowds = make(map[crowd]int)
 	}
 	l.crowds[crowdOf(s)]++
-	s.place = l.waiting.PushBack(s)
+	s.place = l.waiting.PushBack(&guest{s, time.Now().Add(l.time)})
+	l.tickLocked(l.time)
 	if l.waiting.Len() > l.limit {
 		excess = l.evictLocked()
 	}
@@ -92,16 +103,54 @@ func (l *lobby) evictLocked() *Session {
 		most = max(most, count)
 	}
 	for place := l.waiting.Front(); place != nil; place = place.Next() {
-		if l.crowds[crowdOf(place.Value.(*Session))] == most {
+		if l.crowds[crowdOf(place.Value.(*guest).session)] == most {
 			return l.removeLocked(place)
 		}
 	}
 	return nil
 }
 
+// tickLocked sets the clock, unless it is set already.
+func (l *lobby) tickLocked(after time.Duration) {
+	switch {
+	case l.ticking:
+		return
+	case l.clock == nil:
+		l.clock = time.AfterFunc(after, l.strike)
+	default:
+		l.clock.Reset(after)
+	}
+	l.ticking = true
+}
+
+// strike ends the sessions whose time is over.
+func (l *lobby) strike() {
+	for _, s := range l.late() {
+		s.Close(errNoConnect)
+	}
+}
+
+// late removes the sessions whose time is over, and sets the clock for the others.
+func (l *lobby) late() (late []*Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ticking = false
+	for place := l.waiting.Front(); place != nil; place = l.waiting.Front() {
+		if left := time.Until(place.Value.(*guest).until); left > 0 {
+			l.tickLocked(left)
+			break
+		}
+		late = append(late, l.removeLocked(place))
+	}
+	return late
+}
+
 func (l *lobby) removeLocked(place *list.Element) *Session {
-	s := l.waiting.Remove(place).(*Session)
+	s := l.waiting.Remove(place).(*guest).session
 	s.place = nil
+	if l.waiting.Len() == 0 && l.ticking {
+		l.ticking = !l.clock.Stop() // unless it strikes just now
+	}
 	if s.addr.IsValid() {
 		if l.addrs[s.addr]--; l.addrs[s.addr] == 0 {
 			delete(l.addrs, s.addr)

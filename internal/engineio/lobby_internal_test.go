@@ -52,3 +52,63 @@ func TestEndedWhileOpening(t *testing.T) {
 		require.NoError(t, server.Shutdown(context.Background()))
 	})
 }
+
+// One clock is enough for all who have not entered, and each has its own time.
+func TestClockOfTheLobby(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		after := func(seconds int) time.Duration { return time.Duration(seconds) * time.Second }
+		at := func(seconds int) {
+			time.Sleep(after(seconds) - time.Since(began))
+			synctest.Wait()
+		}
+		var all []*Session
+		server := newServer(t, Config{
+			Open: func(s *Session, _ *http.Request) (Handler, error) {
+				all = append(all, s)
+				return silent{}, nil
+			},
+			ConnectTimeout: after(10), PingInterval: time.Hour,
+		})
+		open := func() {
+			server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?EIO=4&transport=polling", nil))
+		}
+		requireOver := func(want ...bool) {
+			t.Helper()
+			for i, s := range all {
+				require.Equal(t, want[i], s.isOver(), "session %d after %v", i, time.Since(began))
+			}
+		}
+		open()
+		at(4)
+		open()
+		open()
+		at(8)
+		open()
+		all[0].Enter()
+		all[2].Enter()
+		at(13)
+		requireOver(false, false, false, false)
+		at(14)
+		requireOver(false, true, false, false)
+		all[2].Leave()
+		at(18)
+		requireOver(false, true, false, true)
+		at(23)
+		all[0].Leave()
+		requireOver(false, true, false, true)
+		at(24)
+		requireOver(false, true, true, true)
+		all[0].Enter()
+		require.False(t, server.lobby.ticking, "nobody is there")
+		at(50)
+		open()
+		at(59)
+		requireOver(false, true, true, true, false)
+		at(60)
+		requireOver(false, true, true, true, true)
+		require.ErrorIs(t, all[4].why(), errNoConnect)
+		require.NoError(t, server.Shutdown(context.Background()))
+	})
+}

@@ -209,6 +209,9 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := s.body(w, r)
 	if err != nil {
+		if brokeOff(err) {
+			s.Close(errClientLeft)
+		}
 		refusalForBody(err).write(w)
 		return
 	}
@@ -230,6 +233,12 @@ func (s *Session) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, ErrUnsupported
 	}
 	return inbound.ReadUntil(s.Context(), w, r, int64(s.server.cfg.MaxPayload))
+}
+
+// brokeOff reports whether the client has hung up in the middle of a body. Nobody knows then
+// what it had to say.
+func brokeOff(err error) bool {
+	return inbound.Status(err) == http.StatusBadRequest && !errors.Is(err, ErrUnsupported)
 }
 
 func refusalForBody(err error) refusal {

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"net/netip"
 
@@ -79,18 +80,19 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, from origin.Caller
 // the session belongs to.
 func (s *Server) resume(w http.ResponseWriter, r *http.Request, from origin.Caller, transport, sid string) {
 	session := s.session(sid)
-	if session == nil {
+	if session == nil || session.isOver() { // nobody is asked about what has ended
 		unknownSession.write(w)
 		return
 	}
-	subject, err := s.subject(r, from)
-	if err != nil {
-		forbidden.write(w)
-		return
-	}
-	if subject != session.subject {
-		unknownSession.write(w) // the same words as for a session that there is not
-		return
+	if !session.refused {
+		switch subject, err := s.subject(r, from); {
+		case err != nil && !errors.Is(err, telemed.ErrForbidden):
+			unavailable.write(w)
+			return
+		case err != nil, subject != session.subject:
+			unknownSession.write(w) // the same words as for a session that there is not
+			return
+		}
 	}
 
 	var handle func(http.ResponseWriter, *http.Request)
@@ -119,17 +121,24 @@ func (s *Server) subject(r *http.Request, from origin.Caller) (string, error) {
 	return s.cfg.Authenticate(r)
 }
 
+// refusedSubject is that of sessions which OpenRefused has made: a crowd of their own.
+const refusedSubject = "\x00refused"
+
 func (s *Server) connect(r *http.Request, from origin.Caller, transport string) (*Session, error) {
-	subject, err := s.subject(r, from)
-	if err != nil {
-		return nil, err
+	subject, why := s.subject(r, from)
+	if why != nil {
+		if s.cfg.OpenRefused == nil || !errors.Is(why, telemed.ErrForbidden) {
+			return nil, why
+		}
+		subject = refusedSubject
 	}
 	var addr netip.Addr
 	if s.cfg.ClientAddr != nil {
 		addr = networkOf(s.cfg.ClientAddr(r))
 	}
 	session := s.newSession(transport, rand.Text(), subject, addr)
-	if err := s.confirm(r, from, session); err != nil {
+	session.refused = why != nil
+	if err := s.confirm(r, from, session, why); err != nil {
 		return nil, err
 	}
 	s.remember(session)
@@ -146,14 +155,23 @@ func (s *Server) connect(r *http.Request, from origin.Caller, transport string) 
 
 // confirm opens the session, and asks again who sent r: a person who logged out after the
 // first answer and before Open could not be found by the application. Unless the answer is
-// the same, the session ends.
-func (s *Server) confirm(r *http.Request, from origin.Caller, session *Session) error {
+// the same, the session ends. Who was refused is not asked about again. why is nil for others.
+func (s *Server) confirm(r *http.Request, from origin.Caller, session *Session, why error) error {
 	same := false
 	defer func() {
 		if !same { // also if the application's function panics: nobody else knows session yet
 			session.Close(telemed.ErrForbidden)
 		}
 	}()
+	if why != nil {
+		handler, err := s.cfg.OpenRefused(session, r, why)
+		if err != nil {
+			return err
+		}
+		session.handle(handler)
+		same = true
+		return nil
+	}
 	handler, err := s.cfg.Open(session, r)
 	if err != nil {
 		return err

@@ -22,7 +22,6 @@ type Session struct {
 	subject string
 	addr    netip.Addr    // of the client; not valid if nobody tells
 	place   *list.Element // guarded by server.lobby
-	counted bool          // guarded by server.lobby
 	handler Handler       // set before the first packet is read
 	out     output
 	tasks   tasks
@@ -33,7 +32,9 @@ type Session struct {
 	posts chan struct{} // full while a POST is read
 	wake  chan struct{} // ends a poll that waits when the phase changes
 
+	counted bool        // guarded by server.lobby
 	left    bool        // the client has said goodbye; the reader's own
+	refused bool        // Config.OpenRefused has made it; set before anybody knows it
 	paused  atomic.Bool // the reader waits for the worker
 	stalled atomic.Bool // the worker waits for the client
 
@@ -41,12 +42,12 @@ type Session struct {
 	moved    atomic.Bool  // the client has taken something, or may have answered unread
 
 	mu     sync.Mutex
-	phase  phase
 	clocks clocks
+	phase  phase
 }
 
 // phase is how far a session is on its way from polling to a WebSocket.
-type phase int
+type phase byte
 
 const (
 	polling phase = iota
@@ -102,18 +103,13 @@ func (s *Session) Wait() { s.out.wait(s.Done) }
 // Enter says that the client has begun with what it came for.
 func (s *Session) Enter() {
 	s.server.lobby.leave(s)
-	s.stopConnect()
 }
 
 // Leave undoes Enter: the client has to begin anew, in time.
 func (s *Session) Leave() {
-	if s.server.cfg.ConnectTimeout == 0 {
-		return
+	if s.server.cfg.ConnectTimeout > 0 {
+		s.server.admit(s)
 	}
-	s.server.admit(s)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expectConnect()
 }
 
 // finish says goodbye to the client of a session that has ended, and gives back what the

@@ -138,7 +138,7 @@ func (s *Session) serve(ws *webSocket) {
 		}
 	}()
 	for !s.isOver() && !s.left {
-		_, _ = ws.frames.r.Peek(1) // waits here: in read, the smallest stack would not suffice
+		ws.frames.in.wait() // in read, the smallest stack would not suffice
 		message, binary, err := ws.read()
 		small := err == nil && len(message) == 1 // the answer to a heartbeat
 		switch {
@@ -153,7 +153,7 @@ func (s *Session) serve(ws *webSocket) {
 		} else if err != nil {
 			s.Close(err)
 		}
-		if !small && !s.left && ws.frames.r.Buffered() == 0 {
+		if !small && !s.left && ws.frames.in.buffered() == 0 {
 			if goesOn = s.start(func() { s.serve(ws) }); goesOn {
 				return
 			}
@@ -203,20 +203,16 @@ func (s *Session) accept(w http.ResponseWriter, r *http.Request) (*webSocket, er
 		conn:    conn,
 		raw:     newRawSocket(conn),
 		session: s,
-		frames:  frameReader{r: smallReader(conn, buffers.Reader), limit: s.server.cfg.MaxPayload},
+		frames:  frameReader{in: smallReader{from: behind(buffers.Reader, conn)}, limit: s.server.cfg.MaxPayload},
 	}, nil
 }
 
-// readSize is how many bytes of a WebSocket are read at once. What pages send is short, and
-// every connection has such a buffer for life; long messages go past it.
-const readSize = 128
-
-// smallReader reads what the client has sent with its handshake, which is in early, and
-// then conn.
-func smallReader(conn net.Conn, early *bufio.Reader) *bufio.Reader {
+// behind returns a reader of what the client has sent with its handshake, which is in early,
+// and then of conn.
+func behind(early *bufio.Reader, conn net.Conn) io.Reader {
 	if early.Buffered() == 0 {
-		return bufio.NewReaderSize(conn, readSize)
+		return conn
 	}
 	head, _ := early.Peek(early.Buffered()) // it is there
-	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(head)), conn), readSize)
+	return io.MultiReader(bytes.NewReader(bytes.Clone(head)), conn)
 }

@@ -71,7 +71,7 @@ local kept = redis.call('XREVRANGE', stream, lost, '-', 'COUNT', 1)[1]
 if not kept or kept[1] == lost then return 0 end
 local from = kept[1]
 while true do
-  local found = redis.call('XRANGE', stream, from, '+', 'COUNT', 500)
+  local found = redis.call('XRANGE', stream, from, '+', 'COUNT', 16)
   for i = 2, #found do
     local fields, marker, namespace = found[i][2], false, false
     for n = 1, #fields, 2 do
@@ -80,7 +80,7 @@ while true do
     end
     if marker and not namespace then return 0 end
   end
-  if #found < 500 then break end
+  if #found < 16 then break end
   from = found[#found][1]
 end
 redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'uid', uid, 'type', '` + markerType + `', '` + markerGap + `', '1')

@@ -51,20 +51,23 @@
 // loss. For realtime's Config.Presence it needs EVAL, HGETALL, HSET, HDEL, PEXPIRE and TIME
 // on the keys that begin with Stream and ":present:", too. Each process has a connection
 // that waits, and a few that write. An entry costs Redis one XADD, and each
-// process reads it once, however many clients there are.
+// process reads it once, however many clients there are. Redis holds an answer in memory until
+// it is read, and counts it in entries. So few are asked for while they are long: an answer has
+// about 4 MiB, and where long entries follow short ones once 64 of them.
 //
 // # Errors
 //
 // A *Error has the operation and Redis's error code. telemed.ErrUnavailable: Redis could
 // not be reached, or refused, and nothing was appended. telemed.ErrUnauthorized: it does
 // not know the user or does not permit the command. telemed.ErrAmbiguous: the answer to an
-// Append was lost. An entry is sent once and never again by itself. Follow never returns
-// because Redis is away: it tries again, after 50 ms and up to 5 s, at random moments, and
-// Stats tells since when.
+// Append was lost, or has words that are none of Redis's, as those of a proxy. An entry is
+// sent once and never again by itself. Follow never returns because Redis is away: it tries
+// again, after 50 ms and up to 5 s, at random moments, and Stats tells since when.
 //
 // # Security
 //
-// Events lie in Redis until they are trimmed, and rooms with them. With Node beside it they
+// Events lie in Redis until they are trimmed, and rooms with them: no clock trims the stream,
+// so that in a quiet clinic 10,000 entries may be those of weeks. With Node beside it they
 // lie there in clear, which Config.InsecureClear says. Without Node, Config.Seal encrypts
 // them. So it is with ids and subjects of clients where realtime's Config.Presence is set;
 // names of rooms stand there as a SHA-256. Passwords and TLS are those of Config.Client.

@@ -53,7 +53,7 @@ func (e *Error) Unwrap() []error {
 // codes are the error codes of https://redis.io/docs/latest/develop/reference/protocol-spec/
 // and of the server's sources.
 var codes = fault.NewWords("ERR WRONGTYPE NOAUTH WRONGPASS NOPERM READONLY LOADING BUSY OOM MISCONF NOREPLICAS " +
-	"MASTERDOWN CLUSTERDOWN MOVED ASK TRYAGAIN CROSSSLOT UNBLOCKED NOPROTO EXECABORT")
+	"MASTERDOWN CLUSTERDOWN MOVED ASK TRYAGAIN CROSSSLOT UNBLOCKED NOPROTO EXECABORT DENIED")
 
 // failed tells what an error of go-redis means for a command that changes nothing.
 func failed(op string, err error) error {
@@ -75,13 +75,23 @@ func failed(op string, err error) error {
 	return e
 }
 
-// failedAppend tells what an error means for an entry that may have been sent.
+// failedAppend tells what an error means for an entry that may have been sent. Redis refuses
+// before it does anything. A proxy in front of it has words of its own, and may have lost the
+// answer.
 func failedAppend(err error) error {
-	_, refused := errors.AsType[redis.Error](err)
-	if refused || notSent(err) {
+	if refusedByRedis(err) || notSent(err) {
 		return failed("Append", err)
 	}
 	return &Error{Op: "Append", is: telemed.ErrAmbiguous, cause: fault.Cause(err)}
+}
+
+func refusedByRedis(err error) bool {
+	answer, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return false
+	}
+	word, _, _ := strings.Cut(answer.Error(), " ")
+	return codes.Known(word) != ""
 }
 
 // notSent reports whether no connection was ever there.

@@ -43,6 +43,7 @@ func (j *Client) Follow(ctx context.Context, from realtime.Position, deliver fun
 	f := &follower{Client: j, at: string(from), deliver: deliver}
 	for pause := minPause; ; pause = min(pause*2, maxPause) {
 		before := f.answers
+		f.pace = j.newPace() // what was asked for last may have been too much for the time it had
 		err := f.read(running)
 		switch {
 		case ctx.Err() != nil:
@@ -69,6 +70,7 @@ type follower struct {
 	at      string // the newest entry that was read
 	deliver func(realtime.Entry)
 	answers int
+	pace    pace
 }
 
 // read reads until something goes wrong.
@@ -95,7 +97,7 @@ func (f *follower) read(ctx context.Context) error {
 // still, nothing after it was trimmed before the read.
 func (f *follower) step(ctx context.Context, client *redis.Client, wait time.Duration) error {
 	pipe := client.Pipeline()
-	read := pipe.XRead(ctx, &redis.XReadArgs{Streams: []string{f.cfg.Stream, f.at}, Count: readCount, Block: wait})
+	read := pipe.XRead(ctx, &redis.XReadArgs{Streams: []string{f.cfg.Stream, f.at}, Count: int64(f.pace.count), Block: wait})
 	place := pipe.XRangeN(ctx, f.cfg.Stream, f.at, f.at, 1)
 	_, _ = pipe.Exec(ctx) // the commands have their errors
 	if err := read.Err(); err != nil && !errors.Is(err, redis.Nil) {
@@ -116,6 +118,7 @@ func (f *follower) step(ctx context.Context, client *redis.Client, wait time.Dur
 	f.back(ctx)
 	f.saw(f.at)
 	for _, stream := range read.Val() {
+		f.pace.heard(stream.Messages)
 		for _, message := range stream.Messages {
 			if err := f.take(ctx, message); err != nil {
 				return err
@@ -148,7 +151,7 @@ func (f *follower) take(ctx context.Context, message redis.XMessage) error {
 
 // away and back log a change once.
 func (j *Client) away(ctx context.Context, err error) {
-	if j.stale.CompareAndSwap(0, time.Now().UnixNano()) {
+	if j.stale.CompareAndSwap(0, max(int64(j.sinceBegan()), 1)) {
 		j.log.LogAttrs(ctx, slog.LevelWarn, "redisstream: Redis does not answer", slog.String("error", failed("Follow", err).Error()))
 	}
 }
@@ -156,6 +159,6 @@ func (j *Client) away(ctx context.Context, err error) {
 func (j *Client) back(ctx context.Context) {
 	if since := j.stale.Swap(0); since != 0 {
 		j.log.LogAttrs(ctx, slog.LevelInfo, "redisstream: Redis answers again",
-			slog.Duration("after", time.Since(time.Unix(0, since))))
+			slog.Duration("after", j.sinceBegan()-time.Duration(since)))
 	}
 }

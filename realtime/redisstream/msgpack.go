@@ -35,49 +35,55 @@ func (u *unpacker) value(depth int) error {
 	if depth > maxDepth {
 		return errUnreadable
 	}
-	var err error
-	switch msgp.NextType(u.rest) {
+	switch kind := msgp.NextType(u.rest); kind {
 	case msgp.MapType:
 		return u.object(depth)
 	case msgp.ArrayType:
 		return u.array(depth)
-	case msgp.StrType:
-		var value []byte
-		value, u.rest, err = msgp.ReadStringZC(u.rest)
-		u.text = appendJSON(u.text, string(value))
 	case msgp.BinType:
 		return u.binary()
-	case msgp.IntType:
-		var value int64
-		value, u.rest, err = msgp.ReadInt64Bytes(u.rest)
-		u.text = strconv.AppendInt(u.text, value, 10)
-	case msgp.UintType:
-		var value uint64
-		value, u.rest, err = msgp.ReadUint64Bytes(u.rest)
-		u.text = strconv.AppendUint(u.text, value, 10)
-	case msgp.Float32Type:
-		var value float32
-		value, u.rest, err = msgp.ReadFloat32Bytes(u.rest)
-		u.float(float64(value))
-	case msgp.Float64Type:
-		var value float64
-		value, u.rest, err = msgp.ReadFloat64Bytes(u.rest)
-		u.float(value)
-	case msgp.BoolType:
-		var value bool
-		value, u.rest, err = msgp.ReadBoolBytes(u.rest)
-		u.text = strconv.AppendBool(u.text, value)
-	case msgp.NilType:
-		u.rest, err = msgp.ReadNilBytes(u.rest)
-		u.text = append(u.text, "null"...)
-	case msgp.TimeType:
-		var value time.Time
-		value, u.rest, err = msgp.ReadTimeBytes(u.rest)
-		u.text = appendJSON(u.text, value.UTC().Format("2006-01-02T15:04:05.000Z"))
 	default:
+		return u.scalar(kind)
+	}
+}
+
+// scalar writes a value that holds no other.
+func (u *unpacker) scalar(kind msgp.Type) error {
+	switch kind {
+	case msgp.StrType:
+		return read(u, msgp.ReadStringZC, func(value []byte) { u.text = appendJSON(u.text, string(value)) })
+	case msgp.IntType:
+		return read(u, msgp.ReadInt64Bytes, func(value int64) { u.text = strconv.AppendInt(u.text, value, 10) })
+	case msgp.UintType:
+		return read(u, msgp.ReadUint64Bytes, func(value uint64) { u.text = strconv.AppendUint(u.text, value, 10) })
+	case msgp.Float32Type:
+		return read(u, msgp.ReadFloat32Bytes, func(value float32) { u.float(float64(value)) })
+	case msgp.Float64Type:
+		return read(u, msgp.ReadFloat64Bytes, u.float)
+	case msgp.BoolType:
+		return read(u, msgp.ReadBoolBytes, func(value bool) { u.text = strconv.AppendBool(u.text, value) })
+	case msgp.TimeType:
+		return read(u, msgp.ReadTimeBytes, func(value time.Time) {
+			u.text = appendJSON(u.text, value.UTC().Format("2006-01-02T15:04:05.000Z"))
+		})
+	case msgp.NilType:
+		u.text = append(u.text, "null"...)
+		var err error
+		u.rest, err = msgp.ReadNilBytes(u.rest)
+		return err
+	}
+	return errUnreadable
+}
+
+// read takes the next value off, as one of msgp's functions reads it.
+func read[T any](u *unpacker, next func([]byte) (T, []byte, error), write func(T)) error {
+	value, rest, err := next(u.rest)
+	if err != nil {
 		return errUnreadable
 	}
-	return err
+	u.rest = rest
+	write(value)
+	return nil
 }
 
 // float writes what JSON.stringify writes: null for what is no number.

@@ -139,6 +139,8 @@ func TestNodeReadsOurs(t *testing.T) {
 	n.want("other", "in the ward", `[]`)
 	send(realtime.Entry{Kind: realtime.KindLeave, Rooms: []string{"clinic-9"}, Moved: []string{"ward"}})
 	send(tell("nobody is in the ward", []string{"ward"}, nil))
+	// Who has come back to one of our processes is told so; Node ends nobody for it.
+	send(realtime.Entry{Kind: realtime.KindKick, Rooms: []string{"user-#pid:X"}, Except: []string{"user-#pid:Y"}})
 	send(tell("before the kick", []string{"clinic-7"}, nil))
 	send(realtime.Entry{Kind: realtime.KindKick, Rooms: []string{"user-7"}})
 	send(tell("after the kick", nil, nil))

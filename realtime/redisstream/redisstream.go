@@ -43,7 +43,8 @@ type Config struct {
 	// Node servers beside it must have the same (maxLen). If 0, 10000.
 	MaxLen int64
 	// MaxEntry is how many bytes an entry may have. Append refuses more; what is read and
-	// has more is passed over. If 0, 4 MiB.
+	// has more is passed over. How many are read at once follows from it: 256 MiB of them at
+	// most, and no more than 128. If 0, 4 MiB.
 	MaxEntry int
 
 	// Logger hears when Redis goes away and comes back, and of entries that cannot be read,
@@ -78,7 +79,8 @@ type Client struct {
 	seen atomic.Pointer[id] // the newest entry that this process knows to have been there
 
 	appended, read, unread, gaps atomic.Uint64
-	stale                        atomic.Int64 // since when, in Unix nanoseconds; 0: it is not
+	stale                        atomic.Int64 // since when, in nanoseconds behind began; 0: it is not
+	began                        time.Time    // that clocks which are set do not move
 }
 
 var (
@@ -110,6 +112,7 @@ func New(cfg Config) (*Client, error) {
 		client: redis.NewClient(once(cfg.Client.Options())),
 		codec:  codec{namespace: cfg.Namespace, maxEntry: cfg.MaxEntry, seal: cfg.Seal},
 		log:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+		began:  time.Now(),
 	}
 	j.ctx, j.end = context.WithCancel(context.Background())
 	return j, nil
@@ -138,8 +141,10 @@ func (j *Client) Stale() time.Duration {
 	if since == 0 {
 		return 0
 	}
-	return max(time.Since(time.Unix(0, since)), 1)
+	return max(j.sinceBegan()-time.Duration(since), 1)
 }
+
+func (j *Client) sinceBegan() time.Duration { return time.Since(j.began) }
 
 // Shutdown ends every Follow, waits for calls that have begun, or until ctx ends, and
 // closes the connections. It may be called again. The Client of Config stays open.

@@ -12,10 +12,8 @@ import (
 	"github.com/telemed-go/telemed/realtime"
 )
 
-const (
-	readCount = 500     // entries of one command
-	lookBytes = 8 << 20 // of data that one Since looks at, roughly
-)
+// lookBytes is how many bytes of entries one Since looks at, roughly.
+const lookBytes = 8 << 20
 
 // Since returns a page. When it has looked at some megabytes, it asks Redis for no more; what
 // it has not looked at comes after Page.UpTo, and More says so. See realtime.Journal for errors.
@@ -26,7 +24,7 @@ func (j *Client) Since(ctx context.Context, from realtime.Position, rooms []stri
 	if err := p.Err("redisstream: Since"); err != nil {
 		return realtime.Page{}, err
 	}
-	s := &search{Client: j, rooms: rooms, limit: limit, page: realtime.Page{UpTo: from, More: true}}
+	s := &search{Client: j, pace: j.newPace(), rooms: rooms, limit: limit, page: realtime.Page{UpTo: from, More: true}}
 	place, ok := parseID(string(from))
 	if !ok {
 		return realtime.Page{}, j.gap("Since")
@@ -46,6 +44,7 @@ func (j *Client) Since(ctx context.Context, from realtime.Position, rooms []stri
 // search is a Since that runs.
 type search struct {
 	*Client
+	pace   pace
 	rooms  []string
 	limit  int
 	looked int // bytes
@@ -56,8 +55,12 @@ type search struct {
 // UpTo itself: if that is there, nothing after it was trimmed.
 func (s *search) more(ctx context.Context, from id) (whole bool, err error) {
 	upTo := string(s.page.UpTo)
+	count := s.pace.count
+	if s.rooms == nil { // all are for the page; one more tells whether there are more
+		count = min(count, s.limit-len(s.page.Entries)+1)
+	}
 	pipe := s.client.TxPipeline()
-	read := pipe.XRangeN(ctx, s.cfg.Stream, upTo, "+", readCount+1)
+	read := pipe.XRangeN(ctx, s.cfg.Stream, upTo, "+", int64(count)+1)
 	var seen *redis.XMessageSliceCmd
 	last := s.seen.Load()
 	if last != nil && from.before(*last) {
@@ -73,7 +76,8 @@ func (s *search) more(ctx context.Context, from id) (whole bool, err error) {
 	if seen != nil && len(seen.Val()) == 0 { // its entry was lost, but an older one was not
 		return false, s.markGap(ctx, s.client, last.String())
 	}
-	s.page.More = len(found) > readCount
+	s.page.More = len(found) > count
+	s.pace.heard(found[1:])
 	for _, message := range found[1:] {
 		if isGap(message) {
 			return false, nil
@@ -89,8 +93,7 @@ func (s *search) more(ctx context.Context, from id) (whole bool, err error) {
 }
 
 func (s *search) look(message redis.XMessage) {
-	data, _ := message.Values["data"].(string)
-	s.looked += len(data) + 100
+	s.looked += sizeOf(message)
 	if entry, state := s.codec.decode(message); state == forUs && entry.Matches(s.rooms) {
 		s.page.Entries = append(s.page.Entries, entry)
 	}

@@ -23,33 +23,25 @@ import (
 type client struct {
 	server  *Server
 	session *engineio.Session
-	values  context.Context // those of the first request; it does not end
+	request context.Context // of the first request, for its values alone
 	refused *refusalWords   // not nil: it is let into no namespace
 
 	// The reader's own.
-	seats   []*seat  // the namespaces that it is in, or on its way into
-	left    []string // those that it was in
-	partial *partial // an event whose attachments have not all come
-
-	refusals int // the worker's own
+	sockets []*Socket // one for each namespace that it is or was in, or is on its way into
+	partial *partial  // an event whose attachments have not all come
 
 	mu    sync.Mutex
 	links []*link
 	bye   bool // the session ends with what is on its way
-}
 
-// seat is a client's place in a namespace, from its connect packet on.
-type seat struct {
-	space  *space
-	socket *Socket // set by the worker before it lets the client in; guarded by client.mu
-	gone   bool    // it was refused, kicked or left; guarded by client.mu
+	refusals int32 // the worker's own
 }
 
 // link is a connection of the hub. Its methods are those of a realtime.Output.
 type link struct {
 	client *client
 	conn   *realtime.Conn // set under client.mu
-	seat   *seat          // nil while the client has entered no namespace; guarded by client.mu
+	socket *Socket        // nil while the client has entered no namespace; guarded by client.mu
 	in     bool           // the client is let in; guarded by client.mu
 	out    atomic.Bool    // Socket.Disconnect was called: the end is among the messages
 }
@@ -61,10 +53,17 @@ var (
 
 // open makes a client of a session.
 func (s *Server) open(session *engineio.Session, r *http.Request) (engineio.Handler, error) {
-	c := &client{server: s, session: session, values: context.WithoutCancel(r.Context())}
-	if session.Subject() == refusedSubject {
-		c.refused = s.refusedWords(r)
-	}
+	return s.openFor(&client{server: s, session: session, request: r.Context()})
+}
+
+// openRefused makes one whom Authenticate refuses. Its session is opened all the same,
+// because only there a page hears why.
+func (s *Server) openRefused(session *engineio.Session, r *http.Request, why error) (engineio.Handler, error) {
+	words := wordsFor(why)
+	return s.openFor(&client{server: s, session: session, request: r.Context(), refused: &words})
+}
+
+func (s *Server) openFor(c *client) (engineio.Handler, error) {
 	// If the hub is full, one goes that has not entered a namespace.
 	_, err := c.connect(s.space(defaultNamespace))
 	for errors.Is(err, realtime.ErrFull) && s.engine.Evict() {
@@ -81,7 +80,7 @@ func (c *client) connect(space *space) (*link, error) {
 	l := &link{client: c}
 	c.mu.Lock()
 	defer c.mu.Unlock() // End, which may come at once, waits for conn
-	conn, err := c.server.cfg.Hub.Connect(c.values, c.subject(), space.encoder(), l)
+	conn, err := c.server.cfg.Hub.Connect(c.request, c.subject(), space, l)
 	if err != nil {
 		return nil, err
 	}
@@ -113,19 +112,19 @@ func (c *client) Message(data []byte, binary bool) error {
 	if p.kind == kindConnect {
 		return c.enters(p)
 	}
-	place := c.seatIn(p.namespace)
-	if place == nil {
-		if slices.Contains(c.left, p.namespace) {
-			return c.passOver(p)
-		}
+	socket, had := c.socketIn(p.namespace)
+	switch {
+	case socket == nil && had:
+		return c.passOver(p)
+	case socket == nil:
 		return engineio.ErrGarbage
 	}
 	if p.kind == kindDisconnect {
-		c.stands(place)
-		c.hand(0, func() { c.leave(place) })
+		socket.left = true
+		c.hand(0, func() { c.leave(socket) })
 		return nil
 	}
-	event := &partial{seat: place, packet: p, data: len(p.data)}
+	event := &partial{socket: socket, packet: p, data: len(p.data)}
 	if event.list, err = p.list(); err != nil {
 		return err
 	}
@@ -143,7 +142,7 @@ func (c *client) passOver(p packet) error {
 // partial is an event or an acknowledgement whose attachments may be on their way.
 type partial struct {
 	packet
-	seat        *seat // nil if nobody is there to hear it
+	socket      *Socket // nil if nobody is there to hear it
 	list        []json.RawMessage
 	attached    [][]byte
 	data, bytes int // of the JSON, and of the attachments
@@ -156,14 +155,14 @@ func (c *client) hear(event *partial) error {
 		return nil
 	}
 	c.partial = nil
-	if event.seat == nil {
+	if event.socket == nil {
 		return nil
 	}
 	event.packet.data = nil // it is the reader's
 	if event.kind == kindAck {
 		args, err := readArgs(event.list, event.attached)
 		if err == nil {
-			c.acknowledged(event.seat, event.ack, args)
+			event.socket.acknowledged(event.ack, args)
 		}
 		return err
 	}
@@ -192,56 +191,28 @@ func (c *client) event(event *partial) error {
 	if err != nil {
 		return err
 	}
-	place, id := event.seat, event.ack
+	socket, id := event.socket, event.ack
 	c.hand(event.data+event.bytes, func() {
-		if socket := c.socketOf(place); socket != nil {
+		if socket.isInside() {
 			socket.handle(id, name, args)
 		}
 	})
 	return nil
 }
 
-// seatIn returns the client's seat in a namespace, nil if it has none.
-func (c *client) seatIn(namespace string) *seat {
+// socketIn returns the client's socket in a namespace, nil if it has none. Then it may have
+// had one.
+func (c *client) socketIn(namespace string) (socket *Socket, had bool) {
+	i := slices.IndexFunc(c.sockets, func(s *Socket) bool { return s.space.name == namespace })
+	if i < 0 {
+		return nil, false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, seat := range c.seats {
-		if seat.space.name != namespace {
-			continue
-		}
-		if seat.gone { // by the server's doing
-			c.standsLocked(i)
-			return nil
-		}
-		return seat
+	if socket = c.sockets[i]; socket.left || socket.stay == gone {
+		return nil, true
 	}
-	return nil
-}
-
-func (c *client) stands(place *seat) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if i := slices.Index(c.seats, place); i >= 0 {
-		c.standsLocked(i)
-	}
-}
-
-func (c *client) standsLocked(i int) {
-	name := c.seats[i].space.name
-	c.seats = slices.Delete(c.seats, i, i+1)
-	if !slices.Contains(c.left, name) {
-		c.left = append(c.left, name)
-	}
-}
-
-// socketOf returns the socket of a client that was let in and has not left.
-func (c *client) socketOf(place *seat) *Socket {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if place.gone {
-		return nil
-	}
-	return place.socket
+	return socket, true
 }
 
 // hand has the worker do something, unless the session ends before.

@@ -32,29 +32,13 @@ var (
 	invalidNamespace = refusalWords{Message: "Invalid namespace"} // as the protocol's text has it
 )
 
-// refusedSubject is that of a session whose client Authenticate refuses: it is opened all the
-// same, because only there a page hears why. No application's subject begins so.
-const refusedSubject = "\x00refused"
-
 // authenticate is the engine's.
 func (s *Server) authenticate(r *http.Request) (subject string, err error) {
 	subject, err = s.cfg.Hub.Authenticate(r)
-	switch {
-	case errors.Is(err, telemed.ErrUnavailable):
-		return "", telemed.ErrUnavailable
-	case err != nil:
-		return refusedSubject, nil
+	if errors.Is(err, telemed.ErrUnavailable) {
+		return "", telemed.ErrUnavailable // alone: it is no refusal
 	}
-	return subject, nil
-}
-
-// refusedWords asks Authenticate once more, for its words.
-func (s *Server) refusedWords(r *http.Request) *refusalWords {
-	words := notPermitted
-	if _, err := s.cfg.Hub.Authenticate(r); err != nil {
-		words = wordsFor(err)
-	}
-	return &words
+	return subject, err
 }
 
 // wordsFor speaks of err to a page in fixed words, or in those of a Refusal.
@@ -80,36 +64,34 @@ func (c *client) enters(p packet) error {
 		c.hand(0, func() { c.refuse(namespace, invalidNamespace) })
 		return nil
 	}
-	if c.seatIn(p.namespace) != nil {
+	if there, _ := c.socketIn(p.namespace); there != nil {
 		return engineio.ErrGarbage
 	}
-	place := &seat{space: space}
-	c.mu.Lock()
-	c.seats = append(c.seats, place)
-	c.mu.Unlock()
+	socket := &Socket{client: c, space: space}
+	c.sockets = append(slices.DeleteFunc(c.sockets, func(s *Socket) bool { return s.space == space }), socket)
 	auth := json.RawMessage(bytes.Clone(p.data))
 	if len(auth) == 0 {
 		auth = json.RawMessage("{}")
 	}
-	c.hand(len(auth), func() { c.enter(place, auth) })
+	c.hand(len(auth), func() { c.enter(socket, auth) })
 	return nil
 }
 
 // enter lets the client into a namespace, or says why not.
-func (c *client) enter(place *seat, auth json.RawMessage) {
+func (c *client) enter(socket *Socket, auth json.RawMessage) {
 	if c.refused != nil {
-		c.farewell(connectErrorMessage(place.space.name, *c.refused), telemed.ErrForbidden)
+		c.farewell(connectErrorMessage(socket.space.name, *c.refused), telemed.ErrForbidden)
 		return
 	}
-	l, err := c.linkFor(place)
+	l, err := c.linkFor(socket)
 	if err != nil {
 		c.session.Close(err)
 		return
 	}
-	socket := &Socket{client: c, link: l, space: place.space}
+	socket.link = l
 	welcome, err := socket.welcome(auth)
 	if err == nil {
-		err = socket.enter(place, readReturn(auth), welcome.Rooms)
+		err = socket.enter(readReturn(auth), welcome.Rooms)
 	}
 	if errors.Is(err, telemed.ErrClosed) {
 		err = context.Cause(l.conn.Context()) // it was kicked meanwhile, say
@@ -122,9 +104,9 @@ func (c *client) enter(place *seat, auth json.RawMessage) {
 		c.session.Close(telemed.ErrUnavailable) // the client is to come back
 	default:
 		c.mu.Lock()
-		place.gone, place.socket, l.in = true, nil, false
+		socket.stay, l.in = gone, false
 		c.mu.Unlock()
-		c.refuse(place.space.name, wordsFor(err))
+		c.refuse(socket.space.name, wordsFor(err))
 		c.retire(l, errTurnedAway)
 	}
 }
@@ -156,7 +138,7 @@ func (s *Socket) welcome(auth json.RawMessage) (welcome Welcome, err error) {
 }
 
 // enter makes the client a member of the hub.
-func (s *Socket) enter(place *seat, back realtime.Return, granted []string) error {
+func (s *Socket) enter(back realtime.Return, granted []string) error {
 	if s.isOut() {
 		return telemed.ErrForbidden
 	}
@@ -166,7 +148,7 @@ func (s *Socket) enter(place *seat, back realtime.Return, granted []string) erro
 	}
 	c := s.client
 	c.mu.Lock()
-	place.socket, s.link.in = s, true // a kick from now on is told
+	s.stay, s.link.in = max(s.stay, inside), true // a kick from now on is told
 	c.mu.Unlock()
 	ctx, cancel := c.server.limited(s.Context())
 	defer cancel()
@@ -182,24 +164,24 @@ func (s *Socket) enter(place *seat, back realtime.Return, granted []string) erro
 }
 
 // linkFor returns the connection with which a client enters a namespace.
-func (c *client) linkFor(place *seat) (*link, error) {
+func (c *client) linkFor(socket *Socket) (*link, error) {
 	c.mu.Lock()
 	var spare *link
-	if i := slices.IndexFunc(c.links, func(l *link) bool { return l.seat == nil && l.conn.Context().Err() == nil }); i >= 0 {
+	if i := slices.IndexFunc(c.links, func(l *link) bool { return l.socket == nil && l.conn.Context().Err() == nil }); i >= 0 {
 		spare = c.links[i]
 	}
-	if spare != nil && place.space.name == defaultNamespace {
-		spare.seat = place
+	if spare != nil && socket.space.name == defaultNamespace {
+		spare.socket = socket
 		c.mu.Unlock()
 		return spare, nil
 	}
 	c.mu.Unlock()
-	l, err := c.join(place.space)
+	l, err := c.join(socket.space)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
-	l.seat = place
+	l.socket = socket
 	c.mu.Unlock()
 	if spare != nil {
 		spare.conn.Close(errSpare)
@@ -229,10 +211,10 @@ func (c *client) hasBeside(l *link) bool {
 }
 
 // leave hears that the client has left a namespace.
-func (c *client) leave(place *seat) {
+func (c *client) leave(socket *Socket) {
 	c.mu.Lock()
-	place.gone = true
-	i := slices.IndexFunc(c.links, func(l *link) bool { return l.seat == place })
+	socket.stay = gone
+	i := slices.IndexFunc(c.links, func(l *link) bool { return l.socket == socket })
 	if i < 0 {
 		c.mu.Unlock()
 		return
@@ -280,9 +262,9 @@ func (c *client) ends(l *link, cause error) bool {
 	c.links = slices.DeleteFunc(c.links, func(other *link) bool { return other == l })
 	in, last, bye := l.in, len(c.links) == 0, c.bye
 	var namespace string
-	if l.seat != nil {
-		l.seat.gone = true
-		namespace = l.seat.space.name
+	if l.socket != nil {
+		l.socket.stay = gone
+		namespace = l.socket.space.name
 	}
 	c.mu.Unlock()
 	kicked := errors.Is(cause, telemed.ErrForbidden) || errors.Is(cause, errDisconnected)

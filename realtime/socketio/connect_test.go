@@ -204,7 +204,7 @@ func second[T any](_ T, err error) error { return err }
 // Without namespace a client must come back in time.
 func TestLeavingStartsTheConnectTimeout(t *testing.T) {
 	t.Parallel()
-	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 100 * time.Millisecond })
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 2 * time.Second })
 	s := c.connectSocket(t)
 	s.send("41")
 	s.closed(ws.StatusPolicyViolation)
@@ -254,4 +254,47 @@ func TestKickSaysStayAway(t *testing.T) {
 		require.ElementsMatch(t, []string{"41", "41/staff,"}, []string{s.text(), s.text()})
 		s.closed(ws.StatusPolicyViolation)
 	})
+}
+
+// Whoever is refused costs the application one question, however often the client polls, and
+// is counted once. The session ends with the answer, and nobody is asked about what has ended.
+func TestRefusedSessionAsksOnce(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+		rooms.Authenticate = func(*http.Request) (string, error) {
+			asked.Add(1)
+			return "", &realtime.Refusal{Message: "log in again"}
+		}
+	})
+	p := c.openPolling(t, nil)
+	require.Equal(t, "ok", p.post(t, "40").body)
+	require.Equal(t, `44{"message":"log in again"}`, p.get(t).body)
+	for range 5 {
+		p.get(t).refused(t, http.StatusBadRequest, 1)
+		p.request(t, "POST", p.query(), "40", nil).refused(t, http.StatusBadRequest, 1)
+	}
+	require.EqualValues(t, 1, asked.Load())
+	require.EqualValues(t, 1, c.hub.Stats().Refused)
+	require.Zero(t, c.hub.Stats().Connections)
+}
+
+// While the application cannot tell who polls, the client is to come back.
+func TestAuthenticateAwayDuringASession(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	c := setup(t, func(rooms *realtime.Config, _ *socketio.Config) {
+		rooms.Authenticate = func(*http.Request) (string, error) {
+			if away.Load() {
+				return "", telemed.ErrUnavailable
+			}
+			return "ada", nil
+		}
+	})
+	p := c.openPolling(t, nil)
+	away.Store(true)
+	p.get(t).refused(t, http.StatusServiceUnavailable, 3)
+	away.Store(false)
+	require.Equal(t, "ok", p.post(t, "40").body)
+	p.get(t)
 }

@@ -3,7 +3,6 @@ package socketio_test
 import (
 	"net/http"
 	"net/netip"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -121,26 +120,6 @@ func TestConnectTimeout(t *testing.T) {
 	s = c.connectSocket(t)
 	s.send("41")
 	s.closed(1008)
-}
-
-// An idle WebSocket has one goroutine, its reader; a session that nobody polls has none.
-func TestGoroutinesOfIdleSessions(t *testing.T) { //nolint:paralleltest // it counts goroutines
-	const count = 100
-	c := setup(t)
-	before := runtime.NumGoroutine()
-	for range count {
-		s := c.connectSocket(t)
-		s.send(`420["join-clinic","7"]`)
-		require.Equal(t, `430[{"ok":true}]`, s.text())
-	}
-	few := func(limit int) func() bool {
-		return func() bool { return runtime.NumGoroutine()-before < limit }
-	}
-	require.Eventually(t, few(count+20), 5*time.Second, 10*time.Millisecond)
-	for range count {
-		c.openPolling(t, nil)
-	}
-	require.Eventually(t, few(count+20), 5*time.Second, 10*time.Millisecond)
 }
 
 // Who has a network of IPv6 has more addresses than anybody can count.

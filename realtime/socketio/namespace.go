@@ -43,7 +43,11 @@ type space struct {
 	Namespace
 }
 
-func (s *space) encoder() realtime.Encoder { return encoder{s.name} }
+var _ realtime.Encoder = (*space)(nil)
+
+// Encode implements realtime.Encoder: it makes messages of the hub's events for the clients
+// in the namespace.
+func (s *space) Encode(m realtime.Message) []byte { return eventMessage(s.name, "", m) }
 
 // space returns the namespace of a name, nil if there is none.
 func (s *Server) space(name string) *space { return s.spaces[name] }

@@ -126,12 +126,6 @@ func head(kind byte, attachments int, namespace, ack string) []byte {
 	return append(text, ack...)
 }
 
-// encoder makes messages of the hub's events for the clients in a namespace.
-type encoder struct{ namespace string }
-
-// Encode implements realtime.Encoder.
-func (e encoder) Encode(m realtime.Message) []byte { return eventMessage(e.namespace, "", m) }
-
 // eventMessage is an event that wants the acknowledgement ack, if that is not empty.
 func eventMessage(namespace, ack string, m realtime.Message) []byte {
 	list := make([]json.RawMessage, 0, len(m.Args)+2)

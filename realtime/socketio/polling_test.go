@@ -221,6 +221,21 @@ func TestPostThatGoesAway(t *testing.T) {
 	require.EqualValues(t, 1, asked.Load())
 }
 
+// A POST that is cut in the middle ends the session: nobody knows what was in it, and the client
+// does not go on.
+func TestPostThatIsCut(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.connectPolling(t)
+	require.Equal(t, "ok", p.post(t, `420["join-clinic","7"]`).body)
+	p.get(t)
+	conn := c.sendRaw(t, "POST /socket.io/?EIO=4&"+p.query()+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n420[")
+	require.Eventually(t, func() bool { return c.polls.posts.Load() == 3 }, 20*time.Second, time.Millisecond)
+	require.NoError(t, conn.Close())
+	p.gone(t)
+	require.Zero(t, c.hub.Stats().Rooms)
+}
+
 func TestConcurrentPolls(t *testing.T) {
 	t.Parallel()
 	p := setup(t).connectPolling(t)

@@ -181,7 +181,7 @@ func (c clinic) dialSocket(t *testing.T, query string, header http.Header) socke
 	if buffered == nil {
 		buffered = bufio.NewReader(conn)
 	}
-	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(3*time.Minute)))
 	return socket{t, conn, buffered}
 }
 

@@ -25,9 +25,11 @@ const maxHeld = 256
 // comes back has a new Socket.
 type Socket struct {
 	client    *client
-	link      *link
 	space     *space
+	link      *link // set by the worker before OnConnect hears of the socket
 	recovered atomic.Bool
+	stay      stay // guarded by client.mu
+	left      bool // the client has said goodbye; the reader's own
 
 	mu      sync.Mutex
 	in      bool          // the client has the answer that lets it in
@@ -36,6 +38,15 @@ type Socket struct {
 	lastAck uint64
 	acks    map[string]chan Args
 }
+
+// stay is how far a client is on its way through a namespace.
+type stay byte
+
+const (
+	outside stay = iota // it has asked to be let in
+	inside              // it hears it when it is kicked
+	gone                // it was refused, kicked or left
+)
 
 // Client returns who it is. Until OnConnect has returned, an anonymous client has no Subject.
 func (s *Socket) Client() realtime.Client { return s.link.conn.Client() }
@@ -206,6 +217,7 @@ func (s *Socket) forgetAck(id string) {
 }
 
 // acknowledged hears an answer. One that nobody waits for, or not any more, is passed over.
+// It is not for the worker, which may be what waits.
 func (s *Socket) acknowledged(id string, args Args) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,11 +227,11 @@ func (s *Socket) acknowledged(id string, args Args) {
 	}
 }
 
-// acknowledged is not for the worker: it may be what waits for the answer.
-func (c *client) acknowledged(place *seat, id string, args Args) {
-	if socket := c.socketOf(place); socket != nil {
-		socket.acknowledged(id, args)
-	}
+// isInside reports whether the client was let in and has not left.
+func (s *Socket) isInside() bool {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.stay == inside
 }
 
 // named encodes an event.

@@ -105,6 +105,7 @@ func TestAckOfABusyWorker(t *testing.T) {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
+				wire.HandlerTimeout = 3 * time.Minute // 300 POSTs under load
 				wire.OnEvent = func(ctx context.Context, s *socketio.Socket, name string, _ socketio.Args) (any, error) {
 					if name != "ask" {
 						return nil, nil

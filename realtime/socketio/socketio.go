@@ -117,7 +117,8 @@
 // as well as a poll: browsers send cookies with both. The hub's Authenticate is asked on
 // every HTTP request, so that a session id alone, read in an access log, opens nothing.
 // It is asked once more when a session has begun, so that a logout at that very moment
-// counts. The id is in the URL, as the protocol wants it. A token in the
+// counts, and not again for a session that only tells the page that it was refused.
+// The id is in the URL, as the protocol wants it. A token in the
 // client's `auth` option is for OnConnect: it stands in no URL, and a page of another origin
 // has none.
 //
@@ -338,6 +339,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Se
 func (s *Server) engineConfig() engineio.Config {
 	return engineio.Config{
 		Open:           s.open,
+		OpenRefused:    s.openRefused,
 		Authenticate:   s.authenticate,
 		Refused:        func(reason engineio.Reason) { s.cfg.Hub.Refuse(realtime.Reason(reason)) },
 		AllowedOrigins: s.cfg.AllowedOrigins, AllowAnyOrigin: s.cfg.AllowAnyOrigin, AllowedHosts: s.cfg.AllowedHosts,

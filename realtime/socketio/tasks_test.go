@@ -133,6 +133,7 @@ func TestOfflineBufferOverPolling(t *testing.T) {
 func TestUpgradeWhileAPostWaits(t *testing.T) {
 	t.Parallel()
 	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
+		wire.UpgradeTimeout = 3 * time.Minute // as within
 		wire.OnEvent = func(context.Context, *socketio.Socket, string, socketio.Args) (any, error) {
 			return repeat("x", 70_000), nil // more than may wait
 		}
