@@ -60,7 +60,7 @@ func TestSchedules(t *testing.T) {
 }
 
 // TestSchedulesFindFaults: schedules find what an application, or this package, must not do.
-// Most faults need a few of them. That with keys of refunds needs up to a hundred, because
+// Most faults need a few of them. That with keys of refunds needs dozens at times, because
 // what happens at one moment has no order.
 func TestSchedulesFindFaults(t *testing.T) {
 	t.Parallel()
