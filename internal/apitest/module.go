@@ -105,8 +105,8 @@ type checked struct {
 	uses  map[*ast.Ident]types.Object
 }
 
-// check finds out what the names in files mean. What cannot be found out, such as the
-// names of a package that only tests import, is left out.
+// check finds out what the names in files mean, in the bodies of Examples alone. What
+// cannot be found out, such as the names of a package that only tests import, is left out.
 func (m *Module) check(p listed, names ...string) (checked, error) {
 	c := checked{uses: map[*ast.Ident]types.Object{}}
 	for _, name := range names {
@@ -114,6 +114,7 @@ func (m *Module) check(p listed, names ...string) (checked, error) {
 		if err != nil {
 			return checked{}, fmt.Errorf("apitest: %w", err)
 		}
+		leaveExamples(file)
 		c.files = append(c.files, file)
 	}
 	m.mu.Lock()
@@ -121,4 +122,17 @@ func (m *Module) check(p listed, names ...string) (checked, error) {
 	config := types.Config{Importer: m.compiled, Error: func(error) {}}
 	_, _ = config.Check(p.ImportPath, m.files, c.files, &types.Info{Uses: c.uses})
 	return c, nil
+}
+
+// leaveExamples takes the bodies of all other functions out of a file.
+func leaveExamples(file *ast.File) {
+	for _, declaration := range file.Decls {
+		if f, ok := declaration.(*ast.FuncDecl); ok && !isExample(f) {
+			f.Body = nil
+		}
+	}
+}
+
+func isExample(f *ast.FuncDecl) bool {
+	return f.Recv == nil && strings.HasPrefix(f.Name.Name, "Example")
 }

@@ -92,7 +92,7 @@ func (c checked) called() map[string]bool {
 	for _, file := range c.files {
 		for _, declaration := range file.Decls {
 			f, ok := declaration.(*ast.FuncDecl)
-			if !ok || f.Recv != nil || !strings.HasPrefix(f.Name.Name, "Example") {
+			if !ok || !isExample(f) {
 				continue
 			}
 			for node := range ast.Preorder(f.Body) {

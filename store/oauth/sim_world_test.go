@@ -40,7 +40,7 @@ type scenario struct {
 	stays bool
 	// spool gives each process a disk that outlives it.
 	spool bool
-	// watched scenarios are lived through with the race detector too. Together they have
+	// watched scenarios are lived through by default. Together they have
 	// every kind of fault.
 	watched bool
 	// mixed has every second process be far from the provider, and set to wait longer for

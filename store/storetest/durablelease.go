@@ -206,7 +206,7 @@ const leasers = 16
 // leaseRace has many lease the same rows.
 func leaseRace(c *rowsTest) {
 	can[durable.Leaser](c)
-	rows := make([]durable.Item, 400)
+	rows := make([]durable.Item, 200)
 	for n := range rows {
 		rows[n] = at(fmt.Sprint("row ", n), n)
 		rows[n].Tenant = fmt.Sprint("clinic ", n%5)

@@ -18,7 +18,7 @@ import (
 // Some schedules find what fails often. .ci/run lives through hundreds, and its word
 // long through ten thousand.
 var (
-	schedules = flag.Int("schedules", racetest.Fewer(10, 3), "schedules of visits whose processes die")
+	schedules = flag.Int("schedules", 3, "schedules of visits whose processes die")
 	first     = flag.Int("schedules.first", 0, "the first of them")
 	at        = flag.String("schedules.at", "", "the point at which a process dies in all of them")
 )
@@ -85,7 +85,7 @@ func TestSchedules(t *testing.T) {
 // lost answer, doubles it then, and nothing else.
 func TestSchedulesWithoutEvidence(t *testing.T) {
 	t.Parallel()
-	t.Log(explore(t, false, *first, max(racetest.Fewer(4, 2), *schedules/5), *at))
+	t.Log(explore(t, false, *first, max(2, *schedules/5), *at))
 }
 
 // TestDiesBehindTheSend: where each process dies behind a mail that it sent, some mails come
@@ -94,8 +94,8 @@ func TestDiesBehindTheSend(t *testing.T) {
 	t.Parallel()
 	const point = "kept: after SMTP write"
 	var without visittest.Report
-	for from := 0; from < 40 && without.MailTwice == 0; from += 10 {
-		without.Add(explore(t, false, from, 10, point))
+	for from := 0; from < 40 && without.MailTwice == 0; from += 4 {
+		without.Add(explore(t, false, from, 4, point))
 	}
 	with := explore(t, true, 0, racetest.Fewer(10, 4), point)
 	t.Log(without)
