@@ -2,6 +2,7 @@ package fulfill_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,12 +16,31 @@ import (
 	"github.com/telemed-go/telemed/store/durable"
 )
 
+// bookings are what was booked, by whatever worker.
+type bookings struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (b *bookings) add(of string, paid fulfill.Paid) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all = append(b.all, of+" "+paid.Key)
+}
+
+func (b *bookings) are(t *testing.T, want ...string) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.ElementsMatch(t, want, b.all)
+}
+
 // TestTenants: each clinic's bills are paid to its own account, and nobody else's.
 func TestTenants(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		gateways := map[string]*paymentstest.Gateway{"lotus": paymentstest.NewGateway(), "palm": paymentstest.NewGateway()}
-		booked := map[string]string{}
+		var booked bookings
 		bills, err := fulfill.New(fulfill.Config{
 			Store: durable.NewMemory(),
 			Tenants: func(_ context.Context, tenant string) (fulfill.Gateway, error) {
@@ -29,7 +49,7 @@ func TestTenants(t *testing.T) {
 				}
 				return nil, telemed.ErrNotFound
 			},
-			Fulfill: func(_ context.Context, p fulfill.Paid) error { booked[p.Key] = p.Tenant; return nil },
+			Fulfill: func(_ context.Context, p fulfill.Paid) error { booked.add(p.Tenant, p); return nil },
 		})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -50,7 +70,7 @@ func TestTenants(t *testing.T) {
 			require.NoError(t, bills.TenantEvent(t.Context(), tenant, payments.Event{Order: &payments.Order{ID: order.ID}}))
 		}
 		time.Sleep(time.Minute)
-		require.Equal(t, map[string]string{"bill-lotus": "lotus", "bill-palm": "palm"}, booked)
+		booked.are(t, "lotus bill-lotus", "palm bill-palm")
 
 		require.NoError(t, bills.Open(t.Context(), fulfill.Bill{Key: "bill-x", Tenant: "x", Amount: payments.INR(50000)}))
 		_, err = bills.Checkout(t.Context(), "bill-x")
@@ -66,12 +86,13 @@ func TestTenants(t *testing.T) {
 func TestTwoOverOneStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rows, gateway, booked := durable.NewMemory(), paymentstest.NewGateway(), []string{}
+		rows, gateway := durable.NewMemory(), paymentstest.NewGateway()
+		var booked bookings
 		var ended []chan error
 		ctx, cancel := context.WithCancel(t.Context())
 		of := func(kind string) *fulfill.Fulfiller {
 			f, err := fulfill.New(fulfill.Config{Store: rows, Kind: kind, Gateway: gateway, Fulfill: func(_ context.Context, p fulfill.Paid) error {
-				booked = append(booked, kind+" "+p.Key)
+				booked.add(kind, p)
 				return nil
 			}})
 			require.NoError(t, err)
@@ -97,7 +118,7 @@ func TestTwoOverOneStore(t *testing.T) {
 		for _, done := range ended {
 			require.NoError(t, <-done)
 		}
-		require.ElementsMatch(t, []string{" bill-1", "shop-bill bill-2"}, booked)
+		booked.are(t, " bill-1", "shop-bill bill-2")
 		_, err := rows.Get(t.Context(), durable.ID{Kind: "shop-bill", Name: "bill-2"})
 		require.NoError(t, err)
 		_, err = fulfill.New(fulfill.Config{Store: rows, Kind: "Shop bill", Gateway: gateway, Fulfill: func(context.Context, fulfill.Paid) error { return nil }})

@@ -39,7 +39,7 @@ func TestGoroutinesOfIdleSessions(t *testing.T) { //nolint:paralleltest // it co
 // KB for what the packages keep and net/http has left, and 0.5 KB for the client of this test.
 func TestMemoryOfIdleSessions(t *testing.T) { //nolint:paralleltest // it measures the heap
 	if racetest.Enabled {
-		t.Skip("the race detector needs larger stacks")
+		t.Skip("the race detector allocates more")
 	}
 	const count, limit = 500, 5500
 	c := setup(t)
