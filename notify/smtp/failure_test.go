@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/mail"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -442,6 +443,51 @@ func TestIdleConnectionDies(t *testing.T) {
 			require.Len(t, server.messages(), 2)
 			require.Equal(t, 2, server.count())
 		})
+	}
+}
+
+// Some relays count the messages of a connection, and say at the next MAIL that it is enough:
+// by 421 and hang up, or by another temporary refusal, each time that they are asked. The
+// messages go over a new connection, each once, and nobody hears of it. One that is refused
+// there too is refused.
+func TestConnectionThatHasCarriedEnough(t *testing.T) {
+	t.Parallel()
+	for _, enough := range []string{"421 4.7.0 enough", "451 4.3.2 enough", "452 4.5.3 enough", "450 enough"} {
+		for name, edit := range ways {
+			t.Run(enough+", "+name, func(t *testing.T) {
+				t.Parallel()
+				const most = 3
+				var always atomic.Bool
+				carried := map[int]int{}
+				server := startRaw(t, func(s *rawServer) {
+					s.script = func(conn int, stage string) string { // one connection at a time
+						switch {
+						case stage != "mail":
+							return ""
+						case always.Load() || carried[conn] == most:
+							return enough
+						}
+						carried[conn]++
+						return ""
+					}
+				})
+				client := newClient(t, server.addr(), func(cfg *smtp.Config) { plaintext(cfg); edit(cfg) })
+				for i := range 10 {
+					_, err := client.Notify(t.Context(), message(strconv.Itoa(i)))
+					require.NoError(t, err, i)
+				}
+				require.Len(t, server.messages(), 10)
+				require.Equal(t, 4, server.count())
+
+				always.Store(true)
+				for range 3 {
+					_, err := client.Notify(t.Context(), message("refused"))
+					require.Error(t, err)
+					require.NotErrorIs(t, err, telemed.ErrAmbiguous)
+				}
+				require.Len(t, server.messages(), 10)
+			})
+		}
 	}
 }
 

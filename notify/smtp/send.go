@@ -272,7 +272,8 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 			return cmp.Or(first, k.stale(ctx, s.op, err))
 		}
 		switch {
-		case first == nil && s.op == "mail" && r.code == 421 && k.reused:
+		case first == nil && s.op == "mail" && k.worn(r):
+			k.broken = true
 			if kind != telemed.ErrAmbiguous {
 				return errStale
 			}
@@ -296,6 +297,11 @@ func (k *conn) answers(ctx context.Context, steps []step, kind error) error {
 	}
 	return first
 }
+
+// worn reports whether a refusal of MAIL may be about this connection alone. Relays that count
+// its messages say so by 421, or by another temporary code at each MAIL from then on. If a new
+// connection is refused the same, that is the verdict.
+func (k *conn) worn(r reply) bool { return r.code == 421 && k.reused || r.code/100 == 4 && k.used > 0 }
 
 // leaving is how long a server that says 421 is waited for: it hangs up.
 const leaving = 5 * time.Second
