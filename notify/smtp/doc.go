@@ -111,7 +111,9 @@
 //	any other 5yz: relaying denied, spam block, HELO        telemed.ErrForbidden
 //
 // ErrUnauthorized and ErrForbidden want a person: no repetition mends a certificate. While
-// the server says "too much", messages go over fewer connections.
+// the server says "too much", messages go over fewer connections. Some relays count the
+// messages of a connection: a temporary refusal of MAIL, on one that has carried some, is no
+// verdict, and the message goes over a new one.
 //
 // Without a reply:
 //
