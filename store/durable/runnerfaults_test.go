@@ -36,7 +36,7 @@ func TestALateFactWakesARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 1)
-		o.post.send = func(_ context.Context, call int) error {
+		o.post.does(func(_ context.Context, call int) error {
 			if call == 1 { // it does not look at its context, and wants one more in the end
 				time.Sleep(5 * time.Minute)
 				o.post.mu.Lock()
@@ -44,10 +44,10 @@ func TestALateFactWakesARow(t *testing.T) {
 				o.post.mu.Unlock()
 			}
 			return nil
-		}
+		})
 		plan := func(item durable.Item, now time.Time) (durable.Effect, error) {
 			effect, err := o.post.plan(item, now)
-			if do := effect.Do; do != nil && o.post.calls == 0 {
+			if do := effect.Do; do != nil && o.post.begun() == 0 {
 				effect.Do = func(ctx context.Context) (durable.Fact, error) {
 					_, err := do(ctx)
 					return func(item *durable.Item) error {
@@ -82,7 +82,7 @@ func TestALateFactLeavesTheLease(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 4)
 		taken := make(chan struct{})
-		o.post.send = func(_ context.Context, call int) error {
+		o.post.does(func(_ context.Context, call int) error {
 			switch call {
 			case 1:
 				<-taken // it does not look at its context
@@ -92,7 +92,7 @@ func TestALateFactLeavesTheLease(t *testing.T) {
 				time.Sleep(20 * time.Second)
 			}
 			return nil
-		}
+		})
 		events := 0
 		late := o.runner(func(cfg *durable.RunnerConfig) { cfg.Observe = func(durable.Event) { events++ } })
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -258,13 +258,13 @@ func TestAWatcherThatStoodStill(t *testing.T) {
 		o.add("a", "", 1)
 		var sleeps atomic.Int64 // until when, in Unix milliseconds
 		asleep := func() { time.Sleep(time.Until(time.UnixMilli(sleeps.Load()))) }
-		o.post.send = func(context.Context, int) error {
+		o.post.does(func(context.Context, int) error {
 			time.Sleep(20 * time.Second)
 			sleeps.Store(time.Now().Add(10 * time.Minute).UnixMilli())
 			asleep()
 			time.Sleep(10 * time.Second) // the answer is read
 			return nil
-		}
+		})
 		st := sleepy{o.rows, asleep}
 		o.run(15*time.Minute, o.with(st), o.with(st))
 		require.Equal(t, 1, o.post.calls)
@@ -339,7 +339,7 @@ func TestWhoAsksIsNotPutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
 		o.add("a", "", 1)
-		o.post.send = func(context.Context, int) error {
+		o.post.does(func(context.Context, int) error {
 			time.Sleep(time.Second)
 			_, err := durable.Change(t.Context(), o.rows, id("a"), func(item *durable.Item) error {
 				item.Due = time.Now()
@@ -347,7 +347,7 @@ func TestWhoAsksIsNotPutOff(t *testing.T) {
 			})
 			require.NoError(t, err)
 			return telemed.ErrUnavailable
-		}
+		})
 		o.run(5*time.Second, o.runner())
 		item, _ := o.get("a")
 		require.Zero(t, item.Due, "Plan has seen what is wanted now")
@@ -362,13 +362,13 @@ func TestALaterVersionIsLeftAlone(t *testing.T) {
 		const tomorrow = `{"Wanted": 2, "Envelope": "large"}`
 		o := newOffice(t)
 		o.add("a", "", 2)
-		o.post.send = func(context.Context, int) error {
+		o.post.does(func(context.Context, int) error {
 			_, err := durable.Change(t.Context(), o.rows, id("a"), func(item *durable.Item) error {
 				item.Version, item.Data = 2, []byte(tomorrow)
 				return nil
 			})
 			return err
-		}
+		})
 		o.run(time.Minute, o.runner())
 		item, err := o.rows.Get(t.Context(), id("a"))
 		require.NoError(t, err)
