@@ -91,6 +91,7 @@ func TestKickedFromARoomThatIsLost(t *testing.T) {
 			}
 		})
 		g := visit(t, hub, "ada", "x", "y")
+		time.Sleep(11 * time.Second) // no newcomer
 		lost = true
 		put(t, journal, realtime.Entry{Kind: realtime.KindKick, Rooms: []string{"y"}})
 		require.ErrorIs(t, context.Cause(g.conn.Context()), telemed.ErrForbidden)

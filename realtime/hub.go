@@ -373,42 +373,6 @@ func (h *Hub) Connect(ctx context.Context, subject string, encoder Encoder, outp
 	return conn, nil
 }
 
-// Disconnect ends every connection of subject and returns how many there were in this
-// process. The clients are sent away: those of realtime/socketio are told so, and do not come
-// back before their page says connect().
-//
-// Call it after a person has logged out or lost a right, or a login has expired,
-// so that Authenticate and Authorize know: a client that connects again is authenticated
-// and authorised afresh. The empty subject is every anonymous client.
-//
-// Without a Config.Journal ctx does not count and the error is nil. With one, Disconnect
-// appends a line to it, and each process ends its connections when it comes to that: no
-// event that is appended later reaches them. If that fails, the connections of this process
-// are ended at once, and the error is that of [Journal.Append]: other processes may not
-// know. A process that was only about to read the journal, because it has just started or
-// the journal has a gap, ends the connections that it has by then with telemed.ErrUnavailable:
-// their clients come back, and are authenticated again.
-func (h *Hub) Disconnect(ctx context.Context, subject string) (ended int, err error) {
-	if h.past != nil {
-		follows := h.position() != "" // if not yet, it may pass the line over
-		there := h.count(subject)     // the line may be read before Append returns
-		if err = h.append(ctx, Entry{Kind: KindKick, Rooms: []string{h.subjectRoom(subject)}}); err == nil && follows {
-			return there, nil
-		}
-	}
-	if err != nil {
-		err = fmt.Errorf("realtime: Disconnect: %w", err)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.decisions.kickedLocked(h.subjectRoom(subject), telemed.ErrForbidden)
-	for conn := h.subjects[subject]; conn != nil; conn = h.subjects[subject] {
-		h.endLocked(conn, telemed.ErrForbidden)
-		ended++
-	}
-	return ended, err
-}
-
 func (h *Hub) count(subject string) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -68,6 +68,7 @@ func TestDisconnectWhileIdentified(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			hub := newHub(t, realtime.Config{Authorize: anybody, Journal: journal})
 			late, early, bob := connect(t, hub, ""), connect(t, hub, ""), connect(t, hub, "")
+			synctest.Wait() // it follows its journal
 			logout := func() {
 				_, err := hub.Disconnect(t.Context(), "ada")
 				require.NoError(t, err)

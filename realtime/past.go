@@ -45,6 +45,9 @@ type past struct {
 	live   chan struct{} // closed once at is known
 	away   time.Time     // since when the journal cannot be followed; zero if it can
 
+	kicks  map[string]chan struct{} // of each Disconnect under way, by its mark
+	kicked uint64                   // how many there were
+
 	returns []string    // pids of those who have come back, to be told of
 	telling *time.Timer // calls tellReturns; nil before the first return
 
@@ -91,6 +94,7 @@ func newPast(p *fault.Problems, cfg *Config) *past {
 		live:   make(chan struct{}),
 		sets:   make(map[string]*roomSet),
 		pids:   make(map[string]*Conn),
+		kicks:  make(map[string]chan struct{}),
 
 		searches: make(chan struct{}, maxSearches),
 	}
@@ -319,12 +323,7 @@ func (h *Hub) deliver(e Entry) {
 	case h.tellsReturns(&e):
 		h.replaceLocked(&e)
 	case e.Kind == KindKick:
-		for _, room := range e.Rooms {
-			h.decisions.kickedLocked(room, telemed.ErrForbidden)
-		}
-		for _, conn := range h.reachedLocked(&e) {
-			h.endLocked(conn, telemed.ErrForbidden)
-		}
+		h.kickLocked(&e)
 	case e.Kind == KindJoin, e.Kind == KindLeave:
 		for _, conn := range h.reachedLocked(&e) {
 			conn.moveLocked(&e)

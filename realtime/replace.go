@@ -20,9 +20,6 @@ const (
 	returnsEach = time.Second
 	// returnsMost is how many one entry tells of.
 	returnsMost = 500
-	// returnsSpare is how old a connection must be to end because of such an entry. A younger
-	// one may be the next of the same client: it came after what the entry tells of.
-	returnsSpare = 10 * time.Second
 )
 
 // pidRoom is the room of a pid, and of a process if it stands in Except. No subject has it.
@@ -87,7 +84,8 @@ func (h *Hub) beginReturns() (rooms []string) {
 	return rooms
 }
 
-// replaceLocked ends the connections of those who have come back to another process.
+// replaceLocked ends the connections of those who have come back to another process. A young
+// one may be the next of the same client: it came after what the entry tells of.
 func (h *Hub) replaceLocked(e *Entry) {
 	for _, room := range e.Except {
 		if room == h.pidRoom(h.past.process) {
@@ -96,7 +94,7 @@ func (h *Hub) replaceLocked(e *Entry) {
 	}
 	for _, room := range e.Rooms {
 		id, _ := strings.CutPrefix(room, h.pidRoom(""))
-		if old := h.past.pids[id]; old != nil && time.Since(old.began) > returnsSpare {
+		if old := h.past.pids[id]; old != nil && time.Since(old.began) > newcomer {
 			h.endLocked(old, ErrReplaced)
 		}
 	}

@@ -73,46 +73,6 @@ func TestEntriesReach(t *testing.T) {
 	})
 }
 
-// A kick stands in the order of events, in every process.
-func TestKicks(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		journal := &fragile{}
-		one, two := processOf(t, journal), processOf(t, journal)
-		here, there, bob := visit(t, one, "ada", "x"), visit(t, two, "ada", "x"), visit(t, one, "bob", "x")
-		release := journal.holdBack()
-		put(t, journal, to("before", "x"))
-		ended, err := one.Disconnect(t.Context(), "ada")
-		require.NoError(t, err)
-		require.Equal(t, 1, ended)
-		put(t, journal, to("after", "x"))
-		release()
-		synctest.Wait()
-		for _, g := range []*guest{here, there} {
-			require.ErrorIs(t, context.Cause(g.conn.Context()), telemed.ErrForbidden)
-			require.NotContains(t, g.events(), "after")
-		}
-		require.Equal(t, []string{"before", "after"}, bob.events())
-		require.False(t, here.again(t, two).back, "who was kicked reads the present state")
-
-		journal.setFail(telemed.ErrAmbiguous)
-		ended, err = one.Disconnect(t.Context(), "bob")
-		require.ErrorIs(t, err, telemed.ErrAmbiguous)
-		require.Equal(t, 1, ended)
-		require.Error(t, bob.conn.Context().Err(), "at once, for nobody knows when else")
-
-		journal.setFail(nil)
-		long := strings.Repeat("é", 100)
-		for _, subject := range []string{"", long, "#7", "line\nbreak"} {
-			g := visit(t, two, subject)
-			_, err = one.Disconnect(t.Context(), subject)
-			require.NoError(t, err)
-			synctest.Wait()
-			require.Error(t, g.conn.Context().Err(), subject)
-		}
-	})
-}
-
 // Who comes back gets what it has missed, behind the welcome and in order.
 func TestComeBack(t *testing.T) {
 	t.Parallel()

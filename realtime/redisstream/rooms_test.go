@@ -59,11 +59,11 @@ func (s seat) gets(want ...string) {
 	require.Equal(s.t, want, got)
 }
 
-func (s seat) kicked() {
+func (s seat) kicked(cause error) {
 	s.t.Helper()
 	select {
 	case <-s.Context().Done():
-		require.ErrorIs(s.t, context.Cause(s.Context()), telemed.ErrForbidden)
+		require.ErrorIs(s.t, context.Cause(s.Context()), cause)
 	case <-time.After(30 * time.Second):
 		require.FailNow(s.t, "nobody is kicked")
 	}
@@ -109,10 +109,10 @@ func TestNodeAndWeInOneRoom(t *testing.T) {
 	ended, err := hub.Disconnect(t.Context(), "7")
 	require.NoError(t, err)
 	require.Equal(t, 1, ended)
-	desk.kicked()
+	desk.kicked(telemed.ErrForbidden)
 	n.wantEach(map[string][]string{"desk": {`disconnect ["io server disconnect"]`}})
 	n.do(`{"do":"kick","rooms":["user-9"]}`)
-	other.kicked()
+	other.kicked(telemed.ErrUnavailable) // it is young
 	require.Zero(t, journal.Stats().Unread)
 }
 

@@ -28,7 +28,8 @@ const report = (step, detail = {}) => process.stdout.write(JSON.stringify({ step
     await page.evaluate(() => {
       const socket = window.io(location.origin, { withCredentials: true });
       socket.emit("join-clinic", "7");
-      socket.once("connect", () => socket.io.engine.once("upgrade", () => window.report("upgraded")));
+      // The upgrade may be there before the answer to the connect packet.
+      socket.io.once("open", () => socket.io.engine.once("upgrade", () => window.report("upgraded")));
       socket.on("n", (data) => window.report("n", { data }));
       socket.on("disconnect", () => window.report("lost"));
       socket.on("bye", () => {
