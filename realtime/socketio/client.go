@@ -32,7 +32,7 @@ type client struct {
 
 	mu    sync.Mutex
 	links []*link
-	bye   bool // the session ends with what is on its way
+	bye   *farewell // nil while the client is told of no end
 
 	refusals int32 // the worker's own
 }

@@ -80,7 +80,7 @@ func (c *client) enters(p packet) error {
 // enter lets the client into a namespace, or says why not.
 func (c *client) enter(socket *Socket, auth json.RawMessage) {
 	if c.refused != nil {
-		c.farewell(connectErrorMessage(socket.space.name, *c.refused), telemed.ErrForbidden)
+		c.farewell(connectErrorMessage(socket.space.name, *c.refused))
 		return
 	}
 	l, err := c.linkFor(socket)
@@ -94,6 +94,9 @@ func (c *client) enter(socket *Socket, auth json.RawMessage) {
 		err = socket.enter(readReturn(auth), welcome.Rooms)
 	}
 	if errors.Is(err, telemed.ErrClosed) {
+		if c.isIn(l) {
+			return // the client hears why from ends, as whoever is in
+		}
 		err = context.Cause(l.conn.Context()) // it was kicked meanwhile, say
 	}
 	switch {
@@ -239,6 +242,12 @@ func (c *client) retire(l *link, cause error) {
 	l.conn.Close(cause)
 }
 
+func (c *client) isIn(l *link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return l.in
+}
+
 // isInside reports whether the client is in a namespace.
 func (c *client) isInside() bool {
 	c.mu.Lock()
@@ -250,7 +259,7 @@ func (c *client) isInside() bool {
 func (c *client) refuse(namespace string, words refusalWords) {
 	message := connectErrorMessage(namespace, words)
 	if c.refusals++; c.refusals > maxTurnedAway {
-		c.farewell(message, telemed.ErrForbidden)
+		c.farewell(message)
 		return
 	}
 	c.session.Send(message)
@@ -258,54 +267,76 @@ func (c *client) refuse(namespace string, words refusalWords) {
 
 // ends hears of the end of a connection, and reports whether the session ends with it.
 func (c *client) ends(l *link, cause error) bool {
+	kicked := errors.Is(cause, telemed.ErrForbidden) || errors.Is(cause, errDisconnected)
+	aside := errors.Is(cause, errLeft) || errors.Is(cause, errTurnedAway) || errors.Is(cause, errSpare)
 	c.mu.Lock()
 	c.links = slices.DeleteFunc(c.links, func(other *link) bool { return other == l })
-	in, last, bye := l.in, len(c.links) == 0, c.bye
-	var namespace string
+	last, over := len(c.links) == 0, c.bye != nil && c.bye.over.Load()
 	if l.socket != nil {
 		l.socket.stay = gone
-		namespace = l.socket.space.name
 	}
+	var err error
+	if l.in && kicked && !over { // under the lock: whoever is last comes after it
+		err = c.sayLocked(disconnectMessage(l.socket.space.name))
+	}
+	bye := c.bye
 	c.mu.Unlock()
-	kicked := errors.Is(cause, telemed.ErrForbidden) || errors.Is(cause, errDisconnected)
+	if bye != nil {
+		bye.count(0)
+	}
 	switch {
-	case bye && kicked: // it ends already
-	case in && kicked && last:
-		c.farewell(disconnectMessage(namespace), telemed.ErrForbidden)
-	case in && kicked:
-		c.session.Send(disconnectMessage(namespace))
-		return false
-	case errors.Is(cause, errLeft), errors.Is(cause, errTurnedAway), errors.Is(cause, errSpare):
-		return false
-	case kicked && !last: // the others are kicked, too, or the worker is about to close the session
-		return false
-	default:
+	case err != nil:
+		c.session.Close(err)
+	case !kicked && !aside:
 		c.session.Close(sessionCause(cause))
+	case over: // it ends already
+	case !last: // the others are kicked, too, or the worker is about to close the session
+		return false
+	case bye != nil:
+		bye.end(c.server.cfg.WriteTimeout)
+	default:
+		c.session.Close(telemed.ErrForbidden)
 	}
 	return true
 }
 
-// farewell ends the session with cause once the client has taken message.
-func (c *client) farewell(message []byte, cause error) {
+// sayLocked sends what the session does not end before. Whoever calls it calls count without
+// the lock.
+func (c *client) sayLocked(message []byte) error {
+	if c.bye == nil {
+		c.bye = &farewell{session: c.session}
+	}
+	waiting, err := c.session.Put(c.bye, [][]byte{message}, message)
+	c.bye.waiting.Add(int64(waiting))
+	return err
+}
+
+// farewell ends the session once the client has taken message.
+func (c *client) farewell(message []byte) {
 	c.mu.Lock()
-	c.bye = true
+	err := c.sayLocked(message)
+	bye := c.bye
 	c.mu.Unlock()
-	f := &farewell{session: c.session, cause: cause}
-	waiting, err := c.session.Put(f, [][]byte{message}, message)
 	if err != nil {
 		c.session.Close(err)
 		return
 	}
-	timer := time.AfterFunc(c.server.cfg.WriteTimeout, f.close)
-	context.AfterFunc(c.session.Context(), func() { timer.Stop() })
-	f.count(waiting)
+	bye.end(c.server.cfg.WriteTimeout)
 }
 
-// farewell counts the bytes of a last message.
+// farewell counts the bytes of the last messages.
 type farewell struct {
 	session *engineio.Session
-	cause   error
 	waiting atomic.Int64
+	over    atomic.Bool // nothing more is said
+}
+
+// end ends the session once the client has what was said, and after timeout in any case.
+func (f *farewell) end(timeout time.Duration) {
+	f.over.Store(true)
+	timer := time.AfterFunc(timeout, f.close)
+	context.AfterFunc(f.session.Context(), func() { timer.Stop() })
+	f.count(0)
 }
 
 // Sent implements engineio.Sender.
@@ -313,9 +344,9 @@ func (f *farewell) Sent(n int) { f.count(-n) }
 
 // count hears of bytes that wait, or of those that are gone, which may come first.
 func (f *farewell) count(n int) {
-	if f.waiting.Add(int64(n)) == 0 {
+	if f.waiting.Add(int64(n)) == 0 && f.over.Load() {
 		f.close()
 	}
 }
 
-func (f *farewell) close() { f.session.Close(f.cause) }
+func (f *farewell) close() { f.session.Close(telemed.ErrForbidden) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -254,6 +255,58 @@ func TestKickSaysStayAway(t *testing.T) {
 		require.ElementsMatch(t, []string{"41", "41/staff,"}, []string{s.text(), s.text()})
 		s.closed(ws.StatusPolicyViolation)
 	})
+}
+
+// Whoever is in many namespaces is told so of each, in whatever order their ends are heard.
+func TestKickTellsEachNamespace(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"websocket", "polling"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			const spaces = 20
+			c := setup(t, func(_ *realtime.Config, wire *socketio.Config) {
+				wire.Namespaces = map[string]socketio.Namespace{}
+				for n := range spaces {
+					wire.Namespaces[fmt.Sprintf("/ward-%d", n)] = socketio.Namespace{}
+				}
+			})
+			for range 20 {
+				told := c.kickedFromWards(t, transport, spaces)
+				require.Len(t, told, spaces, "%q", told)
+				for _, text := range told {
+					require.Regexp(t, `^41/ward-\d+,$`, text)
+				}
+			}
+		})
+	}
+}
+
+// kickedFromWards enters so many namespaces and returns what a kick says.
+func (c clinic) kickedFromWards(t *testing.T, transport string, spaces int) (told []string) {
+	t.Helper()
+	ward := func(n int) string { return fmt.Sprintf("40/ward-%d,", n) }
+	if transport == "polling" {
+		p := c.openPolling(t, nil)
+		for n := range spaces {
+			require.Equal(t, "ok", p.post(t, ward(n)).body)
+			require.Contains(t, p.get(t).body, ward(n))
+		}
+		require.Equal(t, spaces, disconnect(t, c.hub, ""))
+		for len(told) < spaces {
+			told = append(told, strings.Split(p.get(t).body, "\x1e")...)
+		}
+		return told
+	}
+	s := c.openSocket(t)
+	for n := range spaces {
+		s.send(ward(n))
+		require.Contains(t, s.text(), ward(n))
+	}
+	require.Equal(t, spaces, disconnect(t, c.hub, ""))
+	for range spaces {
+		told = append(told, s.text())
+	}
+	return told
 }
 
 // Whoever is refused costs the application one question, however often the client polls, and
