@@ -457,26 +457,31 @@ func (w *walk) chats() (all []whatsapptest.Message) {
 	return all
 }
 
-// messages waits for mails with these subjects, in this order, and for a chat that has the
-// link as the last of them has.
+// messages waits for mails with these subjects, in whatever order a death between them has
+// left, and for a chat that has the link as the last of them has.
 func (w *walk) messages(subjects ...string) (string, error) {
 	err := w.until("mail and WhatsApp", func() (bool, error) { return len(w.mails()) >= len(subjects) && len(w.chats()) >= 1, nil })
 	if err != nil {
 		return "", err
 	}
 	var seen strings.Builder
-	mails := w.mails()
-	for i, subject := range subjects {
-		if !strings.Contains(strings.ToLower(mails[i].Subject), strings.ToLower(subject)) {
-			return "", fmt.Errorf("mail %d is %q", i+1, mails[i].Subject)
+	var last smtptest.Message
+	for _, subject := range subjects {
+		mails := w.mails()
+		i := slices.IndexFunc(mails, func(m smtptest.Message) bool {
+			return strings.Contains(strings.ToLower(m.Subject), strings.ToLower(subject))
+		})
+		if i < 0 {
+			return "", fmt.Errorf("there is no mail %q", subject)
 		}
-		fmt.Fprintf(&seen, "%q ", mails[i].Subject)
+		last = mails[i]
+		fmt.Fprintf(&seen, "%q ", last.Subject)
 	}
 	s, err := w.state()
 	if err != nil {
 		return "", err
 	}
-	if !strings.Contains(mails[len(subjects)-1].HTML, html.EscapeString(s.JoinURL)) || !strings.Contains(w.chats()[0].Text, s.JoinURL) {
+	if !strings.Contains(last.HTML, html.EscapeString(s.JoinURL)) || !strings.Contains(w.chats()[0].Text, s.JoinURL) {
 		return "", errors.New("the join link is not in mail and WhatsApp")
 	}
 	return seen.String() + "and WhatsApp, with the link", nil

@@ -214,7 +214,7 @@ func TestGoodbyeComesLast(t *testing.T) {
 // come back.
 func TestNamespaceDisconnectKeepsTheSession(t *testing.T) {
 	t.Parallel()
-	c := setup(t)
+	c := setup(t, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 2 * time.Second })
 	s := c.connectSocket(t)
 	s.send(`420["join-clinic","7"]`)
 	require.Equal(t, `430[{"ok":true}]`, s.text())
