@@ -19,6 +19,7 @@ import (
 
 	"github.com/telemed-go/telemed/realtime"
 	"github.com/telemed-go/telemed/realtime/realtimetest"
+	"github.com/telemed-go/telemed/realtime/socketio"
 )
 
 // Whatever others do with their connections, who reads hears everything, once and in order,
@@ -27,7 +28,7 @@ func TestHostileCrowd(t *testing.T) {
 	t.Parallel()
 	eachWriter(t, func(t *testing.T, begin func(*httptest.Server)) {
 		const crowd, rounds = 6, 25
-		c := start(t, begin)
+		c := start(t, begin, func(_ *realtime.Config, wire *socketio.Config) { wire.ConnectTimeout = 4 * time.Second })
 		trusting := &tls.Config{InsecureSkipVerify: true} // httptest made the certificate
 		var readers []*realtimetest.Client
 		for n := range 4 {
