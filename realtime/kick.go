@@ -75,6 +75,7 @@ func (h *Hub) tellKick(ctx context.Context, subject string) (done bool, err erro
 		return true, nil
 	case <-timer.C:
 	case <-ctx.Done():
+	case <-h.past.ctx.Done(): // the hub is shut down
 	}
 	return false, nil
 }

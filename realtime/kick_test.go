@@ -113,6 +113,22 @@ func TestDisconnectGivesUpWaiting(t *testing.T) {
 	})
 }
 
+// A hub that is shut down keeps nobody waiting for its journal.
+func TestDisconnectWhileTheHubIsShutDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := &fragile{}
+		hub := processOf(t, journal)
+		visit(t, hub, "ada", "x")
+		defer journal.holdBack()()
+		begin := time.Now()
+		ended := leaves(t, hub, "ada")
+		require.NoError(t, hub.Shutdown(t.Context()))
+		ended()
+		require.Zero(t, time.Since(begin))
+	})
+}
+
 // A line of another process may be older than a connection that is young when it comes, or
 // was when it was written: such a one is asked to come again, and its login decides.
 func TestKickOfAnotherProcess(t *testing.T) {
