@@ -20,14 +20,18 @@ import (
 // [Hub.Connect] and Authenticate again, joins the rooms that the request names, and then,
 // inside [Conn.Do], writes what Next yields until Context ends.
 type Conn struct {
-	hub     *Hub
-	client  Client
+	// What a broadcast looks at stands first: with thousands of connections each line of the
+	// processor's cache counts.
 	encoder Encoder
 	output  Output
+	*trail  // nil without a Journal
+	life    lifetime
+
+	hub     *Hub
+	client  Client
 	shard   *shard
 	pending pending
 	sending atomic.Int64 // bytes of Send that the Output does not have yet
-	life    lifetime
 	began   time.Time
 	own     string   // the room of the subject; empty if there are no such rooms
 	rooms   []string // guarded by hub.mu
@@ -38,8 +42,6 @@ type Conn struct {
 	before, after *Conn // of the same subject; guarded by hub.mu
 
 	fewTells chan struct{} // if not nil, it is closed when few tells wait; guarded by hub.mu
-
-	*trail // nil without a Journal
 }
 
 // Client returns who the connection belongs to.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +12,7 @@ import (
 // whoever has waited for its end, and a map for what was derived from it. Most connections are
 // idle, and many: this one keeps of a call nothing that is over.
 type lifetime struct {
+	ended  atomic.Bool     // over is there, for who asks often
 	values context.Context // it does not end
 
 	mu    sync.Mutex
@@ -39,6 +41,9 @@ func (l *lifetime) Done() <-chan struct{} {
 
 // Err implements context.Context.
 func (l *lifetime) Err() error {
+	if !l.ended.Load() {
+		return nil
+	}
 	if over := l.end(nil); over != nil {
 		return over.Err()
 	}
@@ -93,6 +98,7 @@ func (l *lifetime) end(cause error) (over context.Context) {
 	ended, cancel := context.WithCancelCause(l.values)
 	cancel(cause)
 	l.over = ended
+	l.ended.Store(true)
 	if l.done != nil {
 		close(l.done)
 	}

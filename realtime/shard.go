@@ -189,29 +189,53 @@ func (s *shard) broadcast(ops []op, i int) int {
 	for ; end < len(ops) && ops[end].kind == opBroadcast && ops[end].room == room && size < maxCoalesce; end++ {
 		size += ops[end].event.length()
 	}
+	var few [nearby]member
+	n := 0
 	for conn := range s.rooms[room] {
-		suffix := ""
-		if conn.trail != nil {
-			if conn.behind() {
-				continue
-			}
-			suffix = conn.suffix
-		}
-		made := s.made.by(conn.encoder, suffix, ops[i:end], s.hub)
-		if made.broken {
-			conn.Close(errPanic)
-			continue
-		}
-		full := conn.put(made.messages, made.joined, 0)
-		if conn.trail != nil {
-			conn.told = ops[end-1].event.entry.Position
-		}
-		if full {
-			conn.fallBehind(ops[end-1].number)
+		few[n] = member{conn, conn.trail}
+		if n++; n == nearby {
+			s.hand(few[:], ops[i:end])
+			n = 0
 		}
 	}
+	s.hand(few[:n], ops[i:end])
 	s.made.reset()
 	return end
+}
+
+// nearby is how many connections a broadcast looks at before it writes to them: the processor
+// fetches their memory at once, and does not wait for each between two writes.
+const nearby = 16
+
+type member struct {
+	conn *Conn
+	*trail
+}
+
+// hand puts broadcasts to members of their room.
+func (s *shard) hand(few []member, ops []op) {
+	last := &ops[len(ops)-1]
+	for _, m := range few {
+		suffix := ""
+		if m.trail != nil {
+			if m.conn.behind() {
+				continue
+			}
+			suffix = m.suffix
+		}
+		made := s.made.by(m.conn.encoder, suffix, ops, s.hub)
+		if made.broken {
+			m.conn.Close(errPanic)
+			continue
+		}
+		full := m.conn.put(made.messages, made.joined, 0)
+		if m.trail != nil {
+			m.told = last.event.entry.Position
+		}
+		if full {
+			m.conn.fallBehind(last.number)
+		}
+	}
 }
 
 // inbox is the Output of a connection without one: Conn.Next reads it.

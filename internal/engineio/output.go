@@ -17,12 +17,12 @@ type Sender interface {
 // output takes a session's messages to its WebSocket, and keeps them for polls until it
 // has one. A message is one WebSocket frame or several; polls strip the headers.
 type output struct {
-	gauge gauge
-
 	mu      sync.Mutex
 	ws      *webSocket
 	waiting queue
 	ready   chan struct{} // has room for one: polls find waiting; nil without polls
+
+	gauge gauge
 }
 
 func (o *output) put(from Sender, messages [][]byte, joined []byte) (waiting int, err error) {

@@ -17,13 +17,13 @@ import (
 // Packets of the client are read one after the other: a POST holds posts, and the reader of
 // a WebSocket begins with posts in its hand.
 type Session struct {
+	out     output // first: with thousands of sessions each line of the processor's cache counts
 	server  *Server
 	id      string
 	subject string
 	addr    netip.Addr    // of the client; not valid if nobody tells
 	place   *list.Element // guarded by server.lobby
 	handler Handler       // set before the first packet is read
-	out     output
 	tasks   tasks
 	life
 

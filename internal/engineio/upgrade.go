@@ -199,12 +199,10 @@ func (s *Session) accept(w http.ResponseWriter, r *http.Request) (*webSocket, er
 		}
 		return nil, err
 	}
-	return &webSocket{
-		conn:    conn,
-		raw:     newRawSocket(conn),
-		session: s,
-		frames:  frameReader{in: smallReader{from: behind(buffers.Reader, conn)}, limit: s.server.cfg.MaxPayload},
-	}, nil
+	frames := frameReader{in: smallReader{from: behind(buffers.Reader, conn)}, limit: s.server.cfg.MaxPayload}
+	ws := &webSocket{conn: conn, session: s, frames: frames}
+	ws.raw.open(conn)
+	return ws, nil
 }
 
 // behind returns a reader of what the client has sent with its handshake, which is in early,

@@ -24,18 +24,18 @@ const (
 // A write does not block. What the socket does not take waits, and a goroutine writes it
 // that exists only meanwhile.
 type webSocket struct {
-	conn    net.Conn
-	raw     *rawSocket // nil where only conn may be written to
-	session *Session
-	frames  frameReader
-	shared  bool // others write too: control frames go among theirs; the reader's own
-
 	mu      sync.Mutex
-	pending queue         // whole frames, save the first if partial
-	partial bool          // the head of the first is written
-	drained chan struct{} // closed when the goroutine ends; nil if there is none
+	partial bool          // the head of the first of pending is written
 	broken  bool          // no byte may follow
+	drained chan struct{} // closed when the goroutine ends; nil if there is none
 	bye     []byte        // our close frame: nothing may follow it
+	pending queue         // whole frames, save the first if partial
+	raw     rawSocket     // not there where only conn may be written to
+
+	conn    net.Conn
+	session *Session
+	shared  bool // others write too: control frames go among theirs; the reader's own
+	frames  frameReader
 }
 
 // put writes messages, and keeps what the socket does not take: so many bytes wait.
@@ -49,7 +49,7 @@ func (c *webSocket) put(from Sender, messages [][]byte, joined []byte) (waiting 
 		return c.keep(from, messages), nil
 	}
 	n := 0
-	if c.raw != nil {
+	if c.raw.there() {
 		if n, err = c.raw.write(joined); err != nil {
 			c.broken = true
 			return 0, errSocketLost
@@ -119,7 +119,7 @@ func (c *webSocket) giveUp() {
 // chunkSize is how many bytes a blocking write has at once. Under TLS a write that has
 // taken too long cannot be taken up again: there, so many must be taken within the timeout.
 func (c *webSocket) chunkSize() int {
-	if c.raw == nil {
+	if !c.raw.there() {
 		return maxChunk / 4
 	}
 	return maxChunk
@@ -163,7 +163,7 @@ func (c *webSocket) write(b []byte) error {
 		case err == nil:
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return errSocketLost
-		case closing, n == 0, c.raw == nil: // TLS cannot go on after a deadline
+		case closing, n == 0, !c.raw.there(): // TLS cannot go on after a deadline
 			return ErrSlow
 		}
 	}

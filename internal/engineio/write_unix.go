@@ -18,24 +18,24 @@ type rawSocket struct {
 	err error
 }
 
-// newRawSocket returns the socket below conn, or nil if its bytes are not those of conn, as
-// under TLS.
-func newRawSocket(conn net.Conn) *rawSocket {
+// open makes s the socket below conn, unless its bytes are not those of conn, as under TLS.
+func (s *rawSocket) open(conn net.Conn) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return nil
+		return
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return nil
+		return
 	}
-	s := &rawSocket{raw: raw}
+	s.raw = raw
 	s.try = func(fd uintptr) bool {
 		s.n, s.err = syscall.Write(int(fd), s.b)
 		return true
 	}
-	return s
 }
+
+func (s *rawSocket) there() bool { return s.raw != nil }
 
 // write writes as much of b as the socket takes at once.
 func (s *rawSocket) write(b []byte) (n int, err error) {

@@ -31,7 +31,8 @@ func TestCloseBeforeTheDrain(t *testing.T) {
 		require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(64<<10))
 		require.NoError(t, conn.(*net.TCPConn).SetWriteBuffer(64<<10))
 		s := server.newSession(webSocketTransport, "sid", "", netip.Addr{})
-		way := &webSocket{conn: conn, raw: newRawSocket(conn), session: s}
+		way := &webSocket{conn: conn, session: s}
+		way.raw.open(conn)
 		read := make(chan error, 1)
 		go func() { read <- readUntilClose(peer) }()
 

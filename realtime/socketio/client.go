@@ -39,11 +39,12 @@ type client struct {
 
 // link is a connection of the hub. Its methods are those of a realtime.Output.
 type link struct {
-	client *client
-	conn   *realtime.Conn // set under client.mu
-	socket *Socket        // nil while the client has entered no namespace; guarded by client.mu
-	in     bool           // the client is let in; guarded by client.mu
-	out    atomic.Bool    // Socket.Disconnect was called: the end is among the messages
+	session *engineio.Session // the client's: each Put needs it
+	client  *client
+	conn    *realtime.Conn // set under client.mu
+	socket  *Socket        // nil while the client has entered no namespace; guarded by client.mu
+	in      bool           // the client is let in; guarded by client.mu
+	out     atomic.Bool    // Socket.Disconnect was called: the end is among the messages
 }
 
 var (
@@ -77,7 +78,7 @@ func (s *Server) openFor(c *client) (engineio.Handler, error) {
 
 // connect adds a connection of the hub.
 func (c *client) connect(space *space) (*link, error) {
-	l := &link{client: c}
+	l := &link{session: c.session, client: c}
 	c.mu.Lock()
 	defer c.mu.Unlock() // End, which may come at once, waits for conn
 	conn, err := c.server.cfg.Hub.Connect(c.request, c.subject(), space, l)
@@ -269,7 +270,7 @@ func (l *link) Put(messages [][]byte, joined []byte) (waiting int, err error) {
 		joined = bytes.Join(messages, nil)
 	}
 	if len(messages) > 0 {
-		waiting, err = l.client.session.Put(l.conn, messages, joined)
+		waiting, err = l.session.Put(l.conn, messages, joined)
 	}
 	if over >= 0 {
 		l.conn.Close(errDisconnected)
