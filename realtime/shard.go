@@ -212,9 +212,17 @@ type member struct {
 	*trail
 }
 
+// near is what an Output may have that looks at its own memory before Put.
+type near interface{ Near() bool }
+
 // hand puts broadcasts to members of their room.
 func (s *shard) hand(few []member, ops []op) {
 	last := &ops[len(ops)-1]
+	for _, m := range few {
+		if output, ok := m.conn.output.(near); ok {
+			output.Near()
+		}
+	}
 	for _, m := range few {
 		suffix := ""
 		if m.trail != nil {

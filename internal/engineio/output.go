@@ -3,6 +3,7 @@ package engineio
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 )
 
 // maxOwn is how many bytes may wait for a client before Session.Wait waits.
@@ -18,7 +19,7 @@ type Sender interface {
 // has one. A message is one WebSocket frame or several; polls strip the headers.
 type output struct {
 	mu      sync.Mutex
-	ws      *webSocket
+	ws      atomic.Pointer[webSocket] // set under mu
 	waiting queue
 	ready   chan struct{} // has room for one: polls find waiting; nil without polls
 
@@ -28,8 +29,8 @@ type output struct {
 func (o *output) put(from Sender, messages [][]byte, joined []byte) (waiting int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ws != nil {
-		return o.ws.put(from, messages, joined)
+	if ws := o.ws.Load(); ws != nil {
+		return ws.put(from, messages, joined)
 	}
 	waiting = o.waiting.add(from, messages)
 	o.gauge.add(waiting)
@@ -51,7 +52,7 @@ func (o *output) attach(ws *webSocket) error {
 func (o *output) move(ws *webSocket) (gone []share, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ws = ws
+	o.ws.Store(ws)
 	before := o.waiting
 	o.waiting = queue{}
 	for len(before.messages) > 0 {
@@ -110,7 +111,7 @@ func (o *output) wait(done func() <-chan struct{}) { o.gauge.wait(done) }
 func (o *output) webSocket() *webSocket {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.ws
+	return o.ws.Load()
 }
 
 // busy reports whether something waits for the WebSocket.

@@ -89,6 +89,14 @@ func (s *Session) Put(from Sender, messages [][]byte, joined []byte) (waiting in
 	return s.out.put(from, messages, joined)
 }
 
+// Near looks at what Put is about to need, and reports whether a socket is there to take it at
+// once. Whoever puts to many sessions calls it for some of them before: the processor then
+// fetches their memory at the same time.
+func (s *Session) Near() bool {
+	ws := s.out.ws.Load()
+	return ws != nil && ws.raw.there()
+}
+
 // Send puts one message that nobody counts, and ends the session if the client is lost.
 // Whoever sends what a client asks for calls Wait before it goes on.
 func (s *Session) Send(message []byte) {

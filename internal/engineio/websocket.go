@@ -28,9 +28,9 @@ type webSocket struct {
 	partial bool          // the head of the first of pending is written
 	broken  bool          // no byte may follow
 	drained chan struct{} // closed when the goroutine ends; nil if there is none
+	raw     rawSocket     // not there where only conn may be written to
 	bye     []byte        // our close frame: nothing may follow it
 	pending queue         // whole frames, save the first if partial
-	raw     rawSocket     // not there where only conn may be written to
 
 	conn    net.Conn
 	session *Session

@@ -259,6 +259,9 @@ func (c *client) Closed(cause error) {
 	}
 }
 
+// Near is called before Put, for some connections in a row.
+func (l *link) Near() bool { return l.session.Near() }
+
 // Put implements realtime.Output.
 func (l *link) Put(messages [][]byte, joined []byte) (waiting int, err error) {
 	over := -1
