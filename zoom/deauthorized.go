@@ -76,9 +76,10 @@ func (c *Client) events(cfg oauth.EventsConfig) (http.Handler, error) {
 	return w, nil
 }
 
-// drop deletes a record, unless its token is of a later consent.
+// drop deletes a record, unless its token is of a later consent, or of the same moment: stores
+// and Zoom count milliseconds.
 func (c *Client) drop(ctx context.Context, rec store.Record, event Event) (gone bool, err error) {
-	if rec.Status == store.StatusActive && rec.UpdatedAt.After(event.Time) {
+	if rec.Status == store.StatusActive && !rec.UpdatedAt.Before(event.Time) {
 		works, err := c.works(ctx, rec.ID.Subject)
 		if err != nil || works {
 			return false, err

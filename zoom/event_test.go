@@ -207,7 +207,10 @@ func TestDeauthorized(t *testing.T) {
 		c.fake.Uninstall(zoomtest.DefaultUser().ID)
 		event := c.deauthorized(t, zoomtest.DefaultUser().ID)
 		c.connect(t)
-		c.fake.ExpireTokens() // an expired access token is not a dead grant
+		rec, err := c.tokens.Get(t.Context(), c.key)
+		require.NoError(t, err)
+		event.Time = rec.UpdatedAt // within a millisecond
+		c.fake.ExpireTokens()      // an expired access token is not a dead grant
 		doctors, err := c.Deauthorized(t.Context(), event)
 		require.NoError(t, err)
 		require.Empty(t, doctors)
