@@ -65,3 +65,30 @@ func TestLeavingTwice(t *testing.T) {
 		require.NoError(t, server.Shutdown(context.Background()))
 	})
 }
+
+// A client that has the answer to its goodbye and polls again is told that the session is over,
+// also before the worker has ended it.
+func TestPollAfterTheGoodbye(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var session *Session
+		server := newServer(t, Config{Open: func(s *Session, _ *http.Request) (Handler, error) {
+			session = s
+			return silent{}, nil
+		}})
+		ask := func(query string) *httptest.ResponseRecorder {
+			answer := httptest.NewRecorder()
+			server.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/?EIO=4&transport=polling"+query, nil))
+			return answer
+		}
+		ask("")
+		_, err := session.Put(lastWord{session, make(chan struct{}, 1)}, [][]byte{noopMessage}, noopMessage)
+		require.NoError(t, err)
+		require.Equal(t, "6", ask("&sid="+session.id).Body.String())
+		again := ask("&sid=" + session.id)
+		require.Equal(t, http.StatusBadRequest, again.Code)
+		require.Contains(t, again.Body.String(), `"code":1`)
+		require.False(t, session.isOver())
+		require.NoError(t, server.Shutdown(context.Background()))
+	})
+}

@@ -30,13 +30,18 @@ const lastPoll = 100 * time.Millisecond
 // wait it would poll as fast as it can.
 const pausedPoll = 100 * time.Millisecond
 
-// told is a Sender that waits for its message to be gone. It has room for one.
-type told chan struct{}
+// lastWord is a Sender that waits for its message to be gone. gone has room for one.
+type lastWord struct {
+	session *Session
+	gone    chan struct{}
+}
 
-// Sent implements Sender.
-func (t told) Sent(int) {
+// Sent implements Sender. It comes before the answer: with it in hand a client that polls again
+// is told that the session is over, however late the worker ends it.
+func (w lastWord) Sent(int) {
+	w.session.parted.Store(true)
 	select {
-	case t <- struct{}{}:
+	case w.gone <- struct{}{}:
 	default:
 	}
 }
@@ -44,12 +49,12 @@ func (t told) Sent(int) {
 // endPolls answers the last poll of a client that closes the session. The poll may still be
 // on its way.
 func (s *Session) endPolls() {
-	gone := make(told, 1)
-	if _, err := s.Put(gone, [][]byte{noopMessage}, noopMessage); err != nil {
+	last := lastWord{s, make(chan struct{}, 1)}
+	if _, err := s.Put(last, [][]byte{noopMessage}, noopMessage); err != nil {
 		return
 	}
 	select {
-	case <-gone:
+	case <-last.gone:
 	case <-time.After(lastPoll):
 	case <-s.Done():
 	}
@@ -69,7 +74,7 @@ func (s *Session) openPolling(w http.ResponseWriter) {
 // poll waits for packets and answers with them.
 func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	s.beatNow() // a busy machine may be late with it
-	if s.isOver() {
+	if s.isOver() || s.parted.Load() {
 		unknownSession.write(w)
 		return
 	}

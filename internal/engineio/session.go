@@ -37,6 +37,7 @@ type Session struct {
 	refused bool        // Config.OpenRefused has made it; set before anybody knows it
 	paused  atomic.Bool // the reader waits for the worker
 	stalled atomic.Bool // the worker waits for the client
+	parted  atomic.Bool // the client has taken the answer to its goodbye
 
 	awaiting atomic.Int32 // calls of Await that have not returned
 	moved    atomic.Bool  // the client has taken something, or may have answered unread
